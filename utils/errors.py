@@ -1,0 +1,17 @@
+"""Errors that a user can mend, and how an entry point ends on them."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input: the message names the file, key or record and what to do about it."""
+
+
+def exit_on_user_error(main: Callable[[], None]) -> None:
+    """Run ``main``; a `UserError` becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
