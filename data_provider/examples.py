@@ -11,12 +11,14 @@ class RecordRef:
     record_id: unique within the corpus and stable over runs (PTB-XL: the ecg_id; MIMIC-IV-ECG: the study number).
     path: WFDB path without extension.
     fold: PTB-XL's strat_fold, None where the corpus has no folds.
+    background: "age 56, sex female, weight 63 kg" where the corpus knows it; never an identifier.
     """
 
     record_id: str
     path: Path
     patient_id: str | None = None
     fold: int | None = None
+    background: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Errors that a user can mend, and how an entry point ends on them."""
 
+import os
 import sys
+import time
 from collections.abc import Callable
 
 
@@ -13,5 +15,7 @@ def exit_on_user_error(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(2)  # all ranks meet the same error; the first to end speaks, the launcher stops the others
+        print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

@@ -1,0 +1,48 @@
+"""What a prompt may say about the patient: age, sex, height and weight, and nothing that identifies."""
+
+import math
+import re
+
+_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
+_SEX = re.compile(r"\bsex\s*[:=]?\s*(\w+)", re.IGNORECASE)
+_SEXES = {"0": "male", "m": "male", "male": "male", "1": "female", "f": "female", "female": "female"}  # PTB-XL's codes
+_OLDEST = 89  # PTB-XL writes 300 for anyone older, so that no one is recognised
+
+
+def describe_patient(age: str = "", sex: str = "", height: str = "", weight: str = "") -> str:
+    """One sentence from PTB-XL's columns as written ("56.0", "1", "", "63.0"): "age 56, sex female, weight 63 kg".
+
+    height in cm, weight in kg. What is empty, nan or impossible is left out; "" where nothing is known.
+    """
+    parts = []
+    years = _number(age, 0, 300)
+    if years is not None:
+        parts.append(f"age {years:g}" if years <= _OLDEST else f"age over {_OLDEST}")
+    sex_word = _SEXES.get(sex.strip().lower().removesuffix(".0"))
+    if sex_word:
+        parts.append(f"sex {sex_word}")
+    centimetres = _number(height, 30, 250)
+    if centimetres is not None:
+        parts.append(f"height {centimetres:g} cm")
+    kilograms = _number(weight, 1, 400)
+    if kilograms is not None:
+        parts.append(f"weight {kilograms:g} kg")
+    return ", ".join(parts)
+
+
+def parse_background(text: str) -> str:
+    """The same sentence from HeartLLM's background ("... - Patient ID: 9496; - Age: 54; - Sex: 1; ...").
+
+    Picks the four known values and drops the rest, so identifiers and dates cannot pass.
+    """
+    values = {key.lower(): value for key, value in _NUMBER.findall(text)}
+    sex = _SEX.search(text)
+    return describe_patient(sex=sex[1] if sex else "", **values)
+
+
+def _number(text: str, low: float, high: float) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and low <= value <= high else None

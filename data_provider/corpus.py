@@ -1,0 +1,62 @@
+"""One split of a corpus, as the settings describe it: its recordings and the examples about them."""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from data_provider.examples import Example, RecordRef
+from data_provider.ptbxl import load_database, parse_folds
+from data_provider.questions import load_examples
+from data_provider.settings import DataSettings
+from data_provider.splits import check_no_leakage, select_folds
+from utils.errors import UserError
+
+SplitName = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    name: SplitName
+    records: list[RecordRef]
+    examples: list[Example]
+
+
+def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str | None) -> dict[SplitName, Split]:
+    """The named splits; ``task`` "qa" or "report" brings examples, None recordings only.
+
+    Raises `UserError` when a split is empty or a patient stands in two of them.
+    """
+    database = load_database(settings.data_root) if (settings.data_root / "ptbxl_database.csv").is_file() else None
+    splits = {name: _load_split(settings, name, task, database) for name in names}
+    check_no_leakage({name: split.records for name, split in splits.items()})
+    return splits
+
+
+def _load_split(settings: DataSettings, name: SplitName, task: str | None, database) -> Split:
+    paths = getattr(settings, f"{name}_data")
+    folds = parse_folds(getattr(settings, f"{name}_folds"))
+    examples: list[Example] = []
+    if paths:
+        loaded = load_examples(paths, settings.data_root, database, allow_missing=settings.allow_missing)
+        print(loaded.summary(name))
+        examples = [e for e in loaded.examples if task is None or e.task == task]
+        records = list({e.record.record_id: e.record for e in examples}.values())
+    elif database is not None and task is None:
+        records = list(database.values())
+    else:
+        key = name.upper()
+        raise UserError(
+            f"{key}_DATA is not set and is needed for questions and reports"
+            if task
+            else f"{key}_DATA is not set and {settings.data_root}/ptbxl_database.csv does not exist; set one of them"
+        )
+    if folds:
+        records = select_folds(records, folds)
+    most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
+    if most and len(records) > most:
+        records = random.Random(settings.seed).sample(records, most)
+    kept = {record.record_id for record in records}
+    examples = [e for e in examples if e.record.record_id in kept]
+    if not records:
+        raise UserError(f"the {name} split is empty: check {name.upper()}_DATA and {name.upper()}_FOLDS")
+    return Split(name, records, examples)

@@ -1,0 +1,180 @@
+"""Question and report JSON -> examples: ECG-QA and HeartLLM files are taken as they are."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_provider.background import parse_background
+from data_provider.examples import Example, RecordRef
+from data_provider.record_finder import RecordFinder
+from utils.errors import UserError
+
+_LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" tells the files of the published corpora apart
+_JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dots between words, not in a number
+
+
+@dataclass
+class Loaded:
+    """Examples in file order, and what was left out.
+
+    skipped_comparison: questions about two ECGs; empty_reports: reports without text; skipped_missing: examples whose
+    recording is not there; records and missing_records: distinct recordings asked for and absent.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    skipped_comparison: int = 0
+    empty_reports: int = 0
+    skipped_missing: int = 0
+    records: int = 0
+    missing_records: int = 0
+
+    def summary(self, name: str) -> str:
+        """One line: "train: 413 examples of 247 recordings, left out: 166 comparison questions"."""
+        left_out = {
+            "comparison questions": self.skipped_comparison,
+            "empty reports": self.empty_reports,
+            f"examples of {self.missing_records} missing recordings": self.skipped_missing,
+        }
+        text = f"{name}: {len(self.examples)} examples of {self.records - self.missing_records} recordings"
+        notes = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+        return f"{text}, left out: {notes}" if notes else text
+
+
+def load_examples(
+    paths: list[Path], root: Path, database: dict[str, RecordRef] | None, allow_missing: bool = False
+) -> Loaded:
+    """Read question and report files.
+
+    paths: JSON files, or folders whose *.json are taken in sorted order; each item tells its own format.
+    root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may lie below ``root/files``.
+    database: PTB-XL's references by ecg_id, for items that name no path, and for patients and backgrounds.
+    Raises `UserError` for malformed files and items, and, unless ``allow_missing``, for missing recordings.
+    """
+    finder = RecordFinder(root, database)
+    loaded = Loaded()
+    for label, file in _labelled(paths).items():
+        for index, item in enumerate(_items(file)):
+            try:
+                _add(loaded, item, f"{label}:{index}", finder)
+            except UserError as error:
+                raise UserError(f"{file}: item {index}: {error}") from None
+    loaded.records, loaded.missing_records = finder.n_records, finder.n_missing
+    if loaded.missing_records and not allow_missing:
+        raise UserError(
+            f"{loaded.missing_records} of {loaded.records} recordings are missing, first {finder.first_missing}; set "
+            "DATA_ROOT to the folder of the recordings, or ALLOW_MISSING=true to go on without them"
+        )
+    return loaded
+
+
+def separate_statements(report: str) -> str:
+    """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
+    return _JOINT.sub(". ", report).strip()
+
+
+def _labelled(paths: list[Path]) -> dict[str, Path]:
+    """Label -> file, each file once; the label starts its sample ids and does not depend on the other files."""
+    files: dict[str, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.rglob("*.json"))
+            if not found:
+                raise UserError(f"{path}: no *.json below this folder")
+        elif path.is_file():
+            found = [path]
+        else:
+            raise UserError(f"{path}: no such file or folder; give JSON files or folders of them")
+        for file in (each.resolve() for each in found):
+            label = "/".join(file.with_suffix("").parts[-_LABEL_PARTS:]).lstrip("/")
+            if files.setdefault(label, file) != file:
+                raise UserError(f"{file} and {files[label]} both give sample ids {label}; rename a folder of one")
+    return files
+
+
+def _items(file: Path) -> list:
+    try:
+        items = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: not JSON (line {error.lineno}: {error.msg})") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    if not isinstance(items, list):
+        raise UserError(f"{file}: holds a JSON {type(items).__name__}; a list of questions or reports is needed")
+    return items
+
+
+def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> None:
+    if not isinstance(item, dict):
+        raise UserError(f"is a JSON {type(item).__name__}, not an object")
+    is_report = "report" in item and "question" not in item
+    needed = ("report", "ecg_id") if is_report else ("question", "answer", "ecg_id")
+    absent = [key for key in needed if key not in item]
+    if absent:
+        raise UserError(f"has no key {', '.join(absent)}")
+    ecg_ids = item["ecg_id"] if isinstance(item["ecg_id"], list) else [item["ecg_id"]]
+    question_type = _text(item, "question_type", "")
+    if len(ecg_ids) > 1 or question_type.startswith("comparison"):
+        loaded.skipped_comparison += 1
+        return
+    if is_report and not _text(item, "report").strip(" ."):
+        loaded.empty_reports += 1
+        return
+    background = _text(item, "background", "")
+    path = item.get("filepath" if is_report else "ecg_path")
+    record = finder.find(_ecg_id(ecg_ids), _path(path), background, item.get("patient_id"))
+    if record is None:
+        loaded.skipped_missing += 1
+        return
+    loaded.examples.append(
+        Example(
+            sample_id=sample_id,
+            record=record,
+            task="report" if is_report else "qa",
+            question="" if is_report else _text(item, "question").strip(),
+            answers=(_report(item, path),) if is_report else _answers(item["answer"]),
+            question_type=question_type,
+            attribute_type=_text(item, "attribute_type", ""),
+            template_id=_template(item.get("template_id")),
+            background=parse_background(background) or record.background,
+        )
+    )
+
+
+def _text(item: dict, key: str, default: str | None = None) -> str:
+    value = item.get(key)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise UserError(f"{key} is not text")
+    return value
+
+
+def _report(item: dict, path: object) -> str:
+    from_mimic = isinstance(path, str) and RecordFinder.mimic_patient(path) is not None
+    return separate_statements(item["report"]) if from_mimic else item["report"].strip()
+
+
+def _answers(value: object) -> tuple[str, ...]:
+    answers = value if isinstance(value, list) else [value]
+    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise UserError("answer is not a list of texts")
+    return tuple(answer.strip() for answer in answers)
+
+
+def _template(value: object) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UserError("template_id is not a number")
+    return value
+
+
+def _ecg_id(ids: list) -> str:
+    if not ids or isinstance(ids[0], bool) or not isinstance(ids[0], int | str) or not str(ids[0]).strip():
+        raise UserError("ecg_id is not a number")
+    return str(ids[0]).strip()
+
+
+def _path(value: object) -> str | None:
+    path = value[0] if isinstance(value, list) and value else value
+    if path is not None and not (isinstance(path, str) and path.strip()):
+        raise UserError("the path of the recording is not text")
+    return path

@@ -1,0 +1,149 @@
+"""Writes a simulated corpus in PTB-XL's layout, with ECG-QA questions and HeartLLM reports.
+
+    python -m data_provider.simulator --out DIR --records 6000 --seed 7 [--workers 2]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from data_provider.simulator.floors import majority_floor
+from data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
+from data_provider.simulator.questions import ask_all
+from data_provider.simulator.render import simulate
+from data_provider.simulator.tables import filename_hr, report_row, write_database
+from data_provider.simulator.truth import Truth
+from data_provider.simulator.wfdb_write import write_wfdb
+from utils.errors import UserError
+
+VERSION = 1  # raise when the same seed gives other bytes
+SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
+MADE, BEGUN = "corpus.json", "corpus.json.part"
+
+Task = tuple[Path, int, int, int, int]  # out, seed, record index, patient index, fold
+
+
+def write_corpus(out: Path, records: int, seed: int, workers: int = 2) -> bool:
+    """Make the corpus at ``out``; False if it is there already, with the same settings.
+
+    The bytes depend on records and seed only, not on the number of workers.
+    """
+    settings = {"simulator_version": VERSION, "records": records, "seed": seed}
+    _check_settings(records, seed, workers)
+    if _made_before(out, settings):
+        print(f"{out} holds this corpus already ({records} records, seed {seed}): nothing to do")
+        return False
+    out.mkdir(parents=True, exist_ok=True)
+    (out / BEGUN).write_text(json.dumps(settings))
+    print(f"writing {records} records to {out}")
+    began = time.perf_counter()
+    truths = _write_records(out, records, seed, workers)
+    print(f"{records / (time.perf_counter() - began):.0f} ECGs/s with {workers} worker{'s' * (workers > 1)}")
+    write_database(out / "ptbxl_database.csv", truths)
+    (out / "truth.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
+    floors = _write_splits(out, truths, seed)
+    for name, value in floors.items():
+        print(f"floor on test, most common answer per {name.replace('_', ' ')}: {100 * value:.1f} % exact match")
+    (out / BEGUN).write_text(json.dumps({**settings, "floors": floors}, indent=1) + "\n")
+    (out / BEGUN).replace(out / MADE)  # last, so that an interrupted corpus is never taken for a finished one
+    return True
+
+
+def _check_settings(records: int, seed: int, workers: int) -> None:
+    if not 1 <= records <= 99999:
+        raise UserError(f"--records {records}: give 1 to 99999, as file names have five digits")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: give 0 or more")
+    if workers < 1:
+        raise UserError(f"--workers {workers}: give 1 or more")
+
+
+def _made_before(out: Path, settings: dict[str, Any]) -> bool:
+    """True if the finished corpus is there; raises for anything else that must not be overwritten."""
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder")
+    for name in (MADE, BEGUN):
+        if not (out / name).exists():
+            continue
+        try:
+            found = json.loads((out / name).read_text())
+        except ValueError:
+            found = {}
+        other = [key for key, value in settings.items() if not isinstance(found, dict) or found.get(key) != value]
+        if other:
+            raise UserError(f"--out {out} holds a corpus with another {other[0]}: delete it or give another folder")
+        return name == MADE
+    if any(out.iterdir()):
+        raise UserError(f"--out {out} is not empty and no simulated corpus: give a new or empty folder")
+    return False
+
+
+def _write_one(task: Task) -> Truth:
+    out, seed, index, patient, fold = task
+    truth, signal = simulate(seed, index, draw_patient(seed, patient, fold))
+    write_wfdb(out / filename_hr(truth.record_id), signal)
+    return truth
+
+
+def _write_records(out: Path, records: int, seed: int, workers: int) -> list[Truth]:
+    owner, folds = plan_patients(seed, records)
+    tasks: list[Task] = [(out, seed, i, int(owner[i]), int(folds[owner[i]])) for i in range(records)]
+    for folder in {(out / filename_hr(i + 1)).parent for i in range(records)}:
+        folder.mkdir(parents=True, exist_ok=True)
+    progress = {"total": records, "unit": "ECG", "desc": "simulating", "disable": None}
+    if workers == 1:
+        return list(tqdm(map(_write_one, tasks), **progress))
+    # Workers are fresh interpreters: forking a process that has started threads may deadlock. One BLAS thread each.
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            return list(tqdm(_in_order(pool, tasks), **progress))
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+def _in_order(pool: Any, tasks: list[Task]) -> Iterator[Truth]:
+    return pool.imap(_write_one, tasks, chunksize=32)
+
+
+def _write_splits(out: Path, truths: list[Truth], seed: int) -> dict[str, float]:
+    """Write questions and reports of each split; returns the floors on test."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    sample_id = 0
+    for number, (split, folds) in enumerate(SPLITS.items(), start=1):
+        members = [t for t in truths if t.fold in folds]
+        rows[split] = ask_all(members, stream(seed, PLAN_STREAM, number), sample_id)
+        sample_id += len(rows[split])
+        _dump(out / "questions" / f"{split}.json", rows[split])
+        _dump(out / "reports" / f"{split}.json", [report_row(t) for t in members])
+        print(f"{split}: {len(members)} ECGs, {len(rows[split])} questions")
+    return {key: majority_floor(rows["train"], rows["test"], key) for key in ("template_id", "question")}
+
+
+def _dump(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m data_provider.simulator", description="Simulate labelled ECGs.")
+    parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
+    parser.add_argument("--records", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args(argv)
+    write_corpus(args.out, args.records, args.seed, args.workers)

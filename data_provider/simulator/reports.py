@@ -1,0 +1,58 @@
+"""Machine-style English reports from a fixed lexicon, and the way back from a report to its findings."""
+
+import re
+
+from data_provider.simulator.truth import (
+    ABNORMAL, AV_BLOCK, AXES, ECTOPIES, FINDINGS, INVERTED_T, LBBB, LONG_QT, LOW_VOLTAGE, LVH, NOISES, NORMAL, RBBB,
+    RHYTHMS, TERRITORIES, Truth,
+)  # fmt: skip
+
+# One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
+# infarction, T wave, QT, conclusion, technical quality.
+LEXICON: dict[str, str] = {
+    RHYTHMS[0]: "Sinus rhythm.",
+    RHYTHMS[1]: "Sinus bradycardia.",
+    RHYTHMS[2]: "Sinus tachycardia.",
+    RHYTHMS[3]: "Atrial fibrillation.",
+    RHYTHMS[4]: "Atrial flutter.",
+    ECTOPIES[0]: "Supraventricular extrasystoles.",
+    ECTOPIES[1]: "Ventricular extrasystoles.",
+    AV_BLOCK: "First degree AV block.",
+    LBBB: "Complete left bundle branch block.",
+    RBBB: "Complete right bundle branch block.",
+    AXES[0]: "Normal heart axis.",
+    AXES[1]: "Left axis deviation.",
+    AXES[2]: "Right axis deviation.",
+    LVH: "Left ventricular hypertrophy.",
+    LOW_VOLTAGE: "Low QRS voltages in the frontal and horizontal leads.",
+    **{f"myocardial infarction in {t} leads": f"Acute myocardial infarction in {t} leads." for t in TERRITORIES},
+    INVERTED_T: "Inverted T-waves.",
+    LONG_QT: "Long QT-interval.",
+    NORMAL: "Normal ECG.",
+    ABNORMAL: "Abnormal ECG.",
+    NOISES[0]: "Baseline drift.",
+    NOISES[1]: "Static noise.",
+    NOISES[2]: "Burst noise.",
+    NOISES[3]: "Electrodes problems.",
+}
+
+
+def _normalised(statement: str) -> str:
+    return " ".join(statement.lower().split()).strip(" .")
+
+
+_FINDING_OF = {_normalised(statement): finding for finding, statement in LEXICON.items()}
+
+
+def report(truth: Truth) -> str:
+    """The report of one ECG: its statements in the order of FINDINGS, separated by spaces."""
+    return " ".join(LEXICON[finding] for finding in FINDINGS if finding in truth.findings)
+
+
+def findings_in(text: str) -> set[str]:
+    """The finding keys (of FINDINGS) that a report states; case and spacing do not matter, other statements are ignored.
+
+    Statements end with a full stop, semicolon or line break.
+    """
+    statements = (_normalised(part) for part in re.split(r"[.;\n]", text))
+    return {_FINDING_OF[s] for s in statements if s in _FINDING_OF}

@@ -1,0 +1,56 @@
+"""Reading many recordings: in parallel, in order, bad ones counted with their reasons."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from data_provider.examples import RecordRef
+from data_provider.resample import resample
+from data_provider.wfdb_reader import read_record
+from utils.errors import UserError
+
+
+def stream_signals(
+    refs: Sequence[RecordRef], fs: float, workers: int, what: str, max_bad: float = 1.0
+) -> Iterator[tuple[RecordRef, np.ndarray, np.ndarray]]:
+    """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
+
+    A recording that cannot be read is left out; afterwards `UserError` is raised when more than the share ``max_bad``
+    failed, else a summary of the reasons is printed.
+    """
+    reasons: dict[str, str] = {}
+    read = partial(_read, fs=fs)
+    if workers > 0 and len(refs) > 64:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            yield from _collect(refs, pool.imap(read, refs, chunksize=16), reasons, what)
+    else:
+        yield from _collect(refs, map(read, refs), reasons, what)
+    if reasons:
+        first = next(iter(reasons.values()))
+        text = f"{len(reasons)} of {len(refs)} recordings could not be read; the first: {first}"
+        if len(reasons) > max_bad * len(refs):
+            raise UserError(f"{text} (more than MAX_BAD_RECORDS={max_bad:g} allows)")
+        kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
+        print(f"{text}; by reason: {dict(kinds)}")
+
+
+def _collect(refs, results, reasons, what):
+    for ref, (signal, present, reason) in tqdm(
+        zip(refs, results, strict=True), total=len(refs), desc=what, unit="ecg", mininterval=1
+    ):
+        if reason:
+            reasons[ref.record_id] = reason
+        else:
+            yield ref, signal, present
+
+
+def _read(ref: RecordRef, fs: float) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    try:
+        record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
+    except UserError as error:
+        return None, None, str(error)
+    return resample(record.signal, record.fs, fs), record.lead_present, ""

@@ -1,0 +1,34 @@
+"""What must be known to rebuild a tokenizer from its weights."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The architecture of an `ECGTokenizer`; stored as ``config.json`` beside its weights."""
+
+    quantizer: str = "fsq"
+    fsq_levels: tuple[int, ...] = (8, 5, 5, 5)
+    codebook_size: int = 1024  # of vq; fsq's is the product of its levels
+    codebook_dim: int = 8
+    sampling_rate: int = 250  # Hz
+    stride: int = 8  # samples per code
+    hidden: int = 192
+    encoder_depth: int = 4
+    decoder_depth: int = 4
+    input_scale: float = 4.0  # millivolts are multiplied by this before the encoder: unit variance on average
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "TokenizerConfig":
+        values = json.loads(path.read_text())
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
+        return cls(**{**values, "fsq_levels": tuple(values["fsq_levels"])})

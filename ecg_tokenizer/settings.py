@@ -1,0 +1,48 @@
+"""Settings of stage 1, read from ``ecg_tokenizer/config.env`` or another env file."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from data_provider.settings import DataSettings
+from utils.errors import UserError
+from utils.settings import Integers
+
+
+class TokenizerSettings(DataSettings):
+    """What a tokenizer is and how it is trained."""
+
+    quantizer: Literal["fsq", "vq"] = Field("fsq", description="fsq: finite scalar; vq: EMA codebook with restarts.")
+    fsq_levels: Integers = Field([8, 5, 5, 5], description="Levels per dimension of fsq; their product is the codebook.")
+    codebook_size: int = Field(1024, ge=2, le=65536, description="Codes of vq.")
+    codebook_dim: int = Field(8, ge=1, description="Dimension in which vq looks codes up.")
+    sampling_rate: int = Field(250, ge=50, description="Rate in Hz at which the tokenizer works; input is resampled.")
+    stride_ms: float = Field(32, gt=0, description="Milliseconds of ECG, all 12 leads, per code.")
+    hidden: int = Field(192, ge=8, description="Width of the backbone.")
+    encoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks before the quantizer.")
+    decoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks after the quantizer.")
+    steps: int = Field(4000, ge=1, description="Optimiser steps at most.")
+    batch_size: int = Field(32, ge=1, description="Crops per step.")
+    crop_seconds: float = Field(4.0, gt=0, description="Length of a training crop.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak of a one-cycle schedule (AdamW).")
+    eval_steps: int = Field(500, ge=1, description="Validate every so many steps.")
+    patience: int = Field(8, ge=1, description="Stop after so many validations without a better one.")
+    derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
+    lead_dropout: float = Field(0.05, ge=0, lt=1, description="Chance that a lead of a crop is silenced in the input.")
+    gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a factor within 1 +- this.")
+
+    @property
+    def stride(self) -> int:
+        """Samples per code."""
+        return round(self.stride_ms * self.sampling_rate / 1000)
+
+    def check(self) -> None:
+        super().check()
+        exact = self.stride_ms * self.sampling_rate / 1000
+        if self.stride < 1 or abs(exact - self.stride) > 1e-6:
+            raise UserError(
+                f"STRIDE_MS: {self.stride_ms:g} ms is {exact:g} samples at SAMPLING_RATE {self.sampling_rate} Hz; "
+                "choose a whole number of samples"
+            )
+        if min(self.fsq_levels, default=0) < 3:
+            raise UserError("FSQ_LEVELS: every level must be 3 or more")

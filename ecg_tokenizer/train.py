@@ -1,0 +1,148 @@
+"""Stage 1: train the tokenizer. Run it as ``bash ecg_tokenizer/run_tokenizer.sh [env file]``."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from data_provider.corpus import load_splits
+from data_provider.signal_cache import SignalCache, open_signal_cache
+from ecg_tokenizer.config import TokenizerConfig
+from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from utils.errors import exit_on_user_error
+
+# Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
+VARIANCE_FLOOR = 0.005
+
+
+def reconstruction_loss(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, derivative_weight: float
+) -> torch.Tensor:
+    """Squared error relative to each crop's variance, over present leads, plus the same on first differences.
+
+    signal, reconstruction: ``(batch, 12, T)`` mV; present: ``(batch, 12)``, 1 where the lead was recorded.
+    """
+    mask = present[:, :, None]
+    weight = mask.sum(dim=(1, 2)) * signal.shape[-1] + 1e-6
+    centred = (signal - signal.mean(dim=2, keepdim=True)) * mask
+    variance = centred.square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR
+    error = (reconstruction - signal) * mask
+    loss = (error.square().sum(dim=(1, 2)) / weight / variance).mean()
+    if derivative_weight:
+        slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
+        loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
+    return loss
+
+
+def augment(
+    signal: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale whole crops (all leads alike: Einthoven holds) and silence single leads; returns signal and lead mask."""
+    batch = signal.shape[0]
+    gain = 1 + settings.gain_jitter * (2 * torch.rand(batch, 1, 1, generator=generator) - 1)
+    kept = (torch.rand(present.shape, generator=generator) >= settings.lead_dropout).float() * present
+    return signal * gain * kept[:, :, None], kept
+
+
+@torch.inference_mode()
+def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
+    """PRDN (percent, mean over whole recordings) and joint code use on a validation set."""
+    stride, codes, distortion = tokenizer.config.stride, [], []
+    for i in range(len(cache)):
+        signal = cache.signal(i)
+        signal = signal[:, : signal.shape[1] // stride * stride]
+        reconstruction, found, _ = tokenizer(torch.from_numpy(signal)[None].to(tokenizer.device))
+        leads = cache.present[i]
+        distortion.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
+        codes.append(found[0].cpu().numpy())
+    return {"prdn": float(np.mean(distortion)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
+
+
+def train_tokenizer(settings: TokenizerSettings) -> dict:
+    """Train by ``settings``; writes the best tokenizer by validation PRDN to OUTPUT_DIR and returns its figures."""
+    started = time.time()
+    splits = load_splits(settings, ("train", "valid"), task=None)
+    train, valid = (
+        open_signal_cache(
+            splits[name].records, settings.sampling_rate, settings.cache_dir, settings.workers,
+            settings.max_bad_records, f"{name} recordings",
+        )
+        for name in ("train", "valid")
+    )  # fmt: skip
+    device = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    tokenizer = ECGTokenizer(
+        TokenizerConfig(
+            quantizer=settings.quantizer,
+            fsq_levels=tuple(settings.fsq_levels),
+            codebook_size=settings.codebook_size,
+            codebook_dim=settings.codebook_dim,
+            sampling_rate=settings.sampling_rate,
+            stride=settings.stride,
+            hidden=settings.hidden,
+            encoder_depth=settings.encoder_depth,
+            decoder_depth=settings.decoder_depth,
+        )
+    ).to(device)
+    optimizer = torch.optim.AdamW(tokenizer.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.05
+    )
+    crop = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
+    output = settings.output_dir
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "settings.json").write_text(settings.to_json())
+    writer = SummaryWriter(str(output / "tensorboard"))
+    print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output} (TensorBoard beside)")
+    best, since_best = {"prdn": float("inf")}, 0
+    bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1)
+    for step in bar:
+        tokenizer.train()
+        signal, present = (torch.from_numpy(a).float() for a in train.crops(rng, settings.batch_size, crop))
+        signal, present = augment(signal, present, settings, generator)
+        signal, present = signal.to(device), present.to(device)
+        reconstruction, codes, quantizer_loss = tokenizer(signal)
+        loss = reconstruction_loss(signal, reconstruction, present, settings.derivative_weight) + quantizer_loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            use = code_use(codes.cpu().numpy(), tokenizer.codebook_size)
+            writer.add_scalar("train/loss", loss.item(), step)
+            writer.add_scalar("train/batch_entropy_bits", use["entropy_bits"], step)
+            bar.set_postfix(loss=f"{loss.item():.3f}", prdn=f"{best['prdn']:.1f}%", codes=best.get("codes_used"))
+        if step % settings.eval_steps == 0 or step == settings.steps:
+            figures = validate(tokenizer.eval(), valid)
+            for name, value in figures.items():
+                writer.add_scalar(f"valid/{name}", value, step)
+            if figures["prdn"] < best["prdn"]:
+                best, since_best = {**figures, "step": step}, 0
+                tokenizer.save_pretrained(output)
+            else:
+                since_best += 1
+                if since_best >= settings.patience:
+                    print(f"stopping at step {step}: no better PRDN for {settings.patience} validations")
+                    break
+    writer.close()
+    figures = {**best, "tokens_per_second_of_ecg": tokenizer.frame_rate, "seconds": round(time.time() - started, 1)}
+    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(
+        f"best at step {best['step']}: PRDN {best['prdn']:.1f} %, {best['codes_used']} of {best['codebook_size']} codes "
+        f"used, entropy {best['entropy_bits']:.2f} bits; saved in {output}"
+    )
+    return figures
+
+
+if __name__ == "__main__":
+    exit_on_user_error(lambda: train_tokenizer(TokenizerSettings.load(Path(sys.argv[1]))))

@@ -1,0 +1,109 @@
+"""A checkpoint: one folder that alone is enough to evaluate, ask and serve.
+
+    model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_model.safetensors, adapter_config.json)
+    ecg_tokenizer/                                        what turns an ECG into its tokens
+    cardiolect.json                                       stage, settings, fingerprints, figures
+    README.md                                             model card
+
+safetensors and JSON only.
+"""
+
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from ecg_tokenizer import ECGTokenizer
+from model.vocabulary import Vocabulary, extend_embeddings
+from utils.errors import UserError
+
+INFO = "cardiolect.json"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Checkpoint:
+    """What a folder holds, loaded."""
+
+    model: PreTrainedModel | PeftModel
+    vocabulary: Vocabulary
+    ecg_tokenizer: ECGTokenizer
+    info: dict = field(default_factory=dict)
+
+
+def load_language_model(path: Path | str, precision: str):
+    """``(model, tokenizer)`` of any local causal LM. Raises `UserError` where there is none."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=DTYPES[precision])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}") from None
+    return model, tokenizer
+
+
+def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:
+    """Extend a text model by the codes of an ECG tokenizer; nothing is trained yet."""
+    vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.codebook_size)
+    extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
+    return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
+
+
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
+    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+    if not (path / INFO).is_file():
+        raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
+    info = json.loads((path / INFO).read_text())
+    ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
+    if (path / "adapter_config.json").is_file():
+        base = Path(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])
+        if not base.is_dir():
+            raise UserError(f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge")
+        model, tokenizer = load_language_model(base, precision)
+        checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
+        checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
+        checkpoint.info = info
+        return checkpoint
+    model, tokenizer = load_language_model(path, precision)
+    return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.codebook_size), ecg_tokenizer, info)
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
+    """Write the folder; ``merge`` folds adapters into a stock model (in place)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = checkpoint.model
+    if merge and isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    model.save_pretrained(folder)
+    checkpoint.vocabulary.tokenizer.save_pretrained(folder)
+    checkpoint.ecg_tokenizer.save_pretrained(folder / "ecg_tokenizer")
+    packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
+    info = {
+        **checkpoint.info,
+        "ecg_tokenizer_fingerprint": checkpoint.ecg_tokenizer.fingerprint(),
+        "versions": {name: version(name) for name in packages},
+    }
+    (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
+    (folder / "README.md").write_text(_model_card(info, merge or not isinstance(checkpoint.model, PeftModel)))
+
+
+def _model_card(info: dict, stock: bool) -> str:
+    settings = info.get("settings", {})
+    lines = [
+        "---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [ecg, electrocardiogram]", "---",
+        "# An ECG language model (Cardiolect)", "",
+        "Not for clinical diagnosis.", "",
+        f"- stage: {info.get('stage', '?')} {settings.get('tasktype', '')}".rstrip(),
+        f"- best validation loss: {info.get('valid_loss', float('nan')):.4f} at step {info.get('best_step', '?')}",
+        f"- trained on: {info.get('train_records', '?')} recordings, {info.get('train_examples', 0)} texts; "
+        f"data fingerprint `{info.get('data_fingerprint', '?')}`",
+        f"- ECG tokenizer: fingerprint `{info.get('ecg_tokenizer_fingerprint', '?')}`, in `ecg_tokenizer/`",
+        "- settings, versions and fingerprints: `cardiolect.json`", "",
+        "A stock causal language model: `AutoModelForCausalLM.from_pretrained(folder)`; an ECG is text made of the tokens "
+        "`<|ecg_start|><|ecg_0|>...<|ecg_end|>`." if stock else
+        "Adapters and token rows of the language model named in `adapter_config.json`.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)

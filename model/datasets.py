@@ -1,0 +1,95 @@
+"""Training sequences: packed rows of stage 2 and stage 3, built from cached codes."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from data_provider.code_cache import CodeCache
+from data_provider.examples import Example, RecordRef
+from model.packing import Packed, pack
+from model.rendering import render_ecg, render_turn
+from model.vocabulary import Vocabulary
+from model.windows import draw_windows
+from utils.errors import UserError
+
+
+class PretrainDataset(Dataset):
+    """One row per recording: the whole ECG, or five windows of it."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, refs: Sequence[RecordRef], cache: CodeCache, objective: str, seed: int = 0
+    ):
+        self.vocabulary, self.cache, self.objective, self.seed, self.epoch = vocabulary, cache, objective, seed, 0
+        self.refs = [ref for ref in refs if ref in cache]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another epoch draws other windows."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def __getitem__(self, i: int) -> Packed:
+        codes = self.cache.codes(self.refs[i])
+        if self.objective == "multiscale":
+            rng = np.random.default_rng([self.seed, self.epoch, i])
+            return pack([], draw_windows(self.vocabulary, codes, rng))
+        ids = render_ecg(self.vocabulary, codes)
+        supervised = len(codes) + 1  # every code and the end token
+        return pack(ids, [], [0.0] * (len(ids) - supervised) + [1.0] * supervised)
+
+
+class FinetuneDataset(Dataset):
+    """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        examples: Sequence[Example],
+        cache: CodeCache,
+        questions_per_ecg: int = 1,
+        ecg_loss_weight: float = 0.0,
+        ecg_dropout: float = 0.0,
+        seed: int = 0,
+        max_length: int | None = None,
+    ):
+        self.vocabulary, self.cache, self.seed = vocabulary, cache, seed
+        self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
+        self.ecg_dropout, self.max_length = ecg_dropout, max_length
+        groups: dict[RecordRef, list[tuple[list[int], list[float]]]] = {}
+        for example in examples:
+            if example.record in cache:
+                ids, mask = render_turn(vocabulary, example)
+                groups.setdefault(example.record, []).append((ids, [float(m) for m in mask]))
+        self.groups = list(groups.items())
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another epoch puts other questions together and leaves out other ECGs."""
+        rng = random.Random(f"{self.seed}-{epoch}")
+        self.rows: list[tuple[int, list[int], bool]] = []
+        for group, (_, turns) in enumerate(self.groups):
+            order = rng.sample(range(len(turns)), len(turns))
+            for start in range(0, len(order), self.questions_per_ecg):
+                chosen = order[start : start + self.questions_per_ecg]
+                self.rows.append((group, chosen, rng.random() < self.ecg_dropout))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> Packed:
+        group, chosen, dropped = self.rows[i]
+        ref, turns = self.groups[group]
+        codes = None if dropped else self.cache.codes(ref)
+        ids = render_ecg(self.vocabulary, codes)
+        supervised = 0 if dropped or not self.ecg_loss_weight else len(codes) + 1
+        weights = [0.0] * (len(ids) - supervised) + [self.ecg_loss_weight] * supervised
+        packed = pack(ids, [turns[k] for k in chosen], weights)
+        if self.max_length and max(packed.positions) >= self.max_length:
+            raise UserError(
+                f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model takes "
+                f"{self.max_length}; use a longer STRIDE_MS or shorter recordings"
+            )
+        return packed

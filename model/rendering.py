@@ -1,0 +1,63 @@
+"""The only place where a prompt is spelled: training, evaluation and use all render here.
+
+    [bos] <|ecg_start|> codes <|ecg_end|>      the ECG, shared by all that is asked about it
+    Patient: ...\\nQuestion: ...\\nAnswer:       one question (or "Report:")
+     atrial fibrillation [eos]                 what the model has to say, the only supervised part
+
+Spans are built from their parts, never searched for in the ids.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_provider.examples import Example
+from model.vocabulary import Vocabulary
+
+
+def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None) -> list[int]:
+    """Ids of the shared prefix; ``codes=None`` leaves the ECG out and keeps the markers."""
+    bos = vocabulary.tokenizer.bos_token_id
+    prefix = [] if bos is None else [bos]
+    inside = [] if codes is None else vocabulary.code_ids(codes)
+    return [*prefix, vocabulary.start_id, *inside, vocabulary.end_id]
+
+
+def render_prompt(vocabulary: Vocabulary, task: str, question: str = "", background: str = "") -> list[int]:
+    """Ids of what is asked, up to the point where the model has to speak."""
+    patient = f"Patient: {background}.\n" if background else ""
+    asked = f"Question: {question}\nAnswer:" if task == "qa" else "Report:"
+    return vocabulary.text_ids(patient + asked)
+
+
+def answer_text(answers: Sequence[str]) -> str:
+    """Several answers are joined by a full stop, as HeartLLM does; its exact match splits them there."""
+    return ".".join(answers)
+
+
+def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
+    return [*vocabulary.text_ids(" " + answer_text(answers)), vocabulary.tokenizer.eos_token_id]
+
+
+def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
+    """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecg`."""
+    prompt = render_prompt(vocabulary, example.task, example.question, example.background)
+    answer = render_answer(vocabulary, example.answers)
+    return prompt + answer, [False] * len(prompt) + [True] * len(answer)
+
+
+def render(vocabulary: Vocabulary, example: Example, codes: np.ndarray | None) -> tuple[list[int], list[bool]]:
+    """``(ids, loss mask)`` of one whole training sequence."""
+    ecg = render_ecg(vocabulary, codes)
+    ids, mask = render_turn(vocabulary, example)
+    return ecg + ids, [False] * len(ecg) + mask
+
+
+def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:
+    """The tokens for a terminal: supervised ones green, ECG codes grey, the rest plain."""
+    parts = []
+    for token, supervised in zip(ids, mask, strict=True):
+        colour = "32" if supervised else "90" if token in vocabulary.new_ids else "0"
+        text = vocabulary.tokenizer.decode([token]).replace("\n", "\\n")
+        parts.append(f"\033[{colour}m{text}\033[0m")
+    return "|".join(parts)

@@ -1,0 +1,140 @@
+"""Stages 2 and 3 from settings to checkpoint: load, cache codes, train, save."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from transformers import set_seed
+
+from data_provider.code_cache import CodeCache, fill_code_cache
+from data_provider.corpus import Split, load_splits
+from data_provider.examples import RecordRef
+from data_provider.questions import load_texts
+from data_provider.settings import DataSettings
+from ecg_tokenizer import ECGTokenizer
+from model.adaptation import prepare_for_training, trainable_parameters
+from model.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
+from model.datasets import FinetuneDataset, PretrainDataset
+from model.rendering import visualise
+from model.settings import FinetuneSettings, PretrainSettings, TrainSettings
+from model.tiny import build_tiny_llama, train_bpe
+from model.training import train
+from utils import launch
+from utils.errors import UserError
+from utils.metrics import MajorityAnswers
+
+
+def pretrain(settings: PretrainSettings) -> dict:
+    """Stage 2: teach a language model the alphabet of ECG codes. Returns the losses."""
+    splits = load_splits(settings, ("train", "valid"), task=None)
+    ecg_tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
+    if settings.llm_path == "tiny":
+        text_tokenizer = train_bpe(load_texts(settings.tiny_corpus or settings.train_data), settings.tiny_vocabulary)
+        model = build_tiny_llama(
+            text_tokenizer, settings.tiny_layers, settings.tiny_hidden, settings.tiny_heads, settings.tiny_tied,
+            settings.seed,
+        )  # fmt: skip
+    else:
+        model, text_tokenizer = load_language_model(settings.llm_path, settings.precision)
+    checkpoint = new_checkpoint(model, text_tokenizer, ecg_tokenizer, settings.seed)
+    cache = open_code_cache(ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
+    train_rows, valid_rows = (
+        PretrainDataset(checkpoint.vocabulary, splits[name].records, cache, settings.pretrain_objective, settings.seed)
+        for name in ("train", "valid")
+    )
+    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"})
+
+
+def finetune(settings: FinetuneSettings) -> dict:
+    """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
+    splits = load_splits(settings, ("train", "valid"), task=settings.tasktype)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+    cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
+    longest = checkpoint.model.config.max_position_embeddings
+    shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
+    train_rows = FinetuneDataset(
+        checkpoint.vocabulary, splits["train"].examples, cache,
+        ecg_loss_weight=settings.ecg_loss_weight, ecg_dropout=settings.ecg_dropout, **shared,
+    )  # fmt: skip
+    valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
+    info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
+    if settings.tasktype == "qa":
+        # Kept with the checkpoint so that evaluation can print this floor without the training data.
+        info["majority_answers"] = {
+            level: json.loads(MajorityAnswers(level).fit(splits["train"].examples).to_json())
+            for level in ("template", "question")
+        }
+    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info)
+
+
+def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], settings: DataSettings) -> CodeCache:
+    """The codes of ``refs``; the main rank encodes what is missing, the others wait for it."""
+    folder = settings.cache_dir / "codes" / ecg_tokenizer.fingerprint()
+    if launch.is_main():
+        refs = list({ref.record_id: ref for ref in refs}.values())
+        on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+        fill_code_cache(
+            CodeCache(folder), refs, ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch,
+            ecg_tokenizer.config.sampling_rate, settings.workers, settings.max_bad_records,
+        )  # fmt: skip
+        ecg_tokenizer.to("cpu")
+    launch.barrier()
+    return CodeCache(folder)
+
+
+def _train_and_save(
+    checkpoint: Checkpoint, train_rows, valid_rows, splits: dict[str, Split], settings: TrainSettings, info: dict
+) -> dict:
+    output = settings.output_dir
+    for name, rows in (("train", train_rows), ("validation", valid_rows)):
+        if len(rows) == 0:
+            raise UserError(f"no {name} sequence is left: none of its recordings could be read")
+    if launch.is_main():
+        output.mkdir(parents=True, exist_ok=True)
+        if not settings.resume:
+            shutil.rmtree(output / "resume", ignore_errors=True)
+    set_seed(settings.seed)
+    checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
+    if launch.is_main():
+        some, all_ = trainable_parameters(checkpoint.model)
+        print(f"training {some:,} of {all_:,} parameters on {len(train_rows)} sequences; writing to {output}")
+        first = train_rows[0]
+        shown = slice(max(0, len(first) - 60), len(first))
+        print("the end of the first sequence, supervised tokens in green:")
+        print(visualise(checkpoint.vocabulary, first.ids[shown], [w > 0 for w in first.weights[shown]]))
+    pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
+    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
+    if launch.is_main():
+        checkpoint.info = {
+            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", "majority_answers")},
+            **info,
+            **{k: v for k, v in figures.items() if k != "loss_curve"},
+            "train_records": len(splits["train"].records),
+            "data_fingerprint": _fingerprint(splits),
+            "settings": settings.model_dump(mode="json"),
+        }
+        (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
+        save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
+        print(
+            f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
+            f"checkpoint in {output}"
+        )
+    launch.barrier()
+    return figures
+
+
+def _fingerprint(splits: dict[str, Split]) -> str:
+    """Hash of which recordings and texts stood in which split."""
+    digest = hashlib.sha256()
+    for name, split in sorted(splits.items()):
+        digest.update(name.encode())
+        for record in sorted(r.record_id for r in split.records):
+            digest.update(record.encode())
+        for example in sorted((e.sample_id, e.question, *e.answers) for e in split.examples):
+            digest.update(repr(example).encode())
+    return digest.hexdigest()[:16]
+
+

@@ -1,0 +1,172 @@
+"""The training loop of stages 2 and 3: Hugging Face Trainer with DeepSpeed, weighted targets and packed rows."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from model.packing import collate
+from model.settings import TrainSettings
+from utils import launch
+from utils.errors import UserError
+
+
+def weighted_loss(logits: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Sum of weighted next-token cross entropies.
+
+    logits: ``(B, T, V)``; ids, weights: ``(B, T)``, the weight of a token as a target. Only weighted positions are
+    computed: most of a row is ECG and question.
+    """
+    chosen = weights[:, 1:] > 0
+    losses = F.cross_entropy(logits[:, :-1][chosen].float(), ids[:, 1:][chosen], reduction="none")
+    return (losses * weights[:, 1:][chosen]).sum()
+
+
+class ECGTrainer(Trainer):
+    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks and accumulation change nothing."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)
+        return self.accelerator.gather(total).sum() if launch.world_size() > 1 else total
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        weights = inputs.pop("loss_weights")
+        # No cache: with one, position_ids alone would let packed questions see each other.
+        outputs = model(**inputs, use_cache=False)
+        total = num_items_in_batch if num_items_in_batch is not None else weights[:, 1:].sum()
+        # Ranks average their gradients; the normaliser is already global.
+        loss = weighted_loss(outputs.logits, inputs["input_ids"], weights) / total * launch.world_size()
+        return (loss, outputs) if return_outputs else loss
+
+    @torch.no_grad()
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        """Validation loss: mean over all supervised tokens of all ranks, every row counted once."""
+        self.model.eval()
+        rows = range(launch.rank(), len(self.eval_dataset), launch.world_size())
+        size = self.args.per_device_eval_batch_size
+        sums = torch.zeros(2, dtype=torch.float64)
+        for start in tqdm(range(0, len(rows), size), desc="validation", leave=False, disable=not launch.is_main()):
+            batch = self.data_collator([self.eval_dataset[i] for i in rows[start : start + size]])
+            batch = self._prepare_inputs(batch)
+            weights = batch.pop("loss_weights")
+            with self.compute_loss_context_manager():
+                logits = self.model(**batch, use_cache=False).logits
+            sums += torch.stack([weighted_loss(logits, batch["input_ids"], weights), weights[:, 1:].sum()]).double().cpu()
+        total = self.accelerator.reduce(sums.to(self.args.device), "sum")
+        metrics = {f"{metric_key_prefix}_loss": (total[0] / total[1].clamp(min=1e-9)).item()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def get_decay_parameter_names(self, model) -> list[str]:
+        # Decay would move the rows of text tokens that must stay.
+        tables = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
+        frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
+        return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the training set which epoch it is; also after a resume, so that the same rows come."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.dataset.set_epoch(int(state.epoch or 0))
+
+
+def train(
+    model: torch.nn.Module,
+    train_rows: Dataset,
+    valid_rows: Dataset,
+    pad_id: int,
+    settings: TrainSettings,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> dict:
+    """Train ``model`` in place to its best validation loss; returns the losses. Resume files go to OUTPUT_DIR/resume."""
+    folder = settings.output_dir / "resume"
+    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        num_train_epochs=settings.train_epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        adam_beta2=0.99,
+        eval_strategy="steps",
+        eval_steps=settings.eval_steps,
+        save_strategy="steps",
+        save_steps=settings.eval_steps,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=settings.verbose_steps,
+        logging_dir=str(settings.output_dir / "tensorboard"),
+        report_to=["tensorboard"],
+        bf16=settings.precision == "bf16",
+        use_cpu=on_cpu,
+        deepspeed=str(settings.deepspeed_config),
+        seed=settings.seed,
+        remove_unused_columns=False,
+        label_names=["input_ids"],
+        dataloader_pin_memory=not on_cpu,
+        accelerator_config={"split_batches": False, "even_batches": True},
+    )
+    trainer = ECGTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train_rows,
+        eval_dataset=valid_rows,
+        data_collator=partial(collate, pad_id=pad_id),
+        callbacks=[EpochCallback(train_rows), *callbacks],
+    )
+    last = get_last_checkpoint(str(folder)) if settings.resume and folder.is_dir() else None
+    if settings.resume and last is None and launch.is_main():
+        print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
+    if last is not None:
+        _check_world_size(Path(last))
+    result = trainer.train(resume_from_checkpoint=last)
+    losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
+    best = trainer.state.best_metric
+    return {
+        "steps": result.global_step,
+        "train_loss": losses[-1] if losses else result.training_loss,
+        "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
+        "best_step": _step_of(trainer.state.best_model_checkpoint),
+        "loss_curve": losses,
+    }
+
+
+def _step_of(checkpoint: str | None) -> int | None:
+    return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else None
+
+
+def _check_world_size(step_folder: Path) -> None:
+    """DeepSpeed's optimizer state is cut by rank; another number of ranks cannot go on from it."""
+    state = json.loads((step_folder / "trainer_state.json").read_text())
+    shards = list(step_folder.glob(f"global_step{state['global_step']}/*optim_states.pt"))
+    if shards and len(shards) != launch.world_size():
+        raise UserError(
+            f"RESUME: {step_folder} was saved by {len(shards)} ranks and this run has {launch.world_size()}; "
+            f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
+        )

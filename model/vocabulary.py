@@ -1,0 +1,101 @@
+"""ECG codes as tokens of a text tokenizer, and where their embedding rows start.
+
+Every code is one token, ``<|ecg_0|>`` ... ``<|ecg_N|>``, between ``<|ecg_start|>`` and ``<|ecg_end|>``: the saved
+tokenizer and model are stock Hugging Face ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import AddedToken
+
+from utils.errors import UserError
+
+ECG_START = "<|ecg_start|>"
+ECG_END = "<|ecg_end|>"
+
+
+def code_token(code: int) -> str:
+    return f"<|ecg_{code}|>"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A text tokenizer that knows ``codebook_size`` ECG codes."""
+
+    tokenizer: PreTrainedTokenizerBase
+    codebook_size: int
+
+    @classmethod
+    def extend(cls, tokenizer: PreTrainedTokenizerBase, codebook_size: int) -> "Vocabulary":
+        """Add the ECG tokens where they are not there yet. Raises `UserError` where another codebook's are."""
+        if tokenizer.eos_token_id is None:
+            raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")
+        known = tokenizer.get_vocab()
+        if ECG_START in known:
+            if code_token(codebook_size - 1) not in known or code_token(codebook_size) in known:
+                raise UserError(f"this language model was made for another codebook than one of {codebook_size} codes")
+        else:
+            names = [ECG_START, ECG_END, *(code_token(i) for i in range(codebook_size))]
+            tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return cls(tokenizer, codebook_size)
+
+    @property
+    def start_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(ECG_START)
+
+    @property
+    def end_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(ECG_END)
+
+    @property
+    def first_code_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids(code_token(0))
+
+    @property
+    def new_ids(self) -> range:
+        """Ids of all ECG tokens: start, end, codes; contiguous."""
+        return range(self.start_id, self.first_code_id + self.codebook_size)
+
+    def code_ids(self, codes: np.ndarray) -> list[int]:
+        """Codes ``(frames,)`` -> token ids."""
+        return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of plain text. No text can spell an ECG or end-of-sequence token: ``<|`` is broken up."""
+        return self.tokenizer(text.replace("<|", "< |"), add_special_tokens=False)["input_ids"]
+
+
+def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor, seed: int) -> None:
+    """Give the ECG tokens rows in embedding and head; every other row stays as it is, to the bit.
+
+    geometry: ``(codebook_size, dims)``, the codebook. A code's row is the mean text row plus its place in the codebook,
+    turned by a random orthonormal map and scaled to the spread of the text rows: similar codes start similar.
+    """
+    old_rows = model.get_input_embeddings().weight.shape[0]
+    needed = vocabulary.new_ids.stop
+    if needed > old_rows:
+        model.resize_token_embeddings(needed, mean_resizing=False)
+    tables = [model.get_input_embeddings().weight]
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is not tables[0]:
+        tables.append(head.weight)
+    generator = torch.Generator().manual_seed(seed)
+    text_rows = vocabulary.start_id
+    for table in tables:
+        rows = _rows_from_geometry(table[:text_rows].detach().float().cpu(), geometry.cpu(), generator)
+        with torch.no_grad():
+            table[vocabulary.new_ids.start : vocabulary.new_ids.stop] = rows.to(table)
+
+
+def _rows_from_geometry(text: torch.Tensor, geometry: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    width, dims = text.shape[1], geometry.shape[1]
+    place = (geometry - geometry.mean(0)) / (geometry.std(0) + 1e-6)
+    turn = torch.linalg.qr(torch.randn(width, min(dims, width), generator=generator))[0].T
+    codes = place[:, : turn.shape[0]] @ turn * (width / turn.shape[0]) ** 0.5
+    rows = torch.cat([torch.randn(2, width, generator=generator), codes])
+    return text.mean(0) + text.std(0).mean() * rows

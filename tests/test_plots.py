@@ -1,0 +1,122 @@
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.errors import UserError
+from utils.plots import CONDITIONS, MM_PER_MILLIVOLT, draw_ecg_paper, draw_scores_with_floors
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+FS = 100
+
+
+def ecg(seconds=10.0, seed=0):
+    """White noise of 0.2 mV: a drawing needs no heartbeat."""
+    return 0.2 * np.random.default_rng(seed).standard_normal((12, int(seconds * FS)))
+
+
+def png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def lines(figure):
+    """The drawn lines of more than a hundred points: the traces, row by row."""
+    return [line for line in figure.axes[0].lines if len(line.get_xdata()) > 100]
+
+
+def test_paper_is_true_to_scale():
+    figure = draw_ecg_paper(ecg(), FS, LEADS, title="test")
+    axes = figure.axes[0]
+    dots_per_mm = figure.dpi / 25.4
+    origin, one_mv, one_second = axes.transData.transform([(0, 0), (0, MM_PER_MILLIVOLT), (25, 0)])
+    assert one_mv[1] - origin[1] == pytest.approx(10 * dots_per_mm, rel=1e-6)
+    assert one_second[0] - origin[0] == pytest.approx(25 * dots_per_mm, rel=1e-6)
+
+    image = png(figure)
+    assert image.shape[1] / dots_per_mm == pytest.approx(270, abs=1)
+    assert image.min() < 50 < 240 < image.max()  # ink on paper
+
+
+def test_leads_stand_where_they_belong():
+    signal = np.zeros((12, 10 * FS))
+    signal += np.arange(12)[:, None] / 100  # every lead at a voltage of its own
+    figure = draw_ecg_paper(signal, FS, LEADS)
+    traces = lines(figure)
+    assert len(traces) == 13
+    texts = [text.get_text() for text in figure.axes[0].texts][:13]
+    assert " ".join(texts) == "I aVR V1 V4 II aVL V2 V5 III aVF V3 V6 II"
+    first = traces[0].get_ydata()[0]  # lead I, at 0 mV of the first row
+    assert [t.get_ydata()[0] - first for t in traces[:4]] == pytest.approx([0, 0.3, 0.6, 0.9])
+    widths = [np.ptp(trace.get_xdata()) for trace in (traces[0], traces[-1])]
+    assert widths == pytest.approx([62.5 - 0.25, 250 - 0.25])
+
+
+def test_lead_order_of_the_caller_does_not_matter():
+    order = np.random.default_rng(3).permutation(12)
+    signal = ecg()
+    shuffled = draw_ecg_paper(signal[order], FS, [LEADS[i] for i in order])
+    assert np.array_equal(png(draw_ecg_paper(signal, FS, LEADS)), png(shuffled))
+
+
+def test_overlay_and_its_legend():
+    figure = draw_ecg_paper(ecg(), FS, LEADS, overlay=ecg(seed=1), labels=("recorded", "decoded"))
+    assert len(lines(figure)) == 26
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["recorded", "decoded"]
+    assert not np.array_equal(png(figure), png(draw_ecg_paper(ecg(), FS, LEADS)))
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.5, 5, 30])
+def test_other_durations(seconds):
+    figure = draw_ecg_paper(ecg(seconds), FS, LEADS)
+    assert png(figure).size
+    right = figure.axes[0].get_xlim()[1]
+    assert max(line.get_xdata().max() for line in figure.axes[0].lines) < right
+
+
+def test_gaps_and_high_voltages():
+    signal = ecg()
+    signal[0] = np.nan
+    signal[8, 300] = -40.0
+    image = png(draw_ecg_paper(signal, FS, LEADS))
+    assert image.shape[0] < 2.5 * image.shape[1]  # a spike does not blow up the paper
+    assert png(draw_ecg_paper(np.full((12, 1000), np.nan), FS, LEADS)).size
+
+
+def test_paper_refuses_what_is_no_ecg():
+    with pytest.raises(UserError, match="leads"):
+        draw_ecg_paper(ecg(), FS, (*LEADS[:11], "V1"))
+    with pytest.raises(UserError, match="shape"):
+        draw_ecg_paper(ecg().T, FS, LEADS)
+    with pytest.raises(UserError, match="agree"):
+        draw_ecg_paper(ecg(), FS, LEADS, overlay=ecg(5))
+    with pytest.raises(UserError, match="rate"):
+        draw_ecg_paper(ecg(), 0, LEADS)
+
+
+def test_scores_with_floors(tmp_path):
+    path = tmp_path / "scores.png"
+    values = dict(zip(CONDITIONS, (0.623, 0.551, 0.548, 0.532), strict=True))
+    figure = draw_scores_with_floors({"QA exact match": values, "BLEU-4": {"model with the ECG": 0.2}}, path, "Scores")
+    assert path.stat().st_size > 1000
+    axes = figure.axes[0]
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([62.3, 55.1, 54.8, 53.2, 20.0])
+    assert [text.get_text() for text in axes.texts] == ["62.3", "55.1", "54.8", "53.2", "20.0"]
+    assert axes.get_ylim() == (0, 100)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(CONDITIONS)
+
+
+def test_scores_refuse_unknown_conditions():
+    with pytest.raises(UserError, match="unknown condition 'floor'"):
+        draw_scores_with_floors({"em": {"floor": 0.1}})
+    with pytest.raises(UserError, match="no scores"):
+        draw_scores_with_floors({"em": {}})
+
+
+def test_no_global_figure_state():
+    draw_ecg_paper(ecg(), FS, LEADS)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or pyplot.get_fignums() == []

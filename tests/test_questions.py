@@ -1,0 +1,241 @@
+"""Published question and report files are taken as they are, and no identifier passes into a prompt."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from data_provider.background import describe_patient, parse_background
+from data_provider.examples import RecordRef
+from data_provider.ptbxl import load_database, parse_folds
+from data_provider.questions import load_examples, separate_statements
+from utils.errors import UserError
+
+QUESTION = {
+    "template_id": 1, "question_id": 0, "sample_id": 0, "question_type": "single-verify", "attribute_type": "scp_code",
+    "question": "Is it normal?", "answer": ["yes"], "ecg_id": [7],
+}  # fmt: skip
+MIMIC = "p1330/p13304059/s44418529/44418529"
+
+
+def write_json(path: Path, items) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(items if isinstance(items, str) else json.dumps(items))
+    return path
+
+
+def touch(root: Path, *records: str) -> None:
+    for record in records:
+        path = root / f"{record}.hea"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def load_one(tmp_path, item, root=None, database=None):
+    loaded = load_examples([write_json(tmp_path / "q.json", [item])], root or tmp_path, database)
+    (example,) = loaded.examples
+    return example
+
+
+# --- the real files
+
+
+@pytest.fixture(scope="module")
+def ptbxl(shared_data):
+    return shared_data / "ptb-xl", load_database(shared_data / "ptb-xl")
+
+
+def test_official_ecg_qa(shared_data, ptbxl):
+    root, database = ptbxl
+    loaded = load_examples([shared_data / "ecg-qa/ecgqa/ptbxl"], root, database)
+    assert len(loaded.examples) == 2 * 413 and loaded.skipped_comparison == 2 * (166 + 38 + 20)
+    assert loaded.missing_records == 0
+    assert len({e.sample_id for e in loaded.examples}) == len(loaded.examples)
+    example = next(e for e in loaded.examples if e.sample_id == "ptbxl/paraphrased/train/120000:0")
+    assert (example.record.record_id, example.answers, example.template_id) == ("127", ("no",), 26)
+    assert example.record.patient_id == database["127"].patient_id
+    assert example.background == database["127"].background
+    again = load_examples([shared_data / "ecg-qa/ecgqa/ptbxl/paraphrased/train"], root, database)
+    assert [e.sample_id for e in again.examples] == [
+        e.sample_id for e in loaded.examples if e.sample_id.startswith("ptbxl/paraphrased/train")
+    ]
+
+
+@pytest.mark.parametrize("corpus", ["ecgqa/ptbxl", "ecgqa/mimic-iv-ecg", "report/mimic-iv-ecg"])
+def test_absent_recordings_are_counted(shared_data, ptbxl, corpus):
+    root, database = ptbxl
+    paths = [shared_data / "heartllm-json" / corpus]
+    with pytest.raises(UserError, match=r"^\d+ of \d+ recordings are missing, first .*; set DATA_ROOT"):
+        load_examples(paths, root, database)
+    loaded = load_examples(paths, root, database, allow_missing=True)
+    n_items = sum(len(json.loads(p.read_text())) for p in paths[0].glob("*.json"))
+    assert len(loaded.examples) + loaded.skipped_missing + loaded.empty_reports == n_items
+    assert 0 < loaded.missing_records <= loaded.records
+    assert "missing recordings" in loaded.summary("train")
+
+
+def test_heartllm_reports(shared_data, ptbxl):
+    root, database = ptbxl
+    loaded = load_examples([shared_data / "heartllm-json/report/ptbxl"], root, database, allow_missing=True)
+    (first,) = [e for e in loaded.examples if e.sample_id == "heartllm-json/report/ptbxl/train:0"]
+    assert (first.task, first.question, first.answers) == ("report", "", ("sinus rhythm peripheral low voltage",))
+    assert first.background == "age 56, sex female, weight 63 kg"
+    assert (first.record.record_id, first.record.patient_id, first.record.fold) == ("1", "15709", 3)
+    for example in loaded.examples:
+        # JSON and database agree, but for ages above 89: 300 in one, empty in the other.
+        in_json, in_database = (
+            text.removeprefix("age over 89, ") for text in (example.background, example.record.background)
+        )
+        assert in_json == in_database
+
+
+def test_no_identifier_in_any_background(shared_data, tmp_path):
+    """With every recording present, all shipped files give backgrounds of the four known values only."""
+    pattern = re.compile(
+        r"(?:(?:^|, )(?:age (?:\d{1,2}|over 89)|sex (?:male|female)|height \d{2,3} cm|weight \d{1,3} kg))*"
+    )
+    folder, n_described = shared_data / "heartllm-json", 0
+    for file in folder.rglob("*.json"):
+        items = json.loads(file.read_text())
+        touch(tmp_path, *(item.get("ecg_path") or item["filepath"] for item in items))
+        for example in load_examples([file], tmp_path, None).examples:
+            assert pattern.fullmatch(example.background), example.background
+            assert example.record.patient_id not in re.findall(r"\d{3,}", example.background)
+            assert example.record.patient_id
+            n_described += bool(example.background)
+    assert n_described > 500
+
+
+# --- paths and patients
+
+
+@pytest.mark.parametrize("place", ["", "files/"])
+def test_mimic_record_and_patient(tmp_path, place):
+    touch(tmp_path, place + MIMIC)
+    item = QUESTION | {"ecg_id": [44418529], "ecg_path": MIMIC, "background": "Recording Details: - Device ID: 66."}
+    example = load_one(tmp_path, item)
+    assert example.record == RecordRef("44418529", tmp_path / (place + MIMIC), "13304059")
+    assert example.background == ""
+
+
+@pytest.mark.parametrize("path", ["records500/00000/00007_hr", "/another/machine/ptb/records500/00000/00007_hr"])
+def test_mapped_path_may_be_a_list_from_another_machine(tmp_path, path):
+    touch(tmp_path, "records500/00000/00007_hr")
+    item = QUESTION | {"ecg_path": [path], "background": "- Patient ID: 99; - Age: 300; - Sex: 0;"}
+    example = load_one(tmp_path, item)
+    assert example.record.path == tmp_path / "records500/00000/00007_hr"
+    assert example.record.patient_id == "99" and example.background == "age over 89, sex male"
+
+
+def test_ids_of_the_same_question_differ_between_files(tmp_path):
+    touch(tmp_path, "rec")
+    for split in ("train", "test"):
+        write_json(tmp_path / "qa" / split / "0.json", [QUESTION | {"ecg_path": "rec"}] * 2)
+    loaded = load_examples([tmp_path / "qa", tmp_path / "qa/train/0.json"], tmp_path, None)
+    assert len(loaded.examples) == len({e.sample_id for e in loaded.examples}) == 4
+
+
+# --- text
+
+
+@pytest.mark.parametrize(
+    ("joined", "separated"),
+    [("Sinus rhythm.Probable LVH.", "Sinus rhythm. Probable LVH."), ("ST 0.5 mm.Abnormal", "ST 0.5 mm. Abnormal"),
+     ("rhythm..Left axis", "rhythm. Left axis"), ("rhythm.- first degree", "rhythm. - first degree"),
+     ("in V1.rSr'", "in V1. rSr'"), ("Already. Apart.", "Already. Apart.")],
+)  # fmt: skip
+def test_statements_are_separated(joined, separated):
+    assert separate_statements(joined) == separated
+
+
+def test_only_mimic_reports_change_and_empty_ones_are_counted(tmp_path):
+    touch(tmp_path, MIMIC, "records500/00000/00007_hr")
+    items = [
+        {"report": "Rhythm.Axis", "filepath": MIMIC, "ecg_id": 44418529, "patient_id": 13304059},
+        {"report": "Rhythm.Axis", "filepath": "records500/00000/00007_hr", "ecg_id": 7, "patient_id": 5.0},
+        {"report": " . ", "filepath": MIMIC, "ecg_id": 44418529},
+    ]
+    loaded = load_examples([write_json(tmp_path / "r.json", items)], tmp_path, None)
+    assert [e.answers for e in loaded.examples] == [("Rhythm. Axis",), ("Rhythm.Axis",)]
+    assert [e.record.patient_id for e in loaded.examples] == ["13304059", "5"]
+    assert loaded.empty_reports == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("Patient Information: - Patient ID: 9496; - Age: 54; - Sex: 1; - Height: nan; - Weight: 59; Recording Details: "
+      "- Recording Date: 1993-05-03; - Nurse ID: 0; - Device ID: CS-12   E.", "age 54, sex female, weight 59 kg"),
+     ("- Age: nan; - Sex: 0; - Height: 170; - Weight: nan;", "sex male, height 170 cm"), ("", "")],
+)  # fmt: skip
+def test_background(text, sentence):
+    assert parse_background(text) == sentence
+
+
+def test_impossible_values_are_left_out():
+    assert describe_patient("-1", "2", "6", "1000") == ""
+    assert describe_patient("89.0", "1.0", "170.0", "63.5") == "age 89, sex female, height 170 cm, weight 63.5 kg"
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("{", "not JSON"), ({"a": 1}, "holds a JSON dict"), ([3], "item 0: is a JSON int"),
+     ([QUESTION | {"ecg_path": "rec"}, {"question": "?"}], "item 1: has no key answer, ecg_id"),
+     ([{"report": "x"}], "item 0: has no key ecg_id"), ([{"ecg_id": 1}], "item 0: has no key question, answer"),
+     ([QUESTION], "item 0: has no ecg_path; put ptbxl_database.csv"),
+     ([QUESTION | {"ecg_path": "rec", "answer": []}], "item 0: answer is not"),
+     ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
+     ([QUESTION | {"ecg_path": 5}], "item 0: the path"), ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
+     ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id")],
+)  # fmt: skip
+def test_malformed_files(tmp_path, content, reason):
+    touch(tmp_path, "rec")
+    file = write_json(tmp_path / "q.json", content)
+    with pytest.raises(UserError, match=reason) as caught:
+        load_examples([file], tmp_path, None)
+    assert str(file) in str(caught.value)
+
+
+def test_absent_files(tmp_path):
+    with pytest.raises(UserError, match="no such file or folder"):
+        load_examples([tmp_path / "none.json"], tmp_path, None)
+    with pytest.raises(UserError, match=r"no \*\.json"):
+        load_examples([tmp_path], tmp_path, None)
+
+
+# --- PTB-XL's database
+
+
+def test_database(ptbxl):
+    root, database = ptbxl
+    assert len(database) == 488
+    assert database["1"] == RecordRef(
+        "1", root / "records500/00000/00001_hr", "15709", 3, "age 56, sex female, weight 63 kg"
+    )
+    assert sum(ref.fold in parse_folds("1-8") for ref in database.values()) == 344
+
+
+def test_database_with_100_hz_files_only(tmp_path):
+    (tmp_path / "ptbxl_database.csv").write_text(
+        "ecg_id,patient_id,strat_fold,filename_lr,filename_hr\n1,5.0,3,records100/0/1_lr,records500/0/1_hr\n"
+    )
+    touch(tmp_path, "records100/0/1_lr")
+    assert load_database(tmp_path)["1"].path == tmp_path / "records100/0/1_lr"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(None, "no such file"), ("", "no column ecg_id"), ("ecg_id,patient_id,strat_fold,x\n", "no column filename_hr"),
+     ("ecg_id,patient_id,strat_fold,filename_hr\n", "no rows"),
+     ("ecg_id,patient_id,strat_fold,filename_hr\n1,x,3,a\n", "line 2 has no valid"),
+     ("ecg_id,patient_id,strat_fold,filename_hr\n1,2\n", "line 2 has no valid"),
+     ("ecg_id,patient_id,strat_fold,filename_hr\n1,2,3,a\n1,2,3,a\n", "line 3 repeats ecg_id 1")],
+)  # fmt: skip
+def test_wrong_database(tmp_path, text, reason):
+    if text is not None:
+        (tmp_path / "ptbxl_database.csv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        load_database(tmp_path)

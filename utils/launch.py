@@ -1,0 +1,73 @@
+"""Ranks on one machine: start them, and tell the main one from the others."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch.distributed as dist
+
+
+def ensure_ranks(count: int) -> None:
+    """Make sure that this process is one of ``count`` ranks.
+
+    Under torchrun, deepspeed or one of our own ranks (RANK is set) nothing happens. With one rank this process becomes
+    rank 0. With more, ``count`` copies of the command are started and this process ends with their exit code; unlike
+    torchrun it passes on the code of a rank that failed, so bad input is exit code 2 on any number of ranks.
+    """
+    # DeepSpeed compiles its communication op with ninja, which pip puts beside the interpreter.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if count == 1:
+        os.environ.update(shared, RANK="0", LOCAL_RANK="0")
+        return
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, *sys.argv],
+            env={**os.environ, **shared, "RANK": str(i), "LOCAL_RANK": str(i), "OMP_NUM_THREADS": threads},
+        )
+        for i in range(count)
+    ]
+    try:
+        while any(rank.poll() is None for rank in ranks):
+            if failed := [rank.returncode for rank in ranks if rank.returncode]:
+                sys.exit(failed[0])
+            time.sleep(0.1)
+        sys.exit(next((rank.returncode for rank in ranks if rank.returncode), 0))
+    finally:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.kill()
+
+
+def rank() -> int:
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def is_main() -> bool:
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait for all ranks; nothing to wait for without a process group."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def leave_ranks() -> None:
+    """End the process group in step: ranks that leave one by one can abort at exit."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

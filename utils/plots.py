@@ -1,0 +1,198 @@
+"""Pictures of ECGs and of scores. Figures are free-standing: no display and no global state are touched."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from utils.errors import UserError
+
+MM_PER_SECOND, MM_PER_MILLIVOLT = 25.0, 10.0
+_MM_PER_INCH = 25.4
+
+_ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
+_RHYTHM_SECONDS = 10.0
+_COLUMN_SECONDS = 2.5
+_PULSE = ((0.0, 0.0), (1.5, 0.0), (1.5, 10.0), (6.5, 10.0), (6.5, 0.0), (8.0, 0.0))  # mm: 1 mV for 0.2 s
+_LEFT, _RIGHT, _TOP, _BOTTOM = 15.0, 5.0, 15.0, 10.0  # mm of paper around the traces
+_REACH = (10.0, 30.0)  # least and most mm that a row may take above or below its baseline
+
+_PAPER, _FINE_LINE, _BOLD_LINE = "#fffafa", "#f9d9d9", "#efaaaa"
+_INK, _OVERLAY = "#111111", "#1f7aff"
+
+CONDITIONS = {  # Okabe & Ito's colours, told apart with any colour vision
+    "model with the ECG": "#0072B2",
+    "without the ECG": "#E69F00",
+    "another patient's ECG": "#CC79A7",
+    "majority": "#999999",
+}
+
+
+def draw_ecg_paper(
+    signal: np.ndarray,
+    fs: float,
+    leads: Sequence[str],
+    title: str = "",
+    overlay: np.ndarray | None = None,
+    labels: tuple[str, str] = ("original", "reconstruction"),
+) -> Figure:
+    """A 12-lead ECG on paper of 25 mm/s and 10 mm/mV: three rows of four leads over a rhythm strip of lead II.
+
+    signal, overlay: millivolts ``(12, T)`` with rows in the order of ``leads``; the overlay lies over the signal in
+    blue, and a legend names both by ``labels``. NaN leaves a gap.
+
+    Saved at its own size the figure is true to scale, one millimetre of paper to a millimetre of print. The columns are
+    2.5 s of consecutive time under which the rhythm strip shows the same 10 s; of a longer signal the first 10 s are
+    drawn. The columns of a shorter one overlap in time, spread evenly from its beginning to its end. Rows part where
+    voltages are high; beyond 3 mV from the baseline a trace runs into its neighbours.
+
+    Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG.
+    """
+    traces = [_check_signal(signal, fs, leads)]
+    if overlay is not None:
+        traces.append(_check_signal(overlay, fs, leads))
+        if overlay.shape != signal.shape:
+            raise UserError(f"the overlay has shape {overlay.shape}, the signal {signal.shape}; they must agree")
+    index = {lead: row for row, lead in enumerate(leads)}
+    span = round(min(signal.shape[1], _RHYTHM_SECONDS * fs))
+    column = round(min(span, _COLUMN_SECONDS * fs))
+    starts = [round(i * (span - column) / 3) for i in range(4)]
+
+    # Each row gets whole 5 mm squares, as many as its voltages need, so that baselines lie on bold lines.
+    windows = [
+        [(lead, *((starts[c], column) if len(row) > 1 else (0, span))) for c, lead in enumerate(row)] for row in _ROWS
+    ]
+    reaches = [_reach([t[index[lead], s : s + n] for t in traces for lead, s, n in row]) for row in windows]
+    height = _TOP + _BOTTOM + sum(up + down for up, down in reaches)
+    width = _LEFT + _RHYTHM_SECONDS * MM_PER_SECOND + _RIGHT
+
+    figure = Figure(figsize=(width / _MM_PER_INCH, height / _MM_PER_INCH), dpi=200, facecolor=_PAPER)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), aspect="equal")
+    _draw_grid(axes, width, height)
+    baseline = height - _TOP
+    for row, (up, down) in zip(windows, reaches, strict=True):
+        baseline -= up
+        _draw_row(axes, baseline, row, traces, index, fs)
+        baseline -= down
+    _write(axes, _LEFT - 10, height - 8, title, size=11, weight="bold")
+    _write(axes, _LEFT - 10, 4, "25 mm/s    10 mm/mV", size=8)
+    _write(axes, width - 5, 4, f"{fs:g} Hz", size=8, ha="right")
+    if overlay is not None:
+        handles = [Line2D([], [], color=c, lw=1.2, label=s) for c, s in zip((_INK, _OVERLAY), labels, strict=True)]
+        axes.legend(
+            handles=handles,
+            loc="upper right",
+            bbox_to_anchor=(1 - 5 / width, 1 - 4.5 / height),
+            ncols=2,
+            fontsize=9,
+            frameon=False,
+            borderaxespad=0,
+        )
+    return figure
+
+
+def _check_signal(signal: np.ndarray, fs: float, leads: Sequence[str]) -> np.ndarray:
+    wanted = {lead for row in _ROWS for lead in row}
+    if set(leads) != wanted or len(leads) != len(wanted):
+        raise UserError(f"ECG paper shows the leads {' '.join(sorted(wanted))}, each once; these are {' '.join(leads)}")
+    if signal.ndim != 2 or signal.shape[0] != len(leads) or signal.shape[1] < 2:
+        raise UserError(f"an ECG to draw has shape (12, T), not {signal.shape}")
+    if not fs > 0:
+        raise UserError(f"the sampling rate must be positive, not {fs}")
+    return np.asarray(signal, dtype=np.float64)
+
+
+def _reach(segments: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Millimetres above and below the baseline that show the segments, in whole squares of 5 mm."""
+    voltages = np.concatenate(segments) * MM_PER_MILLIVOLT
+    voltages = voltages[np.isfinite(voltages)]
+    if len(voltages) == 0:
+        return 15.0, 15.0
+    # 4 mm more than the highest peak keep the labels of the row free, 2 mm part it from the row below.
+    up, down = max(voltages.max(), MM_PER_MILLIVOLT) + 4, -voltages.min() + 2
+    return tuple(float(np.clip(5 * np.ceil(reach / 5), *_REACH)) for reach in (up, down))
+
+
+def _draw_grid(axes: Axes, width: float, height: float) -> None:
+    # The lines pass through (0, 0); widths and paddings are multiples of 5 mm, so bold lines meet every baseline.
+    for step, color, line_width in ((1, _FINE_LINE, 0.3), (5, _BOLD_LINE, 0.5)):
+        vertical = [[(x, 0), (x, height)] for x in np.arange(0, width + step, step)]
+        horizontal = [[(0, y), (width, y)] for y in np.arange(0, height + step, step)]
+        axes.add_collection(LineCollection(vertical + horizontal, colors=color, linewidths=line_width, zorder=0))
+    axes.set_axis_off()
+
+
+def _draw_row(
+    axes: Axes,
+    baseline: float,
+    row: Sequence[tuple[str, int, int]],
+    traces: Sequence[np.ndarray],
+    index: Mapping[str, int],
+    fs: float,
+) -> None:
+    line_widths = (0.7,) if len(traces) == 1 else (1.1, 0.6)  # the signal stays visible behind a close overlay
+    pulse = np.array(_PULSE)
+    axes.plot(_LEFT - 10 + pulse[:, 0], baseline + pulse[:, 1], color=_INK, lw=0.7, solid_joinstyle="miter")
+    for c, (lead, start, count) in enumerate(row):
+        x = _LEFT + c * _COLUMN_SECONDS * MM_PER_SECOND
+        time = np.arange(count) / fs * MM_PER_SECOND
+        heights = [trace[index[lead], start : start + count] * MM_PER_MILLIVOLT for trace in traces]
+        for height, color, line_width in zip(heights, (_INK, _OVERLAY), line_widths, strict=False):
+            axes.plot(x + time, baseline + height, color=color, lw=line_width)
+        if c:
+            axes.plot((x, x), (baseline - 3, baseline + 3), color=_INK, lw=0.7)
+        under_label = np.concatenate([height[time < 10] for height in heights])
+        peak = under_label[np.isfinite(under_label)].max(initial=8)
+        _write(axes, x + 1.5, baseline + min(peak + 2, _REACH[1] - 4), lead, size=9, weight="bold")
+
+
+def _write(axes: Axes, x: float, y: float, text: str, size: float, **style: str) -> None:
+    halo = [patheffects.withStroke(linewidth=2.5, foreground=_PAPER)]
+    axes.text(x, y, text, fontsize=size, color=_INK, va="baseline", path_effects=halo, zorder=5, **style)
+
+
+def draw_scores_with_floors(
+    groups: Mapping[str, Mapping[str, float]], path: str | Path | None = None, title: str = ""
+) -> Figure:
+    """Grouped bars of scores next to their floors, in percent.
+
+    groups: score -> condition -> fraction in 0..1, the conditions being keys of `CONDITIONS`; a condition that a score
+    does not have leaves no gap. The figure is also saved at ``path`` if one is given.
+    """
+    for score, values in groups.items():
+        if unknown := values.keys() - CONDITIONS.keys():
+            raise UserError(f"{score}: unknown condition {min(unknown)!r}; known are {', '.join(CONDITIONS)}")
+    if not any(groups.values()):
+        raise UserError("there are no scores to draw")
+
+    bars = sum(len(values) for values in groups.values())
+    figure = Figure(figsize=(max(6.5, 1.2 + 0.5 * bars + 0.5 * len(groups)), 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    left, centres = 0.0, []
+    for values in groups.values():
+        for offset, condition in enumerate(name for name in CONDITIONS if name in values):
+            percent = 100 * values[condition]
+            axes.bar(left + offset, percent, width=0.9, color=CONDITIONS[condition])
+            axes.annotate(
+                f"{percent:.1f}", (left + offset, percent), (0, 2), textcoords="offset points", ha="center", fontsize=8
+            )
+        centres.append(left + (len(values) - 1) / 2)
+        left += len(values) + 1
+    axes.set(xticks=centres, xticklabels=list(groups), ylim=(0, 100), ylabel="score (%)")
+    axes.tick_params(axis="x", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", lw=0.6)
+    axes.set_axisbelow(True)
+    shown = [name for name in CONDITIONS if any(name in values for values in groups.values())]
+    handles = [Line2D([], [], color=CONDITIONS[name], lw=0, marker="s", markersize=9, label=name) for name in shown]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(shown), frameon=False, fontsize=8)
+    if title:
+        axes.set_title(title, pad=14)
+    if path is not None:
+        figure.savefig(path)
+    return figure

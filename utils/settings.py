@@ -1,0 +1,96 @@
+"""Typed settings from an env file: one experiment per file, the process environment overrides it.
+
+A settings class declares every key with its type, default and meaning; a key that no class declares, a value of the
+wrong type or a path that does not exist is one `UserError` line before any work starts.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from utils.errors import UserError
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(_split), PlainSerializer(lambda v: [str(p) for p in v])]
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Integers = Annotated[list[int], NoDecode, BeforeValidator(_split)]
+
+
+class EnvSettings(BaseSettings):
+    """Base of every settings class: what all stages share, and how a file is read."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=False, frozen=True)
+
+    seed: int = Field(42, description="The one seed of every random choice.")
+    device: str = Field("auto", pattern="^(auto|cpu|cuda)$", description="auto takes CUDA where there is one.")
+    output_dir: Path = Field(description="Folder for what the run writes.")
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The names of all settings as they stand in an env file."""
+        return [name.upper() for name in cls.model_fields]
+
+    @classmethod
+    def load(cls, env_file: Path | str, **overrides: Any) -> Self:
+        """Read and validate ``env_file``; raises `UserError` with one line that names the file and the key."""
+        path = Path(env_file)
+        if not path.is_file():
+            raise UserError(f"{path}: no such env file")
+        values = dotenv_values(path)
+        for key in values:
+            if key.upper() not in cls.keys():
+                near = difflib.get_close_matches(key.upper(), cls.keys(), n=1)
+                hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys"
+                raise UserError(f"{path}: unknown key {key}{hint}")
+        try:
+            settings = cls(_env_file=path, **overrides)
+        except ValidationError as error:
+            raise UserError(f"{path}: {_one_line(error)}") from None
+        try:
+            settings.check()
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        return settings
+
+    def check(self) -> None:
+        """Look at what types cannot say: paths that must exist, combinations that cannot be. Raises `UserError`."""
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def need_path(key: str, path: Path | None, what: str) -> None:
+    """Raise `UserError` unless ``path`` exists."""
+    if path is None:
+        raise UserError(f"{key} is not set; it names {what}")
+    if not path.exists():
+        raise UserError(f"{key}: {path} does not exist; it names {what}")
+
+
+def settings_table(cls: type[EnvSettings]) -> str:
+    """A Markdown table of every key of ``cls``: name, default, meaning."""
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in cls.model_fields.items():
+        default = "required" if field.is_required() else field.get_default(call_default_factory=True)
+        if isinstance(default, list):
+            default = ",".join(map(str, default))
+        rows.append(f"| `{name.upper()}` | {'' if default is None else default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]).upper() or "settings"
+    if first["type"] == "missing":
+        return f"{key} is not set"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}{more}"
