@@ -4,7 +4,7 @@ import argparse
 
 from model.settings import FinetuneSettings, PretrainSettings
 from utils.errors import exit_on_user_error
-from utils.launch import ensure_ranks, leave_ranks
+from utils.launch import ensure_ranks, join_ranks, leave_ranks
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     ensure_ranks(settings.num_processes)
     from model import stages  # after the ranks stand: DeepSpeed reads the process environment when imported
 
+    join_ranks()
     getattr(stages, arguments.stage)(settings)
     leave_ranks()
 

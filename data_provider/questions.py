@@ -68,6 +68,19 @@ def load_examples(
     return loaded
 
 
+def load_texts(paths: list[Path]) -> set[str]:
+    """Every question, answer and report in these files, without their recordings: what a text tokenizer learns from."""
+    texts: set[str] = set()
+    for file in _labelled(paths).values():
+        for item in _items(file):
+            if isinstance(item, dict):
+                answers = item.get("answer", [])
+                texts.update([*answers] if isinstance(answers, list) else [str(answers)])
+                texts.update(str(item[key]) for key in ("question", "report") if key in item)
+                texts.add(f"Patient: {parse_background(str(item.get('background', '')))}.")
+    return texts
+
+
 def separate_statements(report: str) -> str:
     """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
     return _JOINT.sub(". ", report).strip()

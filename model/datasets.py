@@ -58,11 +58,11 @@ class FinetuneDataset(Dataset):
         self.vocabulary, self.cache, self.seed = vocabulary, cache, seed
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
-        groups: dict[RecordRef, list[tuple[list[int], list[float]]]] = {}
+        groups: dict[tuple[RecordRef, str], list[tuple[list[int], list[float]]]] = {}
         for example in examples:
             if example.record in cache:
                 ids, mask = render_turn(vocabulary, example)
-                groups.setdefault(example.record, []).append((ids, [float(m) for m in mask]))
+                groups.setdefault((example.record, example.background), []).append((ids, [float(m) for m in mask]))
         self.groups = list(groups.items())
         self.set_epoch(0)
 
@@ -81,11 +81,13 @@ class FinetuneDataset(Dataset):
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, dropped = self.rows[i]
-        ref, turns = self.groups[group]
+        (ref, background), turns = self.groups[group]
         codes = None if dropped else self.cache.codes(ref)
-        ids = render_ecg(self.vocabulary, codes)
-        supervised = 0 if dropped or not self.ecg_loss_weight else len(codes) + 1
-        weights = [0.0] * (len(ids) - supervised) + [self.ecg_loss_weight] * supervised
+        ids = render_ecg(self.vocabulary, codes, background)
+        weights = [0.0] * len(ids)
+        if codes is not None and self.ecg_loss_weight:
+            end = ids.index(self.vocabulary.end_id) + 1
+            weights[end - len(codes) - 1 : end] = [self.ecg_loss_weight] * (len(codes) + 1)
         packed = pack(ids, [turns[k] for k in chosen], weights)
         if self.max_length and max(packed.positions) >= self.max_length:
             raise UserError(

@@ -1,8 +1,8 @@
 """The only place where a prompt is spelled: training, evaluation and use all render here.
 
-    [bos] <|ecg_start|> codes <|ecg_end|>      the ECG, shared by all that is asked about it
-    Patient: ...\\nQuestion: ...\\nAnswer:       one question (or "Report:")
-     atrial fibrillation [eos]                 what the model has to say, the only supervised part
+    [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all that is asked about it
+    Question: ...\nAnswer:                                    one question (or "Report:")
+     atrial fibrillation [eos]                                what the model has to say, the only supervised part
 
 Spans are built from their parts, never searched for in the ids.
 """
@@ -15,19 +15,18 @@ from data_provider.examples import Example
 from model.vocabulary import Vocabulary
 
 
-def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None) -> list[int]:
-    """Ids of the shared prefix; ``codes=None`` leaves the ECG out and keeps the markers."""
+def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str = "") -> list[int]:
+    """Ids of the shared prefix; ``codes=None`` leaves the ECG out and keeps its markers."""
     bos = vocabulary.tokenizer.bos_token_id
-    prefix = [] if bos is None else [bos]
+    before = [] if bos is None else [bos]
     inside = [] if codes is None else vocabulary.code_ids(codes)
-    return [*prefix, vocabulary.start_id, *inside, vocabulary.end_id]
+    patient = vocabulary.text_ids(f"Patient: {background}.\n") if background else []
+    return [*before, vocabulary.start_id, *inside, vocabulary.end_id, *patient]
 
 
-def render_prompt(vocabulary: Vocabulary, task: str, question: str = "", background: str = "") -> list[int]:
+def render_prompt(vocabulary: Vocabulary, task: str, question: str = "") -> list[int]:
     """Ids of what is asked, up to the point where the model has to speak."""
-    patient = f"Patient: {background}.\n" if background else ""
-    asked = f"Question: {question}\nAnswer:" if task == "qa" else "Report:"
-    return vocabulary.text_ids(patient + asked)
+    return vocabulary.text_ids(f"Question: {question}\nAnswer:" if task == "qa" else "Report:")
 
 
 def answer_text(answers: Sequence[str]) -> str:
@@ -41,14 +40,14 @@ def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
 
 def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
     """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecg`."""
-    prompt = render_prompt(vocabulary, example.task, example.question, example.background)
+    prompt = render_prompt(vocabulary, example.task, example.question)
     answer = render_answer(vocabulary, example.answers)
     return prompt + answer, [False] * len(prompt) + [True] * len(answer)
 
 
 def render(vocabulary: Vocabulary, example: Example, codes: np.ndarray | None) -> tuple[list[int], list[bool]]:
     """``(ids, loss mask)`` of one whole training sequence."""
-    ecg = render_ecg(vocabulary, codes)
+    ecg = render_ecg(vocabulary, codes, example.background)
     ids, mask = render_turn(vocabulary, example)
     return ecg + ids, [False] * len(ecg) + mask
 

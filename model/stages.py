@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from transformers import set_seed
@@ -63,10 +62,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
     if settings.tasktype == "qa":
         # Kept with the checkpoint so that evaluation can print this floor without the training data.
-        info["majority_answers"] = {
-            level: json.loads(MajorityAnswers(level).fit(splits["train"].examples).to_json())
-            for level in ("template", "question")
-        }
+        info["majority_answers"] = MajorityAnswers.fit(splits["train"].examples).to_json()
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info)
 
 
@@ -102,7 +98,7 @@ def _train_and_save(
         some, all_ = trainable_parameters(checkpoint.model)
         print(f"training {some:,} of {all_:,} parameters on {len(train_rows)} sequences; writing to {output}")
         first = train_rows[0]
-        shown = slice(max(0, len(first) - 60), len(first))
+        shown = slice(max(0, len(first) - 40), len(first))
         print("the end of the first sequence, supervised tokens in green:")
         print(visualise(checkpoint.vocabulary, first.ids[shown], [w > 0 for w in first.weights[shown]]))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id

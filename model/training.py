@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,15 +20,26 @@ from utils import launch
 from utils.errors import UserError
 
 
-def weighted_loss(logits: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Sum of weighted next-token cross entropies.
+def weighted_loss(
+    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
 
-    logits: ``(B, T, V)``; ids, weights: ``(B, T)``, the weight of a token as a target. Only weighted positions are
-    computed: most of a row is ECG and question.
+    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
+    a large vocabulary would cost more than the rest of a small model.
     """
-    chosen = weights[:, 1:] > 0
-    losses = F.cross_entropy(logits[:, :-1][chosen].float(), ids[:, 1:][chosen], reduction="none")
-    return (losses * weights[:, 1:][chosen]).sum()
+    batch = dict(batch)
+    weights = batch.pop("loss_weights")[:, 1:]
+    chosen = weights > 0
+    before = F.pad(chosen, (0, 1))
+    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
+    try:
+        # No cache: with one, position_ids alone would let packed questions see each other.
+        logits = model(**batch, use_cache=False).logits
+    finally:
+        hook.remove()
+    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
+    return (losses * weights[chosen]).sum(), weights.sum()
 
 
 class ECGTrainer(Trainer):
@@ -42,13 +54,9 @@ class ECGTrainer(Trainer):
         return self.accelerator.gather(total).sum() if launch.world_size() > 1 else total
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        weights = inputs.pop("loss_weights")
-        # No cache: with one, position_ids alone would let packed questions see each other.
-        outputs = model(**inputs, use_cache=False)
-        total = num_items_in_batch if num_items_in_batch is not None else weights[:, 1:].sum()
+        loss, _ = weighted_loss(model, self.model.get_output_embeddings(), inputs)
         # Ranks average their gradients; the normaliser is already global.
-        loss = weighted_loss(outputs.logits, inputs["input_ids"], weights) / total * launch.world_size()
-        return (loss, outputs) if return_outputs else loss
+        return loss / num_items_in_batch * launch.world_size()
 
     @torch.no_grad()
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
@@ -59,11 +67,9 @@ class ECGTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64)
         for start in tqdm(range(0, len(rows), size), desc="validation", leave=False, disable=not launch.is_main()):
             batch = self.data_collator([self.eval_dataset[i] for i in rows[start : start + size]])
-            batch = self._prepare_inputs(batch)
-            weights = batch.pop("loss_weights")
             with self.compute_loss_context_manager():
-                logits = self.model(**batch, use_cache=False).logits
-            sums += torch.stack([weighted_loss(logits, batch["input_ids"], weights), weights[:, 1:].sum()]).double().cpu()
+                loss = weighted_loss(self.model, self.model.get_output_embeddings(), self._prepare_inputs(batch))
+            sums += torch.stack(loss).double().cpu()
         total = self.accelerator.reduce(sums.to(self.args.device), "sum")
         metrics = {f"{metric_key_prefix}_loss": (total[0] / total[1].clamp(min=1e-9)).item()}
         self.log(metrics)
@@ -97,6 +103,7 @@ def train(
 ) -> dict:
     """Train ``model`` in place to its best validation loss; returns the losses. Resume files go to OUTPUT_DIR/resume."""
     folder = settings.output_dir / "resume"
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -121,7 +128,6 @@ def train(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         logging_steps=settings.verbose_steps,
-        logging_dir=str(settings.output_dir / "tensorboard"),
         report_to=["tensorboard"],
         bf16=settings.precision == "bf16",
         use_cpu=on_cpu,

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 
 
@@ -46,6 +47,12 @@ def ensure_ranks(count: int) -> None:
         for rank in ranks:
             if rank.poll() is None:
                 rank.kill()
+
+
+def join_ranks() -> None:
+    """Join the process group that the environment describes; one rank needs none."""
+    if world_size() > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
 
 def rank() -> int:

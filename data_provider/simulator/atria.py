@@ -14,7 +14,7 @@ def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> n
     curves = swell * (np.sin(phase) + 0.3 * np.sin(2 * phase))
     limb = frontal(size * np.array([0.55, 0.35]), np.array([75.0, 30.0]))
     chest = horizontal(size * np.array([0.9, 0.5]), np.array([118.0, 60.0]), gain)
-    chest[:, 3:] *= 0.4
+    chest *= np.array([1.0, 0.6, 0.45, 0.35, 0.3, 0.3])
     return np.concatenate([limb, chest], axis=1).T @ curves
 
 

@@ -77,13 +77,16 @@ def _qrs(
     table[:, [2, 4]] *= rng.uniform(0.85, 1.15, (len(table), 2))
     table[0, 4] *= rng.uniform(0.2, 1.2)
     curves = waves.bells(t, table, 0.0, seconds)
+    if truth.conduction == RBBB and truth.left_ventricular_hypertrophy:
+        table[-1, 2] *= 0.65  # hypertrophy is of the left ventricle; scaling below would enlarge the right one too
     if truth.axis_degrees is None:
         turn = rng.uniform(-5, 60)
         table[-1, 5] = rng.uniform(165, 200) - turn  # the late vector points right whatever the main axis
     else:
         area = (frontal(table[:, 4], table[:, 5]) * table[:, 1:2]).sum(axis=0)
         turn = truth.axis_degrees - frontal_axis(*area)
-    eight = _project(curves, table, patient.rotation if truth.conduction is None else 0.5 * patient.rotation, turn, gain)
+    rotation = patient.rotation * (1.0 if truth.conduction is None else 0.5)
+    eight = _project(curves, table, rotation, turn, gain)
     # Vectors are scaled to the drawn voltages, so that hypertrophy and low voltage hold exactly.
     eight[:2] *= rng.uniform(*LIMB_MV[patient.voltage]) / np.ptp(twelve(eight)[:6], axis=1).max()
     sokolow = max(-eight[2].min(), 0.0) + eight[6:].max()

@@ -5,13 +5,21 @@ import numpy as np
 from data_provider.record import LEADS
 from data_provider.simulator.patients import Patient
 from data_provider.simulator.truth import (
-    ECTOPIES, LBBB, MARGINS_MS, NOISES, NORMAL_RANGES_MS, RBBB, RHYTHMS, TERRITORIES, Truth,
-)  # fmt: skip
+    ECTOPIES,
+    LBBB,
+    MARGINS_MS,
+    NOISES,
+    NORMAL_RANGES_MS,
+    RBBB,
+    RHYTHMS,
+    TERRITORIES,
+    Truth,
+)
 
 # Share of patients with normal axis and voltage whose recording is entirely normal; about one ECG in six overall.
 ENTIRELY_NORMAL = 0.34
 RATES = {"sinus rhythm": (63, 95), "sinus bradycardia": (38, 57), "sinus tachycardia": (106, 150)}
-NOISE_SHARE = {"baseline drift": 0.15, "static noise": 0.15, "burst noise": 0.13, "electrodes problems": 0.10}
+NOISE_SHARE = {"baseline drift": 0.15, "static noise": 0.15, "burst noise": 0.13, "electrodes problems": 0.13}
 LIMB, CHEST = list(LEADS[:6]), list(LEADS[6:])
 
 
@@ -20,7 +28,7 @@ def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Tr
 
     Excluded together: P findings and atrial fibrillation or flutter; long QT and atrial fibrillation, flutter or a
     rate above 105; infarction and left bundle branch block; infarction and T inversion; T inversion and bundle branch
-    block (both have secondary T changes); hypertrophy or low voltage and left bundle branch block; atrial
+    block (secondary T changes) or flutter (T hidden); hypertrophy or low voltage and left bundle branch block; atrial
     extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room to be seen).
     """
     plain = patient.axis == "normal heart axis" and patient.voltage == "normal" and rng.random() < ENTIRELY_NORMAL
@@ -34,7 +42,8 @@ def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Tr
     conduction = None if plain else _one_of(rng, (LBBB, RBBB), (left_block_share, 0.15))
     infarction = None if plain or conduction == LBBB else _one_of(rng, TERRITORIES, (0.145, 0.145, 0.145))
     t_inversion = None
-    if not plain and conduction is None and infarction is None and rng.random() < 0.34:
+    t_is_plain = conduction is None and infarction is None and rhythm != "atrial flutter"
+    if not plain and t_is_plain and rng.random() < 0.45:
         t_inversion = str(rng.choice(TERRITORIES))
     intervals, av_block = _intervals(rng, rate, sinus, plain, conduction)
     axis_degrees = float(patient.axis_degrees + rng.uniform(-4, 4)) if conduction != RBBB else None
@@ -95,7 +104,7 @@ def _intervals(
         long_qt = not plain and rate <= 105 and rng.random() < 0.26
         short_qt = not plain and not long_qt and rng.random() < 0.05
         while True:
-            qtc = float(rng.uniform(492, 560) if long_qt else rng.uniform(310, 333) if short_qt else rng.uniform(372, 432))
+            qtc = float(rng.uniform(*((492, 560) if long_qt else (310, 333) if short_qt else (372, 432))))
             qt = qtc * (rr / 1000) ** 0.5
             if _clear("qt interval", qt) and qt > qrs + 85:
                 break
@@ -103,7 +112,7 @@ def _intervals(
             if rng.random() < 0.05:
                 long_qt = short_qt = False
         kind = rng.random()
-        p = float(rng.uniform(90, 110) if plain or kind > 0.25 else rng.uniform(129, 145) if kind > 0.1 else rng.uniform(58, 70))
+        p = float(rng.uniform(*((90, 110) if plain or kind > 0.25 else (129, 145) if kind > 0.1 else (58, 70))))
         room = rr - qt - 30  # P must start after the T wave to be seen
         av_block = not plain and room > 260 and rng.random() < 0.40
         if av_block:

@@ -62,7 +62,7 @@ def draw_patient(seed: int, index: int, fold: int) -> Patient:
     sex = int(rng.integers(2))
     height = int(np.clip(rng.normal(176 - 12 * sex, 7), 145, 205))
     axis = AXES[int(rng.choice(3, p=[0.62, 0.20, 0.18]))]
-    low, high = {"normal heart axis": (-15, 78), "left axis deviation": (-75, -42), "right axis deviation": (102, 150)}[axis]
+    low, high = dict(zip(AXES, ((-15, 78), (-75, -42), (102, 150)), strict=True))[axis]
     return Patient(
         patient_id=10001 + index,
         fold=fold,

@@ -2,8 +2,8 @@
 
 Template numbers are those whose answer list fits in ``answers_for_each_template.csv``; wordings of templates that could
 not be verified against the published files are written in their style. Not asked, because readers disagree: the axis in
-right bundle branch block, hypertrophy in left bundle branch block, inverted T waves in bundle branch block or acute
-infarction, and intervals that are undefined.
+right bundle branch block, hypertrophy in left bundle branch block, inverted T waves in bundle branch block, acute
+infarction or flutter, and intervals that are undefined.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +15,22 @@ import numpy as np
 
 from data_provider.record import LEADS
 from data_provider.simulator.truth import (
-    AV_BLOCK, AXES, ECTOPIES, INVERTED_T, LBBB, LONG_QT, LOW_VOLTAGE, LVH, NOISES, NORMAL_RANGES_MS, RANGES, RBBB,
-    RHYTHMS, TERRITORIES, Truth,
-)  # fmt: skip
+    AV_BLOCK,
+    AXES,
+    ECTOPIES,
+    INVERTED_T,
+    LBBB,
+    LONG_QT,
+    LOW_VOLTAGE,
+    LVH,
+    NOISES,
+    NORMAL_RANGES_MS,
+    RANGES,
+    RBBB,
+    RHYTHMS,
+    TERRITORIES,
+    Truth,
+)
 
 FEATURES = tuple(NORMAL_RANGES_MS)
 INFARCTIONS = tuple(f"myocardial infarction in {t} leads" for t in TERRITORIES)
@@ -70,7 +83,7 @@ def _has(truth: Truth, finding: str) -> bool | None:
         return None
     if finding == LVH and truth.conduction == LBBB:
         return None
-    if finding == INVERTED_T and (truth.conduction or truth.infarction):
+    if finding == INVERTED_T and (truth.conduction or truth.infarction or truth.flutter_ratio):
         return None
     if finding in (LONG_QT, AV_BLOCK) and truth.intervals["qt interval"] is None:
         return False if finding == AV_BLOCK else None
@@ -90,12 +103,13 @@ def _verify() -> Iterator[Question]:
         for lead in LEADS:
             yield ask(
                 26, "noise", f"Does this ECG show {n} in lead {lead}?", n,
-                # Half of the ECGs without it in this lead have it elsewhere, so that the lead has to be looked at.
+                # Asked only where the noise is somewhere, so that the lead has to be looked at.
                 lambda t, n=n, lead=lead: lead in t.noise[n] if n in t.noise else None, 0.01,
             )  # fmt: skip
     for n in NOISES:
         yield ask(27, "noise", f"Does this ECG show {n}?", n, lambda t, n=n: n in t.noise, VERIFY)
-    yield ask(29, "noise", "Does this ECG show any kind of noises?", "any kind of noises", lambda t: bool(t.noise), VERIFY)
+    any_noise = "Does this ECG show any kind of noises?"
+    yield ask(29, "noise", any_noise, "any kind of noises", lambda t: bool(t.noise), VERIFY)
     any_beat = "Does this ECG show any kind of extra systoles?"
     yield ask(35, "extra_systole", any_beat, "any kind of extra systoles", lambda t: bool(t.ectopy), VERIFY)
     for e in ECTOPIES:
@@ -124,7 +138,8 @@ def _choose() -> Iterator[Question]:
         yield ask(21, "heart_axis", "Which cardiac axis does this ECG show", pair, _has)
     for pair in combinations(NOISES, 2):
         yield ask(30, "noise", "Which noise does this ECG show", pair, lambda t, n: n in t.noise)
-    yield ask(37, "extra_systole", "Which kind of extra systole does this ECG show", ECTOPIES, lambda t, e: t.ectopy == e)
+    kind = "Which kind of extra systole does this ECG show"
+    yield ask(37, "extra_systole", kind, ECTOPIES, lambda t, e: t.ectopy == e)
     for f in ("rr interval", "qt interval", "qt corrected", "pr interval"):
         for pair in combinations(RANGES, 2):
             yield ask(
@@ -150,7 +165,8 @@ def _query() -> Iterator[Question]:
     yield ask(7, "scp_code", f"What rhythm-related symptoms {what}", lambda t: _listed(t.findings, RHYTHMS))
     yield ask(22, "heart_axis", "What direction is this ECG deviated to?", lambda t: (t.axis,) if t.axis else None)
     yield ask(32, "noise", f"What kinds of noises {what}", lambda t: _listed(t.noise, NOISES))
-    yield ask(38, "extra_systole", f"What kinds of extra systoles {what}", lambda t: _listed([t.ectopy or ""], ECTOPIES))
+    kinds = f"What kinds of extra systoles {what}"
+    yield ask(38, "extra_systole", kinds, lambda t: _listed([t.ectopy or ""], ECTOPIES))
     for f in FEATURES:
         yield ask(
             41, "numeric_feature", f"What range does the {f} of this ECG fall in?",

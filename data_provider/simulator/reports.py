@@ -3,9 +3,23 @@
 import re
 
 from data_provider.simulator.truth import (
-    ABNORMAL, AV_BLOCK, AXES, ECTOPIES, FINDINGS, INVERTED_T, LBBB, LONG_QT, LOW_VOLTAGE, LVH, NOISES, NORMAL, RBBB,
-    RHYTHMS, TERRITORIES, Truth,
-)  # fmt: skip
+    ABNORMAL,
+    AV_BLOCK,
+    AXES,
+    ECTOPIES,
+    FINDINGS,
+    INVERTED_T,
+    LBBB,
+    LONG_QT,
+    LOW_VOLTAGE,
+    LVH,
+    NOISES,
+    NORMAL,
+    RBBB,
+    RHYTHMS,
+    TERRITORIES,
+    Truth,
+)
 
 # One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
 # infarction, T wave, QT, conclusion, technical quality.
@@ -50,7 +64,7 @@ def report(truth: Truth) -> str:
 
 
 def findings_in(text: str) -> set[str]:
-    """The finding keys (of FINDINGS) that a report states; case and spacing do not matter, other statements are ignored.
+    """The finding keys (of FINDINGS) that a report states; case and spacing do not matter, others are ignored.
 
     Statements end with a full stop, semicolon or line break.
     """

@@ -24,11 +24,9 @@ def beats(truth: Truth, rng: np.random.Generator) -> list[Beat]:
     """All beats that touch the recording, in time order."""
     rr = 60.0 / truth.heart_rate
     count = int((SECONDS + 1.5) / rr) + 3
-    if truth.rhythm == "atrial fibrillation":
-        return [Beat(t) for t in _irregular(rng, rr, count)] if truth.ectopy is None else _ectopic(truth, rng, rr, count)
-    if truth.ectopy is not None:
-        return _ectopic(truth, rng, rr, count)
-    return [Beat(t) for t in _regular(rng, rr, count, truth.rhythm)]
+    fibrillation = truth.rhythm == "atrial fibrillation"
+    grid = _irregular(rng, rr, count) if fibrillation else _regular(rng, rr, count, truth.rhythm)
+    return [Beat(float(onset)) for onset in grid] if truth.ectopy is None else _ectopic(truth, rng, rr, grid)
 
 
 def _regular(rng: np.random.Generator, rr: float, count: int, rhythm: str) -> np.ndarray:
@@ -47,15 +45,13 @@ def _irregular(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
     return -0.8 - rng.random() * rr + np.cumsum(gaps)
 
 
-def _ectopic(truth: Truth, rng: np.random.Generator, rr: float, count: int) -> list[Beat]:
-    """At least two premature beats within the recording, each followed by a pause.
+def _ectopic(truth: Truth, rng: np.random.Generator, rr: float, grid: np.ndarray) -> list[Beat]:
+    """The beats of ``grid`` with at least two premature ones within the recording, each followed by a pause.
 
     A ventricular one does not disturb the sinus node: the beat after it falls where it would have fallen anyway (a
     full compensatory pause). An atrial one resets the node: the next beat comes little more than one interval later.
     """
     ventricular = truth.ectopy == ECTOPIES[1]
-    fibrillation = truth.rhythm == "atrial fibrillation"
-    grid = _irregular(rng, rr, count) if fibrillation else _regular(rng, rr, count, truth.rhythm)
     coupling = rng.uniform(0.56, 0.68) if ventricular else rng.uniform(0.58, 0.70)
     seen = [i for i in range(1, len(grid) - 1) if grid[i] - rr > 0.25 and grid[i] + 0.5 * rr < SECONDS - 0.3]
     chosen: list[int] = []

@@ -8,8 +8,19 @@ from typing import Any
 from data_provider.record import LEADS
 from data_provider.simulator.reports import report
 from data_provider.simulator.truth import (
-    AV_BLOCK, AXES, ECTOPIES, INVERTED_T, LBBB, LONG_QT, LOW_VOLTAGE, LVH, NORMAL, RBBB, RHYTHMS, Truth,
-)  # fmt: skip
+    AV_BLOCK,
+    AXES,
+    ECTOPIES,
+    INVERTED_T,
+    LBBB,
+    LONG_QT,
+    LOW_VOLTAGE,
+    LVH,
+    NORMAL,
+    RBBB,
+    RHYTHMS,
+    Truth,
+)
 
 # Finding -> PTB-XL's SCP code and the likelihood it notes (0 for form and rhythm statements, as PTB-XL does).
 SCP_CODES: dict[str, tuple[str, float]] = {

@@ -29,7 +29,8 @@ FINDINGS = (
 UNREMARKABLE = frozenset({"sinus rhythm", "normal heart axis", *NOISES})
 
 # Normal ranges in milliseconds, both ends included: the usual ones for adults (Surawicz and Knilans, Chou's
-# Electrocardiography). QT corrected is Bazett's. No drawn value lies within MARGINS of an end, as readers disagree there.
+# Electrocardiography). QT corrected is Bazett's. No drawn value lies within MARGINS_MS of an end,
+# where readers disagree.
 NORMAL_RANGES_MS: dict[str, tuple[float, float]] = {
     "rr interval": (600, 1000),
     "p duration": (80, 120),

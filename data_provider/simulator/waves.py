@@ -20,9 +20,9 @@ QRS_NORMAL = np.array(
 QRS_LBBB = np.array(
     [
         [0.13, 0.055, 0.16, -8.0, 0.10, 20.0],
-        [0.32, 0.095, 0.75, -40.0, 0.60, 8.0],
-        [0.52, 0.095, 0.62, -78.0, 0.34, -12.0],
-        [0.71, 0.095, 0.85, -38.0, 0.60, -4.0],
+        [0.32, 0.110, 0.75, -40.0, 0.60, 8.0],
+        [0.52, 0.100, 0.62, -66.0, 0.42, -10.0],
+        [0.71, 0.105, 0.85, -38.0, 0.60, -4.0],
         [0.88, 0.050, 0.15, -60.0, 0.08, 0.0],
     ]
 )
@@ -32,7 +32,7 @@ QRS_RBBB = np.array(
         [0.20, 0.050, 0.50, 52.0, 0.35, 10.0],
         [0.31, 0.060, 1.00, -14.0, 1.00, 0.0],
         [0.43, 0.055, 0.55, -86.0, 0.25, -25.0],
-        [0.70, 0.105, 0.62, 126.0, 0.30, 180.0],  # late forces of the right ventricle
+        [0.74, 0.120, 0.52, 114.0, 0.28, 180.0],  # late forces of the right ventricle
     ]
 )
 QRS_VENTRICULAR = np.array(
@@ -61,7 +61,7 @@ def bells(t: np.ndarray, table: np.ndarray, start: float, duration: float) -> np
 def t_curve(t: np.ndarray, qt: float) -> np.ndarray:
     """A T wave that ends ``qt`` after the QRS onset: the slow rise and quicker fall of a real one."""
     fall = 0.075 * qt + 0.004
-    return bell(t, qt - 2.1 * fall, 1.75 * fall, fall)
+    return bell(t, qt - 2.1 * fall, 2.0 * fall, fall)
 
 
 def st_curve(t: np.ndarray, qrs: float, qt: float) -> np.ndarray:

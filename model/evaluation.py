@@ -1,0 +1,119 @@
+"""Evaluation of a checkpoint: predictions under several conditions, scores beside their floors.
+
+Conditions are `with_ecg`, and as floors `no_ecg` (the same prompt without the codes) and `other_ecg` (the codes of
+another patient's recording). Samples are dealt to the ranks and gathered by index: any number of ranks gives the
+scores of one.
+"""
+
+import json
+import random
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from data_provider.corpus import load_splits
+from data_provider.examples import Example, RecordRef
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.generation import generate_texts
+from model.rendering import render_ecg, render_prompt
+from model.scoring import scores_table, score
+from model.settings import EvalSettings
+from model.stages import open_code_cache
+from utils import launch
+from utils.errors import UserError
+
+CONDITIONS = ("with_ecg", "no_ecg", "other_ecg")
+
+
+def evaluate(settings: EvalSettings) -> dict:
+    """Evaluate by ``settings``; writes predictions.jsonl, scores.json and scores.txt to OUTPUT_DIR, returns the scores."""
+    started = time.time()
+    checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
+    examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
+    cache = open_code_cache(checkpoint.ecg_tokenizer, [e.record for e in examples], settings)
+    examples = [e for e in examples if e.record in cache]
+    if settings.max_samples and len(examples) > settings.max_samples:
+        kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
+        examples = [examples[i] for i in sorted(kept)]
+    if not examples:
+        raise UserError(f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS and TASKTYPE")
+    others = another_patient([e.record for e in examples], settings.seed)
+
+    predictions: dict[str, list[str]] = {}
+    for condition in CONDITIONS if settings.floors else CONDITIONS[:1]:
+        shown = {"with_ecg": [e.record for e in examples], "no_ecg": [None] * len(examples), "other_ecg": others}
+        if shown[condition] is None:
+            print("all samples are of one patient: no floor with another patient's ECG")
+            continue
+        ecgs = [None if ref is None else cache.codes(ref) for ref in shown[condition]]
+        predictions[condition] = _predict(checkpoint, examples, ecgs, condition, settings)
+    result: dict = {}
+    if launch.is_main():
+        result = score(examples, predictions, settings, checkpoint.info)
+        result["seconds"] = round(time.time() - started, 1)
+        _write(settings.output_dir, examples, predictions, result)
+    launch.barrier()
+    return result
+
+
+def another_patient(records: list[RecordRef], seed: int) -> list[RecordRef] | None:
+    """For every record one of another patient, spread evenly over them; None where there is only one patient."""
+    pool = sorted({(r.patient_id or r.record_id, r.record_id): r for r in records}.items())
+    random.Random(seed).shuffle(pool)
+    partner: dict[str, RecordRef] = {}
+    for i, ((patient, record_id), _) in enumerate(pool):
+        for step in range(1, len(pool)):
+            (other, _), ref = pool[(i + step) % len(pool)]
+            if other != patient:
+                partner[record_id] = ref
+                break
+        else:
+            return None
+    return [partner[r.record_id] for r in records]
+
+
+def _predict(
+    checkpoint: Checkpoint, examples: list[Example], ecgs: list, condition: str, settings: EvalSettings
+) -> list[str]:
+    """One text per example, on every rank; each rank generates its share."""
+    vocabulary = checkpoint.vocabulary
+    mine = range(launch.rank(), len(examples), launch.world_size())
+    prompts = [
+        render_ecg(vocabulary, ecgs[i], examples[i].background)
+        + render_prompt(vocabulary, examples[i].task, examples[i].question)
+        for i in mine
+    ]
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    model = checkpoint.model.to(f"cuda:{launch.rank() % torch.cuda.device_count()}" if on_gpu else "cpu").eval()
+    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size)
+    bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
+    found = {mine[k]: text for k, text in bar}
+    if launch.world_size() > 1:
+        shares: list[dict[int, str]] = [{} for _ in range(launch.world_size())]
+        torch.distributed.all_gather_object(shares, found)
+        found = {i: text for share in shares for i, text in share.items()}
+    return [found[i] for i in range(len(examples))]
+
+
+def _write(folder: Path, examples: list[Example], predictions: dict[str, list[str]], result: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "predictions.jsonl", "w") as file:
+        for i, example in enumerate(examples):
+            row = {
+                "sample_id": example.sample_id,
+                "record_id": example.record.record_id,
+                "question": example.question,
+                "question_type": example.question_type,
+                "attribute_type": example.attribute_type,
+                "template_id": example.template_id,
+                "answers": list(example.answers),
+                **{condition: texts[i] for condition, texts in predictions.items()},
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    (folder / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
+    table = scores_table(result)
+    (folder / "scores.txt").write_text(table + "\n")
+    print(table)
+    print(f"predictions.jsonl, scores.json and scores.txt are in {folder}")

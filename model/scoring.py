@@ -1,0 +1,135 @@
+"""From predictions to scores: exact match of answers, overlap of reports, floors, and the signal-use gap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_provider.examples import Example
+from model.rendering import answer_text
+from model.settings import EvalSettings
+from utils.metrics import Bleu, MajorityAnswers, Meteor, Rouge, bootstrap_ci, exact_match, exact_match_by
+
+REPORT_SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL")
+HEADINGS = {
+    "with_ecg": "with ECG",
+    "no_ecg": "no ECG",
+    "other_ecg": "other ECG",
+    "majority": "majority",
+    "majority_per_question": "maj./question",
+}
+
+
+def score(
+    examples: Sequence[Example], predictions: dict[str, list[str]], settings: EvalSettings, info: dict
+) -> dict:
+    """All scores of one evaluation as a JSON-ready dict; fractions of 1.
+
+    predictions: condition -> one text per example. info: of the checkpoint; brings the majority answers of training.
+    """
+    shared = {
+        "task": settings.tasktype,
+        "samples": len(examples),
+        "records": len({e.record.record_id for e in examples}),
+        "patients": len(set(_patients(examples))),
+        "settings": settings.model_dump(mode="json"),
+        "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
+        "checkpoint_data_fingerprint": info.get("data_fingerprint"),
+        "versions": info.get("versions"),
+    }
+    scorer = _score_answers if settings.tasktype == "qa" else _score_reports
+    return {**shared, **scorer(examples, predictions, settings, info)}
+
+
+def _patients(examples: Sequence[Example]) -> list[str]:
+    return [e.record.patient_id or f"record {e.record.record_id}" for e in examples]
+
+
+def _score_answers(examples, predictions, settings, info) -> dict:
+    predictions = dict(predictions)
+    if "majority_answers" in info:
+        majority = MajorityAnswers.from_json(info["majority_answers"])
+        for name, level in (("majority", "template"), ("majority_per_question", "question")):
+            predictions[name] = [answer_text(majority.predict(e, level)) for e in examples]
+    conditions = {}
+    for name, texts in predictions.items():
+        rows = [
+            {"prediction": t, "answers": e.answers, "question_type": e.question_type, "attribute_type": e.attribute_type}
+            for t, e in zip(texts, examples, strict=True)
+        ]
+        conditions[name] = exact_match_by(rows)
+    correct = {
+        name: np.array([exact_match(t, e.answers) for t, e in zip(texts, examples, strict=True)], float)
+        for name, texts in predictions.items()
+    }
+    result = {"metric": "exact match, HeartLLM's definition", "conditions": conditions}
+    floors = [name for name in correct if name != "with_ecg"]
+    if floors:
+        result["gap"] = _gap(correct, floors, _patients(examples), settings)
+    return result
+
+
+def _score_reports(examples, predictions, settings, info) -> dict:
+    references = [e.answers[0] for e in examples]
+    meteor = Meteor()
+    metrics = (Bleu(), meteor, Rouge())
+    samples = {
+        name: {k: v for metric in metrics for k, v in metric.per_sample(texts, references).items()}
+        for name, texts in predictions.items()
+    }
+    result = {
+        "metric": "mean sentence BLEU (method 1), METEOR, ROUGE F; whitespace tokens",
+        "wordnet": meteor.wordnet,
+        "conditions": {name: {k: float(v.mean()) for k, v in scores.items()} for name, scores in samples.items()},
+    }
+    floors = [name for name in samples if name != "with_ecg"]
+    if floors:
+        rouge = {name: scores["rougeL"] for name, scores in samples.items()}
+        result["gap"] = {"of": "rougeL", **_gap(rouge, floors, _patients(examples), settings)}
+    return result
+
+
+def _gap(scores: dict[str, np.ndarray], floors: list[str], patients: list[str], settings: EvalSettings) -> dict:
+    """Signal-use gap: the score with the ECG less the best floor, with a bootstrap interval over patients."""
+    interval = bootstrap_ci(
+        lambda means: means["with_ecg"] - max(means[name] for name in floors),
+        scores,
+        patients,
+        n_resamples=settings.bootstrap_resamples,
+        seed=settings.seed,
+    )
+    best = max(floors, key=lambda name: scores[name].mean())
+    return {"value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
+
+
+def scores_table(result: dict) -> str:
+    """The scores for a terminal, percent."""
+    names = list(result["conditions"])
+    lines = [
+        f"{result['task']}: {result['samples']} samples of {result['records']} recordings, "
+        f"{result['patients']} patients; {result['metric']}; percent",
+        _row("", [HEADINGS[name] for name in names]),
+    ]
+    if result["task"] == "qa":
+        first = result["conditions"]["with_ecg"]
+        lines.append(_row(f"all ({first['n']})", [result["conditions"][n]["em"] for n in names]))
+        for key in ("em_by_type", "em_by_attribute"):
+            for kind, cell in sorted(first[key].items()):
+                values = [result["conditions"][n][key][kind]["em"] for n in names]
+                lines.append(_row(f"{kind} ({cell['n']})", values))
+    else:
+        for key in (*REPORT_SCORES, *(k for k in result["conditions"]["with_ecg"] if k not in REPORT_SCORES)):
+            lines.append(_row(key, [result["conditions"][n].get(key) for n in names]))
+        lines.append(f"METEOR synonyms from: {result['wordnet']}")
+    if "gap" in result:
+        gap, (low, high) = result["gap"], result["gap"]["ci95"]
+        interval = "" if low is None else f" [{100 * low:.1f}, {100 * high:.1f}] (95 %, over patients)"
+        lines.append(
+            f"signal-use gap: {100 * gap['value']:+.1f} points{interval} against the best floor, "
+            f"{HEADINGS[gap['best_floor']]}"
+        )
+    return "\n".join(lines)
+
+
+def _row(label: str, cells: Sequence[str | float | None]) -> str:
+    texts = [c if isinstance(c, str) else "-" if c is None else f"{100 * c:.1f}" for c in cells]
+    return f"{label:38}" + "".join(f"{text:>15}" for text in texts)
