@@ -68,17 +68,20 @@ def load_examples(
     return loaded
 
 
-def load_texts(paths: list[Path]) -> set[str]:
-    """Every question, answer and report in these files, without their recordings: what a text tokenizer learns from."""
-    texts: set[str] = set()
+def load_texts(paths: list[Path]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every ``(question or "", background, answers or the report)`` in these files; no recording is looked for."""
+    texts = set()
     for file in _labelled(paths).values():
-        for item in _items(file):
-            if isinstance(item, dict):
-                answers = item.get("answer", [])
-                texts.update([*answers] if isinstance(answers, list) else [str(answers)])
-                texts.update(str(item[key]) for key in ("question", "report") if key in item)
-                texts.add(f"Patient: {parse_background(str(item.get('background', '')))}.")
-    return texts
+        for index, item in enumerate(_items(file)):
+            try:
+                background = parse_background(_text(item, "background", ""))
+                if "question" in item:
+                    texts.add((_text(item, "question").strip(), background, _answers(item["answer"])))
+                elif "report" in item:
+                    texts.add(("", background, (separate_statements(_text(item, "report")),)))
+            except (UserError, TypeError, KeyError, AttributeError) as error:
+                raise UserError(f"{file}: item {index}: no question with an answer and no report ({error})") from None
+    return sorted(texts)
 
 
 def separate_statements(report: str) -> str:

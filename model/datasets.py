@@ -31,6 +31,10 @@ class PretrainDataset(Dataset):
     def __len__(self) -> int:
         return len(self.refs)
 
+    def lengths(self) -> list[int]:
+        """Tokens per row, up to a constant."""
+        return [len(self.cache.codes(ref)) for ref in self.refs]
+
     def __getitem__(self, i: int) -> Packed:
         codes = self.cache.codes(self.refs[i])
         if self.objective == "multiscale":
@@ -68,16 +72,26 @@ class FinetuneDataset(Dataset):
 
     def set_epoch(self, epoch: int) -> None:
         """Another epoch puts other questions together and leaves out other ECGs."""
+        self.epoch = epoch
         rng = random.Random(f"{self.seed}-{epoch}")
         self.rows: list[tuple[int, list[int], bool]] = []
         for group, (_, turns) in enumerate(self.groups):
             order = rng.sample(range(len(turns)), len(turns))
-            for start in range(0, len(order), self.questions_per_ecg):
-                chosen = order[start : start + self.questions_per_ecg]
-                self.rows.append((group, chosen, rng.random() < self.ecg_dropout))
+            rows = -(-len(turns) // self.questions_per_ecg)
+            for row in range(rows):  # 13 questions at most 12 a row: 7 and 6, not 12 and 1
+                self.rows.append((group, order[row::rows], rng.random() < self.ecg_dropout))
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def lengths(self) -> list[int]:
+        """Tokens per row, up to a constant."""
+        tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
+        frames = [len(self.cache.codes(ref)) for (ref, _), _ in self.groups]
+        return [
+            sum(tokens[group][k] for k in chosen) + (0 if dropped else frames[group])
+            for group, chosen, dropped in self.rows
+        ]
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, dropped = self.rows[i]

@@ -20,13 +20,20 @@ def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str
     bos = vocabulary.tokenizer.bos_token_id
     before = [] if bos is None else [bos]
     inside = [] if codes is None else vocabulary.code_ids(codes)
-    patient = vocabulary.text_ids(f"Patient: {background}.\n") if background else []
-    return [*before, vocabulary.start_id, *inside, vocabulary.end_id, *patient]
+    return [*before, vocabulary.start_id, *inside, vocabulary.end_id, *vocabulary.text_ids(patient_text(background))]
 
 
 def render_prompt(vocabulary: Vocabulary, task: str, question: str = "") -> list[int]:
     """Ids of what is asked, up to the point where the model has to speak."""
-    return vocabulary.text_ids(f"Question: {question}\nAnswer:" if task == "qa" else "Report:")
+    return vocabulary.text_ids(prompt_text(task, question))
+
+
+def patient_text(background: str) -> str:
+    return f"Patient: {background}.\n" if background else ""
+
+
+def prompt_text(task: str, question: str = "") -> str:
+    return f"Question: {question}\nAnswer:" if task == "qa" else "Report:"
 
 
 def answer_text(answers: Sequence[str]) -> str:

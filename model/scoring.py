@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_provider.examples import Example
+from data_provider.simulator.reports import findings_in, load_true_findings
 from model.rendering import answer_text
 from model.settings import EvalSettings
-from utils.metrics import Bleu, MajorityAnswers, Meteor, Rouge, bootstrap_ci, exact_match, exact_match_by
+from utils.metrics import Bleu, MajorityAnswers, Meteor, Rouge, bootstrap_ci, exact_match, exact_match_by, finding_scores
 
 REPORT_SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL")
 HEADINGS = {
@@ -81,6 +82,13 @@ def _score_reports(examples, predictions, settings, info) -> dict:
         "wordnet": meteor.wordnet,
         "conditions": {name: {k: float(v.mean()) for k, v in scores.items()} for name, scores in samples.items()},
     }
+    truths = load_true_findings(settings.data_root)
+    if truths is not None:
+        truth = [truths[e.record.record_id] for e in examples]
+        for name, texts in predictions.items():
+            found = finding_scores([findings_in(text) for text in texts], truth)
+            result["conditions"][name]["finding_f1"] = found["macro_f1"]
+            result.setdefault("findings", {})[name] = found
     floors = [name for name in samples if name != "with_ecg"]
     if floors:
         rouge = {name: scores["rougeL"] for name, scores in samples.items()}

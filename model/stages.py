@@ -17,7 +17,7 @@ from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training, trainable_parameters
 from model.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
 from model.datasets import FinetuneDataset, PretrainDataset
-from model.rendering import visualise
+from model.rendering import answer_text, patient_text, prompt_text, visualise
 from model.settings import FinetuneSettings, PretrainSettings, TrainSettings
 from model.tiny import build_tiny_llama, train_bpe
 from model.training import train
@@ -31,7 +31,11 @@ def pretrain(settings: PretrainSettings) -> dict:
     splits = load_splits(settings, ("train", "valid"), task=None)
     ecg_tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
     if settings.llm_path == "tiny":
-        text_tokenizer = train_bpe(load_texts(settings.tiny_corpus or settings.train_data), settings.tiny_vocabulary)
+        spelled = {
+            f"{patient_text(background)}{prompt_text('qa' if question else 'report', question)} {answer_text(answers)}"
+            for question, background, answers in load_texts(settings.tiny_corpus or settings.train_data)
+        }
+        text_tokenizer = train_bpe(spelled, settings.tiny_vocabulary)
         model = build_tiny_llama(
             text_tokenizer, settings.tiny_layers, settings.tiny_hidden, settings.tiny_heads, settings.tiny_tied,
             settings.seed,

@@ -10,7 +10,10 @@ BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of at most ``vocabulary`` tokens; spells any text."""
+    """A byte-level BPE of at most ``vocabulary`` tokens; spells any text.
+
+    texts: prompts and answers as they are rendered, so that words behind a space and the prompts' own words merge.
+    """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()

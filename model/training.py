@@ -3,13 +3,14 @@
 import json
 import math
 import os
+import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
@@ -42,12 +43,42 @@ def weighted_loss(
     return (losses * weights[chosen]).sum(), weights.sum()
 
 
+class LengthBucketSampler(Sampler):
+    """Shuffled rows, but rows of similar length stand together: little of a batch is padding.
+
+    The order depends on seed and epoch alone, so that a resumed run goes on with it.
+    """
+
+    def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
+        self.rows, self.batch, self.seed, self.bucket = rows, batch, seed, batch * batches_per_bucket
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self):
+        rng = random.Random(f"{self.seed}-{self.rows.epoch}")
+        lengths = self.rows.lengths()
+        order = rng.sample(range(len(lengths)), len(lengths))
+        buckets = (order[i : i + self.bucket] for i in range(0, len(order), self.bucket))
+        batches = []
+        for bucket in buckets:
+            bucket.sort(key=lengths.__getitem__)
+            batches += [bucket[i : i + self.batch] for i in range(0, len(bucket), self.batch)]
+        last = [batches.pop()] if len(batches[-1]) < self.batch else []
+        rng.shuffle(batches)
+        return iter([i for batch in batches + last for i in batch])
+
+
 class ECGTrainer(Trainer):
     """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks and accumulation change nothing."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
+
+    def _get_train_sampler(self, train_dataset=None) -> LengthBucketSampler:
+        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * launch.world_size()
+        return LengthBucketSampler(self.train_dataset, batch, self.args.seed)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
         total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)

@@ -10,12 +10,12 @@ class UserError(Exception):
     """Bad input: the message names the file, key or record and what to do about it."""
 
 
-def exit_on_user_error(main: Callable[[], None]) -> None:
+def exit_on_user_error(main: Callable[[], object]) -> None:
     """Run ``main``; a `UserError` becomes one line on stderr and exit code 2."""
     try:
         main()
     except UserError as error:
         if os.environ.get("RANK", "0") != "0":
-            time.sleep(2)  # all ranks meet the same error; the first to end speaks, the launcher stops the others
+            time.sleep(15)  # all ranks meet the same error: rank 0 speaks, then the launcher stops the others
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

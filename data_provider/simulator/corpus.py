@@ -79,7 +79,7 @@ def _made_before(out: Path, settings: dict[str, Any]) -> bool:
             found = {}
         other = [key for key, value in settings.items() if not isinstance(found, dict) or found.get(key) != value]
         if other:
-            raise UserError(f"--out {out} holds a corpus with another {other[0]}: delete it or give another folder")
+            raise UserError(f"--out {out} has a corpus made with another {other[0]}: delete it or give another folder")
         return name == MADE
     if any(out.iterdir()):
         raise UserError(f"--out {out} is not empty and no simulated corpus: give a new or empty folder")

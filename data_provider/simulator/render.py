@@ -7,7 +7,7 @@ from data_provider.simulator.beat_shapes import BEFORE, FS, beat_shapes
 from data_provider.simulator.draw import draw_truth
 from data_provider.simulator.leads import twelve
 from data_provider.simulator.noise import add_noise
-from data_provider.simulator.patients import RECORD_STREAM, Patient, draw_patient, stream
+from data_provider.simulator.patients import RECORD_STREAM, Patient, stream
 from data_provider.simulator.rhythm import SECONDS, Beat, beats
 from data_provider.simulator.truth import Truth
 
@@ -32,11 +32,6 @@ def clean_signal(seed: int, index: int, patient: Patient) -> tuple[Truth, np.nda
     truth = draw_truth(rng, patient, record_id=index + 1)
     eight, found = _eight(truth, patient, rng)
     return truth, twelve(eight), found
-
-
-def patient_of(seed: int, index: int, fold: int = 1) -> Patient:
-    """A patient by index alone, for use without a corpus."""
-    return draw_patient(seed, index, fold)
 
 
 def _eight(truth: Truth, patient: Patient, rng: np.random.Generator) -> tuple[np.ndarray, list[Beat]]:

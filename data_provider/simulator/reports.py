@@ -1,6 +1,8 @@
 """Machine-style English reports from a fixed lexicon, and the way back from a report to its findings."""
 
+import json
 import re
+from pathlib import Path
 
 from data_provider.simulator.truth import (
     ABNORMAL,
@@ -70,3 +72,12 @@ def findings_in(text: str) -> set[str]:
     """
     statements = (_normalised(part) for part in re.split(r"[.;\n]", text))
     return {_FINDING_OF[s] for s in statements if s in _FINDING_OF}
+
+
+def load_true_findings(root: Path) -> dict[str, set[str]] | None:
+    """record_id -> finding keys of a simulated corpus; None where ``root`` is no simulated corpus."""
+    path = root / "truth.jsonl"
+    if not path.is_file():
+        return None
+    rows = map(json.loads, path.read_text().splitlines())
+    return {str(row["record_id"]): set(row["findings"]) for row in rows}

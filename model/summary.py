@@ -1,0 +1,110 @@
+"""One page of figures for a finished pipeline: ``python -m model.summary ENV_FILE`` (quickstart.sh calls it).
+
+Writes summary.json and two pictures, an ECG beside its reconstruction and the scores beside their floors.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from data_provider.corpus import load_splits
+from data_provider.record import LEADS
+from data_provider.settings import DataSettings
+from data_provider.stream import stream_signals
+from ecg_tokenizer import ECGTokenizer
+from ecg_tokenizer.fidelity import code_use, prdn
+from utils.errors import exit_on_user_error
+from utils.plots import draw_ecg_paper, draw_scores_with_floors
+from utils.settings import need_path
+
+FLOORS = {"with_ecg": "model with the ECG", "no_ecg": "without the ECG", "other_ecg": "another patient's ECG"}
+
+
+class SummarySettings(DataSettings):
+    """Where a finished pipeline lies."""
+
+    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer; judged on the recordings of TEST_FOLDS.")
+    qa_results: Path = Field(description="OUTPUT_DIR of the evaluation of questions.")
+    report_results: Path = Field(description="OUTPUT_DIR of the evaluation of reports.")
+    stage_seconds: Path | None = Field(None, description="JSON file with the seconds of each stage.")
+
+    def check(self) -> None:
+        super().check()
+        need_path("QA_RESULTS", self.qa_results / "scores.json", "the scores of questions")
+        need_path("REPORT_RESULTS", self.report_results / "scores.json", "the scores of reports")
+
+
+def summarise(settings: SummarySettings) -> dict:
+    """Write summary.json, ecg.png and scores.png to OUTPUT_DIR; returns the summary."""
+    output = settings.output_dir
+    output.mkdir(parents=True, exist_ok=True)
+    qa, report = (json.loads((p / "scores.json").read_text()) for p in (settings.qa_results, settings.report_results))
+    tokenizer = judge_tokenizer(settings, output / "ecg.png")
+    conditions = qa["conditions"]
+    summary = {
+        "tokenizer": tokenizer,
+        "qa": {
+            "em": conditions["with_ecg"]["em"],
+            "em_by_type": {kind: cell["em"] for kind, cell in conditions["with_ecg"]["em_by_type"].items()},
+            "em_no_ecg": conditions["no_ecg"]["em"],
+            "em_other_ecg": conditions["other_ecg"]["em"],
+            "em_majority": conditions["majority"]["em"],
+            "em_majority_per_question": conditions["majority_per_question"]["em"],
+            "gap": qa["gap"]["value"],
+            "gap_ci95": qa["gap"]["ci95"],
+            "samples": qa["samples"],
+            "patients": qa["patients"],
+        },
+        "report": {
+            **report["conditions"]["with_ecg"],
+            "no_ecg": report["conditions"]["no_ecg"],
+            "other_ecg": report["conditions"]["other_ecg"],
+            "samples": report["samples"],
+            "wordnet": report["wordnet"],
+        },
+        "seconds": json.loads(settings.stage_seconds.read_text()) if settings.stage_seconds else {},
+    }
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    groups = {"questions\nexact match": {FLOORS[n]: conditions[n]["em"] for n in FLOORS}}
+    groups["questions\nexact match"]["majority"] = conditions["majority"]["em"]
+    for key, label in (("bleu4", "BLEU-4"), ("meteor", "METEOR"), ("rougeL", "ROUGE-L"), ("finding_f1", "finding F1")):
+        if key in report["conditions"]["with_ecg"]:
+            groups[f"reports\n{label}"] = {FLOORS[n]: report["conditions"][n][key] for n in FLOORS}
+    draw_scores_with_floors(groups, output / "scores.png", title="Scores beside their floors")
+    print(f"summary.json, ecg.png and scores.png are in {output}")
+    return summary
+
+
+def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
+    """Distortion and code use on the test recordings; draws the recording of median distortion."""
+    tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
+    fs = tokenizer.config.sampling_rate
+    # TEST_DATA may be set for the texts; the tokenizer is judged on recordings alone.
+    refs = load_splits(settings, ("test",), task=None)["test"].records
+    rows, codes = [], []
+    for _, signal, present in stream_signals(refs, fs, settings.workers, "judging the tokenizer"):
+        found = tokenizer.encode_batch([signal])[0]
+        decoded = tokenizer.decode(found)[:, : signal.shape[1]]
+        rows.append((prdn(signal[present], decoded[present]), signal, decoded))
+        codes.append(found)
+    distortion = [row[0] for row in rows]
+    _, signal, decoded = rows[int(np.argsort(distortion)[len(rows) // 2])]
+    figure = draw_ecg_paper(
+        signal, fs, LEADS, title=f"Unseen ECG and its reconstruction (PRDN {np.median(distortion):.0f} %, the median)",
+        overlay=decoded,
+    )  # fmt: skip
+    figure.savefig(picture)
+    return {
+        "prdn": float(np.mean(distortion)),
+        **code_use(np.concatenate(codes), tokenizer.codebook_size),
+        "tokens_per_second_of_ecg": tokenizer.frame_rate,
+        "bits_per_second": tokenizer.frame_rate * float(np.log2(tokenizer.codebook_size)),
+        "records": len(rows),
+    }
+
+
+if __name__ == "__main__":
+    exit_on_user_error(lambda: summarise(SummarySettings.load(Path(sys.argv[1]))))

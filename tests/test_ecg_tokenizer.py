@@ -1,0 +1,148 @@
+"""The ECG tokenizer: millivolts to codes and back, whatever the lead order, rate, length and batch."""
+
+import numpy as np
+import pytest
+import torch
+import wfdb
+
+from data_provider.record import LEADS
+from data_provider.wfdb_reader import read_record
+from ecg_tokenizer import ECGTokenizer
+from ecg_tokenizer.config import TokenizerConfig
+from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.train import reconstruction_loss
+from utils.errors import UserError
+
+MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+@pytest.fixture(scope="module", params=["fsq", "vq"])
+def tokenizer(request) -> ECGTokenizer:
+    torch.manual_seed(0)
+    config = TokenizerConfig(
+        quantizer=request.param, codebook_size=64, hidden=32, encoder_depth=1, decoder_depth=1, stride=8
+    )
+    built = ECGTokenizer(config)
+    if request.param == "vq":  # its codebook starts from data
+        built.train()
+        built(torch.randn(8, 12, 400, generator=torch.Generator().manual_seed(1)) * 0.3)
+    return built.eval()
+
+
+def some_ecg(seconds: float = 10, fs: float = 500) -> np.ndarray:
+    """Smooth, lead-dependent waves below 20 Hz, so that any rate can carry them."""
+    t = np.arange(round(seconds * fs)) / fs
+    rows = [sum(np.sin(2 * np.pi * f * t + i * f) / f for f in (1, 3, 7, 11)) * (0.3 + 0.1 * i) for i in range(12)]
+    return np.array(rows, dtype=np.float32)
+
+
+def write_wfdb(folder, name, signal, leads, fs=500):
+    wfdb.wrsamp(
+        name, fs=fs, units=["mV"] * 12, sig_name=list(leads), p_signal=signal.T.astype(float), fmt=["16"] * 12,
+        adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(folder),
+    )  # fmt: skip
+
+
+def test_the_same_ecg_in_mimic_and_ptbxl_lead_order_gives_identical_codes(tokenizer, tmp_path):
+    signal = some_ecg()
+    write_wfdb(tmp_path, "ptbxl", signal, LEADS)
+    write_wfdb(tmp_path, "mimic", signal[[LEADS.index(lead) for lead in MIMIC_ORDER]], MIMIC_ORDER)
+    ptbxl, mimic = (read_record(tmp_path / name) for name in ("ptbxl", "mimic"))
+    np.testing.assert_array_equal(tokenizer.encode(ptbxl.signal, 500), tokenizer.encode(mimic.signal, 500))
+
+
+def test_real_codes_do_not_depend_on_the_batch(tokenizer, shared_data):
+    folder = shared_data / "ptb-xl/records500/00000"
+    signals = [read_record(p.with_suffix("")).signal[:, ::2] for p in sorted(folder.glob("*.hea"))[:9]]
+    alone = [tokenizer.encode_batch([s])[0] for s in signals]
+    together = tokenizer.encode_batch(signals)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("fs", [100, 250, 400, 500, 1000])
+def test_every_sampling_rate_gives_a_code_every_32_ms(tokenizer, fs):
+    codes = tokenizer.encode(some_ecg(fs=fs), fs)
+    assert len(codes) == 313 and codes.dtype.kind == "i"
+    assert tokenizer.frame_rate == 31.25
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.5, 8.192, 37.3])
+def test_any_length_is_encoded_and_decoded(tokenizer, seconds):
+    codes = tokenizer.encode(some_ecg(seconds, 250), 250)
+    assert len(codes) == -(-round(seconds * 250) // 8)
+    decoded = tokenizer.decode(codes)
+    assert decoded.shape == (12, len(codes) * 8) and decoded.dtype == np.float32 and np.isfinite(decoded).all()
+
+
+def test_codes_far_from_a_change_do_not_see_it(tokenizer):
+    signal = some_ecg(10, 250)
+    changed = signal.copy()
+    changed[:, -250:] += 1
+    before, after = tokenizer.encode(signal, 250), tokenizer.encode(changed, 250)
+    np.testing.assert_array_equal(before[:250], after[:250])
+
+
+def test_voltage_reaches_the_codes():
+    """HeartLLM's z-score makes an ECG and its double the same; low voltage and hypertrophy would look alike."""
+    torch.manual_seed(0)
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=32, encoder_depth=1, decoder_depth=1)).eval()
+    signal = some_ecg(4, 250)
+    assert (tokenizer.encode(signal, 250) != tokenizer.encode(2 * signal, 250)).any()
+
+
+def test_nan_and_wrong_shapes_are_refused(tokenizer):
+    signal = some_ecg(2)
+    with pytest.raises(UserError, match="NaN"):
+        tokenizer.encode(np.where(np.arange(signal.shape[1]) == 7, np.nan, signal), 500)
+    for wrong in (signal[:11], signal.T, signal[:, :0]):
+        with pytest.raises(UserError, match="shape"):
+            tokenizer.encode(wrong, 500)
+    for codes in ([-1], [tokenizer.codebook_size], []):
+        with pytest.raises(UserError):
+            tokenizer.decode(np.array(codes, dtype=int))
+
+
+def test_saved_and_loaded_it_gives_the_same_codes(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    loaded = ECGTokenizer.from_pretrained(tmp_path)
+    signal = some_ecg()
+    np.testing.assert_array_equal(tokenizer.encode(signal, 500), loaded.encode(signal, 500))
+    assert loaded.fingerprint() == tokenizer.fingerprint()
+    assert {p.name for p in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
+        ECGTokenizer.from_pretrained(tmp_path)
+
+
+def test_decode_agrees_with_the_training_path(tokenizer):
+    signal = torch.from_numpy(some_ecg(4, 250))[None]
+    with torch.no_grad():
+        reconstruction, codes, _ = tokenizer(signal)
+    np.testing.assert_allclose(tokenizer.decode(codes[0].numpy()), reconstruction[0].numpy(), atol=1e-5)
+
+
+def test_code_use_counts_whole_codes_not_levels():
+    """Six levels all used in each of four dimensions: HeartLLM says 100 %, of 1296 codes 6 are used."""
+    levels = np.arange(6)
+    codes = sum(levels * 6**i for i in range(4))
+    use = code_use(codes, 6**4)
+    assert use["codes_used"] == 6
+    assert use["entropy_bits"] == pytest.approx(np.log2(6))
+
+
+def test_prdn_ignores_the_offset_of_a_lead_and_measures_energy():
+    signal = some_ecg(2)
+    assert prdn(signal, signal) == 0
+    mean = np.repeat(signal.mean(axis=1, keepdims=True), signal.shape[1], axis=1)
+    assert prdn(signal, mean) == pytest.approx(100)
+    assert prdn(signal + 5, 0.9 * (signal - mean) + mean + 5) == pytest.approx(10, rel=1e-3)
+
+
+def test_missing_leads_carry_no_loss():
+    signal = torch.randn(2, 12, 64)
+    present = torch.ones(2, 12)
+    present[:, 3] = 0
+    wrong_there = signal.clone()
+    wrong_there[:, 3] += 9
+    assert reconstruction_loss(signal, wrong_there, present, 0.5) == 0

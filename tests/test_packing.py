@@ -1,0 +1,121 @@
+"""Rendering and packing: the mask covers the answer and nothing else, and packing changes no loss."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_provider.examples import Example, RecordRef
+from ecg_tokenizer import ECGTokenizer
+from model.checkpoint import load_language_model, new_checkpoint
+from model.packing import collate, pack
+from model.rendering import render, render_ecg, render_prompt, render_turn
+from model.training import weighted_loss
+from model.windows import draw_windows, window_sizes
+from tests.conftest import tiny_language_model
+
+CODES = np.arange(40) % 125
+
+
+@pytest.fixture(params=["bos", "no bos"])
+def checkpoint(request, tmp_path, tokenizer_folder):
+    folder = tiny_language_model(tmp_path / "llm", bos=request.param == "bos")
+    model, tokenizer = load_language_model(folder, "fp32")
+    return new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+
+
+def example(question="Does this ECG show atrial flutter?", answers=("yes",), task="qa", background="age 56, sex female"):
+    record = RecordRef("1", Path("1"), patient_id="31337")
+    return Example("s", record, task, question, answers, background=background)
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (example(), " yes"),
+        (example(answers=("qt interval", "rr interval")), " qt interval.rr interval"),
+        (example("", ("Sinus rhythm. Normal ECG.",), "report", ""), " Sinus rhythm. Normal ECG."),
+    ],
+)
+def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
+    """HeartLLM drops the first answer token when a tokenizer has no BOS; spans built from parts cannot."""
+    vocabulary = checkpoint.vocabulary
+    ids, mask = render(vocabulary, shown, CODES)
+    supervised = [i for i, m in zip(ids, mask, strict=True) if m]
+    assert vocabulary.tokenizer.decode(supervised) == said + vocabulary.tokenizer.eos_token
+    text = vocabulary.tokenizer.decode(ids)
+    assert shown.question in text and shown.background in text and "31337" not in text
+    assert ids.count(vocabulary.start_id) == ids.count(vocabulary.end_id) == 1
+
+
+def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkpoint):
+    vocabulary, shown = checkpoint.vocabulary, example()
+    ids, mask = render(vocabulary, shown, CODES)
+    prompt = render_ecg(vocabulary, CODES, shown.background) + render_prompt(vocabulary, "qa", shown.question)
+    assert ids[: mask.index(True)] == prompt
+
+
+def test_packed_questions_have_the_loss_of_separate_ones(checkpoint):
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    shown = [example(), example("What rhythm?", ("atrial fibrillation",)), example("Which noise, a or b?", ("none",))]
+    prefix = render_ecg(vocabulary, CODES, shown[0].background)
+    turns = [render_turn(vocabulary, e) for e in shown]
+    short = pack(prefix[: len(prefix) // 2], turns[:1])  # a second, shorter row: padding must not matter either
+    packed = collate([pack(prefix, turns), short], vocabulary.tokenizer.pad_token_id)
+    alone = [collate([pack(prefix, [turn])], 0) for turn in turns] + [collate([short], 0)]
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        together, weight = weighted_loss(model, head, packed)
+        separate = [weighted_loss(model, head, batch) for batch in alone]
+    torch.testing.assert_close(together, sum(loss for loss, _ in separate), rtol=1e-5, atol=1e-5)
+    assert weight == sum(w for _, w in separate)
+
+
+def test_the_loss_is_the_stock_models_own(checkpoint):
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    ids, mask = render(vocabulary, example(), CODES)
+    labels = torch.tensor([[i if m else -100 for i, m in zip(ids, mask, strict=True)]])
+    ours = collate([pack(ids, [], [float(m) for m in mask])], 0)
+    with torch.no_grad():
+        stock = model(input_ids=torch.tensor([ids]), labels=labels).loss
+        loss, weight = weighted_loss(model, model.get_output_embeddings(), ours)
+    torch.testing.assert_close(loss / weight, stock, rtol=1e-5, atol=1e-6)
+
+
+def test_changing_one_question_does_not_touch_the_others(checkpoint):
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    prefix = render_ecg(vocabulary, CODES)
+    last = render_turn(vocabulary, example("What rhythm?"))
+    rows = [pack(prefix, [render_turn(vocabulary, example(q)), last]) for q in ("Is it a?", "Is it b?")]
+    assert len(rows[0]) == len(rows[1])
+    with torch.no_grad():
+        logits = [
+            model(**{k: v for k, v in collate([row], 0).items() if k != "loss_weights"}, use_cache=False).logits
+            for row in rows
+        ]
+    torch.testing.assert_close(logits[0][:, -len(last[0]) :], logits[1][:, -len(last[0]) :], rtol=0, atol=1e-6)
+
+
+def test_a_supervised_first_token_cannot_be_packed():
+    with pytest.raises(ValueError, match="first token"):
+        pack([1, 2], [([3, 4], [1.0, 0.0])])
+
+
+def test_window_sizes_are_heartllms_at_its_token_count():
+    published = [(283, 30), (142, 15), (70, 7), (35, 4), (17, 2)]
+    for (context, horizon), (w, s) in zip(window_sizes(313), published, strict=True):
+        assert abs(context - w) <= 1 and abs(horizon - s) <= 1
+    assert all(c >= 1 and h >= 1 and c + h <= 20 for c, h in window_sizes(20))
+
+
+def test_windows_supervise_their_horizon_only(checkpoint):
+    vocabulary = checkpoint.vocabulary
+    codes = np.random.default_rng(0).integers(0, 125, 157)
+    windows = draw_windows(vocabulary, codes, np.random.default_rng(1))
+    assert len(windows) == 5
+    for (ids, weights), (context, horizon) in zip(windows, window_sizes(157), strict=True):
+        assert sum(weights) == horizon
+        inside = [i - vocabulary.first_code_id for i in ids if i in vocabulary.new_ids][1:-1]
+        assert len(inside) == context + horizon
+        assert any(np.array_equal(codes[s : s + len(inside)], inside) for s in range(len(codes)))

@@ -1,0 +1,109 @@
+"""Env files: typed, checked before any work, overridden by the process environment."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecg_tokenizer.settings import TokenizerSettings
+from model.settings import EvalSettings, FinetuneSettings, PretrainSettings, settings_page
+from model.summary import SummarySettings
+from utils.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+def env_file(folder: Path, **values) -> Path:
+    path = folder / "some.env"
+    values = {"DATA_ROOT": folder, "OUTPUT_DIR": folder / "out", **values}
+    path.write_text("# a comment\n" + "".join(f"{k}={v}\n" for k, v in values.items() if v is not None))
+    return path
+
+
+def test_values_are_typed_and_lists_split(tmp_path):
+    settings = TokenizerSettings.load(env_file(tmp_path, FSQ_LEVELS="6,6,6,6", STRIDE_MS=64, QUANTIZER="vq"))
+    assert settings.fsq_levels == [6, 6, 6, 6] and settings.stride == 16 and settings.quantizer == "vq"
+
+
+def test_process_environment_overrides_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCH_SIZE", "2")
+    assert TokenizerSettings.load(env_file(tmp_path, BATCH_SIZE=7)).batch_size == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"BACTH_SIZE": 3}, "unknown key BACTH_SIZE; did you mean BATCH_SIZE"),
+        ({"BATCH_SIZE": "many"}, "BATCH_SIZE: .*integer.*'many'"),
+        ({"BATCH_SIZE": 0}, "BATCH_SIZE: .*greater than or equal to 1"),
+        ({"QUANTIZER": "rvq"}, "QUANTIZER: .*'fsq' or 'vq'"),
+        ({"STRIDE_MS": 33}, r"STRIDE_MS: 33 ms is 8\.25 samples"),
+        ({"FSQ_LEVELS": "8,2"}, "FSQ_LEVELS"),
+        ({"DATA_ROOT": "/no/such/folder"}, "DATA_ROOT: /no/such/folder does not exist"),
+        ({"DATA_ROOT": None}, "DATA_ROOT is not set"),
+        ({"TRAIN_FOLDS": "1-12"}, "TRAIN_FOLDS: .*1-12"),
+        ({"TRAIN_DATA": "none.json"}, r"TRAIN_DATA: none\.json does not exist"),
+    ],
+)
+def test_a_bad_line_is_one_clear_line(tmp_path, values, message):
+    path = env_file(tmp_path, **values)
+    with pytest.raises(UserError, match=message) as error:
+        TokenizerSettings.load(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"LLM_PATH": "tiny"}, "LLM_PATH=tiny needs TINY_CORPUS"),
+        ({"LLM_PATH": "tiny", "TINY_CORPUS": "{dir}"}, "needs TUNING=full"),
+        ({"LLM_PATH": "/no/llm"}, "LLM_PATH: /no/llm does not exist"),
+        ({"LLM_PATH": "{dir}", "TRAIN_TEXT_ROWS": "true"}, "TRAIN_TEXT_ROWS=true needs TUNING=full"),
+        ({"LLM_PATH": "{dir}", "TUNING": "full", "CHECKPOINT_FORMAT": "adapter"}, "needs TUNING=lora"),
+        ({"LLM_PATH": "{dir}", "DEEPSPEED_CONFIG": "no.json"}, r"DEEPSPEED_CONFIG: no\.json"),
+    ],
+)
+def test_impossible_combinations_are_refused(tmp_path, values, message):
+    values = {k: v.format(dir=tmp_path) for k, v in values.items()}
+    with pytest.raises(UserError, match=message):
+        PretrainSettings.load(env_file(tmp_path, TOKENIZER_PATH=tmp_path, **values))
+
+
+@pytest.mark.parametrize("script", ["pretrain.sh", "finetune.sh", "eval.sh", "ecg_tokenizer/run_tokenizer.sh"])
+def test_every_script_ends_with_code_2_and_one_line(tmp_path, script):
+    path = env_file(tmp_path, NONSENSE=1)
+    run = subprocess.run(["bash", script, str(path)], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ") and "NONSENSE" in run.stderr and run.stderr.count("\n") == 1
+
+
+def test_bad_input_found_by_several_ranks_is_still_code_2(tmp_path):
+    (tmp_path / "ptbxl_database.csv").write_text("ecg_id\n1\n")
+    path = env_file(tmp_path, LLM_PATH=tmp_path, TOKENIZER_PATH=tmp_path, NUM_PROCESSES=2)
+    run = subprocess.run(
+        [sys.executable, "run_main.py", "pretrain", str(path)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 2 and run.stderr.count("error: ") == 1 and "no column" in run.stderr
+
+
+def test_the_settings_page_is_up_to_date():
+    assert (ROOT / "docs/SETTINGS.md").read_text() == settings_page()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "env").rglob("*.env")) + [ROOT / "ecg_tokenizer/config.env"], ids=str)
+def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
+    from dotenv import dotenv_values
+
+    name = path.name
+    cls = (
+        SummarySettings if name == "summary.env"
+        else TokenizerSettings if name in ("config.env", "tokenizer.env")
+        else PretrainSettings if name.startswith("pretrain")
+        else FinetuneSettings if name.startswith("ft_")
+        else EvalSettings
+    )  # fmt: skip
+    assert set(dotenv_values(path)) <= set(cls.keys())
+    command = path.read_text().splitlines()[0]
+    assert command.startswith(("# bash ", "# python "))
+    assert name in command or name == "config.env"

@@ -1,0 +1,35 @@
+# Sourced by quickstart.sh and test.sh from the project's folder: makes .venv with the pinned dependencies and sets
+# $python. Does nothing where .venv already holds this pyproject.toml.  setup_environment [extra]
+
+fail() { echo "error: $1" >&2; exit 2; }
+
+setup_environment() {
+    local extra="${1:-}" base stamp
+    python="$PWD/.venv/bin/python"
+    stamp=".venv/installed-${extra:-base}"
+    command -v g++ >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null ||
+        fail "no C++ compiler found: DeepSpeed compiles its communication op; install g++ (Debian: apt-get install g++)"
+    [ -f "$stamp" ] && cmp -s pyproject.toml "$stamp" && return
+    for base in python3.11 python3.12 python3.13 python3; do
+        command -v "$base" >/dev/null && "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && break
+        base=""
+    done
+    [ -n "$base" ] || fail "Python 3.11 or newer is needed and was not found"
+    [ -x "$python" ] || "$base" -m venv .venv || fail "no virtual environment: install venv (Debian: apt-get install python3-venv)"
+    install_torch || fail "PyTorch could not be installed; see the lines above"
+    "$python" -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" ||
+        fail "the dependencies in pyproject.toml could not be installed; see the lines above"
+    cp pyproject.toml "$stamp"
+}
+
+# The default torch of Linux brings gigabytes of CUDA; without a GPU take PyTorch's CPU build.
+install_torch() {
+    local pin from=()
+    pin="$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"
+    "$python" -c 'import torch' 2>/dev/null && return
+    if ! command -v nvidia-smi >/dev/null && "$python" -m pip install --quiet --dry-run --ignore-installed --report - "$pin" |
+        grep -q '"name": "nvidia-'; then
+        from=(--index-url https://download.pytorch.org/whl/cpu)
+    fi
+    "$python" -m pip install --quiet --disable-pip-version-check "${from[@]}" "$pin"
+}
