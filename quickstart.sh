@@ -21,8 +21,7 @@ stage() { # stage NAME COMMAND...: run it, remember its seconds
 stage simulate "$python" -m data_provider.simulator --out data/quickstart/corpus --records 6000 --seed 7
 stage tokenizer bash ecg_tokenizer/run_tokenizer.sh env/quickstart/tokenizer.env
 stage pretrain bash pretrain.sh env/quickstart/pretrain.env
-stage finetune_qa bash finetune.sh env/quickstart/ft_qa.env
-stage finetune_report bash finetune.sh env/quickstart/ft_report.env
+stage finetune bash finetune.sh env/quickstart/finetune.env
 stage eval_qa bash eval.sh env/quickstart/test_qa.env
 stage eval_report bash eval.sh env/quickstart/test_report.env
 (IFS=,; echo "{${stages[*]}}") >"$results/seconds.json"

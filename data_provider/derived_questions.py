@@ -78,38 +78,74 @@ def questions() -> Iterator[tuple[int, str, str, str, Callable[[Row], Answer]]]:
         return lambda row: None if (state := judge(row)) is None else ("yes",) if state else ("no",)
 
     for code, name in {**DIAGNOSES, **RHYTHMS, **FORMS}.items():
-        yield 1, "single-verify", "scp_code", f"Does this ECG show symptoms of {name}?", verify(
-            lambda row, code=code: _states(row, code)
+        yield (
+            1,
+            "single-verify",
+            "scp_code",
+            f"Does this ECG show symptoms of {name}?",
+            verify(lambda row, code=code: _states(row, code)),
         )
     for axis in dict.fromkeys(AXES.values()):
-        yield 20, "single-verify", "heart_axis", f"Does this ECG show {axis}?", verify(
-            lambda row, axis=axis: AXES[row["heart_axis"]] == axis if row["heart_axis"] in AXES else None
+        yield (
+            20,
+            "single-verify",
+            "heart_axis",
+            f"Does this ECG show {axis}?",
+            verify(lambda row, axis=axis: AXES[row["heart_axis"]] == axis if row["heart_axis"] in AXES else None),
         )
     for column, name in NOISES.items():
-        yield 27, "single-verify", "noise", f"Does this ECG show {name}?", verify(
-            lambda row, column=column: bool(row[column].strip())
+        yield (
+            27,
+            "single-verify",
+            "noise",
+            f"Does this ECG show {name}?",
+            verify(lambda row, column=column: bool(row[column].strip())),
         )
-    yield 35, "single-verify", "extra_systole", "Does this ECG show any kind of extra systoles?", verify(
-        lambda row: bool(row["extra_beats"].strip())
+    yield (
+        35,
+        "single-verify",
+        "extra_systole",
+        "Does this ECG show any kind of extra systoles?",
+        verify(lambda row: bool(row["extra_beats"].strip())),
     )
     yield 5, "single-query", "scp_code", "What diagnostic symptoms does this ECG show?", lambda r: _listed(r, DIAGNOSES)
-    yield 7, "single-query", "scp_code", "What rhythm-related symptoms does this ECG show?", lambda r: _listed(
-        r, RHYTHMS
+    yield (
+        7,
+        "single-query",
+        "scp_code",
+        "What rhythm-related symptoms does this ECG show?",
+        lambda r: _listed(r, RHYTHMS),
     )
-    yield 22, "single-query", "heart_axis", "What direction is this ECG deviated to?", lambda row: (
-        (AXES[row["heart_axis"]],) if row["heart_axis"] in AXES else None
+    yield (
+        22,
+        "single-query",
+        "heart_axis",
+        "What direction is this ECG deviated to?",
+        lambda row: (AXES[row["heart_axis"]],) if row["heart_axis"] in AXES else None,
     )
-    yield 32, "single-query", "noise", "What kinds of noises does this ECG show?", lambda row: (
-        tuple(name for column, name in NOISES.items() if row[column].strip()) or ("none",)
+    yield (
+        32,
+        "single-query",
+        "noise",
+        "What kinds of noises does this ECG show?",
+        lambda row: tuple(name for column, name in NOISES.items() if row[column].strip()) or ("none",),
     )
     names = list(dict.fromkeys(AXES.values()))
     for first, second in ((names[0], names[1]), (names[1], names[2]), (names[0], names[2])):
-        yield 21, "single-choose", "heart_axis", f"Which cardiac axis does this ECG show, {first} or {second}?", (
-            lambda row, pair=(first, second): None
-            if row["heart_axis"] not in AXES
-            else (AXES[row["heart_axis"]],)
-            if AXES[row["heart_axis"]] in pair
-            else ("none",)
+        yield (
+            21,
+            "single-choose",
+            "heart_axis",
+            f"Which cardiac axis does this ECG show, {first} or {second}?",
+            (
+                lambda row, pair=(first, second): (
+                    None
+                    if row["heart_axis"] not in AXES
+                    else (AXES[row["heart_axis"]],)
+                    if AXES[row["heart_axis"]] in pair
+                    else ("none",)
+                )
+            ),
         )
     for a, b in (("SBRAD", "STACH"), ("AFIB", "SR"), ("SARRH", "SR")):
         pair = {a: RHYTHMS[a], b: RHYTHMS[b]}

@@ -31,7 +31,7 @@ class SignalCache:
         return self._data[self.starts[i] : self.starts[i + 1]].T.astype(np.float32)
 
     def crops(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random crops ``(batch, 12, length)`` in mV (shorter recordings padded with zeros), lead masks ``(batch, 12)``."""
+        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; lead masks ``(batch, 12)``."""
         rows = rng.integers(0, len(self), batch)
         out = np.zeros((batch, length, 12), dtype=np.float32)
         for k, i in enumerate(rows):
@@ -45,7 +45,7 @@ class SignalCache:
 def open_signal_cache(
     refs: Sequence[RecordRef], fs: int, cache_dir: Path, workers: int, max_bad: float, what: str
 ) -> SignalCache:
-    """The cache of these recordings at this rate; made now if it is not there. Raises `UserError` on bad recordings."""
+    """The cache of these recordings at this rate; made now if it is missing. Raises `UserError` on bad recordings."""
     if not refs:
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
     key = hashlib.sha256(repr([fs, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]

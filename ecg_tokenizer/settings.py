@@ -13,7 +13,9 @@ class TokenizerSettings(DataSettings):
     """What a tokenizer is and how it is trained."""
 
     quantizer: Literal["fsq", "vq"] = Field("fsq", description="fsq: finite scalar; vq: EMA codebook with restarts.")
-    fsq_levels: Integers = Field([8, 5, 5, 5], description="Levels per dimension of fsq; their product is the codebook.")
+    fsq_levels: Integers = Field(
+        [8, 5, 5, 5], description="Levels per dimension of fsq; their product is the codebook."
+    )
     codebook_size: int = Field(1024, ge=2, le=65536, description="Codes of vq.")
     codebook_dim: int = Field(8, ge=1, description="Dimension in which vq looks codes up.")
     sampling_rate: int = Field(250, ge=50, description="Rate in Hz at which the tokenizer works; input is resampled.")

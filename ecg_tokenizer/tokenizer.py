@@ -59,7 +59,9 @@ class ECGTokenizer(nn.Module):
         if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
             raise UserError(f"an ECG to encode must have shape (12, samples), not {signal.shape}")
         if not np.isfinite(signal).all():
-            raise UserError("an ECG to encode has NaN or infinite samples; data_provider.read_record mends or masks them")
+            raise UserError(
+                "an ECG to encode has NaN or infinite samples; data_provider.read_record mends or masks them"
+            )
         return self.encode_batch([resample(signal, fs, self.config.sampling_rate)])[0]
 
     @torch.inference_mode()
@@ -92,9 +94,21 @@ class ECGTokenizer(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def code_geometry(self) -> Tensor:
-        """``(codebook_size, dims)``: neighbouring codes decode to similar ECGs."""
-        return self.quantizer.geometry()
+    @torch.inference_mode()
+    def code_geometry(self, waveform_dims: int = 28) -> Tensor:
+        """``(codebook_size, dims)``: where each code lies; neighbours decode to similar ECGs.
+
+        The code's place in the quantized space, and the principal components of the waveform that the decoder draws for
+        the code among copies of itself; both parts have the same total variance.
+        """
+        codes = torch.arange(self.codebook_size, device=self.device)[:, None].expand(-1, 5)
+        stride = self.config.stride
+        drawn = self.decoder(self.quantizer.lookup(codes))[..., 2 * stride : 3 * stride].flatten(1)
+        left, scale, _ = torch.linalg.svd(drawn - drawn.mean(0), full_matrices=False)
+        waveform = (left * scale)[:, :waveform_dims]
+        place = self.quantizer.geometry().to(waveform)
+        place = (place - place.mean(0)) / (place.std(0) + 1e-6)
+        return torch.cat([place, waveform * (place.var(0).sum() / waveform.var(0).sum()).sqrt()], dim=1).clone()
 
     def fingerprint(self) -> str:
         """Short hash of architecture and weights: equal fingerprints give equal codes."""
@@ -107,12 +121,14 @@ class ECGTokenizer(nn.Module):
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}, folder / "model.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}, folder / "model.safetensors"
+        )
         self.config.save(folder / "config.json")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """Load what `save_pretrained` wrote, ready to encode. Raises `UserError` where it is not there or does not fit."""
+        """Load what `save_pretrained` wrote, ready to encode. Raises `UserError` where it is missing or misfits."""
         folder = Path(folder)
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
@@ -121,5 +137,7 @@ class ECGTokenizer(nn.Module):
         try:
             tokenizer.load_state_dict(load_file(folder / "model.safetensors"))
         except (RuntimeError, OSError) as error:
-            raise UserError(f"{folder}/model.safetensors does not fit its config.json: {error}".splitlines()[0]) from None
+            raise UserError(
+                f"{folder}/model.safetensors does not fit its config.json: {error}".splitlines()[0]
+            ) from None
         return tokenizer.eval().requires_grad_(False).to(device)

@@ -102,7 +102,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     output.mkdir(parents=True, exist_ok=True)
     (output / "settings.json").write_text(settings.to_json())
     writer = SummaryWriter(str(output / "tensorboard"))
-    print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output} (TensorBoard beside)")
+    print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
     best, since_best = {"prdn": float("inf")}, 0
     bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1)
     for step in bar:
@@ -138,8 +138,8 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     figures = {**best, "tokens_per_second_of_ecg": tokenizer.frame_rate, "seconds": round(time.time() - started, 1)}
     (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(
-        f"best at step {best['step']}: PRDN {best['prdn']:.1f} %, {best['codes_used']} of {best['codebook_size']} codes "
-        f"used, entropy {best['entropy_bits']:.2f} bits; saved in {output}"
+        f"best at step {best['step']}: PRDN {best['prdn']:.1f} %, {best['codes_used']} of {best['codebook_size']} "
+        f"codes used, entropy {best['entropy_bits']:.2f} bits; saved in {output}"
     )
     return figures
 

@@ -48,7 +48,7 @@ def prepare_for_training(
 
 
 def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
-    """Zero the gradient of every row that is not an ECG token: with no weight decay on the tables they stay to the bit."""
+    """Zero the gradient of every row but the ECG tokens': with no weight decay on the tables they stay to the bit."""
     tables = {id(t): t for t in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
     for table in tables.values():
         moves = torch.zeros(table.shape[0], 1)

@@ -1,9 +1,9 @@
 """A checkpoint: one folder that alone is enough to evaluate, ask and serve.
 
-    model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_model.safetensors, adapter_config.json)
-    ecg_tokenizer/                                        what turns an ECG into its tokens
-    cardiolect.json                                       stage, settings, fingerprints, figures
-    README.md                                             model card
+    model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
+    ecg_tokenizer/                                       what turns an ECG into its tokens
+    cardiolect.json                                      stage, settings, fingerprints, figures
+    README.md                                            model card
 
 safetensors and JSON only.
 """
@@ -41,7 +41,9 @@ def load_language_model(path: Path | str, precision: str):
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=DTYPES[precision])
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}"
+        ) from None
     return model, tokenizer
 
 
@@ -61,7 +63,9 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     if (path / "adapter_config.json").is_file():
         base = Path(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])
         if not base.is_dir():
-            raise UserError(f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge")
+            raise UserError(
+                f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge"
+            )
         model, tokenizer = load_language_model(base, precision)
         checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
         checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
@@ -102,7 +106,8 @@ def _model_card(info: dict, stock: bool) -> str:
         f"data fingerprint `{info.get('data_fingerprint', '?')}`",
         f"- ECG tokenizer: fingerprint `{info.get('ecg_tokenizer_fingerprint', '?')}`, in `ecg_tokenizer/`",
         "- settings, versions and fingerprints: `cardiolect.json`", "",
-        "A stock causal language model: `AutoModelForCausalLM.from_pretrained(folder)`; an ECG is text made of the tokens "
+        "A stock causal language model: `AutoModelForCausalLM.from_pretrained(folder)`; an ECG is text made of "
+        "the tokens "
         "`<|ecg_start|><|ecg_0|>...<|ecg_end|>`." if stock else
         "Adapters and token rows of the language model named in `adapter_config.json`.", "",
     ]  # fmt: skip

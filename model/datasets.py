@@ -105,7 +105,7 @@ class FinetuneDataset(Dataset):
         packed = pack(ids, [turns[k] for k in chosen], weights)
         if self.max_length and max(packed.positions) >= self.max_length:
             raise UserError(
-                f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model takes "
-                f"{self.max_length}; use a longer STRIDE_MS or shorter recordings"
+                f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
+                f"takes {self.max_length}; use a longer STRIDE_MS or shorter recordings"
             )
         return packed

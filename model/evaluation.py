@@ -18,7 +18,7 @@ from data_provider.examples import Example, RecordRef
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.generation import generate_texts
 from model.rendering import render_ecg, render_prompt
-from model.scoring import scores_table, score
+from model.scoring import score, scores_table
 from model.settings import EvalSettings
 from model.stages import open_code_cache
 from utils import launch
@@ -28,7 +28,7 @@ CONDITIONS = ("with_ecg", "no_ecg", "other_ecg")
 
 
 def evaluate(settings: EvalSettings) -> dict:
-    """Evaluate by ``settings``; writes predictions.jsonl, scores.json and scores.txt to OUTPUT_DIR, returns the scores."""
+    """Evaluate by ``settings``: predictions.jsonl, scores.json and scores.txt in OUTPUT_DIR; returns the scores."""
     started = time.time()
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples

@@ -8,7 +8,16 @@ from data_provider.examples import Example
 from data_provider.simulator.reports import findings_in, load_true_findings
 from model.rendering import answer_text
 from model.settings import EvalSettings
-from utils.metrics import Bleu, MajorityAnswers, Meteor, Rouge, bootstrap_ci, exact_match, exact_match_by, finding_scores
+from utils.metrics import (
+    Bleu,
+    MajorityAnswers,
+    Meteor,
+    Rouge,
+    bootstrap_ci,
+    exact_match,
+    exact_match_by,
+    finding_scores,
+)
 
 REPORT_SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL")
 HEADINGS = {
@@ -20,9 +29,7 @@ HEADINGS = {
 }
 
 
-def score(
-    examples: Sequence[Example], predictions: dict[str, list[str]], settings: EvalSettings, info: dict
-) -> dict:
+def score(examples: Sequence[Example], predictions: dict[str, list[str]], settings: EvalSettings, info: dict) -> dict:
     """All scores of one evaluation as a JSON-ready dict; fractions of 1.
 
     predictions: condition -> one text per example. info: of the checkpoint; brings the majority answers of training.
@@ -54,7 +61,12 @@ def _score_answers(examples, predictions, settings, info) -> dict:
     conditions = {}
     for name, texts in predictions.items():
         rows = [
-            {"prediction": t, "answers": e.answers, "question_type": e.question_type, "attribute_type": e.attribute_type}
+            {
+                "prediction": t,
+                "answers": e.answers,
+                "question_type": e.question_type,
+                "attribute_type": e.attribute_type,
+            }
             for t, e in zip(texts, examples, strict=True)
         ]
         conditions[name] = exact_match_by(rows)

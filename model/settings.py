@@ -87,12 +87,19 @@ class PretrainSettings(TrainSettings):
 class FinetuneSettings(TrainSettings):
     """Stage 3: questions or reports."""
 
-    tasktype: Literal["qa", "report"] = Field(description="qa: questions and answers; report: whole reports.")
+    tasktype: Literal["qa", "report", "both"] = Field(
+        description="qa: questions and answers; report: whole reports; both: all of TRAIN_DATA, packed together."
+    )
     checkpoint: Path = Field(description="Checkpoint to start from (stage 2, or another stage 3).")
-    questions_per_ecg: int = Field(6, ge=1, description="Questions packed behind one ECG in a training sequence.")
+    questions_per_ecg: int = Field(
+        6, ge=1, description="Questions and reports packed behind one ECG in a training sequence."
+    )
     ecg_loss_weight: float = Field(0.0, ge=0, description="Weight of next-token prediction on the ECG beside the text.")
     ecg_dropout: float = Field(
-        0.05, ge=0, lt=1, description="Share of training sequences without the ECG: makes the no-ECG floor an honest one."
+        0.05,
+        ge=0,
+        lt=1,
+        description="Share of training sequences without the ECG: makes the no-ECG floor an honest one.",
     )
 
     def check(self) -> None:

@@ -53,7 +53,8 @@ def pretrain(settings: PretrainSettings) -> dict:
 
 def finetune(settings: FinetuneSettings) -> dict:
     """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
-    splits = load_splits(settings, ("train", "valid"), task=settings.tasktype)
+    task = None if settings.tasktype == "both" else settings.tasktype
+    splits = load_splits(settings, ("train", "valid"), task=task)
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
     longest = checkpoint.model.config.max_position_embeddings
@@ -64,9 +65,9 @@ def finetune(settings: FinetuneSettings) -> dict:
     )  # fmt: skip
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
-    if settings.tasktype == "qa":
+    if questions := [e for e in splits["train"].examples if e.task == "qa"]:
         # Kept with the checkpoint so that evaluation can print this floor without the training data.
-        info["majority_answers"] = MajorityAnswers.fit(splits["train"].examples).to_json()
+        info["majority_answers"] = MajorityAnswers.fit(questions).to_json()
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info)
 
 
@@ -136,5 +137,3 @@ def _fingerprint(splits: dict[str, Split]) -> str:
         for example in sorted((e.sample_id, e.question, *e.answers) for e in split.examples):
             digest.update(repr(example).encode())
     return digest.hexdigest()[:16]
-
-

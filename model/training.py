@@ -70,7 +70,7 @@ class LengthBucketSampler(Sampler):
 
 
 class ECGTrainer(Trainer):
-    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks and accumulation change nothing."""
+    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -132,7 +132,7 @@ def train(
     settings: TrainSettings,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> dict:
-    """Train ``model`` in place to its best validation loss; returns the losses. Resume files go to OUTPUT_DIR/resume."""
+    """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
     folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = settings.device == "cpu" or not torch.cuda.is_available()

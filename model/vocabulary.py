@@ -93,9 +93,9 @@ def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: 
 
 
 def _rows_from_geometry(text: torch.Tensor, geometry: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    width, dims = text.shape[1], geometry.shape[1]
-    place = (geometry - geometry.mean(0)) / (geometry.std(0) + 1e-6)
-    turn = torch.linalg.qr(torch.randn(width, min(dims, width), generator=generator))[0].T
-    codes = place[:, : turn.shape[0]] @ turn * (width / turn.shape[0]) ** 0.5
-    rows = torch.cat([torch.randn(2, width, generator=generator), codes])
+    width, dims = text.shape[1], min(geometry.shape[1], text.shape[1])
+    place = geometry[:, :dims] - geometry[:, :dims].mean(0)
+    turn = torch.linalg.qr(torch.randn(width, dims, generator=generator))[0].T
+    codes = place @ turn
+    rows = torch.cat([torch.randn(2, width, generator=generator), codes / codes.std()])
     return text.mean(0) + text.std(0).mean() * rows

@@ -25,7 +25,9 @@ def checkpoint(request, tmp_path, tokenizer_folder):
     return new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
 
 
-def example(question="Does this ECG show atrial flutter?", answers=("yes",), task="qa", background="age 56, sex female"):
+def example(
+    question="Does this ECG show atrial flutter?", answers=("yes",), task="qa", background="age 56, sex female"
+):
     record = RecordRef("1", Path("1"), patient_id="31337")
     return Example("s", record, task, question, answers, background=background)
 

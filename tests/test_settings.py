@@ -91,7 +91,7 @@ def test_the_settings_page_is_up_to_date():
     assert (ROOT / "docs/SETTINGS.md").read_text() == settings_page()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "env").rglob("*.env")) + [ROOT / "ecg_tokenizer/config.env"], ids=str)
+@pytest.mark.parametrize("path", [*sorted((ROOT / "env").rglob("*.env")), ROOT / "ecg_tokenizer/config.env"], ids=str)
 def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
     from dotenv import dotenv_values
 
@@ -100,7 +100,7 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
         SummarySettings if name == "summary.env"
         else TokenizerSettings if name in ("config.env", "tokenizer.env")
         else PretrainSettings if name.startswith("pretrain")
-        else FinetuneSettings if name.startswith("ft_")
+        else FinetuneSettings if name.startswith(("ft_", "finetune"))
         else EvalSettings
     )  # fmt: skip
     assert set(dotenv_values(path)) <= set(cls.keys())

@@ -1,4 +1,4 @@
-"""Training through the real entry points: ranks, resume, frozen rows, every mode, and a checkpoint that stands alone."""
+"""Training through the real entry points: ranks, resume, frozen rows, and a checkpoint that stands alone."""
 
 import json
 import os
@@ -117,7 +117,10 @@ def test_lora_trains_adapters_and_ecg_rows_of_embedding_and_head_only(tmp_path, 
     adapter = load_checkpoint(run("pretrain", tmp_path, "adapter", CHECKPOINT_FORMAT="adapter", **lines))
     stock = AutoModelForCausalLM.from_pretrained(base)
     first = merged.vocabulary.start_id
-    tables = {"embedding": lambda m: m.get_input_embeddings().weight, "head": lambda m: m.get_output_embeddings().weight}
+    tables = {
+        "embedding": lambda m: m.get_input_embeddings().weight,
+        "head": lambda m: m.get_output_embeddings().weight,
+    }
     for table in tables.values():
         assert torch.equal(table(merged.model)[:first], table(stock)[:first])
     fresh_head = tables["head"](merged.model)[first:].std(0)

@@ -46,9 +46,10 @@ class EnvSettings(BaseSettings):
         if not path.is_file():
             raise UserError(f"{path}: no such env file")
         values = dotenv_values(path)
+        known = cls.keys()
         for key in values:
-            if key.upper() not in cls.keys():
-                near = difflib.get_close_matches(key.upper(), cls.keys(), n=1)
+            if key.upper() not in known:
+                near = difflib.get_close_matches(key.upper(), known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys"
                 raise UserError(f"{path}: unknown key {key}{hint}")
         try:

@@ -1,6 +1,6 @@
 """Writes a simulated corpus in PTB-XL's layout, with ECG-QA questions and HeartLLM reports.
 
-    python -m data_provider.simulator --out DIR --records 6000 --seed 7 [--workers 2]
+python -m data_provider.simulator --out DIR --records 6000 --seed 7 [--workers 2]
 """
 
 import argparse
