@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -39,6 +40,22 @@ def reconstruction_loss(
         slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
         loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
     return loss
+
+
+def texture_loss(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, window: int
+) -> torch.Tensor:
+    """Mean absolute difference of log slope energy in half-overlapping windows of ``window`` samples.
+
+    Squared error lets a decoder smooth noise away; this asks it to keep how much there is, and where.
+    """
+    floor = 0.005**2  # mV^2: what is quieter is flat
+
+    def energy(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool1d(x.diff(dim=2).square(), window, window // 2)
+
+    difference = ((energy(reconstruction) + floor).log() - (energy(signal) + floor).log()).abs() * present[:, :, None]
+    return difference.mean()
 
 
 def augment(
@@ -112,6 +129,8 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         signal, present = signal.to(device), present.to(device)
         reconstruction, codes, quantizer_loss = tokenizer(signal)
         loss = reconstruction_loss(signal, reconstruction, present, settings.derivative_weight) + quantizer_loss
+        if settings.texture_weight:
+            loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), 1.0)

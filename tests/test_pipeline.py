@@ -57,7 +57,9 @@ def pipeline(tmp_path_factory, corpus) -> Path:
 def test_the_quickstarts_summary_has_its_keys_and_pictures(pipeline):
     results = pipeline / "results"
     summary = json.loads((results / "summary.json").read_text())
-    assert {"prdn", "codes_used", "codebook_size", "entropy_bits", "tokens_per_second_of_ecg"} <= set(summary["tokenizer"])
+    assert {"prdn", "codes_used", "codebook_size", "entropy_bits", "tokens_per_second_of_ecg"} <= set(
+        summary["tokenizer"]
+    )
     qa = {"em", "em_by_type", "em_no_ecg", "em_other_ecg", "em_majority", "gap", "gap_ci95"}
     assert qa <= set(summary["qa"]) and len(summary["qa"]["gap_ci95"]) == 2
     words = {"bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL", "finding_f1"}

@@ -22,7 +22,7 @@ from data_provider.simulator.truth import Truth
 from data_provider.simulator.wfdb_write import write_wfdb
 from utils.errors import UserError
 
-VERSION = 3  # raise when the same seed gives other bytes
+VERSION = 4  # raise when the same seed gives other bytes
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
 MADE, BEGUN = "corpus.json", "corpus.json.part"
 

@@ -104,7 +104,7 @@ def _intervals(
         long_qt = not plain and rate <= 105 and rng.random() < 0.26
         short_qt = not plain and not long_qt and rng.random() < 0.05
         while True:
-            qtc = float(rng.uniform(*((492, 560) if long_qt else (310, 333) if short_qt else (372, 432))))
+            qtc = float(rng.uniform(*((492, 560) if long_qt else (300, 325) if short_qt else (375, 425))))
             qt = qtc * (rr / 1000) ** 0.5
             if _clear("qt interval", qt) and qt > qrs + 85:
                 break
@@ -112,15 +112,15 @@ def _intervals(
             if rng.random() < 0.05:
                 long_qt = short_qt = False
         kind = rng.random()
-        p = float(rng.uniform(*((90, 110) if plain or kind > 0.25 else (129, 145) if kind > 0.1 else (58, 70))))
+        p = float(rng.uniform(*((94, 106) if plain or kind > 0.25 else (134, 150) if kind > 0.1 else (54, 66))))
         room = rr - qt - 30  # P must start after the T wave to be seen
         av_block = not plain and room > 260 and rng.random() < 0.40
         if av_block:
             pr = float(rng.uniform(218, min(room, 320)))
         elif not plain and p < 100 and rng.random() < 0.15:
-            pr = float(rng.uniform(95, 108))
+            pr = float(rng.uniform(92, 105))
         else:
-            pr = float(rng.uniform(max(133, p + 24), 188))
+            pr = float(rng.uniform(max(135, p + 24), 185))
     values = (rr, p, pr, qrs, qt, qtc)
     return {k: None if v is None else round(v, 1) for k, v in zip(NORMAL_RANGES_MS, values, strict=True)}, av_block
 
@@ -135,5 +135,5 @@ def _noise(rng: np.random.Generator) -> dict[str, list[str]]:
             continue
         where = rng.random()
         start = int(rng.integers(0, 4))
-        noise[kind] = list(LEADS) if where < 0.5 else LIMB.copy() if where < 0.75 else CHEST[start : start + 3]
+        noise[kind] = list(LEADS) if where < 0.7 else LIMB.copy() if where < 0.85 else CHEST[start : start + 3]
     return noise

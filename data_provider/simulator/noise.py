@@ -44,9 +44,9 @@ def _wander(rng: np.random.Generator, shape: tuple[int, int], slowest: float) ->
 def _static(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Noise throughout the recording: muscle tremor or mains hum."""
     if rng.random() < 0.6:
-        return rng.uniform(0.035, 0.06) * _muscle(rng, shape)
+        return rng.uniform(0.06, 0.12) * _muscle(rng, shape)
     hum = np.sin(2 * np.pi * 50 * np.arange(shape[1]) / FS + rng.uniform(0, 6.3, (shape[0], 1)))
-    return rng.uniform(0.05, 0.08) * hum + 0.01 * _muscle(rng, shape)
+    return rng.uniform(0.08, 0.15) * hum + 0.01 * _muscle(rng, shape)
 
 
 def _bursts(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -56,7 +56,7 @@ def _bursts(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     for _ in range(int(rng.integers(1, 4))):
         at, half = rng.uniform(0.6, t[-1] - 0.6), rng.uniform(0.12, 0.35)
         envelope = np.maximum(envelope, np.exp(-0.5 * ((t - at) / half) ** 6))
-    return rng.uniform(0.2, 0.4) * envelope * _muscle(rng, shape)
+    return rng.uniform(0.35, 0.7) * envelope * _muscle(rng, shape)
 
 
 def _loose(rng: np.random.Generator, leads: np.ndarray) -> np.ndarray:

@@ -40,12 +40,12 @@ NORMAL_RANGES_MS: dict[str, tuple[float, float]] = {
     "qt corrected": (350, 450),
 }
 MARGINS_MS: dict[str, float] = {
-    "rr interval": 30,
-    "p duration": 8,
-    "pr interval": 10,
-    "qrs duration": 8,
-    "qt interval": 10,
-    "qt corrected": 15,
+    "rr interval": 40,
+    "p duration": 14,
+    "pr interval": 15,
+    "qrs duration": 10,
+    "qt interval": 18,
+    "qt corrected": 25,
 }
 LONG_QTC_MS = 480.0
 RANGES = ("below the normal range", "within the normal range", "above the normal range")
