@@ -2,7 +2,7 @@
 # bash eval.sh [env file]    (default env/test_qa_ptbxl.env)
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-settings="$(realpath "${1:-$root/env/test_qa_ptbxl.env}")"
+settings="$(realpath -m "${1:-$root/env/test_qa_ptbxl.env}")"
 cd "$root"
 python="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}"
 exec "$python" run_eval.py "$settings"

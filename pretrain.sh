@@ -2,7 +2,7 @@
 # bash pretrain.sh [env file]    (default env/pretrain.env)
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-settings="$(realpath "${1:-$root/env/pretrain.env}")"
+settings="$(realpath -m "${1:-$root/env/pretrain.env}")"
 cd "$root"
 python="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}"
 exec "$python" run_main.py pretrain "$settings"

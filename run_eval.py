@@ -14,7 +14,7 @@ def main() -> None:
     ensure_ranks(settings.num_processes)
     from model.evaluation import evaluate
 
-    join_ranks()
+    join_ranks(settings.device)
     evaluate(settings)
     leave_ranks()
 

@@ -16,7 +16,7 @@ def main() -> None:
     ensure_ranks(settings.num_processes)
     from model import stages  # after the ranks stand: DeepSpeed reads the process environment when imported
 
-    join_ranks()
+    join_ranks(settings.device)
     getattr(stages, arguments.stage)(settings)
     leave_ranks()
 

@@ -92,12 +92,16 @@ def fill_code_cache(
             done_refs.clear()
             done_codes.clear()
 
-    for ref, signal, _ in stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad):
-        batch.append((ref, signal))
-        if len(batch) == ENCODE_BATCH:
+    # The share is of all recordings: on a second run only the bad ones are still missing.
+    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", int(max_bad * len(refs)))
+    try:
+        for ref, signal, _ in signals:
+            batch.append((ref, signal))
+            if len(batch) == ENCODE_BATCH:
+                encode()
+            if len(done_refs) >= SHARD_RECORDS:
+                flush()
+    finally:
+        if batch:
             encode()
-        if len(done_refs) >= SHARD_RECORDS:
-            flush()
-    if batch:
-        encode()
-    flush()
+        flush()

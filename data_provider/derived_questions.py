@@ -57,11 +57,16 @@ def _codes(row: Row) -> dict[str, float]:
 
 
 def _states(row: Row, code: str) -> bool | None:
-    """Whether the label says so; form and rhythm statements carry likelihood 0 and are meant."""
-    likelihood = _codes(row).get(code)
-    if likelihood is None:
-        return False
-    return True if likelihood == 0 or likelihood >= SURE else None
+    """Whether the labels say so; None where they leave it open.
+
+    Form and rhythm statements carry likelihood 0 and are meant; a diagnosis of likelihood 0 is of unknown likelihood.
+    With a code on the record that has no name here (an infarct elsewhere, say) nothing is denied.
+    """
+    codes = _codes(row)
+    if code not in codes:
+        return None if set(codes) - {*DIAGNOSES, *RHYTHMS, *FORMS, "NORM"} else False
+    sure = codes[code] >= SURE or (codes[code] == 0 and code not in DIAGNOSES)
+    return True if sure else None
 
 
 def _listed(row: Row, names: dict[str, str]) -> Answer:

@@ -68,22 +68,6 @@ def load_examples(
     return loaded
 
 
-def load_texts(paths: list[Path]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Every ``(question or "", background, answers or the report)`` in these files; no recording is looked for."""
-    texts = set()
-    for file in _labelled(paths).values():
-        for index, item in enumerate(_items(file)):
-            try:
-                background = parse_background(_text(item, "background", ""))
-                if "question" in item:
-                    texts.add((_text(item, "question").strip(), background, _answers(item["answer"])))
-                elif "report" in item:
-                    texts.add(("", background, (separate_statements(_text(item, "report")),)))
-            except (UserError, TypeError, KeyError, AttributeError) as error:
-                raise UserError(f"{file}: item {index}: no question with an answer and no report ({error})") from None
-    return sorted(texts)
-
-
 def separate_statements(report: str) -> str:
     """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
     return _JOINT.sub(". ", report).strip()

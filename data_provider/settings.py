@@ -33,6 +33,7 @@ class DataSettings(EnvSettings):
     workers: int = Field(2, ge=0, description="Processes that read recordings; 0: none but the main one.")
 
     def check(self) -> None:
+        super().check()
         need_path("DATA_ROOT", self.data_root, "the folder of the recordings (docs/DATA.md says how to get them)")
         for split in ("train", "valid", "test"):
             for path in getattr(self, f"{split}_data"):

@@ -54,7 +54,7 @@ def open_signal_cache(
         folder.mkdir(parents=True, exist_ok=True)
         index: dict[str, list] = {"record_ids": [], "lengths": [], "lead_present": []}
         with open(folder / "signals.f16", "wb") as file:
-            for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", max_bad):
+            for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", int(max_bad * len(refs))):
                 file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
                 index["record_ids"].append(ref.record_id)
                 index["lengths"].append(signal.shape[1])

@@ -15,12 +15,12 @@ from utils.errors import UserError
 
 
 def stream_signals(
-    refs: Sequence[RecordRef], fs: float, workers: int, what: str, max_bad: float = 1.0
+    refs: Sequence[RecordRef], fs: float, workers: int, what: str, max_bad: int | None = None
 ) -> Iterator[tuple[RecordRef, np.ndarray, np.ndarray]]:
     """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
 
-    A recording that cannot be read is left out; afterwards `UserError` is raised when more than the share ``max_bad``
-    failed, else a summary of the reasons is printed.
+    A recording that cannot be read is left out; afterwards `UserError` is raised when more than ``max_bad`` failed,
+    else a summary of the reasons is printed.
     """
     reasons: dict[str, str] = {}
     read = partial(_read, fs=fs)
@@ -32,8 +32,8 @@ def stream_signals(
     if reasons:
         first = next(iter(reasons.values()))
         text = f"{len(reasons)} of {len(refs)} recordings could not be read; the first: {first}"
-        if len(reasons) > max_bad * len(refs):
-            raise UserError(f"{text} (more than MAX_BAD_RECORDS={max_bad:g} allows)")
+        if max_bad is not None and len(reasons) > max_bad:
+            raise UserError(f"{text} (MAX_BAD_RECORDS allows {max_bad})")
         kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
         print(f"{text}; by reason: {dict(kinds)}")
 

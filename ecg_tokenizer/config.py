@@ -27,7 +27,10 @@ class TokenizerConfig:
 
     @classmethod
     def load(cls, path: Path) -> "TokenizerConfig":
-        values = json.loads(path.read_text())
+        try:
+            values = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")

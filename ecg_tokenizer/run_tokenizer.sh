@@ -2,7 +2,7 @@
 # bash ecg_tokenizer/run_tokenizer.sh [env file]    (default ecg_tokenizer/config.env)
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-settings="$(realpath "${1:-$root/ecg_tokenizer/config.env}")"
+settings="$(realpath -m "${1:-$root/ecg_tokenizer/config.env}")"
 cd "$root"
 python="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}"
 exec "$python" -m ecg_tokenizer.train "$settings"

@@ -1,5 +1,6 @@
 """Settings of stage 1, read from ``ecg_tokenizer/config.env`` or another env file."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -47,5 +48,7 @@ class TokenizerSettings(DataSettings):
                 f"STRIDE_MS: {self.stride_ms:g} ms is {exact:g} samples at SAMPLING_RATE {self.sampling_rate} Hz; "
                 "choose a whole number of samples"
             )
-        if min(self.fsq_levels, default=0) < 3:
-            raise UserError("FSQ_LEVELS: every level must be 3 or more")
+        if min(self.fsq_levels, default=0) < 3 or math.prod(self.fsq_levels) > 65536:
+            raise UserError("FSQ_LEVELS: every level must be 3 or more, and their product at most 65536")
+        if self.crop_seconds * self.sampling_rate < 8 * self.stride:
+            raise UserError(f"CROP_SECONDS: a crop must hold at least 8 codes of {self.stride_ms:g} ms")

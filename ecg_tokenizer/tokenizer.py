@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -136,7 +137,7 @@ class ECGTokenizer(nn.Module):
         tokenizer = cls(TokenizerConfig.load(folder / "config.json"))
         try:
             tokenizer.load_state_dict(load_file(folder / "model.safetensors"))
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, SafetensorError) as error:
             raise UserError(
                 f"{folder}/model.safetensors does not fit its config.json: {error}".splitlines()[0]
             ) from None

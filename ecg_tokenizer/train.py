@@ -12,12 +12,13 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data_provider.corpus import load_splits
+from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity import code_use, prdn
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
-from utils.errors import exit_on_user_error
+from utils.errors import UserError, exit_on_user_error
 
 # Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
 VARIANCE_FLOOR = 0.005
@@ -118,6 +119,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     output = settings.output_dir
     output.mkdir(parents=True, exist_ok=True)
     (output / "settings.json").write_text(settings.to_json())
+    save_seen(output, [r for split in splits.values() for r in split.records])
     writer = SummaryWriter(str(output / "tensorboard"))
     print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
     best, since_best = {"prdn": float("inf")}, 0
@@ -145,6 +147,10 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
             figures = validate(tokenizer.eval(), valid)
             for name, value in figures.items():
                 writer.add_scalar(f"valid/{name}", value, step)
+            if not np.isfinite(figures["prdn"]):
+                raise UserError(
+                    f"training diverged at step {step}: lower LEARNING_RATE; the best so far is in {output}"
+                )
             if figures["prdn"] < best["prdn"]:
                 best, since_best = {**figures, "step": step}, 0
                 tokenizer.save_pretrained(output)

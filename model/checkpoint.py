@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from ecg_tokenizer import ECGTokenizer
-from model.vocabulary import Vocabulary, extend_embeddings
+from model.vocabulary import ECG_START, Vocabulary, extend_embeddings
 from utils.errors import UserError
 
 INFO = "cardiolect.json"
@@ -39,8 +40,14 @@ def load_language_model(path: Path | str, precision: str):
     """``(model, tokenizer)`` of any local causal LM. Raises `UserError` where there is none."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=DTYPES[precision])
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            local_files_only=True,
+            dtype=DTYPES[precision],
+            # Packed rows need a boolean 4-D mask, which eager attention adds instead of applying.
+            attn_implementation="sdpa",
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
             f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}"
         ) from None
@@ -49,8 +56,10 @@ def load_language_model(path: Path | str, precision: str):
 
 def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:
     """Extend a text model by the codes of an ECG tokenizer; nothing is trained yet."""
+    fresh = ECG_START not in tokenizer.get_vocab()
     vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.codebook_size)
-    extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
+    if fresh:  # a language model that already knows these codes keeps what it has learned of them
+        extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
     return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
 
 
@@ -58,7 +67,10 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
-    info = json.loads((path / INFO).read_text())
+    try:
+        info = json.loads((path / INFO).read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
     if (path / "adapter_config.json").is_file():
         base = Path(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])

@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from data_provider.corpus import load_splits
 from data_provider.examples import Example, RecordRef
+from data_provider.ptbxl import DATABASE_NAME, load_database
+from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.generation import generate_texts
 from model.rendering import render_ecg, render_prompt
@@ -34,11 +36,14 @@ def evaluate(settings: EvalSettings) -> dict:
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
     cache = open_code_cache(checkpoint.ecg_tokenizer, [e.record for e in examples], settings)
     examples = [e for e in examples if e.record in cache]
+    examples = _without_seen_patients(examples, settings)
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
     if not examples:
-        raise UserError(f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS and TASKTYPE")
+        raise UserError(
+            f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
+        )
     others = another_patient([e.record for e in examples], settings.seed)
 
     predictions: dict[str, list[str]] = {}
@@ -56,6 +61,21 @@ def evaluate(settings: EvalSettings) -> dict:
         _write(settings.output_dir, examples, predictions, result)
     launch.barrier()
     return result
+
+
+def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
+    """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
+    root = settings.data_root
+    corpus = load_database(root).values() if (root / DATABASE_NAME).is_file() else []
+    seen = seen_again([e.record for e in examples], corpus, load_seen(settings.checkpoint))
+    kept = [e for e in examples if e.record.record_id not in seen]
+    if launch.is_main() and len(kept) < len(examples):
+        what = "of patients that a training stage of the checkpoint has seen"
+        if settings.keep_seen_patients:
+            print(f"warning: {len(examples) - len(kept)} of {len(examples)} samples are {what}; the scores flatter")
+        else:
+            print(f"left out {len(examples) - len(kept)} of {len(examples)} samples {what}")
+    return examples if settings.keep_seen_patients else kept
 
 
 def another_patient(records: list[RecordRef], seed: int) -> list[RecordRef] | None:
@@ -86,7 +106,7 @@ def _predict(
         for i in mine
     ]
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    model = checkpoint.model.to(f"cuda:{launch.rank() % torch.cuda.device_count()}" if on_gpu else "cpu").eval()
+    model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
     texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size)
     bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
     found = {mine[k]: text for k, text in bar}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from model.vocabulary import Vocabulary
 
@@ -23,6 +23,15 @@ def generate_texts(
     """
     device = model.device
     pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
+    # Spelled out: what a language model ships as its generation settings (penalties, sampling) must not leak in.
+    greedy = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        suppress_tokens=list(vocabulary.new_ids),
+        pad_token_id=pad,
+        eos_token_id=eos,
+    )
+    model.generation_config = greedy
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -32,12 +41,7 @@ def generate_texts(
         out = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            suppress_tokens=list(vocabulary.new_ids),
-            pad_token_id=pad,
-            eos_token_id=eos,
+            generation_config=greedy,
         )
         for i, row in zip(rows, out[:, longest:].tolist(), strict=True):
             end = row.index(eos) if eos in row else len(row)

@@ -6,6 +6,8 @@ import numpy as np
 
 from data_provider.examples import Example
 from data_provider.simulator.reports import findings_in, load_true_findings
+from data_provider.simulator.truth import ABNORMAL, NORMAL
+from data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
 from model.rendering import answer_text
 from model.settings import EvalSettings
 from utils.metrics import (
@@ -100,6 +102,12 @@ def _score_reports(examples, predictions, settings, info) -> dict:
         for name, texts in predictions.items():
             found = finding_scores([findings_in(text) for text in texts], truth)
             result["conditions"][name]["finding_f1"] = found["macro_f1"]
+            rows = [
+                row["f1"]
+                for finding, row in found["per_finding"].items()
+                if finding not in {*NOT_DIAGNOSES, NORMAL, ABNORMAL}
+            ]
+            result["conditions"][name]["diagnosis_f1"] = float(np.mean(rows))
             result.setdefault("findings", {})[name] = found
     floors = [name for name in samples if name != "with_ecg"]
     if floors:

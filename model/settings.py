@@ -117,6 +117,9 @@ class EvalSettings(DataSettings):
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
     max_new_tokens: int = Field(0, ge=0, description="Tokens generated at most; 0: 170 for qa, 200 for report.")
     max_samples: int = Field(0, ge=0, description="Evaluate at most so many samples (drawn by SEED); 0: all.")
+    keep_seen_patients: bool = Field(
+        False, description="Score also samples of patients that a training stage of the checkpoint has seen."
+    )
     floors: bool = Field(True, description="Also evaluate without the ECG and with another patient's ECG.")
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples of the confidence interval.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
@@ -133,6 +136,20 @@ class EvalSettings(DataSettings):
             raise UserError("TEST_DATA is not set; it names JSON files with questions or reports")
 
 
+class SummarySettings(DataSettings):
+    """Where a finished pipeline lies."""
+
+    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer; judged on the recordings of TEST_FOLDS.")
+    qa_results: Path = Field(description="OUTPUT_DIR of the evaluation of questions.")
+    report_results: Path = Field(description="OUTPUT_DIR of the evaluation of reports.")
+    stage_seconds: Path | None = Field(None, description="JSON file with the seconds of each stage.")
+
+    def check(self) -> None:
+        super().check()
+        need_path("QA_RESULTS", self.qa_results / "scores.json", "the scores of questions")
+        need_path("REPORT_RESULTS", self.report_results / "scores.json", "the scores of reports")
+
+
 def settings_page() -> str:
     """The text of docs/SETTINGS.md."""
     parts = [
@@ -145,6 +162,7 @@ def settings_page() -> str:
         ("Pretraining (`pretrain.sh`)", PretrainSettings),
         ("Fine-tuning (`finetune.sh`)", FinetuneSettings),
         ("Evaluation (`eval.sh`)", EvalSettings),
+        ("Summary (`python -m model.summary`)", SummarySettings),
     ):
         parts += [f"## {title}", settings_table(cls)]
     return "\n\n".join(parts) + "\n"

@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Iterable
 
 import torch
+from torch.utils.data import Dataset
 from transformers import set_seed
 
 from data_provider.code_cache import CodeCache, fill_code_cache
 from data_provider.corpus import Split, load_splits
 from data_provider.examples import RecordRef
-from data_provider.questions import load_texts
+from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
+from data_provider.questions import load_examples
+from data_provider.seen import load_seen, save_seen
 from data_provider.settings import DataSettings
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training, trainable_parameters
@@ -31,11 +34,7 @@ def pretrain(settings: PretrainSettings) -> dict:
     splits = load_splits(settings, ("train", "valid"), task=None)
     ecg_tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
     if settings.llm_path == "tiny":
-        spelled = {
-            f"{patient_text(background)}{prompt_text('qa' if question else 'report', question)} {answer_text(answers)}"
-            for question, background, answers in load_texts(settings.tiny_corpus or settings.train_data)
-        }
-        text_tokenizer = train_bpe(spelled, settings.tiny_vocabulary)
+        text_tokenizer = train_bpe(_training_texts(settings), settings.tiny_vocabulary)
         model = build_tiny_llama(
             text_tokenizer, settings.tiny_layers, settings.tiny_hidden, settings.tiny_heads, settings.tiny_tied,
             settings.seed,
@@ -48,7 +47,9 @@ def pretrain(settings: PretrainSettings) -> dict:
         PretrainDataset(checkpoint.vocabulary, splits[name].records, cache, settings.pretrain_objective, settings.seed)
         for name in ("train", "valid")
     )
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"})
+    return _train_and_save(
+        checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, load_seen(settings.tokenizer_path)
+    )
 
 
 def finetune(settings: FinetuneSettings) -> dict:
@@ -57,7 +58,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     splits = load_splits(settings, ("train", "valid"), task=task)
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
-    longest = checkpoint.model.config.max_position_embeddings
+    longest = getattr(checkpoint.model.config, "max_position_embeddings", None)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
         checkpoint.vocabulary, splits["train"].examples, cache,
@@ -68,7 +69,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     if questions := [e for e in splits["train"].examples if e.task == "qa"]:
         # Kept with the checkpoint so that evaluation can print this floor without the training data.
         info["majority_answers"] = MajorityAnswers.fit(questions).to_json()
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info)
+    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.checkpoint))
 
 
 def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], settings: DataSettings) -> CodeCache:
@@ -86,8 +87,30 @@ def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], sett
     return CodeCache(folder)
 
 
+def _training_texts(settings: PretrainSettings) -> set[str]:
+    """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only."""
+    database = load_database(settings.data_root) if (settings.data_root / DATABASE_NAME).is_file() else None
+    paths = settings.tiny_corpus or settings.train_data
+    examples = load_examples(paths, settings.data_root, database, allow_missing=True).examples
+    folds = parse_folds(settings.train_folds)
+    texts = {
+        f"{patient_text(e.background)}{prompt_text(e.task, e.question)} {answer_text(e.answers)}"
+        for e in examples
+        if not folds or e.record.fold in folds
+    }
+    if not texts:
+        raise UserError("TINY_CORPUS holds no text about a training recording; the tiny model's BPE learns from them")
+    return texts
+
+
 def _train_and_save(
-    checkpoint: Checkpoint, train_rows, valid_rows, splits: dict[str, Split], settings: TrainSettings, info: dict
+    checkpoint: Checkpoint,
+    train_rows: Dataset,
+    valid_rows: Dataset,
+    splits: dict[str, Split],
+    settings: TrainSettings,
+    info: dict,
+    seen: set[str],
 ) -> dict:
     output = settings.output_dir
     for name, rows in (("train", train_rows), ("validation", valid_rows)):
@@ -119,6 +142,7 @@ def _train_and_save(
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
+        save_seen(output, [r for split in splits.values() for r in split.records], seen)
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"

@@ -8,33 +8,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from data_provider.corpus import load_splits
 from data_provider.record import LEADS
-from data_provider.settings import DataSettings
 from data_provider.stream import stream_signals
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.fidelity import code_use, prdn
-from utils.errors import exit_on_user_error
+from model.settings import SummarySettings
+from utils.errors import UserError, exit_on_user_error
 from utils.plots import draw_ecg_paper, draw_scores_with_floors
-from utils.settings import need_path
 
 FLOORS = {"with_ecg": "model with the ECG", "no_ecg": "without the ECG", "other_ecg": "another patient's ECG"}
-
-
-class SummarySettings(DataSettings):
-    """Where a finished pipeline lies."""
-
-    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer; judged on the recordings of TEST_FOLDS.")
-    qa_results: Path = Field(description="OUTPUT_DIR of the evaluation of questions.")
-    report_results: Path = Field(description="OUTPUT_DIR of the evaluation of reports.")
-    stage_seconds: Path | None = Field(None, description="JSON file with the seconds of each stage.")
-
-    def check(self) -> None:
-        super().check()
-        need_path("QA_RESULTS", self.qa_results / "scores.json", "the scores of questions")
-        need_path("REPORT_RESULTS", self.report_results / "scores.json", "the scores of reports")
 
 
 def summarise(settings: SummarySettings) -> dict:
@@ -44,6 +28,9 @@ def summarise(settings: SummarySettings) -> dict:
     qa, report = (json.loads((p / "scores.json").read_text()) for p in (settings.qa_results, settings.report_results))
     tokenizer = judge_tokenizer(settings, output / "ecg.png")
     conditions = qa["conditions"]
+    for name, scores in (("QA_RESULTS", qa), ("REPORT_RESULTS", report)):
+        if missing := {"no_ecg", "other_ecg"} - set(scores["conditions"]):
+            raise UserError(f"{name}: no floor {', '.join(sorted(missing))}; evaluate with FLOORS=true")
     summary = {
         "tokenizer": tokenizer,
         "qa": {

@@ -18,7 +18,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
     texts: prompts and answers as they are rendered, so that the prompts' own words merge too.
     """
     bpe = Tokenizer(models.BPE())
-    parts = Split(Regex(r" ?[^.,:;?!/()\d\n]+| ?\d+|[.,:;?!/()\n]+"), behavior="isolated")
+    parts = Split(Regex(r"\??\n?[A-Z]\w+:| ?[^.,:;?!/()\d\n]+| ?\d+|[.,:;?!/()\n]+"), behavior="isolated")
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [parts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

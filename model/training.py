@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from model.packing import collate
 from model.settings import TrainSettings
@@ -46,14 +45,15 @@ def weighted_loss(
 class LengthBucketSampler(Sampler):
     """Shuffled rows, but rows of similar length stand together: little of a batch is padding.
 
-    The order depends on seed and epoch alone, so that a resumed run goes on with it.
+    The order depends on seed and epoch alone, so that a resumed run goes on with it. Rows that fill no whole batch are
+    left to another epoch: ranks would fill it up with repeated ones.
     """
 
     def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
         self.rows, self.batch, self.seed, self.bucket = rows, batch, seed, batch * batches_per_bucket
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows) // self.batch * self.batch or len(self.rows)
 
     def __iter__(self):
         rng = random.Random(f"{self.seed}-{self.rows.epoch}")
@@ -64,9 +64,10 @@ class LengthBucketSampler(Sampler):
         for bucket in buckets:
             bucket.sort(key=lengths.__getitem__)
             batches += [bucket[i : i + self.batch] for i in range(0, len(bucket), self.batch)]
-        last = [batches.pop()] if len(batches[-1]) < self.batch else []
+        if len(batches) > 1:
+            batches = [batch for batch in batches if len(batch) == self.batch]
         rng.shuffle(batches)
-        return iter([i for batch in batches + last for i in batch])
+        return iter([i for batch in batches for i in batch])
 
 
 class ECGTrainer(Trainer):
@@ -177,12 +178,12 @@ def train(
         data_collator=partial(collate, pad_id=pad_id),
         callbacks=[EpochCallback(train_rows), *callbacks],
     )
-    last = get_last_checkpoint(str(folder)) if settings.resume and folder.is_dir() else None
+    last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():
         print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
     if last is not None:
-        _check_world_size(Path(last))
-    result = trainer.train(resume_from_checkpoint=last)
+        _check_world_size(last)
+    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
     best = trainer.state.best_metric
     return {
@@ -192,6 +193,12 @@ def train(
         "best_step": _step_of(trainer.state.best_model_checkpoint),
         "loss_curve": losses,
     }
+
+
+def _last_complete(folder: Path) -> Path | None:
+    """The newest saved step; one whose saving was cut short has no trainer_state.json, which is written last."""
+    steps = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(steps, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
 def _step_of(checkpoint: str | None) -> int | None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecg_tokenizer.settings import TokenizerSettings
-from model.settings import EvalSettings, FinetuneSettings, PretrainSettings, settings_page
-from model.summary import SummarySettings
+from model.settings import EvalSettings, FinetuneSettings, PretrainSettings, SummarySettings, settings_page
 from utils.errors import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -107,3 +106,9 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
     command = path.read_text().splitlines()[0]
     assert command.startswith(("# bash ", "# python "))
     assert name in command or name == "config.env"
+
+
+def test_an_output_folder_that_cannot_be_is_refused_before_any_work(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(UserError, match="OUTPUT_DIR"):
+        TokenizerSettings.load(env_file(tmp_path, OUTPUT_DIR=tmp_path / "taken"))

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -49,10 +50,15 @@ def ensure_ranks(count: int) -> None:
                 rank.kill()
 
 
-def join_ranks() -> None:
-    """Join the process group that the environment describes; one rank needs none."""
-    if world_size() > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+def join_ranks(device: str = "auto") -> None:
+    """Join the process group that the environment describes, each rank with its own GPU; one rank needs none."""
+    if world_size() == 1 or dist.is_initialized():
+        return
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    # The main rank may encode a whole corpus while the others wait.
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=2))
 
 
 def rank() -> int:

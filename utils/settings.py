@@ -6,6 +6,7 @@ wrong type or a path that does not exist is one `UserError` line before any work
 
 import difflib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -64,6 +65,17 @@ class EnvSettings(BaseSettings):
 
     def check(self) -> None:
         """Look at what types cannot say: paths that must exist, combinations that cannot be. Raises `UserError`."""
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"OUTPUT_DIR: {self.output_dir} cannot be made a folder: {error.strerror}") from None
+        if not os.access(self.output_dir, os.W_OK):
+            raise UserError(f"OUTPUT_DIR: {self.output_dir} cannot be written to")
+        if self.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise UserError("DEVICE=cuda, but PyTorch finds no CUDA device here; use auto or cpu")
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
