@@ -40,7 +40,7 @@ NORMAL_RANGES_MS: dict[str, tuple[float, float]] = {
     "qt corrected": (350, 450),
 }
 MARGINS_MS: dict[str, float] = {
-    "rr interval": 40,
+    "rr interval": 30,
     "p duration": 14,
     "pr interval": 15,
     "qrs duration": 10,
