@@ -188,6 +188,7 @@ def train(
     best = trainer.state.best_metric
     return {
         "steps": result.global_step,
+        "epochs": trainer.state.epoch,
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
         "best_step": _step_of(trainer.state.best_model_checkpoint),
