@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # bash quickstart.sh
-# The whole pipeline on simulated ECGs, from an empty machine to a table of scores: about 12 minutes on two CPU cores
-# after installation. Writes to data/quickstart, checkpoints/quickstart and results/quickstart.
+# The whole pipeline on simulated ECGs, from an empty machine to a table of scores, on two CPU cores. Writes to data/quickstart, checkpoints/quickstart and results/quickstart.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source utils/environment.sh
