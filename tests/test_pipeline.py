@@ -84,7 +84,7 @@ def test_the_readmes_snippets_run(pipeline, corpus):
 
 def test_every_script_and_env_file_the_readme_names_exists():
     readme = (ROOT / "README.md").read_text()
-    for path in re.findall(r"(?:env/[\w/]+\.env|[\w/]+\.sh|docs/\w+\.md)", readme):
+    for path in re.findall(r"(?:env/[\w/]+\.env|[\w/]+\.sh\b|docs/\w+\.md)", readme):
         assert (ROOT / path).exists(), path
 
 
