@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_provider.examples import Example, RecordRef
-from data_provider.ptbxl import load_database, parse_folds
+from data_provider.ptbxl import find_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.settings import DataSettings
 from data_provider.splits import check_no_leakage, select_folds
@@ -26,7 +26,7 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
 
     Raises `UserError` when a split is empty or a patient stands in two of them.
     """
-    database = load_database(settings.data_root) if (settings.data_root / "ptbxl_database.csv").is_file() else None
+    database = find_database(settings.data_root)
     splits = {name: _load_split(settings, name, task, database) for name in names}
     check_no_leakage({name: split.records for name, split in splits.items()})
     return splits

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from data_provider.corpus import load_splits
 from data_provider.examples import Example, RecordRef
-from data_provider.ptbxl import DATABASE_NAME, load_database
+from data_provider.ptbxl import find_database
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.generation import generate_texts
@@ -65,8 +65,7 @@ def evaluate(settings: EvalSettings) -> dict:
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
     """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
-    root = settings.data_root
-    corpus = load_database(root).values() if (root / DATABASE_NAME).is_file() else []
+    corpus = (find_database(settings.data_root) or {}).values()
     seen = seen_again([e.record for e in examples], corpus, load_seen(settings.checkpoint))
     kept = [e for e in examples if e.record.record_id not in seen]
     if launch.is_main() and len(kept) < len(examples):

@@ -12,7 +12,7 @@ from transformers import set_seed
 from data_provider.code_cache import CodeCache, fill_code_cache
 from data_provider.corpus import Split, load_splits
 from data_provider.examples import RecordRef
-from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
+from data_provider.ptbxl import find_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.seen import load_seen, save_seen
 from data_provider.settings import DataSettings
@@ -89,7 +89,7 @@ def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], sett
 
 def _training_texts(settings: PretrainSettings) -> set[str]:
     """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only."""
-    database = load_database(settings.data_root) if (settings.data_root / DATABASE_NAME).is_file() else None
+    database = find_database(settings.data_root)
     paths = settings.tiny_corpus or settings.train_data
     examples = load_examples(paths, settings.data_root, database, allow_missing=True).examples
     folds = parse_folds(settings.train_folds)

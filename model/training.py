@@ -4,7 +4,6 @@ import json
 import math
 import os
 import random
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -131,7 +130,6 @@ def train(
     valid_rows: Dataset,
     pad_id: int,
     settings: TrainSettings,
-    callbacks: Sequence[TrainerCallback] = (),
 ) -> dict:
     """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
     folder = settings.output_dir / "resume"
@@ -168,7 +166,6 @@ def train(
         remove_unused_columns=False,
         label_names=["input_ids"],
         dataloader_pin_memory=not on_cpu,
-        accelerator_config={"split_batches": False, "even_batches": True},
     )
     trainer = ECGTrainer(
         model=model,
@@ -176,7 +173,7 @@ def train(
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=partial(collate, pad_id=pad_id),
-        callbacks=[EpochCallback(train_rows), *callbacks],
+        callbacks=[EpochCallback(train_rows)],
     )
     last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():
