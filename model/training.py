@@ -7,6 +7,7 @@ import random
 from functools import partial
 from pathlib import Path
 
+import deepspeed
 import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset, Sampler
@@ -132,6 +133,9 @@ def train(
     settings: TrainSettings,
 ) -> dict:
     """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
+    # No ops compiled at first use: they need a C++ compiler, and a run killed while it compiles leaves a lock in the
+    # user's cache for which every later run waits for ever. What they would replace, gloo does.
+    deepspeed.ops.__compatible_ops__ = {}
     folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = settings.device == "cpu" or not torch.cuda.is_available()

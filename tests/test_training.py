@@ -65,6 +65,13 @@ def pretrained(tmp_path_factory, corpus, tokenizer_folder) -> Path:
     return run("pretrain", tmp_path_factory.mktemp("pretrain"), "pre", **pretrain_lines(corpus, tokenizer_folder))
 
 
+def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypatch):
+    """A compiled op needs a compiler, and the lock of a run killed while compiling stops all later ones."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "compiled"))
+    run("pretrain", tmp_path, "pre", **pretrain_lines(corpus, tokenizer_folder), NUM_PROCESSES=2)
+    assert not list(tmp_path.glob("compiled/**/*"))
+
+
 def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrained):
     """Rows of unequal answer length, and accumulation: only a loss normalised over the global batch agrees."""
     lines = {**finetune_lines(corpus, pretrained), "TUNING": "full", "ECG_LOSS_WEIGHT": 0.1}

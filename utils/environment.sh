@@ -7,8 +7,6 @@ setup_environment() {
     local extra="${1:-}" base stamp
     python="$PWD/.venv/bin/python"
     stamp=".venv/installed-${extra:-base}"
-    command -v g++ >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null ||
-        fail "no C++ compiler found: DeepSpeed compiles its communication op; install g++ (Debian: apt-get install g++)"
     [ -f "$stamp" ] && cmp -s pyproject.toml "$stamp" && return
     for base in python3.11 python3.12 python3.13 python3; do
         command -v "$base" >/dev/null && "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && break

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -19,8 +18,6 @@ def ensure_ranks(count: int) -> None:
     rank 0. With more, ``count`` copies of the command are started and this process ends with their exit code; unlike
     torchrun it passes on the code of a rank that failed, so bad input is exit code 2 on any number of ranks.
     """
-    # DeepSpeed compiles its communication op with ninja, which pip puts beside the interpreter.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if "RANK" in os.environ:
         return
     with socket.socket() as probe:
