@@ -24,20 +24,29 @@ class ConvNeXtBlock(nn.Module):
         return x + self.contract(F.gelu(self.expand(self.norm(y))))
 
 
+def _hop(stride: int) -> int:
+    """Samples per step of the fine convolutions: the largest divisor of the stride up to 4."""
+    return max(d for d in range(1, 5) if stride % d == 0)
+
+
 class Encoder(nn.Module):
     """``(batch, 12, frames * stride)`` in scaled millivolts -> features ``(batch, frames, width)``."""
 
     def __init__(self, leads: int, stride: int, width: int, depth: int):
         super().__init__()
+        hop = _hop(stride)
+        self.fine = nn.Conv1d(leads, width // 2, 2 * hop + 1, stride=hop, padding=hop)
         # Patches overlap by half a stride on both sides: a frame sees its neighbours before any block.
-        self.patch = nn.Conv1d(leads, width, 2 * stride, stride=stride, padding=stride // 2)
-        self.stride = stride
+        steps = stride // hop
+        self.patch = nn.Conv1d(width // 2, width, 2 * steps, stride=steps, padding=steps // 2)
+        self.stride, self.steps = stride, steps
         self.blocks = nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, signal: Tensor) -> Tensor:
         frames = signal.shape[-1] // self.stride
-        x = self.patch(F.pad(signal, (0, self.stride % 2)))[..., :frames]
+        fine = F.gelu(self.fine(signal))
+        x = self.patch(F.pad(fine, (0, self.steps % 2)))[..., :frames]
         return self.norm(self.blocks(x.transpose(1, 2)))
 
 
@@ -48,10 +57,13 @@ class Decoder(nn.Module):
         super().__init__()
         self.blocks = nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
-        self.unpatch = nn.ConvTranspose1d(width, leads, 2 * stride, stride=stride, padding=stride // 2)
+        hop = _hop(stride)
+        steps = stride // hop
+        self.unpatch = nn.ConvTranspose1d(width, width // 2, 2 * steps, stride=steps, padding=steps // 2)
+        self.fine = nn.ConvTranspose1d(width // 2, leads, 2 * hop + 1, stride=hop, padding=hop // 2)
         self.stride = stride
 
     def forward(self, features: Tensor) -> Tensor:
         frames = features.shape[1]
-        x = self.unpatch(self.norm(self.blocks(features)).transpose(1, 2))
+        x = self.fine(F.gelu(self.unpatch(self.norm(self.blocks(features)).transpose(1, 2))))
         return x[..., : frames * self.stride]

@@ -31,6 +31,9 @@ class TokenizerSettings(DataSettings):
     eval_steps: int = Field(500, ge=1, description="Validate every so many steps.")
     patience: int = Field(8, ge=1, description="Stop after so many validations without a better one.")
     derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
+    small_wave_weight: float = Field(
+        0.0, ge=0, le=1, description="Share of the reconstruction loss taken on companded (asinh) millivolts."
+    )
     texture_weight: float = Field(0.0, ge=0, description="Weight of the loss on local noise level (log slope energy).")
     lead_dropout: float = Field(0.05, ge=0, lt=1, description="Chance that a lead of a crop is silenced in the input.")
     gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a factor within 1 +- this.")

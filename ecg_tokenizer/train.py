@@ -22,6 +22,7 @@ from utils.errors import UserError, exit_on_user_error
 
 # Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
 VARIANCE_FLOOR = 0.005
+SMALL_WAVE = 0.15  # mV, where `compand` turns from linear to logarithmic: a P wave
 
 
 def reconstruction_loss(
@@ -41,6 +42,11 @@ def reconstruction_loss(
         slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
         loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
     return loss
+
+
+def compand(signal: torch.Tensor) -> torch.Tensor:
+    """Millivolts, linear for small waves and logarithmic for large ones: a P wave counts beside the R wave."""
+    return torch.asinh(signal / SMALL_WAVE) * SMALL_WAVE
 
 
 def texture_loss(
@@ -130,7 +136,12 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         signal, present = augment(signal, present, settings, generator)
         signal, present = signal.to(device), present.to(device)
         reconstruction, codes, quantizer_loss = tokenizer(signal)
-        loss = reconstruction_loss(signal, reconstruction, present, settings.derivative_weight) + quantizer_loss
+        loss = quantizer_loss
+        for weight, scale in ((1 - settings.small_wave_weight, lambda x: x), (settings.small_wave_weight, compand)):
+            if weight:
+                loss = loss + weight * reconstruction_loss(
+                    scale(signal), scale(reconstruction), present, settings.derivative_weight
+                )
         if settings.texture_weight:
             loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
         optimizer.zero_grad(set_to_none=True)

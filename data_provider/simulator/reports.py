@@ -9,7 +9,6 @@ from data_provider.simulator.truth import (
     AV_BLOCK,
     AXES,
     ECTOPIES,
-    FINDINGS,
     INVERTED_T,
     LBBB,
     LONG_QT,
@@ -17,6 +16,7 @@ from data_provider.simulator.truth import (
     LVH,
     NOISES,
     NORMAL,
+    RANGES,
     RBBB,
     RHYTHMS,
     TERRITORIES,
@@ -24,7 +24,7 @@ from data_provider.simulator.truth import (
 )
 
 # One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
-# infarction, T wave, QT, conclusion, technical quality.
+# infarction, T wave, QT, conclusion, technical quality; intervals out of range stand before the conclusion.
 LEXICON: dict[str, str] = {
     RHYTHMS[0]: "Sinus rhythm.",
     RHYTHMS[1]: "Sinus bradycardia.",
@@ -52,6 +52,15 @@ LEXICON: dict[str, str] = {
     NOISES[3]: "Electrodes problems.",
 }
 
+INTERVALS = {
+    "rr interval": "RR interval",
+    "p duration": "P duration",
+    "pr interval": "PR interval",
+    "qrs duration": "QRS duration",
+    "qt interval": "QT interval",
+    "qt corrected": "QT corrected",
+}
+
 
 def _normalised(statement: str) -> str:
     return " ".join(statement.lower().split()).strip(" .")
@@ -62,7 +71,14 @@ _FINDING_OF = {_normalised(statement): finding for finding, statement in LEXICON
 
 def report(truth: Truth) -> str:
     """The report of one ECG: its statements in the order of FINDINGS, separated by spaces."""
-    return " ".join(LEXICON[finding] for finding in FINDINGS if finding in truth.findings)
+    ranges = {name: truth.range_of(key) for key, name in INTERVALS.items()}
+    intervals = [f"{name} {place}." for name, place in ranges.items() if place in (RANGES[0], RANGES[2])]
+    statements = []
+    for finding in truth.findings:
+        if finding in (NORMAL, ABNORMAL):
+            statements += intervals
+        statements.append(LEXICON[finding])
+    return " ".join(statements)
 
 
 def findings_in(text: str) -> set[str]:
