@@ -18,7 +18,7 @@ from data_provider.simulator.leads import frontal_axis
 from data_provider.simulator.patients import draw_patient
 from data_provider.simulator.reports import LEXICON, findings_in, report
 from data_provider.simulator.rhythm import Beat
-from data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS
+from data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS, RANGES
 from data_provider.simulator.wfdb_write import write_wfdb
 from utils.errors import UserError
 
@@ -151,6 +151,12 @@ def test_report_and_findings_are_inverse(cases: list[Case]) -> None:
     for truth, _, _ in cases:
         assert findings_in(report(truth)) == set(truth.findings)
     assert findings_in("Poor R progression. sinus  RHYTHM; something else") == {"sinus rhythm"}
+
+
+def test_a_report_states_the_intervals_out_of_range_and_no_other(cases: list[Case]) -> None:
+    for truth, _, _ in cases:
+        stated = {f: r for f in NORMAL_RANGES_MS for r in RANGES if f"{f} {r}." in report(truth).lower()}
+        assert stated == {f: r for f in NORMAL_RANGES_MS if (r := truth.range_of(f)) not in (None, RANGES[1])}
 
 
 def test_truth_survives_json(corpus: Path) -> None:

@@ -37,7 +37,7 @@ INFARCTIONS = tuple(f"myocardial infarction in {t} leads" for t in TERRITORIES)
 DIAGNOSES = (AV_BLOCK, LBBB, RBBB, LVH, *INFARCTIONS, LONG_QT)
 SYMPTOMS = (*RHYTHMS, *DIAGNOSES, LOW_VOLTAGE, INVERTED_T)
 # Asked per ECG of the split: each verify attribute, choose pair and query at most this often.
-VERIFY, VERIFY_RARE, CHOOSE, QUERY = 0.36, 0.20, 0.12, 0.80
+VERIFY, VERIFY_RARE, CHOOSE, QUERY = 0.18, 0.10, 0.06, 0.45
 TOP_SHARE = 0.35  # of the most common answer to a choose or query question
 
 Answer = tuple[str, ...]
@@ -104,7 +104,7 @@ def _verify() -> Iterator[Question]:
             yield ask(
                 26, "noise", f"Does this ECG show {n} in lead {lead}?", n,
                 # Asked only where the noise is somewhere, so that the lead has to be looked at.
-                lambda t, n=n, lead=lead: lead in t.noise[n] if n in t.noise else None, 0.02,
+                lambda t, n=n, lead=lead: lead in t.noise[n] if n in t.noise else None, 0.01,
             )  # fmt: skip
     for n in NOISES:
         yield ask(27, "noise", f"Does this ECG show {n}?", n, lambda t, n=n: n in t.noise, VERIFY)
@@ -170,12 +170,12 @@ def _query() -> Iterator[Question]:
     for f in FEATURES:
         yield ask(
             41, "numeric_feature", f"What range does the {f} of this ECG fall in?",
-            lambda t, f=f: None if (r := t.range_of(f)) is None else (r,), [f], 0.16,
+            lambda t, f=f: None if (r := t.range_of(f)) is None else (r,), [f], 0.08,
         )  # fmt: skip
     for wanted in (RANGES[2], RANGES[0]):
         yield ask(
             42, "numeric_feature", f"What numeric features of this ECG fall {wanted}?",
-            lambda t, w=wanted: features_in(t, w), share=0.5,
+            lambda t, w=wanted: features_in(t, w), share=0.3,
         )  # fmt: skip
 
 
