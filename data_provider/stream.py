@@ -33,9 +33,9 @@ def stream_signals(
         first = next(iter(reasons.values()))
         text = f"{len(reasons)} of {len(refs)} recordings could not be read; the first: {first}"
         if max_bad is not None and len(reasons) > max_bad:
-            raise UserError(f"{text} (MAX_BAD_RECORDS allows {max_bad})")
+            raise UserError(f"{text} (MAX_BAD_RECORDS allows {max_bad} of them)")
         kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
-        print(f"{text}; by reason: {dict(kinds)}")
+        print(f"{text}; by reason: {', '.join(f'{kind} ({n})' for kind, n in kinds.most_common())}")
 
 
 def _collect(refs, results, reasons, what):

@@ -1,9 +1,8 @@
 """Stage 1: train the tokenizer. Run it as ``bash ecg_tokenizer/run_tokenizer.sh [env file]``."""
 
+import argparse
 import json
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -153,7 +152,8 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
             use = code_use(codes.cpu().numpy(), tokenizer.codebook_size)
             writer.add_scalar("train/loss", loss.item(), step)
             writer.add_scalar("train/batch_entropy_bits", use["entropy_bits"], step)
-            bar.set_postfix(loss=f"{loss.item():.3f}", prdn=f"{best['prdn']:.1f}%", codes=best.get("codes_used"))
+            validated = {"prdn": f"{best['prdn']:.1f}%", "codes": best["codes_used"]} if "codes_used" in best else {}
+            bar.set_postfix(loss=f"{loss.item():.3f}", **validated)
         if step % settings.eval_steps == 0 or step == settings.steps:
             figures = validate(tokenizer.eval(), valid)
             for name, value in figures.items():
@@ -180,5 +180,11 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     return figures
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("env_file", help="settings of the tokenizer, see docs/SETTINGS.md")
+    train_tokenizer(TokenizerSettings.load(parser.parse_args().env_file))
+
+
 if __name__ == "__main__":
-    exit_on_user_error(lambda: train_tokenizer(TokenizerSettings.load(Path(sys.argv[1]))))
+    exit_on_user_error(main)

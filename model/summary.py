@@ -3,8 +3,8 @@
 Writes summary.json and two pictures, an ECG beside its reconstruction and the scores beside their floors.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +72,14 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
     # TEST_DATA may be set for the texts; the tokenizer is judged on recordings alone.
     refs = load_splits(settings, ("test",), task=None)["test"].records
     rows, codes = [], []
-    for _, signal, present in stream_signals(refs, fs, settings.workers, "judging the tokenizer"):
+    max_bad = int(settings.max_bad_records * len(refs))
+    for _, signal, present in stream_signals(refs, fs, settings.workers, "judging the tokenizer", max_bad):
         found = tokenizer.encode_batch([signal])[0]
         decoded = tokenizer.decode(found)[:, : signal.shape[1]]
         rows.append((prdn(signal[present], decoded[present]), signal, decoded))
         codes.append(found)
+    if not rows:
+        raise UserError(f"DATA_ROOT: none of the {len(refs)} test recordings could be read")
     distortion = [row[0] for row in rows]
     _, signal, decoded = rows[int(np.argsort(distortion)[len(rows) // 2])]
     figure = draw_ecg_paper(
@@ -93,5 +96,11 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
     }
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("env_file", help="settings of the summary, see docs/SETTINGS.md")
+    summarise(SummarySettings.load(parser.parse_args().env_file))
+
+
 if __name__ == "__main__":
-    exit_on_user_error(lambda: summarise(SummarySettings.load(Path(sys.argv[1]))))
+    exit_on_user_error(main)

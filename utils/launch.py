@@ -18,6 +18,8 @@ def ensure_ranks(count: int) -> None:
     rank 0. With more, ``count`` copies of the command are started and this process ends with their exit code; unlike
     torchrun it passes on the code of a rank that failed, so bad input is exit code 2 on any number of ranks.
     """
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # what DeepSpeed takes anyway, after a warning
     if "RANK" in os.environ:
         return
     with socket.socket() as probe:
@@ -25,6 +27,7 @@ def ensure_ranks(count: int) -> None:
         port = probe.getsockname()[1]
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if count == 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         os.environ.update(shared, RANK="0", LOCAL_RANK="0")
         return
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
