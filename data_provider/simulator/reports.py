@@ -16,6 +16,7 @@ from data_provider.simulator.truth import (
     LVH,
     NOISES,
     NORMAL,
+    NORMAL_RANGES_MS,
     RANGES,
     RBBB,
     RHYTHMS,
@@ -52,15 +53,6 @@ LEXICON: dict[str, str] = {
     NOISES[3]: "Electrodes problems.",
 }
 
-INTERVALS = {
-    "rr interval": "RR interval",
-    "p duration": "P duration",
-    "pr interval": "PR interval",
-    "qrs duration": "QRS duration",
-    "qt interval": "QT interval",
-    "qt corrected": "QT corrected",
-}
-
 
 def _normalised(statement: str) -> str:
     return " ".join(statement.lower().split()).strip(" .")
@@ -71,8 +63,11 @@ _FINDING_OF = {_normalised(statement): finding for finding, statement in LEXICON
 
 def report(truth: Truth) -> str:
     """The report of one ECG: its statements in the order of FINDINGS, separated by spaces."""
-    ranges = {name: truth.range_of(key) for key, name in INTERVALS.items()}
-    intervals = [f"{name} {place}." for name, place in ranges.items() if place in (RANGES[0], RANGES[2])]
+    intervals = []
+    for feature in NORMAL_RANGES_MS:
+        if (place := truth.range_of(feature)) in (RANGES[0], RANGES[2]):
+            wave, what = feature.split()
+            intervals.append(f"{wave.upper()} {what} {place}.")
     statements = []
     for finding in truth.findings:
         if finding in (NORMAL, ABNORMAL):
