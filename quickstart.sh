@@ -27,3 +27,4 @@ stage eval_report bash eval.sh env/quickstart/test_report.env
 "$python" -m model.summary env/quickstart/summary.env
 cat "$results/qa/scores.txt" "$results/report/scores.txt"
 echo "seconds per stage: $(cat "$results/seconds.json")"
+echo "pictures: $results/ecg.png, $results/scores.png; all figures: $results/summary.json"

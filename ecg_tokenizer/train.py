@@ -64,6 +64,30 @@ def texture_loss(
     return difference.mean()
 
 
+def distortion(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings
+) -> torch.Tensor:
+    """What training minimises beside the quantizer's own loss; the settings weigh its parts."""
+    small, slopes = settings.small_wave_weight, settings.derivative_weight
+    loss = (1 - small) * reconstruction_loss(signal, reconstruction, present, slopes)
+    if small:
+        loss = loss + small * reconstruction_loss(compand(signal), compand(reconstruction), present, slopes)
+    if settings.texture_weight:
+        loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
+    return loss
+
+
+def make_optimizers(tokenizer: ECGTokenizer, settings: TokenizerSettings) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
+    matrices = [p for name, p in tokenizer.named_parameters() if ".blocks." in name and p.ndim == 2]
+    taken = {id(p) for p in matrices}
+    others = [p for p in tokenizer.parameters() if id(p) not in taken]
+    return [
+        torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
+        torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
+    ]
+
+
 def augment(
     signal: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,10 +140,13 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
             decoder_depth=settings.decoder_depth,
         )
     ).to(device)
-    optimizer = torch.optim.AdamW(tokenizer.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.05
-    )
+    optimizers = make_optimizers(tokenizer, settings)
+    schedules = [
+        torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, optimizer.defaults["lr"], total_steps=settings.steps, pct_start=0.05, cycle_momentum=False
+        )
+        for optimizer in optimizers
+    ]
     crop = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
     output = settings.output_dir
     output.mkdir(parents=True, exist_ok=True)
@@ -135,19 +162,12 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         signal, present = augment(signal, present, settings, generator)
         signal, present = signal.to(device), present.to(device)
         reconstruction, codes, quantizer_loss = tokenizer(signal)
-        loss = quantizer_loss
-        for weight, scale in ((1 - settings.small_wave_weight, lambda x: x), (settings.small_wave_weight, compand)):
-            if weight:
-                loss = loss + weight * reconstruction_loss(
-                    scale(signal), scale(reconstruction), present, settings.derivative_weight
-                )
-        if settings.texture_weight:
-            loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
-        optimizer.zero_grad(set_to_none=True)
+        loss = quantizer_loss + distortion(signal, reconstruction, present, settings)
+        tokenizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        for part in (*optimizers, *schedules):
+            part.step()
         if step % 50 == 0:
             use = code_use(codes.cpu().numpy(), tokenizer.codebook_size)
             writer.add_scalar("train/loss", loss.item(), step)

@@ -63,10 +63,14 @@ class FinetuneDataset(Dataset):
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
         groups: dict[tuple[RecordRef, str], list[tuple[list[int], list[float]]]] = {}
+        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # of 94,000 questions most are asked again elsewhere
         for example in examples:
             if example.record in cache:
-                ids, mask = render_turn(vocabulary, example)
-                groups.setdefault((example.record, example.background), []).append((ids, [float(m) for m in mask]))
+                text = (example.task, example.question, *example.answers)
+                if text not in rendered:
+                    ids, mask = render_turn(vocabulary, example)
+                    rendered[text] = (ids, [float(m) for m in mask])
+                groups.setdefault((example.record, example.background), []).append(rendered[text])
         self.groups = list(groups.items())
         self.set_epoch(0)
 

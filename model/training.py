@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from model.optimizer import muon
 from model.packing import collate
 from model.settings import TrainSettings
 from utils import launch
@@ -73,9 +74,24 @@ class LengthBucketSampler(Sampler):
 class ECGTrainer(Trainer):
     """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args, muon_learning_rate: float | None = None, **kwargs):
+        """muon_learning_rate: None for AdamW alone."""
         super().__init__(*args, **kwargs)
+        self.muon_learning_rate = muon_learning_rate
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.muon_learning_rate:
+            args = self.args
+            self.optimizer = muon(
+                self.model, self._token_tables(), self.muon_learning_rate, args.learning_rate, args.weight_decay,
+                args.adam_beta2,
+            )  # fmt: skip
+        return super().create_optimizer(model)
+
+    def _token_tables(self) -> set[int]:
+        tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        return {id(table.weight) for table in tables if table is not None}
 
     def _get_train_sampler(self, train_dataset=None) -> LengthBucketSampler:
         batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * launch.world_size()
@@ -110,7 +126,7 @@ class ECGTrainer(Trainer):
 
     def get_decay_parameter_names(self, model) -> list[str]:
         # Decay would move the rows of text tokens that must stay.
-        tables = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
+        tables = self._token_tables()
         frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
@@ -151,7 +167,8 @@ def train(
         lr_scheduler_kwargs={"min_lr_rate": 0.1},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
+        # Muon's updates have a norm of their own, far above any gradient's, and AdamW's do not depend on it.
+        max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
         adam_beta2=0.99,
         eval_strategy="steps",
         eval_steps=settings.eval_steps,
@@ -178,6 +195,7 @@ def train(
         eval_dataset=valid_rows,
         data_collator=partial(collate, pad_id=pad_id),
         callbacks=[EpochCallback(train_rows)],
+        muon_learning_rate=settings.muon_learning_rate if settings.optimizer == "muon" else None,
     )
     last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():

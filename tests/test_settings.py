@@ -60,6 +60,7 @@ def test_a_bad_line_is_one_clear_line(tmp_path, values, message):
         ({"LLM_PATH": "/no/llm"}, "LLM_PATH: /no/llm does not exist"),
         ({"LLM_PATH": "{dir}", "TRAIN_TEXT_ROWS": "true"}, "TRAIN_TEXT_ROWS=true needs TUNING=full"),
         ({"LLM_PATH": "{dir}", "TUNING": "full", "CHECKPOINT_FORMAT": "adapter"}, "needs TUNING=lora"),
+        ({"LLM_PATH": "{dir}", "OPTIMIZER": "muon"}, "OPTIMIZER=muon needs TUNING=full"),
         ({"LLM_PATH": "{dir}", "DEEPSPEED_CONFIG": "no.json"}, r"DEEPSPEED_CONFIG: no\.json"),
     ],
 )

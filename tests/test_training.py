@@ -72,9 +72,10 @@ def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypat
     assert not list(tmp_path.glob("compiled/**/*"))
 
 
-def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrained):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrained, optimizer):
     """Rows of unequal answer length, and accumulation: only a loss normalised over the global batch agrees."""
-    lines = {**finetune_lines(corpus, pretrained), "TUNING": "full", "ECG_LOSS_WEIGHT": 0.1}
+    lines = {**finetune_lines(corpus, pretrained), "TUNING": "full", "ECG_LOSS_WEIGHT": 0.1, "OPTIMIZER": optimizer}
     lines.update(QUESTIONS_PER_ECG=16, MAX_STEPS=15)  # crosses the end of an epoch that fills no whole batch
     one = run("finetune", tmp_path, "one", BATCH_SIZE=4, GRADIENT_ACCUMULATION_STEPS=2, **lines)
     two = run("finetune", tmp_path, "two", BATCH_SIZE=4, NUM_PROCESSES=2, **lines)
@@ -84,8 +85,10 @@ def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrai
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-4)
 
 
-def test_a_killed_run_resumes_to_the_loss_of_the_unbroken_one(tmp_path, corpus, pretrained):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_run_resumes_to_the_loss_of_the_unbroken_one(tmp_path, corpus, pretrained, optimizer):
     lines = {**finetune_lines(corpus, pretrained), "TUNING": "full", "MAX_STEPS": 12, "BATCH_SIZE": 4}
+    lines["OPTIMIZER"] = optimizer
     unbroken = run("finetune", tmp_path, "unbroken", **lines)
     words, killed = command("finetune", tmp_path, "killed", **lines)
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -13,6 +13,7 @@ setup_environment() {
         base=""
     done
     [ -n "$base" ] || fail "Python 3.11 or newer is needed and was not found"
+    echo "installing the dependencies into .venv; some minutes the first time"
     [ -x "$python" ] || "$base" -m venv .venv || fail "no virtual environment: install venv (Debian: apt-get install python3-venv)"
     install_torch || fail "PyTorch could not be installed; see the lines above"
     "$python" -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" ||
