@@ -69,8 +69,10 @@ def distortion(
 ) -> torch.Tensor:
     """What training minimises beside the quantizer's own loss; the settings weigh its parts."""
     small, slopes = settings.small_wave_weight, settings.derivative_weight
-    loss = (1 - small) * reconstruction_loss(signal, reconstruction, present, slopes)
-    if small:
+    loss = torch.zeros((), device=signal.device)
+    if small < 1:
+        loss = loss + (1 - small) * reconstruction_loss(signal, reconstruction, present, slopes)
+    if small > 0:
         loss = loss + small * reconstruction_loss(compand(signal), compand(reconstruction), present, slopes)
     if settings.texture_weight:
         loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
@@ -101,15 +103,15 @@ def augment(
 @torch.inference_mode()
 def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
     """PRDN (percent, mean over whole recordings) and joint code use on a validation set."""
-    stride, codes, distortion = tokenizer.config.stride, [], []
+    stride, codes, differences = tokenizer.config.stride, [], []
     for i in range(len(cache)):
         signal = cache.signal(i)
         signal = signal[:, : signal.shape[1] // stride * stride]
         reconstruction, found, _ = tokenizer(torch.from_numpy(signal)[None].to(tokenizer.device))
         leads = cache.present[i]
-        distortion.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
+        differences.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
         codes.append(found[0].cpu().numpy())
-    return {"prdn": float(np.mean(distortion)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
+    return {"prdn": float(np.mean(differences)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
 
 
 def train_tokenizer(settings: TokenizerSettings) -> dict:

@@ -63,7 +63,7 @@ class FinetuneDataset(Dataset):
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
         groups: dict[tuple[RecordRef, str], list[tuple[list[int], list[float]]]] = {}
-        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # of 94,000 questions most are asked again elsewhere
+        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
         for example in examples:
             if example.record in cache:
                 text = (example.task, example.question, *example.answers)

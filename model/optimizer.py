@@ -1,39 +1,42 @@
-"""Muon: orthogonalised momentum for weight matrices, AdamW for token tables, norms and biases.
+"""Muon: orthogonalised momentum for the weight matrices, AdamW for token tables, norms and biases.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. DeepSpeed's ZeRO orthogonalises whole matrices before it
-cuts their update by rank, so ranks change nothing.
+cuts their update by rank; it does so in bf16, so ranks agree to its rounding.
 """
 
 import torch
 from torch import nn
+from transformers import TrainingArguments
 
 MOMENTUM = 0.95
+ADAM = {"betas": (0.9, 0.95), "eps": 1e-10}
 
 
 def muon(
-    model: nn.Module, tables: set[int], muon_learning_rate: float, learning_rate: float, weight_decay: float, beta2: float
+    model: nn.Module, tables: set[int], learning_rate: float, arguments: TrainingArguments
 ) -> torch.optim.Optimizer:
     """An optimizer over the trainable parameters of ``model``.
 
-    tables: ``id`` of the parameters that are matrices but hold a row per token; AdamW trains them.
+    tables: ``id`` of the weights of embedding and head; a head is a linear layer, but AdamW trains it.
+    learning_rate: Muon's; AdamW's and the weight decay of the matrices come from ``arguments``.
     """
-    # Importing it decorates functions with torch.compile: not at the top, AdamW alone has no use for the seconds.
-    from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam
+    from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam  # imports the compiler, seconds
 
-    # Compiled, its few small products would cost a minute of compiling and a C++ compiler.
+    # DeepSpeed decorates it with torch.compile: a minute and a C++ compiler for a few small products. Holds for the
+    # whole process, which compiles nothing else.
     torch.compiler.set_stance("force_eager")
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - tables
     matrices, others = [], []
     for parameter in model.parameters():
-        parameter.use_muon = parameter.ndim == 2 and id(parameter) not in tables  # DeepSpeed's mark
+        parameter.use_muon = id(parameter) in linear  # DeepSpeed's mark
         if parameter.requires_grad:
             (matrices if parameter.use_muon else others).append(parameter)
-    common = {"ns_method": "standard", "momentum": MOMENTUM, "weight_decay": weight_decay}
     groups = [
-        {"params": matrices, "use_muon": True, "lr": muon_learning_rate, **common},
-        {"params": others, "use_muon": False, "lr": learning_rate, "weight_decay": 0.0},
-    ]
-    return MuonWithAuxAdam(
-        [group for group in groups if group["params"]],
-        torch.optim.AdamW,
-        {"lr": learning_rate, "betas": (0.9, beta2), "weight_decay": 0.0},
-    )
+        {
+            "params": matrices, "use_muon": True, "lr": learning_rate, "momentum": MOMENTUM, "ns_method": "standard",
+            "weight_decay": arguments.weight_decay,
+        },
+        # In the group: DeepSpeed fills in its own defaults before AdamW sees it.
+        {"params": others, "use_muon": False, "lr": arguments.learning_rate, "weight_decay": 0.0, **ADAM},
+    ]  # fmt: skip
+    return MuonWithAuxAdam([group for group in groups if group["params"]], torch.optim.AdamW)

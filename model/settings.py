@@ -19,12 +19,13 @@ class TrainSettings(DataSettings):
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
     max_steps: int = Field(0, ge=0, description="Stop after so many optimiser steps; 0: TRAIN_EPOCHS decides.")
     optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: Muon for weight matrices, AdamW for the rest; learns faster from random weights."
+        "adamw",
+        description="muon: Muon for weight matrices, AdamW for the rest; for models with random weights.",
     )
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate (AdamW, cosine to a tenth).")
     muon_learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of Muon's matrices, same schedule.")
     warmup_steps: int = Field(50, ge=0, description="Steps of linear warm-up.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay; never on embeddings, norms and biases.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay; never on embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
     eval_steps: int = Field(200, ge=1, description="Validate and save every so many steps; the best is kept.")
     verbose_steps: int = Field(20, ge=1, description="Log the loss every so many steps.")

@@ -82,11 +82,7 @@ class ECGTrainer(Trainer):
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.muon_learning_rate:
-            args = self.args
-            self.optimizer = muon(
-                self.model, self._token_tables(), self.muon_learning_rate, args.learning_rate, args.weight_decay,
-                args.adam_beta2,
-            )  # fmt: skip
+            self.optimizer = muon(self.model, self._token_tables(), self.muon_learning_rate, self.args)
         return super().create_optimizer(model)
 
     def _token_tables(self) -> set[int]:
@@ -167,7 +163,7 @@ def train(
         lr_scheduler_kwargs={"min_lr_rate": 0.1},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
-        # Muon's updates have a norm of their own, far above any gradient's, and AdamW's do not depend on it.
+        # DeepSpeed would clip what Muon has orthogonalised: updates whose norm says nothing about the gradient's.
         max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
         adam_beta2=0.99,
         eval_strategy="steps",
@@ -202,6 +198,10 @@ def train(
         print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
     if last is not None:
         _check_world_size(last)
+        _check_optimizer(last, settings.optimizer)
+    if launch.is_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.json").write_text(settings.to_json())
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
     best = trainer.state.best_metric
@@ -234,3 +234,10 @@ def _check_world_size(step_folder: Path) -> None:
             f"RESUME: {step_folder} was saved by {len(shards)} ranks and this run has {launch.world_size()}; "
             f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
         )
+
+
+def _check_optimizer(step_folder: Path, optimizer: str) -> None:
+    """The state of one optimizer means nothing to another."""
+    saved = json.loads((step_folder.parent / "settings.json").read_text())["optimizer"]
+    if saved != optimizer:
+        raise UserError(f"RESUME: {step_folder} was saved with OPTIMIZER={saved}, and this run has {optimizer}")

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
 from model.checkpoint import load_checkpoint
+from model.optimizer import muon
+from model.tiny import build_tiny_llama, train_bpe
 from tests.conftest import tiny_language_model
 
 ROOT = Path(__file__).parent.parent
@@ -33,9 +35,14 @@ def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], P
     return [sys.executable, *main, str(env_file)], output
 
 
+def one_thread() -> dict[str, str]:
+    """The environment of a run; another number of threads would round otherwise."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def run(stage: str, folder: Path, name: str, **values) -> Path:
     words, output = command(stage, folder, name, **values)
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
     assert done.returncode == 0, done.stderr[-3000:]
     return output
 
@@ -65,11 +72,35 @@ def pretrained(tmp_path_factory, corpus, tokenizer_folder) -> Path:
     return run("pretrain", tmp_path_factory.mktemp("pretrain"), "pre", **pretrain_lines(corpus, tokenizer_folder))
 
 
-def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypatch, optimizer):
     """A compiled op needs a compiler, and the lock of a run killed while compiling stops all later ones."""
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "compiled"))
-    run("pretrain", tmp_path, "pre", **pretrain_lines(corpus, tokenizer_folder), NUM_PROCESSES=2)
-    assert not list(tmp_path.glob("compiled/**/*"))
+    for cache in ("TORCH_EXTENSIONS_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+        monkeypatch.setenv(cache, str(tmp_path / "compiled" / cache))
+    lines = pretrain_lines(corpus, tokenizer_folder)
+    run("pretrain", tmp_path, "pre", **lines, OPTIMIZER=optimizer, NUM_PROCESSES=2)
+    assert not list(tmp_path.glob("compiled/*/*"))
+
+
+def test_a_run_does_not_resume_with_another_optimizer(tmp_path, corpus, pretrained):
+    lines = {**finetune_lines(corpus, pretrained), "TUNING": "full"}
+    run("finetune", tmp_path, "ft", **lines)
+    words, _ = command("finetune", tmp_path, "ft", **lines, OPTIMIZER="muon", RESUME="true", MAX_STEPS=9)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "was saved with OPTIMIZER=adamw" in done.stderr
+
+
+def test_muon_trains_the_layers_and_adamw_the_token_tables():
+    model = build_tiny_llama(train_bpe({"an ECG"}, 300), layers=1, hidden=16, heads=2, tied=False, seed=0)
+    tables = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    arguments = TrainingArguments(learning_rate=0.5, weight_decay=0.25, use_cpu=True, report_to=[])
+    matrices, others = muon(model, tables, 0.125, arguments).param_groups
+    assert {id(p) for p in matrices["params"]} == {
+        id(p) for name, p in model.named_parameters() if name.endswith("proj.weight")
+    }
+    assert (matrices["lr"], matrices["weight_decay"]) == (0.125, 0.25)
+    # DeepSpeed's own defaults would win if they stood anywhere but in the group.
+    assert (others["lr"], others["betas"], others["eps"], others["weight_decay"]) == (0.5, (0.9, 0.95), 1e-10, 0)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -91,7 +122,8 @@ def test_a_killed_run_resumes_to_the_loss_of_the_unbroken_one(tmp_path, corpus, 
     lines["OPTIMIZER"] = optimizer
     unbroken = run("finetune", tmp_path, "unbroken", **lines)
     words, killed = command("finetune", tmp_path, "killed", **lines)
-    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(words, cwd=ROOT, env=one_thread(), **quiet)
     saved = killed / "resume/checkpoint-6/trainer_state.json"
     deadline = time.time() + 120
     while not saved.exists() and time.time() < deadline and process.poll() is None:
