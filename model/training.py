@@ -238,6 +238,7 @@ def _check_world_size(step_folder: Path) -> None:
 
 def _check_optimizer(step_folder: Path, optimizer: str) -> None:
     """The state of one optimizer means nothing to another."""
-    saved = json.loads((step_folder.parent / "settings.json").read_text())["optimizer"]
+    settings = step_folder.parent / "settings.json"  # runs older than this check have none
+    saved = json.loads(settings.read_text())["optimizer"] if settings.is_file() else optimizer
     if saved != optimizer:
         raise UserError(f"RESUME: {step_folder} was saved with OPTIMIZER={saved}, and this run has {optimizer}")
