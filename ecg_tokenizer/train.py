@@ -103,15 +103,15 @@ def augment(
 @torch.inference_mode()
 def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
     """PRDN (percent, mean over whole recordings) and joint code use on a validation set."""
-    stride, codes, differences = tokenizer.config.stride, [], []
+    stride, codes, prdns = tokenizer.config.stride, [], []
     for i in range(len(cache)):
         signal = cache.signal(i)
         signal = signal[:, : signal.shape[1] // stride * stride]
         reconstruction, found, _ = tokenizer(torch.from_numpy(signal)[None].to(tokenizer.device))
         leads = cache.present[i]
-        differences.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
+        prdns.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
         codes.append(found[0].cpu().numpy())
-    return {"prdn": float(np.mean(differences)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
+    return {"prdn": float(np.mean(prdns)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
 
 
 def train_tokenizer(settings: TokenizerSettings) -> dict:

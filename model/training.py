@@ -199,7 +199,7 @@ def train(
     if last is not None:
         _check_world_size(last)
         _check_optimizer(last, settings.optimizer)
-    if launch.is_main():
+    elif launch.is_main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(settings.to_json())
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
