@@ -1,5 +1,6 @@
 """Rendering and packing: the mask covers the answer and nothing else, and packing changes no loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from data_provider.examples import Example, RecordRef
 from ecg_tokenizer import ECGTokenizer
 from model.checkpoint import load_language_model, new_checkpoint
+from model.datasets import FinetuneDataset
 from model.packing import collate, pack
 from model.rendering import render, render_ecg, render_prompt, render_turn
 from model.training import weighted_loss
@@ -30,6 +32,28 @@ def example(
 ):
     record = RecordRef("1", Path("1"), patient_id="31337")
     return Example("s", record, task, question, answers, background=background)
+
+
+class Codes(dict):
+    """A code cache in memory."""
+
+    def codes(self, ref: RecordRef) -> np.ndarray:
+        return self[ref]
+
+
+def test_every_row_supervises_its_own_answers(checkpoint):
+    """One question about many ECGs: texts are rendered once, answers must not be."""
+    asked = [
+        replace(example(answers=(answer,)), record=RecordRef(record, Path(record)))
+        for record, answer in (("1", "yes"), ("2", "no"), ("3", "not sure"))
+    ]
+    dataset = FinetuneDataset(checkpoint.vocabulary, asked, Codes({e.record: CODES for e in asked}))
+    said = []
+    for row in (dataset[i] for i in range(len(dataset))):
+        said.append(checkpoint.vocabulary.tokenizer.decode(
+            [i for i, w in zip(row.ids, row.weights, strict=True) if w], skip_special_tokens=True
+        ))  # fmt: skip
+    assert said == [" yes", " no", " not sure"]
 
 
 @pytest.mark.parametrize(
