@@ -30,8 +30,8 @@ class SignalCache:
         """float32 ``(12, T)`` millivolts of recording ``i``."""
         return self._data[self.starts[i] : self.starts[i + 1]].T.astype(np.float32)
 
-    def crops(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; lead masks ``(batch, 12)``."""
+    def crops(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; their lead masks and indices."""
         rows = rng.integers(0, len(self), batch)
         out = np.zeros((batch, length, 12), dtype=np.float32)
         for k, i in enumerate(rows):
@@ -39,7 +39,7 @@ class SignalCache:
             start = self.starts[i] + (rng.integers(0, spare + 1) if spare > 0 else 0)
             crop = self._data[start : min(start + length, self.starts[i + 1])]
             out[k, : len(crop)] = crop
-        return out.transpose(0, 2, 1), self.present[rows]
+        return out.transpose(0, 2, 1), self.present[rows], rows
 
 
 def open_signal_cache(

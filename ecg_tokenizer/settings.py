@@ -1,13 +1,14 @@
 """Settings of stage 1, read from ``ecg_tokenizer/config.env`` or another env file."""
 
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from data_provider.settings import DataSettings
 from utils.errors import UserError
-from utils.settings import Integers
+from utils.settings import Integers, Names, need_path
 
 
 class TokenizerSettings(DataSettings):
@@ -36,6 +37,13 @@ class TokenizerSettings(DataSettings):
         0.0, ge=0, le=1, description="Share of the reconstruction loss taken on companded (asinh) millivolts."
     )
     texture_weight: float = Field(0.0, ge=0, description="Weight of the loss on local noise level (log slope energy).")
+    measurements_data: Path | None = Field(
+        None,
+        description="CSV of measurements by ecg_id or study_id, such as the simulator's measurements.csv. Rows of "
+        "recordings that are not trained on stay unused.",
+    )
+    measurements: Names = Field([], description="Columns of MEASUREMENTS_DATA that codes shall hold.")
+    measurement_weight: float = Field(0.3, ge=0, description="Weight of the loss on measurements read from the codes.")
     lead_dropout: float = Field(0.05, ge=0, lt=1, description="Chance that a lead of a crop is silenced in the input.")
     gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a factor within 1 +- this.")
 
@@ -54,5 +62,9 @@ class TokenizerSettings(DataSettings):
             )
         if min(self.fsq_levels, default=0) < 3 or math.prod(self.fsq_levels) > 65536:
             raise UserError("FSQ_LEVELS: every level must be 3 or more, and their product at most 65536")
+        if bool(self.measurements_data) != bool(self.measurements):
+            raise UserError("MEASUREMENTS_DATA and MEASUREMENTS: set both, a CSV file and its columns, or neither")
+        if self.measurements_data:
+            need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.crop_seconds * self.sampling_rate < 8 * self.stride:
             raise UserError(f"CROP_SECONDS: a crop must hold at least 8 codes of {self.stride_ms:g} ms")

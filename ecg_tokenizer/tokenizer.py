@@ -44,8 +44,16 @@ class ECGTokenizer(nn.Module):
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""
-        quantized, codes, loss = self.quantizer(self.encoder(signal * self.config.input_scale))
-        return self.decoder(quantized) / self.config.input_scale, codes, loss
+        quantized, codes, loss = self.quantize(signal)
+        return self.reconstruct(quantized), codes, loss
+
+    def quantize(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Millivolts ``(batch, 12, frames * stride)`` -> quantized features, codes, quantizer loss."""
+        return self.quantizer(self.encoder(signal * self.config.input_scale))
+
+    def reconstruct(self, quantized: Tensor) -> Tensor:
+        """Quantized features ``(batch, frames, width)`` -> millivolts ``(batch, 12, frames * stride)``."""
+        return self.decoder(quantized) / self.config.input_scale
 
     @torch.inference_mode()
     def encode(self, signal: np.ndarray, fs: float) -> np.ndarray:
@@ -75,7 +83,7 @@ class ECGTokenizer(nn.Module):
             rows = [i for i, s in enumerate(padded) if s.shape[1] == length]
             batch = torch.from_numpy(np.stack([padded[i] for i in rows])).to(self.device)
             with torch.autocast(self.device.type, enabled=False):
-                _, found, _ = self.quantizer(self.encoder(batch.float() * self.config.input_scale))
+                _, found, _ = self.quantize(batch.float())
             for i, row in zip(rows, found.cpu().numpy(), strict=True):
                 codes[i] = row
         return codes
@@ -89,7 +97,7 @@ class ECGTokenizer(nn.Module):
         if codes.min() < 0 or codes.max() >= self.codebook_size:
             raise UserError(f"codes to decode must lie within 0..{self.codebook_size - 1}")
         features = self.quantizer.lookup(torch.from_numpy(codes).to(self.device)[None])
-        return (self.decoder(features)[0] / self.config.input_scale).float().cpu().numpy()
+        return self.reconstruct(features)[0].float().cpu().numpy()
 
     @property
     def device(self) -> torch.device:

@@ -6,88 +6,48 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from data_provider.corpus import load_splits
+from data_provider.measurements import load_measurements
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.losses import distortion, measurement_loss
+from ecg_tokenizer.measurements import MeasurementHead, standardised
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils.errors import UserError, exit_on_user_error
 
-# Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
-VARIANCE_FLOOR = 0.005
-SMALL_WAVE = 0.15  # mV, where `compand` turns from linear to logarithmic: a P wave
 
-
-def reconstruction_loss(
-    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, derivative_weight: float
-) -> torch.Tensor:
-    """Squared error relative to each crop's variance, over present leads, plus the same on first differences.
-
-    signal, reconstruction: ``(batch, 12, T)`` mV; present: ``(batch, 12)``, 1 where the lead was recorded.
-    """
-    mask = present[:, :, None]
-    weight = mask.sum(dim=(1, 2)) * signal.shape[-1] + 1e-6
-    centred = (signal - signal.mean(dim=2, keepdim=True)) * mask
-    variance = centred.square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR
-    error = (reconstruction - signal) * mask
-    loss = (error.square().sum(dim=(1, 2)) / weight / variance).mean()
-    if derivative_weight:
-        slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
-        loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
-    return loss
-
-
-def compand(signal: torch.Tensor) -> torch.Tensor:
-    """Millivolts, linear for small waves and logarithmic for large ones: a P wave counts beside the R wave."""
-    return torch.asinh(signal / SMALL_WAVE) * SMALL_WAVE
-
-
-def texture_loss(
-    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, window: int
-) -> torch.Tensor:
-    """Mean absolute difference of log slope energy in half-overlapping windows of ``window`` samples.
-
-    Squared error lets a decoder smooth noise away; this asks it to keep how much there is, and where.
-    """
-    floor = 0.005**2  # mV^2: what is quieter is flat
-
-    def energy(x: torch.Tensor) -> torch.Tensor:
-        return F.avg_pool1d(x.diff(dim=2).square(), window, window // 2)
-
-    difference = ((energy(reconstruction) + floor).log() - (energy(signal) + floor).log()).abs() * present[:, :, None]
-    return difference.mean()
-
-
-def distortion(
-    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings
-) -> torch.Tensor:
-    """What training minimises beside the quantizer's own loss; the settings weigh its parts."""
-    small, slopes = settings.small_wave_weight, settings.derivative_weight
-    loss = torch.zeros((), device=signal.device)
-    if small < 1:
-        loss = loss + (1 - small) * reconstruction_loss(signal, reconstruction, present, slopes)
-    if small > 0:
-        loss = loss + small * reconstruction_loss(compand(signal), compand(reconstruction), present, slopes)
-    if settings.texture_weight:
-        loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
-    return loss
-
-
-def make_optimizers(tokenizer: ECGTokenizer, settings: TokenizerSettings) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    tokenizer: ECGTokenizer, head: MeasurementHead | None, settings: TokenizerSettings
+) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
     matrices = [p for name, p in tokenizer.named_parameters() if ".blocks." in name and p.ndim == 2]
     taken = {id(p) for p in matrices}
     others = [p for p in tokenizer.parameters() if id(p) not in taken]
+    if head is not None:
+        others += head.parameters()
     return [
         torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
         torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
     ]
+
+
+def measurement_head(
+    settings: TokenizerSettings, train: SignalCache, width: int
+) -> tuple[MeasurementHead | None, torch.Tensor | None]:
+    """What reads measurements from codes in training, and its targets ``(len(train), measurements)``; or nothing."""
+    if not settings.measurements_data:
+        return None, None
+    table = load_measurements(settings.measurements_data, settings.measurements)
+    targets = standardised(table, train.record_ids, len(settings.measurements))
+    if nothing := [n for n, column in zip(settings.measurements, targets.T, strict=True) if column.isnan().all()]:
+        raise UserError(f"{settings.measurements_data}: no value of {', '.join(nothing)} for any training recording")
+    return MeasurementHead(width, len(settings.measurements)), targets
 
 
 def augment(
@@ -142,7 +102,11 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
             decoder_depth=settings.decoder_depth,
         )
     ).to(device)
-    optimizers = make_optimizers(tokenizer, settings)
+    head, targets = measurement_head(settings, train, tokenizer.config.hidden)
+    if head is not None:
+        head.to(device)
+    optimizers = make_optimizers(tokenizer, head, settings)
+    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     schedules = [
         torch.optim.lr_scheduler.OneCycleLR(
             optimizer, optimizer.defaults["lr"], total_steps=settings.steps, pct_start=0.05, cycle_momentum=False
@@ -160,19 +124,26 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1)
     for step in bar:
         tokenizer.train()
-        signal, present = (torch.from_numpy(a).float() for a in train.crops(rng, settings.batch_size, crop))
+        *crops, rows = train.crops(rng, settings.batch_size, crop)
+        signal, present = (torch.from_numpy(a).float() for a in crops)
         signal, present = augment(signal, present, settings, generator)
         signal, present = signal.to(device), present.to(device)
-        reconstruction, codes, quantizer_loss = tokenizer(signal)
-        loss = quantizer_loss + distortion(signal, reconstruction, present, settings)
-        tokenizer.zero_grad(set_to_none=True)
+        quantized, codes, quantizer_loss = tokenizer.quantize(signal)
+        loss = quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, settings)
+        if head is not None:
+            misread = measurement_loss(head(quantized), targets[rows].to(device))
+            loss = loss + settings.measurement_weight * misread
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for part in (*optimizers, *schedules):
             part.step()
         if step % 50 == 0:
             use = code_use(codes.cpu().numpy(), tokenizer.codebook_size)
             writer.add_scalar("train/loss", loss.item(), step)
+            if head is not None:
+                writer.add_scalar("train/measurement_loss", misread.item(), step)
             writer.add_scalar("train/batch_entropy_bits", use["entropy_bits"], step)
             validated = {"prdn": f"{best['prdn']:.1f}%", "codes": best["codes_used"]} if "codes_used" in best else {}
             bar.set_postfix(loss=f"{loss.item():.3f}", **validated)

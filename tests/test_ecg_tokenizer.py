@@ -10,7 +10,7 @@ from data_provider.wfdb_reader import read_record
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity import code_use, prdn
-from ecg_tokenizer.train import compand, reconstruction_loss, texture_loss
+from ecg_tokenizer.losses import compand, reconstruction_loss, texture_loss
 from utils.errors import UserError
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -17,6 +17,7 @@ from data_provider.simulator.truth import (
     LOW_VOLTAGE,
     LVH,
     NORMAL,
+    NORMAL_RANGES_MS,
     RBBB,
     RHYTHMS,
     Truth,
@@ -100,6 +101,16 @@ def write_database(path: Path, truths: Iterable[Truth]) -> None:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(database_row(truth) for truth in truths)
+
+
+def write_measurements(path: Path, truths: Iterable[Truth]) -> None:
+    """The intervals in milliseconds, as an ECG machine would print them; empty where undefined."""
+    names = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ("ecg_id", *names.values()), lineterminator="\n")
+        writer.writeheader()
+        for truth in truths:
+            writer.writerow({"ecg_id": truth.record_id, **{names[f]: v for f, v in truth.intervals.items()}})
 
 
 def report_row(truth: Truth) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""Measurements as training targets of the tokenizer: read by id, missing ones ignored, never a guess."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_provider.measurements import load_measurements
+from data_provider.simulator.truth import NORMAL_RANGES_MS
+from ecg_tokenizer.losses import measurement_loss
+from ecg_tokenizer.measurements import MeasurementHead, standardised
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.train import train_tokenizer
+from utils.errors import UserError
+
+
+def test_a_simulated_corpus_comes_with_its_intervals(corpus: Path):
+    names = [name.replace(" ", "_") for name in NORMAL_RANGES_MS]
+    table = load_measurements(corpus / "measurements.csv", names)
+    truths = [json.loads(line) for line in (corpus / "truth.jsonl").read_text().splitlines()]
+    assert len(table) == len(truths)
+    for truth in truths:
+        expected = [np.nan if v is None else v for v in (truth["intervals"][name] for name in NORMAL_RANGES_MS)]
+        np.testing.assert_allclose(table[str(truth["record_id"])], expected, rtol=1e-6)
+
+
+def test_measurements_of_ptbxl_plus_and_mimic_are_found_by_their_id_columns(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("ecg_id,PR_Int_Global,QT\n1.0,160,\n22,140.5,400\n")
+    table = load_measurements(tmp_path / "a.csv", ["QT", "PR_Int_Global"])
+    assert set(table) == {"1", "22"} and np.isnan(table["1"][0]) and table["1"][1] == 160
+    (tmp_path / "b.csv").write_text("subject_id,study_id,rr_interval\n7,40689238,659\n")
+    assert load_measurements(tmp_path / "b.csv", ["rr_interval"])["40689238"] == [659]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ecg_id,pr\n1,160\n", "no column qt"),
+        ("record,qt\n1,160\n", "no column ecg_id"),
+        ("ecg_id,qt\n1,wide\n", "line 2: not a number"),
+        ("ecg_id,qt\n1\n", "line 2: not a number"),
+        ("", "no column ecg_id, qt"),
+    ],
+)
+def test_a_bad_table_is_one_line_that_names_the_file(tmp_path: Path, text: str, says: str):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"m\.csv: {says}"):
+        load_measurements(tmp_path / "m.csv", ["qt"])
+
+
+def test_what_was_not_measured_neither_moves_the_scale_nor_costs_loss():
+    table = {"a": np.array([1.0, np.nan], np.float32), "b": np.array([3.0, 8.0], np.float32)}
+    targets = standardised(table, ["a", "b", "no row"], columns=2)
+    torch.testing.assert_close(targets[:, 0], torch.tensor([-1.0, 1.0, torch.nan]), equal_nan=True)
+    wild = torch.tensor([[-1.0, 99.0], [1.0, 0.0], [99.0, 99.0]], requires_grad=True)
+    loss = measurement_loss(wild, targets)
+    loss.backward()
+    assert loss == 0 and torch.equal(wild.grad, torch.zeros(3, 2))
+
+
+def test_the_head_reads_frames_one_by_one():
+    """Were it to mix neighbours, codes need not hold the measurement themselves."""
+    torch.manual_seed(0)
+    head, frames = MeasurementHead(8, 3), torch.randn(1, 20, 8)
+    torch.testing.assert_close(head(frames), head(frames[:, torch.randperm(20)]))
+
+
+def test_training_on_measurements_changes_the_codes_and_saves_no_head(corpus: Path, tmp_path: Path):
+    lines = {
+        "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": "9", "CACHE_DIR": tmp_path / "cache", "HIDDEN": 16,
+        "ENCODER_DEPTH": 1, "DECODER_DEPTH": 1, "STEPS": 3, "EVAL_STEPS": 3, "BATCH_SIZE": 4, "WORKERS": 0,
+        "MEASUREMENTS_DATA": corpus / "measurements.csv", "MEASUREMENTS": "qrs_duration,p_duration",
+    }  # fmt: skip
+    weights = []
+    for weight in (0, 1):
+        env = tmp_path / f"{weight}.env"
+        env.write_text("".join(f"{k}={v}\n" for k, v in lines.items()) + f"MEASUREMENT_WEIGHT={weight}\n")
+        train_tokenizer(TokenizerSettings.load(env, output_dir=tmp_path / str(weight)))
+        weights.append((tmp_path / str(weight) / "model.safetensors").read_bytes())
+    assert weights[0] != weights[1] and len(weights[0]) == len(weights[1])
