@@ -13,8 +13,9 @@ class TokenizerConfig:
 
     quantizer: str = "fsq"
     fsq_levels: tuple[int, ...] = (8, 5, 5, 5)
-    codebook_size: int = 1024  # of vq; fsq's is the product of its levels
+    codebook_size: int = 1024  # of vq and of each codebook of rvq; fsq's is the product of its levels
     codebook_dim: int = 8
+    num_codebooks: int = 1  # of rvq
     sampling_rate: int = 250  # Hz
     stride: int = 8  # samples per code
     hidden: int = 192

@@ -14,12 +14,16 @@ from utils.settings import Integers, Names, need_path
 class TokenizerSettings(DataSettings):
     """What a tokenizer is and how it is trained."""
 
-    quantizer: Literal["fsq", "vq"] = Field("fsq", description="fsq: finite scalar; vq: EMA codebook with restarts.")
+    quantizer: Literal["fsq", "vq", "rvq"] = Field(
+        "fsq",
+        description="fsq: finite scalar; vq: EMA codebook with restarts; rvq: residual vq, several codes a frame.",
+    )
     fsq_levels: Integers = Field(
         [8, 5, 5, 5], description="Levels per dimension of fsq; their product is the codebook."
     )
-    codebook_size: int = Field(1024, ge=2, le=65536, description="Codes of vq.")
-    codebook_dim: int = Field(8, ge=1, description="Dimension in which vq looks codes up.")
+    codebook_size: int = Field(1024, ge=2, le=65536, description="Codes of vq; of each codebook of rvq.")
+    codebook_dim: int = Field(8, ge=1, description="Dimension in which vq and rvq look codes up.")
+    num_codebooks: int = Field(4, ge=2, description="Codebooks of rvq, and so codes per frame.")
     sampling_rate: int = Field(250, ge=50, description="Rate in Hz at which the tokenizer works; input is resampled.")
     stride_ms: float = Field(32, gt=0, description="Milliseconds of ECG, all 12 leads, per code.")
     hidden: int = Field(192, ge=8, description="Width of the backbone.")
@@ -62,6 +66,8 @@ class TokenizerSettings(DataSettings):
             )
         if min(self.fsq_levels, default=0) < 3 or math.prod(self.fsq_levels) > 65536:
             raise UserError("FSQ_LEVELS: every level must be 3 or more, and their product at most 65536")
+        if self.quantizer == "rvq" and self.num_codebooks * self.codebook_size > 65536:
+            raise UserError("NUM_CODEBOOKS times CODEBOOK_SIZE must be at most 65536")
         if bool(self.measurements_data) != bool(self.measurements):
             raise UserError("MEASUREMENTS_DATA and MEASUREMENTS: set both, a CSV file and its columns, or neither")
         if self.measurements_data:

@@ -1,6 +1,7 @@
 """`ECGTokenizer`: millivolts to codes and back, for any length and any sampling rate."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,17 +15,18 @@ from data_provider.record import LEADS
 from data_provider.resample import resample
 from ecg_tokenizer.backbone import Decoder, Encoder
 from ecg_tokenizer.config import TokenizerConfig
+from ecg_tokenizer.fidelity.distortion import code_use
 from ecg_tokenizer.quantizers import build_quantizer
 from utils.errors import UserError
 
 
 class ECGTokenizer(nn.Module):
-    """A VQ autoencoder of 12-lead ECGs: one code per ``stride`` samples of all leads.
+    """A VQ autoencoder of 12-lead ECGs: one code per codebook for every ``stride`` samples of all leads.
 
+    Codes are flat: frame by frame, within a frame codebook by codebook, those of codebook ``q`` from
+    ``q * codebook_size`` on; with one codebook (fsq, vq) that is one code per frame.
     Codes are always computed in float32, whatever the language model runs in: stored and live codes agree.
     """
-
-    num_codebooks = 1
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -35,12 +37,28 @@ class ECGTokenizer(nn.Module):
 
     @property
     def codebook_size(self) -> int:
+        """Codes of each codebook."""
         return self.quantizer.codebook_size
 
     @property
+    def num_codebooks(self) -> int:
+        """Codes per frame."""
+        return self.quantizer.num_codebooks
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Different codes there are: ``num_codebooks * codebook_size``."""
+        return self.num_codebooks * self.codebook_size
+
+    @property
     def frame_rate(self) -> float:
-        """Codes per second of ECG."""
+        """Frames per second of ECG."""
         return self.config.sampling_rate / self.config.stride
+
+    @property
+    def token_rate(self) -> float:
+        """Codes per second of ECG."""
+        return self.frame_rate * self.num_codebooks
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""
@@ -61,8 +79,8 @@ class ECGTokenizer(nn.Module):
 
         signal: ``(12, T)`` millivolts in the order of `data_provider.record.LEADS`; silenced leads are 0.
         fs: its sampling rate in Hz; resampled with an anti-alias filter where the tokenizer works at another.
-        Returns int64 ``(ceil(T' / stride),)``, T' samples at the tokenizer's rate; the tail is padded with its last
-        value. Raises `UserError` on a wrong shape or on values that are not finite.
+        Returns int64 ``(ceil(T' / stride) * num_codebooks,)``, T' samples at the tokenizer's rate; the tail is padded
+        with its last value. Raises `UserError` on a wrong shape or on values that are not finite.
         """
         signal = np.asarray(signal, dtype=np.float32)
         if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
@@ -90,12 +108,15 @@ class ECGTokenizer(nn.Module):
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes ``(frames,)`` -> millivolts float32 ``(12, frames * stride)`` at the tokenizer's rate."""
+        """Codes ``(frames * num_codebooks,)`` -> mV float32 ``(12, frames * stride)`` at the tokenizer's rate."""
         codes = np.asarray(codes, dtype=np.int64)
-        if codes.ndim != 1 or codes.size == 0:
-            raise UserError(f"codes to decode must have shape (frames,), not {codes.shape}")
-        if codes.min() < 0 or codes.max() >= self.codebook_size:
-            raise UserError(f"codes to decode must lie within 0..{self.codebook_size - 1}")
+        if codes.ndim != 1 or codes.size == 0 or codes.size % self.num_codebooks:
+            per_frame = f" * {self.num_codebooks}" if self.num_codebooks > 1 else ""
+            raise UserError(f"codes to decode must have shape (frames{per_frame},), not {codes.shape}")
+        if codes.min() < 0 or codes.max() >= self.vocabulary_size:
+            raise UserError(f"codes to decode must lie within 0..{self.vocabulary_size - 1}")
+        if (codes.reshape(-1, self.num_codebooks) // self.codebook_size != np.arange(self.num_codebooks)).any():
+            raise UserError(f"codes to decode must keep the order of the {self.num_codebooks} codebooks in every frame")
         features = self.quantizer.lookup(torch.from_numpy(codes).to(self.device)[None])
         return self.reconstruct(features)[0].float().cpu().numpy()
 
@@ -103,16 +124,19 @@ class ECGTokenizer(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    def code_use(self, codes: Sequence[np.ndarray]) -> dict[str, float]:
+        """`fidelity.distortion.code_use` of several ECGs' codes."""
+        return code_use(np.concatenate([c.ravel() for c in codes]), self.codebook_size, self.num_codebooks)
+
     @torch.inference_mode()
     def code_geometry(self, waveform_dims: int = 28) -> Tensor:
-        """``(codebook_size, dims)``: where each code lies; neighbours decode to similar ECGs.
+        """``(vocabulary_size, dims)``: where each code lies; neighbours decode to similar ECGs.
 
         The code's place in the quantized space, and the principal components of the waveform that the decoder draws for
         the code among copies of itself; both parts have the same total variance.
         """
-        codes = torch.arange(self.codebook_size, device=self.device)[:, None].expand(-1, 5)
-        stride = self.config.stride
-        drawn = self.decoder(self.quantizer.lookup(codes))[..., 2 * stride : 3 * stride].flatten(1)
+        stride, frames = self.config.stride, self.quantizer.vectors()[:, None].expand(-1, 5, -1)
+        drawn = self.decoder(frames)[..., 2 * stride : 3 * stride].flatten(1)
         left, scale, _ = torch.linalg.svd(drawn - drawn.mean(0), full_matrices=False)
         waveform = (left * scale)[:, :waveform_dims]
         place = self.quantizer.geometry().to(waveform)

@@ -14,7 +14,7 @@ from data_provider.measurements import load_measurements
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
 from ecg_tokenizer.config import TokenizerConfig
-from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.losses import distortion, measurement_loss
 from ecg_tokenizer.measurements import MeasurementHead, standardised
 from ecg_tokenizer.settings import TokenizerSettings
@@ -71,7 +71,7 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
         leads = cache.present[i]
         prdns.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
         codes.append(found[0].cpu().numpy())
-    return {"prdn": float(np.mean(prdns)), **code_use(np.concatenate(codes), tokenizer.codebook_size)}
+    return {"prdn": float(np.mean(prdns)), **tokenizer.code_use(codes)}
 
 
 def train_tokenizer(settings: TokenizerSettings) -> dict:
@@ -95,6 +95,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
             fsq_levels=tuple(settings.fsq_levels),
             codebook_size=settings.codebook_size,
             codebook_dim=settings.codebook_dim,
+            num_codebooks=settings.num_codebooks if settings.quantizer == "rvq" else 1,
             sampling_rate=settings.sampling_rate,
             stride=settings.stride,
             hidden=settings.hidden,
@@ -140,7 +141,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         for part in (*optimizers, *schedules):
             part.step()
         if step % 50 == 0:
-            use = code_use(codes.cpu().numpy(), tokenizer.codebook_size)
+            use = tokenizer.code_use([codes.cpu().numpy()])
             writer.add_scalar("train/loss", loss.item(), step)
             if head is not None:
                 writer.add_scalar("train/measurement_loss", misread.item(), step)
@@ -164,7 +165,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
                     print(f"stopping at step {step}: no better PRDN for {settings.patience} validations")
                     break
     writer.close()
-    figures = {**best, "tokens_per_second_of_ecg": tokenizer.frame_rate, "seconds": round(time.time() - started, 1)}
+    figures = {**best, "tokens_per_second_of_ecg": tokenizer.token_rate, "seconds": round(time.time() - started, 1)}
     (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(
         f"best at step {best['step']}: PRDN {best['prdn']:.1f} %, {best['codes_used']} of {best['codebook_size']} "

@@ -57,7 +57,7 @@ def load_language_model(path: Path | str, precision: str):
 def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:
     """Extend a text model by the codes of an ECG tokenizer; nothing is trained yet."""
     fresh = ECG_START not in tokenizer.get_vocab()
-    vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.codebook_size)
+    vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size)
     if fresh:  # a language model that already knows these codes keeps what it has learned of them
         extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
     return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
@@ -84,7 +84,7 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
         checkpoint.info = info
         return checkpoint
     model, tokenizer = load_language_model(path, precision)
-    return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.codebook_size), ecg_tokenizer, info)
+    return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:

@@ -13,7 +13,7 @@ from data_provider.corpus import load_splits
 from data_provider.record import LEADS
 from data_provider.stream import stream_signals
 from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.fidelity.distortion import prdn
 from model.settings import SummarySettings
 from utils.errors import UserError, exit_on_user_error
 from utils.plots import draw_ecg_paper, draw_scores_with_floors
@@ -89,9 +89,9 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
     figure.savefig(picture)
     return {
         "prdn": float(np.mean(distortion)),
-        **code_use(np.concatenate(codes), tokenizer.codebook_size),
-        "tokens_per_second_of_ecg": tokenizer.frame_rate,
-        "bits_per_second": tokenizer.frame_rate * float(np.log2(tokenizer.codebook_size)),
+        **tokenizer.code_use(codes),
+        "tokens_per_second_of_ecg": tokenizer.token_rate,
+        "bits_per_second": tokenizer.token_rate * float(np.log2(tokenizer.codebook_size)),
         "records": len(rows),
     }
 

@@ -23,26 +23,26 @@ def code_token(code: int) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A text tokenizer that knows ``codebook_size`` ECG codes."""
+    """A text tokenizer that knows ``num_codes`` ECG codes."""
 
     tokenizer: PreTrainedTokenizerBase
-    codebook_size: int
+    num_codes: int
 
     @classmethod
-    def extend(cls, tokenizer: PreTrainedTokenizerBase, codebook_size: int) -> "Vocabulary":
+    def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int) -> "Vocabulary":
         """Add the ECG tokens where they are not there yet. Raises `UserError` where another codebook's are."""
         if tokenizer.eos_token_id is None:
             raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")
         known = tokenizer.get_vocab()
         if ECG_START in known:
-            if code_token(codebook_size - 1) not in known or code_token(codebook_size) in known:
-                raise UserError(f"this language model was made for another codebook than one of {codebook_size} codes")
+            if code_token(num_codes - 1) not in known or code_token(num_codes) in known:
+                raise UserError(f"this language model was made for another ECG tokenizer than one of {num_codes} codes")
         else:
-            names = [ECG_START, ECG_END, *(code_token(i) for i in range(codebook_size))]
+            names = [ECG_START, ECG_END, *(code_token(i) for i in range(num_codes))]
             tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return cls(tokenizer, codebook_size)
+        return cls(tokenizer, num_codes)
 
     @property
     def start_id(self) -> int:
@@ -59,7 +59,7 @@ class Vocabulary:
     @property
     def new_ids(self) -> range:
         """Ids of all ECG tokens: start, end, codes; contiguous."""
-        return range(self.start_id, self.first_code_id + self.codebook_size)
+        return range(self.start_id, self.first_code_id + self.num_codes)
 
     def code_ids(self, codes: np.ndarray) -> list[int]:
         """Codes ``(frames,)`` -> token ids."""
@@ -73,7 +73,7 @@ class Vocabulary:
 def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor, seed: int) -> None:
     """Give the ECG tokens rows in embedding and head; every other row stays as it is, to the bit.
 
-    geometry: ``(codebook_size, dims)``, the codebook. A code's row is the mean text row plus its place in the codebook,
+    geometry: ``(num_codes, dims)``, the codebook. A code's row is the mean text row plus its place in the codebook,
     turned by a random orthonormal map and scaled to the spread of the text rows: similar codes start similar.
     """
     old_rows = model.get_input_embeddings().weight.shape[0]

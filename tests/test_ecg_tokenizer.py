@@ -9,21 +9,22 @@ from data_provider.record import LEADS
 from data_provider.wfdb_reader import read_record
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.config import TokenizerConfig
-from ecg_tokenizer.fidelity import code_use, prdn
+from ecg_tokenizer.fidelity.distortion import code_use, prdn
 from ecg_tokenizer.losses import compand, reconstruction_loss, texture_loss
 from utils.errors import UserError
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-@pytest.fixture(scope="module", params=["fsq", "vq"])
+@pytest.fixture(scope="module", params=["fsq", "vq", "rvq"])
 def tokenizer(request) -> ECGTokenizer:
     torch.manual_seed(0)
     config = TokenizerConfig(
-        quantizer=request.param, codebook_size=64, hidden=32, encoder_depth=1, decoder_depth=1, stride=8
-    )
+        quantizer=request.param, codebook_size=64, num_codebooks=3 if request.param == "rvq" else 1, hidden=32,
+        encoder_depth=1, decoder_depth=1, stride=8,
+    )  # fmt: skip
     built = ECGTokenizer(config)
-    if request.param == "vq":  # its codebook starts from data
+    if request.param != "fsq":  # their codebooks start from data
         built.train()
         built(torch.randn(8, 12, 400, generator=torch.Generator().manual_seed(1)) * 0.3)
     return built.eval()
@@ -63,16 +64,17 @@ def test_real_codes_do_not_depend_on_the_batch(tokenizer, shared_data):
 @pytest.mark.parametrize("fs", [100, 250, 400, 500, 1000])
 def test_every_sampling_rate_gives_a_code_every_32_ms(tokenizer, fs):
     codes = tokenizer.encode(some_ecg(fs=fs), fs)
-    assert len(codes) == 313 and codes.dtype.kind == "i"
+    assert len(codes) == 313 * tokenizer.num_codebooks and codes.dtype.kind == "i"
     assert tokenizer.frame_rate == 31.25
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 8.192, 37.3])
 def test_any_length_is_encoded_and_decoded(tokenizer, seconds):
     codes = tokenizer.encode(some_ecg(seconds, 250), 250)
-    assert len(codes) == -(-round(seconds * 250) // 8)
+    frames = -(-round(seconds * 250) // 8)
+    assert len(codes) == frames * tokenizer.num_codebooks
     decoded = tokenizer.decode(codes)
-    assert decoded.shape == (12, len(codes) * 8) and decoded.dtype == np.float32 and np.isfinite(decoded).all()
+    assert decoded.shape == (12, frames * 8) and decoded.dtype == np.float32 and np.isfinite(decoded).all()
 
 
 def test_codes_far_from_a_change_do_not_see_it(tokenizer):
@@ -80,7 +82,33 @@ def test_codes_far_from_a_change_do_not_see_it(tokenizer):
     changed = signal.copy()
     changed[:, -250:] += 1
     before, after = tokenizer.encode(signal, 250), tokenizer.encode(changed, 250)
-    np.testing.assert_array_equal(before[:250], after[:250])
+    far = 250 * tokenizer.num_codebooks
+    np.testing.assert_array_equal(before[:far], after[:far])
+
+
+def test_codes_of_residual_vq_stand_frame_by_frame_each_codebook_in_its_own_range(tokenizer):
+    codes = tokenizer.encode(some_ecg(), 500)
+    frames = codes.reshape(-1, tokenizer.num_codebooks)
+    assert (frames // tokenizer.codebook_size == np.arange(tokenizer.num_codebooks)).all()
+    assert tokenizer.vocabulary_size == tokenizer.num_codebooks * tokenizer.codebook_size
+    assert tokenizer.code_geometry().shape[0] == tokenizer.vocabulary_size
+    if tokenizer.num_codebooks > 1:
+        with pytest.raises(UserError, match="order of the 3 codebooks"):
+            tokenizer.decode(codes[[1, 0, 2]])
+        with pytest.raises(UserError, match=r"\(frames \* 3,\)"):
+            tokenizer.decode(codes[:4])
+
+
+def test_what_codes_add_sums_to_what_the_decoder_sees(tokenizer):
+    """Codes of several codebooks are additive; their embedding rows start from these parts."""
+    codes = torch.from_numpy(tokenizer.encode(some_ecg(), 500))
+    with torch.no_grad():
+        parts = tokenizer.quantizer.vectors()[codes].unflatten(0, (-1, tokenizer.num_codebooks))
+        whole = tokenizer.quantizer.lookup(codes[None])[0]
+        none = parts.new_zeros(())  # a projection's bias is added once, not once per codebook
+        if tokenizer.num_codebooks > 1:
+            none = (tokenizer.num_codebooks - 1) * tokenizer.quantizer.rvq.project_out.bias
+    torch.testing.assert_close(parts.sum(1) - none, whole, atol=1e-5, rtol=1e-4)
 
 
 def test_voltage_reaches_the_codes():
@@ -98,7 +126,7 @@ def test_nan_and_wrong_shapes_are_refused(tokenizer):
     for wrong in (signal[:11], signal.T, signal[:, :0]):
         with pytest.raises(UserError, match="shape"):
             tokenizer.encode(wrong, 500)
-    for codes in ([-1], [tokenizer.codebook_size], []):
+    for codes in ([-1], [tokenizer.vocabulary_size], []):
         with pytest.raises(UserError):
             tokenizer.decode(np.array(codes, dtype=int))
 
@@ -129,6 +157,13 @@ def test_code_use_counts_whole_codes_not_levels():
     use = code_use(codes, 6**4)
     assert use["codes_used"] == 6
     assert use["entropy_bits"] == pytest.approx(np.log2(6))
+
+
+def test_entropy_of_several_codebooks_is_their_mean():
+    """One codebook used evenly, one stuck on a single code."""
+    use = code_use(np.stack([np.arange(4), np.full(4, 4)]), codebook_size=4, num_codebooks=2)
+    assert (use["codes_used"], use["codebook_size"]) == (5, 8)
+    assert use["entropy_bits"] == 1 and use["normalised_entropy"] == 0.5
 
 
 def test_prdn_ignores_the_offset_of_a_lead_and_measures_energy():

@@ -1,0 +1,4 @@
+from ecg_tokenizer.fidelity.panel import main
+from utils.errors import exit_on_user_error
+
+exit_on_user_error(main)

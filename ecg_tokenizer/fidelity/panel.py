@@ -1,0 +1,230 @@
+"""The fidelity panel: what a tokenizer keeps of an ECG, as a table, JSON and a picture.
+
+    python -m ecg_tokenizer.fidelity --tokenizer DIR --data PTBXL --folds 9-10 --probe-folds 1-8 --out DIR
+
+Distortion in millivolts and rate; what a reader measures (R peaks, heart rate, QRS, PR, QT); what a linear probe reads
+of PTB-XL's superclasses. Everything is measured at the tokenizer's sampling rate.
+"""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_provider.examples import RecordRef
+from data_provider.ptbxl import find_database, parse_folds
+from data_provider.record import LEADS
+from data_provider.seen import load_seen, seen_again
+from data_provider.splits import check_no_leakage, select_folds
+from data_provider.stream import stream_signals
+from data_provider.superclasses import SUPERCLASSES, load_superclasses
+from ecg_tokenizer.fidelity import rhythm
+from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
+from ecg_tokenizer.fidelity.picture import draw_fidelity
+from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_features, probe
+from ecg_tokenizer.fidelity.table import table
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from utils.errors import UserError
+
+WAVE_LEADS = ("II", "V5", "I", "V2")  # waves are delineated in the first that was recorded
+MAX_BAD_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recording and its reconstruction ``(12, T)`` in mV; which leads were recorded; its codes."""
+
+    ref: RecordRef
+    signal: np.ndarray
+    decoded: np.ndarray
+    present: np.ndarray
+    codes: np.ndarray
+
+
+def reconstruct(tokenizer: ECGTokenizer, refs: Sequence[RecordRef], workers: int, what: str) -> list[Measured]:
+    """Encode and decode recordings at the tokenizer's rate."""
+    measured = []
+    stream = stream_signals(refs, tokenizer.config.sampling_rate, workers, what, int(MAX_BAD_SHARE * len(refs)))
+    for ref, signal, present in stream:
+        codes = tokenizer.encode_batch([signal])[0]
+        measured.append(Measured(ref, signal, tokenizer.decode(codes)[:, : signal.shape[1]], present, codes))
+    if not measured:
+        raise UserError(f"none of the {len(refs)} recordings could be read ({what})")
+    return measured
+
+
+def distortion(measured: Sequence[Measured]) -> dict:
+    """PRDN, SNR and RMSE over recordings, the same per lead, and Einthoven's residual before and after."""
+    per_record = [prdn(m.signal[m.present], m.decoded[m.present]) for m in measured]
+    leads = {}
+    for row, lead in enumerate(LEADS):
+        pairs = [(m.signal[[row]], m.decoded[[row]]) for m in measured if m.present[row]]
+        if pairs:
+            leads[lead] = {f.__name__: float(np.mean([f(*pair) for pair in pairs])) for f in (prdn, snr, rmse)}
+    figures = {
+        "prdn": float(np.mean(per_record)),
+        "prdn_median": float(np.median(per_record)),
+        "prdn_worst": float(np.max(per_record)),
+        "snr_db": float(np.mean([snr(m.signal[m.present], m.decoded[m.present]) for m in measured])),
+        "rmse_mv": float(np.mean([rmse(m.signal[m.present], m.decoded[m.present]) for m in measured])),
+        "leads": leads,
+    }
+    limbs = [m for m in measured if m.present[list(EINTHOVEN)].all()]
+    if limbs:
+        for name in ("signal", "decoded"):
+            residual = np.mean([einthoven_residual(getattr(m, name)) for m in limbs])
+            figures[f"einthoven_mv_{name}"] = float(residual)
+    return figures
+
+
+def rate(tokenizer: ECGTokenizer, measured: Sequence[Measured]) -> dict:
+    """Tokens and bits per second and per 10 s, and use of the codebook."""
+    use = tokenizer.code_use([m.codes for m in measured])
+    bits = float(np.log2(tokenizer.codebook_size))
+    return {
+        "tokens_per_second": tokenizer.token_rate,
+        "bits_per_second": tokenizer.token_rate * bits,
+        "entropy_bits_per_second": tokenizer.token_rate * use["entropy_bits"],
+        "tokens_per_10_s": int(np.ceil(10 * tokenizer.token_rate)),
+        "kbit_per_10_s": float(np.ceil(10 * tokenizer.token_rate) * bits / 1000),
+        **use,
+    }
+
+
+def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -> dict:
+    """What a reader measures in reconstructions, and in originals with a hair of noise: the delineator's spread."""
+    rng = np.random.default_rng(seed)
+    triples = []
+    for m in measured:
+        waves = next((LEADS.index(lead) for lead in WAVE_LEADS if m.present[LEADS.index(lead)]), None)
+        if waves is not None:
+            rows = [rhythm.steepest_lead(m.signal), waves]
+            again = m.signal[rows] + rng.normal(0, rhythm.REPEAT_NOISE_MV, (2, m.signal.shape[1]))
+            triples.append((m.signal[rows], m.decoded[rows], again, fs))
+    if workers:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            rows = list(
+                tqdm(pool.map(_read_triple, triples, chunksize=4), total=len(triples), desc="reading", unit="ecg")
+            )
+    else:
+        rows = [_read_triple(triple) for triple in tqdm(triples, desc="reading", unit="ecg")]
+    return {
+        "reconstruction": rhythm.summarise([row[0] for row in rows]),
+        "original_with_noise": rhythm.summarise([row[1] for row in rows]),
+    }
+
+
+def _read_triple(triple: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> tuple[dict, dict]:
+    *pairs, fs = triple
+    original, decoded, again = (rhythm.delineate(*pair, fs) for pair in pairs)
+    return rhythm.compare(original, decoded), rhythm.compare(original, again)
+
+
+def probe_data(tokenizer: ECGTokenizer, measured: Sequence[Measured], labels: dict[str, frozenset[str]], seed: int):
+    """Features and superclasses of the recordings that have one."""
+    raw = RandomConvolutions(len(LEADS), tokenizer.config.sampling_rate, seed)
+    kept = [m for m in measured if labels.get(m.ref.record_id)]
+    return ProbeData(
+        {
+            "raw": np.stack([raw(m.signal) for m in kept]),
+            "codes": np.stack([code_features(tokenizer, m.codes) for m in kept]),
+            "reconstruction": np.stack([raw(m.decoded) for m in kept]),
+        },
+        np.array([[name in labels[m.ref.record_id] for name in SUPERCLASSES] for m in kept], dtype=int),
+        np.array([m.ref.patient_id or m.ref.record_id for m in kept]),
+    )
+
+
+def panel(
+    tokenizer: ECGTokenizer,
+    test: list[RecordRef],
+    train: list[RecordRef],
+    root: Path,
+    out: Path,
+    workers: int,
+    seed: int,
+) -> dict:
+    """Measure on ``test``, probe from ``train`` to ``test``; writes fidelity.json, .txt and .png to ``out``."""
+    measured = reconstruct(tokenizer, test, workers, "encoding")
+    fs = tokenizer.config.sampling_rate
+    figures = {
+        "tokenizer": {"quantizer": tokenizer.config.quantizer, "fingerprint": tokenizer.fingerprint()},
+        "records": len(measured),
+        "sampling_rate": fs,
+        "distortion": distortion(measured),
+        "rate": rate(tokenizer, measured),
+        "readings": readings(measured, fs, workers, seed),
+    }
+    if train:
+        labels = load_superclasses(root)
+        fitted = probe_data(tokenizer, reconstruct(tokenizer, train, workers, "encoding for the probe"), labels, seed)
+        figures["probe"] = probe(fitted, probe_data(tokenizer, measured, labels, seed), list(SUPERCLASSES), seed)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "fidelity.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (out / "fidelity.txt").write_text(table(figures))
+    draw_fidelity(measured, figures, fs).savefig(out / "fidelity.png")
+    return figures
+
+
+def find_records(root: Path) -> dict[str, RecordRef]:
+    """Recordings of PTB-XL's database, or every WFDB header below ``root`` where there is none."""
+    if not root.is_dir():
+        raise UserError(f"--data {root}: no such folder")
+    database = find_database(root)
+    if database is None:
+        headers = sorted(root.rglob("*.hea"))
+        database = {str(h.relative_to(root).with_suffix("")): _bare(root, h) for h in headers}
+    if not database:
+        raise UserError(f"--data {root}: neither ptbxl_database.csv nor any WFDB header (*.hea) is there")
+    return database
+
+
+def _bare(root: Path, header: Path) -> RecordRef:
+    return RecordRef(str(header.relative_to(root).with_suffix("")), header.with_suffix(""))
+
+
+def choose(arguments: argparse.Namespace, seen: set[str]) -> tuple[list[RecordRef], list[RecordRef]]:
+    """``(test, probe training)`` recordings; test leaves out patients that training of the tokenizer has seen."""
+    corpus = find_records(arguments.data)
+    refs, folds = list(corpus.values()), parse_folds(arguments.folds)
+    test = select_folds(refs, folds) if folds else refs
+    again = seen_again(test, refs, seen)
+    if again and not arguments.keep_seen:
+        print(f"left out: {len(again)} recordings of patients that the tokenizer has seen (--keep-seen keeps them)")
+        test = [ref for ref in test if ref.record_id not in again]
+    elif again:
+        print(f"warning: {len(again)} recordings are of patients that the tokenizer has seen")
+    if not test:
+        raise UserError(f"--data {arguments.data}: no recordings left to measure; choose other --folds")
+    if arguments.max_records:
+        test = test[: arguments.max_records]
+    train = []
+    if probe_folds := parse_folds(arguments.probe_folds):
+        train = select_folds(refs, probe_folds)
+        check_no_leakage({"--probe-folds": train, "--folds": test})
+    return test, train
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ecg_tokenizer.fidelity", description=__doc__.splitlines()[0])
+    parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a trained tokenizer")
+    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or any folder of WFDB recordings")
+    parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10; all where left out")
+    parser.add_argument("--probe-folds", default="", help="folds to fit the linear probe on, e.g. 1-8; none: no probe")
+    parser.add_argument("--max-records", type=int, default=0, help="measure at most so many recordings; 0: all")
+    parser.add_argument("--keep-seen", action="store_true", help="measure on patients of the tokenizer's training too")
+    parser.add_argument("--out", type=Path, default=Path("results/fidelity"), help="folder for table, JSON and picture")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read and delineate")
+    parser.add_argument("--seed", type=int, default=0, help="of the probe's random features and of the intervals")
+    arguments = parser.parse_args(argv)
+    tokenizer = ECGTokenizer.from_pretrained(arguments.tokenizer)
+    test, train = choose(arguments, load_seen(arguments.tokenizer))
+    figures = panel(tokenizer, test, train, arguments.data, arguments.out, arguments.workers, arguments.seed)
+    print(table(figures))
+    print(f"fidelity.json, fidelity.txt and fidelity.png are in {arguments.out}")

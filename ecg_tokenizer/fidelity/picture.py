@@ -1,0 +1,45 @@
+"""The panel as a picture: three recordings beside their reconstruction, distortion per lead, use of the codes."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from data_provider.record import LEADS
+from ecg_tokenizer.fidelity.distortion import prdn
+
+ORIGINAL, RECONSTRUCTION = "#111111", "#1f7aff"
+SECONDS = 5.0
+
+
+def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
+    """measured: what `panel.reconstruct` returns. Best, median and worst recording by PRDN, in leads II and V2."""
+    order = np.argsort([prdn(m.signal[m.present], m.decoded[m.present]) for m in measured])
+    chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    figure = Figure(figsize=(12, 11), dpi=110, layout="constrained")
+    grid = figure.add_gridspec(4, 2, height_ratios=(1, 1, 1, 1.1))
+    for row, (name, index) in enumerate(chosen.items()):
+        for column, lead in enumerate(("II", "V2")):
+            axes, m = figure.add_subplot(grid[row, column]), measured[index]
+            shown = slice(0, round(SECONDS * fs))
+            signal, decoded = (x[LEADS.index(lead), shown] for x in (m.signal, m.decoded))
+            time = np.arange(len(signal)) / fs
+            axes.plot(time, signal, color=ORIGINAL, lw=1.2, label="original")
+            axes.plot(time, decoded, color=RECONSTRUCTION, lw=0.8, label="reconstruction")
+            axes.set_title(f"{name}: lead {lead}, PRDN {prdn(signal[None], decoded[None]):.0f} %", fontsize=9)
+            axes.set(ylabel="mV", xlim=(0, SECONDS))
+            axes.grid(color="#eeeeee")
+            if row == 2:
+                axes.set_xlabel("s")
+    figure.axes[0].legend(fontsize=8, loc="upper right")
+    axes = figure.add_subplot(grid[3, 0])
+    leads = figures["distortion"]["leads"]
+    axes.bar(list(leads), [f["prdn"] for f in leads.values()], color=RECONSTRUCTION)
+    axes.set(ylabel="PRDN (%)", title="distortion per lead")
+    axes = figure.add_subplot(grid[3, 1])
+    rate = figures["rate"]
+    counts = np.bincount(np.concatenate([m.codes for m in measured]), minlength=rate["codebook_size"])
+    axes.plot(np.sort(counts)[::-1] / counts.sum() * rate["codebook_size"], color=RECONSTRUCTION)
+    axes.set(yscale="log", xlabel="codes, by frequency", ylabel="use (1: as if all alike)")
+    axes.set_title(
+        f"{rate['codes_used']} of {rate['codebook_size']} codes, entropy {rate['entropy_bits']:.2f} bit", fontsize=9
+    )
+    return figure

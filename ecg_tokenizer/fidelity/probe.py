@@ -1,0 +1,122 @@
+"""Frozen linear probe: what a logistic regression reads of PTB-XL's superclasses in codes, and in raw signals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ecg_tokenizer.tokenizer import ECGTokenizer
+
+KERNELS, KERNEL_LENGTH = 1000, 9
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # candidates for the inverse penalty, chosen on training patients
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """One side of the probe: features ``(n, dims)`` by kind, labels ``(n, classes)``, patients ``(n,)``."""
+
+    features: dict[str, np.ndarray]
+    labels: np.ndarray
+    patients: np.ndarray
+
+
+def code_features(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
+    """Codes of one ECG, pooled over time: how often each occurs, and mean and deviation of the quantized features."""
+    used = np.sqrt(np.bincount(codes, minlength=tokenizer.vocabulary_size) / len(codes))
+    with torch.inference_mode():
+        quantized = tokenizer.quantizer.lookup(torch.from_numpy(codes.astype(np.int64))[None])[0].numpy()
+    return np.concatenate([used, quantized.mean(0), quantized.std(0)]).astype(np.float32)
+
+
+class RandomConvolutions:
+    """Features of raw signals: share of positive values and maximum of random dilated convolutions over all leads.
+
+    After ROCKET (Dempster et al. 2020, DMKD 34:1454), a strong linear baseline on time series that learns nothing.
+    """
+
+    def __init__(self, leads: int, fs: float, seed: int = 0):
+        rng = torch.Generator().manual_seed(seed)
+        dilations = [d for d in (1, 2, 4, 8, 16, 32) if d * KERNEL_LENGTH < fs]
+        self.kernels = []
+        for dilation in dilations:
+            weight = torch.randn(KERNELS // len(dilations), leads, KERNEL_LENGTH, generator=rng)
+            mask = torch.rand(weight.shape[0], leads, 1, generator=rng) < 3 / leads  # about three leads at a time
+            mask[torch.arange(len(mask)), torch.randint(leads, (len(mask),), generator=rng)] = True
+            weight = (weight - weight.mean(dim=2, keepdim=True)) * mask
+            self.kernels.append((dilation, weight / weight.flatten(1).norm(dim=1)[:, None, None]))
+        self.bias = torch.rand(KERNELS, generator=rng) * 0.2  # mV: above it a response counts as positive
+
+    @torch.inference_mode()
+    def __call__(self, signal: np.ndarray) -> np.ndarray:
+        """``(leads, T)`` mV -> ``(2 * kernels,)``."""
+        x, start, found = torch.from_numpy(signal.astype(np.float32))[None], 0, []
+        for dilation, weight in self.kernels:
+            response = F.conv1d(x, weight, dilation=dilation)[0]
+            bias = self.bias[start : start + len(weight), None]
+            found += [(response > bias).float().mean(dim=1), response.amax(dim=1)]
+            start += len(weight)
+        return torch.cat(found).numpy()
+
+
+def probe(train: ProbeData, test: ProbeData, names: list[str], seed: int = 0, resamples: int = 500) -> dict:
+    """Macro-AUROC over the classes that both sides hold, per kind of features, with intervals over test patients.
+
+    Also the difference of every kind to ``raw``, paired. The penalty is chosen by cross-validation over training
+    patients. Empty where no class can be judged.
+    """
+    told = [side.labels.any(axis=0) & ~side.labels.all(axis=0) for side in (train, test)]
+    kept = np.flatnonzero(told[0] & told[1]).tolist()
+    if not kept:
+        return {}
+    scores = {kind: _scores(train, test, kind, kept) for kind in train.features}
+    labels = test.labels[:, kept]
+    auroc = {kind: roc_auc_score(labels, found, average="macro") for kind, found in scores.items()}
+    draws: dict[str, list[float]] = {kind: [] for kind in scores}
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(test.patients == patient) for patient in np.unique(test.patients)]
+    while len(draws["raw"]) < resamples:
+        rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        if all(0 < labels[rows, k].sum() < len(rows) for k in range(len(kept))):
+            for kind, found in scores.items():
+                draws[kind].append(roc_auc_score(labels[rows], found[rows], average="macro"))
+    interval = {kind: np.quantile(values, [0.025, 0.975]).tolist() for kind, values in draws.items()}
+    raw = np.array(draws["raw"])
+    return {
+        "classes": [names[k] for k in kept],
+        "records": [len(train.labels), len(test.labels)],
+        **{
+            kind: {
+                "auroc": float(auroc[kind]),
+                "ci95": interval[kind],
+                "minus_raw": float(auroc[kind] - auroc["raw"]),
+                "minus_raw_ci95": np.quantile(np.array(draws[kind]) - raw, [0.025, 0.975]).tolist(),
+            }
+            for kind in scores
+        },
+    }
+
+
+def _scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
+    x, folds = train.features[kind], GroupKFold(min(5, len(np.unique(train.patients))))
+    found = []
+    for k in kept:
+        y, quality = train.labels[:, k], []
+        for strength in STRENGTHS:
+            guessed = np.zeros(len(y))
+            for fit, judge in folds.split(x, y, train.patients):
+                guessed[judge] = _fit(x[fit], y[fit], strength).decision_function(x[judge]) if y[fit].any() else 0
+            quality.append(roc_auc_score(y, guessed))
+        best = STRENGTHS[int(np.argmax(quality))]
+        found.append(_fit(x, y, best).decision_function(test.features[kind]))
+    return np.stack(found, axis=1)
+
+
+def _fit(x: np.ndarray, y: np.ndarray, strength: float):
+    model = LogisticRegression(C=strength, max_iter=2000, class_weight="balanced")
+    return make_pipeline(StandardScaler(), model).fit(x, y)

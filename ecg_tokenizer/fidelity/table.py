@@ -1,0 +1,43 @@
+"""The panel as text."""
+
+NAMES = {"heart_rate": "heart rate", "qrs": "QRS", "pr": "PR", "qt": "QT"}
+UNITS = {"heart_rate": "bpm", "qrs": "ms", "pr": "ms", "qt": "ms"}
+
+
+def table(figures: dict) -> str:
+    """Fixed-width lines from what `panel` returns."""
+    d, r = figures["distortion"], figures["rate"]
+    lines = [
+        f"{figures['records']} recordings at {figures['sampling_rate']} Hz, {figures['tokenizer']['quantizer']}",
+        "",
+        f"rate         {r['tokens_per_second']:.1f} tokens/s, {r['bits_per_second']:.0f} bit/s; "
+        f"10 s: {r['tokens_per_10_s']} tokens, {r['kbit_per_10_s']:.2f} kbit",
+        f"codes        {r['codes_used']} of {r['codebook_size']} used ({r['codes_used'] / r['codebook_size']:.0%}), "
+        f"entropy {r['entropy_bits']:.2f} bit, normalised {r['normalised_entropy']:.2f}",
+        f"distortion   PRDN {d['prdn']:.1f} % (median {d['prdn_median']:.1f}, worst {d['prdn_worst']:.1f}), "
+        f"SNR {d['snr_db']:.1f} dB, RMSE {d['rmse_mv']:.3f} mV",
+    ]
+    if "einthoven_mv_signal" in d:
+        before, after = d["einthoven_mv_signal"], d["einthoven_mv_decoded"]
+        lines.append(f"Einthoven    |I + III - II| {after:.4f} mV rms, original {before:.4f}")
+    lines += ["", f"{'lead':<6}{'PRDN %':>8}{'SNR dB':>8}{'RMSE mV':>9}"]
+    lines += [f"{lead:<6}{f['prdn']:>8.1f}{f['snr']:>8.1f}{f['rmse']:>9.3f}" for lead, f in d["leads"].items()]
+    lines += ["", f"{'what a reader measures':<24}{'reconstruction':>16}{'original + 10 uV':>18}{'recordings':>12}"]
+    found, again = figures["readings"]["reconstruction"], figures["readings"]["original_with_noise"]
+    lines.append(f"{'R peaks, F1 at 50 ms':<24}{found['r_peak_f1']:>16.3f}{again['r_peak_f1']:>18.3f}")
+    for key, name in NAMES.items():
+        column = f"{key}_error_{UNITS[key]}"
+        cells = ["-" if side[column] is None else f"{side[column]:.2f}" for side in (found, again)]
+        label = f"{name} error, {UNITS[key]}"
+        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>18}{found[f'{key}_records']:>12}")
+    if probed := figures.get("probe"):
+        classes, (fitted, judged) = " ".join(probed["classes"]), probed["records"]
+        lines += ["", f"linear probe, macro-AUROC of {classes}; fitted on {fitted}, judged on {judged} recordings"]
+        for kind in ("raw", "codes", "reconstruction"):
+            cell = probed[kind]
+            text = f"{kind:<16}{cell['auroc']:.3f} [{cell['ci95'][0]:.3f}, {cell['ci95'][1]:.3f}]"
+            if kind != "raw":
+                low, high = cell["minus_raw_ci95"]
+                text += f"   minus raw {cell['minus_raw']:+.3f} [{low:+.3f}, {high:+.3f}]"
+            lines.append(text)
+    return "\n".join(lines) + "\n"

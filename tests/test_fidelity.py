@@ -1,0 +1,147 @@
+"""The fidelity panel: figures that a cardiologist can check, on any folder of recordings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_provider.superclasses import load_superclasses
+from data_provider.wfdb_reader import read_record
+from ecg_tokenizer import ECGTokenizer
+from ecg_tokenizer.fidelity import rhythm
+from ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr
+from ecg_tokenizer.fidelity.panel import main
+from ecg_tokenizer.fidelity.probe import ProbeData, probe
+from utils.errors import UserError
+
+
+def test_distortion_has_its_textbook_values():
+    t = np.arange(1000) / 250
+    signal = np.stack([np.sin(2 * np.pi * t), 2 * np.sin(2 * np.pi * 2 * t)])
+    assert prdn(signal, 0.9 * signal) == pytest.approx(10)
+    assert snr(signal, 0.9 * signal) == pytest.approx(20)
+    assert rmse(signal, signal + 0.1) == pytest.approx(0.1)
+
+
+def test_einthovens_law_holds_or_shows_by_how_much():
+    limbs = np.zeros((12, 500))
+    limbs[0], limbs[2] = np.random.default_rng(0).normal(size=(2, 500))
+    limbs[1] = limbs[0] + limbs[2]
+    assert einthoven_residual(limbs) == pytest.approx(0)
+    limbs[1] += 0.05
+    assert einthoven_residual(limbs) == pytest.approx(0.05)
+
+
+def test_a_beat_is_matched_once_and_within_50_ms():
+    assert rhythm.match_peaks(np.array([1.0, 2.0, 3.0]), np.array([1.05, 2.06, 3.0])) == (2, 1, 1)
+    assert rhythm.match_peaks(np.array([1.0]), np.array([0.98, 1.02])) == (1, 0, 1)
+    assert rhythm.match_peaks(np.array([]), np.array([1.0])) == (0, 0, 1)
+
+
+def test_readings_of_simulated_ecgs_are_near_their_truth(corpus: Path):
+    """The delineator itself is judged here, on sinus rhythm without noise: else its errors would be the tokenizer's."""
+    truths = [json.loads(line) for line in (corpus / "truth.jsonl").read_text().splitlines()]
+    plain = [t for t in truths if t["rhythm"].startswith("sinus") and not t["noise"] and not t["ectopy"]][:6]
+    for truth in plain:
+        record = read_record(corpus / f"records500/00000/{truth['record_id']:05d}_hr")
+        found = rhythm.delineate(record.signal[rhythm.steepest_lead(record.signal)], record.signal[1], record.fs)
+        assert found.heart_rate == pytest.approx(truth["heart_rate"], abs=4)
+
+
+def test_a_flat_lead_has_no_reading_and_no_error():
+    empty = rhythm.delineate(np.zeros(2500), np.zeros(2500), 250)
+    assert len(empty.r_peaks) == 0 and np.isnan(empty.heart_rate)
+    figures = rhythm.summarise([rhythm.compare(empty, empty)])
+    assert figures["heart_rate_error_bpm"] is None and figures["heart_rate_records"] == 0
+
+
+def test_the_probe_tells_signal_from_noise():
+    rng = np.random.default_rng(0)
+
+    def side(n: int) -> ProbeData:
+        labels = rng.integers(0, 2, (n, 2))
+        told = labels + 0.3 * rng.normal(size=(n, 2))
+        return ProbeData({"raw": told, "codes": rng.normal(size=(n, 4))}, labels, np.arange(n) // 2)
+
+    found = probe(side(200), side(200), ["a", "b"], resamples=50)
+    assert found["raw"]["auroc"] > 0.95 and 0.35 < found["codes"]["auroc"] < 0.65
+    assert found["codes"]["minus_raw_ci95"][1] < 0 and found["raw"]["minus_raw_ci95"] == [0, 0]
+
+
+def test_superclasses_are_those_of_ptbxls_statements(shared_data: Path):
+    """Against scp_statements.csv itself: our table must be PTB-XL's."""
+    import csv
+
+    from data_provider.superclasses import SUPERCLASS_OF
+
+    with (shared_data / "ptb-xl/scp_statements.csv").open() as file:
+        rows = {row[""]: row for row in csv.DictReader(file)}
+    assert {c: r["diagnostic_class"] for c, r in rows.items() if r["diagnostic"] == "1.0"} == SUPERCLASS_OF
+    assert load_superclasses(shared_data / "ptb-xl")["1"] == {"NORM"}
+
+
+@pytest.mark.parametrize("layout", ["ptbxl", "folder"])
+def test_the_panel_runs_on_ptbxl_and_on_any_folder(corpus: Path, tokenizer_folder: Path, tmp_path: Path, layout: str):
+    folds = ["--folds", "9-10", "--probe-folds", "1-8"] if layout == "ptbxl" else ["--max-records", "4"]
+    data = corpus if layout == "ptbxl" else corpus / "records500"
+    main(["--tokenizer", str(tokenizer_folder), "--data", str(data), "--out", str(tmp_path), "--workers", "0", *folds])
+    figures = json.loads((tmp_path / "fidelity.json").read_text())
+    assert {p.name for p in tmp_path.iterdir()} == {"fidelity.json", "fidelity.txt", "fidelity.png"}
+    assert set(figures["distortion"]["leads"]) >= {"I", "aVR", "V6"}
+    assert figures["readings"]["original_with_noise"]["r_peak_f1"] > figures["readings"]["reconstruction"]["r_peak_f1"]
+    assert figures["rate"]["tokens_per_10_s"] == 157 and figures["rate"]["bits_per_second"] == pytest.approx(
+        15.625 * np.log2(125)
+    )
+    assert ("probe" in figures) == (layout == "ptbxl")
+
+
+def test_patients_of_the_tokenizers_training_are_left_out(corpus: Path, tokenizer_folder: Path, tmp_path: Path, capsys):
+    import shutil
+
+    from data_provider.ptbxl import load_database
+    from data_provider.seen import save_seen
+
+    shutil.copytree(tokenizer_folder, tmp_path / "tokenizer")
+    refs = list(load_database(corpus).values())
+    save_seen(tmp_path / "tokenizer", [r for r in refs if r.fold != 10])
+    words = [
+        "--tokenizer",
+        str(tmp_path / "tokenizer"),
+        "--data",
+        str(corpus),
+        "--workers",
+        "0",
+        "--out",
+        str(tmp_path),
+    ]
+    main([*words, "--max-records", "3"])
+    assert "left out" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no recordings left"):
+        main([*words, "--folds", "1-9"])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--data", "nowhere"], "--data nowhere: no such folder"),
+        (["--data", "empty"], r"neither ptbxl_database\.csv nor any WFDB header"),
+        (["--data", "empty", "--tokenizer", "empty"], "no ECG tokenizer here"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(tokenizer_folder: Path, tmp_path: Path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    with pytest.raises(UserError, match=says):
+        main(["--tokenizer", str(tokenizer_folder), *words])
+
+
+def test_decode_is_measured_at_the_tokenizers_rate(corpus: Path, tokenizer_folder: Path):
+    """500 Hz recordings, a 250 Hz tokenizer: comparing different rates would be a distortion of its own."""
+    from data_provider.ptbxl import load_database
+    from ecg_tokenizer.fidelity.panel import reconstruct
+
+    measured = reconstruct(
+        ECGTokenizer.from_pretrained(tokenizer_folder), list(load_database(corpus).values())[:1], 0, "t"
+    )
+    assert measured[0].signal.shape == measured[0].decoded.shape == (12, 2500)
