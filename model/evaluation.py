@@ -18,7 +18,7 @@ from data_provider.examples import Example, RecordRef
 from data_provider.ptbxl import find_database
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.generation import generate_texts
+from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
 from model.scoring import score, scores_table
 from model.settings import EvalSettings
@@ -100,8 +100,10 @@ def _predict(
     vocabulary = checkpoint.vocabulary
     mine = range(launch.rank(), len(examples), launch.world_size())
     prompts = [
-        render_ecg(vocabulary, ecgs[i], examples[i].background)
-        + render_prompt(vocabulary, examples[i].task, examples[i].question)
+        Prompt(
+            tuple(render_ecg(vocabulary, ecgs[i], examples[i].background)),
+            tuple(render_prompt(vocabulary, examples[i].task, examples[i].question)),
+        )
         for i in mine
     ]
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()

@@ -1,48 +1,108 @@
-"""Greedy generation for many prompts at once."""
+"""Greedy answers to many prompts at once: one pass over every ECG, however much is asked about it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
 
 from model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked of one ECG: token ids of its shared prefix, and of the question behind it."""
+
+    prefix: tuple[int, ...]
+    question: tuple[int, ...]
 
 
 @torch.inference_mode()
 def generate_texts(
     model: PreTrainedModel,
     vocabulary: Vocabulary,
-    prompts: Sequence[list[int]],
+    prompts: Sequence[Prompt],
     max_new_tokens: int,
     batch_size: int,
 ) -> Iterator[tuple[int, str]]:
-    """Yield ``(index, text)`` per prompt, shortest prompts first.
+    """Yield ``(index, text)`` per prompt, those with short prefixes first.
 
-    Prompts are sorted by length, so that a batch pads little; padding stands on the left and is masked. ECG tokens
-    cannot be generated: an answer is text.
+    Equal prefixes are computed once and their keys and values shared by all their questions; a batch of at most
+    ``batch_size`` questions stops when each has ended, and ended rows leave it. Texts are those of one prompt at a
+    time, up to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
     """
-    device = model.device
-    pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
-    # Spelled out: what a language model ships as its generation settings (penalties, sampling) must not leak in.
-    greedy = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        suppress_tokens=list(vocabulary.new_ids),
-        pad_token_id=pad,
-        eos_token_id=eos,
-    )
-    model.generation_config = greedy
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        longest = len(prompts[rows[-1]])
-        ids = torch.tensor([[pad] * (longest - len(prompts[i])) + prompts[i] for i in rows], device=device)
-        mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in rows], device=device)
-        out = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            generation_config=greedy,
-        )
-        for i, row in zip(rows, out[:, longest:].tolist(), strict=True):
-            end = row.index(eos) if eos in row else len(row)
-            yield i, vocabulary.tokenizer.decode(row[:end]).strip()
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        groups.setdefault(prompt.prefix, []).append(i)
+    batch: list[tuple[tuple[int, ...], list[int]]] = []
+    room = batch_size
+    for prefix, members in sorted(groups.items(), key=lambda group: len(group[0])):
+        while members:
+            taken, members = members[:room], members[room:]
+            batch.append((prefix, taken))
+            room -= len(taken)
+            if room == 0:
+                yield from _answer(model, vocabulary, prompts, batch, max_new_tokens)
+                batch, room = [], batch_size
+    if batch:
+        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens)
+
+
+def _answer(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    batch: list[tuple[tuple[int, ...], list[int]]],
+    max_new_tokens: int,
+) -> Iterator[tuple[int, str]]:
+    device, eos = model.device, vocabulary.tokenizer.eos_token_id
+    pad = vocabulary.tokenizer.pad_token_id
+    ids, mask = _left_padded([prefix for prefix, _ in batch], pad, device)
+    cache = DynamicCache(config=model.config)
+    model(ids, attention_mask=mask, position_ids=_positions(mask), past_key_values=cache, logits_to_keep=1)
+
+    indices = [i for _, members in batch for i in members]
+    owner = torch.tensor([row for row, (_, members) in enumerate(batch) for _ in members], device=device)
+    cache.batch_select_indices(owner)
+    ids, asked = _left_padded([prompts[i].question for i in indices], pad, device)
+    mask = torch.cat([mask[owner], asked], dim=1)
+    positions = _positions(mask)[:, -ids.shape[1] :]
+
+    rows = list(range(len(indices)))  # those still in the batch
+    found: list[list[int]] = [[] for _ in indices]
+    ended = [False] * len(indices)
+    for _ in range(max_new_tokens):
+        out = model(ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
+        logits = out.logits[:, -1].float()
+        logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        ids = logits.argmax(dim=-1, keepdim=True)
+        for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
+            if token == eos:
+                ended[row] = True
+            elif not ended[row]:
+                found[row].append(token)
+        going = [k for k, row in enumerate(rows) if not ended[row]]
+        if not going:
+            break
+        positions = positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        if len(going) <= len(rows) // 2:  # copying the cache pays when at least half of it goes
+            keep = torch.tensor(going, device=device)
+            cache.batch_select_indices(keep)
+            ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
+    for i, tokens in zip(indices, found, strict=True):
+        yield i, vocabulary.tokenizer.decode(tokens).strip()
+
+
+def _left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``(ids, mask)``, both ``(rows, longest)``."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask
+
+
+def _positions(mask: Tensor) -> Tensor:
+    """Position of every token among those that are not padding."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)

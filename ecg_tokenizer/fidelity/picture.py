@@ -29,7 +29,7 @@ def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
             axes.grid(color="#eeeeee")
             if row == 2:
                 axes.set_xlabel("s")
-    figure.axes[0].legend(fontsize=8, loc="upper right")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     axes = figure.add_subplot(grid[3, 0])
     leads = figures["distortion"]["leads"]
     axes.bar(list(leads), [f["prdn"] for f in leads.values()], color=RECONSTRUCTION)

@@ -1,0 +1,31 @@
+"""The plain loop that `model.generation` replaces: every prompt whole, as transformers' ``generate`` takes it."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+
+from model.generation import Prompt
+from model.vocabulary import Vocabulary
+
+
+@torch.inference_mode()
+def generate_plainly(
+    model: PreTrainedModel, vocabulary: Vocabulary, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 1
+) -> Iterator[tuple[int, str]]:
+    """Yield ``(index, text)`` in the order of ``prompts``; padding on the left, a batch goes on until all rows end."""
+    pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
+    greedy = GenerationConfig(
+        max_new_tokens=max_new_tokens, do_sample=False, suppress_tokens=list(vocabulary.new_ids), pad_token_id=pad,
+        eos_token_id=eos,
+    )  # fmt: skip
+    model.generation_config = greedy
+    for start in range(0, len(prompts), batch_size):
+        rows = [list(p.prefix + p.question) for p in prompts[start : start + batch_size]]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=model.device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
+        for k, row in enumerate(out[:, longest:].tolist()):
+            text = row[: row.index(eos)] if eos in row else row
+            yield start + k, vocabulary.tokenizer.decode(text).strip()

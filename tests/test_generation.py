@@ -1,0 +1,70 @@
+"""Generation in batches that share prefixes says what one prompt at a time says."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from bench.plain_generation import generate_plainly
+from ecg_tokenizer import ECGTokenizer
+from model.checkpoint import load_language_model, new_checkpoint
+from model.generation import Prompt, generate_texts
+from model.rendering import render_ecg, render_prompt
+from tests.conftest import tiny_language_model
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def checkpoint(request, tmp_path, tokenizer_folder):
+    folder = tiny_language_model(tmp_path / "llm")
+    if request.param == "gpt2":  # absolute positions
+        torch.manual_seed(0)
+        size = len(AutoTokenizer.from_pretrained(folder))
+        GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2)).save_pretrained(folder)
+    model, tokenizer = load_language_model(folder, "fp32")
+    checkpoint = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+    with torch.no_grad():  # answers of different lengths: random weights end nowhere or at once
+        torch.manual_seed(1)
+        for parameter in checkpoint.model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return checkpoint
+
+
+def prompts(vocabulary) -> list[Prompt]:
+    rng = np.random.default_rng(0)
+    asked = ["Does this ECG show atrial fibrillation?", "What?", "", "Is the rhythm regular, and if not, which is it?"]
+    found = []
+    for ecg, background in ((rng.integers(0, 125, 40), "age 56"), (rng.integers(0, 125, 17), ""), (None, "age 56")):
+        prefix = tuple(render_ecg(vocabulary, ecg, background))
+        found += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+        found.append(Prompt(prefix, tuple(render_prompt(vocabulary, "report"))))
+    return [found[i] for i in rng.permutation(len(found))]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_batches_that_share_prefixes_answer_as_one_prompt_at_a_time(checkpoint, batch_size):
+    asked = prompts(checkpoint.vocabulary)
+    plain = dict(generate_plainly(checkpoint.model, checkpoint.vocabulary, asked, 12))
+    shared = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 12, batch_size))
+    assert shared == plain
+    assert len(set(map(len, plain.values()))) > 2, "answers of one length would not test that rows end on their own"
+
+
+def test_every_ecg_is_computed_once(checkpoint, monkeypatch):
+    asked, seen = prompts(checkpoint.vocabulary), []
+    forward = checkpoint.model.forward
+
+    def counted(ids, **kwargs):
+        seen.append(ids.shape)
+        return forward(ids, **kwargs)
+
+    monkeypatch.setattr(checkpoint.model, "forward", counted)
+    list(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 1, 100))
+    assert [shape[0] for shape in seen] == [3, len(asked)]
+
+
+def test_no_ecg_token_is_ever_said(checkpoint):
+    vocabulary = checkpoint.vocabulary
+    with torch.no_grad():
+        checkpoint.model.get_output_embeddings().weight[vocabulary.new_ids.start :] *= 9
+    texts = dict(generate_texts(checkpoint.model, vocabulary, prompts(vocabulary), 6, 100))
+    assert not any("<|ecg" in text for text in texts.values())
