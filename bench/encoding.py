@@ -1,0 +1,187 @@
+"""Tokenizer against HeartLLM's architecture: encoding, a training step, and distortion after equal training time.
+
+    python -m bench.encoding [--tokenizer DIR] [--seconds 120] [--threads 2]
+
+Input is simulated, 10 s of 12 leads at 500 Hz. HeartLLM's time holds its z-score, ours the resampling to 250 Hz. The
+distortion of HeartLLM's is taken in millivolts with the true mean and deviation of every lead given back to it.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
+from bench.report import seconds_per_call, show
+from data_provider.resample import resample
+from data_provider.simulator.patients import draw_patient
+from data_provider.simulator.render import simulate
+from ecg_tokenizer.config import TokenizerConfig
+from ecg_tokenizer.fidelity.distortion import code_use, prdn
+from ecg_tokenizer.losses import distortion
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from ecg_tokenizer.train import make_optimizers
+
+TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
+
+
+def ecgs(count: int, first: int) -> np.ndarray:
+    """``(count, 12, 5000)`` mV of as many patients, at 500 Hz."""
+    return np.stack([simulate(1, i, draw_patient(1, i, 1))[1] for i in range(first, first + count)])
+
+
+def settings(folder: Path) -> TokenizerSettings:
+    """Those of the quickstart, whose texture and companded losses cost time too."""
+    env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
+    return TokenizerSettings.load(
+        env, output_dir=folder, data_root=folder, measurements_data=None, measurements=[], stride_ms=32,
+        fsq_levels=[8, 5, 5, 5],
+    )  # fmt: skip
+
+
+def ours(chosen: TokenizerSettings) -> ECGTokenizer:
+    config = TokenizerConfig(
+        fsq_levels=tuple(chosen.fsq_levels), stride=chosen.stride, hidden=chosen.hidden,
+        encoder_depth=chosen.encoder_depth, decoder_depth=chosen.decoder_depth,
+    )  # fmt: skip
+    return ECGTokenizer(config)
+
+
+def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):
+    """A training step on ``(batch, 12, T)`` mV at 250 Hz."""
+    optimizers = make_optimizers(tokenizer, None, chosen)
+
+    def step(signal: torch.Tensor) -> None:
+        tokenizer.train()
+        present = torch.ones(signal.shape[:2])
+        quantized, _, quantizer_loss = tokenizer.quantize(signal)
+        loss = quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, chosen)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+    return step
+
+
+def their_step(tokenizer: HeartLLMTokenizer):
+    """A training step on ``(batch, 12, T)`` z-scored signals at 500 Hz; AdamW 2e-3, squared error, as published."""
+    optimizer = torch.optim.AdamW(tokenizer.parameters(), lr=2e-3)
+
+    def step(signal: torch.Tensor) -> None:
+        loss = F.mse_loss(tokenizer(signal), signal)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def train_for(step, signals: np.ndarray, seconds: float, batch: int, name: str) -> int:
+    """Steps on random recordings until the time is up; returns how many recordings were seen."""
+    rng, seen, start = np.random.default_rng(0), 0, time.perf_counter()
+    with tqdm(total=round(seconds), desc=f"training {name}", unit="s") as bar:
+        while time.perf_counter() - start < seconds:
+            step(torch.from_numpy(signals[rng.integers(0, len(signals), batch)]))
+            seen += batch
+            bar.update(min(round(time.perf_counter() - start), bar.total) - bar.n)
+    return seen
+
+
+def gmac(call) -> float:
+    """Billions of multiply-accumulates of matrix products and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 2e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", type=Path, help="time this trained tokenizer's encoding too")
+    parser.add_argument("--seconds", type=float, default=120, help="training time of each for the distortion; 0: none")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    raw = ecgs(TRAIN_ECGS + TEST_ECGS if arguments.seconds else 16, 0)
+    half = np.stack([resample(signal, FS, 250) for signal in raw])
+    scored = z_score(torch.from_numpy(raw)).numpy()
+    chosen = settings(arguments.out)
+    theirs, mine = HeartLLMTokenizer(), ours(chosen)
+
+    def encode_theirs() -> None:
+        with torch.inference_mode():
+            theirs.encode(z_score(torch.from_numpy(raw[:16])))
+
+    def encode_mine(tokenizer: ECGTokenizer) -> None:
+        tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
+
+    step_theirs, step_mine = their_step(theirs), our_step(mine, chosen)
+    one, one_half = torch.from_numpy(scored[:1]), torch.from_numpy(half[:1])
+    rows = [
+        {
+            "tokenizer": "HeartLLM",
+            "parameters": sum(p.numel() for p in theirs.parameters()),
+            "encoder GMAC": gmac(lambda: theirs.encode(one)),
+            "encode ECGs/s": 16 / seconds_per_call(encode_theirs),
+            "train ECGs/s": 4 / seconds_per_call(lambda: step_theirs(torch.from_numpy(scored[:4])), calls=2),
+        },
+        {
+            "tokenizer": "Cardiolect, 32 ms",
+            "parameters": sum(p.numel() for p in mine.parameters()),
+            "encoder GMAC": gmac(lambda: mine.quantize(one_half)),
+            "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(mine)),
+            "train ECGs/s": 16 / seconds_per_call(lambda: step_mine(torch.from_numpy(half[:16]))),
+        },
+    ]
+    if arguments.tokenizer:
+        loaded = ECGTokenizer.from_pretrained(arguments.tokenizer)
+        whole = one_half[..., : one_half.shape[-1] // loaded.config.stride * loaded.config.stride]
+        rows.append(
+            {
+                "tokenizer": str(arguments.tokenizer),
+                "parameters": sum(p.numel() for p in loaded.parameters()),
+                "encoder GMAC": gmac(lambda: loaded.quantize(whole)),
+                "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(loaded)),
+                "train ECGs/s": None,
+            }
+        )
+    for row in rows:
+        row["encode ratio"] = row["encode ECGs/s"] / rows[0]["encode ECGs/s"]
+        row["train ratio"] = row["train ECGs/s"] and row["train ECGs/s"] / rows[0]["train ECGs/s"]
+        row.update({"ECGs trained on": None, "PRDN %": None, "codes used": None})
+    if arguments.seconds:
+        torch.manual_seed(0)
+        theirs, mine = HeartLLMTokenizer(), ours(chosen)
+        for row, step, signals, batch in (
+            (rows[0], their_step(theirs), scored, 2),
+            (rows[1], our_step(mine, chosen), half, 16),
+        ):
+            row["ECGs trained on"] = train_for(step, signals[:TRAIN_ECGS], arguments.seconds, batch, row["tokenizer"])
+        mine.eval()
+        with torch.inference_mode():
+            test = torch.from_numpy(raw[TRAIN_ECGS:])
+            mean, deviation = test.mean(dim=-1, keepdim=True), test.std(dim=-1, keepdim=True)
+            drawn = (theirs(z_score(test)) * deviation + mean).numpy()
+            codes = theirs.encode(z_score(test)).numpy()
+            rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test.numpy(), drawn, strict=True)]))
+            rows[0]["codes used"] = code_use(codes, 6**4)["codes_used"]
+            found = mine.encode_batch(list(half[TRAIN_ECGS:]))
+            drawn = [mine.decode(c)[:, : half.shape[-1]] for c in found]
+            rows[1]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(half[TRAIN_ECGS:], drawn, strict=True)]))
+            rows[1]["codes used"] = mine.code_use(found)["codes_used"]
+    notes = f"10 s, 12 leads; distortion on {TEST_ECGS} unseen patients after {arguments.seconds:g} s of training each"
+    show("encoding", rows, arguments.out, notes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Answers per second: every ECG computed once for all its questions, against one prompt at a time.
+
+    python -m bench.evaluation [--llm tiny|DIR] [--frames 208] [--new-tokens 6] [--threads 2]
+
+Random weights end no answer, so every answer is ``--new-tokens`` long; the texts of both ways are compared. For trained
+weights give the folder of a merged checkpoint.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.models import random_checkpoint, random_example
+from bench.plain_generation import generate_plainly
+from bench.report import seconds_per_call, show
+from model.generation import Prompt, generate_texts
+from model.rendering import render_ecg, render_prompt
+
+ECGS, BATCH = 8, 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
+    parser.add_argument("--frames", type=int, default=208, help="codes per ECG: 208 are 10 s at 48 ms")
+    parser.add_argument("--new-tokens", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    checkpoint = random_checkpoint(arguments.llm)
+    model, vocabulary = checkpoint.model.eval(), checkpoint.vocabulary
+    rng = np.random.default_rng(0)
+    table = []
+    for questions in (1, 4, 16):
+        prompts = []
+        for _ in range(ECGS):
+            codes = rng.integers(0, vocabulary.num_codes, arguments.frames)
+            prefix = tuple(render_ecg(vocabulary, codes, "age 56"))
+            asked = [random_example(rng).question for _ in range(questions)]
+            prompts += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+
+        def plain(batch: int) -> dict[int, str]:
+            return dict(generate_plainly(model, vocabulary, prompts, arguments.new_tokens, batch))  # noqa: B023
+
+        def shared() -> dict[int, str]:
+            return dict(generate_texts(model, vocabulary, prompts, arguments.new_tokens, BATCH))  # noqa: B023
+
+        alone = plain(1)
+        same = np.mean([alone[i] == text for i, text in shared().items()])
+        one, batched = (seconds_per_call(lambda: plain(size)) for size in (1, BATCH))  # noqa: B023
+        fast = seconds_per_call(shared)
+        table.append({
+            "questions per ECG": questions,
+            "answers/s one by one": len(prompts) / one,
+            "answers/s in batches": len(prompts) / batched,
+            "answers/s shared": len(prompts) / fast,
+            "ratio": one / fast,
+            "ratio to batches": batched / fast,
+            "equal texts": float(same),
+        })  # fmt: skip
+    show(
+        "evaluation",
+        table,
+        arguments.out,
+        f"{ECGS} ECGs of {arguments.frames} codes, {arguments.new_tokens} tokens each",
+    )
+
+
+if __name__ == "__main__":
+    main()

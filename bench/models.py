@@ -1,0 +1,39 @@
+"""Language models and questions with random content, for timing."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_provider.examples import Example, RecordRef
+from ecg_tokenizer.config import TokenizerConfig
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from model.checkpoint import Checkpoint, load_language_model, new_checkpoint
+from model.tiny import build_tiny_llama, train_bpe
+
+ASKED = (
+    "Does this ECG show atrial fibrillation?",
+    "What numeric features of this ECG fall above the normal range?",
+    "Which noise does this ECG show, baseline drift or static noise?",
+    "What direction is this ECG deviated to?",
+)
+ANSWERED = (("yes",), ("qt interval", "rr interval"), ("none",), ("left axis deviation",))
+
+
+def random_checkpoint(llm: str, codes: tuple[int, ...] = (7, 5, 5, 5, 3)) -> Checkpoint:
+    """The quickstart's tiny Llama, or the model in a folder, with an untrained ECG tokenizer of 48 ms."""
+    torch.manual_seed(0)
+    ecg_tokenizer = ECGTokenizer(TokenizerConfig(fsq_levels=codes, stride=12, hidden=128)).eval()
+    if llm == "tiny":
+        texts = {f"Question: {q}\nAnswer: {'.'.join(a)}" for q, a in zip(ASKED, ANSWERED, strict=True)}
+        tokenizer = train_bpe(texts, 1000)
+        model = build_tiny_llama(tokenizer, layers=4, hidden=128, heads=4, tied=True, seed=0)
+    else:
+        model, tokenizer = load_language_model(Path(llm), "fp32")
+    return new_checkpoint(model, tokenizer, ecg_tokenizer, seed=0)
+
+
+def random_example(rng: np.random.Generator) -> Example:
+    k = int(rng.integers(len(ASKED)))
+    return Example("", RecordRef("1", Path(tempfile.gettempdir())), "qa", ASKED[k], ANSWERED[k])

@@ -1,0 +1,72 @@
+"""Instruction tuning: questions packed behind their ECG, against one sequence per question.
+
+    python -m bench.packing [--llm tiny|DIR] [--frames 208] [--threads 2]
+
+A training step (loss and gradients) on the same ECGs and the same answers both ways; losses are compared as well.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.models import random_checkpoint, random_example
+from bench.report import seconds_per_call, show
+from model.packing import collate, pack
+from model.rendering import render_ecg, render_turn
+from model.training import weighted_loss
+
+ECGS, UNPACKED_BATCH = 8, 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
+    parser.add_argument("--frames", type=int, default=208, help="codes per ECG: 208 are 10 s at 48 ms")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    checkpoint = random_checkpoint(arguments.llm)
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model.train()
+    model.requires_grad_(True)
+    head, pad = model.get_output_embeddings(), vocabulary.tokenizer.pad_token_id
+    rng = np.random.default_rng(0)
+
+    def step(rows: list, batch: int) -> float:
+        total = 0.0
+        for start in range(0, len(rows), batch):
+            loss, weight = weighted_loss(model, head, collate(rows[start : start + batch], pad))
+            (loss / weight).backward()
+            total += loss.item()
+        model.zero_grad(set_to_none=True)
+        return total
+
+    table = []
+    for questions in (1, 4, 16):
+        packed, single = [], []
+        for _ in range(ECGS):
+            prefix = render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, arguments.frames), "age 56")
+            turns = [render_turn(vocabulary, random_example(rng)) for _ in range(questions)]
+            packed.append(pack(prefix, turns))
+            single += [pack(prefix, [turn]) for turn in turns]
+        apart, together = step(single, UNPACKED_BATCH), step(packed, ECGS)
+        slow, fast = (
+            seconds_per_call(lambda: step(single, UNPACKED_BATCH)),  # noqa: B023
+            seconds_per_call(lambda: step(packed, ECGS)),  # noqa: B023
+        )
+        table.append({
+            "questions per ECG": questions,
+            "tokens unpacked": sum(map(len, single)),
+            "tokens packed": sum(map(len, packed)),
+            "answers/s unpacked": ECGS * questions / slow,
+            "answers/s packed": ECGS * questions / fast,
+            "ratio": slow / fast,
+            "loss difference": abs(apart - together) / abs(apart),
+        })  # fmt: skip
+    show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
+
+
+if __name__ == "__main__":
+    main()
