@@ -63,7 +63,9 @@ def main() -> None:
         for name, seconds in (("read and encode again", again), ("cache, first epoch", first), ("cache, later", later))
     ]
     size = sum(len(c) for c in codes) * 2 / len(refs)
-    notes = f"{len(refs)} recordings; {size:.0f} bytes of cache each; waveform files opened in a later epoch: {waveforms}"
+    notes = (
+        f"{len(refs)} recordings; {size:.0f} bytes of cache each; waveform files opened in a later epoch: {waveforms}"
+    )
     show("code_cache", rows, arguments.out, notes)
 
 

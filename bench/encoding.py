@@ -116,6 +116,7 @@ def main() -> None:
     half = np.stack([resample(signal, FS, 250) for signal in raw])
     scored = z_score(torch.from_numpy(raw)).numpy()
     chosen = settings(arguments.out)
+    frames = half[..., : half.shape[-1] // chosen.stride * chosen.stride]  # training takes whole frames
     theirs, mine = HeartLLMTokenizer(), ours(chosen)
 
     def encode_theirs() -> None:
@@ -126,7 +127,7 @@ def main() -> None:
         tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
 
     step_theirs, step_mine = their_step(theirs), our_step(mine, chosen)
-    one, one_half = torch.from_numpy(scored[:1]), torch.from_numpy(half[:1])
+    one, one_half = torch.from_numpy(scored[:1]), torch.from_numpy(frames[:1])
     rows = [
         {
             "tokenizer": "HeartLLM",
@@ -140,7 +141,7 @@ def main() -> None:
             "parameters": sum(p.numel() for p in mine.parameters()),
             "encoder GMAC": gmac(lambda: mine.quantize(one_half)),
             "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(mine)),
-            "train ECGs/s": 16 / seconds_per_call(lambda: step_mine(torch.from_numpy(half[:16]))),
+            "train ECGs/s": 16 / seconds_per_call(lambda: step_mine(torch.from_numpy(frames[:16]))),
         },
     ]
     if arguments.tokenizer:
@@ -164,7 +165,7 @@ def main() -> None:
         theirs, mine = HeartLLMTokenizer(), ours(chosen)
         for row, step, signals, batch in (
             (rows[0], their_step(theirs), scored, 2),
-            (rows[1], our_step(mine, chosen), half, 16),
+            (rows[1], our_step(mine, chosen), frames, 16),
         ):
             row["ECGs trained on"] = train_for(step, signals[:TRAIN_ECGS], arguments.seconds, batch, row["tokenizer"])
         mine.eval()

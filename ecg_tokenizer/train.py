@@ -75,7 +75,7 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
 
 
 def train_tokenizer(settings: TokenizerSettings) -> dict:
-    """Train by ``settings``; writes the best tokenizer by validation PRDN to OUTPUT_DIR and returns its figures."""
+    """Stage 1 by ``settings``: read recordings once, then `fit`; returns its figures."""
     started = time.time()
     splits = load_splits(settings, ("train", "valid"), task=None)
     train, valid = (
@@ -85,6 +85,20 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         )
         for name in ("train", "valid")
     )  # fmt: skip
+    settings.output_dir.mkdir(parents=True, exist_ok=True)
+    save_seen(settings.output_dir, [r for split in splits.values() for r in split.records])
+    figures = {**fit(settings, train, valid), "seconds": round(time.time() - started, 1)}
+    (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(
+        f"best at step {figures['step']}: PRDN {figures['prdn']:.1f} %, {figures['codes_used']} of "
+        f"{figures['codebook_size']} codes used, entropy {figures['entropy_bits']:.2f} bits; "
+        f"saved in {settings.output_dir}"
+    )
+    return figures
+
+
+def fit(settings: TokenizerSettings, train: SignalCache, valid: SignalCache) -> dict:
+    """Train a tokenizer; writes the best by validation PRDN to OUTPUT_DIR and returns its figures."""
     device = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
@@ -116,9 +130,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     ]
     crop = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
     output = settings.output_dir
-    output.mkdir(parents=True, exist_ok=True)
     (output / "settings.json").write_text(settings.to_json())
-    save_seen(output, [r for split in splits.values() for r in split.records])
     writer = SummaryWriter(str(output / "tensorboard"))
     print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
     best, since_best = {"prdn": float("inf")}, 0
@@ -165,13 +177,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
                     print(f"stopping at step {step}: no better PRDN for {settings.patience} validations")
                     break
     writer.close()
-    figures = {**best, "tokens_per_second_of_ecg": tokenizer.token_rate, "seconds": round(time.time() - started, 1)}
-    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(
-        f"best at step {best['step']}: PRDN {best['prdn']:.1f} %, {best['codes_used']} of {best['codebook_size']} "
-        f"codes used, entropy {best['entropy_bits']:.2f} bits; saved in {output}"
-    )
-    return figures
+    return {**best, "tokens_per_second_of_ecg": tokenizer.token_rate}
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ def pipeline(tmp_path_factory, corpus) -> Path:
     paths = {
         "DATA_ROOT": corpus, "CACHE_DIR": out / "cache", "TOKENIZER_PATH": out / "tokenizer",
         "TINY_CORPUS": f"{questions / 'train.json'},{reports / 'train.json'}",
+        "MEASUREMENTS_DATA": corpus / "measurements.csv",
     }  # fmt: skip
 
     def both(split: str) -> str:

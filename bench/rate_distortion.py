@@ -1,0 +1,117 @@
+"""Rate and distortion of tokenizers: stride x quantizer x codebook, and millivolts against a z-score per lead.
+
+    python -m bench.rate_distortion --data ../shared/data/ptb-xl [--steps 400] [--out results/bench]
+
+Every tokenizer is trained alike on folds 1-7, chosen on fold 8 and measured on folds 9-10, in millivolts. The z-scored
+one gets the true mean and deviation of every lead back; what a reader of its codes lacks is the voltage itself.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.report import show
+from data_provider.corpus import load_splits
+from data_provider.signal_cache import SignalCache, open_signal_cache
+from ecg_tokenizer.fidelity.distortion import prdn, snr
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from ecg_tokenizer.train import fit
+
+ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
+LADDER = [
+    (stride, quantizer)
+    for stride in (16, 32, 48, 64)
+    for quantizer in (
+        {"quantizer": "fsq", "fsq_levels": [5, 5, 5, 5]},
+        {"quantizer": "fsq", "fsq_levels": [7, 5, 5, 5, 3]},
+        {"quantizer": "vq", "codebook_size": 1024},
+        {"quantizer": "rvq", "num_codebooks": 2, "codebook_size": 256},
+        {"quantizer": "rvq", "num_codebooks": 4, "codebook_size": 256},
+    )
+]
+
+
+class ZScored(SignalCache):
+    """The same recordings with mean 0 and deviation 1 in every lead, as HeartLLM trains on them."""
+
+    def __init__(self, cache: SignalCache):
+        self.__dict__.update(cache.__dict__)
+        data = np.empty(self._data.shape, dtype=np.float16)
+        self.moments = []
+        for i in range(len(self)):
+            rows = slice(self.starts[i], self.starts[i + 1])
+            signal = self._data[rows].astype(np.float32)
+            mean, deviation = signal.mean(axis=0), signal.std(axis=0)
+            data[rows] = (signal - mean) / np.maximum(deviation, 1e-6)
+            self.moments.append((mean[:, None], deviation[:, None]))
+        self._data = data
+
+
+def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
+    """PRDN and SNR in millivolts, rate and code use over whole recordings."""
+    found, distortions = [], []
+    for i in range(len(cache)):
+        signal, leads = cache.signal(i), cache.present[i]
+        found.append(tokenizer.encode_batch([signal])[0])
+        drawn = tokenizer.decode(found[-1])[:, : signal.shape[1]]
+        if isinstance(cache, ZScored):
+            mean, deviation = cache.moments[i]
+            signal, drawn = signal * deviation + mean, drawn * deviation + mean
+        distortions.append((prdn(signal[leads], drawn[leads]), snr(signal[leads], drawn[leads])))
+    use = tokenizer.code_use(found)
+    tokens = int(np.ceil(10 * tokenizer.frame_rate)) * tokenizer.num_codebooks
+    return {
+        "tokens/10 s": tokens,
+        "kbit/10 s": tokens * float(np.log2(tokenizer.codebook_size)) / 1000,
+        "PRDN %": float(np.mean([d[0] for d in distortions])),
+        "SNR dB": float(np.mean([d[1] for d in distortions])),
+        "codes used": f"{use['codes_used']}/{use['codebook_size']}",
+        "normalised entropy": use["normalised_entropy"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of every tokenizer")
+    parser.add_argument("--max-train", type=int, default=0, help="train on at most so many recordings; 0: all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    work = arguments.out / "rate_distortion"
+    base = dict(
+        data_root=arguments.data, test_folds="9-10", steps=arguments.steps, eval_steps=arguments.steps,
+        max_train=arguments.max_train, max_valid=50,
+    )  # fmt: skip
+    settings = TokenizerSettings.load(ENV, output_dir=work, **base)
+    splits = load_splits(settings, ("train", "valid", "test"), task=None)
+    caches = {
+        name: open_signal_cache(split.records, 250, settings.cache_dir, settings.workers, 0.01, f"{name} recordings")
+        for name, split in splits.items()
+    }
+    rows = []
+    ladder = [*((stride, kind, False) for stride, kind in LADDER), (32, {"fsq_levels": [8, 5, 5, 5]}, False),
+              (32, {"fsq_levels": [8, 5, 5, 5]}, True)]  # fmt: skip
+    for number, (stride, kind, scored) in enumerate(ladder, start=1):
+        name = f"{stride}ms-" + "-".join(str(v) for v in kind.values()).replace(", ", "x").strip("[]") + "-z" * scored
+        print(f"{number} of {len(ladder)}: {name}")
+        folder = work / name.replace("[", "").replace("]", "")
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **base, **kind)
+        used = {key: ZScored(cache) if scored else cache for key, cache in caches.items()}
+        fit(chosen, used["train"], used["valid"])
+        figures = measure(ECGTokenizer.from_pretrained(folder), used["test"])
+        rows.append({"tokenizer": folder.name, "input": "z-score" if scored else "mV", **figures})
+        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # a stopped run keeps what it has
+    rows.sort(key=lambda row: row["kbit/10 s"])
+    notes = f"{len(caches['train'])} recordings to train, {len(caches['test'])} measured; {arguments.steps} steps each"
+    show("rate_distortion", rows, arguments.out, notes)
+
+
+if __name__ == "__main__":
+    main()
