@@ -1,6 +1,6 @@
 """Answers per second: every ECG computed once for all its questions, against one prompt at a time.
 
-    python -m bench.evaluation [--llm tiny|DIR] [--frames 208] [--new-tokens 6] [--threads 2]
+    python -m bench.evaluation [--llm tiny|DIR] [--frames 209] [--new-tokens 6] [--threads 2]
 
 Random weights end no answer, so every answer is ``--new-tokens`` long; the texts of both ways are compared. For trained
 weights give the folder of a merged checkpoint.
@@ -17,6 +17,7 @@ from bench.plain_generation import generate_plainly
 from bench.report import seconds_per_call, show
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
+from utils.errors import exit_on_user_error
 
 ECGS, BATCH = 8, 100
 
@@ -24,7 +25,7 @@ ECGS, BATCH = 8, 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
-    parser.add_argument("--frames", type=int, default=208, help="codes per ECG: 208 are 10 s at 48 ms")
+    parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
     parser.add_argument("--new-tokens", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
@@ -70,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_on_user_error(main)

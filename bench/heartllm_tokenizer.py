@@ -57,7 +57,7 @@ class HeartLLMTokenizer(nn.Module):
     def encode(self, signal: Tensor) -> Tensor:
         """``(batch, 12, T)`` -> int64 codes ``(batch, frames)``."""
         levels = torch.round(self.quantize(signal) * (LEVELS - 1)).long()
-        return (levels * LEVELS ** torch.arange(DIMENSIONS)).sum(dim=-1)
+        return (levels * LEVELS ** torch.arange(DIMENSIONS, device=levels.device)).sum(dim=-1)
 
     def forward(self, signal: Tensor) -> Tensor:
         """Reconstruction of ``signal``."""

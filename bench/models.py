@@ -9,7 +9,7 @@ import torch
 from data_provider.examples import Example, RecordRef
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.tokenizer import ECGTokenizer
-from model.checkpoint import Checkpoint, load_language_model, new_checkpoint
+from model.checkpoint import INFO, Checkpoint, load_checkpoint, load_language_model, new_checkpoint
 from model.tiny import build_tiny_llama, train_bpe
 
 ASKED = (
@@ -22,7 +22,9 @@ ANSWERED = (("yes",), ("qt interval", "rr interval"), ("none",), ("left axis dev
 
 
 def random_checkpoint(llm: str, codes: tuple[int, ...] = (7, 5, 5, 5, 3)) -> Checkpoint:
-    """The quickstart's tiny Llama, or the model in a folder, with an untrained ECG tokenizer of 48 ms."""
+    """A checkpoint of ours as it is; else the quickstart's tiny Llama or a model in a folder, with untrained codes."""
+    if (Path(llm) / INFO).is_file():
+        return load_checkpoint(Path(llm))
     torch.manual_seed(0)
     ecg_tokenizer = ECGTokenizer(TokenizerConfig(fsq_levels=codes, stride=12, hidden=128)).eval()
     if llm == "tiny":

@@ -1,6 +1,6 @@
 """Instruction tuning: questions packed behind their ECG, against one sequence per question.
 
-    python -m bench.packing [--llm tiny|DIR] [--frames 208] [--threads 2]
+    python -m bench.packing [--llm tiny|DIR] [--frames 209] [--threads 2]
 
 A training step (loss and gradients) on the same ECGs and the same answers both ways; losses are compared as well.
 """
@@ -16,6 +16,7 @@ from bench.report import seconds_per_call, show
 from model.packing import collate, pack
 from model.rendering import render_ecg, render_turn
 from model.training import weighted_loss
+from utils.errors import exit_on_user_error
 
 ECGS, UNPACKED_BATCH = 8, 32
 
@@ -23,7 +24,7 @@ ECGS, UNPACKED_BATCH = 8, 32
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
-    parser.add_argument("--frames", type=int, default=208, help="codes per ECG: 208 are 10 s at 48 ms")
+    parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
@@ -69,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_on_user_error(main)

@@ -20,6 +20,7 @@ from ecg_tokenizer.fidelity.distortion import prdn, snr
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from ecg_tokenizer.train import fit
+from utils.errors import exit_on_user_error
 
 ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
 LADDER = [
@@ -63,7 +64,7 @@ def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
             signal, drawn = signal * deviation + mean, drawn * deviation + mean
         distortions.append((prdn(signal[leads], drawn[leads]), snr(signal[leads], drawn[leads])))
     use = tokenizer.code_use(found)
-    tokens = int(np.ceil(10 * tokenizer.frame_rate)) * tokenizer.num_codebooks
+    tokens = tokenizer.tokens_in(10)
     return {
         "tokens/10 s": tokens,
         "kbit/10 s": tokens * float(np.log2(tokenizer.codebook_size)) / 1000,
@@ -114,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_on_user_error(main)

@@ -12,7 +12,9 @@ ID_COLUMNS = ("ecg_id", "study_id")  # PTB-XL, PTB-XL+ and the simulator; MIMIC-
 
 
 def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """record_id -> float32 ``(len(columns),)``, NaN where a cell is empty.
+    """record_id -> float32 ``(len(columns),)``, NaN where a cell is empty or says so.
+
+    What else stands for "not measured" (MIMIC-IV-ECG writes 29999) must be emptied first; it would be learned.
 
     path: CSV with one of `ID_COLUMNS` and ``columns``: ``measurements.csv`` of a simulated corpus, or
         ``features/12sl_features.csv`` of PTB-XL+ (Strodthoff et al. 2023, Sci. Data 10:279).
@@ -28,9 +30,11 @@ def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarra
                 raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(present[:20])}")
             for row in reader:
                 try:
-                    values = [float(row[name].strip() or "nan") for name in columns]
+                    values = [float(row[name]) if row[name].strip() else np.nan for name in columns]
+                    if np.isinf(values).any():
+                        raise ValueError(values)
                     table[str(int(float(row[key])))] = np.array(values, dtype=np.float32)
-                except (AttributeError, ValueError):  # short rows hold None
+                except (AttributeError, ValueError, OverflowError):  # short rows hold None
                     line = reader.line_num
                     raise UserError(f"{path}: line {line}: not a number in every column asked for") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -11,8 +11,8 @@ from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
 
 from ecg_tokenizer.config import TokenizerConfig
 
-# EnCodec's (Defossez et al. 2022): ten k-means rounds on the first batch; a code used by fewer than two vectors
-# (exponential average) is replaced by one of the batch.
+# Decay and restart as in EnCodec (Defossez et al. 2022): a code used by fewer than two vectors (exponential average) is
+# replaced by one of the batch. Ten k-means rounds on the first batch. The commitment weight is VQ-VAE's.
 EMA_SETTINGS = {
     "decay": 0.99, "kmeans_init": True, "kmeans_iters": 10, "threshold_ema_dead_code": 2, "commitment_weight": 0.25,
 }  # fmt: skip
@@ -104,7 +104,7 @@ class ResidualVectorQuantizer(nn.Module):
         """``(num_codebooks * codebook_size, dims)``: where each code lies, and which codebook it is of."""
         books = self.rvq.codebooks.detach().float()
         which = torch.eye(self.num_codebooks, device=books.device).repeat_interleave(self.codebook_size, dim=0)
-        return torch.cat([books.flatten(0, 1), which * books.std()], dim=1)
+        return torch.cat([books.flatten(0, 1), which], dim=1)
 
     def vectors(self) -> Tensor:
         """``(num_codebooks * codebook_size, width)``: what each code adds to the quantized features."""

@@ -25,7 +25,9 @@ class TokenizerSettings(DataSettings):
     codebook_dim: int = Field(8, ge=1, description="Dimension in which vq and rvq look codes up.")
     num_codebooks: int = Field(4, ge=2, description="Codebooks of rvq, and so codes per frame.")
     sampling_rate: int = Field(250, ge=50, description="Rate in Hz at which the tokenizer works; input is resampled.")
-    stride_ms: float = Field(32, gt=0, description="Milliseconds of ECG, all 12 leads, per code.")
+    stride_ms: float = Field(
+        32, gt=0, description="Milliseconds of ECG, all 12 leads, per frame (one code; rvq: several)."
+    )
     hidden: int = Field(192, ge=8, description="Width of the backbone.")
     encoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks after the quantizer.")
@@ -46,7 +48,10 @@ class TokenizerSettings(DataSettings):
         description="CSV of measurements by ecg_id or study_id, such as the simulator's measurements.csv. Rows of "
         "recordings that are not trained on stay unused.",
     )
-    measurements: Names = Field([], description="Columns of MEASUREMENTS_DATA that codes shall hold.")
+    measurements: Names = Field(
+        [],
+        description="Columns of MEASUREMENTS_DATA that codes shall hold: times and rates (voltages are jittered).",
+    )
     measurement_weight: float = Field(0.3, ge=0, description="Weight of the loss on measurements read from the codes.")
     lead_dropout: float = Field(0.05, ge=0, lt=1, description="Chance that a lead of a crop is silenced in the input.")
     gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a factor within 1 +- this.")

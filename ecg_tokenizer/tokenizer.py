@@ -1,6 +1,7 @@
 """`ECGTokenizer`: millivolts to codes and back, for any length and any sampling rate."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -59,6 +60,10 @@ class ECGTokenizer(nn.Module):
     def token_rate(self) -> float:
         """Codes per second of ECG."""
         return self.frame_rate * self.num_codebooks
+
+    def tokens_in(self, seconds: float) -> int:
+        """Codes of an ECG that long: whole frames, the last one padded."""
+        return math.ceil(round(seconds * self.config.sampling_rate) / self.config.stride) * self.num_codebooks
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""

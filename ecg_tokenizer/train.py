@@ -38,12 +38,11 @@ def make_optimizers(
 
 
 def measurement_head(
-    settings: TokenizerSettings, train: SignalCache, width: int
+    settings: TokenizerSettings, table: dict[str, np.ndarray] | None, train: SignalCache, width: int
 ) -> tuple[MeasurementHead | None, torch.Tensor | None]:
     """What reads measurements from codes in training, and its targets ``(len(train), measurements)``; or nothing."""
-    if not settings.measurements_data:
+    if table is None:
         return None, None
-    table = load_measurements(settings.measurements_data, settings.measurements)
     targets = standardised(table, train.record_ids, len(settings.measurements))
     if nothing := [n for n, column in zip(settings.measurements, targets.T, strict=True) if column.isnan().all()]:
         raise UserError(f"{settings.measurements_data}: no value of {', '.join(nothing)} for any training recording")
@@ -77,6 +76,9 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
 def train_tokenizer(settings: TokenizerSettings) -> dict:
     """Stage 1 by ``settings``: read recordings once, then `fit`; returns its figures."""
     started = time.time()
+    table = None
+    if settings.measurements_data:  # before recordings are read: a misspelled column shows at once
+        table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
     train, valid = (
         open_signal_cache(
@@ -87,7 +89,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     )  # fmt: skip
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     save_seen(settings.output_dir, [r for split in splits.values() for r in split.records])
-    figures = {**fit(settings, train, valid), "seconds": round(time.time() - started, 1)}
+    figures = {**fit(settings, train, valid, table), "seconds": round(time.time() - started, 1)}
     (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(
         f"best at step {figures['step']}: PRDN {figures['prdn']:.1f} %, {figures['codes_used']} of "
@@ -97,8 +99,13 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     return figures
 
 
-def fit(settings: TokenizerSettings, train: SignalCache, valid: SignalCache) -> dict:
-    """Train a tokenizer; writes the best by validation PRDN to OUTPUT_DIR and returns its figures."""
+def fit(
+    settings: TokenizerSettings, train: SignalCache, valid: SignalCache, table: dict[str, np.ndarray] | None = None
+) -> dict:
+    """Train a tokenizer; writes the best by validation PRDN to OUTPUT_DIR and returns its figures.
+
+    table: measurements by recording, as `load_measurements` returns them.
+    """
     device = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
@@ -117,7 +124,7 @@ def fit(settings: TokenizerSettings, train: SignalCache, valid: SignalCache) -> 
             decoder_depth=settings.decoder_depth,
         )
     ).to(device)
-    head, targets = measurement_head(settings, train, tokenizer.config.hidden)
+    head, targets = measurement_head(settings, table, train, tokenizer.config.hidden)
     if head is not None:
         head.to(device)
     optimizers = make_optimizers(tokenizer, head, settings)

@@ -51,7 +51,19 @@ def load_language_model(path: Path | str, precision: str):
         raise UserError(
             f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}"
         ) from None
+    kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds or getattr(model, "_is_stateful", False):
+        what = f" ({', '.join(sorted(kinds))})" if kinds else ""
+        raise UserError(
+            f"{path}: has layers that keep a state{what}; questions packed behind one ECG would see each other"
+        )
     return model, tokenizer
+
+
+def longest_sequence(model: PreTrainedModel | PeftModel) -> int | None:
+    """Tokens that the language model takes: its positions, or its sliding window, which packed rows do not apply."""
+    limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
+    return min((limit for limit in limits if limit), default=None)
 
 
 def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:

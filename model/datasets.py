@@ -15,13 +15,31 @@ from model.windows import draw_windows
 from utils.errors import UserError
 
 
+def _check_length(packed: Packed, ref: RecordRef, max_length: int | None) -> Packed:
+    """``packed``, if its longest sequence fits the language model; else `UserError`."""
+    if max_length and max(packed.positions) >= max_length:
+        raise UserError(
+            f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
+            f"takes {max_length}; use a longer STRIDE_MS, fewer NUM_CODEBOOKS or shorter recordings"
+        )
+    return packed
+
+
 class PretrainDataset(Dataset):
     """One row per recording: the whole ECG, or five windows of it."""
 
     def __init__(
-        self, vocabulary: Vocabulary, refs: Sequence[RecordRef], cache: CodeCache, objective: str, seed: int = 0
+        self,
+        vocabulary: Vocabulary,
+        refs: Sequence[RecordRef],
+        cache: CodeCache,
+        objective: str,
+        seed: int = 0,
+        num_codebooks: int = 1,
+        max_length: int | None = None,
     ):
         self.vocabulary, self.cache, self.objective, self.seed, self.epoch = vocabulary, cache, objective, seed, 0
+        self.num_codebooks, self.max_length = num_codebooks, max_length
         self.refs = [ref for ref in refs if ref in cache]
 
     def set_epoch(self, epoch: int) -> None:
@@ -39,10 +57,12 @@ class PretrainDataset(Dataset):
         codes = self.cache.codes(self.refs[i])
         if self.objective == "multiscale":
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            return pack([], draw_windows(self.vocabulary, codes, rng))
+            windows = pack([], draw_windows(self.vocabulary, codes, rng, self.num_codebooks))
+            return _check_length(windows, self.refs[i], self.max_length)
         ids = render_ecg(self.vocabulary, codes)
         supervised = len(codes) + 1  # every code and the end token
-        return pack(ids, [], [0.0] * (len(ids) - supervised) + [1.0] * supervised)
+        whole = pack(ids, [], [0.0] * (len(ids) - supervised) + [1.0] * supervised)
+        return _check_length(whole, self.refs[i], self.max_length)
 
 
 class FinetuneDataset(Dataset):
@@ -107,9 +127,4 @@ class FinetuneDataset(Dataset):
             end = ids.index(self.vocabulary.end_id) + 1
             weights[end - len(codes) - 1 : end] = [self.ecg_loss_weight] * (len(codes) + 1)
         packed = pack(ids, [turns[k] for k in chosen], weights)
-        if self.max_length and max(packed.positions) >= self.max_length:
-            raise UserError(
-                f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
-                f"takes {self.max_length}; use a longer STRIDE_MS or shorter recordings"
-            )
-        return packed
+        return _check_length(packed, ref, self.max_length)

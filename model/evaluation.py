@@ -17,7 +17,7 @@ from data_provider.corpus import load_splits
 from data_provider.examples import Example, RecordRef
 from data_provider.ptbxl import find_database
 from data_provider.seen import load_seen, seen_again
-from model.checkpoint import Checkpoint, load_checkpoint
+from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
 from model.scoring import score, scores_table
@@ -98,7 +98,9 @@ def _predict(
 ) -> list[str]:
     """One text per example, on every rank; each rank generates its share."""
     vocabulary = checkpoint.vocabulary
-    mine = range(launch.rank(), len(examples), launch.world_size())
+    records = dict.fromkeys(e.record.record_id for e in examples)
+    turn = {record: k % launch.world_size() for k, record in enumerate(records)}  # an ECG's questions share a rank
+    mine = [i for i, e in enumerate(examples) if turn[e.record.record_id] == launch.rank()]
     prompts = [
         Prompt(
             tuple(render_ecg(vocabulary, ecgs[i], examples[i].background)),
@@ -106,6 +108,13 @@ def _predict(
         )
         for i in mine
     ]
+    limit = longest_sequence(checkpoint.model)
+    for i, prompt in zip(mine, prompts, strict=True):
+        if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
+            raise UserError(
+                f"record {examples[i].record.record_id}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
+                "tokens that the language model takes"
+            )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
     texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size)

@@ -1,7 +1,8 @@
-"""Greedy answers to many prompts at once: one pass over every ECG, however much is asked about it."""
+"""Greedy answers to many prompts at once: questions about one ECG share one pass over it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,10 +29,14 @@ def generate_texts(
 ) -> Iterator[tuple[int, str]]:
     """Yield ``(index, text)`` per prompt, those with short prefixes first.
 
-    Equal prefixes are computed once and their keys and values shared by all their questions; a batch of at most
-    ``batch_size`` questions stops when each has ended, and ended rows leave it. Texts are those of one prompt at a
-    time, up to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
+    Within a batch of at most ``batch_size`` questions, equal prefixes are computed once and their keys and values
+    shared; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt at a time, up
+    to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
     """
+    window = getattr(model.config, "sliding_window", None)
+    longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
+    if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
+        batch_size = 1  # the window counts padding too, of which a batch of one has none
     groups: dict[tuple[int, ...], list[int]] = {}
     for i, prompt in enumerate(prompts):
         groups.setdefault(prompt.prefix, []).append(i)
@@ -60,7 +65,8 @@ def _answer(
     pad = vocabulary.tokenizer.pad_token_id
     ids, mask = _left_padded([prefix for prefix, _ in batch], pad, device)
     cache = DynamicCache(config=model.config)
-    model(ids, attention_mask=mask, position_ids=_positions(mask), past_key_values=cache, logits_to_keep=1)
+    step = partial(model, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    step(ids, attention_mask=mask, position_ids=_positions(mask))
 
     indices = [i for _, members in batch for i in members]
     owner = torch.tensor([row for row, (_, members) in enumerate(batch) for _ in members], device=device)
@@ -73,8 +79,7 @@ def _answer(
     found: list[list[int]] = [[] for _ in indices]
     ended = [False] * len(indices)
     for _ in range(max_new_tokens):
-        out = model(ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
-        logits = out.logits[:, -1].float()
+        logits = step(ids, attention_mask=mask, position_ids=positions).logits[:, -1].float()
         logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
         ids = logits.argmax(dim=-1, keepdim=True)
         for row, token in zip(rows, ids[:, 0].tolist(), strict=True):

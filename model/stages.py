@@ -18,7 +18,14 @@ from data_provider.seen import load_seen, save_seen
 from data_provider.settings import DataSettings
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training, trainable_parameters
-from model.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
+from model.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_language_model,
+    longest_sequence,
+    new_checkpoint,
+    save_checkpoint,
+)
 from model.datasets import FinetuneDataset, PretrainDataset
 from model.rendering import answer_text, patient_text, prompt_text, visualise
 from model.settings import FinetuneSettings, PretrainSettings, TrainSettings
@@ -44,7 +51,15 @@ def pretrain(settings: PretrainSettings) -> dict:
     checkpoint = new_checkpoint(model, text_tokenizer, ecg_tokenizer, settings.seed)
     cache = open_code_cache(ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
     train_rows, valid_rows = (
-        PretrainDataset(checkpoint.vocabulary, splits[name].records, cache, settings.pretrain_objective, settings.seed)
+        PretrainDataset(
+            checkpoint.vocabulary,
+            splits[name].records,
+            cache,
+            settings.pretrain_objective,
+            settings.seed,
+            ecg_tokenizer.num_codebooks,
+            longest_sequence(checkpoint.model),
+        )
         for name in ("train", "valid")
     )
     return _train_and_save(
@@ -58,7 +73,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     splits = load_splits(settings, ("train", "valid"), task=task)
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
-    longest = getattr(checkpoint.model.config, "max_position_embeddings", None)
+    longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
         checkpoint.vocabulary, splits["train"].examples, cache,

@@ -11,7 +11,7 @@ CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096  # of frames / 2**scale; 283 and 30 
 
 
 def window_sizes(frames: int) -> list[tuple[int, int]]:
-    """``(context, horizon)`` in codes per scale; scales too short for one code of each are left out."""
+    """``(context, horizon)`` in frames per scale; scales too short for one frame of each are left out."""
     sizes = []
     for scale in range(SCALES):
         horizon = max(1, round(HORIZON_SHARE * frames / 2**scale))
@@ -22,16 +22,18 @@ def window_sizes(frames: int) -> list[tuple[int, int]]:
 
 
 def draw_windows(
-    vocabulary: Vocabulary, codes: np.ndarray, rng: np.random.Generator
+    vocabulary: Vocabulary, codes: np.ndarray, rng: np.random.Generator, num_codebooks: int = 1
 ) -> list[tuple[list[int], Sequence[float]]]:
-    """One random window per scale as ``(ids, weights)``; only the horizon is supervised."""
+    """One random window of whole frames per scale as ``(ids, weights)``; only the horizon is supervised."""
     bos = vocabulary.tokenizer.bos_token_id
     before = [*([] if bos is None else [bos]), vocabulary.start_id]
     after = [vocabulary.end_id, vocabulary.tokenizer.eos_token_id]
     windows = []
-    for context, horizon in window_sizes(len(codes)):
-        start = horizon * int(rng.integers(0, (len(codes) - context - horizon) // horizon + 1))
-        inside = vocabulary.code_ids(codes[start : start + context + horizon])
-        weights = [0.0] * (len(before) + context) + [1.0] * horizon + [0.0] * len(after)
+    frames = codes.reshape(-1, num_codebooks)
+    for context, horizon in window_sizes(len(frames)):
+        start = horizon * int(rng.integers(0, (len(frames) - context - horizon) // horizon + 1))
+        inside = vocabulary.code_ids(frames[start : start + context + horizon].ravel())
+        weights = [0.0] * (len(before) + context * num_codebooks) + [1.0] * horizon * num_codebooks
+        weights += [0.0] * len(after)
         windows.append(([*before, *inside, *after], weights))
     return windows

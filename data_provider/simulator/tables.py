@@ -104,7 +104,7 @@ def write_database(path: Path, truths: Iterable[Truth]) -> None:
 
 
 def write_measurements(path: Path, truths: Iterable[Truth]) -> None:
-    """The intervals in milliseconds, as an ECG machine would print them; empty where undefined."""
+    """The true intervals in milliseconds; empty where undefined. A machine that measures would err."""
     names = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ("ecg_id", *names.values()), lineterminator="\n")

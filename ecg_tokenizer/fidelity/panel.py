@@ -9,7 +9,7 @@ of PTB-XL's superclasses. Everything is measured at the tokenizer's sampling rat
 import argparse
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +18,19 @@ import numpy as np
 from tqdm import tqdm
 
 from data_provider.examples import RecordRef
-from data_provider.ptbxl import find_database, parse_folds
 from data_provider.record import LEADS
-from data_provider.seen import load_seen, seen_again
-from data_provider.splits import check_no_leakage, select_folds
 from data_provider.stream import stream_signals
 from data_provider.superclasses import SUPERCLASSES, load_superclasses
 from ecg_tokenizer.fidelity import rhythm
 from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
 from ecg_tokenizer.fidelity.picture import draw_fidelity
 from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_features, probe
+from ecg_tokenizer.fidelity.selection import choose
 from ecg_tokenizer.fidelity.table import table
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils.errors import UserError
 
 WAVE_LEADS = ("II", "V5", "I", "V2")  # waves are delineated in the first that was recorded
-MAX_BAD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,16 +44,11 @@ class Measured:
     codes: np.ndarray
 
 
-def reconstruct(tokenizer: ECGTokenizer, refs: Sequence[RecordRef], workers: int, what: str) -> list[Measured]:
-    """Encode and decode recordings at the tokenizer's rate."""
-    measured = []
-    stream = stream_signals(refs, tokenizer.config.sampling_rate, workers, what, int(MAX_BAD_SHARE * len(refs)))
-    for ref, signal, present in stream:
+def reconstruct(tokenizer: ECGTokenizer, refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Measured]:
+    """Encode and decode recordings at the tokenizer's rate; those that cannot be read are counted and left out."""
+    for ref, signal, present in stream_signals(refs, tokenizer.config.sampling_rate, workers, what):
         codes = tokenizer.encode_batch([signal])[0]
-        measured.append(Measured(ref, signal, tokenizer.decode(codes)[:, : signal.shape[1]], present, codes))
-    if not measured:
-        raise UserError(f"none of the {len(refs)} recordings could be read ({what})")
-    return measured
+        yield Measured(ref, signal, tokenizer.decode(codes)[:, : signal.shape[1]], present, codes)
 
 
 def distortion(measured: Sequence[Measured]) -> dict:
@@ -91,8 +83,8 @@ def rate(tokenizer: ECGTokenizer, measured: Sequence[Measured]) -> dict:
         "tokens_per_second": tokenizer.token_rate,
         "bits_per_second": tokenizer.token_rate * bits,
         "entropy_bits_per_second": tokenizer.token_rate * use["entropy_bits"],
-        "tokens_per_10_s": int(np.ceil(10 * tokenizer.token_rate)),
-        "kbit_per_10_s": float(np.ceil(10 * tokenizer.token_rate) * bits / 1000),
+        "tokens_per_10_s": tokenizer.tokens_in(10),
+        "kbit_per_10_s": tokenizer.tokens_in(10) * bits / 1000,
         **use,
     }
 
@@ -114,10 +106,7 @@ def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -
             )
     else:
         rows = [_read_triple(triple) for triple in tqdm(triples, desc="reading", unit="ecg")]
-    return {
-        "reconstruction": rhythm.summarise([row[0] for row in rows]),
-        "original_with_noise": rhythm.summarise([row[1] for row in rows]),
-    }
+    return rhythm.summarise(rows)
 
 
 def _read_triple(triple: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> tuple[dict, dict]:
@@ -126,19 +115,22 @@ def _read_triple(triple: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> tu
     return rhythm.compare(original, decoded), rhythm.compare(original, again)
 
 
-def probe_data(tokenizer: ECGTokenizer, measured: Sequence[Measured], labels: dict[str, frozenset[str]], seed: int):
-    """Features and superclasses of the recordings that have one."""
+def probe_data(
+    tokenizer: ECGTokenizer, measured: Iterable[Measured], labels: dict[str, frozenset[str]], seed: int
+) -> ProbeData | None:
+    """Features and superclasses of the recordings that have one; None where none has."""
     raw = RandomConvolutions(len(LEADS), tokenizer.config.sampling_rate, seed)
-    kept = [m for m in measured if labels.get(m.ref.record_id)]
-    return ProbeData(
-        {
-            "raw": np.stack([raw(m.signal) for m in kept]),
-            "codes": np.stack([code_features(tokenizer, m.codes) for m in kept]),
-            "reconstruction": np.stack([raw(m.decoded) for m in kept]),
-        },
-        np.array([[name in labels[m.ref.record_id] for name in SUPERCLASSES] for m in kept], dtype=int),
-        np.array([m.ref.patient_id or m.ref.record_id for m in kept]),
-    )
+    rows, classes, patients = [], [], []
+    for m in measured:  # signals of a training set do not fit in memory, their features do
+        if found := labels.get(m.ref.record_id):
+            rows.append((raw(m.signal), code_features(tokenizer, m.codes), raw(m.decoded)))
+            classes.append([name in found for name in SUPERCLASSES])
+            patients.append(m.ref.patient_id or m.ref.record_id)
+    if not rows:
+        return None
+    kinds = ("raw", "codes", "reconstruction")
+    features = {kind: np.stack(column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)}
+    return ProbeData(features, np.array(classes, dtype=int), np.array(patients))
 
 
 def panel(
@@ -147,11 +139,18 @@ def panel(
     train: list[RecordRef],
     root: Path,
     out: Path,
-    workers: int,
-    seed: int,
+    workers: int = 2,
+    seed: int = 0,
 ) -> dict:
     """Measure on ``test``, probe from ``train`` to ``test``; writes fidelity.json, .txt and .png to ``out``."""
-    measured = reconstruct(tokenizer, test, workers, "encoding")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be made a folder ({error.strerror})") from None
+    labels = load_superclasses(root) if train else {}
+    measured = list(reconstruct(tokenizer, test, workers, "encoding"))
+    if not measured:
+        raise UserError(f"--data {root}: none of {len(test)} recordings could be read")
     fs = tokenizer.config.sampling_rate
     figures = {
         "tokenizer": {"quantizer": tokenizer.config.quantizer, "fingerprint": tokenizer.fingerprint()},
@@ -162,53 +161,16 @@ def panel(
         "readings": readings(measured, fs, workers, seed),
     }
     if train:
-        labels = load_superclasses(root)
-        fitted = probe_data(tokenizer, reconstruct(tokenizer, train, workers, "encoding for the probe"), labels, seed)
-        figures["probe"] = probe(fitted, probe_data(tokenizer, measured, labels, seed), list(SUPERCLASSES), seed)
-    out.mkdir(parents=True, exist_ok=True)
+        stream = reconstruct(tokenizer, train, workers, "encoding for the probe")
+        fitted, judged = (probe_data(tokenizer, side, labels, seed) for side in (stream, measured))
+        if fitted and judged:
+            figures["probe"] = probe(fitted, judged, list(SUPERCLASSES), seed)
+        if not figures.get("probe"):
+            print("no probe: too few recordings with and without a superclass")
     (out / "fidelity.json").write_text(json.dumps(figures, indent=2) + "\n")
     (out / "fidelity.txt").write_text(table(figures))
     draw_fidelity(measured, figures, fs).savefig(out / "fidelity.png")
     return figures
-
-
-def find_records(root: Path) -> dict[str, RecordRef]:
-    """Recordings of PTB-XL's database, or every WFDB header below ``root`` where there is none."""
-    if not root.is_dir():
-        raise UserError(f"--data {root}: no such folder")
-    database = find_database(root)
-    if database is None:
-        headers = sorted(root.rglob("*.hea"))
-        database = {str(h.relative_to(root).with_suffix("")): _bare(root, h) for h in headers}
-    if not database:
-        raise UserError(f"--data {root}: neither ptbxl_database.csv nor any WFDB header (*.hea) is there")
-    return database
-
-
-def _bare(root: Path, header: Path) -> RecordRef:
-    return RecordRef(str(header.relative_to(root).with_suffix("")), header.with_suffix(""))
-
-
-def choose(arguments: argparse.Namespace, seen: set[str]) -> tuple[list[RecordRef], list[RecordRef]]:
-    """``(test, probe training)`` recordings; test leaves out patients that training of the tokenizer has seen."""
-    corpus = find_records(arguments.data)
-    refs, folds = list(corpus.values()), parse_folds(arguments.folds)
-    test = select_folds(refs, folds) if folds else refs
-    again = seen_again(test, refs, seen)
-    if again and not arguments.keep_seen:
-        print(f"left out: {len(again)} recordings of patients that the tokenizer has seen (--keep-seen keeps them)")
-        test = [ref for ref in test if ref.record_id not in again]
-    elif again:
-        print(f"warning: {len(again)} recordings are of patients that the tokenizer has seen")
-    if not test:
-        raise UserError(f"--data {arguments.data}: no recordings left to measure; choose other --folds")
-    if arguments.max_records:
-        test = test[: arguments.max_records]
-    train = []
-    if probe_folds := parse_folds(arguments.probe_folds):
-        train = select_folds(refs, probe_folds)
-        check_no_leakage({"--probe-folds": train, "--folds": test})
-    return test, train
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -217,14 +179,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or any folder of WFDB recordings")
     parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10; all where left out")
     parser.add_argument("--probe-folds", default="", help="folds to fit the linear probe on, e.g. 1-8; none: no probe")
-    parser.add_argument("--max-records", type=int, default=0, help="measure at most so many recordings; 0: all")
+    parser.add_argument("--max-records", type=int, default=0, help="measure so many recordings drawn at random; 0: all")
     parser.add_argument("--keep-seen", action="store_true", help="measure on patients of the tokenizer's training too")
     parser.add_argument("--out", type=Path, default=Path("results/fidelity"), help="folder for table, JSON and picture")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read and delineate")
-    parser.add_argument("--seed", type=int, default=0, help="of the probe's random features and of the intervals")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read and delineate; 0: this one")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     arguments = parser.parse_args(argv)
+    for name in ("max_records", "workers", "seed"):
+        if getattr(arguments, name) < 0:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give 0 or more")
     tokenizer = ECGTokenizer.from_pretrained(arguments.tokenizer)
-    test, train = choose(arguments, load_seen(arguments.tokenizer))
+    test, train = choose(arguments)
     figures = panel(tokenizer, test, train, arguments.data, arguments.out, arguments.workers, arguments.seed)
     print(table(figures))
     print(f"fidelity.json, fidelity.txt and fidelity.png are in {arguments.out}")

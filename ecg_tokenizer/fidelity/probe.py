@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
 
 from ecg_tokenizer.tokenizer import ECGTokenizer
 
@@ -30,7 +31,8 @@ def code_features(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
     """Codes of one ECG, pooled over time: how often each occurs, and mean and deviation of the quantized features."""
     used = np.sqrt(np.bincount(codes, minlength=tokenizer.vocabulary_size) / len(codes))
     with torch.inference_mode():
-        quantized = tokenizer.quantizer.lookup(torch.from_numpy(codes.astype(np.int64))[None])[0].numpy()
+        ids = torch.from_numpy(codes.astype(np.int64))[None].to(tokenizer.device)
+        quantized = tokenizer.quantizer.lookup(ids)[0].cpu().numpy()
     return np.concatenate([used, quantized.mean(0), quantized.std(0)]).astype(np.float32)
 
 
@@ -54,7 +56,7 @@ class RandomConvolutions:
 
     @torch.inference_mode()
     def __call__(self, signal: np.ndarray) -> np.ndarray:
-        """``(leads, T)`` mV -> ``(2 * kernels,)``."""
+        """``(leads, T)`` mV -> two numbers per kernel, about ``(2 * KERNELS,)``."""
         x, start, found = torch.from_numpy(signal.astype(np.float32))[None], 0, []
         for dilation, weight in self.kernels:
             response = F.conv1d(x, weight, dilation=dilation)[0]
@@ -80,11 +82,14 @@ def probe(train: ProbeData, test: ProbeData, names: list[str], seed: int = 0, re
     draws: dict[str, list[float]] = {kind: [] for kind in scores}
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(test.patients == patient) for patient in np.unique(test.patients)]
-    while len(draws["raw"]) < resamples:
+    for _ in range(resamples):
         rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        if all(0 < labels[rows, k].sum() < len(rows) for k in range(len(kept))):
+        told = [k for k in range(len(kept)) if 0 < labels[rows, k].sum() < len(rows)]
+        if told:  # a class that a resample lacks does not count in its mean
             for kind, found in scores.items():
-                draws[kind].append(roc_auc_score(labels[rows], found[rows], average="macro"))
+                draws[kind].append(roc_auc_score(labels[rows][:, told], found[rows][:, told], average="macro"))
+    if not draws["raw"]:
+        return {}
     interval = {kind: np.quantile(values, [0.025, 0.975]).tolist() for kind, values in draws.items()}
     raw = np.array(draws["raw"])
     return {
@@ -103,14 +108,16 @@ def probe(train: ProbeData, test: ProbeData, names: list[str], seed: int = 0, re
 
 
 def _scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
-    x, folds = train.features[kind], GroupKFold(min(5, len(np.unique(train.patients))))
-    found = []
-    for k in kept:
+    x, found = train.features[kind], []
+    patients = len(np.unique(train.patients))
+    folds = list(GroupKFold(min(5, patients)).split(x, groups=train.patients)) if patients > 1 else []
+    for k in tqdm(kept, desc=f"probe on {kind}", unit="class", leave=False):
         y, quality = train.labels[:, k], []
         for strength in STRENGTHS:
             guessed = np.zeros(len(y))
-            for fit, judge in folds.split(x, y, train.patients):
-                guessed[judge] = _fit(x[fit], y[fit], strength).decision_function(x[judge]) if y[fit].any() else 0
+            for fit, judge in folds:
+                if 0 < y[fit].sum() < len(fit):
+                    guessed[judge] = _fit(x[fit], y[fit], strength).decision_function(x[judge])
             quality.append(roc_auc_score(y, guessed))
         best = STRENGTHS[int(np.argmax(quality))]
         found.append(_fit(x, y, best).decision_function(test.features[kind]))

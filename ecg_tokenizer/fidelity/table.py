@@ -1,7 +1,8 @@
 """The panel as text."""
 
+from ecg_tokenizer.fidelity.rhythm import UNITS
+
 NAMES = {"heart_rate": "heart rate", "qrs": "QRS", "pr": "PR", "qt": "QT"}
-UNITS = {"heart_rate": "bpm", "qrs": "ms", "pr": "ms", "qt": "ms"}
 
 
 def table(figures: dict) -> str:
@@ -22,14 +23,20 @@ def table(figures: dict) -> str:
         lines.append(f"Einthoven    |I + III - II| {after:.4f} mV rms, original {before:.4f}")
     lines += ["", f"{'lead':<6}{'PRDN %':>8}{'SNR dB':>8}{'RMSE mV':>9}"]
     lines += [f"{lead:<6}{f['prdn']:>8.1f}{f['snr']:>8.1f}{f['rmse']:>9.3f}" for lead, f in d["leads"].items()]
-    lines += ["", f"{'what a reader measures':<24}{'reconstruction':>16}{'original + 10 uV':>18}{'recordings':>12}"]
-    found, again = figures["readings"]["reconstruction"], figures["readings"]["original_with_noise"]
+    readings = figures["readings"]
+    found, again = readings["reconstruction"], readings["original_with_noise"]
+    lines += [
+        "",
+        f"{'what a reader measures':<24}{'reconstruction':>16}{'original + 10 uV':>18}{'recordings':>12}{'lost':>6}",
+    ]
     lines.append(f"{'R peaks, F1 at 50 ms':<24}{found['r_peak_f1']:>16.3f}{again['r_peak_f1']:>18.3f}")
-    for key, name in NAMES.items():
-        column = f"{key}_error_{UNITS[key]}"
-        cells = ["-" if side[column] is None else f"{side[column]:.2f}" for side in (found, again)]
-        label = f"{name} error, {UNITS[key]}"
-        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>18}{found[f'{key}_records']:>12}")
+    for key, unit in UNITS.items():
+        cells = [
+            "-" if side[f"{key}_error_{unit}"] is None else f"{side[f'{key}_error_{unit}']:.2f}"
+            for side in (found, again)
+        ]
+        label, counts = f"{NAMES[key]} error, {unit}", (readings["recordings"][key], readings["lost"][key])
+        lines.append(f"{label:<24}{cells[0]:>16}{cells[1]:>18}{counts[0]:>12}{counts[1]:>6}")
     if probed := figures.get("probe"):
         classes, (fitted, judged) = " ".join(probed["classes"]), probed["records"]
         lines += ["", f"linear probe, macro-AUROC of {classes}; fitted on {fitted}, judged on {judged} recordings"]

@@ -1,0 +1,58 @@
+"""Which recordings the panel measures on, and which its probe is fitted on."""
+
+import argparse
+import random
+from pathlib import Path
+
+from data_provider.examples import RecordRef
+from data_provider.ptbxl import find_database, parse_folds
+from data_provider.seen import load_seen, seen_again
+from data_provider.splits import check_no_leakage, select_folds
+from utils.errors import UserError
+
+
+def find_records(root: Path) -> dict[str, RecordRef]:
+    """Recordings of PTB-XL's database, or every WFDB header below ``root`` where there is none."""
+    if not root.is_dir():
+        raise UserError(f"--data {root}: no such folder")
+    database = find_database(root)
+    if database is None:
+        headers = sorted(root.rglob("*.hea"))
+        database = {str(h.relative_to(root).with_suffix("")): _bare(root, h) for h in headers}
+    if not database:
+        raise UserError(f"--data {root}: neither ptbxl_database.csv nor any WFDB header (*.hea) is there")
+    return database
+
+
+def _bare(root: Path, header: Path) -> RecordRef:
+    return RecordRef(str(header.relative_to(root).with_suffix("")), header.with_suffix(""))
+
+
+def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordRef]]:
+    """``(test, probe training)`` recordings; test leaves out patients that training of the tokenizer has seen."""
+    corpus = find_records(arguments.data)
+    refs, folds = list(corpus.values()), parse_folds(arguments.folds)
+    test = select_folds(refs, folds) if folds else refs
+    # A tokenizer inside a checkpoint has its list one folder up.
+    seen = load_seen(arguments.tokenizer) or load_seen(arguments.tokenizer.resolve().parent)
+    if not seen:
+        print(
+            f"warning: {arguments.tokenizer} does not say what it was trained on; choose --folds that it has not seen"
+        )
+    again = seen_again(test, refs, seen)
+    if again:
+        whose = "recordings of patients" if any(ref.patient_id for ref in refs) else "recordings"
+        if arguments.keep_seen:
+            print(f"warning: {len(again)} {whose} that the tokenizer has seen are measured")
+        else:
+            print(f"left out: {len(again)} {whose} that the tokenizer has seen (--keep-seen keeps them)")
+            test = [ref for ref in test if ref.record_id not in again]
+    if not test:
+        raise UserError(f"--data {arguments.data}: no recordings left to measure; choose other --folds")
+    if 0 < arguments.max_records < len(test):
+        test = random.Random(arguments.seed).sample(test, arguments.max_records)
+    train = []
+    if probe_folds := parse_folds(arguments.probe_folds):
+        train = select_folds(refs, probe_folds)
+        check_no_leakage({"--probe-folds": train, "--folds": test})
+    return test, train
