@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_provider.resample import resample
 from data_provider.superclasses import load_superclasses
 from data_provider.wfdb_reader import read_record
 from ecg_tokenizer import ECGTokenizer
@@ -43,17 +44,37 @@ def test_readings_of_simulated_ecgs_are_near_their_truth(corpus: Path):
     """The delineator itself is judged here, on sinus rhythm without noise: else its errors would be the tokenizer's."""
     truths = [json.loads(line) for line in (corpus / "truth.jsonl").read_text().splitlines()]
     plain = [t for t in truths if t["rhythm"].startswith("sinus") and not t["noise"] and not t["ectopy"]][:6]
+    errors: dict[str, list[float]] = {"pr": [], "qt": [], "qrs": []}
     for truth in plain:
         record = read_record(corpus / f"records500/00000/{truth['record_id']:05d}_hr")
-        found = rhythm.delineate(record.signal[rhythm.steepest_lead(record.signal)], record.signal[1], record.fs)
+        signal = resample(record.signal, record.fs, 250)
+        found = rhythm.delineate(signal[rhythm.steepest_lead(signal)], signal[1], 250)
         assert found.heart_rate == pytest.approx(truth["heart_rate"], abs=4)
+        for name, truly in (("pr", "pr interval"), ("qt", "qt interval"), ("qrs", "qrs duration")):
+            errors[name].append(abs(found.intervals[name] - truth["intervals"][truly]))
+    assert len(plain) == 6
+    assert all(np.nanmedian(values) < 40 for values in errors.values()), errors
 
 
 def test_a_flat_lead_has_no_reading_and_no_error():
     empty = rhythm.delineate(np.zeros(2500), np.zeros(2500), 250)
     assert len(empty.r_peaks) == 0 and np.isnan(empty.heart_rate)
-    figures = rhythm.summarise([rhythm.compare(empty, empty)])
-    assert figures["heart_rate_error_bpm"] is None and figures["heart_rate_records"] == 0
+    figures = rhythm.summarise([(rhythm.compare(empty, empty),) * 2])
+    assert figures["reconstruction"]["heart_rate_error_bpm"] is None and figures["recordings"]["heart_rate"] == 0
+
+
+def test_errors_are_means_over_the_same_recordings_and_losses_are_counted():
+    """A P wave wiped out in the hard recording must not make the mean PR error look better."""
+    beats = np.arange(1.0, 5.0)
+
+    def reading(pr: float) -> rhythm.Delineation:
+        return rhythm.Delineation(beats, 60.0, {"qrs": 90.0, "pr": pr, "qt": 400.0})
+
+    easy = (rhythm.compare(reading(160), reading(164)), rhythm.compare(reading(160), reading(161)))
+    hard = (rhythm.compare(reading(160), reading(np.nan)), rhythm.compare(reading(160), reading(200)))
+    figures = rhythm.summarise([easy, hard])
+    assert figures["reconstruction"]["pr_error_ms"] == 4 and figures["original_with_noise"]["pr_error_ms"] == 1
+    assert (figures["recordings"]["pr"], figures["lost"]["pr"], figures["lost"]["qt"]) == (1, 1, 0)
 
 
 def test_the_probe_tells_signal_from_noise():
@@ -65,6 +86,9 @@ def test_the_probe_tells_signal_from_noise():
         return ProbeData({"raw": told, "codes": rng.normal(size=(n, 4))}, labels, np.arange(n) // 2)
 
     found = probe(side(200), side(200), ["a", "b"], resamples=50)
+    alike = side(20)
+    alike.labels[:] = 1
+    assert probe(side(20), alike, ["a", "b"], resamples=5) == {}, "one class alone has no AUROC"
     assert found["raw"]["auroc"] > 0.95 and 0.35 < found["codes"]["auroc"] < 0.65
     assert found["codes"]["minus_raw_ci95"][1] < 0 and found["raw"]["minus_raw_ci95"] == [0, 0]
 
@@ -117,6 +141,11 @@ def test_patients_of_the_tokenizers_training_are_left_out(corpus: Path, tokenize
     ]
     main([*words, "--max-records", "3"])
     assert "left out" in capsys.readouterr().out
+    (tmp_path / "checkpoint").mkdir()
+    shutil.copytree(tokenizer_folder, tmp_path / "checkpoint/ecg_tokenizer")
+    shutil.copy(tmp_path / "tokenizer/seen_recordings.json", tmp_path / "checkpoint")
+    main([*words, "--max-records", "3", "--tokenizer", str(tmp_path / "checkpoint/ecg_tokenizer")])
+    assert "left out" in capsys.readouterr().out
     with pytest.raises(UserError, match="no recordings left"):
         main([*words, "--folds", "1-9"])
 
@@ -127,6 +156,7 @@ def test_patients_of_the_tokenizers_training_are_left_out(corpus: Path, tokenize
         (["--data", "nowhere"], "--data nowhere: no such folder"),
         (["--data", "empty"], r"neither ptbxl_database\.csv nor any WFDB header"),
         (["--data", "empty", "--tokenizer", "empty"], "no ECG tokenizer here"),
+        (["--data", "empty", "--workers", "-1"], "--workers -1: give 0 or more"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(tokenizer_folder: Path, tmp_path: Path, monkeypatch, words, says):
@@ -141,7 +171,6 @@ def test_decode_is_measured_at_the_tokenizers_rate(corpus: Path, tokenizer_folde
     from data_provider.ptbxl import load_database
     from ecg_tokenizer.fidelity.panel import reconstruct
 
-    measured = reconstruct(
-        ECGTokenizer.from_pretrained(tokenizer_folder), list(load_database(corpus).values())[:1], 0, "t"
-    )
+    tokenizer = ECGTokenizer.from_pretrained(tokenizer_folder)
+    measured = list(reconstruct(tokenizer, list(load_database(corpus).values())[:1], 0, "t"))
     assert measured[0].signal.shape == measured[0].decoded.shape == (12, 2500)

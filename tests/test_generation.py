@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from bench.plain_generation import generate_plainly
 from ecg_tokenizer import ECGTokenizer
@@ -11,15 +19,22 @@ from model.checkpoint import load_language_model, new_checkpoint
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
 from tests.conftest import tiny_language_model
+from utils.errors import UserError
 
 
-@pytest.fixture(params=["llama", "gpt2"])
+@pytest.fixture(params=["llama", "gpt2", "mistral"])
 def checkpoint(request, tmp_path, tokenizer_folder):
     folder = tiny_language_model(tmp_path / "llm")
     if request.param == "gpt2":  # absolute positions
         torch.manual_seed(0)
         size = len(AutoTokenizer.from_pretrained(folder))
         GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2)).save_pretrained(folder)
+    if request.param == "mistral":  # a sliding window, shorter than the longest prompt
+        torch.manual_seed(0)
+        size = len(AutoTokenizer.from_pretrained(folder))
+        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
+        config = MistralConfig(vocab_size=size, num_key_value_heads=2, sliding_window=48, **sizes)
+        MistralForCausalLM(config).save_pretrained(folder)
     model, tokenizer = load_language_model(folder, "fp32")
     checkpoint = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
     with torch.no_grad():  # answers of different lengths: random weights end nowhere or at once
@@ -59,6 +74,8 @@ def test_every_ecg_is_computed_once(checkpoint, monkeypatch):
 
     monkeypatch.setattr(checkpoint.model, "forward", counted)
     list(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 1, 100))
+    if checkpoint.model.config.model_type == "mistral":
+        return  # alone, for padding would eat its window
     assert [shape[0] for shape in seen] == [3, len(asked)]
 
 
@@ -68,3 +85,12 @@ def test_no_ecg_token_is_ever_said(checkpoint):
         checkpoint.model.get_output_embeddings().weight[vocabulary.new_ids.start :] *= 9
     texts = dict(generate_texts(checkpoint.model, vocabulary, prompts(vocabulary), 6, 100))
     assert not any("<|ecg" in text for text in texts.values())
+
+
+def test_a_language_model_that_keeps_a_state_is_refused(tmp_path):
+    """Packed questions would read each other through it."""
+    folder = tiny_language_model(tmp_path / "llm")
+    size = len(AutoTokenizer.from_pretrained(folder))
+    MambaForCausalLM(MambaConfig(vocab_size=size, hidden_size=16, num_hidden_layers=1)).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"llm: "):
+        load_language_model(folder, "fp32")

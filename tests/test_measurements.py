@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from data_provider.measurements import load_measurements
 from data_provider.simulator.truth import NORMAL_RANGES_MS
+from ecg_tokenizer import ECGTokenizer
+from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.losses import measurement_loss
 from ecg_tokenizer.measurements import MeasurementHead, standardised
 from ecg_tokenizer.settings import TokenizerSettings
@@ -41,6 +44,8 @@ def test_measurements_of_ptbxl_plus_and_mimic_are_found_by_their_id_columns(tmp_
         ("record,qt\n1,160\n", "no column ecg_id"),
         ("ecg_id,qt\n1,wide\n", "line 2: not a number"),
         ("ecg_id,qt\n1\n", "line 2: not a number"),
+        ("ecg_id,qt\n1,inf\n", "line 2: not a number"),
+        ("ecg_id,qt\ninf,1\n", "line 2: not a number"),
         ("", "no column ecg_id, qt"),
     ],
 )
@@ -67,16 +72,25 @@ def test_the_head_reads_frames_one_by_one():
     torch.testing.assert_close(head(frames), head(frames[:, torch.randperm(20)]))
 
 
-def test_training_on_measurements_changes_the_codes_and_saves_no_head(corpus: Path, tmp_path: Path):
+def test_the_loss_on_measurements_reaches_the_encoder():
+    torch.manual_seed(0)
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1))
+    quantized, _, _ = tokenizer.quantize(torch.randn(2, 12, 80))
+    measurement_loss(MeasurementHead(16, 1)(quantized), torch.tensor([[-1.0], [1.0]])).backward()
+    assert tokenizer.encoder.fine.weight.grad.abs().sum() > 0
+
+
+def test_training_on_measurements_saves_no_head_and_names_a_bad_column_before_reading(corpus: Path, tmp_path: Path):
     lines = {
         "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": "9", "CACHE_DIR": tmp_path / "cache", "HIDDEN": 16,
         "ENCODER_DEPTH": 1, "DECODER_DEPTH": 1, "STEPS": 3, "EVAL_STEPS": 3, "BATCH_SIZE": 4, "WORKERS": 0,
-        "MEASUREMENTS_DATA": corpus / "measurements.csv", "MEASUREMENTS": "qrs_duration,p_duration",
+        "MEASUREMENTS_DATA": corpus / "measurements.csv",
     }  # fmt: skip
-    weights = []
-    for weight in (0, 1):
-        env = tmp_path / f"{weight}.env"
-        env.write_text("".join(f"{k}={v}\n" for k, v in lines.items()) + f"MEASUREMENT_WEIGHT={weight}\n")
-        train_tokenizer(TokenizerSettings.load(env, output_dir=tmp_path / str(weight)))
-        weights.append((tmp_path / str(weight) / "model.safetensors").read_bytes())
-    assert weights[0] != weights[1] and len(weights[0]) == len(weights[1])
+    env = tmp_path / "tokenizer.env"
+    env.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))
+    with pytest.raises(UserError, match="no column qtc"):
+        train_tokenizer(TokenizerSettings.load(env, output_dir=tmp_path / "out", measurements=["qtc"]))
+    assert not (tmp_path / "cache").exists()
+    train_tokenizer(TokenizerSettings.load(env, output_dir=tmp_path / "out", measurements=["qrs_duration"]))
+    trained = ECGTokenizer.from_pretrained(tmp_path / "out")
+    assert set(load_file(tmp_path / "out/model.safetensors")) == set(trained.state_dict())

@@ -10,12 +10,13 @@ import torch
 from data_provider.examples import Example, RecordRef
 from ecg_tokenizer import ECGTokenizer
 from model.checkpoint import load_language_model, new_checkpoint
-from model.datasets import FinetuneDataset
+from model.datasets import FinetuneDataset, PretrainDataset
 from model.packing import collate, pack
 from model.rendering import render, render_ecg, render_prompt, render_turn
 from model.training import weighted_loss
 from model.windows import draw_windows, window_sizes
 from tests.conftest import tiny_language_model
+from utils.errors import UserError
 
 CODES = np.arange(40) % 125
 
@@ -145,3 +146,20 @@ def test_windows_supervise_their_horizon_only(checkpoint):
         inside = [i - vocabulary.first_code_id for i in ids if i in vocabulary.new_ids][1:-1]
         assert len(inside) == context + horizon
         assert any(np.array_equal(codes[s : s + len(inside)], inside) for s in range(len(codes)))
+
+
+def test_windows_of_residual_vq_hold_whole_frames(checkpoint):
+    """A window that begins with the second codebook's code is nothing that fine-tuning ever shows."""
+    codes = np.arange(40).repeat(3) + 40 * np.tile(np.arange(3), 40)  # 40 frames of 3 codebooks
+    for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), num_codebooks=3):
+        inside = np.array(ids[ids.index(checkpoint.vocabulary.start_id) + 1 : -2]) - checkpoint.vocabulary.first_code_id
+        frames = inside.reshape(-1, 3)
+        assert (frames // 40 == np.arange(3)).all() and (np.diff(frames % 40, axis=1) == 0).all()
+        assert sum(weights) % 3 == 0
+
+
+def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):
+    ref = RecordRef("7", Path("7"))
+    rows = PretrainDataset(checkpoint.vocabulary, [ref], Codes({ref: CODES}), "causal", max_length=30)
+    with pytest.raises(UserError, match=r"record 7: .* tokens, the language model takes 30"):
+        rows[0]

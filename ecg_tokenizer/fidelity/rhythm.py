@@ -30,7 +30,9 @@ def steepest_lead(signal: np.ndarray) -> int:
 def delineate(r_lead: np.ndarray, wave_lead: np.ndarray, fs: float) -> Delineation:
     """R peaks in one lead ``(T,)`` in mV, the waves around them in another (or the same).
 
-    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2.
+    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2. On the simulator at 250 Hz it finds QRS
+    about 30 ms too wide and PR 15 ms too short, at 500 Hz far more: differences at one rate are to be trusted, lengths
+    are not.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
