@@ -30,8 +30,6 @@ from ecg_tokenizer.fidelity.table import table
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils.errors import UserError
 
-WAVE_LEADS = ("II", "V5", "I", "V2")  # waves are delineated in the first that was recorded
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -94,11 +92,9 @@ def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -
     rng = np.random.default_rng(seed)
     triples = []
     for m in measured:
-        waves = next((LEADS.index(lead) for lead in WAVE_LEADS if m.present[LEADS.index(lead)]), None)
-        if waves is not None:
-            rows = [rhythm.steepest_lead(m.signal), waves]
-            again = m.signal[rows] + rng.normal(0, rhythm.REPEAT_NOISE_MV, (2, m.signal.shape[1]))
-            triples.append((m.signal[rows], m.decoded[rows], again, fs))
+        rows = [rhythm.steepest_lead(m.signal), rhythm.upright_lead(m.signal)]  # leads that were not recorded are flat
+        again = m.signal[rows] + rng.normal(0, rhythm.REPEAT_NOISE_MV, (2, m.signal.shape[1]))
+        triples.append((m.signal[rows], m.decoded[rows], again, fs))
     if workers:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             rows = list(
