@@ -43,9 +43,9 @@ def upright_lead(signal: np.ndarray) -> int:
 def delineate(r_lead: np.ndarray, wave_lead: np.ndarray, fs: float) -> Delineation:
     """R peaks in one lead ``(T,)`` in mV, the waves around them in another (or the same).
 
-    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2. On the simulator, with the two leads above
-    and at 250 Hz, it finds QRS 21 ms too wide, PR 24 ms too short and QT 14 ms too long (medians): differences are to be
-    trusted, lengths are not.
+    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2. On the simulator, with the two leads
+    above and at 250 Hz, it finds QRS 21 ms too wide, PR 24 ms too short and QT 14 ms too long (medians): differences
+    are to be trusted, lengths are not.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
