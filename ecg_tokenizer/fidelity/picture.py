@@ -11,20 +11,28 @@ SECONDS = 5.0
 
 
 def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
-    """measured: what `panel.reconstruct` returns. Best, median and worst recording by PRDN, in leads II and V2."""
-    order = np.argsort([prdn(m.signal[m.present], m.decoded[m.present]) for m in measured])
+    """Best, median and worst recording by PRDN, each in lead II and in the lead that came out worst.
+
+    measured: a list of `panel.Measured`; figures: what `panel.panel` returns.
+    """
+    whole = [prdn(m.signal[m.present], m.decoded[m.present]) for m in measured]
+    order = np.argsort(whole)
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     figure = Figure(figsize=(12, 11), dpi=110, layout="constrained")
     grid = figure.add_gridspec(4, 2, height_ratios=(1, 1, 1, 1.1))
     for row, (name, index) in enumerate(chosen.items()):
-        for column, lead in enumerate(("II", "V2")):
-            axes, m = figure.add_subplot(grid[row, column]), measured[index]
+        m = measured[index]
+        errors = [prdn(m.signal[[k]], m.decoded[[k]]) if m.present[k] else -1.0 for k in range(len(LEADS))]
+        for column, lead in enumerate((LEADS.index("II"), int(np.argmax(errors)))):
+            axes = figure.add_subplot(grid[row, column])
             shown = slice(0, round(SECONDS * fs))
-            signal, decoded = (x[LEADS.index(lead), shown] for x in (m.signal, m.decoded))
+            signal, decoded = (x[lead, shown] for x in (m.signal, m.decoded))
             time = np.arange(len(signal)) / fs
             axes.plot(time, signal, color=ORIGINAL, lw=1.2, label="original")
             axes.plot(time, decoded, color=RECONSTRUCTION, lw=0.8, label="reconstruction")
-            axes.set_title(f"{name}: lead {lead}, PRDN {prdn(signal[None], decoded[None]):.0f} %", fontsize=9)
+            which = f"{name} recording, {whole[index]:.0f} %" if column == 0 else "its worst lead"
+            said = f"{errors[lead]:.0f} %" if m.present[lead] else "not recorded"
+            axes.set_title(f"{which}: lead {LEADS[lead]}, {said}", fontsize=9)
             axes.set(ylabel="mV", xlim=(0, SECONDS))
             axes.grid(color="#eeeeee")
             if row == 2:
