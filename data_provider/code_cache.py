@@ -35,7 +35,7 @@ class CodeCache:
         return self._key(ref) in self._entries
 
     def codes(self, ref: RecordRef) -> np.ndarray:
-        """uint16 ``(frames,)``; KeyError for a recording that was never encoded."""
+        """uint16 ``(codes,)``; KeyError for a recording that was never encoded."""
         shard, start, length = self._entries[self._key(ref)]
         return shard[start : start + length]
 
@@ -72,7 +72,7 @@ def fill_code_cache(
 ) -> None:
     """Encode the recordings that the cache does not hold yet.
 
-    encode_batch: signals float32 ``(12, T)`` mV at ``fs`` -> codes ``(frames,)`` each.
+    encode_batch: signals float32 ``(12, T)`` mV at ``fs`` -> codes ``(codes,)`` each, as `ECGTokenizer` orders them.
     """
     missing = [ref for ref in refs if ref not in cache]
     if not missing:

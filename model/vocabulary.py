@@ -62,7 +62,7 @@ class Vocabulary:
         return range(self.start_id, self.first_code_id + self.num_codes)
 
     def code_ids(self, codes: np.ndarray) -> list[int]:
-        """Codes ``(frames,)`` -> token ids."""
+        """Codes of one ECG, in their order -> token ids."""
         return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()
 
     def text_ids(self, text: str) -> list[int]:
