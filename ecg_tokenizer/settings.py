@@ -75,6 +75,8 @@ class TokenizerSettings(DataSettings):
             raise UserError("NUM_CODEBOOKS times CODEBOOK_SIZE must be at most 65536")
         if bool(self.measurements_data) != bool(self.measurements):
             raise UserError("MEASUREMENTS_DATA and MEASUREMENTS: set both, a CSV file and its columns, or neither")
+        if ids := {"ecg_id", "study_id"} & set(self.measurements):
+            raise UserError(f"MEASUREMENTS: {ids.pop()} says whose the measurements are; it is none")
         if self.measurements_data:
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.crop_seconds * self.sampling_rate < 8 * self.stride:

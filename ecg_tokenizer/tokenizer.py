@@ -168,6 +168,8 @@ class ECGTokenizer(nn.Module):
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
         """Load what `save_pretrained` wrote, ready to encode. Raises `UserError` where it is missing or misfits."""
         folder = Path(folder)
+        if (folder / "ecg_tokenizer").is_dir():
+            raise UserError(f"{folder}: a checkpoint of a language model; its ECG tokenizer is {folder}/ecg_tokenizer")
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
                 raise UserError(f"{folder}: no ECG tokenizer here ({name} is missing); train one with run_tokenizer.sh")

@@ -129,9 +129,10 @@ def fit(
         head.to(device)
     optimizers = make_optimizers(tokenizer, head, settings)
     trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    warm_up = max(0.05, min(2 / settings.steps, 0.75))  # OneCycleLR divides by one less than its steps
     schedules = [
         torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, optimizer.defaults["lr"], total_steps=settings.steps, pct_start=0.05, cycle_momentum=False
+            optimizer, optimizer.defaults["lr"], total_steps=settings.steps, pct_start=warm_up, cycle_momentum=False
         )
         for optimizer in optimizers
     ]

@@ -49,7 +49,7 @@ def load_language_model(path: Path | str, precision: str):
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
-            f"{path}: no causal language model can be loaded from here: {str(error).splitlines()[0]}"
+            f"{path}: no causal language model can be loaded from here: {' '.join(str(error).split())[:200]}"
         ) from None
     kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
     if kinds or getattr(model, "_is_stateful", False):

@@ -11,6 +11,8 @@ from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import code_use, prdn
 from ecg_tokenizer.losses import compand, reconstruction_loss, texture_loss
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.train import train_tokenizer
 from utils.errors import UserError
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -138,6 +140,9 @@ def test_saved_and_loaded_it_gives_the_same_codes(tokenizer, tmp_path):
     np.testing.assert_array_equal(tokenizer.encode(signal, 500), loaded.encode(signal, 500))
     assert loaded.fingerprint() == tokenizer.fingerprint()
     assert {p.name for p in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    with pytest.raises(UserError, match="a checkpoint of a language model; its ECG tokenizer is"):
+        (tmp_path / "llm/ecg_tokenizer").mkdir(parents=True)
+        ECGTokenizer.from_pretrained(tmp_path / "llm")
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         ECGTokenizer.from_pretrained(tmp_path)
@@ -209,3 +214,15 @@ def test_companded_a_lost_p_wave_costs_more_beside_a_distorted_r_wave():
 
     plain = cost(lambda x: x, no_p) / cost(lambda x: x, low_r)
     assert cost(compand, no_p) / cost(compand, low_r) > 10 * plain
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 21, 40])
+def test_any_number_of_steps_has_a_schedule(tmp_path, corpus, steps):
+    """OneCycleLR divides by zero where its warm-up is a single step."""
+    env = tmp_path / "tokenizer.env"
+    env.write_text(f"DATA_ROOT={corpus}\nTRAIN_FOLDS=1-8\nVALID_FOLDS=9\nMAX_VALID=1\nMAX_TRAIN=4\nWORKERS=0\n")
+    settings = TokenizerSettings.load(
+        env, output_dir=tmp_path / "out", cache_dir=corpus.parent / "cache", steps=steps, eval_steps=steps,
+        batch_size=1, crop_seconds=1, hidden=8, encoder_depth=1, decoder_depth=1,
+    )  # fmt: skip
+    assert train_tokenizer(settings)["step"] == steps

@@ -156,12 +156,15 @@ def test_patients_of_the_tokenizers_training_are_left_out(corpus: Path, tokenize
         (["--data", "nowhere"], "--data nowhere: no such folder"),
         (["--data", "empty"], r"neither ptbxl_database\.csv nor any WFDB header"),
         (["--data", "empty", "--tokenizer", "empty"], "no ECG tokenizer here"),
+        (["--data", "recordings", "--folds", "10"], r"has no ptbxl_database\.csv and so no folds"),
         (["--data", "empty", "--workers", "-1"], "--workers -1: give 0 or more"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(tokenizer_folder: Path, tmp_path: Path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("recordings").mkdir()
+    Path("recordings/one.hea").touch()
     with pytest.raises(UserError, match=says):
         main(["--tokenizer", str(tokenizer_folder), *words])
 

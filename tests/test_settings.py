@@ -40,6 +40,7 @@ def test_process_environment_overrides_the_file(tmp_path, monkeypatch):
         ({"STRIDE_MS": 33}, r"STRIDE_MS: 33 ms is 8\.25 samples"),
         ({"FSQ_LEVELS": "8,2"}, "FSQ_LEVELS"),
         ({"QUANTIZER": "rvq", "NUM_CODEBOOKS": 9, "CODEBOOK_SIZE": 8192}, "NUM_CODEBOOKS times CODEBOOK_SIZE"),
+        ({"MEASUREMENTS": "ecg_id", "MEASUREMENTS_DATA": "m.csv"}, "ecg_id says whose"),
         ({"MEASUREMENTS": "qt"}, "MEASUREMENTS_DATA and MEASUREMENTS: set both"),
         ({"MEASUREMENTS": "qt", "MEASUREMENTS_DATA": "none.csv"}, r"MEASUREMENTS_DATA: none\.csv does not exist"),
         ({"DATA_ROOT": "/no/such/folder"}, "DATA_ROOT: /no/such/folder does not exist"),

@@ -80,7 +80,7 @@ def test_a_plain_hugging_face_load_gives_the_same_logits(fresh, tmp_path):
 
 
 def test_another_codebook_is_refused(fresh):
-    with pytest.raises(UserError, match="another codebook"):
+    with pytest.raises(UserError, match="another ECG tokenizer"):
         Vocabulary.extend(fresh[0].vocabulary.tokenizer, 64)
 
 

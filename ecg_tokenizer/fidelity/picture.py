@@ -41,12 +41,13 @@ def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
     axes = figure.add_subplot(grid[3, 0])
     leads = figures["distortion"]["leads"]
     axes.bar(list(leads), [f["prdn"] for f in leads.values()], color=RECONSTRUCTION)
-    axes.set(ylabel="PRDN (%)", title="distortion per lead")
+    axes.set(ylabel="PRDN (%)")
+    axes.set_title("distortion per lead, mean over recordings", fontsize=9)
     axes = figure.add_subplot(grid[3, 1])
     rate = figures["rate"]
     counts = np.bincount(np.concatenate([m.codes for m in measured]), minlength=rate["codebook_size"])
     axes.plot(np.sort(counts)[::-1] / counts.sum() * rate["codebook_size"], color=RECONSTRUCTION)
-    axes.set(yscale="log", xlabel="codes, by frequency", ylabel="use (1: as if all alike)")
+    axes.set(yscale="log", xlabel="codes, by frequency", ylabel="use, relative to the mean")
     axes.set_title(
         f"{rate['codes_used']} of {rate['codebook_size']} codes, entropy {rate['entropy_bits']:.2f} bit", fontsize=9
     )

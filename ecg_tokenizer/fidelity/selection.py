@@ -32,6 +32,8 @@ def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordR
     """``(test, probe training)`` recordings; test leaves out patients that training of the tokenizer has seen."""
     corpus = find_records(arguments.data)
     refs, folds = list(corpus.values()), parse_folds(arguments.folds)
+    if (arguments.folds or arguments.probe_folds) and not any(ref.fold for ref in refs):
+        raise UserError(f"--data {arguments.data}: has no ptbxl_database.csv and so no folds; leave the folds out")
     test = select_folds(refs, folds) if folds else refs
     # A tokenizer inside a checkpoint has its list one folder up.
     seen = load_seen(arguments.tokenizer) or load_seen(arguments.tokenizer.resolve().parent)
