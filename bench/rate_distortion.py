@@ -23,17 +23,21 @@ from ecg_tokenizer.train import fit
 from utils.errors import exit_on_user_error
 
 ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
-LADDER = [
-    (stride, quantizer)
-    for stride in (16, 32, 48, 64)
-    for quantizer in (
-        {"quantizer": "fsq", "fsq_levels": [5, 5, 5, 5]},
-        {"quantizer": "fsq", "fsq_levels": [7, 5, 5, 5, 3]},
-        {"quantizer": "vq", "codebook_size": 1024},
-        {"quantizer": "rvq", "num_codebooks": 2, "codebook_size": 256},
-        {"quantizer": "rvq", "num_codebooks": 4, "codebook_size": 256},
-    )
+STRIDES = "16,32,48,64"
+QUANTIZERS = [
+    {"quantizer": "fsq", "fsq_levels": [5, 5, 5, 5]},
+    {"quantizer": "fsq", "fsq_levels": [8, 5, 5, 5]},
+    {"quantizer": "fsq", "fsq_levels": [7, 5, 5, 5, 3]},
+    {"quantizer": "vq", "codebook_size": 1024},
+    {"quantizer": "rvq", "num_codebooks": 2, "codebook_size": 256},
+    {"quantizer": "rvq", "num_codebooks": 4, "codebook_size": 256},
 ]
+
+
+def name_of(stride: str, kind: dict, scored: bool) -> str:
+    """Such as ``32ms-fsq-8x5x5x5``, which is also its folder."""
+    sizes = ["x".join(map(str, v)) if isinstance(v, list) else str(v) for v in kind.values()]
+    return "-".join([f"{stride}ms", *sizes, *(["z-score"] if scored else [])])
 
 
 class ZScored(SignalCache):
@@ -79,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
     parser.add_argument("--steps", type=int, default=400, help="training steps of every tokenizer")
+    parser.add_argument("--strides", default=STRIDES, help="milliseconds per frame, separated by commas")
     parser.add_argument("--max-train", type=int, default=0, help="train on at most so many recordings; 0: all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
@@ -96,12 +101,12 @@ def main() -> None:
         for name, split in splits.items()
     }
     rows = []
-    ladder = [*((stride, kind, False) for stride, kind in LADDER), (32, {"fsq_levels": [8, 5, 5, 5]}, False),
-              (32, {"fsq_levels": [8, 5, 5, 5]}, True)]  # fmt: skip
+    strides = arguments.strides.split(",")
+    ladder = [(stride, kind, False) for stride in strides for kind in QUANTIZERS]
+    ladder += [(stride, QUANTIZERS[1], True) for stride in strides]
     for number, (stride, kind, scored) in enumerate(ladder, start=1):
-        name = f"{stride}ms-" + "-".join(str(v) for v in kind.values()).replace(", ", "x").strip("[]") + "-z" * scored
-        print(f"{number} of {len(ladder)}: {name}")
-        folder = work / name.replace("[", "").replace("]", "")
+        folder = work / name_of(stride, kind, scored)
+        print(f"{number} of {len(ladder)}: {folder.name}")
         folder.mkdir(parents=True, exist_ok=True)
         chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **base, **kind)
         used = {key: ZScored(cache) if scored else cache for key, cache in caches.items()}
