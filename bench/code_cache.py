@@ -5,7 +5,6 @@
 Also counts, in the second epoch, how many waveform files are opened: none.
 """
 
-import argparse
 import builtins
 import tempfile
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from bench.report import show
+from bench.report import command_line, show
 from data_provider.code_cache import CodeCache
 from data_provider.ptbxl import load_database
 from data_provider.stream import stream_signals
@@ -22,14 +21,13 @@ from utils.errors import exit_on_user_error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/quickstart/corpus"), help="folder of PTB-XL")
     parser.add_argument("--tokenizer", type=Path, default=Path("checkpoints/quickstart/tokenizer"))
     parser.add_argument("--records", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(arguments.threads)
     tokenizer = ECGTokenizer.from_pretrained(arguments.tokenizer)
     refs = list(load_database(arguments.data).values())[: arguments.records]
 

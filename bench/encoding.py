@@ -6,7 +6,6 @@ Input is simulated, 10 s of 12 leads at 500 Hz. HeartLLM's time holds its z-scor
 distortion of both is taken in millivolts at 250 Hz; HeartLLM's gets the true mean and deviation of every lead back.
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -17,16 +16,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
-from bench.report import seconds_per_call, show
+from bench.report import command_line, seconds_per_call, show
 from data_provider.resample import resample
 from data_provider.simulator.patients import draw_patient
 from data_provider.simulator.render import simulate
-from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import code_use, prdn
 from ecg_tokenizer.losses import distortion
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
-from ecg_tokenizer.train import make_optimizers
+from ecg_tokenizer.train import descend, make_optimizers
 from utils.errors import exit_on_user_error
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
@@ -47,14 +45,6 @@ def settings(folder: Path) -> TokenizerSettings:
     )  # fmt: skip
 
 
-def ours(chosen: TokenizerSettings) -> ECGTokenizer:
-    config = TokenizerConfig(
-        fsq_levels=tuple(chosen.fsq_levels), stride=chosen.stride, hidden=chosen.hidden,
-        encoder_depth=chosen.encoder_depth, decoder_depth=chosen.decoder_depth,
-    )  # fmt: skip
-    return ECGTokenizer(config)
-
-
 def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):
     """A training step on ``(batch, 12, T)`` mV at 250 Hz."""
     optimizers = make_optimizers(tokenizer, None, chosen)
@@ -63,12 +53,7 @@ def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):
         tokenizer.train()
         present = torch.ones(signal.shape[:2])
         quantized, _, quantizer_loss = tokenizer.quantize(signal)
-        loss = quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, chosen)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        descend(quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, chosen), optimizers)
 
     return step
 
@@ -105,11 +90,9 @@ def gmac(call) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--tokenizer", type=Path, help="time this trained tokenizer's encoding too")
     parser.add_argument("--seconds", type=float, default=120, help="training time of each for the distortion; 0: none")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -119,7 +102,7 @@ def main() -> None:
     scored = z_score(torch.from_numpy(raw)).numpy()
     chosen = settings(arguments.out)
     frames = half[..., : half.shape[-1] // chosen.stride * chosen.stride]  # training takes whole frames
-    theirs, mine = HeartLLMTokenizer(), ours(chosen)
+    theirs, mine = HeartLLMTokenizer(), ECGTokenizer(chosen.config())
 
     def encode_theirs() -> None:
         with torch.inference_mode():
@@ -164,7 +147,7 @@ def main() -> None:
         row.update({"ECGs trained on": None, "PRDN %": None, "codes used": None})
     if arguments.seconds:
         torch.manual_seed(0)
-        theirs, mine = HeartLLMTokenizer(), ours(chosen)
+        theirs, mine = HeartLLMTokenizer(), ECGTokenizer(chosen.config())
         for row, step, signals, batch in (
             (rows[0], their_step(theirs), scored, 2),
             (rows[1], our_step(mine, chosen), frames, 16),

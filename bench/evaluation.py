@@ -6,15 +6,12 @@ Random weights end no answer, so every answer is ``--new-tokens`` long; the text
 weights give the folder of a merged checkpoint.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from bench.models import random_checkpoint, random_example
 from bench.plain_generation import generate_plainly
-from bench.report import seconds_per_call, show
+from bench.report import command_line, seconds_per_call, show
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
 from utils.errors import exit_on_user_error
@@ -23,12 +20,10 @@ ECGS, BATCH = 8, 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
     parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
     parser.add_argument("--new-tokens", type=int, default=6)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     checkpoint = random_checkpoint(arguments.llm)

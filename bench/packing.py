@@ -5,14 +5,11 @@
 A training step (loss and gradients) on the same ECGs and the same answers both ways; losses are compared as well.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from bench.models import random_checkpoint, random_example
-from bench.report import seconds_per_call, show
+from bench.report import command_line, seconds_per_call, show
 from model.packing import collate, pack
 from model.rendering import render_ecg, render_turn
 from model.training import weighted_loss
@@ -22,11 +19,9 @@ ECGS, UNPACKED_BATCH = 8, 32
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
     parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     checkpoint = random_checkpoint(arguments.llm)

@@ -6,14 +6,13 @@ Every tokenizer is trained alike on folds 1-7, chosen on fold 8 and measured on 
 one gets the true mean and deviation of every lead back; what a reader of its codes lacks is the voltage itself.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bench.report import show
+from bench.report import command_line, show
 from data_provider.corpus import load_splits
 from data_provider.signal_cache import SignalCache, open_signal_cache
 from ecg_tokenizer.fidelity.distortion import prdn, snr
@@ -80,13 +79,11 @@ def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
     parser.add_argument("--steps", type=int, default=400, help="training steps of every tokenizer")
     parser.add_argument("--strides", default=STRIDES, help="milliseconds per frame, separated by commas")
     parser.add_argument("--max-train", type=int, default=0, help="train on at most so many recordings; 0: all")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     work = arguments.out / "rate_distortion"

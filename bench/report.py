@@ -1,5 +1,6 @@
 """Timing, and how benchmarks speak: a table, and JSON with the machine it was measured on."""
 
+import argparse
 import json
 import os
 import platform
@@ -9,6 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON")
+    return parser
 
 
 def seconds_per_call(call: Callable[[], object], at_least: float = 2.0, calls: int = 3) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from data_provider.settings import DataSettings
+from ecg_tokenizer.config import TokenizerConfig
 from utils.errors import UserError
 from utils.settings import Integers, Names, need_path
 
@@ -60,6 +61,21 @@ class TokenizerSettings(DataSettings):
     def stride(self) -> int:
         """Samples per code."""
         return round(self.stride_ms * self.sampling_rate / 1000)
+
+    def config(self) -> TokenizerConfig:
+        """The architecture that these settings ask for."""
+        return TokenizerConfig(
+            quantizer=self.quantizer,
+            fsq_levels=tuple(self.fsq_levels),
+            codebook_size=self.codebook_size,
+            codebook_dim=self.codebook_dim,
+            num_codebooks=self.num_codebooks if self.quantizer == "rvq" else 1,
+            sampling_rate=self.sampling_rate,
+            stride=self.stride,
+            hidden=self.hidden,
+            encoder_depth=self.encoder_depth,
+            decoder_depth=self.decoder_depth,
+        )
 
     def check(self) -> None:
         super().check()

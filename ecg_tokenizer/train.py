@@ -13,7 +13,6 @@ from data_provider.corpus import load_splits
 from data_provider.measurements import load_measurements
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
-from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.losses import distortion, measurement_loss
 from ecg_tokenizer.measurements import MeasurementHead, standardised
@@ -35,6 +34,17 @@ def make_optimizers(
         torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
         torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
     ]
+
+
+def descend(loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
+    """One step of all optimizers along the gradient of ``loss``, clipped to norm 1."""
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def measurement_head(
@@ -110,25 +120,11 @@ def fit(
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    tokenizer = ECGTokenizer(
-        TokenizerConfig(
-            quantizer=settings.quantizer,
-            fsq_levels=tuple(settings.fsq_levels),
-            codebook_size=settings.codebook_size,
-            codebook_dim=settings.codebook_dim,
-            num_codebooks=settings.num_codebooks if settings.quantizer == "rvq" else 1,
-            sampling_rate=settings.sampling_rate,
-            stride=settings.stride,
-            hidden=settings.hidden,
-            encoder_depth=settings.encoder_depth,
-            decoder_depth=settings.decoder_depth,
-        )
-    ).to(device)
+    tokenizer = ECGTokenizer(settings.config()).to(device)
     head, targets = measurement_head(settings, table, train, tokenizer.config.hidden)
     if head is not None:
         head.to(device)
     optimizers = make_optimizers(tokenizer, head, settings)
-    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     warm_up = max(0.05, min(2 / settings.steps, 0.75))  # OneCycleLR divides by one less than its steps
     schedules = [
         torch.optim.lr_scheduler.OneCycleLR(
@@ -154,12 +150,9 @@ def fit(
         if head is not None:
             misread = measurement_loss(head(quantized), targets[rows].to(device))
             loss = loss + settings.measurement_weight * misread
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for part in (*optimizers, *schedules):
-            part.step()
+        descend(loss, optimizers)
+        for schedule in schedules:
+            schedule.step()
         if step % 50 == 0:
             use = tokenizer.code_use([codes.cpu().numpy()])
             writer.add_scalar("train/loss", loss.item(), step)

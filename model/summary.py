@@ -11,9 +11,9 @@ import numpy as np
 
 from data_provider.corpus import load_splits
 from data_provider.record import LEADS
-from data_provider.stream import stream_signals
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.fidelity.distortion import prdn
+from ecg_tokenizer.fidelity.reconstruction import reconstruct
 from model.settings import SummarySettings
 from utils.errors import UserError, exit_on_user_error
 from utils.plots import draw_ecg_paper, draw_scores_with_floors
@@ -68,31 +68,23 @@ def summarise(settings: SummarySettings) -> dict:
 def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
     """Distortion and code use on the test recordings; draws the recording of median distortion."""
     tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
-    fs = tokenizer.config.sampling_rate
     # TEST_DATA may be set for the texts; the tokenizer is judged on recordings alone.
     refs = load_splits(settings, ("test",), task=None)["test"].records
-    rows, codes = [], []
     max_bad = int(settings.max_bad_records * len(refs))
-    for _, signal, present in stream_signals(refs, fs, settings.workers, "judging the tokenizer", max_bad):
-        found = tokenizer.encode_batch([signal])[0]
-        decoded = tokenizer.decode(found)[:, : signal.shape[1]]
-        rows.append((prdn(signal[present], decoded[present]), signal, decoded))
-        codes.append(found)
-    if not rows:
+    measured = list(reconstruct(tokenizer, refs, settings.workers, "judging the tokenizer", max_bad))
+    if not measured:
         raise UserError(f"DATA_ROOT: none of the {len(refs)} test recordings could be read")
-    distortion = [row[0] for row in rows]
-    _, signal, decoded = rows[int(np.argsort(distortion)[len(rows) // 2])]
-    figure = draw_ecg_paper(
-        signal, fs, LEADS, title=f"Unseen ECG and its reconstruction (PRDN {np.median(distortion):.0f} %, the median)",
-        overlay=decoded,
-    )  # fmt: skip
+    distortion = [prdn(m.signal[m.present], m.decoded[m.present]) for m in measured]
+    shown = measured[int(np.argsort(distortion)[len(measured) // 2])]
+    title = f"Unseen ECG and its reconstruction (PRDN {np.median(distortion):.0f} %, the median)"
+    figure = draw_ecg_paper(shown.signal, tokenizer.config.sampling_rate, LEADS, title, overlay=shown.decoded)
     figure.savefig(picture)
     return {
         "prdn": float(np.mean(distortion)),
-        **tokenizer.code_use(codes),
+        **tokenizer.code_use([m.codes for m in measured]),
         "tokens_per_second_of_ecg": tokenizer.token_rate,
         "bits_per_second": tokenizer.token_rate * float(np.log2(tokenizer.codebook_size)),
-        "records": len(rows),
+        "records": len(measured),
     }
 
 

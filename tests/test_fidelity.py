@@ -172,7 +172,7 @@ def test_what_cannot_be_measured_is_one_line(tokenizer_folder: Path, tmp_path: P
 def test_decode_is_measured_at_the_tokenizers_rate(corpus: Path, tokenizer_folder: Path):
     """500 Hz recordings, a 250 Hz tokenizer: comparing different rates would be a distortion of its own."""
     from data_provider.ptbxl import load_database
-    from ecg_tokenizer.fidelity.panel import reconstruct
+    from ecg_tokenizer.fidelity.reconstruction import reconstruct
 
     tokenizer = ECGTokenizer.from_pretrained(tokenizer_folder)
     measured = list(reconstruct(tokenizer, list(load_database(corpus).values())[:1], 0, "t"))

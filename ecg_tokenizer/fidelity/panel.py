@@ -9,9 +9,8 @@ of PTB-XL's superclasses. Everything is measured at the tokenizer's sampling rat
 import argparse
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,34 +18,16 @@ from tqdm import tqdm
 
 from data_provider.examples import RecordRef
 from data_provider.record import LEADS
-from data_provider.stream import stream_signals
 from data_provider.superclasses import SUPERCLASSES, load_superclasses
 from ecg_tokenizer.fidelity import rhythm
 from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
 from ecg_tokenizer.fidelity.picture import draw_fidelity
 from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_features, probe
+from ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
 from ecg_tokenizer.fidelity.selection import choose
 from ecg_tokenizer.fidelity.table import table
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils.errors import UserError
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One recording and its reconstruction ``(12, T)`` in mV; which leads were recorded; its codes."""
-
-    ref: RecordRef
-    signal: np.ndarray
-    decoded: np.ndarray
-    present: np.ndarray
-    codes: np.ndarray
-
-
-def reconstruct(tokenizer: ECGTokenizer, refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Measured]:
-    """Encode and decode recordings at the tokenizer's rate; those that cannot be read are counted and left out."""
-    for ref, signal, present in stream_signals(refs, tokenizer.config.sampling_rate, workers, what):
-        codes = tokenizer.encode_batch([signal])[0]
-        yield Measured(ref, signal, tokenizer.decode(codes)[:, : signal.shape[1]], present, codes)
 
 
 def distortion(measured: Sequence[Measured]) -> dict:

@@ -13,7 +13,7 @@ SECONDS = 5.0
 def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
     """Best, median and worst recording by PRDN, each in lead II and in the lead that came out worst.
 
-    measured: a list of `panel.Measured`; figures: what `panel.panel` returns.
+    measured: a list of `Measured`; figures: what `panel.panel` returns.
     """
     whole = [prdn(m.signal[m.present], m.decoded[m.present]) for m in measured]
     order = np.argsort(whole)
