@@ -6,8 +6,11 @@ sequences. Segments without a shared prefix (windows of pretraining) pack the sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
+
+from model.attention import RowGroup
 
 PREFIX = 0  # segment number of what every other segment may see
 
@@ -49,8 +52,41 @@ def pack(
     return Packed(ids, positions, segments, weights)
 
 
+def _visible(segments: torch.Tensor) -> torch.Tensor:
+    """``(..., T)`` segment numbers, negative for padding -> boolean ``(..., T, T)``: which token sees which."""
+    sees, seen = segments[..., :, None], segments[..., None, :]
+    causal = torch.ones(segments.shape[-1], segments.shape[-1], dtype=torch.bool).tril()
+    return ((sees == seen) | (seen == PREFIX)) & (sees >= PREFIX) & (seen >= PREFIX) & causal
+
+
+def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
+    """Rows end to end, for models under `attention.packed_rows_attention`: no padding token is computed.
+
+    Returns input_ids, position_ids, loss_weights ``(1, tokens)`` and row_groups. Raises ValueError when a row's first
+    token is supervised: its predecessor belongs to another row.
+    """
+    if any(row.weights[0] for row in rows):
+        raise ValueError("the first token of a row cannot be supervised")
+    rows = sorted(rows, key=len)
+    groups: list[RowGroup] = []
+    for length, members in groupby(rows, key=len):
+        segments = torch.tensor([row.segments for row in members])
+        causal = bool((segments == PREFIX).all())
+        groups.append((len(segments), length, None if causal else _visible(segments)[:, None]))
+
+    def joined(name: str, dtype: torch.dtype) -> torch.Tensor:
+        return torch.tensor([[value for row in rows for value in getattr(row, name)]], dtype=dtype)
+
+    return {
+        "input_ids": joined("ids", torch.long),
+        "position_ids": joined("positions", torch.long),
+        "loss_weights": joined("weights", torch.float32),
+        "row_groups": groups,
+    }
+
+
 def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad on the right and build what a stock causal LM takes under SDPA attention.
+    """Pad on the right and build what any causal LM takes under SDPA attention.
 
     Returns input_ids, position_ids ``(B, T)``, loss_weights ``(B, T)`` and the boolean attention_mask ``(B, 1, T, T)``.
     Padding sees itself only, so that no row of the softmax is empty.
@@ -61,11 +97,7 @@ def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
         return torch.tensor([[*getattr(row, name), *[fill] * (longest - len(row))] for row in rows], dtype=dtype)
 
     segments = padded("segments", -1, torch.long)
-    causal = torch.ones(longest, longest, dtype=torch.bool).tril()
-    same = segments[:, :, None] == segments[:, None, :]
-    shared = (segments[:, None, :] == PREFIX) & (segments[:, :, None] >= PREFIX)
-    real = (segments >= PREFIX)[:, None, :]
-    mask = ((same | shared) & real & causal) | torch.eye(longest, dtype=torch.bool)
+    mask = _visible(segments) | torch.eye(longest, dtype=torch.bool)
     return {
         "input_ids": padded("ids", pad_id, torch.long),
         "position_ids": padded("positions", 0, torch.long),

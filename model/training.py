@@ -10,12 +10,14 @@ from pathlib import Path
 import deepspeed
 import torch
 import torch.nn.functional as F
+from peft import PeftModel
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from model import attention
 from model.optimizer import muon
-from model.packing import collate
+from model.packing import collate, lay_out
 from model.settings import TrainSettings
 from utils import launch
 from utils.errors import UserError
@@ -184,12 +186,16 @@ def train(
         label_names=["input_ids"],
         dataloader_pin_memory=not on_cpu,
     )
+    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    by_rows = attention.supports_rows(stock)
+    if by_rows:
+        stock.set_attn_implementation(attention.NAME)
     trainer = ECGTrainer(
         model=model,
         args=arguments,
         train_dataset=train_rows,
         eval_dataset=valid_rows,
-        data_collator=partial(collate, pad_id=pad_id),
+        data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
         callbacks=[EpochCallback(train_rows)],
         muon_learning_rate=settings.muon_learning_rate if settings.optimizer == "muon" else None,
     )
@@ -203,6 +209,8 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(settings.to_json())
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if by_rows:
+        stock.set_attn_implementation("sdpa")
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
     best = trainer.state.best_metric
     return {

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, StableLmConfig
 
 from data_provider.examples import Example, RecordRef
 from ecg_tokenizer import ECGTokenizer
+from model import attention
 from model.checkpoint import load_language_model, new_checkpoint
 from model.datasets import FinetuneDataset, PretrainDataset
-from model.packing import collate, pack
+from model.packing import collate, lay_out, pack
 from model.rendering import render, render_ecg, render_prompt, render_turn
 from model.training import weighted_loss
 from model.windows import draw_windows, window_sizes
@@ -83,14 +85,22 @@ def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkp
     assert ids[: mask.index(True)] == prompt
 
 
-def test_packed_questions_have_the_loss_of_separate_ones(checkpoint):
+@pytest.fixture(params=["sdpa", attention.NAME])
+def batch_of(request, checkpoint):
+    """What makes a batch of rows, for each attention that training offers."""
+    checkpoint.model.set_attn_implementation(request.param)
+    pad = checkpoint.vocabulary.tokenizer.pad_token_id
+    return lay_out if request.param == attention.NAME else lambda rows: collate(rows, pad)
+
+
+def test_packed_questions_have_the_loss_of_separate_ones(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
     shown = [example(), example("What rhythm?", ("atrial fibrillation",)), example("Which noise, a or b?", ("none",))]
     prefix = render_ecg(vocabulary, CODES, shown[0].background)
     turns = [render_turn(vocabulary, e) for e in shown]
     short = pack(prefix[: len(prefix) // 2], turns[:1])  # a second, shorter row: padding must not matter either
-    packed = collate([pack(prefix, turns), short], vocabulary.tokenizer.pad_token_id)
-    alone = [collate([pack(prefix, [turn])], 0) for turn in turns] + [collate([short], 0)]
+    packed = batch_of([pack(prefix, turns), short])
+    alone = [batch_of([pack(prefix, [turn])]) for turn in turns] + [batch_of([short])]
     head = model.get_output_embeddings()
     with torch.no_grad():
         together, weight = weighted_loss(model, head, packed)
@@ -99,18 +109,19 @@ def test_packed_questions_have_the_loss_of_separate_ones(checkpoint):
     assert weight == sum(w for _, w in separate)
 
 
-def test_the_loss_is_the_stock_models_own(checkpoint):
+def test_the_loss_is_the_stock_models_own(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
     ids, mask = render(vocabulary, example(), CODES)
     labels = torch.tensor([[i if m else -100 for i, m in zip(ids, mask, strict=True)]])
-    ours = collate([pack(ids, [], [float(m) for m in mask])], 0)
+    ours = batch_of([pack(ids, [], [float(m) for m in mask])])
     with torch.no_grad():
-        stock = model(input_ids=torch.tensor([ids]), labels=labels).loss
         loss, weight = weighted_loss(model, model.get_output_embeddings(), ours)
+        model.set_attn_implementation("sdpa")
+        stock = model(input_ids=torch.tensor([ids]), labels=labels).loss
     torch.testing.assert_close(loss / weight, stock, rtol=1e-5, atol=1e-6)
 
 
-def test_changing_one_question_does_not_touch_the_others(checkpoint):
+def test_changing_one_question_does_not_touch_the_others(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
     prefix = render_ecg(vocabulary, CODES)
     last = render_turn(vocabulary, example("What rhythm?"))
@@ -118,7 +129,7 @@ def test_changing_one_question_does_not_touch_the_others(checkpoint):
     assert len(rows[0]) == len(rows[1])
     with torch.no_grad():
         logits = [
-            model(**{k: v for k, v in collate([row], 0).items() if k != "loss_weights"}, use_cache=False).logits
+            model(**{k: v for k, v in batch_of([row]).items() if k != "loss_weights"}, use_cache=False).logits
             for row in rows
         ]
     torch.testing.assert_close(logits[0][:, -len(last[0]) :], logits[1][:, -len(last[0]) :], rtol=0, atol=1e-6)
@@ -127,6 +138,35 @@ def test_changing_one_question_does_not_touch_the_others(checkpoint):
 def test_a_supervised_first_token_cannot_be_packed():
     with pytest.raises(ValueError, match="first token"):
         pack([1, 2], [([3, 4], [1.0, 0.0])])
+    with pytest.raises(ValueError, match="first token"):
+        lay_out([pack([1, 2], [], [1.0, 1.0])])
+
+
+def test_rows_laid_out_hold_no_padding_and_train_as_padded_ones_do(checkpoint):
+    """ECGs of three lengths, two of them equal: every token computed is a real one, and no gradient differs."""
+    model, prefixes = checkpoint.model, [render_ecg(checkpoint.vocabulary, CODES[:n]) for n in (40, 12, 25, 12)]
+    rows = [pack(ids, [], [0.0] + [1.0] * (len(ids) - 1)) for ids in prefixes]
+    gradients = []
+    for name, batch in (("sdpa", collate(rows, 0)), (attention.NAME, lay_out(rows))):
+        model.set_attn_implementation(name)
+        loss, weight = weighted_loss(model, model.get_output_embeddings(), batch)
+        (loss / weight).backward()
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+        model.zero_grad()
+    assert batch["input_ids"].numel() == sum(map(len, prefixes))
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_training_goes_by_rows_wherever_the_language_model_lets_it():
+    small = dict(vocab_size=64, hidden_size=16, num_hidden_layers=1, intermediate_size=32)
+    small |= dict(num_attention_heads=2, num_key_value_heads=2)
+    supported = {}
+    for config in (LlamaConfig, StableLmConfig, NemotronConfig):  # the last says that it does, and does not
+        model = AutoModelForCausalLM.from_config(config(**small, pad_token_id=0))
+        supported[config.model_type] = attention.supports_rows(model)
+        assert model.config._attn_implementation == "sdpa"
+    assert supported == {"llama": True, "stablelm": False, "nemotron": False}
 
 
 def test_window_sizes_are_heartllms_at_its_token_count():
