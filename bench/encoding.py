@@ -22,9 +22,9 @@ from data_provider.simulator.patients import draw_patient
 from data_provider.simulator.render import simulate
 from ecg_tokenizer.fidelity.distortion import code_use, prdn
 from ecg_tokenizer.losses import distortion
+from ecg_tokenizer.optimization import descend, make_optimizers
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
-from ecg_tokenizer.train import descend, make_optimizers
 from utils.errors import exit_on_user_error
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500

@@ -68,10 +68,11 @@ def fill_code_cache(
     encode_batch: Callable[[list[np.ndarray]], list[np.ndarray]],
     fs: float,
     workers: int,
-    max_bad: float,
+    max_bad: int,
 ) -> None:
     """Encode the recordings that the cache does not hold yet.
 
+    max_bad: `UserError` when more recordings than this cannot be read; the others are stored all the same.
     encode_batch: signals float32 ``(12, T)`` mV at ``fs`` -> codes ``(codes,)`` each, as `ECGTokenizer` orders them.
     """
     missing = [ref for ref in refs if ref not in cache]
@@ -92,8 +93,7 @@ def fill_code_cache(
             done_refs.clear()
             done_codes.clear()
 
-    # The share is of all recordings: on a second run only the bad ones are still missing.
-    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", int(max_bad * len(refs)))
+    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad)
     try:
         for ref, signal, _ in signals:
             batch.append((ref, signal))

@@ -30,13 +30,18 @@ class SignalCache:
         """float32 ``(12, T)`` millivolts of recording ``i``."""
         return self._data[self.starts[i] : self.starts[i + 1]].T.astype(np.float32)
 
-    def crops(self, rng: np.random.Generator, batch: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; their lead masks and indices."""
-        rows = rng.integers(0, len(self), batch)
-        out = np.zeros((batch, length, 12), dtype=np.float32)
+    def crops(
+        self, rng: np.random.Generator, batch: int, length: int, share: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; their lead masks and indices.
+
+        share: which rows of the batch to read; whatever it is, the same crops are drawn.
+        """
+        rows, where = rng.integers(0, len(self), batch)[share], rng.random(batch)[share]
+        out = np.zeros((len(rows), length, 12), dtype=np.float32)
         for k, i in enumerate(rows):
-            spare = self.starts[i + 1] - self.starts[i] - length
-            start = self.starts[i] + (rng.integers(0, spare + 1) if spare > 0 else 0)
+            spare = max(0, self.starts[i + 1] - self.starts[i] - length)
+            start = self.starts[i] + int(where[k] * (spare + 1))
             crop = self._data[start : min(start + length, self.starts[i + 1])]
             out[k, : len(crop)] = crop
         return out.transpose(0, 2, 1), self.present[rows], rows

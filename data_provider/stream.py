@@ -12,6 +12,7 @@ from data_provider.examples import RecordRef
 from data_provider.resample import resample
 from data_provider.wfdb_reader import read_record
 from utils.errors import UserError
+from utils.launch import is_main
 
 
 def stream_signals(
@@ -40,7 +41,8 @@ def stream_signals(
 
 def _collect(refs, results, reasons, what):
     for ref, (signal, present, reason) in tqdm(
-        zip(refs, results, strict=True), total=len(refs), desc=what, unit="ecg", mininterval=1
+        zip(refs, results, strict=True), total=len(refs), desc=what, unit="ecg", mininterval=1,
+        disable=not is_main(),
     ):
         if reason:
             reasons[ref.record_id] = reason

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from ecg_tokenizer.settings import TokenizerSettings
+from utils.launch import average, world_size
 
 # Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
 VARIANCE_FLOOR = 0.005
@@ -66,7 +67,12 @@ def distortion(
 
 
 def measurement_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Huber loss over what was measured, all columns alike; predicted, target: ``(batch, measurements)``."""
+    """Huber loss over what was measured, all columns alike; predicted, target: ``(batch, measurements)``.
+
+    Its mean over ranks is that of their batches in one.
+    """
     known = ~target.isnan()
     error = F.smooth_l1_loss(predicted, target.nan_to_num(), reduction="none", beta=0.5) * known
-    return (error.sum(0) / known.sum(0).clamp(min=1)).mean()
+    count = known.sum(0).float()
+    average([count])
+    return (error.sum(0) / count.clamp(min=1 / world_size())).mean()

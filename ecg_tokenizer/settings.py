@@ -32,8 +32,12 @@ class TokenizerSettings(DataSettings):
     hidden: int = Field(192, ge=8, description="Width of the backbone.")
     encoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks after the quantizer.")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Arithmetic of training; codes are always computed in fp32."
+    )
     steps: int = Field(4000, ge=1, description="Optimiser steps at most.")
-    batch_size: int = Field(32, ge=1, description="Crops per step.")
+    batch_size: int = Field(32, ge=1, description="Crops per step, of all ranks together.")
+    num_processes: int = Field(1, ge=1, description="Ranks to start on this machine; each takes its share of a step.")
     crop_seconds: float = Field(4.0, gt=0, description="Length of a training crop.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's one-cycle schedule.")
     muon_learning_rate: float = Field(0.03, gt=0, description="Peak of Muon's, which trains the blocks' matrices.")
@@ -95,5 +99,7 @@ class TokenizerSettings(DataSettings):
             raise UserError(f"MEASUREMENTS: {ids.pop()} says whose the measurements are; it is none")
         if self.measurements_data:
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
+        if self.batch_size % self.num_processes:
+            raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES: every rank takes an equal share")
         if self.crop_seconds * self.sampling_rate < 8 * self.stride:
             raise UserError(f"CROP_SECONDS: a crop must hold at least 8 codes of {self.stride_ms:g} ms")

@@ -1,4 +1,7 @@
-"""Stage 1: train the tokenizer. Run it as ``bash ecg_tokenizer/run_tokenizer.sh [env file]``."""
+"""Stage 1: train the tokenizer. Run it as ``bash ecg_tokenizer/run_tokenizer.sh [env file]``.
+
+On several ranks each computes its share of every batch and gradients are averaged: the tokenizer is that of one rank.
+"""
 
 import argparse
 import json
@@ -9,42 +12,24 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from data_provider.corpus import load_splits
+from data_provider.corpus import Split, load_splits
 from data_provider.measurements import load_measurements
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
+from ecg_tokenizer.augmentation import augment
 from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.losses import distortion, measurement_loss
 from ecg_tokenizer.measurements import MeasurementHead, standardised
+from ecg_tokenizer.optimization import descend, make_optimizers
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
+from utils import launch
 from utils.errors import UserError, exit_on_user_error
 
 
-def make_optimizers(
-    tokenizer: ECGTokenizer, head: MeasurementHead | None, settings: TokenizerSettings
-) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
-    matrices = [p for name, p in tokenizer.named_parameters() if ".blocks." in name and p.ndim == 2]
-    taken = {id(p) for p in matrices}
-    others = [p for p in tokenizer.parameters() if id(p) not in taken]
-    if head is not None:
-        others += head.parameters()
-    return [
-        torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
-        torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
-    ]
-
-
-def descend(loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
-    """One step of all optimizers along the gradient of ``loss``, clipped to norm 1."""
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(trained, 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
+def _share() -> slice:
+    """This rank's rows of a batch, of a validation set."""
+    return slice(launch.rank(), None, launch.world_size())
 
 
 def measurement_head(
@@ -59,27 +44,18 @@ def measurement_head(
     return MeasurementHead(width, len(settings.measurements)), targets
 
 
-def augment(
-    signal: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scale whole crops (all leads alike: Einthoven holds) and silence single leads; returns signal and lead mask."""
-    batch = signal.shape[0]
-    gain = 1 + settings.gain_jitter * (2 * torch.rand(batch, 1, 1, generator=generator) - 1)
-    kept = (torch.rand(present.shape, generator=generator) >= settings.lead_dropout).float() * present
-    return signal * gain * kept[:, :, None], kept
-
-
 @torch.inference_mode()
 def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
     """PRDN (percent, mean over whole recordings) and joint code use on a validation set."""
     stride, codes, prdns = tokenizer.config.stride, [], []
-    for i in range(len(cache)):
+    for i in range(len(cache))[_share()]:
         signal = cache.signal(i)
         signal = signal[:, : signal.shape[1] // stride * stride]
         reconstruction, found, _ = tokenizer(torch.from_numpy(signal)[None].to(tokenizer.device))
         leads = cache.present[i]
         prdns.append(prdn(signal[leads], reconstruction[0].cpu().numpy()[leads]))
         codes.append(found[0].cpu().numpy())
+    prdns, codes = ([x for part in launch.gather(found) for x in part] for found in (prdns, codes))
     return {"prdn": float(np.mean(prdns)), **tokenizer.code_use(codes)}
 
 
@@ -90,16 +66,15 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     if settings.measurements_data:  # before recordings are read: a misspelled column shows at once
         table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
-    train, valid = (
-        open_signal_cache(
-            splits[name].records, settings.sampling_rate, settings.cache_dir, settings.workers,
-            settings.max_bad_records, f"{name} recordings",
-        )
-        for name in ("train", "valid")
-    )  # fmt: skip
-    settings.output_dir.mkdir(parents=True, exist_ok=True)
-    save_seen(settings.output_dir, [r for split in splits.values() for r in split.records])
+    if launch.is_main():  # the others find it read
+        _signals(settings, splits)
+        settings.output_dir.mkdir(parents=True, exist_ok=True)
+        save_seen(settings.output_dir, [r for split in splits.values() for r in split.records])
+    launch.barrier()
+    train, valid = _signals(settings, splits)
     figures = {**fit(settings, train, valid, table), "seconds": round(time.time() - started, 1)}
+    if not launch.is_main():
+        return figures
     (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(
         f"best at step {figures['step']}: PRDN {figures['prdn']:.1f} %, {figures['codes_used']} of "
@@ -107,6 +82,16 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         f"saved in {settings.output_dir}"
     )
     return figures
+
+
+def _signals(settings: TokenizerSettings, splits: dict[str, Split]) -> list[SignalCache]:
+    return [
+        open_signal_cache(
+            splits[name].records, settings.sampling_rate, settings.cache_dir, settings.workers,
+            settings.max_bad_records, f"{name} recordings",
+        )
+        for name in ("train", "valid")
+    ]  # fmt: skip
 
 
 def fit(
@@ -134,26 +119,31 @@ def fit(
     ]
     crop = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
     output = settings.output_dir
-    (output / "settings.json").write_text(settings.to_json())
-    writer = SummaryWriter(str(output / "tensorboard"))
-    print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
+    main = launch.is_main()
+    writer = SummaryWriter(str(output / "tensorboard")) if main else None
+    if main:
+        (output / "settings.json").write_text(settings.to_json())
+        print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
     best, since_best = {"prdn": float("inf")}, 0
-    bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1)
+    bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1, disable=not main)
     for step in bar:
         tokenizer.train()
-        *crops, rows = train.crops(rng, settings.batch_size, crop)
+        *crops, rows = train.crops(rng, settings.batch_size, crop, _share())
         signal, present = (torch.from_numpy(a).float() for a in crops)
-        signal, present = augment(signal, present, settings, generator)
+        signal, present = augment(signal, present, settings, generator, _share())
         signal, present = signal.to(device), present.to(device)
-        quantized, codes, quantizer_loss = tokenizer.quantize(signal)
-        loss = quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, settings)
-        if head is not None:
-            misread = measurement_loss(head(quantized), targets[rows].to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            quantized, codes, quantizer_loss = tokenizer.quantize(signal)
+            reconstruction = tokenizer.reconstruct(quantized)
+            measured = head(quantized) if head is not None else None
+        loss = quantizer_loss + distortion(signal, reconstruction.float(), present, settings)
+        if measured is not None:
+            misread = measurement_loss(measured.float(), targets[rows].to(device))
             loss = loss + settings.measurement_weight * misread
         descend(loss, optimizers)
         for schedule in schedules:
             schedule.step()
-        if step % 50 == 0:
+        if main and step % 50 == 0:
             use = tokenizer.code_use([codes.cpu().numpy()])
             writer.add_scalar("train/loss", loss.item(), step)
             if head is not None:
@@ -163,7 +153,7 @@ def fit(
             bar.set_postfix(loss=f"{loss.item():.3f}", **validated)
         if step % settings.eval_steps == 0 or step == settings.steps:
             figures = validate(tokenizer.eval(), valid)
-            for name, value in figures.items():
+            for name, value in figures.items() if main else ():
                 writer.add_scalar(f"valid/{name}", value, step)
             if not np.isfinite(figures["prdn"]):
                 raise UserError(
@@ -171,20 +161,27 @@ def fit(
                 )
             if figures["prdn"] < best["prdn"]:
                 best, since_best = {**figures, "step": step}, 0
-                tokenizer.save_pretrained(output)
+                if main:
+                    tokenizer.save_pretrained(output)
             else:
                 since_best += 1
                 if since_best >= settings.patience:
-                    print(f"stopping at step {step}: no better PRDN for {settings.patience} validations")
+                    if main:
+                        print(f"stopping at step {step}: no better PRDN for {settings.patience} validations")
                     break
-    writer.close()
+    if main:
+        writer.close()
     return {**best, "tokens_per_second_of_ecg": tokenizer.token_rate}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("env_file", help="settings of the tokenizer, see docs/SETTINGS.md")
-    train_tokenizer(TokenizerSettings.load(parser.parse_args().env_file))
+    settings = TokenizerSettings.load(parser.parse_args().env_file)
+    launch.ensure_ranks(settings.num_processes)
+    launch.join_ranks(settings.device)
+    train_tokenizer(settings)
+    launch.leave_ranks()
 
 
 if __name__ == "__main__":

@@ -88,18 +88,25 @@ def finetune(settings: FinetuneSettings) -> dict:
 
 
 def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], settings: DataSettings) -> CodeCache:
-    """The codes of ``refs``; the main rank encodes what is missing, the others wait for it."""
+    """The codes of ``refs``; every rank encodes its share of what is missing.
+
+    Raises `UserError` when more than MAX_BAD_RECORDS of all recordings cannot be read.
+    """
     folder = settings.cache_dir / "codes" / ecg_tokenizer.fingerprint()
-    if launch.is_main():
-        refs = list({ref.record_id: ref for ref in refs}.values())
-        on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-        fill_code_cache(
-            CodeCache(folder), refs, ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch,
-            ecg_tokenizer.config.sampling_rate, settings.workers, settings.max_bad_records,
-        )  # fmt: skip
-        ecg_tokenizer.to("cpu")
+    refs = list({ref.record_id: ref for ref in refs}.values())
+    allowed = int(settings.max_bad_records * len(refs))
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    fill_code_cache(
+        CodeCache(folder), refs[launch.rank() :: launch.world_size()],
+        ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch, ecg_tokenizer.config.sampling_rate,
+        settings.workers, allowed,
+    )  # fmt: skip
+    ecg_tokenizer.to("cpu")
     launch.barrier()
-    return CodeCache(folder)
+    cache = CodeCache(folder)
+    if (bad := sum(ref not in cache for ref in refs)) > allowed:
+        raise UserError(f"{bad} of {len(refs)} recordings could not be read (MAX_BAD_RECORDS allows {allowed} of them)")
+    return cache
 
 
 def _training_texts(settings: PretrainSettings) -> set[str]:

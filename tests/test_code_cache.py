@@ -21,7 +21,7 @@ def refs(corpus):
     return list(load_database(corpus).values())[:40]
 
 
-def fill(folder, refs, max_bad=0.1):
+def fill(folder, refs, max_bad=4):
     cache = CodeCache(folder)
     fill_code_cache(cache, refs, encode, 250, 0, max_bad)
     return CodeCache(folder)

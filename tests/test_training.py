@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
 from model.checkpoint import load_checkpoint
@@ -26,12 +27,14 @@ def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], P
     """The command of one run and its OUTPUT_DIR; ``values`` are the lines of its env file."""
     output = folder / name
     lines = {
-        "OUTPUT_DIR": output, "CACHE_DIR": folder / "cache", "MAX_STEPS": 6, "EVAL_STEPS": 3, "VERBOSE_STEPS": 1,
-        "WARMUP_STEPS": 2, "LEARNING_RATE": 1e-3, "WORKERS": 0, "MAX_VALID": 8, **values,
+        "OUTPUT_DIR": output, "CACHE_DIR": folder / "cache", "EVAL_STEPS": 3, "LEARNING_RATE": 1e-3, "WORKERS": 0,
+        "MAX_VALID": 8, **values,
     }  # fmt: skip
+    if stage != "tokenizer":
+        lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, "WARMUP_STEPS": 2, **lines}
     env_file = folder / f"{name}.env"
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    main = ["run_eval.py"] if stage == "eval" else ["run_main.py", stage]
+    main = ["-m", "ecg_tokenizer.train"] if stage == "tokenizer" else ["run_main.py", stage]
     return [sys.executable, *main, str(env_file)], output
 
 
@@ -114,6 +117,24 @@ def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrai
     np.testing.assert_allclose(curve(one), curve(two), rtol=2e-4)
     infos = [json.loads((o / "cardiolect.json").read_text()) for o in (one, two)]
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-4)
+
+
+def test_two_ranks_train_the_tokenizer_of_one(tmp_path, corpus):
+    """Shares of one batch, also where measurements are missing: the gradient is that of the whole batch."""
+    table = tmp_path / "measurements.csv"
+    header, *rows = (corpus / "measurements.csv").read_text().splitlines()
+    table.write_text("\n".join([header, *rows[::3]]) + "\n")
+    lines = {
+        "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 6, "BATCH_SIZE": 6, "HIDDEN": 16,
+        "MEASUREMENTS_DATA": table, "MEASUREMENTS": "rr_interval,qt_interval", "LEAD_DROPOUT": 0.3,
+        "MUON_LEARNING_RATE": 1e-9,  # it orthogonalises in bf16, where the last bit of a gradient can show
+    }  # fmt: skip
+    one, two = (run("tokenizer", tmp_path, f"on{n}", **lines, NUM_PROCESSES=n) for n in (1, 2))
+    weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-4, atol=1e-6)
+    prdns = [json.loads((folder / "metrics.json").read_text())["prdn"] for folder in (one, two)]
+    assert prdns[0] == pytest.approx(prdns[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

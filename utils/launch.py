@@ -5,10 +5,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 
 def ensure_ranks(count: int) -> None:
@@ -34,7 +37,7 @@ def ensure_ranks(count: int) -> None:
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     ranks = [
         subprocess.Popen(
-            [sys.executable, *sys.argv],
+            [sys.executable, *sys.orig_argv[1:]],
             env={**os.environ, **shared, "RANK": str(i), "LOCAL_RANK": str(i), "OMP_NUM_THREADS": threads},
         )
         for i in range(count)
@@ -78,6 +81,25 @@ def barrier() -> None:
     """Wait for all ranks; nothing to wait for without a process group."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Replace tensors, on every rank of the same shapes, by their means over ranks; all in one exchange."""
+    if world_size() == 1 or not tensors:
+        return
+    joined = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(joined)
+    for tensor, mean in zip(tensors, (joined / world_size()).split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def gather(value: Any) -> list[Any]:
+    """What each rank gives, in their order, on every rank."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def leave_ranks() -> None:

@@ -1,0 +1,35 @@
+"""Optimizers of the tokenizer, and one step of them."""
+
+import torch
+
+from ecg_tokenizer.measurements import MeasurementHead
+from ecg_tokenizer.settings import TokenizerSettings
+from ecg_tokenizer.tokenizer import ECGTokenizer
+from utils.launch import average
+
+
+def make_optimizers(
+    tokenizer: ECGTokenizer, head: MeasurementHead | None, settings: TokenizerSettings
+) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
+    matrices = [p for name, p in tokenizer.named_parameters() if ".blocks." in name and p.ndim == 2]
+    taken = {id(p) for p in matrices}
+    others = [p for p in tokenizer.parameters() if id(p) not in taken]
+    if head is not None:
+        others += head.parameters()
+    return [
+        torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
+        torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
+    ]
+
+
+def descend(loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:
+    """One step of all optimizers along the gradient of ``loss``, averaged over ranks and clipped to norm 1."""
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    trained = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    average([p.grad for p in trained if p.grad is not None])
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
