@@ -1,4 +1,5 @@
-"""Instruction tuning: questions packed behind their ECG, against one sequence per question.
+"""Instruction tuning: questions packed behind their ECG, against one sequence per question. Pretraining: rows end to
+end, against padded batches.
 
     python -m bench.packing [--llm tiny|DIR] [--frames 209] [--threads 2]
 
@@ -10,12 +11,14 @@ import torch
 
 from bench.models import random_checkpoint, random_example
 from bench.report import command_line, seconds_per_call, show
-from model.packing import collate, pack
+from model.attention import NAME
+from model.packing import collate, lay_out, pack
 from model.rendering import render_ecg, render_turn
 from model.training import weighted_loss
 from utils.errors import exit_on_user_error
 
 ECGS, UNPACKED_BATCH = 8, 32
+LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25, 3.0)}  # parts of --frames
 
 
 def main() -> None:
@@ -30,15 +33,19 @@ def main() -> None:
     head, pad = model.get_output_embeddings(), vocabulary.tokenizer.pad_token_id
     rng = np.random.default_rng(0)
 
-    def step(rows: list, batch: int) -> float:
+    def train(batches: list[dict]) -> float:
         total = 0.0
-        for start in range(0, len(rows), batch):
-            loss, weight = weighted_loss(model, head, collate(rows[start : start + batch], pad))
+        for batch in batches:
+            loss, weight = weighted_loss(model, head, batch)
             (loss / weight).backward()
             total += loss.item()
         model.zero_grad(set_to_none=True)
         return total
 
+    def step(rows: list, size: int) -> float:
+        return train([lay_out(rows[start : start + size]) for start in range(0, len(rows), size)])
+
+    model.set_attn_implementation(NAME)
     table = []
     for questions in (1, 4, 16):
         packed, single = [], []
@@ -62,6 +69,29 @@ def main() -> None:
             "loss difference": abs(apart - together) / abs(apart),
         })  # fmt: skip
     show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
+
+
+    table = []
+    for name, (shortest, longest) in LENGTHS.items():
+        frames = np.linspace(shortest, longest, 2 * ECGS) * arguments.frames
+        ids = [render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, round(n))) for n in rng.permutation(frames)]
+        rows = [pack(row, [], [0.0] + [1.0] * (len(row) - 1)) for row in ids]
+        losses, seconds, tokens = {}, {}, {}
+        for attention, make in (("sdpa", lambda: collate(rows, pad)), (NAME, lambda: lay_out(rows))):  # noqa: B023
+            model.set_attn_implementation(attention)
+            tokens[attention] = make()["input_ids"].numel()
+            losses[attention] = train([make()])
+            seconds[attention] = seconds_per_call(lambda: train([make()]))  # noqa: B023
+        table.append({
+            "length of ECGs": name,
+            "tokens padded": tokens["sdpa"],
+            "tokens end to end": tokens[NAME],
+            "ECGs/s padded": len(rows) / seconds["sdpa"],
+            "ECGs/s end to end": len(rows) / seconds[NAME],
+            "ratio": seconds["sdpa"] / seconds[NAME],
+            "loss difference": abs(losses["sdpa"] - losses[NAME]) / losses["sdpa"],
+        })  # fmt: skip
+    show("pretraining", table, arguments.out, f"batches of {2 * ECGS} ECGs, loss and gradients, fp32")
 
 
 if __name__ == "__main__":

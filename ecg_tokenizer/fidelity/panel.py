@@ -22,7 +22,7 @@ from data_provider.superclasses import SUPERCLASSES, load_superclasses
 from ecg_tokenizer.fidelity import rhythm
 from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
 from ecg_tokenizer.fidelity.picture import draw_fidelity
-from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_features, probe
+from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_series, probe
 from ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
 from ecg_tokenizer.fidelity.selection import choose
 from ecg_tokenizer.fidelity.table import table
@@ -96,11 +96,12 @@ def probe_data(
     tokenizer: ECGTokenizer, measured: Iterable[Measured], labels: dict[str, frozenset[str]], seed: int
 ) -> ProbeData | None:
     """Features and superclasses of the recordings that have one; None where none has."""
-    raw = RandomConvolutions(len(LEADS), tokenizer.config.sampling_rate, seed)
+    of_signal = RandomConvolutions(len(LEADS), tokenizer.config.sampling_rate, seed)
+    of_codes = RandomConvolutions(tokenizer.config.hidden, tokenizer.frame_rate, seed)
     rows, classes, patients = [], [], []
     for m in measured:  # signals of a training set do not fit in memory, their features do
         if found := labels.get(m.ref.record_id):
-            rows.append((raw(m.signal), code_features(tokenizer, m.codes), raw(m.decoded)))
+            rows.append((of_signal(m.signal), of_codes(code_series(tokenizer, m.codes)), of_signal(m.decoded)))
             classes.append([name in found for name in SUPERCLASSES])
             patients.append(m.ref.patient_id or m.ref.record_id)
     if not rows:

@@ -27,36 +27,37 @@ class ProbeData:
     patients: np.ndarray
 
 
-def code_features(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
-    """Codes of one ECG, pooled over time: how often each occurs, and mean and deviation of the quantized features."""
-    used = np.sqrt(np.bincount(codes, minlength=tokenizer.vocabulary_size) / len(codes))
+def code_series(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
+    """Codes of one ECG as a signal ``(width, frames)``: the quantized features, of unit deviation over the codebook."""
+    vectors = tokenizer.quantizer.vectors()
     with torch.inference_mode():
         ids = torch.from_numpy(codes.astype(np.int64))[None].to(tokenizer.device)
-        quantized = tokenizer.quantizer.lookup(ids)[0].cpu().numpy()
-    return np.concatenate([used, quantized.mean(0), quantized.std(0)]).astype(np.float32)
+        quantized = (tokenizer.quantizer.lookup(ids)[0] - vectors.mean(0)) / vectors.std(0).mean().clamp(min=1e-6)
+    return quantized.T.cpu().numpy()
 
 
 class RandomConvolutions:
-    """Features of raw signals: share of positive values and maximum of random dilated convolutions over all leads.
+    """Features of signals: share of positive values and maximum of random dilated convolutions that span under 1 s.
 
-    After ROCKET (Dempster et al. 2020, DMKD 34:1454), a strong linear baseline on time series that learns nothing.
+    The same for raw signals, reconstructions and codes, so that the probe compares like with like. After ROCKET
+    (Dempster et al. 2020, DMKD 34:1454), a strong linear baseline on time series that learns nothing.
     """
 
-    def __init__(self, leads: int, fs: float, seed: int = 0):
+    def __init__(self, channels: int, fs: float, seed: int = 0):
         rng = torch.Generator().manual_seed(seed)
-        dilations = [d for d in (1, 2, 4, 8, 16, 32) if d * KERNEL_LENGTH < fs]
+        dilations = [d for d in (1, 2, 4, 8, 16, 32) if d * KERNEL_LENGTH < fs] or [1]
         self.kernels = []
         for dilation in dilations:
-            weight = torch.randn(KERNELS // len(dilations), leads, KERNEL_LENGTH, generator=rng)
-            mask = torch.rand(weight.shape[0], leads, 1, generator=rng) < 3 / leads  # about three leads at a time
-            mask[torch.arange(len(mask)), torch.randint(leads, (len(mask),), generator=rng)] = True
+            weight = torch.randn(KERNELS // len(dilations), channels, KERNEL_LENGTH, generator=rng)
+            mask = torch.rand(weight.shape[0], channels, 1, generator=rng) < 3 / channels  # about three at a time
+            mask[torch.arange(len(mask)), torch.randint(channels, (len(mask),), generator=rng)] = True
             weight = (weight - weight.mean(dim=2, keepdim=True)) * mask
             self.kernels.append((dilation, weight / weight.flatten(1).norm(dim=1)[:, None, None]))
-        self.bias = torch.rand(KERNELS, generator=rng) * 0.2  # mV: above it a response counts as positive
+        self.bias = torch.rand(KERNELS, generator=rng) * 0.2  # above it (mV of a signal) a response counts as positive
 
     @torch.inference_mode()
     def __call__(self, signal: np.ndarray) -> np.ndarray:
-        """``(leads, T)`` mV -> two numbers per kernel, about ``(2 * KERNELS,)``."""
+        """``(channels, T)`` -> two numbers per kernel, about ``(2 * KERNELS,)``."""
         x, start, found = torch.from_numpy(signal.astype(np.float32))[None], 0, []
         for dilation, weight in self.kernels:
             response = F.conv1d(x, weight, dilation=dilation)[0]
