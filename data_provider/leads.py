@@ -9,7 +9,7 @@ from data_provider.record import LEADS
 LIMB_LEADS = LEADS[:6]
 
 # Every limb lead is a combination of I and II (Einthoven: III = II - I; Goldberger: the augmented leads).
-_LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 
 _PREFIX = re.compile(r"^(mdc_ecg_lead|lead|ecg|ekg)[\s_:]*(?=\S)")
 _CANONICAL = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
@@ -34,7 +34,7 @@ def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[boo
     if len(sources) < 2:
         return
     # Any two of the six rows are linearly independent, so I and II follow from whichever two there are.
-    to_limb = _LIMB_FROM_I_II @ np.linalg.inv(_LIMB_FROM_I_II[sources])
+    to_limb = LIMB_FROM_I_II @ np.linalg.inv(LIMB_FROM_I_II[sources])
     for row in range(len(LIMB_LEADS)):
         if absent[row]:
             signal[row] = to_limb[row] @ signal[sources]

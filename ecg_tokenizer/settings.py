@@ -60,6 +60,13 @@ class TokenizerSettings(DataSettings):
     measurement_weight: float = Field(0.3, ge=0, description="Weight of the loss on measurements read from the codes.")
     lead_dropout: float = Field(0.05, ge=0, lt=1, description="Chance that a lead of a crop is silenced in the input.")
     gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a factor within 1 +- this.")
+    electrode_jitter: float = Field(
+        0.0, ge=0, description="Leads of a crop are mixed at random by up to this share, as by displaced electrodes."
+    )
+    wander_chance: float = Field(0.0, ge=0, le=1, description="Chance that a crop gets baseline wander on top.")
+    time_stretch: float = Field(
+        0.0, ge=0, lt=1, description="Crops are stretched in time by a factor within exp(+- this)."
+    )
 
     @property
     def stride(self) -> int:
@@ -95,6 +102,8 @@ class TokenizerSettings(DataSettings):
             raise UserError("NUM_CODEBOOKS times CODEBOOK_SIZE must be at most 65536")
         if bool(self.measurements_data) != bool(self.measurements):
             raise UserError("MEASUREMENTS_DATA and MEASUREMENTS: set both, a CSV file and its columns, or neither")
+        if self.measurements and self.time_stretch:
+            raise UserError("TIME_STRETCH changes the times that MEASUREMENTS hold; set one of them")
         if ids := {"ecg_id", "study_id"} & set(self.measurements):
             raise UserError(f"MEASUREMENTS: {ids.pop()} says whose the measurements are; it is none")
         if self.measurements_data:

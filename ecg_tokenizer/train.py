@@ -16,7 +16,7 @@ from data_provider.corpus import Split, load_splits
 from data_provider.measurements import load_measurements
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
-from ecg_tokenizer.augmentation import augment
+from ecg_tokenizer.augmentation import augment, stretched_length
 from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.losses import distortion, measurement_loss
 from ecg_tokenizer.measurements import MeasurementHead, standardised
@@ -128,9 +128,9 @@ def fit(
     bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1, disable=not main)
     for step in bar:
         tokenizer.train()
-        *crops, rows = train.crops(rng, settings.batch_size, crop, _share())
+        *crops, rows = train.crops(rng, settings.batch_size, stretched_length(crop, settings, rng), _share())
         signal, present = (torch.from_numpy(a).float() for a in crops)
-        signal, present = augment(signal, present, settings, generator, _share())
+        signal, present = augment(signal, present, crop, settings, generator, _share())
         signal, present = signal.to(device), present.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             quantized, codes, quantizer_loss = tokenizer.quantize(signal)

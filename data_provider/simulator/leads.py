@@ -7,8 +7,8 @@ axis turn without emptying V5 and V6, as chest electrodes sit close to the heart
 
 import numpy as np
 
-# I, II -> the six limb leads, in the order of LEADS.
-GOLDBERGER = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+from data_provider.leads import LIMB_FROM_I_II
+
 # Direction (degrees; 0 left, 90 forward) and strength of V1..V6: the horizontal part of Dower's matrix (Dower 1980),
 # with the strengths of V2..V4 lowered towards what PTB-XL recordings show.
 CHEST_DEGREES = np.array([119.0, 88.0, 55.0, 26.0, 4.4, -15.5])
@@ -27,7 +27,7 @@ def horizontal(amplitude: np.ndarray, degrees: np.ndarray, gain: np.ndarray) -> 
 
 def twelve(eight: np.ndarray) -> np.ndarray:
     """I, II, V1..V6 ``(8, T)`` -> all twelve leads ``(12, T)``."""
-    return np.concatenate([GOLDBERGER.astype(eight.dtype) @ eight[:2], eight[2:]])
+    return np.concatenate([LIMB_FROM_I_II.astype(eight.dtype) @ eight[:2], eight[2:]])
 
 
 def frontal_axis(lead_i: float, lead_ii: float) -> float:
