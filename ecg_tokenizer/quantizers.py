@@ -6,6 +6,7 @@ by frame, within a frame codebook by codebook, code ``c`` of codebook ``q`` as `
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
 
@@ -18,8 +19,15 @@ EMA_SETTINGS = {
 }  # fmt: skip
 
 
+# FSQ's tanh reaches the outermost of eight levels below 1.5 and is flat from about 2 on: no gradient comes through.
+SATURATED = 2.0
+
+
 class FiniteScalarQuantizer(nn.Module):
-    """FSQ (Mentzer et al. 2023, arXiv 2309.15505): no codebook to learn, no auxiliary loss."""
+    """FSQ (Mentzer et al. 2023, arXiv 2309.15505): no codebook to learn.
+
+    Its loss keeps scalars out of the flat ends of the tanh: a dimension that drifts there stays at one level for good.
+    """
 
     num_codebooks = 1
 
@@ -29,8 +37,9 @@ class FiniteScalarQuantizer(nn.Module):
         self.codebook_size = self.fsq.codebook_size
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        saturation = F.relu(self.fsq.project_in(features).float().abs() - SATURATED).square().mean()
         quantized, codes = self.fsq(features)
-        return quantized, codes.long(), features.new_zeros(())
+        return quantized, codes.long(), saturation
 
     def lookup(self, codes: Tensor) -> Tensor:
         """``(batch, frames)`` codes -> ``(batch, frames, width)``."""
