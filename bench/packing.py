@@ -1,5 +1,5 @@
 """Instruction tuning: questions packed behind their ECG, against one sequence per question. Pretraining: rows end to
-end, against padded batches.
+end, against padded batches of similar length.
 
     python -m bench.packing [--llm tiny|DIR] [--frames 209] [--threads 2]
 
@@ -11,14 +11,23 @@ import torch
 
 from bench.models import random_checkpoint, random_example
 from bench.report import command_line, seconds_per_call, show
-from model.attention import NAME
+from model.attention import NAME, supports_rows
 from model.packing import collate, lay_out, pack
 from model.rendering import render_ecg, render_turn
-from model.training import weighted_loss
-from utils.errors import exit_on_user_error
+from model.training import LengthBucketSampler, weighted_loss
+from utils.errors import UserError, exit_on_user_error
 
-ECGS, UNPACKED_BATCH = 8, 32
+ECGS, UNPACKED_BATCH, BATCH = 8, 32, 16
 LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25, 3.0)}  # parts of --frames
+
+
+class Rows(list):
+    """Packed rows as training's sampler sees them."""
+
+    epoch = 0
+
+    def lengths(self) -> list[int]:
+        return [len(row) for row in self]
 
 
 def main() -> None:
@@ -30,6 +39,8 @@ def main() -> None:
     checkpoint = random_checkpoint(arguments.llm)
     vocabulary, model = checkpoint.vocabulary, checkpoint.model.train()
     model.requires_grad_(True)
+    if not supports_rows(model):
+        raise UserError(f"--llm {arguments.llm}: hands nothing on to its attention, so training pads its rows")
     head, pad = model.get_output_embeddings(), vocabulary.tokenizer.pad_token_id
     rng = np.random.default_rng(0)
 
@@ -73,25 +84,30 @@ def main() -> None:
 
     table = []
     for name, (shortest, longest) in LENGTHS.items():
-        frames = np.linspace(shortest, longest, 2 * ECGS) * arguments.frames
-        ids = [render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, round(n))) for n in rng.permutation(frames)]
-        rows = [pack(row, [], [0.0] + [1.0] * (len(row) - 1)) for row in ids]
+        rows = Rows()
+        for frames in rng.uniform(shortest, longest, BATCH * 40) * arguments.frames:
+            ids = render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, round(frames)))
+            rows.append(pack(ids, [], [0.0] + [1.0] * (len(ids) - 1)))
+        order = list(LengthBucketSampler(rows, BATCH, seed=0))
+        batches = [[rows[i] for i in order[start : start + BATCH]] for start in range(0, BATCH * 6, BATCH)]
         losses, seconds, tokens = {}, {}, {}
-        for attention, make in (("sdpa", lambda: collate(rows, pad)), (NAME, lambda: lay_out(rows))):  # noqa: B023
+        for attention, make in (("sdpa", lambda batch: collate(batch, pad)), (NAME, lay_out)):
             model.set_attn_implementation(attention)
-            tokens[attention] = make()["input_ids"].numel()
-            losses[attention] = train([make()])
-            seconds[attention] = seconds_per_call(lambda: train([make()]))  # noqa: B023
+            made = [make(batch) for batch in batches]
+            tokens[attention] = sum(batch["input_ids"].numel() for batch in made)
+            losses[attention] = train(made)
+            seconds[attention] = seconds_per_call(lambda: train([make(batch) for batch in batches]))  # noqa: B023
         table.append({
             "length of ECGs": name,
             "tokens padded": tokens["sdpa"],
             "tokens end to end": tokens[NAME],
-            "ECGs/s padded": len(rows) / seconds["sdpa"],
-            "ECGs/s end to end": len(rows) / seconds[NAME],
+            "ECGs/s padded": BATCH * len(batches) / seconds["sdpa"],
+            "ECGs/s end to end": BATCH * len(batches) / seconds[NAME],
             "ratio": seconds["sdpa"] / seconds[NAME],
             "loss difference": abs(losses["sdpa"] - losses[NAME]) / losses["sdpa"],
         })  # fmt: skip
-    show("pretraining", table, arguments.out, f"batches of {2 * ECGS} ECGs, loss and gradients, fp32")
+    notes = f"batches of {BATCH} ECGs of similar length, as training draws them; loss and gradients, fp32"
+    show("pretraining", table, arguments.out, notes)
 
 
 if __name__ == "__main__":

@@ -68,11 +68,10 @@ def fill_code_cache(
     encode_batch: Callable[[list[np.ndarray]], list[np.ndarray]],
     fs: float,
     workers: int,
-    max_bad: int,
+    bad: dict[str, str],
 ) -> None:
-    """Encode the recordings that the cache does not hold yet.
+    """Encode the recordings that the cache does not hold yet; reasons of those that cannot be read go to ``bad``.
 
-    max_bad: `UserError` when more recordings than this cannot be read; the others are stored all the same.
     encode_batch: signals float32 ``(12, T)`` mV at ``fs`` -> codes ``(codes,)`` each, as `ECGTokenizer` orders them.
     """
     missing = [ref for ref in refs if ref not in cache]
@@ -93,7 +92,7 @@ def fill_code_cache(
             done_refs.clear()
             done_codes.clear()
 
-    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad)
+    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", reasons=bad)
     try:
         for ref, signal, _ in signals:
             batch.append((ref, signal))

@@ -7,6 +7,7 @@ import numpy as np
 from data_provider.record import LEADS
 
 LIMB_LEADS = LEADS[:6]
+INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))
 
 # Every limb lead is a combination of I and II (Einthoven: III = II - I; Goldberger: the augmented leads).
 LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])

@@ -30,7 +30,7 @@ class DataSettings(EnvSettings):
         0.01, ge=0, le=1, description="Stop when more than this share of the recordings cannot be read."
     )
     cache_dir: Path = Field(Path("data/cache"), description="Folder of the code cache and the signal cache.")
-    workers: int = Field(2, ge=0, description="Processes that read recordings; 0: none but the main one.")
+    workers: int = Field(2, ge=0, description="Processes of each rank that read recordings; 0: none but itself.")
 
     def check(self) -> None:
         super().check()

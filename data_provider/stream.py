@@ -16,27 +16,39 @@ from utils.launch import is_main
 
 
 def stream_signals(
-    refs: Sequence[RecordRef], fs: float, workers: int, what: str, max_bad: int | None = None
+    refs: Sequence[RecordRef],
+    fs: float,
+    workers: int,
+    what: str,
+    max_bad: int | None = None,
+    reasons: dict[str, str] | None = None,
 ) -> Iterator[tuple[RecordRef, np.ndarray, np.ndarray]]:
     """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
 
-    A recording that cannot be read is left out; afterwards `UserError` is raised when more than ``max_bad`` failed,
-    else a summary of the reasons is printed.
+    A recording that cannot be read is left out and put into ``reasons`` by its id; afterwards, where no ``reasons`` are
+    given, `report_bad` is called with ``max_bad``.
     """
-    reasons: dict[str, str] = {}
+    report = reasons is None
+    reasons = {} if report else reasons
     read = partial(_read, fs=fs)
     if workers > 0 and len(refs) > 64:
         with multiprocessing.get_context("fork").Pool(workers) as pool:
             yield from _collect(refs, pool.imap(read, refs, chunksize=16), reasons, what)
     else:
         yield from _collect(refs, map(read, refs), reasons, what)
-    if reasons:
-        first = next(iter(reasons.values()))
-        text = f"{len(reasons)} of {len(refs)} recordings could not be read; the first: {first}"
-        if max_bad is not None and len(reasons) > max_bad:
-            raise UserError(f"{text} (MAX_BAD_RECORDS allows {max_bad} of them)")
-        kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
-        print(f"{text}; by reason: {', '.join(f'{kind} ({n})' for kind, n in kinds.most_common())}")
+    if report:
+        report_bad(reasons, len(refs), max_bad)
+
+
+def report_bad(reasons: dict[str, str], total: int, max_bad: int | None) -> None:
+    """Raise `UserError` where more than ``max_bad`` of ``total`` recordings failed, else print why some did."""
+    if not reasons:
+        return
+    text = f"{len(reasons)} of {total} recordings could not be read; the first: {next(iter(reasons.values()))}"
+    if max_bad is not None and len(reasons) > max_bad:
+        raise UserError(f"{text} (MAX_BAD_RECORDS allows {max_bad} of them)")
+    kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
+    print(f"{text}; by reason: {', '.join(f'{kind} ({n})' for kind, n in kinds.most_common())}")
 
 
 def _collect(refs, results, reasons, what):

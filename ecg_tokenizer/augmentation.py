@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data_provider.leads import LIMB_FROM_I_II
+from data_provider.leads import INDEPENDENT, LIMB_FROM_I_II
 from ecg_tokenizer.settings import TokenizerSettings
 
-INDEPENDENT = (0, 1, 6, 7, 8, 9, 10, 11)  # rows of I, II, V1-V6: the other four leads follow from I and II
 WANDER_HZ = (0.04, 1.0)
 WANDER_MV = (0.01, 0.3)  # rms, log-uniform
 
@@ -31,8 +30,9 @@ def baseline_wander(batch: int, samples: int, fs: float, generator: torch.Genera
     steepness = 0.3 + 1.5 * torch.rand(batch, 1, 1, generator=generator)
     envelope = torch.where(inside, frequency.clamp(min=WANDER_HZ[0]) ** -steepness, torch.zeros(()))
     noise = torch.view_as_complex(torch.randn(batch, 9, len(frequency), 2, generator=generator))
-    drift = torch.fft.irfft(noise * envelope, n)[..., :samples]
-    drift = drift / drift.std(dim=-1, keepdim=True).clamp(min=1e-6)
+    drift = torch.fft.irfft(noise * envelope, n)
+    # Scaled over the whole period: what looks flat in a crop must not be blown up into an offset.
+    drift = (drift / drift.std(dim=-1, keepdim=True))[..., :samples]
     low, high = WANDER_MV
     level = low * (high / low) ** torch.rand(batch, 1, 1, generator=generator)
     each = torch.exp(0.7 * torch.randn(batch, 9, 1, generator=generator))

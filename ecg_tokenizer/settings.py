@@ -109,6 +109,6 @@ class TokenizerSettings(DataSettings):
         if self.measurements_data:
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.batch_size % self.num_processes:
-            raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES: every rank takes an equal share")
+            raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES, whose ranks take equal shares")
         if self.crop_seconds * self.sampling_rate < 8 * self.stride:
             raise UserError(f"CROP_SECONDS: a crop must hold at least 8 codes of {self.stride_ms:g} ms")

@@ -1,6 +1,7 @@
 """Stage 1: train the tokenizer. Run it as ``bash ecg_tokenizer/run_tokenizer.sh [env file]``.
 
-On several ranks each computes its share of every batch and gradients are averaged: the tokenizer is that of one rank.
+On several ranks each computes its share of every batch and gradients are averaged: with fsq the tokenizer is that of
+one rank, to rounding; vq and rvq start and restart their codes from other draws.
 """
 
 import argparse
@@ -62,6 +63,8 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
 def train_tokenizer(settings: TokenizerSettings) -> dict:
     """Stage 1 by ``settings``: read recordings once, then `fit`; returns its figures."""
     started = time.time()
+    if settings.batch_size % launch.world_size():
+        raise UserError(f"BATCH_SIZE must be a multiple of the {launch.world_size()} ranks, which take equal shares")
     table = None
     if settings.measurements_data:  # before recordings are read: a misspelled column shows at once
         table = load_measurements(settings.measurements_data, settings.measurements)

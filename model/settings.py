@@ -14,7 +14,7 @@ from utils.settings import Names, Paths, need_path, settings_table
 class TrainSettings(DataSettings):
     """What pretraining and fine-tuning share."""
 
-    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per rank and step.")
+    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per step of each rank.")
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
     max_steps: int = Field(0, ge=0, description="Stop after so many optimiser steps; 0: TRAIN_EPOCHS decides.")

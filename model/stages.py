@@ -16,6 +16,7 @@ from data_provider.ptbxl import find_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.seen import load_seen, save_seen
 from data_provider.settings import DataSettings
+from data_provider.stream import report_bad
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training, trainable_parameters
 from model.checkpoint import (
@@ -94,19 +95,19 @@ def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], sett
     """
     folder = settings.cache_dir / "codes" / ecg_tokenizer.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
-    allowed = int(settings.max_bad_records * len(refs))
+    bad: dict[str, str] = {}
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     fill_code_cache(
         CodeCache(folder), refs[launch.rank() :: launch.world_size()],
         ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch, ecg_tokenizer.config.sampling_rate,
-        settings.workers, allowed,
+        settings.workers, bad,
     )  # fmt: skip
     ecg_tokenizer.to("cpu")
+    of_all_ranks = {record: reason for part in launch.gather(bad) for record, reason in part.items()}
+    if launch.is_main():
+        report_bad(of_all_ranks, len(refs), int(settings.max_bad_records * len(refs)))
     launch.barrier()
-    cache = CodeCache(folder)
-    if (bad := sum(ref not in cache for ref in refs)) > allowed:
-        raise UserError(f"{bad} of {len(refs)} recordings could not be read (MAX_BAD_RECORDS allows {allowed} of them)")
-    return cache
+    return CodeCache(folder)
 
 
 def _training_texts(settings: PretrainSettings) -> set[str]:

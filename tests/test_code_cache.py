@@ -7,6 +7,7 @@ import pytest
 
 from data_provider.code_cache import CodeCache, fill_code_cache
 from data_provider.ptbxl import load_database
+from data_provider.stream import report_bad
 from utils.errors import UserError
 
 
@@ -22,8 +23,9 @@ def refs(corpus):
 
 
 def fill(folder, refs, max_bad=4):
-    cache = CodeCache(folder)
-    fill_code_cache(cache, refs, encode, 250, 0, max_bad)
+    cache, bad = CodeCache(folder), {}
+    fill_code_cache(cache, refs, encode, 250, 0, bad)
+    report_bad(bad, len(refs), max_bad)
     return CodeCache(folder)
 
 

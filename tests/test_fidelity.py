@@ -48,7 +48,7 @@ def test_readings_of_simulated_ecgs_are_near_their_truth(corpus: Path):
     for truth in plain:
         record = read_record(corpus / f"records500/00000/{truth['record_id']:05d}_hr")
         signal = resample(record.signal, record.fs, 250)
-        found = rhythm.delineate(signal[rhythm.steepest_lead(signal)], signal[rhythm.upright_lead(signal)], 250)
+        found = rhythm.delineate(signal, rhythm.upright_lead(signal), 250)
         assert found.heart_rate == pytest.approx(truth["heart_rate"], abs=4)
         for name, truly in (("pr", "pr interval"), ("qt", "qt interval"), ("qrs", "qrs duration")):
             errors[name].append(abs(found.intervals[name] - truth["intervals"][truly]))
@@ -57,8 +57,10 @@ def test_readings_of_simulated_ecgs_are_near_their_truth(corpus: Path):
 
 
 def test_a_flat_lead_has_no_reading_and_no_error():
-    empty = rhythm.delineate(np.zeros(2500), np.zeros(2500), 250)
+    empty = rhythm.delineate(np.zeros((12, 2500)), 0, 250)
     assert len(empty.r_peaks) == 0 and np.isnan(empty.heart_rate)
+    for samples in (100, 250):  # a second and less
+        assert np.isnan(rhythm.delineate(np.ones((12, samples)), 0, 250).heart_rate)
     figures = rhythm.summarise([(rhythm.compare(empty, empty),) * 2])
     assert figures["reconstruction"]["heart_rate_error_bpm"] is None and figures["recordings"]["heart_rate"] == 0
 

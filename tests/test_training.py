@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,18 @@ def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrai
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-4)
 
 
+def test_bad_recordings_are_counted_over_all_ranks(tmp_path, corpus, tokenizer_folder):
+    """One in each rank's share: neither rank is above what is allowed, together they are."""
+    damaged = shutil.copytree(corpus, tmp_path / "damaged")
+    for file in sorted((damaged / "records500/00000").glob("*.dat"))[:2]:
+        file.write_bytes(file.read_bytes()[:100])
+    lines = {**pretrain_lines(damaged, tokenizer_folder), "NUM_PROCESSES": 2, "MAX_BAD_RECORDS": 0.015}
+    words, _ = command("pretrain", tmp_path, "pre", **lines)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 2 and re.search(r"2 of \d+ recordings could not be read; the first: .*\w", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
 def test_two_ranks_train_the_tokenizer_of_one(tmp_path, corpus):
     """Shares of one batch, also where measurements are missing: the gradient is that of the whole batch."""
     table = tmp_path / "measurements.csv"
@@ -127,14 +140,15 @@ def test_two_ranks_train_the_tokenizer_of_one(tmp_path, corpus):
     lines = {
         "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 6, "BATCH_SIZE": 6, "HIDDEN": 16,
         "MEASUREMENTS_DATA": table, "MEASUREMENTS": "rr_interval,qt_interval", "LEAD_DROPOUT": 0.3,
-        "MUON_LEARNING_RATE": 1e-9,  # it orthogonalises in bf16, where the last bit of a gradient can show
+        "MUON_LEARNING_RATE": 1e-3,
     }  # fmt: skip
     one, two = (run("tokenizer", tmp_path, f"on{n}", **lines, NUM_PROCESSES=n) for n in (1, 2))
     weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
     for name in weights[0]:
-        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-4, atol=1e-6)
+        # Muon orthogonalises in bf16, where the last bit of a gradient shows; without averaging 3e-3 are between them.
+        torch.testing.assert_close(weights[1][name], weights[0][name], rtol=0, atol=3e-4)
     prdns = [json.loads((folder / "metrics.json").read_text())["prdn"] for folder in (one, two)]
-    assert prdns[0] == pytest.approx(prdns[1], rel=1e-5)
+    assert prdns[0] == pytest.approx(prdns[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -72,10 +72,9 @@ def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -
     """What a reader measures in reconstructions, and in originals with a hair of noise: the delineator's spread."""
     rng = np.random.default_rng(seed)
     triples = []
-    for m in measured:
-        rows = [rhythm.steepest_lead(m.signal), rhythm.upright_lead(m.signal)]  # leads that were not recorded are flat
-        again = m.signal[rows] + rng.normal(0, rhythm.REPEAT_NOISE_MV, (2, m.signal.shape[1]))
-        triples.append((m.signal[rows], m.decoded[rows], again, fs))
+    for m in measured:  # leads that were not recorded are flat
+        again = m.signal + rng.normal(0, rhythm.REPEAT_NOISE_MV, m.signal.shape) * m.present[:, None]
+        triples.append(((m.signal, m.decoded * m.present[:, None], again), rhythm.upright_lead(m.signal), fs))
     if workers:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             rows = list(
@@ -86,9 +85,9 @@ def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -
     return rhythm.summarise(rows)
 
 
-def _read_triple(triple: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> tuple[dict, dict]:
-    *pairs, fs = triple
-    original, decoded, again = (rhythm.delineate(*pair, fs) for pair in pairs)
+def _read_triple(triple: tuple[tuple[np.ndarray, ...], int, float]) -> tuple[dict, dict]:
+    signals, wave_lead, fs = triple
+    original, decoded, again = (rhythm.delineate(signal, wave_lead, fs) for signal in signals)
     return rhythm.compare(original, decoded), rhythm.compare(original, again)
 
 

@@ -28,19 +28,21 @@ class ProbeData:
 
 
 def code_series(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
-    """Codes of one ECG as a signal ``(width, frames)``: the quantized features, of unit deviation over the codebook."""
-    vectors = tokenizer.quantizer.vectors()
+    """Codes of one ECG as a signal ``(width, frames)``: quantized features, of unit deviation over the codebooks."""
     with torch.inference_mode():
+        books = tokenizer.quantizer.vectors().unflatten(0, (tokenizer.num_codebooks, -1))
+        deviation = books.var(1).sum(0).sqrt().mean().clamp(min=1e-6)
         ids = torch.from_numpy(codes.astype(np.int64))[None].to(tokenizer.device)
-        quantized = (tokenizer.quantizer.lookup(ids)[0] - vectors.mean(0)) / vectors.std(0).mean().clamp(min=1e-6)
-    return quantized.T.cpu().numpy()
+        series = (tokenizer.quantizer.lookup(ids)[0] - books.mean(1).sum(0)) / deviation
+    return series.T.cpu().numpy()
 
 
 class RandomConvolutions:
-    """Features of signals: share of positive values and maximum of random dilated convolutions that span under 1 s.
+    """Features of signals: share of positive values and maximum of random dilated convolutions.
 
-    The same for raw signals, reconstructions and codes, so that the probe compares like with like. After ROCKET
-    (Dempster et al. 2020, DMKD 34:1454), a strong linear baseline on time series that learns nothing.
+    For raw signals, reconstructions and codes alike, of kernels that span under 1 s where frames allow it; a code
+    brings what its encoder saw around it on top. After ROCKET (Dempster et al. 2020, DMKD 34:1454), a strong linear
+    baseline on time series that learns nothing.
     """
 
     def __init__(self, channels: int, fs: float, seed: int = 0):
@@ -59,6 +61,8 @@ class RandomConvolutions:
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         """``(channels, T)`` -> two numbers per kernel, about ``(2 * KERNELS,)``."""
         x, start, found = torch.from_numpy(signal.astype(np.float32))[None], 0, []
+        longest = max((KERNEL_LENGTH - 1) * dilation + 1 for dilation, _ in self.kernels)
+        x = F.pad(x, (0, max(0, longest - x.shape[-1])))
         for dilation, weight in self.kernels:
             response = F.conv1d(x, weight, dilation=dilation)[0]
             bias = self.bias[start : start + len(weight), None]

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import neurokit2 as nk
 import numpy as np
+from scipy.signal import butter, sosfiltfilt
 
+from data_provider.leads import INDEPENDENT
 from data_provider.record import LEADS
 
 R_TOLERANCE_MS = 50.0
+R_BAND_HZ = (8.0, 30.0)  # QRS complexes, without T waves
+NO_BEATS = (ValueError, TypeError, IndexError, ZeroDivisionError)  # what neurokit2 raises where there are none
 WAVE_LEADS = ("I", "II", "III", "aVL", "aVF", "V5", "V6")
 INTERVALS = ("qrs", "pr", "qt")
 UNITS = {"heart_rate": "bpm", **dict.fromkeys(INTERVALS, "ms")}
@@ -25,11 +29,6 @@ class Delineation:
     intervals: dict[str, float]
 
 
-def steepest_lead(signal: np.ndarray) -> int:
-    """The row of ``(leads, T)`` in which R peaks stand out most: in lead II alone, T waves are taken for them."""
-    return int(np.argmax(np.quantile(np.abs(np.diff(signal, axis=1)), 0.99, axis=1)))
-
-
 def upright_lead(signal: np.ndarray) -> int:
     """The row of ``(12, T)`` whose QRS points up most, of limb leads, V5 and V6: the delineator looks for an R wave."""
 
@@ -40,23 +39,37 @@ def upright_lead(signal: np.ndarray) -> int:
     return max((LEADS.index(lead) for lead in WAVE_LEADS), key=upward)
 
 
-def delineate(r_lead: np.ndarray, wave_lead: np.ndarray, fs: float) -> Delineation:
-    """R peaks in one lead ``(T,)`` in mV, the waves around them in another (or the same).
+def find_r_peaks(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Sample numbers of R peaks of ``(12, T)`` mV, by neurokit2 in what is steep in all leads together.
 
-    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2. On the simulator, with the two leads
-    above and at 250 Hz, it finds QRS 21 ms too wide, PR 24 ms too short and QT 14 ms too long (medians): differences
-    are to be trusted, lengths are not.
+    That is the magnitude of the independent leads between 8 and 30 Hz, smoothed over 60 ms; what is below 0.3 of a
+    large beat is none. A single lead loses beats to artefacts and takes T waves for them: on 300 simulated recordings
+    the rate is off by more than 3 bpm in 20 % of them in the steepest lead, and in 13 % here.
     """
+    band = butter(2, R_BAND_HZ, "bandpass", fs=fs, output="sos")
+    steep = np.sqrt(np.square(sosfiltfilt(band, signal[list(INDEPENDENT)].astype(float), axis=1)).sum(axis=0))
+    width = round(0.06 * fs)
+    steep = np.convolve(steep, np.full(width, 1 / width), "same")
+    peaks = np.asarray(nk.ecg_peaks(steep, sampling_rate=round(fs))[1]["ECG_R_Peaks"])
+    return peaks[steep[peaks] >= 0.3 * np.quantile(steep[peaks], 0.75)] if len(peaks) else peaks
+
+
+def delineate(signal: np.ndarray, wave_lead: int, fs: float) -> Delineation:
+    """R peaks of ``(12, T)`` mV in all leads together, the waves around them in row ``wave_lead``.
+
+    Wavelet delineation of Martinez et al. 2004 (TBME 51:570) as in neurokit2. On the simulator, in the most upright
+    lead and at 250 Hz, it finds QRS 23 ms too wide, PR 23 ms too short and QT 13 ms too long (medians): differences are
+    to be trusted, lengths are not.
+    """
+    nothing = dict.fromkeys(INTERVALS, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            steep, clean = (nk.ecg_clean(lead.astype(float), sampling_rate=round(fs)) for lead in (r_lead, wave_lead))
-            peaks = nk.ecg_peaks(steep, sampling_rate=round(fs))[1]["ECG_R_Peaks"]
-        except (ValueError, IndexError, ZeroDivisionError):  # neurokit2 on a lead without beats
+            peaks = find_r_peaks(signal, fs)
+        except NO_BEATS:
             peaks = np.array([], dtype=int)
-        nothing = dict.fromkeys(INTERVALS, np.nan)
         if len(peaks) < 2:
-            return Delineation(np.asarray(peaks) / fs, np.nan, nothing)
+            return Delineation(peaks / fs, np.nan, nothing)
         rate = float(60 * fs / np.median(np.diff(peaks)))
         spans = {
             "qrs": ("ECG_R_Onsets", "ECG_R_Offsets"),
@@ -64,14 +77,15 @@ def delineate(r_lead: np.ndarray, wave_lead: np.ndarray, fs: float) -> Delineati
             "qt": ("ECG_R_Onsets", "ECG_T_Offsets"),
         }
         try:
+            clean = nk.ecg_clean(signal[wave_lead].astype(float), sampling_rate=round(fs))
             waves = nk.ecg_delineate(clean, peaks, sampling_rate=round(fs), method="dwt")[1]
             found = {name: np.array(times, dtype=float) for name, times in waves.items()}
             intervals = {
                 name: float(np.nanmedian(found[end] - found[start]) * 1000 / fs) for name, (start, end) in spans.items()
             }
-        except (ValueError, IndexError, ZeroDivisionError):
+        except NO_BEATS:
             intervals = nothing
-    return Delineation(np.asarray(peaks) / fs, rate, intervals)
+    return Delineation(peaks / fs, rate, intervals)
 
 
 def match_peaks(reference: np.ndarray, found: np.ndarray, tolerance_ms: float = R_TOLERANCE_MS) -> tuple[int, int, int]:
