@@ -5,6 +5,7 @@ import argparse
 from model.settings import FinetuneSettings, PretrainSettings
 from utils.errors import exit_on_user_error
 from utils.launch import ensure_ranks, join_ranks, leave_ranks
+from utils.memory import keep_freed_memory
 
 
 def main() -> None:
@@ -14,6 +15,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = (PretrainSettings if arguments.stage == "pretrain" else FinetuneSettings).load(arguments.env_file)
     ensure_ranks(settings.num_processes)
+    keep_freed_memory()
     from model import stages  # after the ranks stand: DeepSpeed reads the process environment when imported
 
     join_ranks(settings.device)

@@ -39,8 +39,6 @@ def main() -> None:
     checkpoint = random_checkpoint(arguments.llm)
     vocabulary, model = checkpoint.vocabulary, checkpoint.model.train()
     model.requires_grad_(True)
-    if not supports_rows(model):
-        raise UserError(f"--llm {arguments.llm}: hands nothing on to its attention, so training pads its rows")
     head, pad = model.get_output_embeddings(), vocabulary.tokenizer.pad_token_id
     rng = np.random.default_rng(0)
 
@@ -54,9 +52,8 @@ def main() -> None:
         return total
 
     def step(rows: list, size: int) -> float:
-        return train([lay_out(rows[start : start + size]) for start in range(0, len(rows), size)])
+        return train([collate(rows[start : start + size], pad) for start in range(0, len(rows), size)])
 
-    model.set_attn_implementation(NAME)
     table = []
     for questions in (1, 4, 16):
         packed, single = [], []
@@ -82,6 +79,8 @@ def main() -> None:
     show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
 
 
+    if not supports_rows(model):
+        raise UserError(f"--llm {arguments.llm}: hands nothing on to its attention, so pretraining pads its rows")
     table = []
     for name, (shortest, longest) in LENGTHS.items():
         rows = Rows()

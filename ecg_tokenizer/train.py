@@ -26,6 +26,7 @@ from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils import launch
 from utils.errors import UserError, exit_on_user_error
+from utils.memory import keep_freed_memory
 
 
 def _share() -> slice:
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("env_file", help="settings of the tokenizer, see docs/SETTINGS.md")
     settings = TokenizerSettings.load(parser.parse_args().env_file)
     launch.ensure_ranks(settings.num_processes)
+    keep_freed_memory()
     launch.join_ranks(settings.device)
     train_tokenizer(settings)
     launch.leave_ranks()

@@ -28,6 +28,8 @@ def _check_length(packed: Packed, ref: RecordRef, max_length: int | None) -> Pac
 class PretrainDataset(Dataset):
     """One row per recording: the whole ECG, or five windows of it."""
 
+    shares_prefix = False
+
     def __init__(
         self,
         vocabulary: Vocabulary,
@@ -67,6 +69,8 @@ class PretrainDataset(Dataset):
 
 class FinetuneDataset(Dataset):
     """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once."""
+
+    shares_prefix = True
 
     def __init__(
         self,

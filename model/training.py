@@ -187,7 +187,8 @@ def train(
         dataloader_pin_memory=not on_cpu,
     )
     stock = model.get_base_model() if isinstance(model, PeftModel) else model
-    by_rows = attention.supports_rows(stock)
+    # Packed questions differ in length from row to row: a call of attention for each costs more than their padding.
+    by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
     trainer = ECGTrainer(
