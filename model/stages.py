@@ -104,8 +104,11 @@ def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], sett
     )  # fmt: skip
     ecg_tokenizer.to("cpu")
     of_all_ranks = {record: reason for part in launch.gather(bad) for record, reason in part.items()}
+    allowed = int(settings.max_bad_records * len(refs))
     if launch.is_main():
-        report_bad(of_all_ranks, len(refs), int(settings.max_bad_records * len(refs)))
+        report_bad(of_all_ranks, len(refs), allowed)
+    elif len(of_all_ranks) > allowed:
+        raise SystemExit(2)  # the main rank says why
     launch.barrier()
     return CodeCache(folder)
 

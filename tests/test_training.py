@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
+from data_provider.ptbxl import load_database
 from model.checkpoint import load_checkpoint
 from model.optimizer import muon
 from model.tiny import build_tiny_llama, train_bpe
@@ -123,7 +124,8 @@ def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrai
 def test_bad_recordings_are_counted_over_all_ranks(tmp_path, corpus, tokenizer_folder):
     """One in each rank's share: neither rank is above what is allowed, together they are."""
     damaged = shutil.copytree(corpus, tmp_path / "damaged")
-    for file in sorted((damaged / "records500/00000").glob("*.dat"))[:2]:
+    trained_on = [ref for ref in load_database(damaged).values() if ref.fold <= 8]
+    for file in (ref.path.with_suffix(".dat") for ref in trained_on[:2]):
         file.write_bytes(file.read_bytes()[:100])
     lines = {**pretrain_lines(damaged, tokenizer_folder), "NUM_PROCESSES": 2, "MAX_BAD_RECORDS": 0.015}
     words, _ = command("pretrain", tmp_path, "pre", **lines)
