@@ -45,6 +45,9 @@ def ensure_ranks(count: int) -> None:
     try:
         while any(rank.poll() is None for rank in ranks):
             if failed := [rank.returncode for rank in ranks if rank.returncode]:
+                deadline = time.time() + 2  # another rank may be about to say why
+                while time.time() < deadline and any(rank.poll() is None for rank in ranks):
+                    time.sleep(0.1)
                 sys.exit(failed[0])
             time.sleep(0.1)
         sys.exit(next((rank.returncode for rank in ranks if rank.returncode), 0))
