@@ -78,7 +78,6 @@ def main() -> None:
         })  # fmt: skip
     show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
 
-
     if not supports_rows(model):
         raise UserError(f"--llm {arguments.llm}: hands nothing on to its attention, so pretraining pads its rows")
     table = []
