@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,13 +59,16 @@ def open_signal_cache(
     if not (folder / "index.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         index: dict[str, list] = {"record_ids": [], "lengths": [], "lead_present": []}
-        with open(folder / "signals.f16", "wb") as file:
+        # Written aside and renamed, the index last: neither a killed run nor another one at work on the same recordings
+        # leaves a half cache behind.
+        partial = folder / f"{uuid.uuid4().hex}.tmp"
+        with open(partial, "wb") as file:
             for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", int(max_bad * len(refs))):
                 file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
                 index["record_ids"].append(ref.record_id)
                 index["lengths"].append(signal.shape[1])
                 index["lead_present"].append(present.tolist())
-        partial = folder / "index.json.tmp"  # the index comes last: a killed run leaves no half cache behind
+        os.replace(partial, folder / "signals.f16")
         partial.write_text(json.dumps(index))
         os.replace(partial, folder / "index.json")
     return SignalCache(folder)
