@@ -52,8 +52,8 @@ def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):
     def step(signal: torch.Tensor) -> None:
         tokenizer.train()
         present = torch.ones(signal.shape[:2])
-        quantized, _, quantizer_loss = tokenizer.quantize(signal)
-        descend(quantizer_loss + distortion(signal, tokenizer.reconstruct(quantized), present, chosen), optimizers)
+        reconstruction, _, quantizer_loss = tokenizer(signal)
+        descend(quantizer_loss + distortion(signal, reconstruction, present, chosen), optimizers)
 
     return step
 
@@ -161,7 +161,7 @@ def main() -> None:
             codes = theirs.encode(z_score(test)).numpy()
             drawn = [resample(d, FS, 250) for d in drawn]  # both are judged on the same signals at 250 Hz
             rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(half[TRAIN_ECGS:], drawn, strict=True)]))
-            rows[0]["codes used"] = code_use(codes, 6**4)["codes_used"]
+            rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
             found = mine.encode_batch(list(half[TRAIN_ECGS:]))
             drawn = [mine.decode(c)[:, : half.shape[-1]] for c in found]
             rows[1]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(half[TRAIN_ECGS:], drawn, strict=True)]))

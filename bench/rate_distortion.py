@@ -20,13 +20,14 @@ from ecg_tokenizer.fidelity.distortion import prdn, snr
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from ecg_tokenizer.train import fit
-from utils.errors import exit_on_user_error
+from utils.errors import UserError, exit_on_user_error
 
 ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
-STRIDES = "16,32,48,64"
+STRIDES = "16,32,40,64"
 QUANTIZERS = [
     {"quantizer": "fsq", "fsq_levels": [5, 5, 5, 5]},
     {"quantizer": "fsq", "fsq_levels": [8, 5, 5, 5]},
+    {"quantizer": "fsq", "fsq_levels": [8, 5, 5, 5], "coarse_frames": 4},
     {"quantizer": "fsq", "fsq_levels": [7, 5, 5, 5, 3]},
     {"quantizer": "vq", "codebook_size": 1024},
     {"quantizer": "rvq", "num_codebooks": 2, "codebook_size": 256},
@@ -36,8 +37,9 @@ QUANTIZERS = [
 
 def name_of(stride: str, kind: dict, scored: bool) -> str:
     """Such as ``32ms-fsq-8x5x5x5``, which is also its folder."""
-    sizes = ["x".join(map(str, v)) if isinstance(v, list) else str(v) for v in kind.values()]
-    return "-".join([f"{stride}ms", *sizes, *(["z-score"] if scored else [])])
+    sizes = ["x".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in kind.items() if k != "coarse_frames"]
+    coarse = [f"coarse-{kind['coarse_frames']}"] if "coarse_frames" in kind else []
+    return "-".join([f"{stride}ms", *sizes, *coarse, *(["z-score"] if scored else [])])
 
 
 class ZScored(SignalCache):
@@ -71,7 +73,7 @@ def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
     tokens = tokenizer.tokens_in(10)
     return {
         "tokens/10 s": tokens,
-        "kbit/10 s": tokens * float(np.log2(tokenizer.codebook_size)) / 1000,
+        "kbit/10 s": tokenizer.bits_in(10) / 1000,
         "PRDN %": float(np.mean([d[0] for d in distortions])),
         "SNR dB": float(np.mean([d[1] for d in distortions])),
         "codes used": f"{use['codes_used']}/{use['codebook_size']}",
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
     parser.add_argument("--steps", type=int, default=400, help="training steps of every tokenizer")
     parser.add_argument("--strides", default=STRIDES, help="milliseconds per frame, separated by commas")
+    parser.add_argument("--only", default="", help="only tokenizers whose name has this in it, such as 40ms-fsq")
     parser.add_argument("--max-train", type=int, default=0, help="train on at most so many recordings; 0: all")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -91,6 +94,7 @@ def main() -> None:
     base = dict(
         data_root=arguments.data, test_folds="9-10", steps=arguments.steps, eval_steps=arguments.steps,
         max_train=arguments.max_train, max_valid=50, electrode_jitter=0, wander_chance=0, time_stretch=0,
+        coarse_frames=0,
     )  # fmt: skip
     settings = TokenizerSettings.load(ENV, output_dir=work, **base)
     splits = load_splits(settings, ("train", "valid", "test"), task=None)
@@ -102,11 +106,14 @@ def main() -> None:
     strides = arguments.strides.split(",")
     ladder = [(stride, kind, False) for stride in strides for kind in QUANTIZERS]
     ladder += [(stride, QUANTIZERS[1], True) for stride in strides]
+    ladder = [rung for rung in ladder if arguments.only in name_of(*rung)]
+    if not ladder:
+        raise UserError(f"--only {arguments.only}: no tokenizer of these strides has that in its name")
     for number, (stride, kind, scored) in enumerate(ladder, start=1):
         folder = work / name_of(stride, kind, scored)
         print(f"{number} of {len(ladder)}: {folder.name}")
         folder.mkdir(parents=True, exist_ok=True)
-        chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **base, **kind)
+        chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **{**base, **kind})
         used = {key: ZScored(cache) if scored else cache for key, cache in caches.items()}
         fit(chosen, used["train"], used["valid"])
         figures = measure(ECGTokenizer.from_pretrained(folder), used["test"])

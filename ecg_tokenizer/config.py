@@ -18,6 +18,8 @@ class TokenizerConfig:
     num_codebooks: int = 1  # of rvq
     sampling_rate: int = 250  # Hz
     stride: int = 8  # samples per code
+    coarse_frames: int = 0  # frames per coarse code; 0: none
+    coarse_levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq of coarse codes
     hidden: int = 192
     encoder_depth: int = 4
     decoder_depth: int = 4
@@ -35,4 +37,5 @@ class TokenizerConfig:
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
-        return cls(**{**values, "fsq_levels": tuple(values["fsq_levels"])})
+        levels = {key: tuple(values[key]) for key in ("fsq_levels", "coarse_levels") if key in values}
+        return cls(**{**values, **levels})

@@ -2,6 +2,7 @@
 
 import torch
 
+from ecg_tokenizer.backbone import ConvNeXtBlock
 from ecg_tokenizer.measurements import MeasurementHead
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
@@ -12,7 +13,8 @@ def make_optimizers(
     tokenizer: ECGTokenizer, head: MeasurementHead | None, settings: TokenizerSettings
 ) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
-    matrices = [p for name, p in tokenizer.named_parameters() if ".blocks." in name and p.ndim == 2]
+    blocks = [module for module in tokenizer.modules() if isinstance(module, ConvNeXtBlock)]
+    matrices = [p for block in blocks for p in block.parameters() if p.ndim == 2]
     taken = {id(p) for p in matrices}
     others = [p for p in tokenizer.parameters() if id(p) not in taken]
     if head is not None:

@@ -5,6 +5,8 @@ All come from vector-quantize-pytorch; this page fixes their settings and gives 
 by frame, within a frame codebook by codebook, code ``c`` of codebook ``q`` as ``q * codebook_size + c``.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,9 +33,9 @@ class FiniteScalarQuantizer(nn.Module):
 
     num_codebooks = 1
 
-    def __init__(self, config: TokenizerConfig):
+    def __init__(self, levels: Sequence[int], width: int):
         super().__init__()
-        self.fsq = FSQ(levels=list(config.fsq_levels), dim=config.hidden)
+        self.fsq = FSQ(levels=list(levels), dim=width)
         self.codebook_size = self.fsq.codebook_size
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,5 +126,7 @@ class ResidualVectorQuantizer(nn.Module):
 
 
 def build_quantizer(config: TokenizerConfig) -> nn.Module:
-    kinds = {"fsq": FiniteScalarQuantizer, "vq": EMAVectorQuantizer, "rvq": ResidualVectorQuantizer}
-    return kinds[config.quantizer](config)
+    """The quantizer of the frames."""
+    if config.quantizer == "fsq":
+        return FiniteScalarQuantizer(config.fsq_levels, config.hidden)
+    return {"vq": EMAVectorQuantizer, "rvq": ResidualVectorQuantizer}[config.quantizer](config)

@@ -29,6 +29,12 @@ class TokenizerSettings(DataSettings):
     stride_ms: float = Field(
         32, gt=0, description="Milliseconds of ECG, all 12 leads, per frame (one code; rvq: several)."
     )
+    coarse_frames: int = Field(
+        0,
+        ge=0,
+        description="Frames whose slow waves, of all leads, one more code holds (always fsq); 0: none.",
+    )
+    coarse_levels: Integers = Field([5, 5, 5, 5], description="Levels per dimension of coarse codes.")
     hidden: int = Field(192, ge=8, description="Width of the backbone.")
     encoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(4, ge=1, description="ConvNeXt blocks after the quantizer.")
@@ -83,6 +89,8 @@ class TokenizerSettings(DataSettings):
             num_codebooks=self.num_codebooks if self.quantizer == "rvq" else 1,
             sampling_rate=self.sampling_rate,
             stride=self.stride,
+            coarse_frames=self.coarse_frames,
+            coarse_levels=tuple(self.coarse_levels),
             hidden=self.hidden,
             encoder_depth=self.encoder_depth,
             decoder_depth=self.decoder_depth,
@@ -96,10 +104,13 @@ class TokenizerSettings(DataSettings):
                 f"STRIDE_MS: {self.stride_ms:g} ms is {exact:g} samples at SAMPLING_RATE {self.sampling_rate} Hz; "
                 "choose a whole number of samples"
             )
-        if min(self.fsq_levels, default=0) < 3 or math.prod(self.fsq_levels) > 65536:
-            raise UserError("FSQ_LEVELS: every level must be 3 or more, and their product at most 65536")
+        for key, levels in (("FSQ_LEVELS", self.fsq_levels), ("COARSE_LEVELS", self.coarse_levels)):
+            if min(levels, default=0) < 3 or math.prod(levels) > 65536:
+                raise UserError(f"{key}: every level must be 3 or more, and their product at most 65536")
         if self.quantizer == "rvq" and self.num_codebooks * self.codebook_size > 65536:
             raise UserError("NUM_CODEBOOKS times CODEBOOK_SIZE must be at most 65536")
+        if self.coarse_frames == 1:
+            raise UserError("COARSE_FRAMES: a coarse code must hold for 2 frames or more; 0 for none")
         if bool(self.measurements_data) != bool(self.measurements):
             raise UserError("MEASUREMENTS_DATA and MEASUREMENTS: set both, a CSV file and its columns, or neither")
         if self.measurements and self.time_stretch:

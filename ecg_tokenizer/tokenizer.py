@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,18 +15,29 @@ from torch import Tensor, nn
 from data_provider.record import LEADS
 from data_provider.resample import resample
 from ecg_tokenizer.backbone import Decoder, Encoder
+from ecg_tokenizer.coarse import CoarseCoder
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import code_use
+from ecg_tokenizer.layout import CodeLayout
 from ecg_tokenizer.quantizers import build_quantizer
 from utils.errors import UserError
+
+
+class Quantized(NamedTuple):
+    """An ECG as codes, and what the codes stand for."""
+
+    features: Tensor  # (batch, frames, width), of the frames' codes
+    slow: Tensor | None  # (batch, 12, frames * stride) in scaled millivolts, drawn by coarse codes
+    codes: Tensor  # (batch, layout.codes_in(frames))
+    loss: Tensor  # of the quantizers
 
 
 class ECGTokenizer(nn.Module):
     """A VQ autoencoder of 12-lead ECGs: one code per codebook for every ``stride`` samples of all leads.
 
-    Codes are flat: frame by frame, within a frame codebook by codebook, those of codebook ``q`` from
-    ``q * codebook_size`` on; with one codebook (fsq, vq) that is one code per frame.
-    Codes are always computed in float32, whatever the language model runs in: stored and live codes agree.
+    Codes are flat, in the order of `CodeLayout`: with one codebook (fsq, vq) one code per frame, and with coarse codes
+    one of them before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the language model
+    runs in: stored and live codes agree.
     """
 
     def __init__(self, config: TokenizerConfig):
@@ -34,22 +45,21 @@ class ECGTokenizer(nn.Module):
         self.config = config
         self.encoder = Encoder(len(LEADS), config.stride, config.hidden, config.encoder_depth)
         self.quantizer = build_quantizer(config)
+        self.coarse = None
+        if config.coarse_frames:
+            self.coarse = CoarseCoder(len(LEADS), config.coarse_frames * config.stride, config.coarse_levels)
+        self.layout = CodeLayout(
+            self.quantizer.num_codebooks,
+            self.quantizer.codebook_size,
+            config.coarse_frames,
+            self.coarse.quantizer.codebook_size if self.coarse else 0,
+        )
         self.decoder = Decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
 
     @property
-    def codebook_size(self) -> int:
-        """Codes of each codebook."""
-        return self.quantizer.codebook_size
-
-    @property
-    def num_codebooks(self) -> int:
-        """Codes per frame."""
-        return self.quantizer.num_codebooks
-
-    @property
     def vocabulary_size(self) -> int:
-        """Different codes there are: ``num_codebooks * codebook_size``."""
-        return self.num_codebooks * self.codebook_size
+        """Different codes there are."""
+        return self.layout.vocabulary_size
 
     @property
     def frame_rate(self) -> float:
@@ -59,24 +69,48 @@ class ECGTokenizer(nn.Module):
     @property
     def token_rate(self) -> float:
         """Codes per second of ECG."""
-        return self.frame_rate * self.num_codebooks
+        per_frame = self.layout.num_codebooks
+        if self.config.coarse_frames:
+            per_frame += 1 / self.config.coarse_frames
+        return self.frame_rate * per_frame
+
+    @property
+    def bits_per_second(self) -> float:
+        """Bits of its codes per second of ECG, all codes of a codebook taken as equally likely."""
+        bits = self.layout.num_codebooks * math.log2(self.layout.codebook_size)
+        if self.config.coarse_frames:
+            bits += math.log2(self.layout.coarse_codebook_size) / self.config.coarse_frames
+        return self.frame_rate * bits
 
     def tokens_in(self, seconds: float) -> int:
         """Codes of an ECG that long: whole frames, the last one padded."""
-        return math.ceil(round(seconds * self.config.sampling_rate) / self.config.stride) * self.num_codebooks
+        return self.layout.codes_in(math.ceil(round(seconds * self.config.sampling_rate) / self.config.stride))
+
+    def bits_in(self, seconds: float) -> float:
+        """Bits of those codes, all codes of a codebook taken as equally likely."""
+        coarse = self.layout.is_coarse(self.tokens_in(seconds))
+        bits = (~coarse).sum() * math.log2(self.layout.codebook_size)
+        return float(bits + coarse.sum() * math.log2(self.layout.coarse_codebook_size or 1))
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""
-        quantized, codes, loss = self.quantize(signal)
-        return self.reconstruct(quantized), codes, loss
+        quantized = self.quantize(signal)
+        return self.reconstruct(quantized.features, quantized.slow), quantized.codes, quantized.loss
 
-    def quantize(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Millivolts ``(batch, 12, frames * stride)`` -> quantized features, codes, quantizer loss."""
-        return self.quantizer(self.encoder(signal * self.config.input_scale))
+    def quantize(self, signal: Tensor) -> Quantized:
+        """Codes of millivolts ``(batch, 12, frames * stride)``, and what they stand for."""
+        signal = signal * self.config.input_scale
+        if self.coarse is None:
+            features, codes, loss = self.quantizer(self.encoder(signal))
+            return Quantized(features, None, codes, loss)
+        slow, coarse, coarse_loss = self.coarse(signal)
+        features, codes, loss = self.quantizer(self.encoder(signal - slow))
+        return Quantized(features, slow, self.layout.join(codes, coarse), loss + coarse_loss)
 
-    def reconstruct(self, quantized: Tensor) -> Tensor:
-        """Quantized features ``(batch, frames, width)`` -> millivolts ``(batch, 12, frames * stride)``."""
-        return self.decoder(quantized) / self.config.input_scale
+    def reconstruct(self, features: Tensor, slow: Tensor | None) -> Tensor:
+        """Parts of `Quantized` -> millivolts ``(batch, 12, frames * stride)``."""
+        signal = self.decoder(features)
+        return (signal if slow is None else signal + slow) / self.config.input_scale
 
     @torch.inference_mode()
     def encode(self, signal: np.ndarray, fs: float) -> np.ndarray:
@@ -84,7 +118,7 @@ class ECGTokenizer(nn.Module):
 
         signal: ``(12, T)`` millivolts in the order of `data_provider.record.LEADS`; silenced leads are 0.
         fs: its sampling rate in Hz; resampled with an anti-alias filter where the tokenizer works at another.
-        Returns int64 ``(ceil(T' / stride) * num_codebooks,)``, T' samples at the tokenizer's rate; the tail is padded
+        Returns int64 ``(layout.codes_in(ceil(T' / stride)),)``, T' samples at the tokenizer's rate; the tail is padded
         with its last value. Raises `UserError` on a wrong shape or on values that are not finite.
         """
         signal = np.asarray(signal, dtype=np.float32)
@@ -106,24 +140,30 @@ class ECGTokenizer(nn.Module):
             rows = [i for i, s in enumerate(padded) if s.shape[1] == length]
             batch = torch.from_numpy(np.stack([padded[i] for i in rows])).to(self.device)
             with torch.autocast(self.device.type, enabled=False):
-                _, found, _ = self.quantize(batch.float())
+                found = self.quantize(batch.float()).codes
             for i, row in zip(rows, found.cpu().numpy(), strict=True):
                 codes[i] = row
         return codes
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes ``(frames * num_codebooks,)`` -> mV float32 ``(12, frames * stride)`` at the tokenizer's rate."""
+        """Codes of whole frames -> mV float32 ``(12, frames * stride)`` at the tokenizer's rate.
+
+        codes: ``(layout.codes_in(frames),)``, as `encode` returns them. Raises `UserError` on others.
+        """
         codes = np.asarray(codes, dtype=np.int64)
-        if codes.ndim != 1 or codes.size == 0 or codes.size % self.num_codebooks:
-            per_frame = f" * {self.num_codebooks}" if self.num_codebooks > 1 else ""
-            raise UserError(f"codes to decode must have shape (frames{per_frame},), not {codes.shape}")
+        if codes.ndim != 1 or codes.size == 0:
+            raise UserError(f"codes to decode must have shape (codes,), not {codes.shape}")
         if codes.min() < 0 or codes.max() >= self.vocabulary_size:
             raise UserError(f"codes to decode must lie within 0..{self.vocabulary_size - 1}")
-        if (codes.reshape(-1, self.num_codebooks) // self.codebook_size != np.arange(self.num_codebooks)).any():
-            raise UserError(f"codes to decode must keep the order of the {self.num_codebooks} codebooks in every frame")
-        features = self.quantizer.lookup(torch.from_numpy(codes).to(self.device)[None])
-        return self.reconstruct(features)[0].float().cpu().numpy()
+        if not self.layout.fits(codes):
+            raise UserError("codes to decode must be whole frames, in the order of codebooks in which ECGs are encoded")
+        frames, coarse = self.layout.split(torch.from_numpy(codes).to(self.device)[None])
+        features = self.quantizer.lookup(frames)
+        slow = None
+        if self.coarse is not None:
+            slow = self.coarse.lookup(coarse, features.shape[1] * self.config.stride)
+        return self.reconstruct(features, slow)[0].float().cpu().numpy()
 
     @property
     def device(self) -> torch.device:
@@ -131,7 +171,7 @@ class ECGTokenizer(nn.Module):
 
     def code_use(self, codes: Sequence[np.ndarray]) -> dict[str, float]:
         """`fidelity.distortion.code_use` of several ECGs' codes."""
-        return code_use(np.concatenate([c.ravel() for c in codes]), self.codebook_size, self.num_codebooks)
+        return code_use(np.concatenate([c.ravel() for c in codes]), self.layout.sizes)
 
     @torch.inference_mode()
     def code_geometry(self, waveform_dims: int = 28) -> Tensor:
@@ -144,9 +184,11 @@ class ECGTokenizer(nn.Module):
         drawn = self.decoder(frames)[..., 2 * stride : 3 * stride].flatten(1)
         left, scale, _ = torch.linalg.svd(drawn - drawn.mean(0), full_matrices=False)
         waveform = (left * scale)[:, :waveform_dims]
-        place = self.quantizer.geometry().to(waveform)
-        place = (place - place.mean(0)) / (place.std(0) + 1e-6)
-        return torch.cat([place, waveform * (place.var(0).sum() / waveform.var(0).sum()).sqrt()], dim=1).clone()
+        frames = _place_and_drawn(self.quantizer.geometry(), waveform)
+        if self.coarse is None:
+            return frames
+        # Dimensions of their own: a coarse code is no neighbour of any frame.
+        return torch.block_diag(frames, _place_and_drawn(self.coarse.quantizer.geometry(), self.coarse.vectors()))
 
     def fingerprint(self) -> str:
         """Short hash of architecture and weights: equal fingerprints give equal codes."""
@@ -181,3 +223,9 @@ class ECGTokenizer(nn.Module):
                 f"{folder}/model.safetensors does not fit its config.json: {error}".splitlines()[0]
             ) from None
         return tokenizer.eval().requires_grad_(False).to(device)
+
+
+def _place_and_drawn(place: Tensor, drawn: Tensor) -> Tensor:
+    """Two views of a codebook side by side, each with the same total variance."""
+    place = (place - place.mean(0)) / (place.std(0) + 1e-6)
+    return torch.cat([place.to(drawn), drawn * (place.var(0).sum() / drawn.var(0).sum()).sqrt()], dim=1).clone()

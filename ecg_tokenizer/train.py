@@ -137,10 +137,10 @@ def fit(
         signal, present = augment(signal, present, crop, settings, generator, _share())
         signal, present = signal.to(device), present.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            quantized, codes, quantizer_loss = tokenizer.quantize(signal)
-            reconstruction = tokenizer.reconstruct(quantized)
-            measured = head(quantized) if head is not None else None
-        loss = quantizer_loss + distortion(signal, reconstruction.float(), present, settings)
+            quantized = tokenizer.quantize(signal)
+            reconstruction = tokenizer.reconstruct(quantized.features, quantized.slow)
+            measured = head(quantized.features) if head is not None else None
+        loss = quantized.loss + distortion(signal, reconstruction.float(), present, settings)
         if measured is not None:
             misread = measurement_loss(measured.float(), targets[rows].to(device))
             loss = loss + settings.measurement_weight * misread
@@ -148,7 +148,7 @@ def fit(
         for schedule in schedules:
             schedule.step()
         if main and step % 50 == 0:
-            use = tokenizer.code_use([codes.cpu().numpy()])
+            use = tokenizer.code_use([quantized.codes.cpu().numpy()])
             writer.add_scalar("train/loss", loss.item(), step)
             if head is not None:
                 writer.add_scalar("train/measurement_loss", misread.item(), step)

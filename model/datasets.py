@@ -37,11 +37,11 @@ class PretrainDataset(Dataset):
         cache: CodeCache,
         objective: str,
         seed: int = 0,
-        num_codebooks: int = 1,
+        group: int = 1,
         max_length: int | None = None,
     ):
         self.vocabulary, self.cache, self.objective, self.seed, self.epoch = vocabulary, cache, objective, seed, 0
-        self.num_codebooks, self.max_length = num_codebooks, max_length
+        self.group, self.max_length = group, max_length
         self.refs = [ref for ref in refs if ref in cache]
 
     def set_epoch(self, epoch: int) -> None:
@@ -59,7 +59,7 @@ class PretrainDataset(Dataset):
         codes = self.cache.codes(self.refs[i])
         if self.objective == "multiscale":
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            windows = pack([], draw_windows(self.vocabulary, codes, rng, self.num_codebooks))
+            windows = pack([], draw_windows(self.vocabulary, codes, rng, self.group))
             return _check_length(windows, self.refs[i], self.max_length)
         ids = render_ecg(self.vocabulary, codes)
         supervised = len(codes) + 1  # every code and the end token

@@ -58,7 +58,7 @@ def pretrain(settings: PretrainSettings) -> dict:
             cache,
             settings.pretrain_objective,
             settings.seed,
-            ecg_tokenizer.num_codebooks,
+            ecg_tokenizer.layout.group,
             longest_sequence(checkpoint.model),
         )
         for name in ("train", "valid")

@@ -83,7 +83,7 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
         "prdn": float(np.mean(distortion)),
         **tokenizer.code_use([m.codes for m in measured]),
         "tokens_per_second_of_ecg": tokenizer.token_rate,
-        "bits_per_second": tokenizer.token_rate * float(np.log2(tokenizer.codebook_size)),
+        "bits_per_second": tokenizer.bits_per_second,
         "records": len(measured),
     }
 

@@ -19,15 +19,16 @@ from utils.errors import UserError
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-@pytest.fixture(scope="module", params=["fsq", "vq", "rvq"])
+@pytest.fixture(scope="module", params=["fsq", "vq", "rvq", "fsq with coarse codes", "rvq with coarse codes"])
 def tokenizer(request) -> ECGTokenizer:
     torch.manual_seed(0)
+    quantizer, *coarse = request.param.split(" with ")
     config = TokenizerConfig(
-        quantizer=request.param, codebook_size=64, num_codebooks=3 if request.param == "rvq" else 1, hidden=32,
-        encoder_depth=1, decoder_depth=1, stride=8,
+        quantizer=quantizer, codebook_size=64, num_codebooks=3 if quantizer == "rvq" else 1, hidden=32,
+        encoder_depth=1, decoder_depth=1, stride=8, coarse_frames=4 if coarse else 0,
     )  # fmt: skip
     built = ECGTokenizer(config)
-    if request.param != "fsq":  # their codebooks start from data
+    if quantizer != "fsq":  # their codebooks start from data
         built.train()
         built(torch.randn(8, 12, 400, generator=torch.Generator().manual_seed(1)) * 0.3)
     return built.eval()
@@ -67,7 +68,9 @@ def test_real_codes_do_not_depend_on_the_batch(tokenizer, shared_data):
 @pytest.mark.parametrize("fs", [100, 250, 400, 500, 1000])
 def test_every_sampling_rate_gives_a_code_every_32_ms(tokenizer, fs):
     codes = tokenizer.encode(some_ecg(fs=fs), fs)
-    assert len(codes) == 313 * tokenizer.num_codebooks and codes.dtype.kind == "i"
+    frames = len(codes) - tokenizer.layout.is_coarse(len(codes)).sum()
+    assert frames == 313 * tokenizer.layout.num_codebooks and codes.dtype.kind == "i"
+    assert len(codes) == tokenizer.tokens_in(10)
     assert tokenizer.frame_rate == 31.25
 
 
@@ -75,7 +78,7 @@ def test_every_sampling_rate_gives_a_code_every_32_ms(tokenizer, fs):
 def test_any_length_is_encoded_and_decoded(tokenizer, seconds):
     codes = tokenizer.encode(some_ecg(seconds, 250), 250)
     frames = -(-round(seconds * 250) // 8)
-    assert len(codes) == frames * tokenizer.num_codebooks
+    assert len(codes) == tokenizer.layout.codes_in(frames)
     decoded = tokenizer.decode(codes)
     assert decoded.shape == (12, frames * 8) and decoded.dtype == np.float32 and np.isfinite(decoded).all()
 
@@ -83,34 +86,51 @@ def test_any_length_is_encoded_and_decoded(tokenizer, seconds):
 def test_codes_far_from_a_change_do_not_see_it(tokenizer):
     signal = some_ecg(10, 250)
     changed = signal.copy()
-    changed[:, -250:] += 1
+    changed[:, -200:] += 1
     before, after = tokenizer.encode(signal, 250), tokenizer.encode(changed, 250)
-    far = 250 * tokenizer.num_codebooks
+    far = tokenizer.layout.codes_in(200)
     np.testing.assert_array_equal(before[:far], after[:far])
 
 
-def test_codes_of_residual_vq_stand_frame_by_frame_each_codebook_in_its_own_range(tokenizer):
-    codes = tokenizer.encode(some_ecg(), 500)
-    frames = codes.reshape(-1, tokenizer.num_codebooks)
-    assert (frames // tokenizer.codebook_size == np.arange(tokenizer.num_codebooks)).all()
-    assert tokenizer.vocabulary_size == tokenizer.num_codebooks * tokenizer.codebook_size
+def test_codes_stand_frame_by_frame_each_codebook_in_its_own_range(tokenizer):
+    codes, layout = tokenizer.encode(some_ecg(), 500), tokenizer.layout
+    slow = layout.is_coarse(len(codes))
+    frames = codes[~slow].reshape(313, layout.num_codebooks)
+    assert (frames // layout.codebook_size == np.arange(layout.num_codebooks)).all()
+    assert (codes[slow] >= layout.num_codebooks * layout.codebook_size).all()
+    assert slow.sum() == (79 if tokenizer.config.coarse_frames else 0)  # of 313 frames four by four
+    assert tokenizer.vocabulary_size == sum(layout.sizes) > codes.max()
     assert tokenizer.code_geometry().shape[0] == tokenizer.vocabulary_size
-    if tokenizer.num_codebooks > 1:
-        with pytest.raises(UserError, match="order of the 3 codebooks"):
-            tokenizer.decode(codes[[1, 0, 2]])
-        with pytest.raises(UserError, match=r"\(frames \* 3,\)"):
-            tokenizer.decode(codes[:4])
+    assert layout.fits(codes)
+    if layout.group > 1:
+        for wrong in (codes[[1, 0, *range(2, 20)]], codes[1:], codes[: layout.group + 1]):
+            with pytest.raises(UserError, match="whole frames, in the order of codebooks"):
+                tokenizer.decode(wrong)
+
+
+@pytest.mark.parametrize("tokenizer", ["fsq with coarse codes"], indirect=True)
+def test_a_coarse_code_moves_its_own_frames_alone(tokenizer):
+    codes = tokenizer.encode(some_ecg(), 500)
+    where = 20 * tokenizer.layout.group  # before frames 80-83
+    changed = codes.copy()
+    changed[where] = 1000 + (codes[where] - 1000 + 300) % 625
+    moved = np.abs(tokenizer.decode(changed) - tokenizer.decode(codes)).max(axis=0)
+    around = slice(80 * 8, 84 * 8)
+    reach = 5 * 4 * 8  # samples that five means to either side cover: two blocks of kernel 5, and interpolation
+    assert moved[around].max() > 0
+    assert moved[: around.start - reach].max() == moved[around.stop + reach :].max() == 0
 
 
 def test_what_codes_add_sums_to_what_the_decoder_sees(tokenizer):
     """Codes of several codebooks are additive; their embedding rows start from these parts."""
     codes = torch.from_numpy(tokenizer.encode(some_ecg(), 500))
     with torch.no_grad():
-        parts = tokenizer.quantizer.vectors()[codes].unflatten(0, (-1, tokenizer.num_codebooks))
-        whole = tokenizer.quantizer.lookup(codes[None])[0]
+        codes = tokenizer.layout.split(codes[None])[0]
+        parts = tokenizer.quantizer.vectors()[codes[0]].unflatten(0, (-1, tokenizer.layout.num_codebooks))
+        whole = tokenizer.quantizer.lookup(codes)[0]
         none = parts.new_zeros(())  # a projection's bias is added once, not once per codebook
-        if tokenizer.num_codebooks > 1:
-            none = (tokenizer.num_codebooks - 1) * tokenizer.quantizer.rvq.project_out.bias
+        if tokenizer.layout.num_codebooks > 1:
+            none = (tokenizer.layout.num_codebooks - 1) * tokenizer.quantizer.rvq.project_out.bias
     torch.testing.assert_close(parts.sum(1) - none, whole, atol=1e-5, rtol=1e-4)
 
 
@@ -160,14 +180,14 @@ def test_code_use_counts_whole_codes_not_levels():
     """Six levels all used in each of four dimensions: HeartLLM says 100 %, of 1296 codes 6 are used."""
     levels = np.arange(6)
     codes = sum(levels * 6**i for i in range(4))
-    use = code_use(codes, 6**4)
+    use = code_use(codes, [6**4])
     assert use["codes_used"] == 6
     assert use["entropy_bits"] == pytest.approx(np.log2(6))
 
 
 def test_entropy_of_several_codebooks_is_their_mean():
     """One codebook used evenly, one stuck on a single code."""
-    use = code_use(np.stack([np.arange(4), np.full(4, 4)]), codebook_size=4, num_codebooks=2)
+    use = code_use(np.stack([np.arange(4), np.full(4, 4)]), sizes=[4, 4])
     assert (use["codes_used"], use["codebook_size"]) == (5, 8)
     assert use["entropy_bits"] == 1 and use["normalised_entropy"] == 0.5
 
@@ -220,7 +240,7 @@ def test_companded_a_lost_p_wave_costs_more_beside_a_distorted_r_wave():
 def test_a_dimension_of_fsq_that_drifted_off_comes_back():
     """At the flat end of the tanh it stays at one level, and of 1000 codes 125 are left."""
     torch.manual_seed(0)
-    quantizer = FiniteScalarQuantizer(TokenizerConfig(hidden=16))
+    quantizer = FiniteScalarQuantizer((8, 5, 5, 5), 16)
     features = torch.nn.functional.layer_norm(torch.randn(4, 50, 16), [16])
     assert quantizer(features)[2] < 1e-3
     with torch.no_grad():

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, Stab
 
 from data_provider.examples import Example, RecordRef
 from ecg_tokenizer import ECGTokenizer
+from ecg_tokenizer.layout import CodeLayout
 from model import attention
 from model.checkpoint import load_language_model, new_checkpoint
 from model.datasets import FinetuneDataset, PretrainDataset
@@ -191,11 +192,19 @@ def test_windows_supervise_their_horizon_only(checkpoint):
 def test_windows_of_residual_vq_hold_whole_frames(checkpoint):
     """A window that begins with the second codebook's code is nothing that fine-tuning ever shows."""
     codes = np.arange(40).repeat(3) + 40 * np.tile(np.arange(3), 40)  # 40 frames of 3 codebooks
-    for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), num_codebooks=3):
+    for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), group=3):
         inside = np.array(ids[ids.index(checkpoint.vocabulary.start_id) + 1 : -2]) - checkpoint.vocabulary.first_code_id
         frames = inside.reshape(-1, 3)
         assert (frames // 40 == np.arange(3)).all() and (np.diff(frames % 40, axis=1) == 0).all()
         assert sum(weights) % 3 == 0
+
+
+def test_windows_begin_with_a_coarse_code(checkpoint):
+    layout = CodeLayout(num_codebooks=1, codebook_size=50, coarse_frames=4, coarse_codebook_size=30)
+    codes = layout.join(torch.arange(42)[None] % 50, torch.arange(11)[None])[0].numpy()  # two frames in the last group
+    for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), layout.group):
+        inside = np.array(ids[ids.index(checkpoint.vocabulary.start_id) + 1 : -2]) - checkpoint.vocabulary.first_code_id
+        assert layout.fits(inside) and len(inside) % 5 == 0 and sum(weights) % 5 == 0
 
 
 def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):

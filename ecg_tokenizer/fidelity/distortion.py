@@ -1,5 +1,7 @@
 """How well codes keep an ECG: distortion in millivolts and use of the codebook."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 EINTHOVEN = (0, 1, 2)  # rows of leads I, II, III
@@ -30,20 +32,22 @@ def einthoven_residual(signal: np.ndarray) -> float:
     return float(np.sqrt(np.mean((one + three - two) ** 2)))
 
 
-def code_use(codes: np.ndarray, codebook_size: int, num_codebooks: int = 1) -> dict[str, float]:
-    """Joint use of the codebook: whole codes counted, not the levels of single dimensions.
+def code_use(codes: np.ndarray, sizes: Sequence[int]) -> dict[str, float]:
+    """Joint use of the codebooks: whole codes counted, not the levels of single dimensions.
 
-    codes: ints of any shape, of all codebooks as `ECGTokenizer` numbers them. Returns codes_used and codebook_size (of
-    all codebooks), entropy_bits (per code, mean over codebooks) and normalised_entropy (1: all codes equally likely).
-    Perplexity is 2 ** entropy_bits.
+    codes: ints of any shape, of all codebooks as `ECGTokenizer` numbers them; sizes: codes of each codebook. Returns
+    codes_used and codebook_size (of all codebooks), entropy_bits (per code, mean over codes of the entropy of its
+    codebook) and normalised_entropy (1: all codes of a codebook equally likely). Perplexity is 2 ** entropy_bits.
     """
-    counts = np.bincount(np.asarray(codes).ravel(), minlength=num_codebooks * codebook_size)
-    counts = counts.reshape(num_codebooks, codebook_size)
-    p = counts / counts.sum(axis=1, keepdims=True)
-    entropy = float(-(p * np.log2(np.where(p > 0, p, 1))).sum(axis=1).mean())
+    counts = np.bincount(np.asarray(codes).ravel(), minlength=sum(sizes))
+    entropy = possible = 0.0
+    for book in np.split(counts, np.cumsum(sizes)[:-1]):
+        p, share = book[book > 0] / max(1, book.sum()), book.sum() / counts.sum()
+        entropy -= share * float((p * np.log2(p)).sum())
+        possible += share * np.log2(len(book))
     return {
         "codes_used": int((counts > 0).sum()),
-        "codebook_size": num_codebooks * codebook_size,
+        "codebook_size": sum(sizes),
         "entropy_bits": entropy,
-        "normalised_entropy": entropy / np.log2(codebook_size),
+        "normalised_entropy": entropy / possible,
     }

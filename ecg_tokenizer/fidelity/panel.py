@@ -22,7 +22,7 @@ from data_provider.superclasses import SUPERCLASSES, load_superclasses
 from ecg_tokenizer.fidelity import rhythm
 from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
 from ecg_tokenizer.fidelity.picture import draw_fidelity
-from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_series, probe
+from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_dims, code_series, probe
 from ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
 from ecg_tokenizer.fidelity.selection import choose
 from ecg_tokenizer.fidelity.table import table
@@ -57,13 +57,12 @@ def distortion(measured: Sequence[Measured]) -> dict:
 def rate(tokenizer: ECGTokenizer, measured: Sequence[Measured]) -> dict:
     """Tokens and bits per second and per 10 s, and use of the codebook."""
     use = tokenizer.code_use([m.codes for m in measured])
-    bits = float(np.log2(tokenizer.codebook_size))
     return {
         "tokens_per_second": tokenizer.token_rate,
-        "bits_per_second": tokenizer.token_rate * bits,
+        "bits_per_second": tokenizer.bits_per_second,
         "entropy_bits_per_second": tokenizer.token_rate * use["entropy_bits"],
         "tokens_per_10_s": tokenizer.tokens_in(10),
-        "kbit_per_10_s": tokenizer.tokens_in(10) * bits / 1000,
+        "kbit_per_10_s": tokenizer.bits_in(10) / 1000,
         **use,
     }
 
@@ -96,7 +95,7 @@ def probe_data(
 ) -> ProbeData | None:
     """Features and superclasses of the recordings that have one; None where none has."""
     of_signal = RandomConvolutions(len(LEADS), tokenizer.config.sampling_rate, seed)
-    of_codes = RandomConvolutions(tokenizer.config.hidden, tokenizer.frame_rate, seed)
+    of_codes = RandomConvolutions(code_dims(tokenizer), tokenizer.frame_rate, seed)
     rows, classes, patients = [], [], []
     for m in measured:  # signals of a training set do not fit in memory, their features do
         if found := labels.get(m.ref.record_id):

@@ -10,8 +10,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 from tqdm import tqdm
 
+from ecg_tokenizer.coarse import WIDTH as COARSE_WIDTH
 from ecg_tokenizer.tokenizer import ECGTokenizer
 
 KERNELS, KERNEL_LENGTH = 1000, 9
@@ -27,14 +29,30 @@ class ProbeData:
     patients: np.ndarray
 
 
+def code_dims(tokenizer: ECGTokenizer) -> int:
+    """Dimensions of `code_series`."""
+    return tokenizer.config.hidden + (COARSE_WIDTH if tokenizer.config.coarse_frames else 0)
+
+
 def code_series(tokenizer: ECGTokenizer, codes: np.ndarray) -> np.ndarray:
-    """Codes of one ECG as a signal ``(width, frames)``: quantized features, of unit deviation over the codebooks."""
+    """Codes of one ECG as a signal ``(dims, frames)``: quantized features, of unit deviation over the codebooks.
+
+    The features of a coarse code stand below those of each of its frames.
+    """
     with torch.inference_mode():
-        books = tokenizer.quantizer.vectors().unflatten(0, (tokenizer.num_codebooks, -1))
-        deviation = books.var(1).sum(0).sqrt().mean().clamp(min=1e-6)
-        ids = torch.from_numpy(codes.astype(np.int64))[None].to(tokenizer.device)
-        series = (tokenizer.quantizer.lookup(ids)[0] - books.mean(1).sum(0)) / deviation
+        frames, coarse = tokenizer.layout.split(torch.from_numpy(codes.astype(np.int64))[None].to(tokenizer.device))
+        series = _standardised_features(tokenizer.quantizer, frames)
+        if coarse is not None:
+            slow = _standardised_features(tokenizer.coarse.quantizer, coarse)
+            slow = slow.repeat_interleave(tokenizer.config.coarse_frames, dim=0)[: len(series)]
+            series = torch.cat([series, slow], dim=1)
     return series.T.cpu().numpy()
+
+
+def _standardised_features(quantizer: nn.Module, codes: torch.Tensor) -> torch.Tensor:
+    books = quantizer.vectors().unflatten(0, (quantizer.num_codebooks, -1))
+    deviation = books.var(1).sum(0).sqrt().mean().clamp(min=1e-6)
+    return (quantizer.lookup(codes)[0] - books.mean(1).sum(0)) / deviation
 
 
 class RandomConvolutions:
