@@ -26,7 +26,7 @@ def random_checkpoint(llm: str, codes: tuple[int, ...] = (7, 5, 5, 5, 3)) -> Che
     if (Path(llm) / INFO).is_file():
         return load_checkpoint(Path(llm))
     torch.manual_seed(0)
-    ecg_tokenizer = ECGTokenizer(TokenizerConfig(fsq_levels=codes, stride=12, hidden=128)).eval()
+    ecg_tokenizer = ECGTokenizer(TokenizerConfig(fsq_levels=codes, stride=12, coarse_frames=0, hidden=128)).eval()
     if llm == "tiny":
         texts = {f"Question: {q}\nAnswer: {'.'.join(a)}" for q, a in zip(ASKED, ANSWERED, strict=True)}
         tokenizer = train_bpe(texts, 1000)

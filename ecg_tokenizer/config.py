@@ -17,8 +17,8 @@ class TokenizerConfig:
     codebook_dim: int = 8
     num_codebooks: int = 1  # of rvq
     sampling_rate: int = 250  # Hz
-    stride: int = 8  # samples per code
-    coarse_frames: int = 0  # frames per coarse code; 0: none
+    stride: int = 10  # samples per code
+    coarse_frames: int = 4  # frames per coarse code; 0: none
     coarse_levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq of coarse codes
     hidden: int = 192
     encoder_depth: int = 4

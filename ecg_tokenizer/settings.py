@@ -27,10 +27,10 @@ class TokenizerSettings(DataSettings):
     num_codebooks: int = Field(4, ge=2, description="Codebooks of rvq, and so codes per frame.")
     sampling_rate: int = Field(250, ge=50, description="Rate in Hz at which the tokenizer works; input is resampled.")
     stride_ms: float = Field(
-        32, gt=0, description="Milliseconds of ECG, all 12 leads, per frame (one code; rvq: several)."
+        40, gt=0, description="Milliseconds of ECG, all 12 leads, per frame (one code; rvq: several)."
     )
     coarse_frames: int = Field(
-        0,
+        4,
         ge=0,
         description="Frames whose slow waves, of all leads, one more code holds (always fsq); 0: none.",
     )

@@ -57,6 +57,16 @@ class ECGTokenizer(nn.Module):
         self.decoder = Decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
 
     @property
+    def codebook_size(self) -> int:
+        """Codes of each codebook of the frames."""
+        return self.layout.codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes per frame, coarse ones aside."""
+        return self.layout.num_codebooks
+
+    @property
     def vocabulary_size(self) -> int:
         """Different codes there are."""
         return self.layout.vocabulary_size

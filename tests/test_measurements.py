@@ -75,7 +75,7 @@ def test_the_head_reads_frames_one_by_one():
 def test_the_loss_on_measurements_reaches_the_encoder():
     torch.manual_seed(0)
     tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1))
-    features = tokenizer.quantize(torch.randn(2, 12, 80)).features
+    features = tokenizer.quantize(torch.randn(2, 12, 200)).features
     measurement_loss(MeasurementHead(16, 1)(features), torch.tensor([[-1.0], [1.0]])).backward()
     assert tokenizer.encoder.fine.weight.grad.abs().sum() > 0
 
