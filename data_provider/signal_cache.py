@@ -77,9 +77,11 @@ def open_signal_cache(
 def record_key(ref: RecordRef) -> str:
     """Changes when the files of a recording change: path, sizes and modification times."""
     parts = [str(ref.path.resolve())]
-    for suffix in (".hea", ".dat", ".mat"):
-        path = ref.path.with_name(ref.path.name + suffix)
-        if path.exists():
+    name = ref.path.name.partition("#")[0]  # of one recording in an HDF5 file
+    layouts = (f"{ref.path.stem}.layout.json", "layout.json")
+    for beside in (name, *(name + suffix for suffix in (".hea", ".dat", ".mat")), *layouts):
+        path = ref.path.with_name(beside)
+        if path.is_file():
             stat = path.stat()
-            parts.append(f"{suffix}:{stat.st_size}:{stat.st_mtime_ns}")
+            parts.append(f"{beside.removeprefix(name)}:{stat.st_size}:{stat.st_mtime_ns}")
     return "|".join(parts)

@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_provider.examples import RecordRef
+from data_provider.readers import read_record
 from data_provider.resample import resample
-from data_provider.wfdb_reader import read_record
 from utils.errors import UserError
 from utils.launch import is_main
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 import wfdb
 
+from data_provider.readers import read_record
 from data_provider.record import LEADS
-from data_provider.wfdb_reader import read_record
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import code_use, prdn

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_provider.readers import read_record
 from data_provider.resample import resample
 from data_provider.superclasses import load_superclasses
-from data_provider.wfdb_reader import read_record
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.fidelity import rhythm
 from ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr

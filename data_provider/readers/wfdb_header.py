@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-MV_PER_UNIT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3}  # micro sign and Greek mu both occur
+from data_provider.readers.channels import FileError, mv_per_unit
 
 # Bytes per sample of the formats with a fixed size; FLAC formats (508, 516, 524) check themselves while decoding.
 _BYTES_PER_SAMPLE = {
@@ -14,10 +14,6 @@ _BYTES_PER_SAMPLE = {
 }  # fmt: skip
 _FORMAT = re.compile(r"^(?P<fmt>\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+(?P<offset>\d+))?$")
 _GAIN = re.compile(r"^(?P<gain>-?\d+\.?\d*(e[+-]?\d+)?)(\(-?\d+\))?(?P<slash>/(?P<unit>.*))?$")
-
-
-class HeaderError(ValueError):
-    """The header is wrong; the message says how, the caller names the record."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Parse ``path`` (.hea) and check it against the sizes of its signal files; raises `HeaderError` and `OSError`."""
+    """Parse ``path`` (.hea) and check it against the sizes of its signal files; raises `FileError` and `OSError`."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
@@ -56,10 +52,10 @@ def read_header(path: Path) -> Header:
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
-        raise HeaderError("the header is empty")
+        raise FileError("the header is empty")
     n_signals, fs, n_frames = _record_line(lines[0])
     if len(lines) - 1 != n_signals:
-        raise HeaderError(f"the header announces {n_signals} signals and describes {len(lines) - 1}")
+        raise FileError(f"the header announces {n_signals} signals and describes {len(lines) - 1}")
     header = Header(fs, n_frames, tuple(_signal_line(line) for line in lines[1:]))
     _check_file_sizes(header, path.parent)
     return header
@@ -68,19 +64,19 @@ def read_header(path: Path) -> Header:
 def _record_line(line: str) -> tuple[int, float, int | None]:
     fields = line.split()
     if "/" in fields[0]:
-        raise HeaderError("a multi-segment record; write it as one segment")
+        raise FileError("a multi-segment record; write it as one segment")
     if len(fields) < 3 or not fields[1].isdecimal():
-        raise HeaderError(f"the record line does not parse: '{line[:60]}'")
+        raise FileError(f"the record line does not parse: '{line[:60]}'")
     rate = fields[2].split("/")[0]
     try:
         fs = float(rate)
     except ValueError:
         fs = math.nan
     if not math.isfinite(fs) or fs <= 0:
-        raise HeaderError(f"the sampling rate '{rate[:20]}' is not a positive number")
+        raise FileError(f"the sampling rate '{rate[:20]}' is not a positive number")
     length = fields[3] if len(fields) > 3 else "0"
     if not length.isdecimal():
-        raise HeaderError(f"the number of samples '{length[:20]}' is not a number")
+        raise FileError(f"the number of samples '{length[:20]}' is not a number")
     return int(fields[1]), fs, int(length) or None
 
 
@@ -89,11 +85,11 @@ def _signal_line(line: str) -> SignalLine:
     form = _FORMAT.match(fields[1]) if len(fields) > 1 else None
     gain = _GAIN.match(fields[2]) if len(fields) > 2 else None
     if form is None or gain is None or not all(re.fullmatch(r"-?\d+", number) for number in fields[3:8]):
-        raise HeaderError(f"a signal line does not parse: '{line[:60]}'")
+        raise FileError(f"a signal line does not parse: '{line[:60]}'")
     if len(fields) < 9:  # also what a header that was cut off ends with
-        raise HeaderError(f"a signal has no name: '{line[:60]}'")
+        raise FileError(f"a signal has no name: '{line[:60]}'")
     if "/" in fields[0] or "\\" in fields[0]:
-        raise HeaderError(f"the signal file '{fields[0][:60]}' is not in the record's folder")
+        raise FileError(f"the signal file '{fields[0][:60]}' is not in the record's folder")
     mv_per_unit, problem = _scale(gain)
     return SignalLine(
         name=fields[8],
@@ -113,9 +109,10 @@ def _scale(match: re.Match) -> tuple[float | None, str]:
         return None, "is uncalibrated (gain 0)"
     # The WFDB standard makes mV of a unit that is left out; an empty one after the slash means nothing.
     unit = match["unit"] if match["slash"] else "mV"
-    if unit.lower() not in MV_PER_UNIT:
-        return None, f"has the unit '{unit[:20]}'; known are uV, mV, V"
-    return MV_PER_UNIT[unit.lower()], ""
+    try:
+        return mv_per_unit(unit), ""
+    except FileError as error:
+        return None, f"has {error}"
 
 
 def _check_file_sizes(header: Header, folder: Path) -> None:
@@ -126,14 +123,14 @@ def _check_file_sizes(header: Header, folder: Path) -> None:
         try:
             size = (folder / name).stat().st_size
         except (OSError, ValueError):  # ValueError: a null byte in the name
-            raise HeaderError(f"its signal file {name} is missing") from None
+            raise FileError(f"its signal file {name} is missing") from None
         bytes_each = _BYTES_PER_SAMPLE.get(signals[0].fmt)
         if size == 0:
-            raise HeaderError(f"its signal file {name} is empty")
+            raise FileError(f"its signal file {name} is empty")
         if any(signal.fmt != signals[0].fmt for signal in signals):
-            raise HeaderError(f"its signals in {name} differ in format")
+            raise FileError(f"its signals in {name} differ in format")
         if bytes_each is None or header.n_frames is None:
             continue
         needed = signals[0].offset + math.ceil(header.n_frames * sum(s.per_frame for s in signals) * bytes_each)
         if size < needed:
-            raise HeaderError(f"its signal file {name} is truncated: {size} of {needed} bytes")
+            raise FileError(f"its signal file {name} is truncated: {size} of {needed} bytes")

@@ -8,8 +8,8 @@ import pytest
 import wfdb
 
 from data_provider.leads import canonical_lead
+from data_provider.readers import RecordError, read_record
 from data_provider.record import LEADS
-from data_provider.wfdb_reader import RecordError, read_record
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 

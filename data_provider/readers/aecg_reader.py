@@ -1,0 +1,96 @@
+"""HL7 annotated ECG (aECG, ANSI/HL7 V3 ECG R1-2004; root `AnnotatedECG`)."""
+
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from data_provider.readers.xml_parser import local, parse
+
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+def read(path: Path) -> Channels:
+    """The rhythm: the first series of the file with ECG leads, derived ones (median beats) aside."""
+    root = parse(path)
+    if local(root.tag) != "AnnotatedECG":
+        raise FileError(f"XML with the root {local(root.tag)[:30]}; read are AnnotatedECG (HL7) and RestingECG (MUSE)")
+    reasons = []
+    for series in _children(root, "component", "series"):
+        for sequence_set in _children(series, "component", "sequenceSet"):
+            try:
+                return _sequence_set(sequence_set)
+            except FileError as error:
+                reasons.append(str(error))
+    raise FileError(reasons[0] if reasons else "an annotated ECG without a series of leads")
+
+
+def _sequence_set(sequence_set: Element) -> Channels:
+    names, sequences, fs = [], [], None
+    for sequence in _children(sequence_set, "component", "sequence"):
+        code = _code(sequence)
+        if code.startswith("TIME_"):
+            fs = _rate(sequence)
+        else:
+            names.append(code)
+            sequences.append(sequence)
+    if fs is None:
+        raise FileError("it states no sampling rate")
+    rows = lead_rows(names)
+    return Channels({lead: _values(sequences[row], lead) for lead, row in rows.items()}, fs)
+
+
+def _code(sequence: Element) -> str:
+    found = _child(sequence, "code")
+    return "" if found is None else found.get("code", "")
+
+
+def _rate(sequence: Element) -> float:
+    value = _child(sequence, "value")
+    increment = None if value is None else _child(value, "increment")
+    if increment is None:
+        raise FileError("its time sequence has no increment")
+    unit = increment.get("unit", "")
+    step = _number(increment, "value") * _SECONDS.get(unit, float("nan"))
+    if not step > 0:
+        raise FileError(f"its time increment is {increment.get('value', '')[:20]} {unit[:10]}")
+    return 1 / step
+
+
+def _values(sequence: Element, lead: str) -> np.ndarray:
+    value = _child(sequence, "value")
+    digits = None if value is None else _child(value, "digits")
+    scale = None if value is None else _child(value, "scale")
+    origin = None if value is None else _child(value, "origin")
+    if digits is None or scale is None:
+        raise FileError(f"lead {lead} has no digits or no scale")
+    try:
+        samples = np.array((digits.text or "").split(), dtype=np.float64)
+    except ValueError:
+        raise FileError(f"lead {lead} has digits that are no numbers") from None
+    millivolts = samples * _number(scale, "value") * mv_per_unit(scale.get("unit", ""))
+    if origin is not None and (offset := _number(origin, "value")):
+        millivolts += offset * mv_per_unit(origin.get("unit", ""))
+    return millivolts
+
+
+def _number(element: Element, key: str) -> float:
+    try:
+        return float(element.get(key, ""))
+    except ValueError:
+        raise FileError(f"{local(element.tag)} has the {key} '{element.get(key, '')[:20]}'") from None
+
+
+def _child(element: Element, name: str) -> Element | None:
+    return next((child for child in element if local(child.tag) == name), None)
+
+
+def _children(element: Element, outer: str, inner: str) -> list[Element]:
+    return [
+        grandchild
+        for child in element
+        if local(child.tag) == outer
+        for grandchild in child
+        if local(grandchild.tag) == inner
+    ]

@@ -1,0 +1,90 @@
+"""DICOM waveforms (12-lead and general ECG storage; PS3.3 A.34.3, A.34.4, C.10.9), parsed by pydicom."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+
+# Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
+_LEAD_OF_CODE = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF"} | {n: f"V{n - 2}" for n in range(3, 9)}
+_CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
+
+
+def read(path: Path) -> Channels:
+    """The rhythm of a file: the multiplex groups of original waveforms that were recorded at the same time."""
+    dataset = pydicom.dcmread(path)
+    if "WaveformSequence" not in dataset:
+        raise FileError("a DICOM file without waveforms")
+    groups: dict[tuple, list[int]] = {}
+    for index, group in enumerate(dataset.WaveformSequence):
+        if str(group.get("WaveformOriginality", "ORIGINAL")).upper() != "ORIGINAL":
+            continue  # median beats
+        key = (
+            float(group.SamplingFrequency),
+            int(group.NumberOfWaveformSamples),
+            float(group.get("MultiplexGroupTimeOffset") or 0),
+        )
+        groups.setdefault(key, []).append(index)
+    found = [
+        Channels(_leads(dataset, indices), fs) for (fs, _, _), indices in groups.items() if _is_ecg(dataset, indices)
+    ]
+    if not found:
+        raise FileError("its waveforms are no leads of an ECG")
+    most = max(len(channels.leads) for channels in found)
+    best = [channels for channels in found if len(channels.leads) == most]
+    if len(best) > 1:
+        raise FileError(f"{len(best)} groups of {most} leads were recorded one after the other; split the file")
+    return best[0]
+
+
+def _names(group: pydicom.Dataset) -> list[str]:
+    return [_name(channel.ChannelSourceSequence[0]) for channel in group.ChannelDefinitionSequence]
+
+
+def _name(source: pydicom.Dataset) -> str:
+    code = _CODE.match(str(source.get("CodeValue", "")))
+    if code and int(code[1]) in _LEAD_OF_CODE:
+        return _LEAD_OF_CODE[int(code[1])]
+    return re.sub(r"\s*\(.*\)$", "", str(source.get("CodeMeaning", "")))  # "Lead I (Einthoven)"
+
+
+def _is_ecg(dataset: pydicom.Dataset, indices: list[int]) -> bool:
+    try:
+        lead_rows([name for index in indices for name in _names(dataset.WaveformSequence[index])])
+    except FileError as error:
+        if "twice" in str(error):
+            raise
+        return False
+    return True
+
+
+def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray]:
+    leads: dict[str, np.ndarray] = {}
+    for index in indices:
+        group = dataset.WaveformSequence[index]
+        if not any(lead for lead in _names(group)):
+            continue
+        raw = pydicom.waveforms.multiplex_array(dataset, index, as_raw=True)
+        values = pydicom.waveforms.multiplex_array(dataset, index, as_raw=False).astype(float)
+        if (padding := group.get("WaveformPaddingValue")) is not None:
+            values[raw == _padding(padding, raw.dtype)] = np.nan
+        try:
+            rows = lead_rows(_names(group))
+        except FileError:
+            continue
+        for lead, row in rows.items():
+            channel = group.ChannelDefinitionSequence[row]
+            if channel.get("ChannelSensitivity") is None:
+                raise FileError(f"lead {lead} is uncalibrated (no channel sensitivity)")
+            unit = str(channel.ChannelSensitivityUnitsSequence[0].CodeValue)
+            leads[lead] = values[:, row] * mv_per_unit(unit)
+    return leads
+
+
+def _padding(value: object, dtype: np.dtype) -> int:
+    if isinstance(value, bytes):
+        return int(np.frombuffer(value, dtype=dtype)[0])
+    return int(value)

@@ -1,0 +1,55 @@
+"""HDF5 with many recordings in one array, as CODE-15 comes: ``exams_part0.hdf5#1169160`` is one of them."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_provider.readers.channels import Channels, FileError
+from data_provider.readers.layout import need_layout
+from data_provider.readers.table import channels_of
+
+
+def read(path: Path, recording: str) -> Channels:
+    """One recording of an array ``(recordings, T, leads)``; zeros before and after it are padding and cut off.
+
+    recording: its id, or "" where the file holds one.
+    """
+    layout = need_layout(path)
+    if layout.leads is None:
+        raise FileError("the layout beside it states no leads")
+    with h5py.File(path, "r") as file:
+        if not isinstance(data := file.get(layout.dataset), h5py.Dataset) or data.ndim != 3:
+            raise FileError(f"has no array {layout.dataset} of three dimensions (recordings, samples, leads)")
+        row = 0
+        if recording:
+            stat = path.stat()
+            rows = _rows(path, layout.ids, stat.st_mtime_ns)
+            if recording not in rows:
+                raise FileError(f"has no {layout.ids} {recording[:20]}")
+            row = rows[recording]
+        elif len(data) != 1:
+            raise FileError(f"holds {len(data)} recordings; name one as {path.name}#{layout.ids}")
+        if row >= len(data):
+            raise FileError(f"has {len(data)} recordings and more ids")
+        values = np.asarray(data[row])
+    return channels_of(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
+
+
+def recordings(path: Path, ids: str = "exam_id") -> list[str]:
+    """The ids of a file's recordings, in order."""
+    with h5py.File(path, "r") as file:
+        if not isinstance(found := file.get(ids), h5py.Dataset):
+            raise FileError(f"has no ids named {ids}")
+        return [i.decode() if isinstance(i, bytes) else str(i) for i in found[:].ravel().tolist()]
+
+
+@lru_cache(maxsize=8)
+def _rows(path: Path, ids: str, _changed: int) -> dict[str, int]:
+    return {recording: row for row, recording in enumerate(recordings(path, ids))}
+
+
+def _without_padding(values: np.ndarray) -> np.ndarray:
+    used = np.flatnonzero((values != 0).any(axis=1)) if values.ndim == 2 else []
+    return values[used[0] : used[-1] + 1] if len(used) else values

@@ -1,0 +1,52 @@
+"""GE MUSE XML exports (root `RestingECG`): eight leads, base64 samples of 16 bits, a checksum each."""
+
+import base64
+import binascii
+import zlib
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from data_provider.readers.xml_parser import parse
+
+
+def read(path: Path) -> Channels:
+    """The waveform of type Rhythm; limb leads that MUSE leaves out are computed later."""
+    root = parse(path)
+    if root.tag != "RestingECG":
+        raise FileError(f"XML with the root {root.tag[:30]}; read are AnnotatedECG (HL7) and RestingECG (MUSE)")
+    rhythms = [w for w in root.iter("Waveform") if w.findtext("WaveformType", "").strip().lower() == "rhythm"]
+    if len(rhythms) != 1:
+        raise FileError(f"{len(rhythms)} waveforms of type Rhythm instead of one")
+    rhythm = rhythms[0]
+    fs = _number(rhythm, "SampleBase") * 10.0 ** _number(rhythm, "SampleExponent", "0")
+    data = rhythm.findall("LeadData")
+    rows = lead_rows([lead.findtext("LeadID", "") for lead in data])
+    return Channels({lead: _values(data[row], lead) for lead, row in rows.items()}, fs)
+
+
+def _values(data: Element, lead: str) -> np.ndarray:
+    if _number(data, "LeadSampleSize", "2") != 2:
+        raise FileError(f"lead {lead} has samples of {data.findtext('LeadSampleSize')} bytes; 2 are read")
+    try:
+        raw = base64.b64decode("".join((data.findtext("WaveFormData") or "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise FileError(f"lead {lead} has samples that are no base64") from None
+    count = int(_number(data, "LeadSampleCountTotal", str(len(raw) // 2)))
+    if len(raw) != 2 * count:
+        raise FileError(f"lead {lead} has {len(raw) // 2} of {count} samples")
+    checksum = data.findtext("LeadDataCRC32")
+    if checksum and checksum.strip().isdecimal() and int(checksum) and int(checksum) != zlib.crc32(raw):
+        raise FileError(f"lead {lead} does not match its checksum; the file is damaged")
+    gain = _number(data, "LeadAmplitudeUnitsPerBit")
+    return np.frombuffer(raw, dtype="<i2") * gain * mv_per_unit(data.findtext("LeadAmplitudeUnits", ""))
+
+
+def _number(element: Element, name: str, default: str = "") -> float:
+    text = (element.findtext(name) or default).strip()
+    try:
+        return float(text)
+    except ValueError:
+        raise FileError(f"{name} is '{text[:20]}', not a number") from None

@@ -1,0 +1,46 @@
+"""WFDB, parsed by wfdb; its header is checked strictly first (`wfdb_header`)."""
+
+from pathlib import Path
+
+import wfdb
+
+from data_provider.readers.channels import Channels, FileError, lead_rows
+from data_provider.readers.wfdb_header import Header, read_header
+
+
+def read(path: Path) -> Channels:
+    """One record by its path without extension; checksums and lengths are verified."""
+    header_path = path.with_name(path.name + ".hea")
+    try:
+        header = read_header(header_path)
+    except FileNotFoundError:
+        raise FileError("no such .hea file") from None
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror})") from None
+    try:
+        # Digital samples with every sample of a frame: what the checksums are about.
+        record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False, return_res=32)
+        physical = record.dac(expanded=True)
+    except Exception as error:  # wfdb raises whatever its parsing stumbles over
+        raise FileError(f"wfdb cannot read it ({type(error).__name__}: {str(error)[:80]})") from None
+    rows = lead_rows([line.name for line in header.signals])
+    per_frame = {header.signals[channel].per_frame for channel in rows.values()}
+    if len(per_frame) > 1:
+        raise FileError("its leads differ in sampling rate")
+    _check_samples(record, header, rows)
+    leads = {lead: physical[channel] * header.signals[channel].mv_per_unit for lead, channel in rows.items()}
+    return Channels(leads, header.fs * per_frame.pop())
+
+
+def _check_samples(record: wfdb.Record, header: Header, rows: dict[str, int]) -> None:
+    # Writers that compute no checksums leave 0 everywhere; a shift between leads (skew) changes what wfdb returns.
+    has_checksums = any(line.checksum for line in header.signals) and not any(record.skew)
+    for lead, channel in rows.items():
+        line = header.signals[channel]
+        if line.mv_per_unit is None:
+            raise FileError(f"lead {lead} {line.unit_problem}")
+        samples = record.e_d_signal[channel]
+        if header.n_frames is not None and len(samples) != header.n_frames * line.per_frame:
+            raise FileError(f"lead {lead} has {len(samples)} of {header.n_frames * line.per_frame} samples")
+        if has_checksums and (int(samples.sum(dtype="int64")) - line.checksum) % 65536:
+            raise FileError(f"lead {lead} does not match the header's checksum; the file is damaged")
