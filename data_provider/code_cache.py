@@ -15,6 +15,7 @@ import numpy as np
 from data_provider.examples import RecordRef
 from data_provider.signal_cache import record_key
 from data_provider.stream import stream_signals
+from utils.errors import UserError
 
 SHARD_RECORDS = 4096
 ENCODE_BATCH = 32
@@ -42,7 +43,10 @@ class CodeCache:
     def add(self, refs: Sequence[RecordRef], codes: Sequence[np.ndarray]) -> None:
         """Write one shard and take it in."""
         name = uuid.uuid4().hex
-        np.save(self.folder / f"{name}.npy", np.concatenate(codes).astype(np.uint16))
+        flat = np.concatenate(codes)
+        if flat.size and (flat.min() < 0 or flat.max() > np.iinfo(np.uint16).max):
+            raise UserError(f"{self.folder}: codes reach {flat.max()}; the cache tells 65536 apart")
+        np.save(self.folder / f"{name}.npy", flat.astype(np.uint16))
         index = {"keys": [self._key(ref) for ref in refs], "lengths": [len(c) for c in codes]}
         partial = self.folder / f"{name}.tmp"
         partial.write_text(json.dumps(index))

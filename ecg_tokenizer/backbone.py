@@ -1,7 +1,8 @@
 """The two halves around the quantizer: 12 leads to features per frame, and back.
 
 A frame is ``stride`` samples of all 12 leads. Normalisation is over channels only, so a code depends on nothing but
-the receptive field around it: crops, streams and whole records agree away from their edges.
+the receptive field around it: crops that begin at a frame, of coarse codes at a group, and whole records agree away
+from their edges.
 """
 
 import torch.nn.functional as F

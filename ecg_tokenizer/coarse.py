@@ -43,7 +43,7 @@ class CoarseCoder(nn.Module):
         return self._draw(drawn, length), codes, loss + MEAN_WEIGHT * distance
 
     def lookup(self, codes: Tensor, length: int) -> Tensor:
-        """Codes ``(batch, groups)`` -> slow waves ``(batch, leads, length)``."""
+        """Codes ``(batch, groups)`` -> slow waves ``(batch, leads, length)``; a code reaches five groups either way."""
         return self._draw(self._means(self.quantizer.lookup(codes)), length)
 
     def vectors(self) -> Tensor:

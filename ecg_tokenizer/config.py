@@ -17,7 +17,7 @@ class TokenizerConfig:
     codebook_dim: int = 8
     num_codebooks: int = 1  # of rvq
     sampling_rate: int = 250  # Hz
-    stride: int = 10  # samples per code
+    stride: int = 10  # samples per frame
     coarse_frames: int = 4  # frames per coarse code; 0: none
     coarse_levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq of coarse codes
     hidden: int = 192
@@ -37,5 +37,6 @@ class TokenizerConfig:
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
+        values.setdefault("coarse_frames", 0)  # written before there were coarse codes
         levels = {key: tuple(values[key]) for key in ("fsq_levels", "coarse_levels") if key in values}
         return cls(**{**values, **levels})

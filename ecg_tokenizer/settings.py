@@ -11,6 +11,8 @@ from ecg_tokenizer.config import TokenizerConfig
 from utils.errors import UserError
 from utils.settings import Integers, Names, need_path
 
+MAX_CODES = 65536  # what the code cache's uint16 can tell apart
+
 
 class TokenizerSettings(DataSettings):
     """What a tokenizer is and how it is trained."""
@@ -76,8 +78,18 @@ class TokenizerSettings(DataSettings):
 
     @property
     def stride(self) -> int:
-        """Samples per code."""
+        """Samples per frame."""
         return round(self.stride_ms * self.sampling_rate / 1000)
+
+    @property
+    def codes(self) -> int:
+        """Different codes of all codebooks."""
+        frames = {
+            "fsq": math.prod(self.fsq_levels),
+            "vq": self.codebook_size,
+            "rvq": self.num_codebooks * self.codebook_size,
+        }[self.quantizer]
+        return frames + (math.prod(self.coarse_levels) if self.coarse_frames else 0)
 
     def config(self) -> TokenizerConfig:
         """The architecture that these settings ask for."""
@@ -105,10 +117,13 @@ class TokenizerSettings(DataSettings):
                 "choose a whole number of samples"
             )
         for key, levels in (("FSQ_LEVELS", self.fsq_levels), ("COARSE_LEVELS", self.coarse_levels)):
-            if min(levels, default=0) < 3 or math.prod(levels) > 65536:
-                raise UserError(f"{key}: every level must be 3 or more, and their product at most 65536")
-        if self.quantizer == "rvq" and self.num_codebooks * self.codebook_size > 65536:
-            raise UserError("NUM_CODEBOOKS times CODEBOOK_SIZE must be at most 65536")
+            if min(levels, default=0) < 3:
+                raise UserError(f"{key}: every level must be 3 or more")
+        if self.codes > MAX_CODES:
+            raise UserError(
+                f"{self.codes} codes in all codebooks, coarse ones included; at most {MAX_CODES}: lower FSQ_LEVELS, "
+                "CODEBOOK_SIZE, NUM_CODEBOOKS or COARSE_LEVELS"
+            )
         if self.coarse_frames == 1:
             raise UserError("COARSE_FRAMES: a coarse code must hold for 2 frames or more; 0 for none")
         if bool(self.measurements_data) != bool(self.measurements):
@@ -121,5 +136,6 @@ class TokenizerSettings(DataSettings):
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.batch_size % self.num_processes:
             raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES, whose ranks take equal shares")
-        if self.crop_seconds * self.sampling_rate < 8 * self.stride:
-            raise UserError(f"CROP_SECONDS: a crop must hold at least 8 codes of {self.stride_ms:g} ms")
+        frames = max(8, 2 * self.coarse_frames)
+        if self.crop_seconds * self.sampling_rate < frames * self.stride:
+            raise UserError(f"CROP_SECONDS: a crop must hold at least {frames} frames of {self.stride_ms:g} ms")

@@ -33,7 +33,7 @@ class Quantized(NamedTuple):
 
 
 class ECGTokenizer(nn.Module):
-    """A VQ autoencoder of 12-lead ECGs: one code per codebook for every ``stride`` samples of all leads.
+    """A VQ autoencoder of 12-lead ECGs: codes for every frame, ``stride`` samples of all leads.
 
     Codes are flat, in the order of `CodeLayout`: with one codebook (fsq, vq) one code per frame, and with coarse codes
     one of them before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the language model
@@ -129,7 +129,9 @@ class ECGTokenizer(nn.Module):
         signal: ``(12, T)`` millivolts in the order of `data_provider.record.LEADS`; silenced leads are 0.
         fs: its sampling rate in Hz; resampled with an anti-alias filter where the tokenizer works at another.
         Returns int64 ``(layout.codes_in(ceil(T' / stride)),)``, T' samples at the tokenizer's rate; the tail is padded
-        with its last value. Raises `UserError` on a wrong shape or on values that are not finite.
+        with its last value. Frames and groups are counted from the first sample: crops that begin at a multiple of
+        ``stride * max(1, coarse_frames)`` samples have the codes of the whole record, away from their edges. Raises
+        `UserError` on a wrong shape or on values that are not finite.
         """
         signal = np.asarray(signal, dtype=np.float32)
         if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
@@ -167,7 +169,10 @@ class ECGTokenizer(nn.Module):
         if codes.min() < 0 or codes.max() >= self.vocabulary_size:
             raise UserError(f"codes to decode must lie within 0..{self.vocabulary_size - 1}")
         if not self.layout.fits(codes):
-            raise UserError("codes to decode must be whole frames, in the order of codebooks in which ECGs are encoded")
+            raise UserError(
+                f"codes to decode must be whole frames in the order of encoding, {self.layout.group} to a group; "
+                "cut codes at multiples of that"
+            )
         frames, coarse = self.layout.split(torch.from_numpy(codes).to(self.device)[None])
         features = self.quantizer.lookup(frames)
         slow = None
@@ -179,7 +184,7 @@ class ECGTokenizer(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def code_use(self, codes: Sequence[np.ndarray]) -> dict[str, float]:
+    def code_use(self, codes: Sequence[np.ndarray]) -> dict:
         """`fidelity.distortion.code_use` of several ECGs' codes."""
         return code_use(np.concatenate([c.ravel() for c in codes]), self.layout.sizes)
 
@@ -197,8 +202,11 @@ class ECGTokenizer(nn.Module):
         frames = _place_and_drawn(self.quantizer.geometry(), waveform)
         if self.coarse is None:
             return frames
-        # Dimensions of their own: a coarse code is no neighbour of any frame.
-        return torch.block_diag(frames, _place_and_drawn(self.coarse.quantizer.geometry(), self.coarse.vectors()))
+        # Dimensions of their own, and one that says which kind a code is of.
+        coarse = _place_and_drawn(self.coarse.quantizer.geometry(), self.coarse.vectors())
+        kind = torch.ones(len(frames) + len(coarse), 1, device=frames.device)
+        kind[: len(frames)] = -1
+        return torch.cat([kind, torch.block_diag(frames, coarse)], dim=1)
 
     def fingerprint(self) -> str:
         """Short hash of architecture and weights: equal fingerprints give equal codes."""
@@ -229,9 +237,8 @@ class ECGTokenizer(nn.Module):
         try:
             tokenizer.load_state_dict(load_file(folder / "model.safetensors"))
         except (RuntimeError, OSError, SafetensorError) as error:
-            raise UserError(
-                f"{folder}/model.safetensors does not fit its config.json: {error}".splitlines()[0]
-            ) from None
+            what = " ".join(str(error).split())[:200]
+            raise UserError(f"{folder}/model.safetensors does not fit its config.json: {what}") from None
         return tokenizer.eval().requires_grad_(False).to(device)
 
 

@@ -47,7 +47,7 @@ def measurement_head(
 
 
 @torch.inference_mode()
-def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict[str, float]:
+def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
     """PRDN (percent, mean over whole recordings) and joint code use on a validation set."""
     stride, codes, prdns = tokenizer.config.stride, [], []
     for i in range(len(cache))[_share()]:
@@ -157,8 +157,8 @@ def fit(
             bar.set_postfix(loss=f"{loss.item():.3f}", **validated)
         if step % settings.eval_steps == 0 or step == settings.steps:
             figures = validate(tokenizer.eval(), valid)
-            for name, value in figures.items() if main else ():
-                writer.add_scalar(f"valid/{name}", value, step)
+            for name in ("prdn", "codes_used", "entropy_bits", "normalised_entropy") if main else ():
+                writer.add_scalar(f"valid/{name}", figures[name], step)
             if not np.isfinite(figures["prdn"]):
                 raise UserError(
                     f"training diverged at step {step}: lower LEARNING_RATE; the best so far is in {output}"

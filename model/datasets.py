@@ -20,7 +20,7 @@ def _check_length(packed: Packed, ref: RecordRef, max_length: int | None) -> Pac
     if max_length and max(packed.positions) >= max_length:
         raise UserError(
             f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
-            f"takes {max_length}; use a longer STRIDE_MS, fewer NUM_CODEBOOKS or shorter recordings"
+            f"takes {max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
         )
     return packed
 
@@ -59,7 +59,12 @@ class PretrainDataset(Dataset):
         codes = self.cache.codes(self.refs[i])
         if self.objective == "multiscale":
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            windows = pack([], draw_windows(self.vocabulary, codes, rng, self.group))
+            drawn = draw_windows(self.vocabulary, codes, rng, self.group)
+            if not drawn:
+                raise UserError(
+                    f"record {self.refs[i].record_id}: too short for a window of PRETRAIN_OBJECTIVE=multiscale"
+                )
+            windows = pack([], drawn)
             return _check_length(windows, self.refs[i], self.max_length)
         ids = render_ecg(self.vocabulary, codes)
         supervised = len(codes) + 1  # every code and the end token

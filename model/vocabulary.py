@@ -94,7 +94,9 @@ def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: 
 
 def _rows_from_geometry(text: torch.Tensor, geometry: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     width, dims = text.shape[1], min(geometry.shape[1], text.shape[1])
-    place = geometry[:, :dims] - geometry[:, :dims].mean(0)
+    place = geometry - geometry.mean(0)
+    if dims < geometry.shape[1]:  # a narrow model takes the principal components
+        place = place @ torch.linalg.svd(place, full_matrices=False)[2][:dims].T
     turn = torch.linalg.qr(torch.randn(width, dims, generator=generator))[0].T
     codes = place @ turn
     rows = torch.cat([torch.randn(2, width, generator=generator), codes / codes.std()])

@@ -35,7 +35,7 @@ def tokenizer_folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("ecg_tokenizer")
     config = TokenizerConfig(
-        fsq_levels=(5, 5, 5), stride=16, coarse_frames=0, hidden=16, encoder_depth=1, decoder_depth=1
+        fsq_levels=(5, 5, 5), coarse_levels=(3, 3, 3), stride=16, hidden=16, encoder_depth=1, decoder_depth=1
     )
     ECGTokenizer(config).save_pretrained(folder)
     return folder

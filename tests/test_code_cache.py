@@ -36,6 +36,12 @@ def test_a_second_fill_encodes_nothing(refs, tmp_path):
     np.testing.assert_array_equal(cache.codes(refs[7]), np.arange(156) % 100)
 
 
+def test_codes_that_uint16_cannot_hold_are_refused(refs, tmp_path):
+    """Wrapped around, a coarse code of 65536 others would be read as a frame's."""
+    with pytest.raises(UserError, match="codes reach 65536"):
+        CodeCache(tmp_path).add(refs[:1], [np.array([3, 65536])])
+
+
 def test_bad_recordings_are_counted_against_all_also_on_the_second_run(refs, tmp_path):
     bad = replace(refs[3], record_id="gone", path=refs[3].path.with_name("gone"))
     for _ in range(2):  # on the second run the bad one is all that is missing

@@ -1,5 +1,7 @@
 """The ECG tokenizer: millivolts to codes and back, whatever the lead order, rate, length and batch."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from data_provider.record import LEADS
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.config import TokenizerConfig
 from ecg_tokenizer.fidelity.distortion import code_use, prdn
+from ecg_tokenizer.fidelity.probe import code_dims, code_series
 from ecg_tokenizer.losses import compand, reconstruction_loss, texture_loss
 from ecg_tokenizer.quantizers import FiniteScalarQuantizer
 from ecg_tokenizer.settings import TokenizerSettings
@@ -66,7 +69,7 @@ def test_real_codes_do_not_depend_on_the_batch(tokenizer, shared_data):
 
 
 @pytest.mark.parametrize("fs", [100, 250, 400, 500, 1000])
-def test_every_sampling_rate_gives_a_code_every_32_ms(tokenizer, fs):
+def test_every_sampling_rate_gives_a_frame_every_32_ms(tokenizer, fs):
     codes = tokenizer.encode(some_ecg(fs=fs), fs)
     frames = len(codes) - tokenizer.layout.is_coarse(len(codes)).sum()
     assert frames == 313 * tokenizer.layout.num_codebooks and codes.dtype.kind == "i"
@@ -104,12 +107,12 @@ def test_codes_stand_frame_by_frame_each_codebook_in_its_own_range(tokenizer):
     assert layout.fits(codes)
     if layout.group > 1:
         for wrong in (codes[[1, 0, *range(2, 20)]], codes[1:], codes[: layout.group + 1]):
-            with pytest.raises(UserError, match="whole frames, in the order of codebooks"):
+            with pytest.raises(UserError, match="whole frames in the order of encoding"):
                 tokenizer.decode(wrong)
 
 
 @pytest.mark.parametrize("tokenizer", ["fsq with coarse codes"], indirect=True)
-def test_a_coarse_code_moves_its_own_frames_alone(tokenizer):
+def test_a_coarse_code_moves_the_frames_around_it_alone(tokenizer):
     codes = tokenizer.encode(some_ecg(), 500)
     where = 20 * tokenizer.layout.group  # before frames 80-83
     changed = codes.copy()
@@ -190,6 +193,55 @@ def test_entropy_of_several_codebooks_is_their_mean():
     use = code_use(np.stack([np.arange(4), np.full(4, 4)]), sizes=[4, 4])
     assert (use["codes_used"], use["codebook_size"]) == (5, 8)
     assert use["entropy_bits"] == 1 and use["normalised_entropy"] == 0.5
+    assert [book["normalised_entropy"] for book in use["by_codebook"]] == [1, 0]
+
+
+def test_the_default_spends_3077_bits_on_10_seconds():
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1))
+    assert tokenizer.tokens_in(10) == 250 + 63
+    assert tokenizer.bits_in(10) == pytest.approx(250 * np.log2(1000) + 63 * np.log2(625))
+    assert tokenizer.bits_per_second == pytest.approx(25 * np.log2(1000) + 6.25 * np.log2(625))
+    assert tokenizer.token_rate == 31.25
+
+
+def test_crops_that_begin_at_a_group_have_the_codes_of_the_whole():
+    torch.manual_seed(0)
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=32, encoder_depth=1, decoder_depth=1)).eval()
+    group, signal = 40, some_ecg(20, 250)
+    whole = tokenizer.encode(signal, 250)
+    crop = tokenizer.encode(signal[:, 25 * group : 100 * group], 250)
+    np.testing.assert_array_equal(crop[20 * 5 : 50 * 5], whole[45 * 5 : 75 * 5])
+
+
+def test_codes_of_another_kind_have_other_dimensions_in_the_geometry():
+    torch.manual_seed(0)
+    config = TokenizerConfig(fsq_levels=(5, 5, 5), coarse_levels=(3, 3, 3), hidden=16, encoder_depth=1, decoder_depth=1)
+    kind, place = ECGTokenizer(config).eval().code_geometry().split([1, 3 + 28 + 3 + 12], dim=1)
+    assert (kind[:125] == -1).all() and (kind[125:] == 1).all()
+    assert (place[:125, 31:] == 0).all() and (place[125:, :31] == 0).all()
+    assert len(place.unique(dim=0)) == 125 + 27
+
+
+def test_features_of_a_coarse_code_stand_below_those_of_its_frames():
+    torch.manual_seed(0)
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1)).eval()
+    codes = tokenizer.encode(some_ecg(2.4, 250), 250)  # 60 frames, 15 groups
+    series = code_series(tokenizer, codes[:-1])  # the last group lacks a frame
+    assert series.shape == (code_dims(tokenizer), 59)
+    slow = series[16:]
+    assert all((slow[:, 4 * g : 4 * g + 4] == slow[:, [4 * g]]).all() for g in range(15))
+    other = np.flatnonzero(np.diff(codes[::5]))  # groups followed by one with another coarse code
+    assert len(other) and all((slow[:, 4 * g + 3] != slow[:, 4 * g + 4]).any() for g in other)
+
+
+def test_a_config_without_coarse_codes_is_one_of_a_tokenizer_without(tmp_path):
+    ECGTokenizer(TokenizerConfig(coarse_frames=0, hidden=16)).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if "coarse" not in k}))
+    assert ECGTokenizer.from_pretrained(tmp_path).coarse is None
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden": 24}))
+    with pytest.raises(UserError, match=r"does not fit its config\.json: .*size mismatch"):
+        ECGTokenizer.from_pretrained(tmp_path)
 
 
 def test_prdn_ignores_the_offset_of_a_lead_and_measures_energy():

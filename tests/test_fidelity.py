@@ -116,9 +116,9 @@ def test_the_panel_runs_on_ptbxl_and_on_any_folder(corpus: Path, tokenizer_folde
     assert {p.name for p in tmp_path.iterdir()} == {"fidelity.json", "fidelity.txt", "fidelity.png"}
     assert set(figures["distortion"]["leads"]) >= {"I", "aVR", "V6"}
     assert figures["readings"]["original_with_noise"]["r_peak_f1"] > figures["readings"]["reconstruction"]["r_peak_f1"]
-    assert figures["rate"]["tokens_per_10_s"] == 157 and figures["rate"]["bits_per_second"] == pytest.approx(
-        15.625 * np.log2(125)
-    )
+    rate = figures["rate"]
+    assert rate["tokens_per_10_s"] == 157 + 40 and [book["codebook_size"] for book in rate["by_codebook"]] == [125, 27]
+    assert rate["bits_per_second"] == pytest.approx(15.625 * (np.log2(125) + np.log2(27) / 4))
     assert ("probe" in figures) == (layout == "ptbxl")
 
 

@@ -38,7 +38,7 @@ def checkpoint(request, tmp_path, tokenizer_folder):
     model, tokenizer = load_language_model(folder, "fp32")
     checkpoint = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
     with torch.no_grad():  # answers of different lengths: random weights end nowhere or at once
-        torch.manual_seed(1)
+        torch.manual_seed(4)
         for parameter in checkpoint.model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return checkpoint

@@ -46,8 +46,10 @@ def draw_fidelity(measured: list, figures: dict, fs: float) -> Figure:
     axes = figure.add_subplot(grid[3, 1])
     rate = figures["rate"]
     counts = np.bincount(np.concatenate([m.codes for m in measured]), minlength=rate["codebook_size"])
-    axes.plot(np.sort(counts)[::-1] / counts.sum() * rate["codebook_size"], color=RECONSTRUCTION)
-    axes.set(yscale="log", xlabel="codes, by frequency", ylabel="use, relative to the mean")
+    sizes = [book["codebook_size"] for book in rate["by_codebook"]]
+    for book in np.split(counts, np.cumsum(sizes)[:-1]):
+        axes.plot(np.sort(book)[::-1] / max(1, book.sum()) * len(book), color=RECONSTRUCTION)
+    axes.set(yscale="log", xlabel="codes of each codebook, by frequency", ylabel="use, relative to the mean")
     axes.set_title(
         f"{rate['codes_used']} of {rate['codebook_size']} codes, entropy {rate['entropy_bits']:.2f} bit", fontsize=9
     )

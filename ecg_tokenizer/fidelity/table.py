@@ -15,6 +15,7 @@ def table(figures: dict) -> str:
         f"10 s: {r['tokens_per_10_s']} tokens, {r['kbit_per_10_s']:.2f} kbit",
         f"codes        {r['codes_used']} of {r['codebook_size']} used ({r['codes_used'] / r['codebook_size']:.0%}), "
         f"entropy {r['entropy_bits']:.2f} bit, normalised {r['normalised_entropy']:.2f}",
+        *_by_codebook(r["by_codebook"]),
         f"distortion   PRDN {d['prdn']:.1f} % (median {d['prdn_median']:.1f}, worst {d['prdn_worst']:.1f}), "
         f"SNR {d['snr_db']:.1f} dB, RMSE {d['rmse_mv']:.3f} mV",
     ]
@@ -48,3 +49,13 @@ def table(figures: dict) -> str:
                 text += f"   minus raw {cell['minus_raw']:+.3f} [{low:+.3f}, {high:+.3f}]"
             lines.append(text)
     return "\n".join(lines) + "\n"
+
+
+def _by_codebook(books: list[dict]) -> list[str]:
+    """A line per codebook, where there are several; coarse codes have the last one."""
+    return [
+        f"  codebook {number}: {book['codes_used']} of {book['codebook_size']}, "
+        f"entropy {book['entropy_bits']:.2f} bit, normalised {book['normalised_entropy']:.2f}"
+        for number, book in enumerate(books, start=1)
+        if len(books) > 1
+    ]
