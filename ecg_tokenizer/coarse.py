@@ -31,8 +31,7 @@ class CoarseCoder(nn.Module):
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``(batch, leads, T)`` -> slow waves of that shape, codes ``(batch, ceil(T / samples))``, loss.
 
-        The loss is the quantizer's and the distance to the means: it gives the codes a start that the reconstruction,
-        most of which is not slow, does not.
+        The loss is the quantizer's and the distance of what the codes draw to the means.
         """
         length = signal.shape[-1]
         means = F.avg_pool1d(F.pad(signal, (0, -length % self.samples), mode="replicate"), self.samples)
