@@ -37,7 +37,7 @@ def ecgs(count: int, first: int) -> np.ndarray:
 
 
 def settings(folder: Path) -> TokenizerSettings:
-    """Those of the quickstart, whose texture and companded losses cost time too."""
+    """The default architecture, trained as the quickstart's, whose texture and companded losses cost time too."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
     return TokenizerSettings.load(
         env, output_dir=folder, data_root=folder, measurements_data=None, measurements=[], stride_ms=40,
@@ -122,7 +122,7 @@ def main() -> None:
             "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(scored[:BATCH]))),
         },
         {
-            "tokenizer": f"Cardiolect, {chosen.stride_ms:g} ms, width {chosen.hidden}",
+            "tokenizer": f"Cardiolect, {chosen.stride_ms:g} ms and coarse codes, width {chosen.hidden}",
             "parameters": sum(p.numel() for p in mine.parameters()),
             "encoder GMAC": gmac(lambda: mine.quantize(one_half)),
             "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(mine)),

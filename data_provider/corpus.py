@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_provider.examples import Example, RecordRef
+from data_provider.manifest import is_manifest, load_records, load_texts
 from data_provider.ptbxl import find_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.settings import DataSettings
@@ -26,9 +27,32 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
 
     Raises `UserError` when a split is empty or a patient stands in two of them.
     """
-    database = find_database(settings.data_root)
-    splits = {name: _load_split(settings, name, task, database) for name in names}
+    if is_manifest(settings.data_root):
+        splits = _splits_of_manifest(settings, names, task)
+    else:
+        database = find_database(settings.data_root)
+        splits = {name: _load_split(settings, name, task, database) for name in names}
     check_no_leakage({name: split.records for name, split in splits.items()})
+    return splits
+
+
+def _splits_of_manifest(
+    settings: DataSettings, names: tuple[SplitName, ...], task: str | None
+) -> dict[SplitName, Split]:
+    """Splits as the manifest has them, or by the folds of the settings; texts of ``*_DATA`` where these are set."""
+    records = load_records(settings.data_root)
+    database = {record_id: ref for record_id, (ref, _) in records.items()}
+    texts = load_texts(settings.data_root, records) if task is not None else []
+    splits = {}
+    for name in names:
+        if getattr(settings, f"{name}_data"):
+            splits[name] = _load_split(settings, name, task, database)
+            continue
+        folds = parse_folds(getattr(settings, f"{name}_folds"))
+        chosen = [ref for ref, split in records.values() if (ref.fold in folds if folds else split == name)]
+        kept = {ref.record_id for ref in chosen}
+        examples = [example for example, _ in texts if example.task == task and example.record.record_id in kept]
+        splits[name] = _limited(settings, name, chosen, examples)
     return splits
 
 
@@ -52,6 +76,11 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
         )
     if folds:
         records = select_folds(records, folds)
+    return _limited(settings, name, records, examples)
+
+
+def _limited(settings: DataSettings, name: SplitName, records: list[RecordRef], examples: list[Example]) -> Split:
+    """At most MAX_* recordings, and the examples about them."""
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
     if most and len(records) > most:
         records = random.Random(settings.seed).sample(records, most)

@@ -120,9 +120,9 @@ class FinetuneDataset(Dataset):
     def lengths(self) -> list[int]:
         """Tokens per row, up to a constant."""
         tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
-        frames = [len(self.cache.codes(ref)) for (ref, _), _ in self.groups]
+        lengths = [len(self.cache.codes(ref)) for (ref, _), _ in self.groups]
         return [
-            sum(tokens[group][k] for k in chosen) + (0 if dropped else frames[group])
+            sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
             for group, chosen, dropped in self.rows
         ]
 

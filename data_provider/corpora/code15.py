@@ -1,0 +1,53 @@
+"""CODE-15 % (Ribeiro et al. 2021, Zenodo 4916206): HDF5 parts of 400 Hz tracings, six diagnoses and no text."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from data_provider.background import describe_patient
+from data_provider.corpora.prepared import Prepared, read_table, split_of_patient
+from data_provider.manifest import Record
+from data_provider.readers.channels import FileError
+from data_provider.readers.hdf5_reader import recordings
+from data_provider.readers.layout import Layout
+from utils.errors import UserError
+
+LICENCE = "CC BY 4.0"
+LEADS = ["DI", "DII", "DIII", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+LAYOUT = Layout(sampling_rate=400, unit="mV", leads=LEADS)
+
+
+def prepare(source: Path) -> Prepared:
+    """Every exam of exams.csv whose part is on disk. Needs ``layout.json`` beside the parts and says what goes in."""
+    done = Prepared("1", LICENCE, "Ribeiro et al. 2021, https://doi.org/10.5281/zenodo.4916206")
+    if not (source / "layout.json").is_file():
+        text = json.dumps(LAYOUT.model_dump(include={"sampling_rate", "unit", "leads"}))
+        raise UserError(
+            f"{source}/layout.json: no such file; the parts state neither rate nor unit. Write into it: {text}"
+        )
+    exams = read_table(source / "exams.csv", ["exam_id", "patient_id", "trace_file"])
+    for part, rows in exams.groupby("trace_file", sort=True):
+        if not (source / part).is_file():
+            done.left_out["recordings of parts that are not on disk"] += len(rows)
+            continue
+        try:
+            held = set(recordings(source / part))
+        except (FileError, OSError) as error:
+            raise UserError(f"{source}/{part}: {error}") from None
+        for row in rows.to_dict("records"):
+            exam, patient = row["exam_id"], row["patient_id"]
+            if exam not in held:
+                done.left_out["recordings that their part does not hold"] += 1
+                continue
+            background = describe_patient(_known(row, "age"), _sex(row), "", "")
+            done.records.append(Record(exam, f"{part}#{exam}", patient, split_of_patient(patient), None, background))
+    return done
+
+
+def _known(row: dict, key: str) -> str:
+    return "" if pd.isna(row.get(key)) else str(row[key])
+
+
+def _sex(row: dict) -> str:
+    return {"true": "male", "1": "male", "false": "female", "0": "female"}.get(_known(row, "is_male").lower(), "")

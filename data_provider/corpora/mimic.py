@@ -1,0 +1,46 @@
+"""MIMIC-IV-ECG (Gow et al. 2023, PhysioNet): machine statements as reports, patients split by hash."""
+
+from pathlib import Path
+
+from data_provider.corpora.prepared import Prepared, read_table, split_of_patient
+from data_provider.manifest import Record, Text
+from utils.errors import UserError
+
+LICENCE = "ODbL 1.0"
+LIST, MEASUREMENTS = "record_list.csv", "machine_measurements.csv"
+
+
+def prepare(source: Path) -> Prepared:
+    """Every study of record_list.csv; its report is report_0, report_1, ... of machine_measurements.csv."""
+    done = Prepared("1.0", LICENCE, "Gow et al. 2023, https://doi.org/10.13026/4nqg-sb35")
+    listed = read_table(source / LIST, ["subject_id", "study_id", "path"])
+    reports = _reports(source / MEASUREMENTS)
+    for subject, study, path in zip(listed["subject_id"], listed["study_id"], listed["path"], strict=True):
+        if not (source / f"{path}.hea").is_file():
+            done.left_out["recordings that are not on disk"] += 1
+            continue
+        split = split_of_patient(str(subject))
+        done.records.append(Record(str(study), str(path), str(subject), split))
+        report = reports.get(str(study), "")
+        if not report:
+            done.left_out["empty reports"] += 1
+            continue
+        done.texts.append(
+            Text(f"mimic-iv-ecg/report/{study}", (str(study),), "report", "", (report,), split=split, licence=LICENCE)
+        )
+    return done
+
+
+def _reports(path: Path) -> dict[str, str]:
+    """study_id -> its statements as sentences."""
+    table = read_table(path, ["study_id"])
+    columns = sorted(
+        (c for c in table.columns if c.startswith("report_")), key=lambda c: int(c.removeprefix("report_"))
+    )
+    if not columns:
+        raise UserError(f"{path}: no column report_0; take the file as PhysioNet ships it")
+    found = {}
+    for study, *statements in table[["study_id", *columns]].itertuples(index=False):
+        said = [s.strip().rstrip(".") for s in statements if isinstance(s, str) and s.strip(" .")]
+        found[str(study)] = ". ".join(said) + "." if said else ""
+    return found

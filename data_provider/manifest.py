@@ -1,0 +1,151 @@
+"""The form in which every prepared corpus lies on disk: a table of recordings, a table of texts, and what they are.
+
+    corpus.json       name, version, licence, source folder, settings of the preparation, counts
+    records.parquet   record_id, path, patient_id, split, fold, background
+    texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
+                      background, split, provenance, licence
+
+Paths are relative to the source folder, which stays where it is; ``DATA_ROOT`` is the folder of the three files. Both
+tables open with ``datasets.load_dataset("parquet", data_files=...)``.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_provider.examples import Example, RecordRef
+from utils.errors import UserError
+
+CORPUS, RECORDS, TEXTS = "corpus.json", "records.parquet", "texts.parquet"
+SPLITS = ("train", "valid", "test")
+
+RECORD_SCHEMA = pa.schema({
+    "record_id": pa.string(), "path": pa.string(), "patient_id": pa.string(), "split": pa.string(),
+    "fold": pa.int8(), "background": pa.string(),
+})  # fmt: skip
+TEXT_SCHEMA = pa.schema({
+    "sample_id": pa.string(), "record_ids": pa.list_(pa.string()), "task": pa.string(), "question": pa.string(),
+    "answers": pa.list_(pa.string()), "question_type": pa.string(), "attribute_type": pa.string(),
+    "template_id": pa.int32(), "background": pa.string(), "split": pa.string(), "provenance": pa.string(),
+    "licence": pa.string(),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a prepared corpus is. source: absolute folder of the recordings; left_out: reason -> count."""
+
+    name: str
+    version: str
+    licence: str
+    citation: str
+    source: str
+    records: int
+    texts: int
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of records.parquet; path relative to the source, split one of `SPLITS` or "" where the corpus has none."""
+
+    record_id: str
+    path: str
+    patient_id: str | None = None
+    split: str = ""
+    fold: int | None = None
+    background: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A row of texts.parquet. provenance says where the words come from: "published", "derived", "placeholder"."""
+
+    sample_id: str
+    record_ids: tuple[str, ...]
+    task: str
+    question: str
+    answers: tuple[str, ...]
+    question_type: str = ""
+    attribute_type: str = ""
+    template_id: int | None = None
+    background: str = ""
+    split: str = ""
+    provenance: str = "published"
+    licence: str = ""
+
+
+def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], texts: Iterable[Text]) -> None:
+    """Write the three files, corpus.json last: a killed run leaves no corpus behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CORPUS).unlink(missing_ok=True)
+    for name, rows, schema in ((RECORDS, records, RECORD_SCHEMA), (TEXTS, texts, TEXT_SCHEMA)):
+        partial = folder / f"{name}.tmp"
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), partial)
+        os.replace(partial, folder / name)
+    partial = folder / f"{CORPUS}.tmp"
+    partial.write_text(json.dumps(asdict(corpus), indent=2) + "\n")
+    os.replace(partial, folder / CORPUS)
+
+
+def is_manifest(folder: Path) -> bool:
+    return (folder / CORPUS).is_file()
+
+
+def load_corpus(folder: Path) -> Corpus:
+    """Raises `UserError` where corpus.json is no such file."""
+    try:
+        return Corpus(**json.loads((folder / CORPUS).read_text()))
+    except (json.JSONDecodeError, TypeError):
+        raise UserError(
+            f"{folder}/{CORPUS} is not what prepare writes; prepare the corpus again"
+        ) from None
+
+
+def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
+    """record_id -> reference and split of every recording."""
+    source = Path(load_corpus(folder).source)
+    if not source.is_dir():
+        raise UserError(f"{folder}/{CORPUS}: its source {source} is not there; prepare the corpus again")
+    frame = _table(folder / RECORDS)
+    return {
+        row.record_id: (
+            RecordRef(
+                row.record_id, source / row.path, row.patient_id or None, None if pd.isna(row.fold) else int(row.fold),
+                row.background or "",
+            ),
+            row.split or "",
+        )
+        for row in frame.itertuples(index=False)
+    }  # fmt: skip
+
+
+def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[tuple[Example, str]]:
+    """Every text about one recording, with its split; its own, or that of its recording."""
+    found = []
+    for row in _table(folder / TEXTS).itertuples(index=False):
+        if len(row.record_ids) != 1 or row.record_ids[0] not in records:
+            continue
+        ref, split = records[row.record_ids[0]]
+        example = Example(
+            row.sample_id, ref, row.task, row.question or "", tuple(row.answers), row.question_type or "",
+            row.attribute_type or "", None if pd.isna(row.template_id) else int(row.template_id),
+            row.background or ref.background,
+        )  # fmt: skip
+        found.append((example, row.split or split))
+    return found
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pq.read_table(path).to_pandas()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; prepare the corpus again") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: cannot be read ({str(error)[:80]}); prepare the corpus again") from None

@@ -1,0 +1,133 @@
+"""Published corpora become manifests that training reads; nothing is copied and no patient crosses splits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import datasets
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_provider.corpora import code15
+from data_provider.corpora.prepared import split_of_patient
+from data_provider.corpus import load_splits
+from data_provider.manifest import load_corpus, load_records
+from data_provider.prepare import prepare
+from data_provider.readers import read_record
+from data_provider.seen import digest
+from data_provider.settings import DataSettings
+from utils.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def mimic(corpus: Path, tmp_path_factory) -> Path:
+    """Twelve simulated recordings of five patients in the layout of MIMIC-IV-ECG."""
+    root = tmp_path_factory.mktemp("mimic")
+    studies, statements = [], []
+    for number, header in enumerate(sorted((corpus / "records500").rglob("*.hea"))[:12]):
+        subject, study = 10_000_000 + number % 5, 40_000_000 + number
+        folder = root / f"files/p{str(subject)[:4]}/p{subject}/s{study}"
+        folder.mkdir(parents=True)
+        shutil.copy(header.with_suffix(".dat"), folder)
+        (folder / f"{study}.hea").write_text(header.read_text().replace(f"{header.stem} ", f"{study} ", 1))
+        path = f"files/p{str(subject)[:4]}/p{subject}/s{study}/{study}"
+        studies.append({"subject_id": subject, "study_id": study, "file_name": study, "ecg_time": "2100", "path": path})
+        said = ["Sinus rhythm.", "Normal ECG"] if number else [None, None]
+        statements.append({"subject_id": subject, "study_id": study, "report_0": said[0], "report_1": said[1]})
+    studies.append({**studies[-1], "study_id": 49_999_999, "path": "files/p1000/p10000000/s49999999/49999999"})
+    pd.DataFrame(studies).to_csv(root / "record_list.csv", index=False)
+    pd.DataFrame(statements).to_csv(root / "machine_measurements.csv", index=False)
+    return root
+
+
+def settings(**values) -> DataSettings:
+    return DataSettings(output_dir=Path("unused"), **values)
+
+
+def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
+    done = prepare("ptb-xl", shared_data / "ptb-xl", tmp_path)
+    assert (done.records, done.licence) == (488, "CC BY 4.0")
+    records = load_records(tmp_path)
+    splits = {split: [r for r, s in records.values() if s == split] for split in ("train", "valid", "test")}
+    assert all(ref.fold == 10 for ref in splits["test"]) and all(ref.fold == 9 for ref in splits["valid"])
+    assert len(splits["valid"]) + len(splits["test"]) == 144
+    assert read_record(splits["test"][0]).signal.shape == (12, 5000)
+    loaded = load_splits(settings(data_root=tmp_path), ("train", "valid", "test"), task="report")
+    assert "sinusrhythmus" in loaded["train"].examples[0].answers[0].lower()
+    assert {e.record.record_id for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
+
+
+def test_mimic_is_split_by_patient_and_counts_what_it_leaves_out(mimic, tmp_path):
+    done = prepare("mimic-iv-ecg", mimic, tmp_path)
+    assert (done.records, done.texts) == (12, 11)
+    assert done.left_out == {"empty reports": 1, "recordings that are not on disk": 1}
+    by_patient = {}
+    for ref, split in load_records(tmp_path).values():
+        assert split == split_of_patient(ref.patient_id)
+        assert by_patient.setdefault(ref.patient_id, split) == split
+    texts = pd.read_parquet(tmp_path / "texts.parquet")
+    assert list(texts["answers"][0]) == ["Sinus rhythm. Normal ECG."]
+    assert set(texts["provenance"]) == {"published"} and set(texts["licence"]) == {"ODbL 1.0"}
+
+
+def test_hashed_splits_have_their_shares_and_stay_what_they_are():
+    splits = [split_of_patient(str(10_000_000 + i)) for i in range(5000)]
+    assert 0.08 < splits.count("test") / 5000 < 0.12 and 0.08 < splits.count("valid") / 5000 < 0.12
+    assert [split_of_patient(str(i)) for i in range(10000032, 10000036)] == splits[32:36]
+
+
+def test_folds_of_the_settings_win_over_the_manifests_splits(shared_data, tmp_path):
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path)
+    chosen = settings(data_root=tmp_path, train_folds="1-7", valid_folds="8", max_train=50)
+    loaded = load_splits(chosen, ("train", "valid"), task=None)
+    assert len(loaded["train"].records) == 50 and {r.fold for r in loaded["valid"].records} == {8}
+
+
+def test_the_tables_open_as_datasets(mimic, tmp_path):
+    prepare("mimic-iv-ecg", mimic, tmp_path)
+    for name, rows in (("records", 12), ("texts", 11)):
+        table = datasets.Dataset.from_parquet(str(tmp_path / f"{name}.parquet"), cache_dir=str(tmp_path / "cache"))
+        assert len(table) == rows
+
+
+def test_a_missing_source_and_a_broken_manifest_are_one_line(mimic, tmp_path):
+    for source, reason in ((tmp_path / "none", "no such folder"), (tmp_path, "record_list.csv: no such file")):
+        with pytest.raises(UserError, match=reason):
+            prepare("mimic-iv-ecg", source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    prepare("mimic-iv-ecg", mimic, tmp_path / "out")
+    (tmp_path / "out/texts.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(UserError, match=r"texts\.parquet: cannot be read"):
+        load_splits(settings(data_root=tmp_path / "out"), ("train",), task="report")
+    said = json.loads((tmp_path / "out/corpus.json").read_text())
+    (tmp_path / "out/corpus.json").write_text(json.dumps({**said, "source": "/moved/away"}))
+    with pytest.raises(UserError, match="its source /moved/away is not there"):
+        load_records(tmp_path / "out")
+    (tmp_path / "out/corpus.json").write_text("{}")
+    with pytest.raises(UserError, match="not what prepare writes"):
+        load_corpus(tmp_path / "out")
+
+
+def test_code15_refers_to_rows_of_its_parts_and_says_what_they_lack(shared_data, tmp_path):
+    source = tmp_path / "code15"
+    source.mkdir()
+    signal = read_record(shared_data / "ptb-xl/records500/00000/00005_hr").signal.T.astype(np.float32)
+    with h5py.File(source / "exams_part0.hdf5", "w") as file:
+        file["tracings"] = np.stack([signal[:4000], 0.5 * signal[:4000]])
+        file["exam_id"] = [11, 12]
+    (source / "exams.csv").write_text(
+        "exam_id,age,is_male,patient_id,trace_file\n11,63,True,7,exams_part0.hdf5\n12,50,False,8,exams_part0.hdf5\n"
+        "13,50,False,8,exams_part0.hdf5\n14,50,False,8,exams_part1.hdf5\n"
+    )
+    with pytest.raises(UserError, match=r'layout\.json: no such file; .* Write into it: {"sampling_rate": 400'):
+        prepare("code-15", source, tmp_path / "out")
+    (source / "layout.json").write_text(code15.LAYOUT.model_dump_json())
+    done = prepare("code-15", source, tmp_path / "out")
+    assert (done.records, sum(done.left_out.values())) == (2, 2)
+    ref, _ = load_records(tmp_path / "out")["12"]
+    record = read_record(ref)
+    assert (record.fs, record.patient_id, ref.background) == (400, "8", "age 50, sex female")
+    np.testing.assert_allclose(record.signal, 0.5 * signal[:4000].T, atol=1e-6)
+    assert digest(ref) != digest(load_records(tmp_path / "out")["11"][0])
