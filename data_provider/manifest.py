@@ -1,6 +1,6 @@
 """The form in which every prepared corpus lies on disk: a table of recordings, a table of texts, and what they are.
 
-    corpus.json       name, version, licence, source folder, settings of the preparation, counts
+    manifest.json       name, version, licence, source folder, settings of the preparation, counts
     records.parquet   record_id, path, patient_id, split, fold, background
     texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
                       background, split, provenance, licence
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from data_provider.examples import Example, RecordRef
 from utils.errors import UserError
 
-CORPUS, RECORDS, TEXTS = "corpus.json", "records.parquet", "texts.parquet"
+MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
 SPLITS = ("train", "valid", "test")
 
 RECORD_SCHEMA = pa.schema({
@@ -82,29 +82,29 @@ class Text:
 
 
 def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], texts: Iterable[Text]) -> None:
-    """Write the three files, corpus.json last: a killed run leaves no corpus behind."""
+    """Write the three files, manifest.json last: a killed run leaves no corpus behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CORPUS).unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     for name, rows, schema in ((RECORDS, records, RECORD_SCHEMA), (TEXTS, texts, TEXT_SCHEMA)):
         partial = folder / f"{name}.tmp"
         pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), partial)
         os.replace(partial, folder / name)
-    partial = folder / f"{CORPUS}.tmp"
+    partial = folder / f"{MANIFEST}.tmp"
     partial.write_text(json.dumps(asdict(corpus), indent=2) + "\n")
-    os.replace(partial, folder / CORPUS)
+    os.replace(partial, folder / MANIFEST)
 
 
 def is_manifest(folder: Path) -> bool:
-    return (folder / CORPUS).is_file()
+    return (folder / MANIFEST).is_file()
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Raises `UserError` where corpus.json is no such file."""
+    """Raises `UserError` where manifest.json is no such file."""
     try:
-        return Corpus(**json.loads((folder / CORPUS).read_text()))
+        return Corpus(**json.loads((folder / MANIFEST).read_text()))
     except (json.JSONDecodeError, TypeError):
         raise UserError(
-            f"{folder}/{CORPUS} is not what prepare writes; prepare the corpus again"
+            f"{folder}/{MANIFEST} is not what prepare writes; prepare the corpus again"
         ) from None
 
 
@@ -112,7 +112,7 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
     """record_id -> reference and split of every recording."""
     source = Path(load_corpus(folder).source)
     if not source.is_dir():
-        raise UserError(f"{folder}/{CORPUS}: its source {source} is not there; prepare the corpus again")
+        raise UserError(f"{folder}/{MANIFEST}: its source {source} is not there; prepare the corpus again")
     frame = _table(folder / RECORDS)
     return {
         row.record_id: (

@@ -61,6 +61,10 @@ def summarise(settings: SummarySettings) -> dict:
         if key in report["conditions"]["with_ecg"]:
             groups[f"reports\n{label}"] = {FLOORS[n]: report["conditions"][n][key] for n in FLOORS}
     draw_scores_with_floors(groups, output / "scores.png", title="Scores beside their floors")
+    print(
+        f"tokenizer on {tokenizer['records']} test recordings: PRDN {tokenizer['prdn']:.1f} % (median "
+        f"{tokenizer['prdn_median']:.1f}), {tokenizer['codes_used']} of {tokenizer['codebook_size']} codes used"
+    )
     print(f"summary.json, ecg.png and scores.png are in {output}")
     return summary
 
@@ -81,6 +85,7 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
     figure.savefig(picture)
     return {
         "prdn": float(np.mean(distortion)),
+        "prdn_median": float(np.median(distortion)),
         **tokenizer.code_use([m.codes for m in measured]),
         "tokens_per_second_of_ecg": tokenizer.token_rate,
         "bits_per_second": tokenizer.bits_per_second,

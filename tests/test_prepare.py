@@ -101,11 +101,11 @@ def test_a_missing_source_and_a_broken_manifest_are_one_line(mimic, tmp_path):
     (tmp_path / "out/texts.parquet").write_bytes(b"PAR1 cut off")
     with pytest.raises(UserError, match=r"texts\.parquet: cannot be read"):
         load_splits(settings(data_root=tmp_path / "out"), ("train",), task="report")
-    said = json.loads((tmp_path / "out/corpus.json").read_text())
-    (tmp_path / "out/corpus.json").write_text(json.dumps({**said, "source": "/moved/away"}))
+    said = json.loads((tmp_path / "out/manifest.json").read_text())
+    (tmp_path / "out/manifest.json").write_text(json.dumps({**said, "source": "/moved/away"}))
     with pytest.raises(UserError, match="its source /moved/away is not there"):
         load_records(tmp_path / "out")
-    (tmp_path / "out/corpus.json").write_text("{}")
+    (tmp_path / "out/manifest.json").write_text("{}")
     with pytest.raises(UserError, match="not what prepare writes"):
         load_corpus(tmp_path / "out")
 
