@@ -7,6 +7,7 @@ distortion of both is taken in millivolts at 250 Hz; HeartLLM's gets the true me
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ from ecg_tokenizer.optimization import descend, make_optimizers
 from ecg_tokenizer.settings import TokenizerSettings
 from ecg_tokenizer.tokenizer import ECGTokenizer
 from utils.errors import exit_on_user_error
+from utils.memory import keep_freed_memory
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
+WIDTHS = (128, 64, 32)  # of our tokenizer: what is gained in speed, and its price
 BATCH = 8  # of timed training steps; equal-time training takes 2 for the baseline, which else sees few steps, and 16
 
 
@@ -36,12 +39,12 @@ def ecgs(count: int, first: int) -> np.ndarray:
     return np.stack([simulate(1, i, draw_patient(1, i, 1))[1] for i in range(first, first + count)])
 
 
-def settings(folder: Path) -> TokenizerSettings:
+def settings(folder: Path, hidden: int) -> TokenizerSettings:
     """The default architecture, trained as the quickstart's, whose texture and companded losses cost time too."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
     return TokenizerSettings.load(
         env, output_dir=folder, data_root=folder, measurements_data=None, measurements=[], stride_ms=40,
-        coarse_frames=4, fsq_levels=[8, 5, 5, 5],
+        coarse_frames=4, fsq_levels=[8, 5, 5, 5], hidden=hidden,
     )  # fmt: skip
 
 
@@ -95,23 +98,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120, help="training time of each for the distortion; 0: none")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as every stage does; without it times hang on what was freed before
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     raw = ecgs(TRAIN_ECGS + TEST_ECGS if arguments.seconds else 16, 0)
     half = np.stack([resample(signal, FS, 250) for signal in raw])
     scored = z_score(torch.from_numpy(raw)).numpy()
-    chosen = settings(arguments.out)
-    frames = half[..., : half.shape[-1] // chosen.stride * chosen.stride]  # training takes whole frames
-    theirs, mine = HeartLLMTokenizer(), ECGTokenizer(chosen.config())
+    chosen = {width: settings(arguments.out, width) for width in WIDTHS}
+    stride = chosen[WIDTHS[0]].stride
+    frames = half[..., : half.shape[-1] // stride * stride]  # training takes whole frames
+    theirs, ours = HeartLLMTokenizer(), {width: ECGTokenizer(chosen[width].config()) for width in WIDTHS}
 
     def encode_theirs() -> None:
         with torch.inference_mode():
             theirs.encode(z_score(torch.from_numpy(raw[:16])))
 
-    def encode_mine(tokenizer: ECGTokenizer) -> None:
+    def encode_ours(tokenizer: ECGTokenizer) -> None:
         tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
 
-    step_theirs, step_mine = their_step(theirs), our_step(mine, chosen)
+    step_theirs = their_step(theirs)
     one, one_half = torch.from_numpy(scored[:1]), torch.from_numpy(frames[:1])
     rows = [
         {
@@ -120,15 +125,19 @@ def main() -> None:
             "encoder GMAC": gmac(lambda: theirs.encode(one)),
             "encode ECGs/s": 16 / seconds_per_call(encode_theirs),
             "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(scored[:BATCH]))),
-        },
-        {
-            "tokenizer": f"Cardiolect, {chosen.stride_ms:g} ms and coarse codes, width {chosen.hidden}",
-            "parameters": sum(p.numel() for p in mine.parameters()),
-            "encoder GMAC": gmac(lambda: mine.quantize(one_half)),
-            "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(mine)),
-            "train ECGs/s": BATCH / seconds_per_call(lambda: step_mine(torch.from_numpy(frames[:BATCH]))),
-        },
+        }
     ]
+    for width, mine in ours.items():
+        step = our_step(mine, chosen[width])
+        rows.append(
+            {
+                "tokenizer": f"Cardiolect, {chosen[width].stride_ms:g} ms and coarse codes, width {width}",
+                "parameters": sum(p.numel() for p in mine.parameters()),
+                "encoder GMAC": gmac(partial(mine.quantize, one_half)),
+                "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, mine)),
+                "train ECGs/s": BATCH / seconds_per_call(partial(step, torch.from_numpy(frames[:BATCH]))),
+            }
+        )
     if arguments.tokenizer:
         loaded = ECGTokenizer.from_pretrained(arguments.tokenizer)
         whole = one_half[..., : one_half.shape[-1] // loaded.config.stride * loaded.config.stride]
@@ -137,7 +146,7 @@ def main() -> None:
                 "tokenizer": str(arguments.tokenizer),
                 "parameters": sum(p.numel() for p in loaded.parameters()),
                 "encoder GMAC": gmac(lambda: loaded.quantize(whole)),
-                "encode ECGs/s": 16 / seconds_per_call(lambda: encode_mine(loaded)),
+                "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, loaded)),
                 "train ECGs/s": None,
             }
         )
@@ -146,26 +155,28 @@ def main() -> None:
         row["train ratio"] = row["train ECGs/s"] and row["train ECGs/s"] / rows[0]["train ECGs/s"]
         row.update({"ECGs trained on": None, "PRDN %": None, "codes used": None})
     if arguments.seconds:
+        test = half[TRAIN_ECGS:]  # both are judged on the same signals at 250 Hz
         torch.manual_seed(0)
-        theirs, mine = HeartLLMTokenizer(), ECGTokenizer(chosen.config())
-        for row, step, signals, batch in (
-            (rows[0], their_step(theirs), scored, 2),
-            (rows[1], our_step(mine, chosen), frames, 16),
-        ):
-            row["ECGs trained on"] = train_for(step, signals[:TRAIN_ECGS], arguments.seconds, batch, row["tokenizer"])
-        mine.eval()
+        theirs = HeartLLMTokenizer()
+        rows[0]["ECGs trained on"] = train_for(
+            their_step(theirs), scored[:TRAIN_ECGS], arguments.seconds, 2, rows[0]["tokenizer"]
+        )
         with torch.inference_mode():
-            test = torch.from_numpy(raw[TRAIN_ECGS:])
-            mean, deviation = test.mean(dim=-1, keepdim=True), test.std(dim=-1, keepdim=True)
-            drawn = (theirs(z_score(test)) * deviation + mean).numpy()
-            codes = theirs.encode(z_score(test)).numpy()
-            drawn = [resample(d, FS, 250) for d in drawn]  # both are judged on the same signals at 250 Hz
-            rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(half[TRAIN_ECGS:], drawn, strict=True)]))
-            rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
-            found = mine.encode_batch(list(half[TRAIN_ECGS:]))
+            whole = torch.from_numpy(raw[TRAIN_ECGS:])
+            mean, deviation = whole.mean(dim=-1, keepdim=True), whole.std(dim=-1, keepdim=True)
+            drawn = [resample(d, FS, 250) for d in (theirs(z_score(whole)) * deviation + mean).numpy()]
+            codes = theirs.encode(z_score(whole)).numpy()
+        rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, drawn, strict=True)]))
+        rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
+        for row, width in zip(rows[1:], WIDTHS, strict=False):
+            torch.manual_seed(0)
+            mine = ECGTokenizer(chosen[width].config())
+            step = our_step(mine, chosen[width])
+            row["ECGs trained on"] = train_for(step, frames[:TRAIN_ECGS], arguments.seconds, 16, row["tokenizer"])
+            found = mine.eval().encode_batch(list(test))
             drawn = [mine.decode(c)[:, : half.shape[-1]] for c in found]
-            rows[1]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(half[TRAIN_ECGS:], drawn, strict=True)]))
-            rows[1]["codes used"] = mine.code_use(found)["codes_used"]
+            row["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, drawn, strict=True)]))
+            row["codes used"] = mine.code_use(found)["codes_used"]
     notes = f"10 s, 12 leads; distortion on {TEST_ECGS} unseen patients after {arguments.seconds:g} s of training each"
     show("encoding", rows, arguments.out, notes)
 
