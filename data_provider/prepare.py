@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from data_provider.corpora import code15, mimic, ptbxl
+from data_provider.corpora import challenge, code15, mimic, ptbxl
 from data_provider.corpora.prepared import Prepared
 from data_provider.manifest import Corpus, write_manifest
 from utils.errors import UserError, exit_on_user_error
@@ -17,6 +17,7 @@ CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "ptb-xl": ptbxl.prepare,
     "mimic-iv-ecg": mimic.prepare,
     "code-15": code15.prepare,
+    **dict.fromkeys(challenge.NAMES, challenge.prepare),
 }
 
 

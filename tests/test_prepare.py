@@ -131,3 +131,22 @@ def test_code15_refers_to_rows_of_its_parts_and_says_what_they_lack(shared_data,
     assert (record.fs, record.patient_id, ref.background) == (400, "8", "age 50, sex female")
     np.testing.assert_allclose(record.signal, 0.5 * signal[:4000].T, atol=1e-6)
     assert digest(ref) != digest(load_records(tmp_path / "out")["11"][0])
+
+
+def test_cpsc_keeps_what_its_headers_say_and_splits_by_recording(shared_data, tmp_path):
+    source = shared_data / "other/cpsc2018_extra"
+    done = prepare("cpsc-2018-extra", source, tmp_path)
+    assert (done.records, done.texts, done.left_out) == (10, 0, {})
+    for ref, split in load_records(tmp_path).values():
+        assert split == split_of_patient(ref.record_id) and "age" in ref.background and "sex" in ref.background
+        assert read_record(ref).fs == 500
+
+
+def test_two_recordings_of_one_name_and_headers_without_signals_are_counted(shared_data, tmp_path):
+    source = tmp_path / "source"
+    for folder in ("g1", "g2"):
+        shutil.copytree(shared_data / "other/cpsc2018_extra", source / folder)
+    next((source / "g1").glob("*.mat")).unlink()
+    done = prepare("georgia", source, tmp_path / "out")
+    assert done.records == 10
+    assert done.left_out == {"headers without a signal file": 1, "recordings whose name occurs twice": 9}
