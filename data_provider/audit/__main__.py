@@ -1,0 +1,72 @@
+"""What is in prepared corpora, and whether anything leaks: ``python -m data_provider.audit DIR [DIR ...]``.
+
+Writes audit.json and audit.html and exits with 1 where a patient or a signal stands in two splits, of one corpus or of
+several.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+from data_provider.audit.leakage import Placed, duplicates, leaks
+from data_provider.audit.page import page
+from data_provider.audit.recordings import amplitudes, read_all
+from data_provider.audit.texts import text_figures
+from data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from utils.errors import UserError, exit_on_user_error
+
+
+def audit(folders: list[Path], workers: int = 2) -> dict:
+    """Figures of the corpora in these manifests, and of what they share."""
+    placed: list[Placed] = []
+    corpora: dict[str, dict] = {}
+    for folder in folders:
+        if not is_manifest(folder):
+            raise UserError(f"{folder}: no manifest.json; make one with python -m data_provider.prepare")
+        corpus, records = load_corpus(folder), load_records(folder)
+        if corpus.name in corpora:
+            raise UserError(f"{folder}: another manifest of {corpus.name}; give one of each corpus")
+        readings = list(read_all([ref for ref, _ in records.values()], workers, f"reading {corpus.name}"))
+        placed += [
+            Placed(corpus.name, ref.record_id, ref.patient_id, split, reading.signal_hash)
+            for (ref, split), reading in zip(records.values(), readings, strict=True)
+        ]
+        good = [reading for reading in readings if not reading.reason]
+        corpora[corpus.name] = {
+            "records": corpus.records,
+            "licence": corpus.licence,
+            "left_out": corpus.left_out,
+            "splits": dict(Counter(split for _, split in records.values())),
+            "patients": len({ref.patient_id for ref, _ in records.values()} - {None}),
+            "unreadable": dict(Counter(reading.reason for reading in readings if reading.reason)),
+            "sampling_rates": dict(Counter(f"{reading.fs:g}" for reading in good).most_common(10)),
+            "seconds": dict(Counter(f"{reading.seconds:.3g}" for reading in good).most_common(10)),
+            "leads": amplitudes(good),
+            "texts": text_figures([example for example, _ in load_texts(folder, records)]),
+        }
+    return {"leaks": leaks(placed), "duplicates": duplicates(placed), "corpora": corpora}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+", help="manifests, as data_provider.prepare writes them")
+    parser.add_argument("--out", type=Path, default=Path("results/audit"))
+    parser.add_argument("--workers", type=int, default=2, help="reading processes")
+    arguments = parser.parse_args()
+    figures = audit(arguments.folders, arguments.workers)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "audit.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (arguments.out / "audit.html").write_text(page(figures))
+    for name, corpus in figures["corpora"].items():
+        unreadable = sum(corpus["unreadable"].values())
+        print(f"{name}: {corpus['records']} recordings of {corpus['patients']} patients, {unreadable} unreadable")
+    print(f"{len(figures['duplicates'])} groups of recordings have the same signal")
+    print("\n".join(figures["leaks"]) or "no leakage", f"audit.json and audit.html are in {arguments.out}", sep="\n")
+    if figures["leaks"]:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

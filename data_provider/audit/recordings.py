@@ -1,0 +1,61 @@
+"""Every recording read once: rate, length, leads, amplitudes, and a hash of its signal."""
+
+import hashlib
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from data_provider.examples import RecordRef
+from data_provider.readers import RecordError, read_record
+from data_provider.record import LEADS
+
+HASH_STEP_MV = 0.001  # a signal written in another format is the same to this
+
+
+@dataclass(frozen=True)
+class Reading:
+    """spread: 1st to 99th percentile of each lead in mV, NaN where it is missing; reason: why it cannot be read."""
+
+    fs: float = 0.0
+    seconds: float = 0.0
+    spread: tuple[float, ...] = ()
+    signal_hash: str = ""
+    reason: str = ""
+
+
+def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
+    """In the order of ``refs``."""
+    if workers and len(refs) > 64:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            yield from tqdm(pool.imap(_read, refs, chunksize=16), total=len(refs), desc=what, unit="ecg", mininterval=1)
+    else:
+        yield from tqdm(map(_read, refs), total=len(refs), desc=what, unit="ecg", mininterval=1)
+
+
+def _read(ref: RecordRef) -> Reading:
+    try:
+        record = read_record(ref)
+    except RecordError as error:
+        return Reading(reason=str(error).split(": ")[-1])
+    low, high = np.percentile(record.signal, (1, 99), axis=1)
+    spread = np.where(record.lead_present, high - low, np.nan)
+    steps = np.round(record.signal / HASH_STEP_MV).astype(np.int32)
+    signal_hash = hashlib.sha256(steps.tobytes()).hexdigest()[:16]
+    return Reading(record.fs, record.seconds, tuple(map(float, spread)), signal_hash)
+
+
+def amplitudes(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:
+    """Per lead: quartiles of the spread in mV, and the share of recordings that lack the lead."""
+    spreads = np.array([r.spread for r in readings if r.spread]).reshape(-1, len(LEADS))
+    found = {}
+    for column, lead in enumerate(LEADS):
+        known = spreads[:, column][np.isfinite(spreads[:, column])]
+        quartiles = np.percentile(known, (25, 50, 75)) if len(known) else [float("nan")] * 3
+        found[lead] = {
+            **{name: round(float(v), 4) for name, v in zip(("q25_mv", "median_mv", "q75_mv"), quartiles, strict=True)},
+            "missing": round(1 - len(known) / max(1, len(spreads)), 4),
+        }
+    return found
