@@ -1,7 +1,11 @@
 """The audit finds what leaks, and says it without naming a patient."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +15,8 @@ from data_provider.audit.__main__ import audit, main
 from data_provider.audit.leakage import Placed, duplicates, leaks
 from data_provider.audit.texts import ADMINISTRATIVE
 from data_provider.prepare import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_real_ptbxl_does_not_leak_and_its_figures_are_its_own(shared_data, tmp_path):
@@ -62,7 +68,8 @@ def test_patients_are_compared_within_a_corpus_signals_across():
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [("Unconfirmed", True), ("N/A", True), ("All 12 leads are missing", True), ("unbestätigter Bericht", True),
-     ("Sinus rhythm. Unconfirmed", False), ("trace only requested.", True), ("No previous ECG available", True), ("Normal ECG", False)],
+     ("Sinus rhythm. Unconfirmed", False), ("trace only requested.", True),
+     ("No previous ECG available", True), ("Normal ECG", False)],
 )  # fmt: skip
 def test_administrative_text_is_told_from_findings(text: str, is_one: bool):
     assert bool(ADMINISTRATIVE.match(text)) == is_one
@@ -72,3 +79,17 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path, monkey
     monkeypatch.setattr("sys.argv", ["audit", str(tmp_path)])
     with pytest.raises(Exception, match=r"no manifest\.json; make one with"):
         main()
+
+
+def test_the_readmes_commands_run(shared_data, tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^python -m data_provider\.(?:prepare|audit) .*$", readme, flags=re.MULTILINE)
+    assert len(commands) == 2
+    places = {"../shared/data": str(shared_data), "data/prepared": str(tmp_path), "results/audit": str(tmp_path / "a")}
+    for command in commands:
+        for place, stand_in in places.items():
+            command = command.replace(place, stand_in)
+        words = [sys.executable, *shlex.split(command, comments=True)[1:]]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-1000:]
+    assert (tmp_path / "a/audit.html").is_file()

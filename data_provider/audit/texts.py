@@ -9,7 +9,8 @@ from data_provider.examples import Example
 # What carts and archives print instead of a finding.
 ADMINISTRATIVE = re.compile(
     r"^\W*(unconfirmed|confirmed by.*|edit(ed)?( result)?.*|reviewed by.*|signed.*|no (previous|prior) (ecg|tracing).*|"
-    r"report not available.*|trace only requested|placeholder.*|unbest[äa]tigter? bericht\.?|--- warning.*|all \d+ leads (are )?missing.*|"
+    r"report not available.*|trace only requested|"
+    r"placeholder.*|unbest[äa]tigter? bericht\.?|--- warning.*|all \d+ leads (are )?missing.*|"
     r"n/?a|none|unknown)\W*$",
     re.IGNORECASE,
 )
