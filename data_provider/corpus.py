@@ -2,11 +2,12 @@
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from data_provider.examples import Example, RecordRef
 from data_provider.manifest import is_manifest, load_records, load_texts
-from data_provider.ptbxl import find_database, parse_folds
+from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.settings import DataSettings
 from data_provider.splits import check_no_leakage, select_folds
@@ -20,6 +21,13 @@ class Split:
     name: SplitName
     records: list[RecordRef]
     examples: list[Example]
+
+
+def find_database(root: Path) -> dict[str, RecordRef] | None:
+    """Every recording of a corpus by id: a manifest's, PTB-XL's; None where ``root`` has neither."""
+    if is_manifest(root):
+        return {record_id: ref for record_id, (ref, _) in load_records(root).items()}
+    return load_database(root) if (root / DATABASE_NAME).is_file() else None
 
 
 def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str | None) -> dict[SplitName, Split]:
@@ -42,7 +50,7 @@ def _splits_of_manifest(
     """Splits as the manifest has them, or by the folds of the settings; texts of ``*_DATA`` where these are set."""
     records = load_records(settings.data_root)
     database = {record_id: ref for record_id, (ref, _) in records.items()}
-    texts = load_texts(settings.data_root, records) if task is not None else []
+    texts = load_texts(settings.data_root, records)
     splits = {}
     for name in names:
         if getattr(settings, f"{name}_data"):
@@ -51,7 +59,11 @@ def _splits_of_manifest(
         folds = parse_folds(getattr(settings, f"{name}_folds"))
         chosen = [ref for ref, split in records.values() if (ref.fold in folds if folds else split == name)]
         kept = {ref.record_id for ref in chosen}
-        examples = [example for example, _ in texts if example.task == task and example.record.record_id in kept]
+        examples = [
+            example
+            for example, split in texts
+            if task in (None, example.task) and example.record.record_id in kept and (folds or split == name)
+        ]
         splits[name] = _limited(settings, name, chosen, examples)
     return splits
 

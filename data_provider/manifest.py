@@ -1,6 +1,6 @@
 """The form in which every prepared corpus lies on disk: a table of recordings, a table of texts, and what they are.
 
-    manifest.json       name, version, licence, source folder, settings of the preparation, counts
+    manifest.json     name, version, licence, citation, source folder, counts
     records.parquet   record_id, path, patient_id, split, fold, background
     texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
                       background, split, provenance, licence
@@ -23,7 +23,6 @@ from data_provider.examples import Example, RecordRef
 from utils.errors import UserError
 
 MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
-SPLITS = ("train", "valid", "test")
 
 RECORD_SCHEMA = pa.schema({
     "record_id": pa.string(), "path": pa.string(), "patient_id": pa.string(), "split": pa.string(),
@@ -53,7 +52,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Record:
-    """A row of records.parquet; path relative to the source, split one of `SPLITS` or "" where the corpus has none."""
+    """A row of records.parquet; path relative to the source, split "train", "valid", "test", or "" for none."""
 
     record_id: str
     path: str
@@ -103,9 +102,7 @@ def load_corpus(folder: Path) -> Corpus:
     try:
         return Corpus(**json.loads((folder / MANIFEST).read_text()))
     except (json.JSONDecodeError, TypeError):
-        raise UserError(
-            f"{folder}/{MANIFEST} is not what prepare writes; prepare the corpus again"
-        ) from None
+        raise UserError(f"{folder}/{MANIFEST} is not what prepare writes; prepare the corpus again") from None
 
 
 def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:

@@ -50,11 +50,6 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     return database
 
 
-def find_database(root: Path) -> dict[str, RecordRef] | None:
-    """`load_database` where ``root`` has one, else None (MIMIC-IV-ECG has none)."""
-    return load_database(root) if (root / DATABASE_NAME).is_file() else None
-
-
 def parse_folds(text: str) -> frozenset[int]:
     """The folds in "1-8,10", none in ""; raises `UserError` on anything but numbers from 1 to 10 and their ranges."""
     if not text.strip():

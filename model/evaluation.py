@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from data_provider.corpus import load_splits
+from data_provider.corpus import find_database, load_splits
 from data_provider.examples import Example, RecordRef
-from data_provider.ptbxl import find_database
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
 from model.generation import Prompt, generate_texts

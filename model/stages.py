@@ -10,9 +10,9 @@ from torch.utils.data import Dataset
 from transformers import set_seed
 
 from data_provider.code_cache import CodeCache, fill_code_cache
-from data_provider.corpus import Split, load_splits
+from data_provider.corpus import Split, find_database, load_splits
 from data_provider.examples import RecordRef
-from data_provider.ptbxl import find_database, parse_folds
+from data_provider.ptbxl import parse_folds
 from data_provider.questions import load_examples
 from data_provider.seen import load_seen, save_seen
 from data_provider.settings import DataSettings

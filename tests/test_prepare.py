@@ -12,7 +12,7 @@ import pytest
 
 from data_provider.corpora import code15
 from data_provider.corpora.prepared import split_of_patient
-from data_provider.corpus import load_splits
+from data_provider.corpus import find_database, load_splits
 from data_provider.manifest import load_corpus, load_records
 from data_provider.prepare import prepare
 from data_provider.readers import read_record
@@ -56,6 +56,8 @@ def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
     assert read_record(splits["test"][0]).signal.shape == (12, 5000)
     loaded = load_splits(settings(data_root=tmp_path), ("train", "valid", "test"), task="report")
     assert "sinusrhythmus" in loaded["train"].examples[0].answers[0].lower()
+    both = load_splits(settings(data_root=tmp_path), ("test",), task=None)  # TASKTYPE=both
+    assert both["test"].examples == loaded["test"].examples != []
     assert {e.record.record_id for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
 
 
@@ -83,6 +85,14 @@ def test_folds_of_the_settings_win_over_the_manifests_splits(shared_data, tmp_pa
     chosen = settings(data_root=tmp_path, train_folds="1-7", valid_folds="8", max_train=50)
     loaded = load_splits(chosen, ("train", "valid"), task=None)
     assert len(loaded["train"].records) == 50 and {r.fold for r in loaded["valid"].records} == {8}
+
+
+def test_a_manifest_knows_every_recording_of_its_patients(shared_data, tmp_path):
+    """Evaluation looks there for other recordings of a patient that a stage has seen."""
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path)
+    known = {i: (ref.path.resolve(), ref.patient_id) for i, ref in find_database(tmp_path).items()}
+    official = find_database(shared_data / "ptb-xl")
+    assert known == {i: (ref.path.resolve(), ref.patient_id) for i, ref in official.items()}
 
 
 def test_the_tables_open_as_datasets(mimic, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from data_provider.leads import canonical_lead
 from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 
 # Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
@@ -28,9 +29,8 @@ def read(path: Path) -> Channels:
             float(group.get("MultiplexGroupTimeOffset") or 0),
         )
         groups.setdefault(key, []).append(index)
-    found = [
-        Channels(_leads(dataset, indices), fs) for (fs, _, _), indices in groups.items() if _is_ecg(dataset, indices)
-    ]
+    by_time = [Channels(_leads(dataset, indices), fs) for (fs, _, _), indices in groups.items()]
+    found = [channels for channels in by_time if channels.leads]
     if not found:
         raise FileError("its waveforms are no leads of an ECG")
     most = max(len(channels.leads) for channels in found)
@@ -51,31 +51,21 @@ def _name(source: pydicom.Dataset) -> str:
     return re.sub(r"\s*\(.*\)$", "", str(source.get("CodeMeaning", "")))  # "Lead I (Einthoven)"
 
 
-def _is_ecg(dataset: pydicom.Dataset, indices: list[int]) -> bool:
-    try:
-        lead_rows([name for index in indices for name in _names(dataset.WaveformSequence[index])])
-    except FileError as error:
-        if "twice" in str(error):
-            raise
-        return False
-    return True
-
-
 def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray]:
+    """The leads of groups that were recorded at the same time; none where they hold other signals."""
     leads: dict[str, np.ndarray] = {}
     for index in indices:
         group = dataset.WaveformSequence[index]
-        if not any(lead for lead in _names(group)):
+        names = _names(group)
+        if not any(map(canonical_lead, names)):
             continue
         raw = pydicom.waveforms.multiplex_array(dataset, index, as_raw=True)
         values = pydicom.waveforms.multiplex_array(dataset, index, as_raw=False).astype(float)
         if (padding := group.get("WaveformPaddingValue")) is not None:
             values[raw == _padding(padding, raw.dtype)] = np.nan
-        try:
-            rows = lead_rows(_names(group))
-        except FileError:
-            continue
-        for lead, row in rows.items():
+        for lead, row in lead_rows(names).items():
+            if lead in leads:
+                raise FileError(f"lead {lead} stands twice in the file")
             channel = group.ChannelDefinitionSequence[row]
             if channel.get("ChannelSensitivity") is None:
                 raise FileError(f"lead {lead} is uncalibrated (no channel sensitivity)")

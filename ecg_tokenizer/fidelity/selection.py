@@ -4,8 +4,9 @@ import argparse
 import random
 from pathlib import Path
 
+from data_provider.corpus import find_database
 from data_provider.examples import RecordRef
-from data_provider.ptbxl import find_database, parse_folds
+from data_provider.ptbxl import parse_folds
 from data_provider.seen import load_seen, seen_again
 from data_provider.splits import check_no_leakage, select_folds
 from utils.errors import UserError
