@@ -38,4 +38,4 @@ def random_checkpoint(llm: str, codes: tuple[int, ...] = (7, 5, 5, 5, 3)) -> Che
 
 def random_example(rng: np.random.Generator) -> Example:
     k = int(rng.integers(len(ASKED)))
-    return Example("", RecordRef("1", Path(tempfile.gettempdir())), "qa", ASKED[k], ANSWERED[k])
+    return Example("", (RecordRef("1", Path(tempfile.gettempdir())),), "qa", ASKED[k], ANSWERED[k])

@@ -62,7 +62,7 @@ def _splits_of_manifest(
         examples = [
             example
             for example, split in texts
-            if task in (None, example.task) and example.record.record_id in kept and (folds or split == name)
+            if task in (None, example.task) and kept.issuperset(example.record_ids) and (folds or split == name)
         ]
         splits[name] = _limited(settings, name, chosen, examples)
     return splits
@@ -76,7 +76,7 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
         loaded = load_examples(paths, settings.data_root, database, allow_missing=settings.allow_missing)
         print(loaded.summary(name))
         examples = [e for e in loaded.examples if task is None or e.task == task]
-        records = list({e.record.record_id: e.record for e in examples}.values())
+        records = list({ref.record_id: ref for e in examples for ref in e.records}.values())
     elif database is not None and task is None:
         records = list(database.values())
     else:
@@ -97,7 +97,10 @@ def _limited(settings: DataSettings, name: SplitName, records: list[RecordRef], 
     if most and len(records) > most:
         records = random.Random(settings.seed).sample(records, most)
     kept = {record.record_id for record in records}
-    examples = [e for e in examples if e.record.record_id in kept]
+    across = sum(not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids) for e in examples)
+    if across:
+        print(f"{name}: left out {across} comparisons with a recording that is not in this split")
+    examples = [e for e in examples if kept.issuperset(e.record_ids)]
     if not records:
         raise UserError(f"the {name} split is empty: check {name.upper()}_DATA and {name.upper()}_FOLDS")
     return Split(name, records, examples)

@@ -23,15 +23,16 @@ class RecordRef:
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to say about one ECG.
+    """One thing to say about one ECG, or about two that are compared.
 
+    records: the recordings in the order in which the question counts them.
     answers: the gold answer list of a question; for a report, the report as its only element.
     template_id: ECG-QA's template number; None for reports.
     background: what may stand in a prompt besides the ECG (age, sex, height, weight); never an identifier.
     """
 
     sample_id: str
-    record: RecordRef
+    records: tuple[RecordRef, ...]
     task: str  # "qa" or "report"
     question: str
     answers: tuple[str, ...]
@@ -39,3 +40,17 @@ class Example:
     attribute_type: str = ""
     template_id: int | None = None
     background: str = ""
+
+    @property
+    def backgrounds(self) -> tuple[str, ...]:
+        """One per recording; a text about two brings none of its own."""
+        return (self.background,) if len(self.records) == 1 else tuple(ref.background for ref in self.records)
+
+    @property
+    def record_ids(self) -> tuple[str, ...]:
+        return tuple(ref.record_id for ref in self.records)
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Whose recordings they are; a recording of an unknown patient counts as one of its own."""
+        return tuple(dict.fromkeys(ref.patient_id or f"record {ref.record_id}" for ref in self.records))

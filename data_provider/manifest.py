@@ -124,18 +124,22 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
 
 
 def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[tuple[Example, str]]:
-    """Every text about one recording, with its split; its own, or that of its recording."""
+    """Every text with its split: its own, or that of its recordings, "" where they stand in two.
+
+    Raises `UserError` for a text about a recording that the corpus does not have.
+    """
     found = []
     for row in _table(folder / TEXTS).itertuples(index=False):
-        if len(row.record_ids) != 1 or row.record_ids[0] not in records:
-            continue
-        ref, split = records[row.record_ids[0]]
+        if unknown := [i for i in row.record_ids if i not in records]:
+            raise UserError(f"{folder}/{TEXTS}: {row.sample_id} is about record {unknown[0]}, which is not there")
+        refs = tuple(records[i][0] for i in row.record_ids)
+        splits = {records[i][1] for i in row.record_ids}
         example = Example(
-            row.sample_id, ref, row.task, row.question or "", tuple(row.answers), row.question_type or "",
+            row.sample_id, refs, row.task, row.question or "", tuple(row.answers), row.question_type or "",
             row.attribute_type or "", None if pd.isna(row.template_id) else int(row.template_id),
-            row.background or ref.background,
+            row.background or refs[0].background,
         )  # fmt: skip
-        found.append((example, row.split or split))
+        found.append((example, row.split or (splits.pop() if len(splits) == 1 else "")))
     return found
 
 

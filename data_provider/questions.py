@@ -10,6 +10,7 @@ from data_provider.examples import Example, RecordRef
 from data_provider.record_finder import RecordFinder
 from utils.errors import UserError
 
+MAX_ECGS = 2  # a comparison
 _LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" tells the files of the published corpora apart
 _JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dots between words, not in a number
 
@@ -18,21 +19,19 @@ _JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dot
 class Loaded:
     """Examples in file order, and what was left out.
 
-    skipped_comparison: questions about two ECGs; empty_reports: reports without text; skipped_missing: examples whose
-    recording is not there; records and missing_records: distinct recordings asked for and absent.
+    empty_reports: reports without text; skipped_missing: examples of which a recording is not there; records and
+    missing_records: distinct recordings asked for and absent.
     """
 
     examples: list[Example] = field(default_factory=list)
-    skipped_comparison: int = 0
     empty_reports: int = 0
     skipped_missing: int = 0
     records: int = 0
     missing_records: int = 0
 
     def summary(self, name: str) -> str:
-        """One line: "train: 413 examples of 247 recordings, left out: 166 comparison questions"."""
+        """One line: "train: 413 examples of 247 recordings, left out: 12 empty reports"."""
         left_out = {
-            "comparison questions": self.skipped_comparison,
             "empty reports": self.empty_reports,
             f"examples of {self.missing_records} missing recordings": self.skipped_missing,
         }
@@ -112,31 +111,30 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
     absent = [key for key in needed if key not in item]
     if absent:
         raise UserError(f"has no key {', '.join(absent)}")
-    ecg_ids = item["ecg_id"] if isinstance(item["ecg_id"], list) else [item["ecg_id"]]
-    question_type = _text(item, "question_type", "")
-    if len(ecg_ids) > 1 or question_type.startswith("comparison"):
-        loaded.skipped_comparison += 1
-        return
     if is_report and not _text(item, "report").strip(" ."):
         loaded.empty_reports += 1
         return
     background = _text(item, "background", "")
-    path = item.get("filepath" if is_report else "ecg_path")
-    record = finder.find(_ecg_id(ecg_ids), _path(path), background, item.get("patient_id"))
-    if record is None:
+    ecg_ids = _ecg_ids(item["ecg_id"])
+    paths = _paths(item.get("filepath" if is_report else "ecg_path"), len(ecg_ids))
+    patients = [item.get("patient_id")] if len(ecg_ids) == 1 else [None] * len(ecg_ids)
+    whose = background if len(ecg_ids) == 1 else ""
+    found = [finder.find(i, path, whose, p) for i, path, p in zip(ecg_ids, paths, patients, strict=True)]
+    records = tuple(ref for ref in found if ref is not None)
+    if len(records) < len(found):
         loaded.skipped_missing += 1
         return
     loaded.examples.append(
         Example(
             sample_id=sample_id,
-            record=record,
+            records=records,
             task="report" if is_report else "qa",
             question="" if is_report else _text(item, "question").strip(),
-            answers=(_report(item, path),) if is_report else _answers(item["answer"]),
-            question_type=question_type,
+            answers=(_report(item, paths[0]),) if is_report else _answers(item["answer"]),
+            question_type=_text(item, "question_type", ""),
             attribute_type=_text(item, "attribute_type", ""),
             template_id=_template(item.get("template_id")),
-            background=parse_background(background) or record.background,
+            background=parse_background(whose) or records[0].background,
         )
     )
 
@@ -149,8 +147,8 @@ def _text(item: dict, key: str, default: str | None = None) -> str:
     return value
 
 
-def _report(item: dict, path: object) -> str:
-    from_mimic = isinstance(path, str) and RecordFinder.mimic_patient(path) is not None
+def _report(item: dict, path: str | None) -> str:
+    from_mimic = path is not None and RecordFinder.mimic_patient(path) is not None
     return separate_statements(item["report"]) if from_mimic else item["report"].strip()
 
 
@@ -167,14 +165,20 @@ def _template(value: object) -> int | None:
     return value
 
 
-def _ecg_id(ids: list) -> str:
-    if not ids or isinstance(ids[0], bool) or not isinstance(ids[0], int | str) or not str(ids[0]).strip():
+def _ecg_ids(value: object) -> list[str]:
+    ids = value if isinstance(value, list) else [value]
+    if any(isinstance(i, bool) or not isinstance(i, int | str) or not str(i).strip() for i in ids) or not ids:
         raise UserError("ecg_id is not a number")
-    return str(ids[0]).strip()
+    if len(ids) > MAX_ECGS:
+        raise UserError(f"ecg_id names {len(ids)} recordings; a question compares {MAX_ECGS} at most")
+    return [str(i).strip() for i in ids]
 
 
-def _path(value: object) -> str | None:
-    path = value[0] if isinstance(value, list) and value else value
-    if path is not None and not (isinstance(path, str) and path.strip()):
+def _paths(value: object, number: int) -> list[str | None]:
+    """One path per recording, None where the item names none."""
+    paths = value if isinstance(value, list) else [value] * number
+    if any(path is not None and not (isinstance(path, str) and path.strip()) for path in paths):
         raise UserError("the path of the recording is not text")
-    return path
+    if len(paths) != number or (number > 1 and isinstance(value, str)):
+        raise UserError(f"names {len(paths)} paths for {number} recordings")
+    return paths

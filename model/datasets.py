@@ -9,17 +9,17 @@ from torch.utils.data import Dataset
 from data_provider.code_cache import CodeCache
 from data_provider.examples import Example, RecordRef
 from model.packing import Packed, pack
-from model.rendering import render_ecg, render_turn
+from model.rendering import render_ecgs, render_turn
 from model.vocabulary import Vocabulary
 from model.windows import draw_windows
 from utils.errors import UserError
 
 
-def _check_length(packed: Packed, ref: RecordRef, max_length: int | None) -> Packed:
+def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None) -> Packed:
     """``packed``, if its longest sequence fits the language model; else `UserError`."""
     if max_length and max(packed.positions) >= max_length:
         raise UserError(
-            f"record {ref.record_id}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
+            f"record {' and '.join(ref.record_id for ref in refs)}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
             f"takes {max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
         )
     return packed
@@ -65,15 +65,16 @@ class PretrainDataset(Dataset):
                     f"record {self.refs[i].record_id}: too short for a window of PRETRAIN_OBJECTIVE=multiscale"
                 )
             windows = pack([], drawn)
-            return _check_length(windows, self.refs[i], self.max_length)
-        ids = render_ecg(self.vocabulary, codes)
-        supervised = len(codes) + 1  # every code and the end token
-        whole = pack(ids, [], [0.0] * (len(ids) - supervised) + [1.0] * supervised)
-        return _check_length(whole, self.refs[i], self.max_length)
+            return _check_length(windows, [self.refs[i]], self.max_length)
+        ids, of_ecg = render_ecgs(self.vocabulary, [codes], [""])
+        return _check_length(pack(ids, [], [float(supervised) for supervised in of_ecg]), [self.refs[i]], self.max_length)
 
 
 class FinetuneDataset(Dataset):
-    """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once."""
+    """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once.
+
+    Comparisons stand behind their two ECGs in the same way.
+    """
 
     shares_prefix = True
 
@@ -91,15 +92,15 @@ class FinetuneDataset(Dataset):
         self.vocabulary, self.cache, self.seed = vocabulary, cache, seed
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
-        groups: dict[tuple[RecordRef, str], list[tuple[list[int], list[float]]]] = {}
+        groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
         for example in examples:
-            if example.record in cache:
+            if all(ref in cache for ref in example.records):
                 text = (example.task, example.question, *example.answers)
                 if text not in rendered:
                     ids, mask = render_turn(vocabulary, example)
                     rendered[text] = (ids, [float(m) for m in mask])
-                groups.setdefault((example.record, example.background), []).append(rendered[text])
+                groups.setdefault((example.records, example.backgrounds), []).append(rendered[text])
         self.groups = list(groups.items())
         self.set_epoch(0)
 
@@ -120,7 +121,7 @@ class FinetuneDataset(Dataset):
     def lengths(self) -> list[int]:
         """Tokens per row, up to a constant."""
         tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
-        lengths = [len(self.cache.codes(ref)) for (ref, _), _ in self.groups]
+        lengths = [sum(len(self.cache.codes(ref)) for ref in refs) for (refs, _), _ in self.groups]
         return [
             sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
             for group, chosen, dropped in self.rows
@@ -128,12 +129,8 @@ class FinetuneDataset(Dataset):
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, dropped = self.rows[i]
-        (ref, background), turns = self.groups[group]
-        codes = None if dropped else self.cache.codes(ref)
-        ids = render_ecg(self.vocabulary, codes, background)
-        weights = [0.0] * len(ids)
-        if codes is not None and self.ecg_loss_weight:
-            end = ids.index(self.vocabulary.end_id) + 1
-            weights[end - len(codes) - 1 : end] = [self.ecg_loss_weight] * (len(codes) + 1)
-        packed = pack(ids, [turns[k] for k in chosen], weights)
-        return _check_length(packed, ref, self.max_length)
+        (refs, backgrounds), turns = self.groups[group]
+        ecgs = [None if dropped else self.cache.codes(ref) for ref in refs]
+        ids, of_ecg = render_ecgs(self.vocabulary, ecgs, backgrounds)
+        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * here for here in of_ecg])
+        return _check_length(packed, refs, self.max_length)

@@ -10,15 +10,17 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from data_provider.code_cache import CodeCache
 from data_provider.corpus import find_database, load_splits
 from data_provider.examples import Example, RecordRef
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
 from model.generation import Prompt, generate_texts
-from model.rendering import render_ecg, render_prompt
+from model.rendering import render_ecgs, render_prompt
 from model.scoring import score, scores_table
 from model.settings import EvalSettings
 from model.stages import open_code_cache
@@ -33,8 +35,8 @@ def evaluate(settings: EvalSettings) -> dict:
     started = time.time()
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
-    cache = open_code_cache(checkpoint.ecg_tokenizer, [e.record for e in examples], settings)
-    examples = [e for e in examples if e.record in cache]
+    cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
+    examples = [e for e in examples if all(ref in cache for ref in e.records)]
     examples = _without_seen_patients(examples, settings)
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
@@ -43,15 +45,14 @@ def evaluate(settings: EvalSettings) -> dict:
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    others = another_patient([e.record for e in examples], settings.seed)
+    others = another_patient([ref for e in examples for ref in e.records], settings.seed)
 
     predictions: dict[str, list[str]] = {}
     for condition in CONDITIONS if settings.floors else CONDITIONS[:1]:
-        shown = {"with_ecg": [e.record for e in examples], "no_ecg": [None] * len(examples), "other_ecg": others}
-        if shown[condition] is None:
+        if condition == "other_ecg" and others is None:
             print("all samples are of one patient: no floor with another patient's ECG")
             continue
-        ecgs = [None if ref is None else cache.codes(ref) for ref in shown[condition]]
+        ecgs = [[_shown(ref, condition, cache, others) for ref in e.records] for e in examples]
         predictions[condition] = _predict(checkpoint, examples, ecgs, condition, settings)
     result: dict = {}
     if launch.is_main():
@@ -62,11 +63,20 @@ def evaluate(settings: EvalSettings) -> dict:
     return result
 
 
+def _shown(
+    ref: RecordRef, condition: str, cache: CodeCache, others: dict[str, RecordRef] | None
+) -> np.ndarray | None:
+    """The codes that stand in the prompt where the question is about ``ref``."""
+    if condition == "no_ecg":
+        return None
+    return cache.codes(others[ref.record_id] if others is not None and condition == "other_ecg" else ref)
+
+
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
     """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
     corpus = (find_database(settings.data_root) or {}).values()
-    seen = seen_again([e.record for e in examples], corpus, load_seen(settings.checkpoint))
-    kept = [e for e in examples if e.record.record_id not in seen]
+    seen = seen_again([ref for e in examples for ref in e.records], corpus, load_seen(settings.checkpoint))
+    kept = [e for e in examples if seen.isdisjoint(e.record_ids)]
     if launch.is_main() and len(kept) < len(examples):
         what = "of patients that a training stage of the checkpoint has seen"
         if settings.keep_seen_patients:
@@ -76,8 +86,8 @@ def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> l
     return examples if settings.keep_seen_patients else kept
 
 
-def another_patient(records: list[RecordRef], seed: int) -> list[RecordRef] | None:
-    """For every record one of another patient, spread evenly over them; None where there is only one patient."""
+def another_patient(records: list[RecordRef], seed: int) -> dict[str, RecordRef] | None:
+    """record_id -> a recording of another patient, spread evenly over them; None where there is only one patient."""
     pool = sorted({(r.patient_id or r.record_id, r.record_id): r for r in records}.items())
     random.Random(seed).shuffle(pool)
     partner: dict[str, RecordRef] = {}
@@ -89,7 +99,7 @@ def another_patient(records: list[RecordRef], seed: int) -> list[RecordRef] | No
                 break
         else:
             return None
-    return [partner[r.record_id] for r in records]
+    return partner
 
 
 def _predict(
@@ -97,12 +107,12 @@ def _predict(
 ) -> list[str]:
     """One text per example, on every rank; each rank generates its share."""
     vocabulary = checkpoint.vocabulary
-    records = dict.fromkeys(e.record.record_id for e in examples)
-    turn = {record: k % launch.world_size() for k, record in enumerate(records)}  # an ECG's questions share a rank
-    mine = [i for i, e in enumerate(examples) if turn[e.record.record_id] == launch.rank()]
+    asked = dict.fromkeys(e.record_ids for e in examples)
+    turn = {ids: k % launch.world_size() for k, ids in enumerate(asked)}  # an ECG's questions share a rank
+    mine = [i for i, e in enumerate(examples) if turn[e.record_ids] == launch.rank()]
     prompts = [
         Prompt(
-            tuple(render_ecg(vocabulary, ecgs[i], examples[i].background)),
+            tuple(render_ecgs(vocabulary, ecgs[i], examples[i].backgrounds)[0]),
             tuple(render_prompt(vocabulary, examples[i].task, examples[i].question)),
         )
         for i in mine
@@ -111,7 +121,7 @@ def _predict(
     for i, prompt in zip(mine, prompts, strict=True):
         if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
             raise UserError(
-                f"record {examples[i].record.record_id}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
+                f"record {' and '.join(examples[i].record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
                 "tokens that the language model takes"
             )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
@@ -132,7 +142,7 @@ def _write(folder: Path, examples: list[Example], predictions: dict[str, list[st
         for i, example in enumerate(examples):
             row = {
                 "sample_id": example.sample_id,
-                "record_id": example.record.record_id,
+                "record_ids": list(example.record_ids),
                 "question": example.question,
                 "question_type": example.question_type,
                 "attribute_type": example.attribute_type,

@@ -1,6 +1,7 @@
 """The only place where a prompt is spelled: training, evaluation and use all render here.
 
-    [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all that is asked about it
+    [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all that is asked about it; where
+                                                              two are compared, the second follows in the same way
     Question: ...\nAnswer:                                    one question (or "Report:")
      atrial fibrillation [eos]                                what the model has to say, the only supervised part
 
@@ -15,12 +16,27 @@ from data_provider.examples import Example
 from model.vocabulary import Vocabulary
 
 
-def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str = "") -> list[int]:
-    """Ids of the shared prefix; ``codes=None`` leaves the ECG out and keeps its markers."""
+def render_ecgs(
+    vocabulary: Vocabulary, ecgs: Sequence[np.ndarray | None], backgrounds: Sequence[str]
+) -> tuple[list[int], list[bool]]:
+    """``(ids, whether it belongs to an ECG)`` of the shared prefix: every code and the end behind it do.
+
+    ecgs: codes of each ECG in order; None leaves it out and keeps its markers. backgrounds: one for each.
+    """
     bos = vocabulary.tokenizer.bos_token_id
-    before = [] if bos is None else [bos]
-    inside = [] if codes is None else vocabulary.code_ids(codes)
-    return [*before, vocabulary.start_id, *inside, vocabulary.end_id, *vocabulary.text_ids(patient_text(background))]
+    ids = [] if bos is None else [bos]
+    of_ecg = [False] * len(ids)
+    for codes, background in zip(ecgs, backgrounds, strict=True):
+        inside = [] if codes is None else vocabulary.code_ids(codes)
+        patient = vocabulary.text_ids(patient_text(background))
+        ids += [vocabulary.start_id, *inside, vocabulary.end_id, *patient]
+        of_ecg += [False, *[codes is not None] * (len(inside) + 1), *[False] * len(patient)]
+    return ids, of_ecg
+
+
+def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str = "") -> list[int]:
+    """Ids of the shared prefix of one ECG; ``codes=None`` leaves it out and keeps its markers."""
+    return render_ecgs(vocabulary, [codes], [background])[0]
 
 
 def render_prompt(vocabulary: Vocabulary, task: str, question: str = "") -> list[int]:
@@ -46,17 +62,19 @@ def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
 
 
 def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
-    """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecg`."""
+    """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecgs`."""
     prompt = render_prompt(vocabulary, example.task, example.question)
     answer = render_answer(vocabulary, example.answers)
     return prompt + answer, [False] * len(prompt) + [True] * len(answer)
 
 
-def render(vocabulary: Vocabulary, example: Example, codes: np.ndarray | None) -> tuple[list[int], list[bool]]:
+def render(
+    vocabulary: Vocabulary, example: Example, ecgs: Sequence[np.ndarray | None]
+) -> tuple[list[int], list[bool]]:
     """``(ids, loss mask)`` of one whole training sequence."""
-    ecg = render_ecg(vocabulary, codes, example.background)
+    prefix, _ = render_ecgs(vocabulary, ecgs, example.backgrounds)
     ids, mask = render_turn(vocabulary, example)
-    return ecg + ids, [False] * len(ecg) + mask
+    return prefix + ids, [False] * len(prefix) + mask
 
 
 def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:

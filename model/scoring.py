@@ -39,8 +39,8 @@ def score(examples: Sequence[Example], predictions: dict[str, list[str]], settin
     shared = {
         "task": settings.tasktype,
         "samples": len(examples),
-        "records": len({e.record.record_id for e in examples}),
-        "patients": len(set(_patients(examples))),
+        "records": len({i for e in examples for i in e.record_ids}),
+        "patients": len({patient for e in examples for patient in e.patients}),
         "settings": settings.model_dump(mode="json"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "checkpoint_data_fingerprint": info.get("data_fingerprint"),
@@ -48,10 +48,6 @@ def score(examples: Sequence[Example], predictions: dict[str, list[str]], settin
     }
     scorer = _score_answers if settings.tasktype == "qa" else _score_reports
     return {**shared, **scorer(examples, predictions, settings, info)}
-
-
-def _patients(examples: Sequence[Example]) -> list[str]:
-    return [e.record.patient_id or f"record {e.record.record_id}" for e in examples]
 
 
 def _score_answers(examples, predictions, settings, info) -> dict:
@@ -79,7 +75,7 @@ def _score_answers(examples, predictions, settings, info) -> dict:
     result = {"metric": "exact match, HeartLLM's definition", "conditions": conditions}
     floors = [name for name in correct if name != "with_ecg"]
     if floors:
-        result["gap"] = _gap(correct, floors, _patients(examples), settings)
+        result["gap"] = _gap(correct, floors, [e.patients for e in examples], settings)
     return result
 
 
@@ -98,7 +94,7 @@ def _score_reports(examples, predictions, settings, info) -> dict:
     }
     truths = load_true_findings(settings.data_root)
     if truths is not None:
-        truth = [truths[e.record.record_id] for e in examples]
+        truth = [truths[e.records[0].record_id] for e in examples]
         for name, texts in predictions.items():
             found = finding_scores([findings_in(text) for text in texts], truth)
             result["conditions"][name]["finding_f1"] = found["macro_f1"]
@@ -112,11 +108,11 @@ def _score_reports(examples, predictions, settings, info) -> dict:
     floors = [name for name in samples if name != "with_ecg"]
     if floors:
         rouge = {name: scores["rougeL"] for name, scores in samples.items()}
-        result["gap"] = {"of": "rougeL", **_gap(rouge, floors, _patients(examples), settings)}
+        result["gap"] = {"of": "rougeL", **_gap(rouge, floors, [e.patients for e in examples], settings)}
     return result
 
 
-def _gap(scores: dict[str, np.ndarray], floors: list[str], patients: list[str], settings: EvalSettings) -> dict:
+def _gap(scores: dict[str, np.ndarray], floors: list[str], patients: list[tuple[str, ...]], settings: EvalSettings) -> dict:
     """Signal-use gap: the score with the ECG less the best floor, with a bootstrap interval over patients."""
     interval = bootstrap_ci(
         lambda means: means["with_ecg"] - max(means[name] for name in floors),

@@ -120,9 +120,9 @@ def _training_texts(settings: PretrainSettings) -> set[str]:
     examples = load_examples(paths, settings.data_root, database, allow_missing=True).examples
     folds = parse_folds(settings.train_folds)
     texts = {
-        f"{patient_text(e.background)}{prompt_text(e.task, e.question)} {answer_text(e.answers)}"
+        f"{''.join(map(patient_text, e.backgrounds))}{prompt_text(e.task, e.question)} {answer_text(e.answers)}"
         for e in examples
-        if not folds or e.record.fold in folds
+        if not folds or all(ref.fold in folds for ref in e.records)
     }
     if not texts:
         raise UserError("TINY_CORPUS holds no text about a training recording; the tiny model's BPE learns from them")

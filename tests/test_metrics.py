@@ -259,6 +259,22 @@ def test_clusters_widen_the_interval():
     assert together.high - together.low == pytest.approx(np.sqrt(10) * (apart.high - apart.low), rel=0.2)
 
 
+def test_bootstrap_over_comparisons_knows_that_they_share_patients():
+    """Forty comparisons with one normal ECG are not forty independent ones; pairs of strangers nearly are."""
+    rng = np.random.default_rng(0)
+    correct = (rng.random(40) < 0.5).astype(float)
+
+    def width(patients):
+        interval = bootstrap_ci(lambda m: m["em"], {"em": correct}, patients)
+        return interval.high - interval.low
+
+    strangers = width([(f"a{i}", f"b{i}") for i in range(40)])
+    singles = width([f"a{i}" for i in range(40)])
+    few = width([(f"a{i % 4}", f"b{i % 5}") for i in range(40)])
+    assert singles < strangers < few
+    assert width([(f"a{i}", f"a{i}") for i in range(40)]) == singles  # two ECGs of one patient are one patient
+
+
 def test_bootstrap_is_reproducible_and_checks_its_input():
     scores = {"em": np.arange(20) % 3 == 0}
     assert bootstrap_ci(lambda m: m["em"], scores, range(20)) == bootstrap_ci(lambda m: m["em"], scores, range(20))

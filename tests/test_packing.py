@@ -35,7 +35,7 @@ def example(
     question="Does this ECG show atrial flutter?", answers=("yes",), task="qa", background="age 56, sex female"
 ):
     record = RecordRef("1", Path("1"), patient_id="31337")
-    return Example("s", record, task, question, answers, background=background)
+    return Example("s", (record,), task, question, answers, background=background)
 
 
 class Codes(dict):
@@ -48,10 +48,10 @@ class Codes(dict):
 def test_every_row_supervises_its_own_answers(checkpoint):
     """One question about many ECGs: texts are rendered once, answers must not be."""
     asked = [
-        replace(example(answers=(answer,)), record=RecordRef(record, Path(record)))
+        replace(example(answers=(answer,)), records=(RecordRef(record, Path(record)),))
         for record, answer in (("1", "yes"), ("2", "no"), ("3", "not sure"))
     ]
-    dataset = FinetuneDataset(checkpoint.vocabulary, asked, Codes({e.record: CODES for e in asked}))
+    dataset = FinetuneDataset(checkpoint.vocabulary, asked, Codes({ref: CODES for e in asked for ref in e.records}))
     said = []
     for row in (dataset[i] for i in range(len(dataset))):
         said.append(checkpoint.vocabulary.tokenizer.decode(
@@ -71,7 +71,7 @@ def test_every_row_supervises_its_own_answers(checkpoint):
 def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
     """HeartLLM drops the first answer token when a tokenizer has no BOS; spans built from parts cannot."""
     vocabulary = checkpoint.vocabulary
-    ids, mask = render(vocabulary, shown, CODES)
+    ids, mask = render(vocabulary, shown, [CODES])
     supervised = [i for i, m in zip(ids, mask, strict=True) if m]
     assert vocabulary.tokenizer.decode(supervised) == said + vocabulary.tokenizer.eos_token
     text = vocabulary.tokenizer.decode(ids)
@@ -81,9 +81,48 @@ def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
 
 def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkpoint):
     vocabulary, shown = checkpoint.vocabulary, example()
-    ids, mask = render(vocabulary, shown, CODES)
+    ids, mask = render(vocabulary, shown, [CODES])
     prompt = render_ecg(vocabulary, CODES, shown.background) + render_prompt(vocabulary, "qa", shown.question)
     assert ids[: mask.index(True)] == prompt
+
+
+def comparison(*backgrounds: str) -> Example:
+    refs = [RecordRef(str(k), Path(str(k)), f"3133{k}", background=text) for k, text in enumerate(backgrounds)]
+    return replace(example("What is new in the second ECG?", ("pr interval",)), records=tuple(refs))
+
+
+def test_two_ecgs_stand_before_their_question_in_its_order(checkpoint):
+    """Each with its own patient; the mask of the codes is built with them, not found again."""
+    vocabulary = checkpoint.vocabulary
+    asked = comparison("age 56", "age 61")
+    ecgs = [CODES[:10], CODES[10:30]]
+    ids, mask = render(vocabulary, asked, ecgs)
+    text = vocabulary.tokenizer.decode(ids)
+    assert text.index("age 56") < text.index("age 61") < text.index(asked.question) and "3133" not in text
+    assert [i - vocabulary.first_code_id for i in ids if i >= vocabulary.first_code_id] == [*ecgs[0], *ecgs[1]]
+    assert [i for i in ids if i in (vocabulary.start_id, vocabulary.end_id)] == [
+        vocabulary.start_id, vocabulary.end_id, vocabulary.start_id, vocabulary.end_id,
+    ]  # fmt: skip
+    supervised = [i for i, m in zip(ids, mask, strict=True) if m]
+    assert vocabulary.tokenizer.decode(supervised) == " pr interval" + vocabulary.tokenizer.eos_token
+    cache = Codes(dict(zip(asked.records, ecgs, strict=True)))
+    row = FinetuneDataset(vocabulary, [asked], cache, ecg_loss_weight=0.1)[0]
+    assert row.ids == ids
+    new = [i for i, w in zip(row.ids, row.weights, strict=True) if w == 0.1]
+    assert new == [
+        *vocabulary.code_ids(ecgs[0]), vocabulary.end_id, *vocabulary.code_ids(ecgs[1]), vocabulary.end_id
+    ]  # fmt: skip
+
+
+def test_comparisons_share_a_row_only_with_questions_about_the_same_two(checkpoint):
+    asked = comparison("", "")
+    swapped = replace(asked, records=asked.records[::-1])
+    alone = replace(asked, records=asked.records[:1])
+    cache = Codes(dict.fromkeys(asked.records, CODES))
+    rows = FinetuneDataset(checkpoint.vocabulary, [asked, swapped, alone, asked], cache, questions_per_ecg=4)
+    assert sorted(row.segments[-1] for row in (rows[i] for i in range(len(rows)))) == [1, 1, 2]
+    cache.pop(asked.records[1])
+    assert len(FinetuneDataset(checkpoint.vocabulary, [asked, swapped, alone], cache)) == 1
 
 
 @pytest.fixture(params=["sdpa", attention.NAME])
@@ -112,7 +151,7 @@ def test_packed_questions_have_the_loss_of_separate_ones(checkpoint, batch_of):
 
 def test_the_loss_is_the_stock_models_own(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
-    ids, mask = render(vocabulary, example(), CODES)
+    ids, mask = render(vocabulary, example(), [CODES])
     labels = torch.tensor([[i if m else -100 for i, m in zip(ids, mask, strict=True)]])
     ours = batch_of([pack(ids, [], [float(m) for m in mask])])
     with torch.no_grad():

@@ -58,7 +58,7 @@ def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
     assert "sinusrhythmus" in loaded["train"].examples[0].answers[0].lower()
     both = load_splits(settings(data_root=tmp_path), ("test",), task=None)  # TASKTYPE=both
     assert both["test"].examples == loaded["test"].examples != []
-    assert {e.record.record_id for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
+    assert {e.record_ids[0] for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
 
 
 def test_mimic_is_split_by_patient_and_counts_what_it_leaves_out(mimic, tmp_path):

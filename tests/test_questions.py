@@ -49,12 +49,15 @@ def ptbxl(shared_data):
 def test_official_ecg_qa(shared_data, ptbxl):
     root, database = ptbxl
     loaded = load_examples([shared_data / "ecg-qa/ecgqa/ptbxl"], root, database)
-    assert len(loaded.examples) == 2 * 413 and loaded.skipped_comparison == 2 * (166 + 38 + 20)
-    assert loaded.missing_records == 0
+    assert len(loaded.examples) == 2 * 637 and loaded.missing_records == 0
+    assert sum(len(e.records) == 2 for e in loaded.examples) == 2 * (166 + 38 + 20)
+    compared = next(e for e in loaded.examples if e.sample_id == "ptbxl/template/test/80000:0")
+    assert compared.record_ids == ("46", "81") and compared.answers == ("pr interval",)
+    assert compared.backgrounds == (database["46"].background, database["81"].background)
     assert len({e.sample_id for e in loaded.examples}) == len(loaded.examples)
     example = next(e for e in loaded.examples if e.sample_id == "ptbxl/paraphrased/train/120000:0")
-    assert (example.record.record_id, example.answers, example.template_id) == ("127", ("no",), 26)
-    assert example.record.patient_id == database["127"].patient_id
+    assert (example.records[0].record_id, example.answers, example.template_id) == ("127", ("no",), 26)
+    assert example.records[0].patient_id == database["127"].patient_id
     assert example.background == database["127"].background
     again = load_examples([shared_data / "ecg-qa/ecgqa/ptbxl/paraphrased/train"], root, database)
     assert [e.sample_id for e in again.examples] == [
@@ -81,11 +84,11 @@ def test_heartllm_reports(shared_data, ptbxl):
     (first,) = [e for e in loaded.examples if e.sample_id == "heartllm-json/report/ptbxl/train:0"]
     assert (first.task, first.question, first.answers) == ("report", "", ("sinus rhythm peripheral low voltage",))
     assert first.background == "age 56, sex female, weight 63 kg"
-    assert (first.record.record_id, first.record.patient_id, first.record.fold) == ("1", "15709", 3)
+    assert (first.records[0].record_id, first.records[0].patient_id, first.records[0].fold) == ("1", "15709", 3)
     for example in loaded.examples:
         # JSON and database agree, but for ages above 89: 300 in one, empty in the other.
         in_json, in_database = (
-            text.removeprefix("age over 89, ") for text in (example.background, example.record.background)
+            text.removeprefix("age over 89, ") for text in (example.background, example.records[0].background)
         )
         assert in_json == in_database
 
@@ -101,8 +104,8 @@ def test_no_identifier_in_any_background(shared_data, tmp_path):
         touch(tmp_path, *(item.get("ecg_path") or item["filepath"] for item in items))
         for example in load_examples([file], tmp_path, None).examples:
             assert pattern.fullmatch(example.background), example.background
-            assert example.record.patient_id not in re.findall(r"\d{3,}", example.background)
-            assert example.record.patient_id
+            assert example.records[0].patient_id not in re.findall(r"\d{3,}", example.background)
+            assert example.records[0].patient_id
             n_described += bool(example.background)
     assert n_described > 500
 
@@ -115,7 +118,7 @@ def test_mimic_record_and_patient(tmp_path, place):
     touch(tmp_path, place + MIMIC)
     item = QUESTION | {"ecg_id": [44418529], "ecg_path": MIMIC, "background": "Recording Details: - Device ID: 66."}
     example = load_one(tmp_path, item)
-    assert example.record == RecordRef("44418529", tmp_path / (place + MIMIC), "13304059")
+    assert example.records == (RecordRef("44418529", tmp_path / (place + MIMIC), "13304059"),)
     assert example.background == ""
 
 
@@ -124,8 +127,8 @@ def test_mapped_path_may_be_a_list_from_another_machine(tmp_path, path):
     touch(tmp_path, "records500/00000/00007_hr")
     item = QUESTION | {"ecg_path": [path], "background": "- Patient ID: 99; - Age: 300; - Sex: 0;"}
     example = load_one(tmp_path, item)
-    assert example.record.path == tmp_path / "records500/00000/00007_hr"
-    assert example.record.patient_id == "99" and example.background == "age over 89, sex male"
+    assert example.records[0].path == tmp_path / "records500/00000/00007_hr"
+    assert example.records[0].patient_id == "99" and example.background == "age over 89, sex male"
 
 
 def test_ids_of_the_same_question_differ_between_files(tmp_path):
@@ -158,7 +161,7 @@ def test_only_mimic_reports_change_and_empty_ones_are_counted(tmp_path):
     ]
     loaded = load_examples([write_json(tmp_path / "r.json", items)], tmp_path, None)
     assert [e.answers for e in loaded.examples] == [("Rhythm. Axis",), ("Rhythm.Axis",)]
-    assert [e.record.patient_id for e in loaded.examples] == ["13304059", "5"]
+    assert [e.records[0].patient_id for e in loaded.examples] == ["13304059", "5"]
     assert loaded.empty_reports == 1
 
 
@@ -188,7 +191,9 @@ def test_impossible_values_are_left_out():
      ([QUESTION], "item 0: has no ecg_path; put ptbxl_database.csv"),
      ([QUESTION | {"ecg_path": "rec", "answer": []}], "item 0: answer is not"),
      ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
-     ([QUESTION | {"ecg_path": 5}], "item 0: the path"), ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
+     ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
+     ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
+     ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"), ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
      ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id")],
 )  # fmt: skip
 def test_malformed_files(tmp_path, content, reason):

@@ -23,7 +23,7 @@ class Interval:
 def bootstrap_ci(
     statistic: Callable[[dict[str, float]], float],
     scores: Mapping[str, np.ndarray],
-    patients: Sequence[Hashable],
+    patients: Sequence[Hashable | tuple[Hashable, ...]],
     n_resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -33,7 +33,9 @@ def bootstrap_ci(
     scores: name -> float ``(n,)``, for instance the correctness of one system and of its floors on the same samples.
     statistic: maps ``{name: mean}`` to a number; the signal-use gap is
         ``lambda m: m["em"] - max(m["no_ecg"], m["other_ecg"], m["majority"])``.
-    patients: the patient of every sample, ``(n,)``; unsure of the patient, give the record.
+    patients: the patient of every sample, ``(n,)``, or a tuple of those whose ECGs it compares; unsure of the patient,
+        give the record. A comparison counts as often as the product of its patients' draws (Owen 2007, The pigeonhole
+        bootstrap, Annals of Applied Statistics 1:386): sharing one of them makes two comparisons dependent.
 
     All scores share each resample, so the interval is that of a paired difference. Questions about one ECG, and ECGs of
     one person, are not independent: resampling samples instead of patients would make the interval too narrow.
@@ -49,23 +51,35 @@ def bootstrap_ci(
         raise UserError(f"a bootstrap needs at least one resample, not {n_resamples}")
 
     numbers: dict[Hashable, int] = {}
-    cluster = np.array([numbers.setdefault(patient, len(numbers)) for patient in patients])
+    units: dict[tuple[int, ...], int] = {}  # patients asked about together
+    cluster = np.array([
+        units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
+        for patient in patients
+    ])  # fmt: skip
     n_patients = len(numbers)
+    most = max(map(len, units))
+    members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients: nobody
     value = float(statistic({name: float(values.mean()) for name, values in columns.items()}))
     if n_patients < 2:
         return Interval(value, None, None, level, len(cluster), n_patients)
 
-    # A mean over resampled patients needs only each patient's sums and count: (patients, scores + 1).
+    # A mean over resampled patients needs only each unit's sums and count: (units, scores + 1).
     sums = [np.bincount(cluster, weights=values) for values in columns.values()]
     totals = np.stack([*sums, np.bincount(cluster).astype(np.float64)], axis=1)
     rng = np.random.default_rng(seed)
     draws = np.empty(n_resamples)
     for i in range(n_resamples):
-        weights = np.bincount(rng.integers(n_patients, size=n_patients), minlength=n_patients)
-        *sampled, count = weights @ totals
+        count = 0.0
+        while not count:  # of a few comparisons a resample may hold none
+            drawn = np.bincount(rng.integers(n_patients, size=n_patients), minlength=n_patients)
+            *sampled, count = np.append(drawn, 1)[members].prod(axis=1) @ totals
         draws[i] = statistic({name: float(total / count) for name, total in zip(columns, sampled, strict=True)})
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), level, len(cluster), n_patients)
+
+
+def _each(patient: Hashable) -> tuple[Hashable, ...]:
+    return tuple(dict.fromkeys(patient)) if isinstance(patient, tuple) else (patient,)
 
 
 def _check(columns: Mapping[str, np.ndarray], patients: Sequence[Hashable]) -> None:
