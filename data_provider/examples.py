@@ -29,17 +29,21 @@ class Example:
     answers: the gold answer list of a question; for a report, the report as its only element.
     template_id: ECG-QA's template number; None for reports.
     background: what may stand in a prompt besides the ECG (age, sex, height, weight); never an identifier.
+    history: questions and answers that came before in the same conversation.
+    provenance: "published"; "derived" of labels.
     """
 
     sample_id: str
     records: tuple[RecordRef, ...]
-    task: str  # "qa" or "report"
+    task: str  # "qa", "report", or "instruct": a request that is answered freely
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
     attribute_type: str = ""
     template_id: int | None = None
     background: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+    provenance: str = "published"
 
     @property
     def backgrounds(self) -> tuple[str, ...]:

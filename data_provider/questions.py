@@ -1,4 +1,4 @@
-"""Question and report JSON -> examples: ECG-QA and HeartLLM files are taken as they are."""
+"""Question, report and conversation JSON -> examples: ECG-QA, HeartLLM, ECG-Chat and PULSE files as they are."""
 
 import json
 import re
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_provider.background import parse_background
+from data_provider.conversations import exchanges, is_conversation, recording
 from data_provider.examples import Example, RecordRef
 from data_provider.record_finder import RecordFinder
 from utils.errors import UserError
@@ -43,7 +44,7 @@ class Loaded:
 def load_examples(
     paths: list[Path], root: Path, database: dict[str, RecordRef] | None, allow_missing: bool = False
 ) -> Loaded:
-    """Read question and report files.
+    """Read files of questions, reports and conversations.
 
     paths: JSON files, or folders whose *.json are taken in sorted order; each item tells its own format.
     root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may lie below ``root/files``.
@@ -106,6 +107,9 @@ def _items(file: Path) -> list:
 def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> None:
     if not isinstance(item, dict):
         raise UserError(f"is a JSON {type(item).__name__}, not an object")
+    if is_conversation(item):
+        _add_conversation(loaded, item, sample_id, finder)
+        return
     is_report = "report" in item and "question" not in item
     needed = ("report", "ecg_id") if is_report else ("question", "answer", "ecg_id")
     absent = [key for key in needed if key not in item]
@@ -135,8 +139,25 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
             attribute_type=_text(item, "attribute_type", ""),
             template_id=_template(item.get("template_id")),
             background=parse_background(whose) or records[0].background,
+            provenance="derived" if item.get("derived") is True else "published",
         )
     )
+
+
+def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: RecordFinder) -> None:
+    """One example per answer, behind what was said before."""
+    record_id, path = recording(item)
+    said = exchanges(item)
+    record = finder.find(record_id, path, "", None)
+    if record is None:
+        loaded.skipped_missing += len(said)
+        return
+    for turn, (question, answer) in enumerate(said):
+        example = Example(
+            f"{sample_id}:{turn}", (record,), "instruct", question, (answer,),
+            background=record.background, history=tuple(said[:turn]),
+        )  # fmt: skip
+        loaded.examples.append(example)
 
 
 def _text(item: dict, key: str, default: str | None = None) -> str:

@@ -57,17 +57,20 @@ class RecordFinder:
         path = path.strip().removesuffix(".hea").removesuffix(".dat") if path else None
         ptbxl = _PTBXL_PATH.search(path) if path else None
         candidates: list[Path] = []
-        if self._database is not None and (path is None or (ptbxl and ptbxl[2] == ecg_id)):
-            known = self._database.get(ecg_id)
-            if known is not None and _exists(known.path):
+        known = self._database.get(ecg_id) if self._database is not None else None
+        if known is not None and (path is None or _same_recording(path, known)):
+            if exists(known.path):
                 return known
-            candidates = [known.path] if known is not None else []
-        elif path is None:
-            raise UserError("has no ecg_path; put ptbxl_database.csv into DATA_ROOT")
+            candidates = [known.path]
+        elif path is None and self._database is None:
+            raise UserError(
+                "has no ecg_path; put ptbxl_database.csv into DATA_ROOT, or prepare the corpus "
+                "(python -m data_provider.prepare)"
+            )
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if _exists(candidate):
+            if exists(candidate):
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
@@ -95,5 +98,15 @@ class RecordFinder:
             return match[1] if match else None
 
 
-def _exists(path: Path) -> bool:
-    return path.with_name(path.name + ".hea").is_file()
+def _same_recording(path: str, known: RecordRef) -> bool:
+    """Whether a path ends in the name of what the database has under this id, PTB-XL's at either rate.
+
+    The id alone would take exam 77 of CODE-15 for recording 77 of PTB-XL.
+    """
+    names = (PurePosixPath(path).name, known.path.name.rpartition("#")[2])
+    return len({re.sub(r"_[hl]r$", "", name) for name in names}) == 1
+
+
+def exists(path: Path) -> bool:
+    """Whether a recording is on disk: a WFDB header, another file, or the HDF5 file that holds it."""
+    return path.with_name(path.name + ".hea").is_file() or path.with_name(path.name.partition("#")[0]).is_file()

@@ -53,7 +53,11 @@ def report_bad(reasons: dict[str, str], total: int, max_bad: int | None) -> None
 
 def _collect(refs, results, reasons, what):
     for ref, (signal, present, reason) in tqdm(
-        zip(refs, results, strict=True), total=len(refs), desc=what, unit="ecg", mininterval=1,
+        zip(refs, results, strict=True),
+        total=len(refs),
+        desc=what,
+        unit="ecg",
+        mininterval=1,
         disable=not is_main(),
     ):
         if reason:

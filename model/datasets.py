@@ -18,9 +18,10 @@ from utils.errors import UserError
 def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None) -> Packed:
     """``packed``, if its longest sequence fits the language model; else `UserError`."""
     if max_length and max(packed.positions) >= max_length:
+        records = " and ".join(ref.record_id for ref in refs)
         raise UserError(
-            f"record {' and '.join(ref.record_id for ref in refs)}: ECG and text make {max(packed.positions) + 1} tokens, the language model "
-            f"takes {max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
+            f"record {records}: ECG and text make {max(packed.positions) + 1} tokens, the language model takes "
+            f"{max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
         )
     return packed
 
@@ -67,7 +68,8 @@ class PretrainDataset(Dataset):
             windows = pack([], drawn)
             return _check_length(windows, [self.refs[i]], self.max_length)
         ids, of_ecg = render_ecgs(self.vocabulary, [codes], [""])
-        return _check_length(pack(ids, [], [float(supervised) for supervised in of_ecg]), [self.refs[i]], self.max_length)
+        whole = pack(ids, [], [float(supervised) for supervised in of_ecg])
+        return _check_length(whole, [self.refs[i]], self.max_length)
 
 
 class FinetuneDataset(Dataset):
@@ -96,7 +98,7 @@ class FinetuneDataset(Dataset):
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
         for example in examples:
             if all(ref in cache for ref in example.records):
-                text = (example.task, example.question, *example.answers)
+                text = (example.task, example.history, example.question, *example.answers)
                 if text not in rendered:
                     ids, mask = render_turn(vocabulary, example)
                     rendered[text] = (ids, [float(m) for m in mask])

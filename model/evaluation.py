@@ -63,9 +63,7 @@ def evaluate(settings: EvalSettings) -> dict:
     return result
 
 
-def _shown(
-    ref: RecordRef, condition: str, cache: CodeCache, others: dict[str, RecordRef] | None
-) -> np.ndarray | None:
+def _shown(ref: RecordRef, condition: str, cache: CodeCache, others: dict[str, RecordRef] | None) -> np.ndarray | None:
     """The codes that stand in the prompt where the question is about ``ref``."""
     if condition == "no_ecg":
         return None
@@ -113,7 +111,7 @@ def _predict(
     prompts = [
         Prompt(
             tuple(render_ecgs(vocabulary, ecgs[i], examples[i].backgrounds)[0]),
-            tuple(render_prompt(vocabulary, examples[i].task, examples[i].question)),
+            tuple(render_prompt(vocabulary, examples[i].task, examples[i].question, examples[i].history)),
         )
         for i in mine
     ]
@@ -121,8 +119,8 @@ def _predict(
     for i, prompt in zip(mine, prompts, strict=True):
         if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
             raise UserError(
-                f"record {' and '.join(examples[i].record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
-                "tokens that the language model takes"
+                f"record {' and '.join(examples[i].record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the "
+                f"{limit} tokens that the language model takes"
             )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()

@@ -2,7 +2,7 @@
 
     [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all that is asked about it; where
                                                               two are compared, the second follows in the same way
-    Question: ...\nAnswer:                                    one question (or "Report:")
+    Question: ...\nAnswer:                                    one question (or "Report:"), behind those answered before
      atrial fibrillation [eos]                                what the model has to say, the only supervised part
 
 Spans are built from their parts, never searched for in the ids.
@@ -39,17 +39,20 @@ def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str
     return render_ecgs(vocabulary, [codes], [background])[0]
 
 
-def render_prompt(vocabulary: Vocabulary, task: str, question: str = "") -> list[int]:
+def render_prompt(
+    vocabulary: Vocabulary, task: str, question: str = "", history: Sequence[tuple[str, str]] = ()
+) -> list[int]:
     """Ids of what is asked, up to the point where the model has to speak."""
-    return vocabulary.text_ids(prompt_text(task, question))
+    return vocabulary.text_ids(prompt_text(task, question, history))
 
 
 def patient_text(background: str) -> str:
     return f"Patient: {background}.\n" if background else ""
 
 
-def prompt_text(task: str, question: str = "") -> str:
-    return f"Question: {question}\nAnswer:" if task == "qa" else "Report:"
+def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:
+    before = "".join(f"{prompt_text(task, asked)} {answered}\n" for asked, answered in history)
+    return before + ("Report:" if task == "report" else f"Question: {question}\nAnswer:")
 
 
 def answer_text(answers: Sequence[str]) -> str:
@@ -63,14 +66,12 @@ def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
 
 def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
     """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecgs`."""
-    prompt = render_prompt(vocabulary, example.task, example.question)
+    prompt = render_prompt(vocabulary, example.task, example.question, example.history)
     answer = render_answer(vocabulary, example.answers)
     return prompt + answer, [False] * len(prompt) + [True] * len(answer)
 
 
-def render(
-    vocabulary: Vocabulary, example: Example, ecgs: Sequence[np.ndarray | None]
-) -> tuple[list[int], list[bool]]:
+def render(vocabulary: Vocabulary, example: Example, ecgs: Sequence[np.ndarray | None]) -> tuple[list[int], list[bool]]:
     """``(ids, loss mask)`` of one whole training sequence."""
     prefix, _ = render_ecgs(vocabulary, ecgs, example.backgrounds)
     ids, mask = render_turn(vocabulary, example)

@@ -112,7 +112,9 @@ def _score_reports(examples, predictions, settings, info) -> dict:
     return result
 
 
-def _gap(scores: dict[str, np.ndarray], floors: list[str], patients: list[tuple[str, ...]], settings: EvalSettings) -> dict:
+def _gap(
+    scores: dict[str, np.ndarray], floors: list[str], patients: list[tuple[str, ...]], settings: EvalSettings
+) -> dict:
     """Signal-use gap: the score with the ECG less the best floor, with a bootstrap interval over patients."""
     interval = bootstrap_ci(
         lambda means: means["with_ecg"] - max(means[name] for name in floors),

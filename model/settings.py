@@ -94,8 +94,8 @@ class PretrainSettings(TrainSettings):
 class FinetuneSettings(TrainSettings):
     """Stage 3: questions or reports."""
 
-    tasktype: Literal["qa", "report", "both"] = Field(
-        description="qa: questions and answers; report: whole reports; both: all of TRAIN_DATA, packed together."
+    tasktype: Literal["qa", "report", "instruct", "all"] = Field(
+        description="qa: questions and answers; report: whole reports; instruct: conversations; all: packed together."
     )
     checkpoint: Path = Field(description="Checkpoint to start from (stage 2, or another stage 3).")
     questions_per_ecg: int = Field(
@@ -119,10 +119,14 @@ class FinetuneSettings(TrainSettings):
 class EvalSettings(DataSettings):
     """Evaluation of a checkpoint."""
 
-    tasktype: Literal["qa", "report"] = Field(description="qa: questions and answers; report: whole reports.")
+    tasktype: Literal["qa", "report", "instruct"] = Field(
+        description="qa: questions and answers; report: whole reports; instruct: conversations."
+    )
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
-    max_new_tokens: int = Field(0, ge=0, description="Tokens generated at most; 0: 170 for qa, 200 for report.")
+    max_new_tokens: int = Field(
+        0, ge=0, description="Tokens generated at most; 0: 170 for qa, 200 for report, 300 for instruct."
+    )
     max_samples: int = Field(0, ge=0, description="Evaluate at most so many samples (drawn by SEED); 0: all.")
     keep_seen_patients: bool = Field(
         False, description="Score also samples of patients that a training stage of the checkpoint has seen."
@@ -134,7 +138,7 @@ class EvalSettings(DataSettings):
 
     @property
     def new_tokens(self) -> int:
-        return self.max_new_tokens or {"qa": 170, "report": 200}[self.tasktype]
+        return self.max_new_tokens or {"qa": 170, "report": 200, "instruct": 300}[self.tasktype]
 
     def check(self) -> None:
         super().check()

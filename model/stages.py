@@ -70,7 +70,7 @@ def pretrain(settings: PretrainSettings) -> dict:
 
 def finetune(settings: FinetuneSettings) -> dict:
     """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
-    task = None if settings.tasktype == "both" else settings.tasktype
+    task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
@@ -120,7 +120,8 @@ def _training_texts(settings: PretrainSettings) -> set[str]:
     examples = load_examples(paths, settings.data_root, database, allow_missing=True).examples
     folds = parse_folds(settings.train_folds)
     texts = {
-        f"{''.join(map(patient_text, e.backgrounds))}{prompt_text(e.task, e.question)} {answer_text(e.answers)}"
+        "".join([*map(patient_text, e.backgrounds), prompt_text(e.task, e.question, e.history)])
+        + f" {answer_text(e.answers)}"
         for e in examples
         if not folds or all(ref.fold in folds for ref in e.records)
     }

@@ -56,7 +56,7 @@ def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
     assert read_record(splits["test"][0]).signal.shape == (12, 5000)
     loaded = load_splits(settings(data_root=tmp_path), ("train", "valid", "test"), task="report")
     assert "sinusrhythmus" in loaded["train"].examples[0].answers[0].lower()
-    both = load_splits(settings(data_root=tmp_path), ("test",), task=None)  # TASKTYPE=both
+    both = load_splits(settings(data_root=tmp_path), ("test",), task=None)  # TASKTYPE=all
     assert both["test"].examples == loaded["test"].examples != []
     assert {e.record_ids[0] for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
 

@@ -193,7 +193,8 @@ def test_impossible_values_are_left_out():
      ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
      ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
      ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
-     ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"), ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
+     ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"),
+     ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
      ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id")],
 )  # fmt: skip
 def test_malformed_files(tmp_path, content, reason):
