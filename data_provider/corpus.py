@@ -1,12 +1,14 @@
 """One split of a corpus, as the settings describe it: its recordings and the examples about them."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from data_provider.examples import Example, RecordRef
 from data_provider.manifest import is_manifest, load_records, load_texts
+from data_provider.mixture import corpus_names, rename, rename_example
 from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.settings import DataSettings
@@ -30,27 +32,62 @@ def find_database(root: Path) -> dict[str, RecordRef] | None:
     return load_database(root) if (root / DATABASE_NAME).is_file() else None
 
 
+def known_recordings(roots: Sequence[Path]) -> dict[str, RecordRef]:
+    """Every recording of one corpus or of a mixture by id; empty where the corpus has no list of them."""
+    if len(roots) == 1:
+        return find_database(roots[0]) or {}
+    refs = [
+        rename(ref, name)
+        for root, name in zip(roots, corpus_names(roots), strict=True)
+        for ref, _ in load_records(root).values()
+    ]
+    return {ref.record_id: ref for ref in refs}
+
+
 def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str | None) -> dict[SplitName, Split]:
-    """The named splits; ``task`` "qa" or "report" brings examples, None recordings only.
+    """The named splits of all corpora together; ``task`` "qa", "report" or "instruct" keeps these texts, None all.
 
     Raises `UserError` when a split is empty or a patient stands in two of them.
     """
-    if is_manifest(settings.data_root):
-        splits = _splits_of_manifest(settings, names, task)
-    else:
-        database = find_database(settings.data_root)
+    roots = settings.data_root
+    if not settings.prepared:
+        database = find_database(roots[0])
         splits = {name: _load_split(settings, name, task, database) for name in names}
+    elif len(roots) == 1:
+        splits = _splits_of_manifest(roots[0], settings, names, task)
+    else:
+        parts = [
+            (name, _splits_of_manifest(root, settings, names, task))
+            for root, name in zip(roots, corpus_names(roots), strict=True)
+        ]
+        splits = {
+            split: Split(
+                split,
+                [rename(ref, corpus) for corpus, part in parts for ref in part[split].records],
+                [rename_example(example, corpus) for corpus, part in parts for example in part[split].examples],
+            )
+            for split in names
+        }
+    splits = {name: _limited(settings, split) for name, split in splits.items()}
     check_no_leakage({name: split.records for name, split in splits.items()})
     return splits
 
 
+def corpus_weights(settings: DataSettings) -> dict[str, float]:
+    """Corpus -> how often an epoch takes it; empty where all are taken once."""
+    if not settings.corpus_weights:
+        return {}
+    names = corpus_names(settings.data_root) if len(settings.data_root) > 1 else [""]
+    return dict(zip(names, settings.corpus_weights, strict=True))
+
+
 def _splits_of_manifest(
-    settings: DataSettings, names: tuple[SplitName, ...], task: str | None
+    root: Path, settings: DataSettings, names: tuple[SplitName, ...], task: str | None
 ) -> dict[SplitName, Split]:
     """Splits as the manifest has them, or by the folds of the settings; texts of ``*_DATA`` where these are set."""
-    records = load_records(settings.data_root)
+    records = load_records(root)
     database = {record_id: ref for record_id, (ref, _) in records.items()}
-    texts = load_texts(settings.data_root, records)
+    texts = load_texts(root, records)
     splits = {}
     for name in names:
         if getattr(settings, f"{name}_data"):
@@ -64,16 +101,16 @@ def _splits_of_manifest(
             for example, split in texts
             if task in (None, example.task) and kept.issuperset(example.record_ids) and (folds or split == name)
         ]
-        splits[name] = _limited(settings, name, chosen, examples)
+        splits[name] = Split(name, chosen, examples)
     return splits
 
 
 def _load_split(settings: DataSettings, name: SplitName, task: str | None, database) -> Split:
-    paths = getattr(settings, f"{name}_data")
+    root, paths = settings.data_root[0], getattr(settings, f"{name}_data")
     folds = parse_folds(getattr(settings, f"{name}_folds"))
     examples: list[Example] = []
     if paths:
-        loaded = load_examples(paths, settings.data_root, database, allow_missing=settings.allow_missing)
+        loaded = load_examples(paths, root, database, allow_missing=settings.allow_missing)
         print(loaded.summary(name))
         examples = [e for e in loaded.examples if task is None or e.task == task]
         records = list({ref.record_id: ref for e in examples for ref in e.records}.values())
@@ -84,15 +121,16 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
         raise UserError(
             f"{key}_DATA is not set and is needed for questions and reports"
             if task
-            else f"{key}_DATA is not set and {settings.data_root}/ptbxl_database.csv does not exist; set one of them"
+            else f"{key}_DATA is not set and {root}/ptbxl_database.csv does not exist; set one of them"
         )
     if folds:
         records = select_folds(records, folds)
-    return _limited(settings, name, records, examples)
+    return Split(name, records, examples)
 
 
-def _limited(settings: DataSettings, name: SplitName, records: list[RecordRef], examples: list[Example]) -> Split:
+def _limited(settings: DataSettings, split: Split) -> Split:
     """At most MAX_* recordings, and the examples about them."""
+    name, records, examples = split.name, split.records, split.examples
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
     if most and len(records) > most:
         records = random.Random(settings.seed).sample(records, most)

@@ -12,6 +12,7 @@ class RecordRef:
     path: WFDB path without extension.
     fold: PTB-XL's strat_fold, None where the corpus has no folds.
     background: "age 56, sex female, weight 63 kg" where the corpus knows it; never an identifier.
+    corpus: name of the corpus in a mixture of several; ids then start with it.
     """
 
     record_id: str
@@ -19,6 +20,7 @@ class RecordRef:
     patient_id: str | None = None
     fold: int | None = None
     background: str = ""
+    corpus: str = ""
 
 
 @dataclass(frozen=True)

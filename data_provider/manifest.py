@@ -3,7 +3,7 @@
     manifest.json     name, version, licence, citation, source folder, counts
     records.parquet   record_id, path, patient_id, split, fold, background
     texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
-                      background, split, provenance, licence
+                      background, split, provenance, licence, history
 
 Paths are relative to the source folder, which stays where it is; ``DATA_ROOT`` is the folder of the three files. Both
 tables open with ``datasets.load_dataset("parquet", data_files=...)``.
@@ -32,7 +32,7 @@ TEXT_SCHEMA = pa.schema({
     "sample_id": pa.string(), "record_ids": pa.list_(pa.string()), "task": pa.string(), "question": pa.string(),
     "answers": pa.list_(pa.string()), "question_type": pa.string(), "attribute_type": pa.string(),
     "template_id": pa.int32(), "background": pa.string(), "split": pa.string(), "provenance": pa.string(),
-    "licence": pa.string(),
+    "licence": pa.string(), "history": pa.list_(pa.list_(pa.string())),
 })  # fmt: skip
 
 
@@ -78,6 +78,7 @@ class Text:
     split: str = ""
     provenance: str = "published"
     licence: str = ""
+    history: tuple[tuple[str, str], ...] = ()
 
 
 def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], texts: Iterable[Text]) -> None:
@@ -110,7 +111,7 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
     source = Path(load_corpus(folder).source)
     if not source.is_dir():
         raise UserError(f"{folder}/{MANIFEST}: its source {source} is not there; prepare the corpus again")
-    frame = _table(folder / RECORDS)
+    frame = _table(folder / RECORDS, RECORD_SCHEMA)
     return {
         row.record_id: (
             RecordRef(
@@ -129,7 +130,7 @@ def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[
     Raises `UserError` for a text about a recording that the corpus does not have.
     """
     found = []
-    for row in _table(folder / TEXTS).itertuples(index=False):
+    for row in _table(folder / TEXTS, TEXT_SCHEMA).itertuples(index=False):
         if unknown := [i for i in row.record_ids if i not in records]:
             raise UserError(f"{folder}/{TEXTS}: {row.sample_id} is about record {unknown[0]}, which is not there")
         refs = tuple(records[i][0] for i in row.record_ids)
@@ -137,15 +138,19 @@ def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[
         example = Example(
             row.sample_id, refs, row.task, row.question or "", tuple(row.answers), row.question_type or "",
             row.attribute_type or "", None if pd.isna(row.template_id) else int(row.template_id),
-            row.background or refs[0].background,
+            row.background or refs[0].background, tuple((asked, said) for asked, said in row.history),
+            row.provenance,
         )  # fmt: skip
         found.append((example, row.split or (splits.pop() if len(splits) == 1 else "")))
     return found
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     try:
-        return pq.read_table(path).to_pandas()
+        table = pq.read_table(path)
+        if missing := [name for name in schema.names if name not in table.column_names]:
+            raise UserError(f"{path}: no column {missing[0]}; prepare the corpus again")
+        return table.to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; prepare the corpus again") from None
     except (OSError, pa.ArrowInvalid) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_provider.corpora import challenge, code15, mimic, ptbxl
 from data_provider.corpora.prepared import Prepared
+from data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits
 from data_provider.manifest import Corpus, write_manifest
 from utils.errors import UserError, exit_on_user_error
 
@@ -21,16 +22,36 @@ CORPORA: dict[str, Callable[[Path], Prepared]] = {
 }
 
 
-def prepare(name: str, source: Path, out: Path) -> Corpus:
-    """Write the manifest of the corpus ``name`` in ``source`` to ``out``."""
+def prepare(
+    name: str,
+    source: Path,
+    out: Path,
+    texts: list[Path] | None = None,
+    texts_licence: str = "",
+    ecg_qa_splits: Path | None = None,
+    derived_seed: int | None = None,
+) -> Corpus:
+    """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
+
+    texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder whose
+    splits are taken instead of the corpus's own. derived_seed: adds questions derived from PTB-XL's labels.
+    """
+    if derived_seed is not None and name != "ptb-xl":
+        raise UserError(f"--derived reads PTB-XL's labels; {name} has none of them")
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder")
     done = CORPORA[name](source)
     if not done.records:
         raise UserError(f"--source {source}: no recording of {name} is there ({_list(done.left_out)})")
+    if ecg_qa_splits is not None:
+        take_ecg_qa_splits(done, ecg_qa_splits)
+    if texts:
+        add_texts(done, source, texts, texts_licence)
+    if derived_seed is not None:
+        add_derived_questions(done, source, derived_seed, done.licence)
     corpus = Corpus(
         name, done.version, done.licence, done.citation, str(source.resolve()), len(done.records), len(done.texts),
-        dict(done.left_out),
+        {reason: count for reason, count in done.left_out.items() if count},
     )  # fmt: skip
     write_manifest(out, corpus, done.records, done.texts)
     return corpus
@@ -45,8 +66,21 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(CORPORA))
     parser.add_argument("--source", type=Path, required=True, help="folder of the corpus as it was downloaded")
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifest")
+    parser.add_argument(
+        "--texts", type=Path, nargs="+", metavar="PATH",
+        help="JSON files or folders with questions, reports or conversations about its recordings",
+    )  # fmt: skip
+    parser.add_argument("--texts-licence", default="", help="licence of these texts, for the manifest")
+    parser.add_argument(
+        "--ecg-qa-splits", type=Path, metavar="DIR", help="split as ECG-QA does: its folder with train_ecgs.tsv ..."
+    )
+    parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
+    parser.add_argument("--seed", type=int, default=42, help="which recordings derived questions are asked about")
     arguments = parser.parse_args()
-    corpus = prepare(arguments.name, arguments.source, arguments.out)
+    corpus = prepare(
+        arguments.name, arguments.source, arguments.out, arguments.texts, arguments.texts_licence,
+        arguments.ecg_qa_splits, arguments.seed if arguments.derived else None,
+    )  # fmt: skip
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {arguments.out}{left_out}")
 

@@ -4,19 +4,31 @@ from pathlib import Path
 
 from pydantic import Field
 
+from data_provider.manifest import is_manifest
 from data_provider.ptbxl import parse_folds
 from utils.errors import UserError
-from utils.settings import EnvSettings, Paths, need_path
+from utils.settings import EnvSettings, Numbers, Paths, need_path
+
+MAX_WEIGHT = 100
 
 
 class DataSettings(EnvSettings):
     """Where the data lies. Splits come from separate JSON files (``*_DATA``), from folds (``*_FOLDS``), or both."""
 
-    data_root: Path = Field(description="Folder that record paths are relative to (PTB-XL, MIMIC-IV-ECG, simulator).")
+    data_root: Paths = Field(
+        min_length=1,
+        description="Folder that record paths are relative to (PTB-XL, MIMIC-IV-ECG, simulator), or manifests of "
+        "prepared corpora: one, or several that are mixed.",
+    )
+    corpus_weights: Numbers = Field(
+        default_factory=list,
+        description="How often an epoch of training takes each corpus of DATA_ROOT, in its order: 2 twice, 0.5 another "
+        "half every epoch. Empty: once.",
+    )
     train_data: Paths = Field(
         default_factory=list,
-        description="JSON files or folders with questions or reports to train on. Empty: every recording of "
-        "DATA_ROOT/ptbxl_database.csv (tokenizer and pretraining only).",
+        description="JSON files or folders with questions or reports to train on. Empty: what the manifest holds, or "
+        "every recording of DATA_ROOT/ptbxl_database.csv (tokenizer and pretraining only).",
     )
     valid_data: Paths = Field(default_factory=list, description="The same for validation.")
     test_data: Paths = Field(default_factory=list, description="The same for evaluation.")
@@ -34,7 +46,16 @@ class DataSettings(EnvSettings):
 
     def check(self) -> None:
         super().check()
-        need_path("DATA_ROOT", self.data_root, "the folder of the recordings (docs/DATA.md says how to get them)")
+        for root in self.data_root:
+            need_path("DATA_ROOT", root, "the folder of the recordings (docs/DATA.md says how to get them)")
+        if len(self.data_root) > 1:
+            self._check_mixture()
+        if self.corpus_weights and len(self.corpus_weights) != len(self.data_root):
+            raise UserError(f"CORPUS_WEIGHTS: {len(self.corpus_weights)} numbers for {len(self.data_root)} corpora")
+        if not all(0 <= weight <= MAX_WEIGHT for weight in self.corpus_weights):
+            raise UserError(f"CORPUS_WEIGHTS: give numbers from 0 to {MAX_WEIGHT}")
+        if self.corpus_weights and not any(self.corpus_weights):
+            raise UserError("CORPUS_WEIGHTS: all are 0; nothing would be trained on")
         for split in ("train", "valid", "test"):
             for path in getattr(self, f"{split}_data"):
                 need_path(f"{split.upper()}_DATA", path, "a JSON file or folder with questions or reports")
@@ -42,3 +63,23 @@ class DataSettings(EnvSettings):
                 parse_folds(getattr(self, f"{split}_folds"))
             except UserError as error:
                 raise UserError(f"{split.upper()}_FOLDS: {error}") from None
+
+    @property
+    def prepared(self) -> bool:
+        """Whether manifests say which recordings and texts there are."""
+        return all(is_manifest(root) for root in self.data_root)
+
+    def _check_mixture(self) -> None:
+        for root in self.data_root:
+            if not is_manifest(root):
+                raise UserError(
+                    f"DATA_ROOT: {root} is no prepared corpus; several are mixed as manifests: "
+                    "python -m data_provider.prepare NAME --source DIR --out DIR"
+                )
+        for split in ("train", "valid", "test"):
+            for key in ("data", "folds"):
+                if getattr(self, f"{split}_{key}"):
+                    raise UserError(
+                        f"{split.upper()}_{key.upper()} goes with one DATA_ROOT; of several, the manifests say which "
+                        "recordings and texts are whose (prepare --texts)"
+                    )

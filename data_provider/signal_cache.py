@@ -32,13 +32,23 @@ class SignalCache:
         return self._data[self.starts[i] : self.starts[i + 1]].T.astype(np.float32)
 
     def crops(
-        self, rng: np.random.Generator, batch: int, length: int, share: slice = slice(None)
+        self,
+        rng: np.random.Generator,
+        batch: int,
+        length: int,
+        share: slice = slice(None),
+        probabilities: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; their lead masks and indices.
 
-        share: which rows of the batch to read; whatever it is, the same crops are drawn.
+        share: which rows of the batch to read; whatever it is, the same crops are drawn. probabilities: of each
+        recording, None where all are as likely.
         """
-        rows, where = rng.integers(0, len(self), batch)[share], rng.random(batch)[share]
+        if probabilities is None:
+            rows = rng.integers(0, len(self), batch)[share]
+        else:
+            rows = rng.choice(len(self), batch, p=probabilities)[share]
+        where = rng.random(batch)[share]
         out = np.zeros((len(rows), length, 12), dtype=np.float32)
         for k, i in enumerate(rows):
             spare = max(0, self.starts[i + 1] - self.starts[i] - length)

@@ -132,6 +132,8 @@ class TokenizerSettings(DataSettings):
             raise UserError("TIME_STRETCH changes the times that MEASUREMENTS hold; set one of them")
         if ids := {"ecg_id", "study_id"} & set(self.measurements):
             raise UserError(f"MEASUREMENTS: {ids.pop()} says whose the measurements are; it is none")
+        if self.measurements_data and len(self.data_root) > 1:
+            raise UserError("MEASUREMENTS_DATA goes with one DATA_ROOT: its ids would be ambiguous in a mixture")
         if self.measurements_data:
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.batch_size % self.num_processes:

@@ -13,8 +13,9 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from data_provider.corpus import Split, load_splits
+from data_provider.corpus import Split, corpus_weights, load_splits
 from data_provider.measurements import load_measurements
+from data_provider.mixture import probabilities
 from data_provider.seen import save_seen
 from data_provider.signal_cache import SignalCache, open_signal_cache
 from ecg_tokenizer.augmentation import augment, stretched_length
@@ -122,6 +123,7 @@ def fit(
         for optimizer in optimizers
     ]
     crop = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
+    drawn = probabilities(train.record_ids, corpus_weights(settings))
     output = settings.output_dir
     main = launch.is_main()
     writer = SummaryWriter(str(output / "tensorboard")) if main else None
@@ -132,7 +134,7 @@ def fit(
     bar = tqdm(range(1, settings.steps + 1), desc="tokenizer", unit="step", mininterval=1, disable=not main)
     for step in bar:
         tokenizer.train()
-        *crops, rows = train.crops(rng, settings.batch_size, stretched_length(crop, settings, rng), _share())
+        *crops, rows = train.crops(rng, settings.batch_size, stretched_length(crop, settings, rng), _share(), drawn)
         signal, present = (torch.from_numpy(a).float() for a in crops)
         signal, present = augment(signal, present, crop, settings, generator, _share())
         signal, present = signal.to(device), present.to(device)

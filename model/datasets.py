@@ -1,13 +1,14 @@
 """Training sequences: packed rows of stage 2 and stage 3, built from cached codes."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from data_provider.code_cache import CodeCache
 from data_provider.examples import Example, RecordRef
+from data_provider.mixture import take
 from model.packing import Packed, pack
 from model.rendering import render_ecgs, render_turn
 from model.vocabulary import Vocabulary
@@ -40,14 +41,23 @@ class PretrainDataset(Dataset):
         seed: int = 0,
         group: int = 1,
         max_length: int | None = None,
+        corpus_weights: Mapping[str, float] | None = None,
     ):
-        self.vocabulary, self.cache, self.objective, self.seed, self.epoch = vocabulary, cache, objective, seed, 0
-        self.group, self.max_length = group, max_length
-        self.refs = [ref for ref in refs if ref in cache]
+        self.vocabulary, self.cache, self.objective, self.seed = vocabulary, cache, objective, seed
+        self.group, self.max_length, self.corpus_weights = group, max_length, corpus_weights or {}
+        self.corpora: dict[str, list[RecordRef]] = {}
+        for ref in refs:
+            if ref in cache:
+                self.corpora.setdefault(ref.corpus, []).append(ref)
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Another epoch draws other windows."""
+        """Another epoch draws other windows, and of a corpus that is taken in part, other recordings."""
         self.epoch = epoch
+        rng = random.Random(f"{self.seed}-{epoch}")
+        self.refs = [
+            ref for name, refs in self.corpora.items() for ref in take(refs, self.corpus_weights.get(name, 1), rng)
+        ]
 
     def __len__(self) -> int:
         return len(self.refs)
@@ -90,8 +100,9 @@ class FinetuneDataset(Dataset):
         ecg_dropout: float = 0.0,
         seed: int = 0,
         max_length: int | None = None,
+        corpus_weights: Mapping[str, float] | None = None,
     ):
-        self.vocabulary, self.cache, self.seed = vocabulary, cache, seed
+        self.vocabulary, self.cache, self.seed, self.corpus_weights = vocabulary, cache, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
@@ -110,12 +121,14 @@ class FinetuneDataset(Dataset):
         """Another epoch puts other questions together and leaves out other ECGs."""
         self.epoch = epoch
         rng = random.Random(f"{self.seed}-{epoch}")
-        self.rows: list[tuple[int, list[int], bool]] = []
-        for group, (_, turns) in enumerate(self.groups):
+        corpora: dict[str, list[tuple[int, list[int], bool]]] = {}
+        for group, ((refs, _), turns) in enumerate(self.groups):
             order = rng.sample(range(len(turns)), len(turns))
             rows = -(-len(turns) // self.questions_per_ecg)
             for row in range(rows):  # 13 questions at most 12 a row: 7 and 6, not 12 and 1
-                self.rows.append((group, order[row::rows], rng.random() < self.ecg_dropout))
+                chosen = (group, order[row::rows], rng.random() < self.ecg_dropout)
+                corpora.setdefault(refs[0].corpus, []).append(chosen)
+        self.rows = [row for name, rows in corpora.items() for row in take(rows, self.corpus_weights.get(name, 1), rng)]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from data_provider.code_cache import CodeCache
-from data_provider.corpus import find_database, load_splits
+from data_provider.corpus import known_recordings, load_splits
 from data_provider.examples import Example, RecordRef
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
@@ -72,7 +72,7 @@ def _shown(ref: RecordRef, condition: str, cache: CodeCache, others: dict[str, R
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
     """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
-    corpus = (find_database(settings.data_root) or {}).values()
+    corpus = known_recordings(settings.data_root).values()
     seen = seen_again([ref for e in examples for ref in e.records], corpus, load_seen(settings.checkpoint))
     kept = [e for e in examples if seen.isdisjoint(e.record_ids)]
     if launch.is_main() and len(kept) < len(examples):
@@ -146,6 +146,7 @@ def _write(folder: Path, examples: list[Example], predictions: dict[str, list[st
                 "attribute_type": example.attribute_type,
                 "template_id": example.template_id,
                 "answers": list(example.answers),
+                "provenance": example.provenance,
                 **{condition: texts[i] for condition, texts in predictions.items()},
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

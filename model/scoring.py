@@ -39,6 +39,7 @@ def score(examples: Sequence[Example], predictions: dict[str, list[str]], settin
     shared = {
         "task": settings.tasktype,
         "samples": len(examples),
+        "derived": sum(e.provenance == "derived" for e in examples),
         "records": len({i for e in examples for i in e.record_ids}),
         "patients": len({patient for e in examples for patient in e.patients}),
         "settings": settings.model_dump(mode="json"),
@@ -92,7 +93,7 @@ def _score_reports(examples, predictions, settings, info) -> dict:
         "wordnet": meteor.wordnet,
         "conditions": {name: {k: float(v.mean()) for k, v in scores.items()} for name, scores in samples.items()},
     }
-    truths = load_true_findings(settings.data_root)
+    truths = load_true_findings(settings.data_root[0]) if len(settings.data_root) == 1 else None
     if truths is not None:
         truth = [truths[e.records[0].record_id] for e in examples]
         for name, texts in predictions.items():
@@ -135,6 +136,8 @@ def scores_table(result: dict) -> str:
         f"{result['patients']} patients; {result['metric']}; percent",
         _row("", [HEADINGS[name] for name in names]),
     ]
+    if result["derived"]:
+        lines.insert(1, f"{result['derived']} samples are derived from labels: they compare with no published score")
     if result["task"] == "qa":
         first = result["conditions"]["with_ecg"]
         lines.append(_row(f"all ({first['n']})", [result["conditions"][n]["em"] for n in names]))

@@ -79,7 +79,7 @@ class PretrainSettings(TrainSettings):
         super().check()
         need_path("TOKENIZER_PATH", self.tokenizer_path, "the ECG tokenizer that stage 1 wrote")
         if self.llm_path == "tiny":
-            if not self.tiny_corpus and not self.train_data:
+            if not self.tiny_corpus and not self.train_data and not self.prepared:
                 raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts its BPE is trained on")
             for path in self.tiny_corpus:
                 need_path("TINY_CORPUS", path, "a JSON file or folder with questions or reports")
@@ -112,7 +112,7 @@ class FinetuneSettings(TrainSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that pretrain.sh or finetune.sh wrote")
-        if not self.train_data:
+        if not self.train_data and not self.prepared:
             raise UserError("TRAIN_DATA is not set; it names JSON files with questions or reports")
 
 
@@ -143,7 +143,7 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
-        if not self.test_data:
+        if not self.test_data and not self.prepared:
             raise UserError("TEST_DATA is not set; it names JSON files with questions or reports")
 
 

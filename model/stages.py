@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from transformers import set_seed
 
 from data_provider.code_cache import CodeCache, fill_code_cache
-from data_provider.corpus import Split, find_database, load_splits
+from data_provider.corpus import Split, corpus_weights, find_database, load_splits
 from data_provider.examples import RecordRef
 from data_provider.ptbxl import parse_folds
 from data_provider.questions import load_examples
@@ -60,6 +60,7 @@ def pretrain(settings: PretrainSettings) -> dict:
             settings.seed,
             ecg_tokenizer.layout.group,
             longest_sequence(checkpoint.model),
+            corpus_weights(settings) if name == "train" else None,
         )
         for name in ("train", "valid")
     )
@@ -73,12 +74,14 @@ def finetune(settings: FinetuneSettings) -> dict:
     task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
-    cache = open_code_cache(checkpoint.ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
+    asked_about = [ref for split in splits.values() for example in split.examples for ref in example.records]
+    cache = open_code_cache(checkpoint.ecg_tokenizer, asked_about, settings)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
         checkpoint.vocabulary, splits["train"].examples, cache,
-        ecg_loss_weight=settings.ecg_loss_weight, ecg_dropout=settings.ecg_dropout, **shared,
+        ecg_loss_weight=settings.ecg_loss_weight, ecg_dropout=settings.ecg_dropout,
+        corpus_weights=corpus_weights(settings), **shared,
     )  # fmt: skip
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
@@ -114,11 +117,13 @@ def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], sett
 
 
 def _training_texts(settings: PretrainSettings) -> set[str]:
-    """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only."""
-    database = find_database(settings.data_root)
-    paths = settings.tiny_corpus or settings.train_data
-    examples = load_examples(paths, settings.data_root, database, allow_missing=True).examples
-    folds = parse_folds(settings.train_folds)
+    """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only; else the manifests' own."""
+    paths, folds = settings.tiny_corpus or settings.train_data, parse_folds(settings.train_folds)
+    if paths:
+        root = settings.data_root[0]
+        examples = load_examples(paths, root, find_database(root), allow_missing=True).examples
+    else:
+        examples = load_splits(settings, ("train",), task=None)["train"].examples
     texts = {
         "".join([*map(patient_text, e.backgrounds), prompt_text(e.task, e.question, e.history)])
         + f" {answer_text(e.answers)}"

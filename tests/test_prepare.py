@@ -61,6 +61,38 @@ def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
     assert {e.record_ids[0] for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
 
 
+def test_published_texts_stand_in_the_split_of_their_recordings(shared_data, tmp_path):
+    """By PTB-XL's folds or by ECG-QA's lists; a comparison across splits is left out and counted."""
+    source, qa = shared_data / "ptb-xl", shared_data / "ecg-qa/ecgqa/ptbxl"
+    paths = [qa / "template", shared_data / "heartllm-json/report/ptbxl"]
+    by_list = prepare("ptb-xl", source, tmp_path / "list", paths, "CC BY 4.0", ecg_qa_splits=qa)
+    assert "comparisons across splits" not in by_list.left_out
+    texts = pd.read_parquet(tmp_path / "list/texts.parquet")
+    asked = texts[texts["task"] == "qa"]
+    assert len(asked) == 637 and asked["split"].value_counts().to_dict() == {"train": 579, "valid": 38, "test": 20}
+    assert set(asked["licence"]) == {"CC BY 4.0"}
+    reports = texts[texts["task"] == "report"]
+    assert not reports["record_ids"].map(tuple).duplicated().any()  # an English report takes the German one's place
+    (first,) = reports[reports["record_ids"].map(tuple) == ("1",)]["answers"]
+    assert list(first) == ["sinus rhythm peripheral low voltage"]
+
+    by_fold = prepare("ptb-xl", source, tmp_path / "fold", paths)
+    split_of = {record_id: split for record_id, (_, split) in load_records(tmp_path / "fold").items()}
+    texts = pd.read_parquet(tmp_path / "fold/texts.parquet")
+    for ids, split in zip(texts["record_ids"], texts["split"], strict=True):
+        assert {split_of[i] for i in ids} == {split}
+    across = by_fold.left_out["comparisons across splits"]
+    assert 0 < across == 637 - (texts["task"] == "qa").sum()
+
+
+def test_derived_questions_are_marked_to_their_last_score(shared_data, tmp_path):
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, derived_seed=1)
+    examples = load_splits(settings(data_root=tmp_path), ("test",), task="qa")["test"].examples
+    assert len(examples) > 100 and {e.provenance for e in examples} == {"derived"}
+    with pytest.raises(UserError, match="reads PTB-XL's labels; georgia has none"):
+        prepare("georgia", shared_data / "ptb-xl", tmp_path, derived_seed=1)
+
+
 def test_mimic_is_split_by_patient_and_counts_what_it_leaves_out(mimic, tmp_path):
     done = prepare("mimic-iv-ecg", mimic, tmp_path)
     assert (done.records, done.texts) == (12, 11)

@@ -18,12 +18,15 @@ from utils.errors import UserError
 
 
 def _split(value: Any) -> Any:
+    if isinstance(value, Path):
+        return [value]
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 Paths = Annotated[list[Path], NoDecode, BeforeValidator(_split), PlainSerializer(lambda v: [str(p) for p in v])]
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Integers = Annotated[list[int], NoDecode, BeforeValidator(_split)]
+Numbers = Annotated[list[float], NoDecode, BeforeValidator(_split)]
 
 
 class EnvSettings(BaseSettings):
