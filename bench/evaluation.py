@@ -12,7 +12,7 @@ import torch
 from bench.models import random_checkpoint, random_example
 from bench.plain_generation import generate_plainly
 from bench.report import command_line, seconds_per_call, show
-from model.generation import Prompt, generate_texts
+from model.generation import Generated, Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
 from utils.errors import exit_on_user_error
 
@@ -41,11 +41,11 @@ def main() -> None:
         def plain(batch: int) -> dict[int, str]:
             return dict(generate_plainly(model, vocabulary, prompts, arguments.new_tokens, batch))  # noqa: B023
 
-        def shared() -> dict[int, str]:
+        def shared() -> dict[int, Generated]:
             return dict(generate_texts(model, vocabulary, prompts, arguments.new_tokens, BATCH))  # noqa: B023
 
         alone = plain(1)
-        same = np.mean([alone[i] == text for i, text in shared().items()])
+        same = np.mean([alone[i] == answer.text for i, answer in shared().items()])
         one, batched = (seconds_per_call(lambda: plain(size)) for size in (1, BATCH))  # noqa: B023
         fast = seconds_per_call(shared)
         table.append({

@@ -2,19 +2,22 @@
 
 ECG-QA's published questions cover chosen recordings; these cover any part of PTB-XL, with ECG-QA's template numbers and
 answer names (arXiv 2306.15681). They are marked ``"derived": true`` and are not ECG-QA's questions: do not compare
-scores on them with published ones. Yes and no are balanced per question within each split.
+scores on them with published ones. Yes and no are balanced per question within each split; ``--unbalanced`` asks about
+every recording.
 """
 
 import argparse
 import ast
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from data_provider.ptbxl import DATABASE_NAME, parse_folds
+from data_provider.record import LEADS
 from data_provider.simulator.questions import balanced
 from utils.errors import UserError, exit_on_user_error
 
@@ -45,6 +48,13 @@ NOISES = {
     "baseline_drift": "baseline drift", "static_noise": "static noise", "burst_noise": "burst noise",
     "electrodes_problems": "electrodes problems",
 }  # fmt: skip
+# infarction_stadium1 and 2; between two stages ("Stadium II-III") nothing is asked.
+STAGES = {
+    "Stadium I": "early stage of myocardial infarction", "Stadium II": "middle stage of myocardial infarction",
+    "Stadium III": "old stage of myocardial infarction", "unknown": "unknown stage of myocardial infarction",
+}  # fmt: skip
+NO_STAGE = "none of myocardial infarction"
+EXTRASYSTOLES = {"SVES": "supraventricular extrasystoles", "VES": "ventricular extrasystoles", "ES": "extrasystoles"}
 SURE = 50  # percent; a diagnosis of lower stated likelihood is neither asked about nor denied
 MIN_POSITIVES = 3  # in a split, for a question to be asked there
 
@@ -74,6 +84,47 @@ def _listed(row: Row, names: dict[str, str]) -> Answer:
     if None in states.values():
         return None
     return tuple(dict.fromkeys(name for name, state in states.items() if state)) or ("none",)
+
+
+def _stages(row: Row) -> Answer:
+    cells = [cell for column in ("infarction_stadium1", "infarction_stadium2") if (cell := row[column].strip())]
+    if not set(cells) <= STAGES.keys():
+        return None
+    return tuple(dict.fromkeys(STAGES[cell] for cell in cells)) or (NO_STAGE,)
+
+
+def _extrasystoles(row: Row) -> Answer:
+    """ "1ES" and the like count beats of a kind that is not told."""
+    kind = row["extra_beats"].strip().lstrip("0123456789")
+    return None if kind and kind not in EXTRASYSTOLES else (EXTRASYSTOLES.get(kind, "none"),)
+
+
+def _is_extrasystole(row: Row, kind: str) -> bool | None:
+    said = _extrasystoles(row)
+    return None if said in (None, (EXTRASYSTOLES["ES"],)) else said == (kind,)
+
+
+def noisy_leads(cell: str) -> set[str] | None:
+    """The leads that a noise column of PTB-XL names ("I-AVR", "V2,3", "alles"); None where it cannot be read."""
+    places = {lead.upper(): k for k, lead in enumerate(LEADS)}
+    found: set[str] = set()
+    for part in re.split(r"[,.;]", cell.upper()):
+        first, _, last = (end.strip() for end in part.partition("-"))
+        if first == "ALLES":
+            return set(LEADS)
+        if first.isdigit():
+            first = f"V{first}"
+        if not first:
+            continue
+        if first not in places or (last or first) not in places:
+            return None
+        found |= set(LEADS[places[first] : places[last or first] + 1])
+    return found
+
+
+def _noise_in(row: Row, column: str, lead: str) -> bool | None:
+    leads = noisy_leads(row[column])
+    return None if leads is None else lead in leads
 
 
 def questions() -> Iterator[tuple[int, str, str, str, Callable[[Row], Answer]]]:
@@ -106,6 +157,23 @@ def questions() -> Iterator[tuple[int, str, str, str, Callable[[Row], Answer]]]:
             f"Does this ECG show {name}?",
             verify(lambda row, column=column: bool(row[column].strip())),
         )
+        for lead in LEADS if column != "electrodes_problems" else ():
+            yield (
+                26,
+                "single-verify",
+                "noise",
+                f"Does this ECG show {name} in lead {lead}?",
+                verify(lambda row, column=column, lead=lead: _noise_in(row, column, lead)),
+            )
+    for stage in STAGES.values():
+        yield (
+            23,
+            "single-verify",
+            "stage_of_infarction",
+            f"Does this ECG show {stage}?",
+            verify(lambda row, stage=stage: None if (said := _stages(row)) is None else stage in said),
+        )
+    yield 25, "single-query", "stage_of_infarction", "What stage of myocardial infarction does this ECG show?", _stages
     yield (
         35,
         "single-verify",
@@ -113,6 +181,15 @@ def questions() -> Iterator[tuple[int, str, str, str, Callable[[Row], Answer]]]:
         "Does this ECG show any kind of extra systoles?",
         verify(lambda row: bool(row["extra_beats"].strip())),
     )
+    for kind in ("SVES", "VES"):
+        yield (
+            36,
+            "single-verify",
+            "extra_systole",
+            f"Does this ECG show {EXTRASYSTOLES[kind]}?",
+            verify(lambda row, kind=kind: _is_extrasystole(row, EXTRASYSTOLES[kind])),
+        )
+    yield 38, "single-query", "extra_systole", "What kinds of extra systoles does this ECG show?", _extrasystoles
     yield 5, "single-query", "scp_code", "What diagnostic symptoms does this ECG show?", lambda r: _listed(r, DIAGNOSES)
     yield (
         7,
@@ -158,8 +235,12 @@ def questions() -> Iterator[tuple[int, str, str, str, Callable[[Row], Answer]]]:
         yield 10, "single-choose", "scp_code", text, lambda row, pair=pair: _listed(row, pair)
 
 
-def derive(rows: list[Row], seed: int) -> list[dict]:
-    """The questions of one split in ECG-QA's JSON form."""
+def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
+    """The questions of one split in ECG-QA's JSON form.
+
+    balance: yes and no in equal numbers, and no other answer more than half of the time; else every question is asked
+    about every recording that the labels answer it for, which sensitivity and specificity want.
+    """
     rng = np.random.default_rng(seed)
     found = []
     for question_id, (template, kind, attribute, text, answer) in enumerate(questions()):
@@ -170,10 +251,11 @@ def derive(rows: list[Row], seed: int) -> list[dict]:
         is_verify = kind == "single-verify"
         if len(groups) < 2 or (is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
             continue
-        # Yes and no in equal numbers; of the other kinds all, but no answer more than half of the time.
-        positives = len(groups.get(("yes",), []))
-        want = 2 * positives if is_verify else len(rows)
-        chosen = set(balanced(groups, want, 0.5, rng))
+        if balance:
+            want = 2 * len(groups.get(("yes",), [])) if is_verify else len(rows)
+            chosen = set(balanced(groups, want, 0.5, rng))
+        else:
+            chosen = set(range(len(rows)))
         found += [
             {
                 "template_id": template, "question_id": question_id, "question_type": kind,
@@ -193,6 +275,9 @@ def main() -> None:
     parser.add_argument("--valid-folds", default="8")
     parser.add_argument("--test-folds", default="9-10")
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument(
+        "--unbalanced", action="store_true", help="ask about every recording, for sensitivity and specificity"
+    )
     arguments = parser.parse_args()
     path = arguments.source / DATABASE_NAME
     if not path.is_file():
@@ -202,7 +287,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "valid", "test"):
         folds = parse_folds(getattr(arguments, f"{split}_folds"))
-        derived = derive([row for row in rows if int(float(row["strat_fold"])) in folds], arguments.seed)
+        derived = derive(
+            [row for row in rows if int(float(row["strat_fold"])) in folds], arguments.seed, not arguments.unbalanced
+        )
         (arguments.out / f"{split}.json").write_text(json.dumps(derived, indent=1) + "\n")
         print(f"{arguments.out}/{split}.json: {len(derived)} questions")
 

@@ -19,13 +19,14 @@ from data_provider.corpus import known_recordings, load_splits
 from data_provider.examples import Example, RecordRef
 from data_provider.seen import load_seen, seen_again
 from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
-from model.generation import Prompt, generate_texts
+from model.generation import Generated, Prompt, generate_texts
 from model.rendering import render_ecgs, render_prompt
-from model.scoring import score, scores_table
+from model.scoring import score, scores_table, verify_table
 from model.settings import EvalSettings
 from model.stages import open_code_cache
 from utils import launch
 from utils.errors import UserError
+from utils.metrics import NO, YES
 
 CONDITIONS = ("with_ecg", "no_ecg", "other_ecg")
 
@@ -48,17 +49,20 @@ def evaluate(settings: EvalSettings) -> dict:
     others = another_patient([ref for e in examples for ref in e.records], settings.seed)
 
     predictions: dict[str, list[str]] = {}
+    margins: dict[str, list[float]] = {}
     for condition in CONDITIONS if settings.floors else CONDITIONS[:1]:
         if condition == "other_ecg" and others is None:
             print("all samples are of one patient: no floor with another patient's ECG")
             continue
         ecgs = [[_shown(ref, condition, cache, others) for ref in e.records] for e in examples]
-        predictions[condition] = _predict(checkpoint, examples, ecgs, condition, settings)
+        said = _predict(checkpoint, examples, ecgs, condition, settings)
+        predictions[condition] = [answer.text for answer in said]
+        margins[condition] = [answer.watched[0] - answer.watched[1] for answer in said]
     result: dict = {}
     if launch.is_main():
-        result = score(examples, predictions, settings, checkpoint.info)
+        result = score(examples, predictions, margins, settings, checkpoint.info)
         result["seconds"] = round(time.time() - started, 1)
-        _write(settings.output_dir, examples, predictions, result)
+        _write(settings.output_dir, examples, predictions, margins, result)
     launch.barrier()
     return result
 
@@ -102,7 +106,7 @@ def another_patient(records: list[RecordRef], seed: int) -> dict[str, RecordRef]
 
 def _predict(
     checkpoint: Checkpoint, examples: list[Example], ecgs: list, condition: str, settings: EvalSettings
-) -> list[str]:
+) -> list[Generated]:
     """One text per example, on every rank; each rank generates its share."""
     vocabulary = checkpoint.vocabulary
     asked = dict.fromkeys(e.record_ids for e in examples)
@@ -124,17 +128,24 @@ def _predict(
             )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
-    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size)
+    yes_no = [vocabulary.text_ids(f" {word}")[0] for word in (YES, NO)]
+    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, yes_no)
     bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
-    found = {mine[k]: text for k, text in bar}
+    found = {mine[k]: answer for k, answer in bar}
     if launch.world_size() > 1:
-        shares: list[dict[int, str]] = [{} for _ in range(launch.world_size())]
+        shares: list[dict[int, Generated]] = [{} for _ in range(launch.world_size())]
         torch.distributed.all_gather_object(shares, found)
-        found = {i: text for share in shares for i, text in share.items()}
+        found = {i: answer for share in shares for i, answer in share.items()}
     return [found[i] for i in range(len(examples))]
 
 
-def _write(folder: Path, examples: list[Example], predictions: dict[str, list[str]], result: dict) -> None:
+def _write(
+    folder: Path,
+    examples: list[Example],
+    predictions: dict[str, list[str]],
+    margins: dict[str, list[float]],
+    result: dict,
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "predictions.jsonl", "w") as file:
         for i, example in enumerate(examples):
@@ -149,9 +160,15 @@ def _write(folder: Path, examples: list[Example], predictions: dict[str, list[st
                 "provenance": example.provenance,
                 **{condition: texts[i] for condition, texts in predictions.items()},
             }
+            if example.question_type == "single-verify":
+                row["yes_margin"] = {condition: round(values[i], 4) for condition, values in margins.items()}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     (folder / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
     table = scores_table(result)
     (folder / "scores.txt").write_text(table + "\n")
     print(table)
-    print(f"predictions.jsonl, scores.json and scores.txt are in {folder}")
+    written = "predictions.jsonl, scores.json and scores.txt"
+    if result["task"] == "qa" and (verify := verify_table(result)):
+        (folder / "verify.txt").write_text(verify + "\n")
+        written = "predictions.jsonl, scores.json, scores.txt and verify.txt"
+    print(f"{written} are in {folder}")

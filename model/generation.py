@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +20,13 @@ class Prompt:
     question: tuple[int, ...]
 
 
+class Generated(NamedTuple):
+    """A text, and the logits that each watched token had for standing first in it."""
+
+    text: str
+    watched: tuple[float, ...]
+
+
 @torch.inference_mode()
 def generate_texts(
     model: PreTrainedModel,
@@ -26,8 +34,9 @@ def generate_texts(
     prompts: Sequence[Prompt],
     max_new_tokens: int,
     batch_size: int,
-) -> Iterator[tuple[int, str]]:
-    """Yield ``(index, text)`` per prompt, those with short prefixes first.
+    watched: Sequence[int] = (),
+) -> Iterator[tuple[int, Generated]]:
+    """Yield ``(index, Generated)`` per prompt, those with short prefixes first.
 
     Within a batch of at most ``batch_size`` questions, equal prefixes are computed once and their keys and values
     shared; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt at a time, up
@@ -48,10 +57,10 @@ def generate_texts(
             batch.append((prefix, taken))
             room -= len(taken)
             if room == 0:
-                yield from _answer(model, vocabulary, prompts, batch, max_new_tokens)
+                yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
                 batch, room = [], batch_size
     if batch:
-        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens)
+        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
 
 
 def _answer(
@@ -60,7 +69,8 @@ def _answer(
     prompts: Sequence[Prompt],
     batch: list[tuple[tuple[int, ...], list[int]]],
     max_new_tokens: int,
-) -> Iterator[tuple[int, str]]:
+    watched: Sequence[int],
+) -> Iterator[tuple[int, Generated]]:
     device, eos = model.device, vocabulary.tokenizer.eos_token_id
     pad = vocabulary.tokenizer.pad_token_id
     ids, mask = _left_padded([prefix for prefix, _ in batch], pad, device)
@@ -78,9 +88,11 @@ def _answer(
     rows = list(range(len(indices)))  # those still in the batch
     found: list[list[int]] = [[] for _ in indices]
     ended = [False] * len(indices)
+    first: list[list[float]] = []
     for _ in range(max_new_tokens):
         logits = step(ids, attention_mask=mask, position_ids=positions).logits[:, -1].float()
         logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        first = first or logits[:, list(watched)].tolist()
         ids = logits.argmax(dim=-1, keepdim=True)
         for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
             if token == eos:
@@ -96,8 +108,8 @@ def _answer(
             keep = torch.tensor(going, device=device)
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
-    for i, tokens in zip(indices, found, strict=True):
-        yield i, vocabulary.tokenizer.decode(tokens).strip()
+    for i, tokens, seen in zip(indices, found, first, strict=True):
+        yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen))
 
 
 def _left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from utils.metrics import (
     exact_match,
     exact_match_by,
     finding_scores,
+    verify_scores,
 )
 
 REPORT_SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL")
@@ -31,10 +32,17 @@ HEADINGS = {
 }
 
 
-def score(examples: Sequence[Example], predictions: dict[str, list[str]], settings: EvalSettings, info: dict) -> dict:
+def score(
+    examples: Sequence[Example],
+    predictions: dict[str, list[str]],
+    margins: dict[str, list[float]],
+    settings: EvalSettings,
+    info: dict,
+) -> dict:
     """All scores of one evaluation as a JSON-ready dict; fractions of 1.
 
-    predictions: condition -> one text per example. info: of the checkpoint; brings the majority answers of training.
+    predictions: condition -> one text per example. margins: condition -> how much more likely than "no" each answer
+    begins with "yes" (difference of logits). info: of the checkpoint; brings the majority answers of training.
     """
     shared = {
         "task": settings.tasktype,
@@ -47,8 +55,13 @@ def score(examples: Sequence[Example], predictions: dict[str, list[str]], settin
         "checkpoint_data_fingerprint": info.get("data_fingerprint"),
         "versions": info.get("versions"),
     }
-    scorer = _score_answers if settings.tasktype == "qa" else _score_reports
-    return {**shared, **scorer(examples, predictions, settings, info)}
+    if settings.tasktype != "qa":
+        return {**shared, **_score_reports(examples, predictions, settings)}
+    verify = {
+        name: verify_scores([e.question for e in examples], [e.answers for e in examples], texts, margins[name])
+        for name, texts in predictions.items()
+    }
+    return {**shared, **_score_answers(examples, predictions, settings, info), "verify": verify}
 
 
 def _score_answers(examples, predictions, settings, info) -> dict:
@@ -80,7 +93,7 @@ def _score_answers(examples, predictions, settings, info) -> dict:
     return result
 
 
-def _score_reports(examples, predictions, settings, info) -> dict:
+def _score_reports(examples, predictions, settings) -> dict:
     references = [e.answers[0] for e in examples]
     meteor = Meteor()
     metrics = (Bleu(), meteor, Rouge())
@@ -149,6 +162,10 @@ def scores_table(result: dict) -> str:
         for key in (*REPORT_SCORES, *(k for k in result["conditions"]["with_ecg"] if k not in REPORT_SCORES)):
             lines.append(_row(key, [result["conditions"][n].get(key) for n in names]))
         lines.append(f"METEOR synonyms from: {result['wordnet']}")
+    if result.get("verify", {}).get("with_ecg"):
+        rows = {name: found.values() for name, found in result["verify"].items()}
+        means = [np.mean([row["balanced_accuracy"] for row in rows[n]]) if n in rows else None for n in names]
+        lines.append(_row(f"balanced accuracy ({len(rows['with_ecg'])} questions)", means))
     if "gap" in result:
         gap, (low, high) = result["gap"], result["gap"]["ci95"]
         interval = "" if low is None else f" [{100 * low:.1f}, {100 * high:.1f}] (95 %, over patients)"
@@ -156,6 +173,29 @@ def scores_table(result: dict) -> str:
             f"signal-use gap: {100 * gap['value']:+.1f} points{interval} against the best floor, "
             f"{HEADINGS[gap['best_floor']]}"
         )
+    return "\n".join(lines)
+
+
+def verify_table(result: dict) -> str:
+    """Yes-or-no questions one by one for a terminal, percent; "" where there are none."""
+    with_ecg, *floors = result["verify"].items()
+    if not with_ecg[1]:
+        return ""
+    lines = [
+        "yes-or-no questions: sensitivity, specificity with 95 % intervals, balanced accuracy (50: guessing); percent",
+        f"{'yes':>5}{'no':>6}{'sensitivity':>18}{'specificity':>18}{'balanced':>10}{'AUROC':>8}"
+        + "".join(f"{HEADINGS[name]:>12}" for name, _ in floors) + "  question",
+    ]  # fmt: skip
+    for question, row in with_ecg[1].items():
+        cells = [
+            f"{100 * row[key]:.0f} [{100 * row[key + '_ci95'][0]:.0f}, {100 * row[key + '_ci95'][1]:.0f}]"
+            for key in ("sensitivity", "specificity")
+        ]
+        ranked = f"{100 * row['auroc']:.0f}" if "auroc" in row else "-"
+        lines.append(
+            f"{row['yes']:5}{row['no']:6}{cells[0]:>18}{cells[1]:>18}{100 * row['balanced_accuracy']:10.0f}{ranked:>8}"
+            + "".join(f"{100 * floor[question]['balanced_accuracy']:12.0f}" for _, floor in floors) + f"  {question}"
+        )  # fmt: skip
     return "\n".join(lines)
 
 

@@ -1,10 +1,17 @@
 """Questions derived from PTB-XL's labels say no more than the labels do."""
 
-from data_provider.derived_questions import derive
+import csv
+
+import pytest
+
+from data_provider.derived_questions import derive, noisy_leads
+from data_provider.record import LEADS
 
 
 def row(codes, axis="MID", **columns):
-    empty = dict.fromkeys(("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats"), "")
+    names = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats",
+             "infarction_stadium1", "infarction_stadium2")  # fmt: skip
+    empty = dict.fromkeys(names, "")
     return {"ecg_id": "1", "scp_codes": str(codes), "heart_axis": axis, **empty, **columns}
 
 
@@ -17,3 +24,46 @@ def test_derived_questions_deny_nothing_that_a_label_leaves_open():
     answers = {q["ecg_id"][0]: q["answer"] for q in asked}
     assert answers and not {0, 1} & set(answers)
     assert all(answers[i] == (["yes"] if i < 6 else ["no"]) for i in answers)
+
+
+@pytest.mark.parametrize(
+    ("cell", "leads"),
+    [
+        ("", set()), (" , alles,  ", set(LEADS)), (" , I-AVR,  ", {"I", "II", "III", "aVR"}), ("V2,3", {"V2", "V3"}),
+        ("I,II,AVR,AVL.AVF,V1", {"I", "II", "aVR", "aVL", "aVF", "V1"}), (" , leicht,  ", None), ("I-V9", None),
+    ],
+)  # fmt: skip
+def test_leads_of_a_noise_are_read_as_ptbxl_writes_them(cell, leads):
+    assert noisy_leads(cell) == leads
+
+
+def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about():
+    rows = [
+        row({"SR": 0.0}, infarction_stadium1=stage, extra_beats=beats)
+        for stage, beats in [("Stadium III", "VES"), ("Stadium II-III", "1ES"), ("", ""), ("unknown", "bigeminy?")] * 3
+    ]
+    asked = derive([{**r, "ecg_id": str(i)} for i, r in enumerate(rows)], seed=0, balance=False)
+
+    def said(question: str) -> dict[int, str]:
+        return {q["ecg_id"][0] % 4: q["answer"][0] for q in asked if q["question"] == question}
+
+    assert said("What stage of myocardial infarction does this ECG show?") == {
+        0: "old stage of myocardial infarction", 2: "none of myocardial infarction",
+        3: "unknown stage of myocardial infarction",
+    }  # fmt: skip
+    assert said("What kinds of extra systoles does this ECG show?") == {
+        0: "ventricular extrasystoles", 1: "extrasystoles", 2: "none",
+    }  # fmt: skip
+    assert said("Does this ECG show ventricular extrasystoles?") == {0: "yes", 2: "no"}
+
+
+def test_derived_answers_are_ecg_qas_own(shared_data):
+    """Every answer to a question of a template stands in the template's published list."""
+    with open(shared_data / "ptb-xl/ptbxl_database.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(shared_data / "ecg-qa/ecgqa/ptbxl/answers_for_each_template.csv", newline="") as file:
+        lists = {int(r["template_id"]): r["classes"] for r in csv.DictReader(file)}
+    asked = derive(rows, seed=0)
+    assert len(asked) > 2000
+    for question in asked:
+        assert all(f"'{answer}'" in lists[question["template_id"]] for answer in question["answer"]), question

@@ -60,7 +60,7 @@ def test_batches_that_share_prefixes_answer_as_one_prompt_at_a_time(checkpoint, 
     asked = prompts(checkpoint.vocabulary)
     plain = dict(generate_plainly(checkpoint.model, checkpoint.vocabulary, asked, 12))
     shared = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 12, batch_size))
-    assert shared == plain
+    assert {i: answer.text for i, answer in shared.items()} == plain
     assert len(set(map(len, plain.values()))) > 2, "answers of one length would not test that rows end on their own"
 
 
@@ -78,12 +78,21 @@ def test_every_ecg_is_computed_once(checkpoint, monkeypatch):
     assert [shape[0] for shape in seen] == ([1] * 2 * len(asked) if alone else [3, len(asked)])
 
 
+def test_watched_logits_are_the_models_own_for_the_first_word(checkpoint):
+    asked = prompts(checkpoint.vocabulary)
+    found = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 4, 100, watched=(5, 9)))
+    with torch.no_grad():
+        for i, prompt in enumerate(asked):
+            logits = checkpoint.model(torch.tensor([[*prompt.prefix, *prompt.question]])).logits[0, -1]
+            torch.testing.assert_close(torch.tensor(found[i].watched), logits[[5, 9]], rtol=1e-4, atol=1e-4)
+
+
 def test_no_ecg_token_is_ever_said(checkpoint):
     vocabulary = checkpoint.vocabulary
     with torch.no_grad():
         checkpoint.model.get_output_embeddings().weight[vocabulary.new_ids.start :] *= 9
     texts = dict(generate_texts(checkpoint.model, vocabulary, prompts(vocabulary), 6, 100))
-    assert not any("<|ecg" in text for text in texts.values())
+    assert not any("<|ecg" in answer.text for answer in texts.values())
 
 
 def test_a_language_model_that_keeps_a_state_is_refused(tmp_path):

@@ -18,6 +18,7 @@ from utils.metrics import (
     exact_match,
     exact_match_by,
     finding_scores,
+    verify_scores,
     wordnet,
 )
 from utils.metrics.wordnet import NO_WORDNET, SYSTEM_WORDNET, find_wordnet
@@ -338,3 +339,27 @@ def test_majority_answers_refuse_bad_input():
         MajorityAnswers.fit([])
     with pytest.raises(UserError, match="fit them again"):
         MajorityAnswers.from_json({"by_template": {}})
+
+
+# Yes-or-no questions
+
+
+def test_verify_scores_tell_a_model_that_always_says_yes_from_one_that_reads():
+    asked, truth = ["AF?"] * 4 + ["only yes?"], [("yes",), ("yes",), ("no",), ("no",), ("yes",)]
+    always = verify_scores(asked, truth, ["yes"] * 5)
+    assert always.keys() == {"AF?"}  # of a question that is always true there is no specificity
+    assert (always["AF?"]["sensitivity"], always["AF?"]["specificity"]) == (1, 0)
+    assert always["AF?"]["balanced_accuracy"] == 0.5 and "auroc" not in always["AF?"]
+    wordy = verify_scores(asked, truth, ["yes, probably", "yes", "no", "", "yes"])["AF?"]
+    assert (wordy["sensitivity"], wordy["specificity"]) == (0.5, 0.5)  # neither yes nor no is wrong
+
+
+def test_verify_scores_rank_without_a_threshold():
+    """A model that never says yes, but is less sure of no where yes is true."""
+    asked, truth = ["AF?"] * 4, [("yes",), ("yes",), ("no",), ("no",)]
+    found = verify_scores(asked, truth, ["no"] * 4, [-1.0, -2.0, -3.0, -2.0])["AF?"]
+    assert (found["sensitivity"], found["specificity"], found["auroc"]) == (0, 1, 0.875)
+    low, high = found["specificity_ci95"]
+    np.testing.assert_allclose([low, high], [0.342, 1.0], atol=1e-3)  # Wilson, 2 of 2
+    with pytest.raises(UserError, match="3 predictions for 4"):
+        verify_scores(asked, truth, ["no"] * 3)

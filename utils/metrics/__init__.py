@@ -7,8 +7,11 @@ from utils.metrics.findings import finding_scores
 from utils.metrics.floors import MajorityAnswers
 from utils.metrics.meteor import Meteor
 from utils.metrics.rouge import Rouge
+from utils.metrics.verify import NO, YES, verify_scores
 
 __all__ = [
+    "NO",
+    "YES",
     "Bleu",
     "Interval",
     "MajorityAnswers",
@@ -19,4 +22,5 @@ __all__ = [
     "exact_match",
     "exact_match_by",
     "finding_scores",
+    "verify_scores",
 ]

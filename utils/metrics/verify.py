@@ -1,0 +1,62 @@
+"""Yes-or-no questions as a reader is judged: sensitivity and specificity per question."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from utils.errors import UserError
+
+YES, NO = "yes", "no"
+
+
+def verify_scores(
+    questions: Sequence[str], answers: Sequence[Sequence[str]], predictions: Sequence[str],
+    margins: Sequence[float] | None = None,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """``{question: figures}`` of every question that is truly answered by yes at least once, and by no.
+
+    Figures: ``yes`` and ``no``, how often each is true; ``sensitivity``, the share of true yes that is found, and
+    ``specificity``, that of true no, with 95 % intervals; ``balanced_accuracy``, their mean, 0.5 by guessing. An answer
+    that is neither counts as wrong. ``auroc`` of ``margins`` (how much more likely yes is than no) needs no threshold:
+    where it is high and balanced accuracy is not, the model ranks well and is too ready or too reluctant to say yes.
+    """
+    if not len(questions) == len(answers) == len(predictions) == len(margins if margins is not None else questions):
+        raise UserError(f"{len(predictions)} predictions for {len(questions)} questions and {len(answers)} answers")
+    grouped: dict[str, dict[str, list[tuple[str, float]]]] = defaultdict(lambda: {YES: [], NO: []})
+    for k, (question, truth, said) in enumerate(zip(questions, answers, predictions, strict=True)):
+        if tuple(truth) in ((YES,), (NO,)):
+            grouped[question][truth[0]].append((said.strip(), float("nan") if margins is None else margins[k]))
+    found = {}
+    for question, by_truth in sorted(grouped.items()):
+        if not by_truth[YES] or not by_truth[NO]:
+            continue
+        rates = {truth: sum(said == truth for said, _ in rows) / len(rows) for truth, rows in by_truth.items()}
+        found[question] = {
+            "yes": len(by_truth[YES]),
+            "no": len(by_truth[NO]),
+            "sensitivity": rates[YES],
+            "specificity": rates[NO],
+            "sensitivity_ci95": wilson(rates[YES], len(by_truth[YES])),
+            "specificity_ci95": wilson(rates[NO], len(by_truth[NO])),
+            "balanced_accuracy": (rates[YES] + rates[NO]) / 2,
+        }
+        ranked = auroc([m for _, m in by_truth[YES]], [m for _, m in by_truth[NO]])
+        if ranked == ranked:
+            found[question]["auroc"] = ranked
+    return found
+
+
+def wilson(share: float, n: int) -> list[float]:
+    """95 % interval of a share seen in ``n`` trials (Wilson 1927, JASA 22:209); fair where n is small."""
+    z = 1.959964
+    centre, spread = share + z * z / (2 * n), z * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
+    return [max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n))]
+
+
+def auroc(positive: Iterable[float], negative: Iterable[float]) -> float:
+    """How often a positive stands above a negative, ties half (Mann and Whitney 1947); NaN where one is NaN."""
+    positive, negative = list(positive), list(negative)
+    if any(value != value for value in (*positive, *negative)):
+        return float("nan")
+    above = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
+    return above / (len(positive) * len(negative))
