@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 
 from data_provider.download.fetch import download
-from data_provider.download.server import WRONG
+from data_provider.download.folder import readable
+from data_provider.download.server import TRIES, WRONG
 from data_provider.download.sources import SOURCES
 from data_provider.prepare import prepare
 from data_provider.readers import read_record
@@ -171,7 +172,7 @@ def test_without_yes_nothing_is_fetched_and_the_command_says_so(ptbxl, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and ".download" not in path.parts]
 
 
-def test_a_killed_download_goes_on_and_fetches_only_the_rest(ptbxl, tmp_path):
+def test_a_killed_download_goes_on_and_fetches_only_the_rest(ptbxl, tmp_path, capsys):
     ptbxl.hangs[URL] = 1
     process = subprocess.Popen(command(ptbxl, tmp_path, "--yes"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     part = tmp_path / f"{SIGNAL}.part"
@@ -188,20 +189,21 @@ def test_a_killed_download_goes_on_and_fetches_only_the_rest(ptbxl, tmp_path):
     ptbxl.requests.clear()
     ptbxl.sent.clear()
     assert get(ptbxl, tmp_path)
+    assert f"22 there and verified, 1 to fetch, {readable(len(data) - here)}" in capsys.readouterr().out
     assert ("GET", URL, f"bytes={here}-") in ptbxl.requests
     assert ptbxl.sent[URL] == len(data) - here and (tmp_path / SIGNAL).read_bytes() == data
     assert len(ptbxl.fetched()) == 1  # the other files were there
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(ptbxl, tmp_path):
-    ptbxl.breaks[URL] = 3
+    ptbxl.breaks[URL] = TRIES + 1  # each time new bytes came
     assert get(ptbxl, tmp_path)
-    assert ptbxl.sent[URL] == len(ptbxl.files[URL]) and ptbxl.fetched().count(URL) == 4
+    assert ptbxl.sent[URL] == len(ptbxl.files[URL]) and ptbxl.fetched().count(URL) == TRIES + 2
 
 
 def test_a_server_without_ranges_sends_the_file_anew(ptbxl, tmp_path):
     ptbxl.breaks[URL], ptbxl.ranges = 1, False
-    assert get(ptbxl, tmp_path)
+    assert get(ptbxl, tmp_path) and ptbxl.fetched().count(URL) == 2
     assert (tmp_path / SIGNAL).read_bytes() == ptbxl.files[URL]
 
 
@@ -239,16 +241,27 @@ def test_a_damaged_file_is_found_by_verify_and_set_aside(ptbxl, tmp_path):
     assert (tmp_path / f"{SIGNAL}.differs").read_bytes() == bytes(len(data))
 
 
-def test_files_that_another_program_fetched_are_hashed_not_fetched(ptbxl, tmp_path):
+def test_files_that_another_program_fetched_are_hashed_not_fetched(ptbxl, tmp_path, capsys):
     get(ptbxl, tmp_path)
     lines = tmp_path / ".download/verified.tsv"
     lines.write_bytes(lines.read_bytes()[:-30])  # a killed run: half a line
     (tmp_path / SIGNAL).write_bytes(b"short")
     ptbxl.requests.clear()
     assert get(ptbxl, tmp_path) and ptbxl.fetched() == [URL]
+    assert get(ptbxl, tmp_path) and "23 there and verified, 0 to fetch" in capsys.readouterr().out
     lines.unlink()
     ptbxl.requests.clear()
     assert get(ptbxl, tmp_path) and ptbxl.fetched() == []
+
+
+def test_a_file_with_another_checksum_in_the_list_is_fetched_again(ptbxl, tmp_path):
+    get(ptbxl, tmp_path)
+    files = {path.removeprefix("ptb-xl/1.0.3/"): data for path, data in ptbxl.files.items() if "SHA256" not in path}
+    physionet(ptbxl, "ptb-xl/1.0.3", {**files, "LICENSE.txt": b"CC BY 4.1\n"})
+    (tmp_path / ".download/ptb-xl.list").unlink()
+    ptbxl.requests.clear()
+    assert get(ptbxl, tmp_path)
+    assert ptbxl.fetched() == ["ptb-xl/1.0.3/SHA256SUMS.txt", "ptb-xl/1.0.3/LICENSE.txt"]
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a\\..\\outside", ".download/lock"])

@@ -109,7 +109,7 @@ def _plan(wanted: dict[str, RemoteFile], folder: Folder, server: Server, verify:
             verified += not verify
             if verify:
                 check.append(file)
-        elif not file.zipped and (folder.out / file.path).is_file():
+        elif not file.zipped and folder.lies(file):
             check.append(file)
         else:
             fetch.append(file)

@@ -73,12 +73,12 @@ class Folder:
                     continue
                 self.known[file.path] = Known(int(cells[1]), file.checksum if cells[2] == file.checksum else cells[2])
         for path, known in list(self.known.items()):
-            if _size(self.out / path) != known.size:
+            if self._size(path) != known.size:
                 del self.known[path]
 
     def remember(self, file: RemoteFile, checksum: str) -> None:
         """Write that ``file`` lies there, verified, and has ``checksum`` (another than the list's if it was zipped)."""
-        known = Known(_size(self.out / file.path), checksum)
+        known = Known(self._size(file.path), checksum)
         with self._lock:
             if self.known.get(file.path) == known:
                 return
@@ -90,12 +90,27 @@ class Folder:
 
     def part(self, file: RemoteFile) -> Path:
         """Where a file lies until its checksum is right."""
-        final = self.out / file.path
-        return final.with_name(f"{PurePosixPath(file.remote).name}.part")
+        return self.out / self._part(file)
+
+    @staticmethod
+    def _part(file: RemoteFile) -> str:
+        folder = file.path.rpartition("/")
+        return f"{folder[0]}{folder[1]}{file.remote.rpartition('/')[2]}.part"  # a zip's has the name of the zip
+
+    def lies(self, file: RemoteFile) -> bool:
+        """Whether something has its name."""
+        return self._size(file.path) >= 0
 
     def started(self, file: RemoteFile) -> int:
         """Bytes of it that an earlier run left."""
-        return max(_size(self.part(file)), 0)
+        return max(self._size(self._part(file)), 0)
+
+    def _size(self, path: str) -> int:
+        """Bytes of a file, -1 where there is none; by strings, as there may be 1.6 million of them."""
+        try:
+            return os.stat(f"{self.out}/{path}").st_size
+        except OSError:
+            return -1
 
     def accept(self, file: RemoteFile) -> None:
         """Give a verified part its final name, unpacked where it is a zip."""
@@ -116,7 +131,7 @@ class Folder:
         if known is None and file.zipped:  # nobody knows what is in the zip until it is here
             return False
         expected = file.checksum if known is None else known.checksum
-        digest = Checksum(expected, _size(final))
+        digest = Checksum(expected, self._size(file.path))
         digest.read(final)
         if digest.text() == expected:
             self.remember(file, expected)
@@ -175,10 +190,3 @@ def disk_error(error: OSError, path: Path) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full; free some, the same command goes on where it stopped")
     return UserError(f"{path}: cannot be written ({error.strerror or error})")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
