@@ -41,7 +41,8 @@ def main() -> None:
 
 def _ask() -> bool:
     if sys.stdin.isatty():
-        return input("fetch? [y/N] ").strip().lower() in ("y", "yes")
+        print("fetch? [y/N] ", end="", flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
     print("nothing fetched; add --yes")
     return False
 
