@@ -1,0 +1,418 @@
+"""Openly served corpora are downloaded whole, verified and resumable, from a server that fails as servers do."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
+
+import h5py
+import numpy as np
+import pytest
+
+from data_provider.download.fetch import download
+from data_provider.download.folder import readable
+from data_provider.download.server import TRIES, WRONG
+from data_provider.download.sources import SOURCES
+from data_provider.prepare import prepare
+from data_provider.readers import read_record
+from utils.errors import UserError
+
+
+class FileServer(ThreadingHTTPServer):
+    """Serves ``files`` on loopback; what it does wrong is set by path: how often, and it counts what it sends."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server_port}"
+        self.files: dict[str, bytes] = {}
+        self.ranges = True
+        self.breaks: Counter[str] = Counter()  # ends the connection in the middle
+        self.hangs: Counter[str] = Counter()  # sends half, then nothing more
+        self.damages: Counter[str] = Counter()  # sends other bytes
+        self.refusals: dict[str, list[tuple[int, dict]]] = {}  # status and headers, one after the other
+        self.requests: list[tuple[str, str, str]] = []  # method, path, Range
+        self.sent: Counter[str] = Counter()  # bytes of bodies
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that are killed break connections: no word of it."""
+
+    def fetched(self) -> list[str]:
+        return [path for method, path, _ in self.requests if method == "GET"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: FileServer
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        it, path, wanted = self.server, unquote(urlsplit(self.path).path).lstrip("/"), self.headers.get("Range", "")
+        it.requests.append((self.command, path, wanted))
+        if body and it.refusals.get(path):
+            return self.head(*it.refusals[path].pop(0))
+        if path not in it.files:
+            return self.head(404, {})
+        data, status, headers = it.files[path], 200, {}
+        if wanted and it.ranges:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            status, headers = 206, {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+            data = data[start:]
+        self.head(status, headers, len(data))
+        if not body:
+            return None
+        if it.damages[path] > 0:
+            it.damages[path] -= 1
+            data = bytes([data[0] ^ 255]) + data[1:]
+        part = len(data) // 2 if it.breaks[path] > 0 or it.hangs[path] > 0 else len(data)
+        self.wfile.write(data[:part])
+        it.sent[path] += part
+        if it.hangs[path] > 0:
+            it.hangs[path] -= 1
+            self.wfile.flush()
+            time.sleep(10)
+            self.close_connection = True
+        if it.breaks[path] > 0:
+            it.breaks[path] -= 1
+            self.close_connection = True
+        return None
+
+    def head(self, status: int, headers: dict, length: int = 0) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(length)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    served = FileServer()
+    threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
+    yield served
+    served.shutdown()
+    served.server_close()
+
+
+def physionet(server: FileServer, project: str, files: dict[str, bytes]) -> None:
+    """Serve files and their SHA256SUMS.txt as PhysioNet does."""
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()} {path}\n" for path, data in sorted(files.items()))
+    server.files |= {f"{project}/{path}": data for path, data in files.items()}
+    server.files[f"{project}/SHA256SUMS.txt"] = sums.encode()
+
+
+def get(server: FileServer, out: Path, name: str = "ptb-xl", **options) -> bool:
+    return download(name, out, base=server.base, pause=0.01, **options)
+
+
+SIGNAL = "records500/00000/00002_hr.dat"
+URL = f"ptb-xl/1.0.3/{SIGNAL}"
+
+
+@pytest.fixture
+def ptbxl(server: FileServer, corpus: Path) -> FileServer:
+    """Ten simulated recordings in PTB-XL's layout."""
+    files = {
+        path.relative_to(corpus).as_posix(): path.read_bytes()
+        for path in [corpus / "ptbxl_database.csv", *sorted((corpus / "records500").rglob("*_hr.*"))[:20]]
+    }
+    assert SIGNAL in files
+    physionet(server, "ptb-xl/1.0.3", {**files, "scp_statements.csv": b"code\n", "LICENSE.txt": b"CC BY 4.0\n"})
+    return server
+
+
+def test_a_download_is_prepared_as_it_is_and_a_second_run_fetches_nothing(ptbxl, tmp_path):
+    assert get(ptbxl, tmp_path / "corpus")
+    assert not list((tmp_path / "corpus").rglob("*.part"))
+    done = prepare("ptb-xl", tmp_path / "corpus", tmp_path / "manifest")
+    assert (done.records, done.left_out["recordings that are not on disk"]) == (10, 110)
+    ptbxl.requests.clear()
+    assert get(ptbxl, tmp_path / "corpus") and ptbxl.requests == []
+
+
+def test_size_is_said_before_anything_is_fetched(ptbxl, tmp_path, capsys):
+    def refuse() -> bool:
+        total = sum(len(data) for path, data in ptbxl.files.items() if "SHA256" not in path)
+        said = capsys.readouterr().out
+        assert "23 files, 0 there and verified, 23 to fetch, about" in said and "free in" in said
+        megabytes = float(said.split("about ")[1].split(" MB")[0])
+        assert megabytes == pytest.approx(total / 1e6, rel=0.02)
+        return False
+
+    assert not get(ptbxl, tmp_path, go_ahead=refuse)
+    assert ptbxl.fetched() == ["ptb-xl/1.0.3/SHA256SUMS.txt"]
+
+
+def command(server: FileServer, out: Path, *options: str, name: str = "ptb-xl") -> list[str]:
+    module = [sys.executable, "-m", "data_provider.download", name, "--out", str(out), "--base", server.base]
+    return [*module, *options]
+
+
+def test_without_yes_nothing_is_fetched_and_the_command_says_so(ptbxl, tmp_path):
+    done = subprocess.run(command(ptbxl, tmp_path), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "to fetch" in done.stdout and "add --yes" in done.stdout
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and ".download" not in path.parts]
+
+
+def test_a_killed_download_goes_on_and_fetches_only_the_rest(ptbxl, tmp_path, capsys):
+    ptbxl.hangs[URL] = 1
+    process = subprocess.Popen(command(ptbxl, tmp_path, "--yes"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    part = tmp_path / f"{SIGNAL}.part"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+        part.is_file() and part.stat().st_size and len(list(tmp_path.rglob("*_hr.???"))) == 19
+    ):
+        time.sleep(0.05)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    here, data = part.stat().st_size, ptbxl.files[URL]
+    assert 0 < here < len(data) and not (tmp_path / SIGNAL).exists()
+    ptbxl.requests.clear()
+    ptbxl.sent.clear()
+    assert get(ptbxl, tmp_path)
+    assert f"22 there and verified, 1 to fetch, {readable(len(data) - here)}" in capsys.readouterr().out
+    assert ("GET", URL, f"bytes={here}-") in ptbxl.requests
+    assert ptbxl.sent[URL] == len(data) - here and (tmp_path / SIGNAL).read_bytes() == data
+    assert len(ptbxl.fetched()) == 1  # the other files were there
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(ptbxl, tmp_path):
+    ptbxl.breaks[URL] = TRIES + 1  # each time new bytes came
+    assert get(ptbxl, tmp_path)
+    assert ptbxl.sent[URL] == len(ptbxl.files[URL]) and ptbxl.fetched().count(URL) == TRIES + 2
+
+
+def test_a_server_without_ranges_sends_the_file_anew(ptbxl, tmp_path):
+    ptbxl.breaks[URL], ptbxl.ranges = 1, False
+    assert get(ptbxl, tmp_path) and ptbxl.fetched().count(URL) == 2
+    assert (tmp_path / SIGNAL).read_bytes() == ptbxl.files[URL]
+
+
+def test_a_server_that_is_busy_is_asked_again_when_it_says(ptbxl, tmp_path, capsys):
+    ptbxl.refusals[URL] = [(503, {}), (429, {"Retry-After": "1"}), (416, {})]
+    start = time.monotonic()
+    assert get(ptbxl, tmp_path) and time.monotonic() - start > 1
+    assert "429; again in 1 s" in capsys.readouterr().err
+
+
+def test_damaged_bytes_are_fetched_again(ptbxl, tmp_path):
+    ptbxl.damages[URL] = WRONG - 1
+    assert get(ptbxl, tmp_path)
+    assert (tmp_path / SIGNAL).read_bytes() == ptbxl.files[URL]
+
+
+def test_what_stays_damaged_or_is_not_there_is_named_and_never_gets_its_name(ptbxl, tmp_path):
+    ptbxl.damages[URL] = 99
+    gone = SIGNAL.replace("00002", "00003")
+    del ptbxl.files[URL.replace("00002", "00003")]
+    with pytest.raises(UserError) as caught:
+        get(ptbxl, tmp_path)
+    message = str(caught.value)
+    assert f"{SIGNAL}: another checksum" in message and f"{gone}: the server answers 404" in message
+    assert "2 of 23 files" in message and "\n" not in message
+    assert not (tmp_path / SIGNAL).exists() and len(list((tmp_path / "records500").rglob("*_hr.dat"))) == 8
+
+
+def test_a_damaged_file_is_found_by_verify_and_set_aside(ptbxl, tmp_path):
+    get(ptbxl, tmp_path)
+    data = (tmp_path / SIGNAL).read_bytes()
+    (tmp_path / SIGNAL).write_bytes(bytes(len(data)))
+    assert get(ptbxl, tmp_path, verify=True)
+    assert (tmp_path / SIGNAL).read_bytes() == data
+    assert (tmp_path / f"{SIGNAL}.differs").read_bytes() == bytes(len(data))
+
+
+def test_files_that_another_program_fetched_are_hashed_not_fetched(ptbxl, tmp_path, capsys):
+    get(ptbxl, tmp_path)
+    lines = tmp_path / ".download/verified.tsv"
+    lines.write_bytes(lines.read_bytes()[:-30])  # a killed run: half a line
+    (tmp_path / SIGNAL).write_bytes(b"short")
+    ptbxl.requests.clear()
+    assert get(ptbxl, tmp_path) and ptbxl.fetched() == [URL]
+    assert get(ptbxl, tmp_path) and "23 there and verified, 0 to fetch" in capsys.readouterr().out
+    lines.unlink()
+    ptbxl.requests.clear()
+    assert get(ptbxl, tmp_path) and ptbxl.fetched() == []
+
+
+def test_a_file_with_another_checksum_in_the_list_is_fetched_again(ptbxl, tmp_path):
+    get(ptbxl, tmp_path)
+    files = {path.removeprefix("ptb-xl/1.0.3/"): data for path, data in ptbxl.files.items() if "SHA256" not in path}
+    physionet(ptbxl, "ptb-xl/1.0.3", {**files, "LICENSE.txt": b"CC BY 4.1\n"})
+    (tmp_path / ".download/ptb-xl.list").unlink()
+    ptbxl.requests.clear()
+    assert get(ptbxl, tmp_path)
+    assert ptbxl.fetched() == ["ptb-xl/1.0.3/SHA256SUMS.txt", "ptb-xl/1.0.3/LICENSE.txt"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a\\..\\outside", ".download/lock"])
+def test_a_name_that_leaves_the_folder_is_refused(server, tmp_path, name):
+    physionet(server, "ptb-xl/1.0.3", {"ptbxl_database.csv": b"x", name: b"x"})
+    with pytest.raises(UserError, match="may not lie in --out"):
+        get(server, tmp_path / "corpus")
+    assert len(server.requests) == 1 and not list(tmp_path.rglob("outside"))
+
+
+def test_a_page_in_place_of_the_list_is_no_list(server, tmp_path):
+    server.files["ptb-xl/1.0.3/SHA256SUMS.txt"] = b"<html>Log in</html>"
+    with pytest.raises(UserError, match="not the list of files it should be"):
+        get(server, tmp_path)
+    server.files.clear()
+    with pytest.raises(UserError, match="404"):  # nor was it kept
+        get(server, tmp_path)
+
+
+def test_a_disk_without_room_is_seen_before_and_one_that_fills_up_during_the_download(ptbxl, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
+        with pytest.raises(UserError, match=r"needed, 100 kB free; .*--only"):
+            get(ptbxl, tmp_path)
+    assert ptbxl.fetched() == ["ptb-xl/1.0.3/SHA256SUMS.txt"]
+    (tmp_path / SIGNAL).parent.mkdir(parents=True)
+    (tmp_path / f"{SIGNAL}.part").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="the disk is full; free some, the same command goes on"):
+        get(ptbxl, tmp_path)
+
+
+def test_no_network_is_one_line_and_exit_code_2(ptbxl, tmp_path, monkeypatch):
+    monkeypatch.setattr("data_provider.download.server.TRIES", 2)
+    gone = FileServer()
+    gone.server_close()
+    with pytest.raises(UserError, match="no connection, 2 times; check the network"):
+        get(gone, tmp_path)
+    bad = [*command(ptbxl, tmp_path, "--yes")[:-2], "http://physionet.org/files", "--yes"]
+    done = subprocess.run(bad, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "only https" in done.stderr
+
+
+def test_a_redirection_to_an_open_connection_is_refused(ptbxl, tmp_path):
+    ptbxl.refusals["ptb-xl/1.0.3/SHA256SUMS.txt"] = [
+        (302, {"Location": f"http://[::ffff:127.0.0.1]:{ptbxl.server_port}/"})
+    ]
+    with pytest.raises(UserError, match="redirected to http"):
+        get(ptbxl, tmp_path)
+
+
+def test_a_part_is_taken_with_the_tables_that_prepare_needs(ptbxl, tmp_path):
+    assert get(ptbxl, tmp_path, only=["records500/*/00002_hr.*"])
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file() and ".download" not in path.parts}
+    assert names == {"ptbxl_database.csv", "scp_statements.csv", "00002_hr.dat", "00002_hr.hea"}
+    with pytest.raises(UserError, match="no file is called so"):
+        get(ptbxl, tmp_path, only=["records900/*"])
+
+
+def test_a_folder_holds_one_corpus_and_one_download(ptbxl, tmp_path):
+    def meanwhile() -> bool:
+        with pytest.raises(UserError, match="another download is at work"):
+            get(ptbxl, tmp_path)
+        return True
+
+    assert get(ptbxl, tmp_path, go_ahead=meanwhile)
+    with pytest.raises(UserError, match="ptb-xl lies there"):
+        get(ptbxl, tmp_path, "georgia")
+
+
+def test_a_corpus_of_the_challenge_is_its_folder_alone(server, corpus, tmp_path):
+    files = {"RECORDS": b"all", "training/ningbo/g1/JS10647.hea": b"another corpus"}
+    for header in sorted((corpus / "records500").rglob("*.hea"))[:4]:
+        for path in (header, header.with_suffix(".dat")):
+            files[f"training/georgia/g1/{path.name}"] = path.read_bytes()
+    physionet(server, "challenge-2021/1.0.3", files)
+    assert get(server, tmp_path / "corpus", "georgia")
+    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [".download", "g1"]
+    assert prepare("georgia", tmp_path / "corpus", tmp_path / "manifest").records == 4
+
+
+def zenodo(server: FileServer, files: dict[str, bytes]) -> None:
+    """Serve files and their list as Zenodo does."""
+    listed = [
+        {"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
+        for name, data in files.items()
+    ]
+    server.files["api/records/4916206"] = json.dumps({"files": listed}).encode()
+    server.files |= {f"records/4916206/files/{name}": data for name, data in files.items()}
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def hdf5(exams: list[int]) -> bytes:
+    buffer = BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["tracings"] = np.random.default_rng(0).normal(0, 0.2, (len(exams), 4096, 12)).astype("float32")
+        file["exam_id"] = np.array(exams)
+    return buffer.getvalue()
+
+
+def test_code_15_is_unpacked_and_prepared_and_its_zips_go(server, tmp_path):
+    rows = "exam_id,patient_id,is_male,age,trace_file\n7,1,True,50,exams_part0.hdf5\n8,2,False,60,exams_part1.hdf5\n"
+    parts = {f"exams_part{i}.zip": zipped(f"exams_part{i}.hdf5", hdf5([7 + i])) for i in range(2)}
+    zenodo(server, {"exams.csv": rows.encode(), **parts})
+    server.breaks["records/4916206/files/exams_part1.zip"] = 1
+    folder = tmp_path / "corpus"
+    assert get(server, folder, "code-15")
+    assert {path.name for path in folder.iterdir()} == {
+        ".download", "exams.csv", "exams_part0.hdf5", "exams_part1.hdf5", "layout.json",
+    }  # fmt: skip
+    assert prepare("code-15", folder, tmp_path / "manifest").records == 2
+    assert read_record(f"{folder}/exams_part1.hdf5#8").fs == 400
+    server.requests.clear()
+    assert get(server, folder, "code-15") and server.requests == []
+    (folder / "exams_part1.hdf5").write_bytes(bytes((folder / "exams_part1.hdf5").stat().st_size))
+    assert get(server, folder, "code-15", verify=True)  # the unpacked file has a checksum of its own
+    assert server.fetched() == ["records/4916206/files/exams_part1.zip"]
+    assert read_record(f"{folder}/exams_part1.hdf5#8").fs == 400
+
+
+def test_a_zip_writes_nothing_but_its_part(server, tmp_path):
+    zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../outside.hdf5", b"x")})
+    with pytest.raises(UserError, match=r"holds 0 files of the name exams_part0\.hdf5"):
+        get(server, tmp_path / "a/corpus", "code-15")
+    assert not list(tmp_path.rglob("outside*"))
+    zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../exams_part0.hdf5", b"x")})
+    assert get(server, tmp_path / "b/corpus", "code-15")
+    assert [path.parent.name for path in (tmp_path / "b").rglob("*.hdf5")] == ["corpus"]
+
+
+def test_ecg_qa_is_verified_by_gits_own_checksums(server, tmp_path):
+    source = SOURCES["ecg-qa"]
+    commit = source.listing.split("/")[-1].partition("?")[0]
+    path, data = "ecgqa/ptbxl/template/train/00000.json", b"[]"
+    digest = hashlib.sha1(b"blob 2\0[]").hexdigest()
+    assert digest == "0637a088a01e8ddab3bf3fa98dbe804cbde1a0dc"  # as `git hash-object` says
+    tree = [
+        {"path": path, "type": "blob", "sha": digest, "size": 2},
+        {"path": "ecgqa", "type": "tree", "sha": "0"},
+        {"path": "mapping.py", "type": "blob", "sha": "1", "size": 1},
+    ]
+    server.files[source.listing.partition("?")[0]] = json.dumps({"tree": tree, "truncated": False}).encode()
+    server.files[f"Jwoo5/ecg-qa/{commit}/{path}"] = data
+    assert get(server, tmp_path, "ecg-qa")
+    assert (tmp_path / path).read_bytes() == data and not os.path.exists(tmp_path / "mapping.py")
