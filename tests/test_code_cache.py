@@ -121,11 +121,12 @@ def test_bad_recordings_are_listed_and_not_read_again_until_their_files_change(c
     assert (tmp_path / "cache/bad_records.jsonl").read_text() == ""
 
 
-def test_known_bad_recordings_count_against_those_allowed(copies, tmp_path):
+def test_known_bad_recordings_count_before_anything_is_encoded(copies, tmp_path):
     truncate(copies[2])
-    fill(tmp_path / "cache", copies, max_bad=1)
+    fill(tmp_path / "cache", copies[:5], max_bad=1)
     with pytest.raises(UserError, match="1 recordings could not be read"):
-        fill(tmp_path / "cache", copies, max_bad=0)
+        fill_code_cache(CodeCache(tmp_path / "cache"), copies, encode, 250, 0, {}, 0)
+    assert encode.calls == 4
 
 
 def test_a_recording_that_the_disk_did_not_give_is_tried_again(copies, tmp_path, monkeypatch):
@@ -269,11 +270,17 @@ def test_a_cache_whose_index_holds_file_names_still_opens(refs, tmp_path):
     np.testing.assert_array_equal(CodeCache(tmp_path).codes(refs[1]), np.arange(3, 10))
 
 
-def test_a_damaged_shard_is_encoded_again(refs, tmp_path):
+@pytest.mark.parametrize("damage", ("codes cut off", "index of other codes", "index cut off"))
+def test_a_damaged_shard_is_encoded_again(refs, tmp_path, damage):
     fill(tmp_path, refs)
     (index,) = open_shards(tmp_path)
-    codes = index.with_suffix(".npy")
-    codes.write_bytes(codes.read_bytes()[:-50])
+    codes, text = index.with_suffix(".npy"), index.read_text()
+    if damage == "codes cut off":
+        codes.write_bytes(codes.read_bytes()[:-50])
+    elif damage == "index of other codes":
+        np.save(codes, np.load(codes)[:-7])
+    else:
+        index.write_text(text[: len(text) // 2])
     cache = fill(tmp_path, refs)
     assert encode.calls == 2 * len(refs) and all(ref in cache for ref in refs)
 
