@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # of a large corpus there are a million
 class RecordRef:
     """Where one recording lies; nothing is read yet.
 
@@ -23,7 +23,7 @@ class RecordRef:
     corpus: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One thing to say about one ECG, or about two that are compared.
 

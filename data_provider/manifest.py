@@ -86,8 +86,9 @@ def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], text
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     for name, rows, schema in ((RECORDS, records, RECORD_SCHEMA), (TEXTS, texts, TEXT_SCHEMA)):
-        partial = folder / f"{name}.tmp"
-        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=schema), partial)
+        partial, rows = folder / f"{name}.tmp", list(rows)
+        columns = {column: [getattr(row, column) for row in rows] for column in schema.names}
+        pq.write_table(pa.table(columns, schema=schema), partial)
         os.replace(partial, folder / name)
     partial = folder / f"{MANIFEST}.tmp"
     partial.write_text(json.dumps(asdict(corpus), indent=2) + "\n")

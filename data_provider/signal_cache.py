@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +87,38 @@ def open_signal_cache(
 
 
 def record_key(ref: RecordRef) -> str:
-    """Changes when the files of a recording change: path, sizes and modification times."""
-    parts = [str(ref.path.resolve())]
-    name = ref.path.name.partition("#")[0]  # of one recording in an HDF5 file
-    layouts = (f"{ref.path.stem}.layout.json", "layout.json")
-    for beside in (name, *(name + suffix for suffix in (".hea", ".dat", ".mat")), *layouts):
-        path = ref.path.with_name(beside)
-        if path.is_file():
-            stat = path.stat()
-            parts.append(f"{beside.removeprefix(name)}:{stat.st_size}:{stat.st_mtime_ns}")
+    """Changes when the files of a recording change: path, sizes and modification times.
+
+    Opens no file. A WFDB recording costs two calls to the file system, and the resolution of its folder.
+    """
+    folder, name = os.path.split(ref.path)
+    parts = [os.path.join(_resolved(os.path.join(os.getcwd(), folder)), name)]
+    path = os.path.join(folder, name.partition("#")[0])  # of one recording in an HDF5 file
+    if header := _state(path + ".hea"):
+        parts.append(f".hea:{header}")
+        signal = next(((suffix, state) for suffix in (".dat", ".mat") if (state := _state(path + suffix))), None)
+        parts += [":".join(signal)] if signal else []
+    elif state := _state(path):
+        parts.append(f":{state}")
+        for layout in (f"{ref.path.stem}.layout.json", "layout.json"):
+            if state := _state(os.path.join(folder, layout)):
+                parts.append(f"{layout}:{state}")
     return "|".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _resolved(folder: str) -> str:
+    """``os.path.realpath``, the parents of many folders looked up once."""
+    parent, name = os.path.split(folder)
+    if not parent or not name or name in (".", "..") or os.path.islink(folder):
+        return os.path.realpath(folder)
+    return os.path.join(_resolved(parent), name)
+
+
+def _state(path: str) -> str:
+    """Size and modification time; "" where there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return f"{found.st_size}:{found.st_mtime_ns}" if stat.S_ISREG(found.st_mode) else ""

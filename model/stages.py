@@ -5,11 +5,12 @@ import json
 import shutil
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 from transformers import set_seed
 
-from data_provider.code_cache import CodeCache, fill_code_cache
+from data_provider.code_cache import CodeCache, Filling, fill_code_cache
 from data_provider.corpus import Split, corpus_weights, find_database, load_splits
 from data_provider.examples import RecordRef
 from data_provider.ptbxl import parse_folds
@@ -94,26 +95,38 @@ def finetune(settings: FinetuneSettings) -> dict:
 def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], settings: DataSettings) -> CodeCache:
     """The codes of ``refs``; every rank encodes its share of what is missing.
 
-    Raises `UserError` when more than MAX_BAD_RECORDS of all recordings cannot be read.
+    Raises `UserError` as soon as more than MAX_BAD_RECORDS of all recordings cannot be read.
     """
     folder = settings.cache_dir / "codes" / ecg_tokenizer.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
-    bad: dict[str, str] = {}
+    allowed = int(settings.max_bad_records * len(refs))
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    fill_code_cache(
-        CodeCache(folder), refs[launch.rank() :: launch.world_size()],
-        ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch, ecg_tokenizer.config.sampling_rate,
-        settings.workers, bad,
+    cache, bad, share = CodeCache(folder), {}, slice(launch.rank(), None, launch.world_size())
+    filling = fill_code_cache(
+        cache, refs[share], ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch,
+        ecg_tokenizer.config.sampling_rate, settings.workers, bad, allowed,
     )  # fmt: skip
     ecg_tokenizer.to("cpu")
-    of_all_ranks = {record: reason for part in launch.gather(bad) for record, reason in part.items()}
-    allowed = int(settings.max_bad_records * len(refs))
+    cache.close()
+    # Each rank has looked at the files of its share: on a network that takes minutes, once is enough.
+    parts = launch.gather((bad, filling, np.array([cache.key(ref) for ref in refs[share]], np.uint64)))
+    of_all_ranks = {record: reason for bad, _, _ in parts for record, reason in bad.items()}
     if launch.is_main():
+        filling = Filling.of_ranks([filling for _, filling, _ in parts])
+        if filling.encoded:
+            print(filling)
+        if of_all_ranks:
+            print(f"recordings that cannot be read are listed in {folder}/bad_records.jsonl")
         report_bad(of_all_ranks, len(refs), allowed)
     elif len(of_all_ranks) > allowed:
         raise SystemExit(2)  # the main rank says why
     launch.barrier()
-    return CodeCache(folder)
+    keys = {
+        ref: key
+        for rank, (_, _, found) in enumerate(parts)
+        for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
+    }
+    return CodeCache(folder, keys)
 
 
 def _training_texts(settings: PretrainSettings) -> set[str]:

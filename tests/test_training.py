@@ -130,7 +130,7 @@ def test_bad_recordings_are_counted_over_all_ranks(tmp_path, corpus, tokenizer_f
     lines = {**pretrain_lines(damaged, tokenizer_folder), "NUM_PROCESSES": 2, "MAX_BAD_RECORDS": 0.015}
     words, _ = command("pretrain", tmp_path, "pre", **lines)
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
-    assert done.returncode == 2 and re.search(r"2 of \d+ recordings could not be read; the first: .*\w", done.stderr)
+    assert done.returncode == 2 and re.search(r"2 recordings could not be read; the first: .*\w", done.stderr)
     assert "Traceback" not in done.stderr
 
 

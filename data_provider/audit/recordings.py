@@ -1,7 +1,6 @@
 """Every recording read once: rate, length, leads, amplitudes, and a hash of its signal."""
 
 import hashlib
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from tqdm import tqdm
 from data_provider.examples import RecordRef
 from data_provider.readers import RecordError, read_record
 from data_provider.record import LEADS
+from utils.parallel import ordered_map
 
 HASH_STEP_MV = 0.001  # a signal written in another format is the same to this
 
@@ -28,11 +28,7 @@ class Reading:
 
 def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
     """In the order of ``refs``."""
-    if workers and len(refs) > 64:
-        with multiprocessing.get_context("fork").Pool(workers) as pool:
-            yield from tqdm(pool.imap(_read, refs, chunksize=16), total=len(refs), desc=what, unit="ecg", mininterval=1)
-    else:
-        yield from tqdm(map(_read, refs), total=len(refs), desc=what, unit="ecg", mininterval=1)
+    yield from tqdm(ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", mininterval=1)
 
 
 def _read(ref: RecordRef) -> Reading:

@@ -21,6 +21,8 @@ def read(path: Path) -> Channels:
         # Digital samples with every sample of a frame: what the checksums are about.
         record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False, return_res=32)
         physical = record.dac(expanded=True)
+    except OSError as error:  # its text holds the path, and a path may name a patient
+        raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # wfdb raises whatever its parsing stumbles over
         raise FileError(f"wfdb cannot read it ({type(error).__name__}: {str(error)[:80]})") from None
     rows = lead_rows([line.name for line in header.signals])
