@@ -7,7 +7,7 @@ from data_provider.simulator.leads import frontal, horizontal
 
 def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """f-waves ``(8, T)`` in mV: three wandering oscillations of 4-9 Hz, mostly largest in V1."""
-    size = float(np.clip(0.035 * np.exp(rng.normal(0, 0.7)), 0.003, 0.14))
+    size = float(np.clip(0.03 * np.exp(rng.normal(0, 0.75)), 0.002, 0.14))
     sources = (3, 1)
     drift = np.sin(2 * np.pi * rng.uniform(0.1, 0.6, sources) * t + rng.uniform(0, 6.3, sources))
     phase = 2 * np.pi * rng.uniform(4.0, 9.0, sources) * t + rng.uniform(0.5, 2.5) * drift + rng.uniform(0, 6.3, sources)

@@ -23,7 +23,7 @@ T = np.arange(-int(BEFORE * FS), int(AFTER * FS)) / FS
 NEAR = np.array([0.85, 1.1, 1.15, 1.1, 1.0, 1.0])  # V2..V4 see more than a dipole's share in PTB-XL
 # Where the dead wall of an old infarct lets the first vectors point: chest and frontal degrees and size, share of QRS.
 DEAD_WALL = {
-    "inferior": ((0.0, 0.10), (-95.0, 0.75)),
+    "inferior": ((0.0, 0.10), (-72.0, 0.75)),
     "anteroseptal": ((-88.0, 0.85), (0.0, 0.0)),
     "anterior": ((-125.0, 0.95), (0.0, 0.05)),
     "lateral": ((178.0, 0.55), (168.0, 0.50)),
@@ -100,6 +100,23 @@ def _jittered(table: np.ndarray, own: np.random.Generator) -> np.ndarray:
     return table
 
 
+def _open_loop(table: np.ndarray, condition: Condition, axis: float, own: np.random.Generator) -> None:
+    """Spread the frontal directions of a normal QRS in place: counterclockwise where the axis is left, else clockwise.
+
+    A wide loop gives r and S in II, III and aVF (or in I) where a narrow one gives either.
+    """
+    wide = {ANTERIOR_FASCICLE: (65, 15), POSTERIOR_FASCICLE: (-60, 15)}
+    mean, spread = wide.get(condition.conduction, (20 - 0.45 * (axis - 30), 20))
+    opening = own.normal(mean, spread)
+    table[:, 5] += opening * np.array([0.0, 1.0, 0.0, -1.0, -0.4])
+    table[[1, 3], 4] *= 1 + min(abs(opening), 80) / 80
+    if own.random() < 0.5:  # the base points right and up, however the main forces lie
+        table[4, 4:] = table[4, 4] * own.uniform(0.5, 2.5), own.normal(-150, 20) - axis
+    if condition.conduction == ANTERIOR_FASCICLE:
+        table[4, 2] *= own.uniform(1.0, 4.0)  # S reaches V6
+        table[3, 2] *= own.uniform(1.0, 1.5)
+
+
 def _qrs(
     condition: Condition, anatomy: Anatomy, own: np.random.Generator, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
@@ -117,6 +134,10 @@ def _qrs(
         axis = rng.uniform(-85, -44)
     elif conduction == POSTERIOR_FASCICLE:
         axis = rng.uniform(100, 140)
+    if condition.infarction == "inferior":
+        axis -= rng.uniform(0, 40)
+    if len(table) == 5 and conduction not in (LBBB, RBBB):
+        _open_loop(table, condition, axis, own)
     area = (frontal(table[:, 4], table[:, 5]) * table[:, 1:2]).sum(axis=0)
     if conduction == RBBB:  # the axis is that of the left ventricle, before the late forces of the right one
         area = (frontal(table[:-1, 4], table[:-1, 5]) * table[:-1, 1:2]).sum(axis=0)
@@ -141,10 +162,10 @@ def _qrs(
     rotation = anatomy.rotation * (1.0 if conduction is None else 0.6)
     if condition.infarction:
         (chest_deg, chest_size), (limb_deg, limb_size) = DEAD_WALL[condition.infarction]
-        size = rng.uniform(0.35, 1.3)
-        extra.append([rng.uniform(0.17, 0.26), rng.uniform(0.09, 0.13), size * chest_size,
+        size = rng.uniform(0.3, 1.25)
+        extra.append([rng.uniform(0.15, 0.28), rng.uniform(0.07, 0.14), size * chest_size,
                       chest_deg + rng.normal(0, 12) - rotation, size * limb_size,
-                      limb_deg + rng.normal(0, 12) - turn])  # fmt: skip
+                      limb_deg + rng.normal(0, 18) - turn])  # fmt: skip
         table[0, [2, 4]] *= rng.uniform(0, 0.4)
         if condition.infarction.startswith("antero") or condition.infarction == "anterior":
             table[1, 2] *= rng.uniform(0.1, 0.7)

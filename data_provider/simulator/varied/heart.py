@@ -81,7 +81,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         axis=float(axis),
         hypertrophy=hypertrophy,
         limb_mv=float((0.52 if low else 1.35 if hypertrophy else 1.22) * np.exp(rng.normal(0, 0.28))),
-        sokolow_mv=float((1.2 if low else 3.9 if hypertrophy else 2.15) * np.exp(rng.normal(0, 0.30))),
+        sokolow_mv=float((1.2 if low else 3.6 if hypertrophy else 2.15) * np.exp(rng.normal(0, 0.30))),
         chest_gain=np.exp(smooth),
         chest_shift=rng.normal(0, 7, 6) + rng.normal(0, 5),
         rotation=float(rng.normal(-6, 13)),
@@ -104,7 +104,7 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     if not healthy:
         conduction = one_of(rng, CONDUCTIONS) if rhythm != PACED else None
         infarction = one_of(rng, INFARCTIONS) if conduction != LBBB and rhythm != PACED else None
-        repolarisation = one_of(rng, {"strain": 0.45, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy
+        repolarisation = one_of(rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy
                                 else REPOLARISATIONS)  # fmt: skip
     rate = _rate(rng, rhythm)
     qrs = float(np.clip(rng.normal(0.092, 0.009) + 0.006 * anatomy.hypertrophy, 0.070, 0.112))

@@ -24,7 +24,8 @@ class Measures:
 
     axis: degrees, of the net QRS area. sokolow: S in V1 + larger R of V5 and V6 (Sokolow and Lyon 1949). cornell: R in
     aVL + S in V3 (Casale et al. 1985). r_avl: R in aVL. limb: largest peak-to-peak QRS of a limb lead. r_prime: last
-    positive peak of V1. q_leads: leads with a Q wave of 0.1 mV and 30 ms, or no R. st, t: of each lead, 60 ms after
+    positive peak of V1. largest: of R and S of limb leads over 2 mV, S of V1 and V2 and R of V5 and V6 over 3 mV.
+    r_peak_ms: from QRS onset to the R peak of V5 or V6, the later. q_leads: leads with a Q wave of 0.1 mV and 30 ms, or no R. st, t: of each lead, 60 ms after
     the QRS, and the larger extreme of T.
     """
 
@@ -35,6 +36,8 @@ class Measures:
     limb: float
     r_prime: float
     r_v3: float
+    largest: float
+    r_peak_ms: float
     q_leads: tuple[str, ...]
     st: dict[str, float]
     t: dict[str, float]
@@ -72,6 +75,11 @@ def measure(eight: np.ndarray, qrs_seconds: float, qt_seconds: float) -> Measure
         limb=float(np.ptp(qrs[:6], axis=1).max()),
         r_prime=float(v1[nadir:].max()) if nadir < len(v1) - 1 else 0.0,
         r_v3=r["V3"],
+        largest=max(
+            max(max(r[lead], s[lead]) for lead in LEADS[:6]) / 2,
+            max(s["V1"], s["V2"], r["V5"], r["V6"]) / 3,
+        ),
+        r_peak_ms=1000 / FS * max(int(at["V5"].argmax()), int(at["V6"].argmax())),
         q_leads=tuple(lead for lead, curve in at.items() if _has_q(curve)),
         st={lead: float(leads[row, st_at] - leads[row, onset]) for row, lead in enumerate(LEADS)},
         t=dict(zip(LEADS, map(float, extreme), strict=True)),

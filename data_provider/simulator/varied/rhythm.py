@@ -52,7 +52,7 @@ def _sinus_sway(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
 
 def _fibrillation_gaps(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
     """Independent intervals, skewed to long ones, above the refractory time of the AV node."""
-    spread = rng.uniform(0.12, 0.34)
+    spread = rng.uniform(0.10, 0.34)
     gaps = rr * np.exp(spread * rng.standard_normal(count) - spread**2 / 2)
     gaps = np.maximum(gaps, max(0.28, 0.45 * rr))
     return gaps * rr / gaps.mean()

@@ -48,9 +48,9 @@ _UNREMARKABLE = frozenset({"sinus rhythm", "sinus arrhythmia", AXES[0], "baselin
                            "electrodes problems"})  # fmt: skip
 
 RATE_MARGIN = 1.5  # bpm around 60 and 100 where bradycardia and tachycardia stay open
-ARRHYTHMIA_S = (0.10, 0.16)  # longest less shortest RR interval of sinus beats: open from, sinus arrhythmia from
+ARRHYTHMIA_S = (0.12, 0.20)  # longest less shortest RR interval of sinus beats: open from, sinus arrhythmia from
 AXIS_MARGIN = 8.0  # degrees around -30 and 90
-SOKOLOW_MV = (3.2, 3.5)
+SOKOLOW_MV = (3.0, 3.5)
 LOW_VOLTAGE_MV = (0.5, 0.58)
 ST_MV = (-0.025, -0.05, -0.1)  # open from, depressed from, ischaemic from
 FLAT_T = 0.1  # of R
@@ -182,16 +182,25 @@ def _hypertrophy(
     limb = max(getattr(found, name) / limit for name, limit in limits.items())
     if condition.conduction == ANTERIOR_FASCICLE:  # turns R of aVL up
         limb = min(limb, 0.99)
+    points = romhilt_estes(condition, found)
     if found.sokolow > SOKOLOW_MV[1]:
         yes.add("VCLVH")
-        (yes if anatomy.hypertrophy else maybe).add("LVH")
-    elif limb > 1:
-        maybe.add("VCLVH")
-        (yes if anatomy.hypertrophy else maybe).add("LVH")
     elif found.sokolow > SOKOLOW_MV[0] or limb > 0.9:
-        maybe |= {"LVH", "VCLVH"}
-    elif anatomy.hypertrophy:
+        maybe.add("VCLVH")
+    if anatomy.hypertrophy and (found.sokolow > SOKOLOW_MV[1] or limb > 1 or points >= 5):
+        yes.add("LVH")
+        maybe.add("VCLVH")
+    elif anatomy.hypertrophy or "VCLVH" in yes | maybe or points >= 4:
         maybe.add("LVH")
+
+
+def romhilt_estes(condition: Condition, found: Measures) -> int:
+    """Points of Romhilt and Estes 1968 (Am Heart J 75:752): 5 are left ventricular hypertrophy, 4 probable."""
+    strain = any(found.t[lead] <= -0.05 and found.st[lead] <= -0.03 for lead in ("V5", "V6"))
+    return (
+        3 * (found.largest >= 1) + 3 * strain + 3 * condition.atrial_enlargement + 2 * (found.axis <= -30)
+        + (condition.qrs >= 0.09) + (found.r_peak_ms >= 50)
+    )  # fmt: skip
 
 
 def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set[str]) -> None:
@@ -255,7 +264,8 @@ def _repolarisation(found: Measures, yes: set[str], maybe: set[str]) -> None:
 
 def judge_axis(degrees: float, hidden: bool) -> tuple[str | None, set[str]]:
     """The axis class and, near a limit or where the axis means little, all classes left open."""
-    clear = min(abs(degrees + 30), abs(degrees - 90)) > AXIS_MARGIN and not hidden and -120 < degrees < 170
-    if not clear:
+    degrees = degrees % 360 - 360 * (degrees % 360 > 210)  # from -150 to 210
+    limits = (-30, 90, -105, -150)  # of left and right, and of left and of right towards no man's land
+    if hidden or min(abs(degrees - limit) for limit in limits) < AXIS_MARGIN or degrees < -105:
         return None, set(AXES)
     return AXES[0] if -30 <= degrees <= 90 else AXES[1] if degrees < -30 else AXES[2], set()
