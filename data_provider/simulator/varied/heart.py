@@ -98,7 +98,7 @@ def one_of(rng: np.random.Generator, shares: dict[str, float]) -> str | None:
 
 
 def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
-    healthy = not anatomy.hypertrophy and rng.random() < 0.25
+    healthy = not anatomy.hypertrophy and rng.random() < 0.32
     rhythm = SINUS if healthy else one_of(rng, RHYTHM_SHARES) or SINUS
     conduction = infarction = repolarisation = None
     if not healthy:

@@ -5,6 +5,8 @@ finding (infarction in left bundle branch block), or caused but not seen, and de
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from data_provider.derived_questions import DIAGNOSES, FORMS
 from data_provider.derived_questions import RHYTHMS as RHYTHM_CODES
@@ -68,10 +70,10 @@ class VariedTruth(Truth):
     open: tuple[str, ...] = ()
     measures: dict = field(default_factory=dict)
 
-    @property
+    @cached_property
     def findings(self) -> tuple[str, ...]:
-        present = {_SAID_OTHERWISE.get(code, NAMES[code]) for code in self.codes} | {self.axis, *self.noise} - {None}
-        present.discard(None)
+        present = {_SAID_OTHERWISE.get(code, NAMES[code]) for code in self.codes}
+        present |= {self.axis, *self.noise} - {None}
         if present - _UNREMARKABLE:
             present.add(ABNORMAL)
         elif not set(self.open) & set(NAMES):
@@ -88,8 +90,18 @@ class VariedTruth(Truth):
         """Whether it holds; None where it is open."""
         if finding in self.findings:
             return True
-        open_ = {_SAID_OTHERWISE.get(name, NAMES.get(name, name)) for name in self.open} | set(self.open)
-        return None if finding in open_ else False
+        return None if finding in {_SAID_OTHERWISE.get(name, NAMES.get(name, name)) for name in self.open} else False
+
+    def scp_codes(self) -> dict[str, float]:
+        """PTB-XL's codes and the likelihood it notes: 0 for form and rhythm statements."""
+        normal = {"NORM": 100.0} if NORMAL in self.findings else {}
+        return {**normal, **{code: 100.0 if code in {**DIAGNOSES, **MORE} else 0.0 for code in self.codes}}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> "VariedTruth":
+        """The inverse of `to_json`."""
+        lists = {name: tuple(row[name]) for name in ("codes", "open")}
+        return cls(**{**{key: value for key, value in row.items() if key != "findings"}, **lists})
 
 
 def judge(
@@ -141,10 +153,9 @@ def _rhythm(condition: Condition, rate: float, rr_range: float, yes: set[str], m
         elif beyond > 0:
             yes.add(code)
     if rr_range >= ARRHYTHMIA_S[1]:
-        yes.add("SARRH")
-        maybe.add("SR")
+        yes.add("SARRH")  # PTB-XL states it or sinus rhythm
     elif rr_range >= ARRHYTHMIA_S[0]:
-        maybe.add("SARRH")
+        maybe |= {"SARRH", "SR"}
     if not yes and "SR" not in maybe:
         yes.add("SR")
 
@@ -229,7 +240,7 @@ def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set
     maybe |= {"LMI"} if side else set()
     if inferior or side or count(("V2", "V3", "V4")) >= 2:
         yes.add("QWAVE")
-    elif condition.infarction or count(tuple(found.t)) >= 2:
+    elif condition.infarction or count(("I", "II", "aVL", "aVF", "V3", "V4", "V5", "V6")) >= 1:
         maybe.add("QWAVE")
 
 
@@ -258,7 +269,7 @@ def _repolarisation(found: Measures, yes: set[str], maybe: set[str]) -> None:
         yes.add("LOWT")
         (maybe if deep or down[0] else yes).add("NDT")
     elif low:
-        maybe |= {"LOWT", "NDT"}
+        maybe.add("LOWT")
     maybe -= yes
 
 
