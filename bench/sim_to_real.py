@@ -5,14 +5,16 @@
 No language model: a small convolutional network, trained on simulated labels, is scored on the real recordings of the
 given folds. Thresholds are those of the simulation (one half, classes weighed alike); no real label is used, but in the
 last row of each finding, the ceiling, which is trained and scored on the real labels by cross-validation over patients.
-AUROC says whether what was learned transfers; balanced accuracy says whether scales and limits fit as well. ``real``
-is how well the network tells simulated recordings from real ones (0.5: not at all).
+AUROC says whether what was learned transfers; balanced accuracy says whether scales and limits fit as well. ``told
+from real`` is how well the network tells simulated recordings from real ones (0.5: not at all). Real noise is that of
+the same folds: it holds no beats, and no label goes with it.
 """
 
 import ast
 import csv
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +68,7 @@ def axis_labels(axis: str | None) -> list[float]:
 def simulated_labels(truth: Truth) -> list[float]:
     stated = set(truth.codes) if isinstance(truth, VariedTruth) else set(scp_codes(truth))
     left_open = set(truth.open) if isinstance(truth, VariedTruth) else set()
-    codes = [
-        1.0 if stated & set(of) else OPEN if left_open & set(of) else 0.0 for of in CODES.values()
-    ]
+    codes = [1.0 if stated & set(of) else OPEN if left_open & set(of) else 0.0 for of in CODES.values()]
     return [*rate_labels(truth.heart_rate), *codes, *axis_labels(truth.axis)]
 
 
@@ -131,9 +131,9 @@ class Network(nn.Module):
             nn.Sequential(
                 nn.BatchNorm1d(a), nn.ReLU(), nn.Conv1d(a, b, 7, stride=2, padding=3),
                 nn.BatchNorm1d(b), nn.ReLU(), nn.Conv1d(b, b, 5, padding=2),
-            ) for a, b in zip(sizes, sizes[1:], strict=False)
+            ) for a, b in pairwise(sizes)
         )  # fmt: skip
-        self.skips = nn.ModuleList(nn.Conv1d(a, b, 1, stride=2) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.skips = nn.ModuleList(nn.Conv1d(a, b, 1, stride=2) for a, b in pairwise(sizes))
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * sizes[-1], findings))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -224,8 +224,6 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     folds = parse_folds(arguments.folds)
     signals, labels, patients = real(arguments.data, folds)
-    # A recording must not be read through its own noise: noise of odd folds for even ones would halve the library, and
-    # noise carries no beats, so all of it is used.
     rows, notes = [], []
     for kind in arguments.kinds.split(","):
         library = noise_library(arguments.data, folds) if kind == KINDS[2] else None

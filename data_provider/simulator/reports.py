@@ -81,7 +81,7 @@ def report(truth: Truth) -> str:
 
 
 def findings_in(text: str) -> set[str]:
-    """The finding keys (of FINDINGS or VARIED_FINDINGS) that a report states; case and spacing do not matter, others are ignored.
+    """The finding keys that a report states, of FINDINGS or VARIED_FINDINGS; others, case and spacing do not matter.
 
     Statements end with a full stop, semicolon or line break.
     """

@@ -10,7 +10,9 @@ def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> n
     size = float(np.clip(0.03 * np.exp(rng.normal(0, 0.75)), 0.002, 0.14))
     sources = (3, 1)
     drift = np.sin(2 * np.pi * rng.uniform(0.1, 0.6, sources) * t + rng.uniform(0, 6.3, sources))
-    phase = 2 * np.pi * rng.uniform(4.0, 9.0, sources) * t + rng.uniform(0.5, 2.5) * drift + rng.uniform(0, 6.3, sources)
+    phase = (
+        2 * np.pi * rng.uniform(4.0, 9.0, sources) * t + rng.uniform(0.5, 2.5) * drift + rng.uniform(0, 6.3, sources)
+    )
     swell = 1 + 0.6 * np.sin(2 * np.pi * rng.uniform(0.15, 0.9, sources) * t + rng.uniform(0, 6.3, sources))
     curves = swell * (np.sin(phase) + rng.uniform(0, 0.4) * np.sin(2 * phase))
     shares = size * rng.uniform(0.2, 0.8, 3)

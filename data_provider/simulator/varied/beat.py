@@ -13,7 +13,6 @@ from data_provider.simulator.varied.heart import (
     INCOMPLETE_RBBB,
     PACED,
     POSTERIOR_FASCICLE,
-    SINUS,
     UNSPECIFIC_DELAY,
     Anatomy,
     Condition,
@@ -45,7 +44,7 @@ INVERSIONS = {  # frontal degrees; chest degrees of an inverted T
 
 @dataclass(frozen=True)
 class Beats:
-    """kind -> ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` the QRS onset to `AFTER` it; P waves apart, as kinds move."""
+    """kind -> ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` the QRS onset to `AFTER` it; P waves apart."""
 
     curves: dict[str, np.ndarray]
     p_wave: np.ndarray
@@ -131,7 +130,7 @@ def _qrs(
         if rng.random() < 0.5:  # the plateau of R in I and V6 is notched or not
             table[1:4, 1] *= rng.uniform(0.75, 1.3)
     elif conduction == ANTERIOR_FASCICLE:
-        axis = rng.uniform(-85, -44)
+        axis = rng.uniform(-90, -32)
     elif conduction == POSTERIOR_FASCICLE:
         axis = rng.uniform(100, 140)
     if condition.infarction == "inferior":
@@ -153,7 +152,7 @@ def _qrs(
         table[-1, [2, 4]] *= rng.uniform(0.7, 1.7)
         table[-1, 5] = rng.uniform(165, 205) - turn
     elif conduction == INCOMPLETE_RBBB:
-        extra.append([rng.uniform(0.82, 0.9), rng.uniform(0.07, 0.1), rng.uniform(0.25, 0.6), rng.uniform(105, 130),
+        extra.append([rng.uniform(0.82, 0.9), rng.uniform(0.07, 0.1), rng.uniform(0.12, 0.5), rng.uniform(105, 130),
                       rng.uniform(0.1, 0.25), rng.uniform(160, 220) - turn])  # fmt: skip
     notches = own.random() < (0.8 if conduction == UNSPECIFIC_DELAY else 0.3)
     for _ in range(int(own.integers(1, 4)) if notches else 0):
@@ -276,7 +275,3 @@ def _ventricular(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
     chest = _chest(np.array([0.48, 0.14]), np.array([turn_h + 180 + rng.normal(0, 15)] * 2), anatomy)
     curves = np.stack([waves.t_curve(T, qt), waves.st_curve(T, seconds, qt - 0.02)])
     return size * (qrs + rng.uniform(0.6, 1.2) * np.concatenate([limb, chest], axis=1).T @ curves)
-
-
-def has_p_wave(condition: Condition) -> bool:
-    return condition.rhythm == SINUS

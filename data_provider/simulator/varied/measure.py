@@ -8,7 +8,7 @@ from data_provider.record import LEADS
 from data_provider.simulator.beat_shapes import BEFORE, FS
 from data_provider.simulator.leads import frontal_axis, twelve
 
-Q_MV, Q_SECONDS = 0.1, 0.03
+Q, SMALL_Q = (0.1, 0.03), (0.05, 0.02)  # depth in mV and seconds
 WALLS = {
     "inferior": ("II", "III", "aVF"),
     "anteroseptal": ("V1", "V2", "V3"),
@@ -20,13 +20,18 @@ MAIN = ("I", "II", "V3", "V4", "V5", "V6")  # where a T wave should be upright
 
 @dataclass(frozen=True)
 class Measures:
-    """Voltages in mV against the level at the QRS onset.
+    """Voltages in mV against the level at the QRS onset; what is of each lead is keyed by its name.
 
-    axis: degrees, of the net QRS area. sokolow: S in V1 + larger R of V5 and V6 (Sokolow and Lyon 1949). cornell: R in
-    aVL + S in V3 (Casale et al. 1985). r_avl: R in aVL. limb: largest peak-to-peak QRS of a limb lead. r_prime: last
-    positive peak of V1. largest: of R and S of limb leads over 2 mV, S of V1 and V2 and R of V5 and V6 over 3 mV.
-    r_peak_ms: from QRS onset to the R peak of V5 or V6, the later. q_leads: leads with a Q wave of 0.1 mV and 30 ms, or no R. st, t: of each lead, 60 ms after
-    the QRS, and the larger extreme of T.
+    axis: degrees, of the net QRS area.
+    sokolow: S in V1 + larger R of V5 and V6 (Sokolow and Lyon 1949).
+    cornell: R in aVL + S in V3 (Casale et al. 1985). r_avl: R in aVL.
+    peguero: deepest S of any lead + S in V4 (Peguero et al. 2017).
+    largest: of R and S of limb leads over 2 mV, and S of V1 and V2 and R of V5 and V6 over 3 mV.
+    limb: largest peak-to-peak QRS of a limb lead.
+    r_prime: last positive peak of V1. r_v3: R in V3.
+    r_peak_ms: from QRS onset to the R peak of V5 or V6, the later.
+    q_leads: leads with a Q wave of 0.1 mV and 30 ms, or no R; small_q_leads: of 0.05 mV and 20 ms.
+    st: 60 ms after the QRS. t: the larger extreme of T. r: the R wave.
     """
 
     axis: float
@@ -38,6 +43,8 @@ class Measures:
     r_v3: float
     largest: float
     r_peak_ms: float
+    peguero: float
+    small_q_leads: tuple[str, ...]
     q_leads: tuple[str, ...]
     st: dict[str, float]
     t: dict[str, float]
@@ -80,16 +87,18 @@ def measure(eight: np.ndarray, qrs_seconds: float, qt_seconds: float) -> Measure
             max(s["V1"], s["V2"], r["V5"], r["V6"]) / 3,
         ),
         r_peak_ms=1000 / FS * max(int(at["V5"].argmax()), int(at["V6"].argmax())),
-        q_leads=tuple(lead for lead, curve in at.items() if _has_q(curve)),
+        peguero=max(s[lead] for lead in LEADS if lead != "aVR") + s["V4"],
+        small_q_leads=tuple(lead for lead, curve in at.items() if _has_q(curve, *SMALL_Q)),
+        q_leads=tuple(lead for lead, curve in at.items() if _has_q(curve, *Q)),
         st={lead: float(leads[row, st_at] - leads[row, onset]) for row, lead in enumerate(LEADS)},
         t=dict(zip(LEADS, map(float, extreme), strict=True)),
         r=r,
     )
 
 
-def _has_q(curve: np.ndarray) -> bool:
-    """An initial negative wave of 0.1 mV and 30 ms, or a complex without R (QS)."""
+def _has_q(curve: np.ndarray, depth: float, seconds: float) -> bool:
+    """An initial negative wave of this depth and length, or a complex without R (QS)."""
     first_r = np.flatnonzero(curve > 0.05)
     end = first_r[0] if len(first_r) else len(curve)
     negative = curve[:end] < -0.02
-    return bool(end and -curve[:end].min() >= Q_MV and negative.sum() >= Q_SECONDS * FS)
+    return bool(end and -curve[:end].min() >= depth and negative.sum() >= seconds * FS)

@@ -9,27 +9,26 @@ from scipy.signal import butter, sosfiltfilt
 
 from data_provider.leads import LIMB_FROM_I_II
 from data_provider.record import LEADS
-from data_provider.simulator.noise import FS, ROWS, _bursts, _loose, _muscle, _wander
+from data_provider.simulator import noise as drawn
+from data_provider.simulator.noise import FS, ROWS
 from data_provider.simulator.truth import NOISES
 from data_provider.simulator.varied.real_noise import draw_noise
 
 DRIFT_MV = (0.25, 0.45)  # range of the noise below 0.7 Hz: from here open, from there "baseline drift"
 STATIC_MV = (0.018, 0.035)  # deviation of the noise above 15 Hz
+EXTRA = 0.25  # share of recordings with real noise that get drawn noise as well
 
 
 def floor(library: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """Noise ``(8, 5000)`` in mV throughout a recording: real if there is a library, else wander, muscle and mains."""
     shape = (8, 5000)
-    if library is not None:
-        noise = draw_noise(library, rng)
-        extra = 0.25
-    else:
-        noise = np.zeros(shape)
-        extra = 1.0
-    if rng.random() < extra:
+    noise = np.zeros(shape) if library is None else draw_noise(library, rng)
+    if library is None or rng.random() < EXTRA:
         t = np.arange(shape[1]) / FS
-        noise = noise + np.exp(rng.uniform(np.log(0.01), np.log(0.25))) * _wander(rng, shape, rng.uniform(0.03, 0.15))
-        muscle = _muscle(rng, shape) if rng.random() < 0.5 else _tremor(rng, shape)
+        noise = noise + np.exp(rng.uniform(np.log(0.01), np.log(0.25))) * drawn.wander(
+            rng, shape, rng.uniform(0.03, 0.15)
+        )
+        muscle = drawn.muscle(rng, shape) if rng.random() < 0.5 else _tremor(rng, shape)
         noise += np.exp(rng.uniform(np.log(0.002), np.log(0.035))) * muscle * np.exp(rng.normal(0, 0.4, (8, 1)))
         hum = np.sin(2 * np.pi * 50 * t + rng.uniform(0, 6.3, (8, 1))) * (rng.random() < 0.3)
         noise += np.exp(rng.uniform(np.log(0.0005), np.log(0.03))) * hum * np.exp(rng.normal(0, 0.5, (8, 1)))
@@ -47,14 +46,15 @@ def _tremor(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def bursts(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0.5, 1.0) * _bursts(rng, (8, 5000))
+    """``(8, 5000)`` mV of short, strong episodes."""
+    return rng.uniform(0.5, 1.0) * drawn.bursts(rng, (8, 5000))
 
 
 def loose(eight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """The recording with one chest electrode that loses contact, and which."""
+    """The recording ``(8, T)`` with one chest electrode that loses contact, and which."""
     row = int(rng.integers(2, 8))
     out = eight.copy()
-    out[row] = _loose(rng, out[row : row + 1])[0]
+    out[row] = drawn.loose(rng, out[row : row + 1])[0]
     return out, [ROWS[row]]
 
 

@@ -26,8 +26,9 @@ BASELINE_HZ = 0.7
 
 
 def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
-    """Noise of the recordings of PTB-XL (at ``root``) in ``folds``: float32 ``(n, 8, 5000)`` mV at 500 Hz, of I, II, V1..V6.
+    """Noise of the recordings of PTB-XL (at ``root``) in ``folds``.
 
+    Returns float32 ``(n, 8, 5000)`` mV at 500 Hz, of I, II, V1..V6.
     Raises `UserError` where no recording of these folds gives any.
     """
     folds = frozenset(folds)

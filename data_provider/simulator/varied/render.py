@@ -1,8 +1,11 @@
 """A varied recording: heart, beats, rhythm, atria, noise and recorder, and the truth measured on the way."""
 
+from itertools import pairwise
+
 import numpy as np
 
-from data_provider.simulator.beat_shapes import BEFORE, FS
+from data_provider.record import LEADS
+from data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
 from data_provider.simulator.leads import twelve
 from data_provider.simulator.patients import RECORD_STREAM, Patient, stream
 from data_provider.simulator.render import SAMPLES
@@ -23,7 +26,7 @@ from data_provider.simulator.varied.heart import (
     draw_condition,
 )
 from data_provider.simulator.varied.measure import measure
-from data_provider.simulator.varied.rhythm import draw_rhythm
+from data_provider.simulator.varied.rhythm import draw_rhythm, flutter_cycle
 from data_provider.simulator.varied.truth import VariedTruth, judge, judge_axis
 
 ANATOMY_STREAM = 3
@@ -44,7 +47,7 @@ def simulate_varied(
     eight = record_through(eight + added, FS, rng)
     if rng.random() < BURSTS:
         eight = eight + disturbance.bursts(rng)
-        named["burst noise"] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+        named["burst noise"] = list(LEADS)
     if rng.random() < LOOSE:
         eight, named["electrodes problems"] = disturbance.loose(eight, rng)
     truth = VariedTruth(**{**truth, "noise": named, "open": tuple(sorted({*truth["open"], *left_open}))})
@@ -96,19 +99,13 @@ def _place(
     if condition.rhythm == FIBRILLATION:
         eight += fibrillation(t, anatomy.chest_gain, rng)
     elif condition.rhythm == FLUTTER:
-        rate = 1 / _atrial_cycle(condition)
-        eight += flutter(t, beats[0].onset, rate, anatomy.chest_gain, rng)
+        eight += flutter(t, beats[0].onset, 1 / flutter_cycle(60 / condition.rate), anatomy.chest_gain, rng)
     return eight
-
-
-def _atrial_cycle(condition: Condition) -> float:
-    rr = 60 / condition.rate
-    return rr / round(max(rr / 0.21, 2))
 
 
 def _spike(rng: np.random.Generator) -> np.ndarray:
     """The pacemaker's pulse ``(8, T)``, 2 ms before the QRS onset; bipolar leads leave almost none."""
-    pulse = np.zeros((8, round((BEFORE + 0.8) * FS)))
+    pulse = np.zeros((8, round((BEFORE + AFTER) * FS)))
     pulse[:, round(BEFORE * FS) - 4 : round(BEFORE * FS) - 3] = rng.normal(0, rng.choice([0.05, 1.0]), (8, 1))
     return pulse
 
@@ -119,7 +116,7 @@ def _truth(
 ) -> dict:  # fmt: skip
     inside = [b for b in beats if 0 <= b.onset <= SECONDS]
     gaps = np.diff([b.onset for b in inside])
-    plain = np.array([a.kind == b.kind == "normal" for a, b in zip(inside, inside[1:], strict=False)], dtype=bool)
+    plain = np.array([a.kind == b.kind == "normal" for a, b in pairwise(inside)], dtype=bool)
     basic = gaps[plain] if plain.sum() >= 2 else gaps
     rr = float(basic.mean() if condition.rhythm == FIBRILLATION else np.median(basic))
     rate = 60 / rr

@@ -17,7 +17,7 @@ def draw_rhythm(condition: Condition, ectopy: str | None, rng: np.random.Generat
     elif condition.rhythm == FIBRILLATION:
         gaps = _fibrillation_gaps(rng, rr, count)
     elif condition.rhythm == FLUTTER:
-        atrial = rr / round(max(rr / 0.21, 2))
+        atrial = flutter_cycle(rr)
         ratios = np.full(count, round(rr / atrial))
         if rng.random() < 0.4:
             ratios = np.maximum(ratios + rng.choice([-1, 0, 1], count, p=[0.2, 0.5, 0.3]), 2)
@@ -32,6 +32,11 @@ def draw_rhythm(condition: Condition, ectopy: str | None, rng: np.random.Generat
     onsets = START - rng.random() * rr + np.cumsum(gaps)
     keep = onsets < SECONDS + 0.6
     return [Beat(float(onset), kind) for onset, kind, k in zip(onsets, kinds, keep, strict=True) if k]
+
+
+def flutter_cycle(rr: float) -> float:
+    """Seconds of an atrial cycle, 0.21 or so, of which a whole number make the RR interval; two at the least."""
+    return rr / round(max(rr / 0.21, 2))
 
 
 def _sinus_sway(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:

@@ -56,6 +56,8 @@ SOKOLOW_MV = (3.0, 3.5)
 LOW_VOLTAGE_MV = (0.5, 0.58)
 ST_MV = (-0.025, -0.05, -0.1)  # open from, depressed from, ischaemic from
 FLAT_T = 0.1  # of R
+POOR_R_MV = 0.3  # of V3: poor R progression
+R_PRIME_MV = 0.05
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _conduction(condition: Condition, found: Measures, yes: set[str], maybe: set
         maybe.add("LAFB")
     elif kind in (RBBB, INCOMPLETE_RBBB):
         code = "CRBBB" if kind == RBBB else "IRBBB"
-        seen = found.r_prime >= 0.05
+        seen = found.r_prime >= R_PRIME_MV
         (yes if seen else maybe).add(code)
         if kind == RBBB:
             maybe |= {"LAFB", "LPFB"}
@@ -180,23 +182,23 @@ def _conduction(condition: Condition, found: Measures, yes: set[str], maybe: set
     elif kind == UNSPECIFIC_DELAY:
         yes.add("IVCD")
         maybe |= {"CLBBB"} if condition.qrs > 0.125 else set()
-    if kind != ANTERIOR_FASCICLE and found.axis < -42:
+    if kind != ANTERIOR_FASCICLE and found.axis < -30:
         maybe.add("LAFB")
-    if kind not in (RBBB, INCOMPLETE_RBBB) and found.r_prime > 0.12:
+    if kind not in (RBBB, INCOMPLETE_RBBB) and found.r_prime > R_PRIME_MV:
         maybe.add("IRBBB")
 
 
 def _hypertrophy(
     condition: Condition, anatomy: Anatomy, found: Measures, sex: int, yes: set[str], maybe: set[str]
 ) -> None:
-    limits = {"cornell": 2.0 if sex else 2.8, "r_avl": 1.1}  # mV
+    limits = {"cornell": 2.0 if sex else 2.8, "r_avl": 1.1, "peguero": 2.3 if sex else 2.8}  # mV
     limb = max(getattr(found, name) / limit for name, limit in limits.items())
-    if condition.conduction == ANTERIOR_FASCICLE:  # turns R of aVL up
+    if condition.conduction == ANTERIOR_FASCICLE:  # turns R of aVL up, and S of V4
         limb = min(limb, 0.99)
     points = romhilt_estes(condition, found)
     if found.sokolow > SOKOLOW_MV[1]:
         yes.add("VCLVH")
-    elif found.sokolow > SOKOLOW_MV[0] or limb > 0.9:
+    elif found.sokolow > SOKOLOW_MV[0] or limb > 1:
         maybe.add("VCLVH")
     if anatomy.hypertrophy and (found.sokolow > SOKOLOW_MV[1] or limb > 1 or points >= 5):
         yes.add("LVH")
@@ -221,8 +223,8 @@ def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set
     def raised(leads: tuple[str, ...], by: float) -> bool:
         return sum(found.st[lead] >= by for lead in leads) >= 2
 
-    inferior = count(WALLS["inferior"]) >= 2
-    front = count(("V2", "V3", "V4")) >= 2 or found.r_v3 < 0.2
+    inferior = count(WALLS["inferior"]) >= 2 or ("III" in found.q_leads and "aVF" in found.small_q_leads)
+    front = count(("V2", "V3", "V4")) >= 2 or found.r_v3 <= POOR_R_MV
     side = count(WALLS["lateral"]) >= 2
     acute = condition.infarction_age == "acute"
     shown = {
