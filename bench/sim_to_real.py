@@ -204,7 +204,7 @@ def scores(found: np.ndarray, labels: np.ndarray, source: str) -> list[dict]:
 
 def told_apart(simulated_signals: np.ndarray, real_signals: np.ndarray, patients: np.ndarray, epochs: int) -> float:
     """AUROC, cross-validated, of telling real recordings from simulated ones."""
-    x = np.concatenate([simulated_signals[: 2 * len(real_signals)], real_signals])
+    x = np.concatenate([simulated_signals[: len(real_signals)], real_signals])
     y = np.r_[np.zeros(len(x) - len(real_signals)), np.ones(len(real_signals))][:, None]
     groups = np.r_[[f"simulated {i}" for i in range(len(x) - len(real_signals))], patients]
     return float(roc_auc_score(y[:, 0], crossed(x, y, groups, epochs)[:, 0]))
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL")
     parser.add_argument("--folds", default="1-8", help="real recordings to score, and to take noise from")
     parser.add_argument("--records", type=int, default=3000, help="simulated recordings of each kind")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=12, help="of training on simulated recordings")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--kinds", default=",".join(KINDS), help="which simulations, separated by commas")
     arguments = parser.parse_args()

@@ -133,7 +133,7 @@ def _qrs(
         axis = rng.uniform(-90, -32)
     elif conduction == POSTERIOR_FASCICLE:
         axis = rng.uniform(100, 140)
-    if condition.infarction == "inferior":
+    if "inferior" in condition.infarctions:
         axis -= rng.uniform(0, 40)
     if len(table) == 5 and conduction not in (LBBB, RBBB):
         _open_loop(table, condition, axis, own)
@@ -152,21 +152,21 @@ def _qrs(
         table[-1, [2, 4]] *= rng.uniform(0.7, 1.7)
         table[-1, 5] = rng.uniform(165, 205) - turn
     elif conduction == INCOMPLETE_RBBB:
-        extra.append([rng.uniform(0.82, 0.9), rng.uniform(0.07, 0.1), rng.uniform(0.12, 0.5), rng.uniform(105, 130),
+        extra.append([rng.uniform(0.68, 0.9), rng.uniform(0.04, 0.1), rng.uniform(0.15, 0.6), rng.uniform(105, 130),
                       rng.uniform(0.1, 0.25), rng.uniform(160, 220) - turn])  # fmt: skip
     notches = own.random() < (0.8 if conduction == UNSPECIFIC_DELAY else 0.3)
     for _ in range(int(own.integers(1, 4)) if notches else 0):
         extra.append([own.uniform(0.2, 0.9), own.uniform(0.02, 0.05), own.uniform(0.05, 0.3), own.uniform(-180, 180),
                       own.uniform(0.05, 0.3), own.uniform(-180, 180)])  # fmt: skip
     rotation = anatomy.rotation * (1.0 if conduction is None else 0.6)
-    if condition.infarction:
-        (chest_deg, chest_size), (limb_deg, limb_size) = DEAD_WALL[condition.infarction]
+    for wall in condition.infarctions:
+        (chest_deg, chest_size), (limb_deg, limb_size) = DEAD_WALL[wall]
         size = rng.uniform(0.3, 1.25)
         extra.append([rng.uniform(0.15, 0.28), rng.uniform(0.07, 0.14), size * chest_size,
                       chest_deg + rng.normal(0, 12) - rotation, size * limb_size,
                       limb_deg + rng.normal(0, 18) - turn])  # fmt: skip
         table[0, [2, 4]] *= rng.uniform(0, 0.4)
-        if condition.infarction.startswith("antero") or condition.infarction == "anterior":
+        if wall in ("anteroseptal", "anterior"):
             table[1, 2] *= rng.uniform(0.1, 0.7)
     full = np.concatenate([table, np.array(extra).reshape(-1, 6)])
     # Scaled without what is lost or late, so that disease changes voltages as it does.
@@ -214,17 +214,16 @@ def _st_t(
             f_size, h_size = f_size * rng.uniform(0.1, 0.8), h_size * rng.uniform(0.2, 0.8)
     elif kind == "early":
         st_chest = rng.uniform(0.05, 0.22) * np.array([0.3, 1.0, 1.0, 0.8, 0.5, 0.3])
-    if condition.infarction and conduction not in (LBBB, RBBB):
-        injury, (limb_size, limb_deg) = INJURY[condition.infarction]
+    for wall in condition.infarctions if conduction != RBBB else ():
+        injury, (limb_size, limb_deg) = INJURY[wall]
         strength = {"acute": rng.uniform(0.5, 1.3), "recent": rng.uniform(0.1, 0.4), "old": rng.uniform(0, 0.15)}
         size = strength[condition.infarction_age]
         st_chest = st_chest + size * np.array(injury) * anatomy.chest_gain
         st_limb = st_limb + size * frontal(np.array([limb_size]), np.array([limb_deg + rng.normal(0, 8)]))[0]
         inverted = {"acute": 0.1, "recent": 0.9, "old": 0.45}[condition.infarction_age]
         if rng.random() < inverted:
-            name = "anterior" if condition.infarction == "anteroseptal" else condition.infarction
-            f_new, h_new = INVERSIONS[name]
-            if condition.infarction == "inferior":
+            f_new, h_new = INVERSIONS["anterior" if wall == "anteroseptal" else wall]
+            if wall == "inferior":
                 f_deg, f_size = f_new + rng.normal(0, 15), f_size * rng.uniform(0.2, 1.0)
             else:
                 h_deg, h_size = h_new + rng.normal(0, 15), h_size * rng.uniform(0.2, 1.0)

@@ -19,7 +19,7 @@ FIBRILLATION, FLUTTER, SINUS = "atrial fibrillation", "atrial flutter", "sinus"
 CONDUCTIONS = {LBBB: 0.09, RBBB: 0.09, INCOMPLETE_RBBB: 0.09, ANTERIOR_FASCICLE: 0.08, POSTERIOR_FASCICLE: 0.02,
                UNSPECIFIC_DELAY: 0.06}  # fmt: skip
 RHYTHM_SHARES = {SINUS: 0.74, FIBRILLATION: 0.17, FLUTTER: 0.05, PACED: 0.04}
-INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.05, "lateral": 0.04}
+INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.06, "lateral": 0.04}
 REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 0.03, "early": 0.06}
 
 
@@ -47,7 +47,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Condition:
-    """One recording's disease. conduction, infarction, repolarisation: keys of the tables above, or None.
+    """One recording's disease. conduction, infarctions (at most two), repolarisation: keys of the tables above.
 
     infarction_age: "acute", "recent" or "old". qrs, pr, p, qt: seconds; qt is that of the mean rate, by Bazett.
     """
@@ -55,7 +55,7 @@ class Condition:
     rhythm: str
     rate: float
     conduction: str | None
-    infarction: str | None
+    infarctions: tuple[str, ...]
     infarction_age: str
     repolarisation: str | None
     atrial_enlargement: bool
@@ -100,10 +100,13 @@ def one_of(rng: np.random.Generator, shares: dict[str, float]) -> str | None:
 def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     healthy = not anatomy.hypertrophy and rng.random() < 0.32
     rhythm = SINUS if healthy else one_of(rng, RHYTHM_SHARES) or SINUS
-    conduction = infarction = repolarisation = None
+    conduction = repolarisation = None
+    infarctions: tuple[str, ...] = ()
     if not healthy:
         conduction = one_of(rng, CONDUCTIONS) if rhythm != PACED else None
-        infarction = one_of(rng, INFARCTIONS) if conduction != LBBB and rhythm != PACED else None
+        if conduction != LBBB and rhythm != PACED and (first := one_of(rng, INFARCTIONS)):
+            second = one_of(rng, INFARCTIONS)
+            infarctions = tuple(dict.fromkeys((first, second or first)))
         repolarisation = one_of(rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy
                                 else REPOLARISATIONS)  # fmt: skip
     rate = _rate(rng, rhythm)
@@ -111,7 +114,7 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     if conduction in (LBBB, RBBB) or rhythm == PACED:
         qrs = float(rng.uniform(0.122, 0.170))
     elif conduction == INCOMPLETE_RBBB:
-        qrs = float(rng.uniform(0.094, 0.117))
+        qrs = float(rng.uniform(0.084, 0.117))
     elif conduction == UNSPECIFIC_DELAY:
         qrs = float(rng.uniform(0.112, 0.140))
     elif conduction is not None:
@@ -123,7 +126,7 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     enlarged = not healthy and rng.random() < (0.3 if anatomy.hypertrophy else 0.08)
     long_pr = not healthy and rng.random() < 0.13
     return Condition(
-        rhythm=rhythm, rate=rate, conduction=conduction, infarction=infarction,
+        rhythm=rhythm, rate=rate, conduction=conduction, infarctions=infarctions,
         infarction_age=str(rng.choice(["acute", "recent", "old"], p=[0.15, 0.25, 0.6])),
         repolarisation=repolarisation, atrial_enlargement=enlarged, qrs=qrs,
         pr=float(rng.uniform(0.206, 0.32) if long_pr else np.clip(rng.normal(0.158, 0.02), 0.112, 0.204)),

@@ -133,7 +133,9 @@ def judge(
     else:
         maybe |= {"LNGQT"}
     if left_wide:
-        maybe |= {"LVH", "VCLVH", "ASMI", "AMI", "IMI", "LMI", "QWAVE"}
+        # The voltages of a blocked left ventricle prove nothing, but that a heart is of normal size is known.
+        maybe |= {"LVH", "VCLVH"} if anatomy.hypertrophy or found.sokolow > SOKOLOW_MV[0] else set()
+        maybe |= {"ASMI", "AMI", "IMI", "LMI", "QWAVE"}
     else:
         _hypertrophy(condition, anatomy, found, sex, yes, maybe)
         _infarction(condition, found, yes, maybe)
@@ -223,7 +225,8 @@ def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set
     def raised(leads: tuple[str, ...], by: float) -> bool:
         return sum(found.st[lead] >= by for lead in leads) >= 2
 
-    inferior = count(WALLS["inferior"]) >= 2 or ("III" in found.q_leads and "aVF" in found.small_q_leads)
+    inverted = found.t["III"] <= -0.05 and found.t["aVF"] < 0
+    inferior = count(WALLS["inferior"]) >= 2 or ("III" in found.q_leads and ("aVF" in found.small_q_leads or inverted))
     front = count(("V2", "V3", "V4")) >= 2 or found.r_v3 <= POOR_R_MV
     side = count(WALLS["lateral"]) >= 2
     acute = condition.infarction_age == "acute"
@@ -235,14 +238,14 @@ def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set
     }
     codes = {"inferior": "IMI", "anteroseptal": "ASMI", "anterior": "AMI", "lateral": "LMI"}
     for wall, code in codes.items():
-        if condition.infarction == wall:
+        if wall in condition.infarctions:
             (yes if shown[wall] else maybe).add(code)
     maybe |= {"ASMI", "AMI"} if {"ASMI", "AMI"} & (yes | maybe) or front else set()
     maybe |= {"IMI"} if inferior else set()
     maybe |= {"LMI"} if side else set()
     if inferior or side or count(("V2", "V3", "V4")) >= 2:
         yes.add("QWAVE")
-    elif condition.infarction or count(("I", "II", "aVL", "aVF", "V3", "V4", "V5", "V6")) >= 1:
+    elif condition.infarctions or count(("I", "II", "aVL", "aVF", "V3", "V4", "V5", "V6")) >= 1:
         maybe.add("QWAVE")
 
 
