@@ -20,6 +20,7 @@ CONDUCTIONS = {LBBB: 0.09, RBBB: 0.09, INCOMPLETE_RBBB: 0.09, ANTERIOR_FASCICLE:
                UNSPECIFIC_DELAY: 0.06}  # fmt: skip
 RHYTHM_SHARES = {SINUS: 0.74, FIBRILLATION: 0.17, FLUTTER: 0.05, PACED: 0.04}
 INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.06, "lateral": 0.04}
+HEALTHY = 0.28  # of persons
 REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 0.03, "early": 0.06}
 
 
@@ -27,12 +28,14 @@ REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 
 class Anatomy:
     """What all recordings of one person share.
 
-    axis: frontal direction in degrees of the net QRS area without conduction disease.
+    healthy: nothing is wrong on any day. axis: frontal direction in degrees of the net QRS area without conduction
+    disease.
     limb_mv, sokolow_mv: largest peak-to-peak QRS of a limb lead, and S in V1 + larger R of V5 and V6, that QRS vectors
     are scaled to. chest_gain ``(6,)``, chest_shift ``(6,)`` degrees: electrode position and chest wall, V1..V6.
     jitter: seed of the person's own wave shapes.
     """
 
+    healthy: bool
     axis: float
     hypertrophy: bool
     limb_mv: float
@@ -66,27 +69,30 @@ class Condition:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    hypertrophy = bool(rng.random() < 0.22)
+    healthy = bool(rng.random() < HEALTHY)
+    hypertrophy = bool(not healthy and rng.random() < 0.28)
+    spread = 0.7 if healthy else 1.0
     kind = rng.random()
-    if kind < 0.66:
-        axis = rng.normal(42, 28)
+    if healthy or kind < 0.66:
+        axis = rng.normal(42, 28 * spread)
     elif kind < 0.86:
         axis = rng.uniform(-85, -10)
     else:
         axis = rng.uniform(70, 150)
-    low = not hypertrophy and rng.random() < 0.10
+    low = not healthy and not hypertrophy and rng.random() < 0.10
     neighbours = rng.normal(0, 0.22, 8)
     smooth = np.convolve(neighbours, [0.5, 0.7, 0.5], "valid") + rng.normal(0, 0.10, 6)
     return Anatomy(
+        healthy=healthy,
         axis=float(axis),
         hypertrophy=hypertrophy,
-        limb_mv=float((0.52 if low else 1.35 if hypertrophy else 1.22) * np.exp(rng.normal(0, 0.28))),
-        sokolow_mv=float((1.2 if low else 3.6 if hypertrophy else 2.15) * np.exp(rng.normal(0, 0.30))),
+        limb_mv=float((0.52 if low else 1.35 if hypertrophy else 1.22) * np.exp(rng.normal(0, 0.28 * spread))),
+        sokolow_mv=float((1.2 if low else 3.6 if hypertrophy else 2.15) * np.exp(rng.normal(0, 0.30 * spread))),
         chest_gain=np.exp(smooth),
         chest_shift=rng.normal(0, 7, 6) + rng.normal(0, 5),
         rotation=float(rng.normal(-6, 13)),
-        t_frontal=(float(0.28 * np.exp(rng.normal(0, 0.4))), float(rng.normal(42, 17))),
-        t_chest=(float(0.42 * np.exp(rng.normal(0, 0.42))), float(rng.normal(38, 20))),
+        t_frontal=(float(0.28 * np.exp(rng.normal(0, 0.4 * spread))), float(rng.normal(42, 17))),
+        t_chest=(float(0.42 * np.exp(rng.normal(0, 0.42 * spread))), float(rng.normal(33, 19))),
         jitter=int(rng.integers(2**31)),
     )
 
@@ -98,7 +104,7 @@ def one_of(rng: np.random.Generator, shares: dict[str, float]) -> str | None:
 
 
 def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
-    healthy = not anatomy.hypertrophy and rng.random() < 0.32
+    healthy = anatomy.healthy or (not anatomy.hypertrophy and rng.random() < 0.1)
     rhythm = SINUS if healthy else one_of(rng, RHYTHM_SHARES) or SINUS
     conduction = repolarisation = None
     infarctions: tuple[str, ...] = ()
@@ -109,7 +115,7 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
             infarctions = tuple(dict.fromkeys((first, second or first)))
         repolarisation = one_of(rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy
                                 else REPOLARISATIONS)  # fmt: skip
-    rate = _rate(rng, rhythm)
+    rate = _rate(rng, rhythm, anatomy.healthy)
     qrs = float(np.clip(rng.normal(0.092, 0.009) + 0.006 * anatomy.hypertrophy, 0.070, 0.112))
     if conduction in (LBBB, RBBB) or rhythm == PACED:
         qrs = float(rng.uniform(0.122, 0.170))
@@ -134,7 +140,7 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     )  # fmt: skip
 
 
-def _rate(rng: np.random.Generator, rhythm: str) -> float:
+def _rate(rng: np.random.Generator, rhythm: str, healthy: bool) -> float:
     """Beats per minute: a continuum, with extra weight at both ends and around the limits of 60 and 100."""
     if rhythm == FIBRILLATION:
         return float(np.clip(95 * np.exp(rng.normal(0, 0.3)), 42, 180))
@@ -143,7 +149,7 @@ def _rate(rng: np.random.Generator, rhythm: str) -> float:
     if rhythm == PACED:
         return float(rng.uniform(58, 85))
     kind = rng.random()
-    if kind < 0.5:
+    if kind < (0.7 if healthy else 0.5):
         return float(np.clip(70 * np.exp(rng.normal(0, 0.2)), 40, 160))
     if kind < 0.62:
         return float(rng.uniform(54, 66))

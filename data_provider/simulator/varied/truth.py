@@ -245,7 +245,7 @@ def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set
     maybe |= {"LMI"} if side else set()
     if inferior or side or count(("V2", "V3", "V4")) >= 2:
         yes.add("QWAVE")
-    elif condition.infarctions or count(("I", "II", "aVL", "aVF", "V3", "V4", "V5", "V6")) >= 1:
+    elif condition.infarctions or count(("I", "II", "aVF", "V3", "V4", "V5", "V6")) >= 1:
         maybe.add("QWAVE")
 
 
