@@ -1,10 +1,14 @@
 """The baseline that benchmarks compare with is the architecture that was published."""
 
+import numpy as np
 import pytest
 import torch
 
 from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.scaling import TASKS, estimate
+from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
+from data_provider.simulator.patients import draw_patient
+from data_provider.simulator.varied.render import clean_varied
 
 
 def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
@@ -31,3 +35,23 @@ def test_a_corpus_is_estimated_from_one_rank_and_from_what_ranks_lose():
     assert one["hours, no loss"] == pytest.approx(800_000 / (10 * 4) / 3600)
     assert one["hours"] == pytest.approx(one["hours, no loss"] / 0.8)
     assert eight["ranks"] == 32 and eight["hours"] == pytest.approx(one["hours"] / 8)
+
+
+def test_readings_of_real_recordings_are_scored_where_labels_say_something():
+    row = {"scp_codes": "{'IMI': 35.0, 'AFIB': 0.0, 'CLBBB': 100.0}", "heart_axis": "ALAD"}
+    labels = dict(zip(FINDINGS, real_labels(row, rate=60.7), strict=True))
+    stated = {name for name, value in labels.items() if value == 1}
+    assert stated == {"atrial fibrillation", "left bundle branch block", "left axis"}
+    assert {name for name, value in labels.items() if np.isnan(value)} == {"slow", "inferior infarction"}
+
+    for i in range(40):
+        truth, _ = clean_varied(1, i, draw_patient(1, i, 1))
+        labels = dict(zip(FINDINGS, simulated_labels(truth), strict=True))
+        assert (labels["atrial fibrillation"] == 1) == ("AFIB" in truth.codes)
+        assert np.isnan(labels["inferior infarction"]) == ("IMI" in truth.open)
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=(50, len(FINDINGS))).astype(float)
+    truth[:10, 0] = np.nan
+    row = scores(np.where(truth == 1, 1.0, -1.0), truth, "x")[0]
+    assert row["of"] == 40 and row["balanced"] == row["AUROC"] == 1

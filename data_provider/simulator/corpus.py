@@ -1,40 +1,69 @@
 """Writes a simulated corpus in PTB-XL's layout, with ECG-QA questions and HeartLLM reports.
 
 python -m data_provider.simulator --out DIR --records 6000 --seed 7 [--workers 2]
+python -m data_provider.simulator --out DIR --varied [--noise-from PTBXL --noise-folds 1-8]
 """
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from data_provider.ptbxl import parse_folds
 from data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
 from data_provider.simulator.questions import ask_all
 from data_provider.simulator.render import simulate
 from data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
 from data_provider.simulator.truth import Truth
+from data_provider.simulator.varied.questions import varied_questions
+from data_provider.simulator.varied.real_noise import noise_library
+from data_provider.simulator.varied.render import simulate_varied
 from data_provider.simulator.wfdb_write import write_wfdb
 from utils.errors import UserError
 
 VERSION = 6  # raise when the same seed gives other bytes
+VARIED_VERSION = 1  # the same, of the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
 MADE, BEGUN = "corpus.json", "corpus.json.part"
 
-Task = tuple[Path, int, int, int, int]  # out, seed, record index, patient index, fold
+Task = tuple[Path, int, int, int, int, bool]  # out, seed, record index, patient index, fold, varied
 
 
-def write_corpus(out: Path, records: int, seed: int, workers: int = 2) -> bool:
+_library: np.ndarray | None = None  # of a worker: real noise, the same for all of its records
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How a varied corpus is made. noise_from: PTB-XL whose recordings of ``noise_folds`` give noise; None: drawn."""
+
+    noise_from: Path | None = None
+    noise_folds: str = "1-8"
+
+
+def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: Variety | None = None) -> bool:
     """Make the corpus at ``out``; False if it is there already, with the same settings.
 
-    The bytes depend on records and seed only, not on the number of workers.
+    variety: None makes the default corpus. The bytes depend on records, seed and variety only, not on the number of
+    workers.
     """
-    settings = {"simulator_version": VERSION, "records": records, "seed": seed}
+    settings: dict[str, Any] = {"simulator_version": VERSION, "records": records, "seed": seed}
     _check_settings(records, seed, workers)
+    library = None
+    if variety is not None:
+        settings["varied"] = VARIED_VERSION
+        if variety.noise_from is not None:
+            library = noise_library(variety.noise_from, parse_folds(variety.noise_folds))
+            settings["noise_folds"] = variety.noise_folds
+            settings["noise_recordings"] = len(library)
+            settings["noise_sha256"] = hashlib.sha256(library.tobytes()).hexdigest()
     if _made_before(out, settings):
         print(f"{out} holds this corpus already ({records} records, seed {seed}): nothing to do")
         return False
@@ -42,12 +71,12 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2) -> bool:
     (out / BEGUN).write_text(json.dumps(settings))
     print(f"writing {records} records to {out}")
     began = time.perf_counter()
-    truths = _write_records(out, records, seed, workers)
+    truths = _write_records(out, records, seed, workers, variety is not None, library)
     print(f"{records / (time.perf_counter() - began):.0f} ECGs/s with {workers} worker{'s' * (workers > 1)}")
     write_database(out / "ptbxl_database.csv", truths)
     write_measurements(out / "measurements.csv", truths)
     (out / "truth.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
-    _write_splits(out, truths, seed)
+    _write_splits(out, truths, seed, variety is not None)
     (out / BEGUN).write_text(json.dumps(settings, indent=1) + "\n")
     (out / BEGUN).replace(out / MADE)  # last, so that an interrupted corpus is never taken for a finished one
     return True
@@ -75,7 +104,8 @@ def _made_before(out: Path, settings: dict[str, Any]) -> bool:
             found = json.loads((out / name).read_text())
         except ValueError:
             found = {}
-        other = [key for key, value in settings.items() if not isinstance(found, dict) or found.get(key) != value]
+        found = found if isinstance(found, dict) else {}
+        other = [key for key in {**settings, **found} if found.get(key) != settings.get(key)]
         if other:
             raise UserError(f"--out {out} has a corpus made with another {other[0]}: delete it or give another folder")
         return name == MADE
@@ -85,15 +115,23 @@ def _made_before(out: Path, settings: dict[str, Any]) -> bool:
 
 
 def _write_one(task: Task) -> Truth:
-    out, seed, index, patient, fold = task
-    truth, signal = simulate(seed, index, draw_patient(seed, patient, fold))
+    out, seed, index, owner, fold, varied = task
+    patient = draw_patient(seed, owner, fold)
+    truth, signal = simulate_varied(seed, index, patient, _library) if varied else simulate(seed, index, patient)
     write_wfdb(out / filename_hr(truth.record_id), signal)
     return truth
 
 
-def _write_records(out: Path, records: int, seed: int, workers: int) -> list[Truth]:
+def _begin(library: np.ndarray | None) -> None:
+    global _library
+    _library = library
+
+
+def _write_records(
+    out: Path, records: int, seed: int, workers: int, varied: bool, library: np.ndarray | None
+) -> list[Truth]:
     owner, folds = plan_patients(seed, records)
-    tasks: list[Task] = [(out, seed, i, int(owner[i]), int(folds[owner[i]])) for i in range(records)]
+    tasks: list[Task] = [(out, seed, i, int(owner[i]), int(folds[owner[i]]), varied) for i in range(records)]
     for folder in {(out / filename_hr(i + 1)).parent for i in range(records)}:
         folder.mkdir(parents=True, exist_ok=True)
     progress = {"total": records, "unit": "ECG", "desc": "simulating", "disable": None}
@@ -102,7 +140,7 @@ def _write_records(out: Path, records: int, seed: int, workers: int) -> list[Tru
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        with multiprocessing.get_context("spawn").Pool(workers, _begin, (library,)) as pool:
             return list(tqdm(pool.imap(_write_one, tasks, chunksize=32), **progress))
     finally:
         if before is None:
@@ -111,12 +149,12 @@ def _write_records(out: Path, records: int, seed: int, workers: int) -> list[Tru
             os.environ["OPENBLAS_NUM_THREADS"] = before
 
 
-def _write_splits(out: Path, truths: list[Truth], seed: int) -> None:
+def _write_splits(out: Path, truths: list[Truth], seed: int, varied: bool) -> None:
     """Write questions and reports of each split."""
     sample_id = 0
     for number, (split, folds) in enumerate(SPLITS.items(), start=1):
         members = [t for t in truths if t.fold in folds]
-        rows = ask_all(members, stream(seed, PLAN_STREAM, number), sample_id)
+        rows = ask_all(members, stream(seed, PLAN_STREAM, number), sample_id, varied_questions() if varied else None)
         sample_id += len(rows)
         _dump(out / "questions" / f"{split}.json", rows)
         _dump(out / "reports" / f"{split}.json", [report_row(t) for t in members])
@@ -135,5 +173,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--varied", action="store_true", help="hearts, rhythms and recorders as varied as real ones")
+    parser.add_argument("--noise-from", type=Path, help="with --varied: PTB-XL whose recordings give the noise")
+    parser.add_argument("--noise-folds", default="1-8", help="its folds that give noise")
     args = parser.parse_args(argv)
-    write_corpus(args.out, args.records, args.seed, args.workers)
+    if args.noise_from and not args.varied:
+        raise UserError("--noise-from: only a varied corpus takes real noise; add --varied")
+    variety = Variety(args.noise_from, args.noise_folds) if args.varied else None
+    write_corpus(args.out, args.records, args.seed, args.workers, variety)

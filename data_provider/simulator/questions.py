@@ -61,10 +61,11 @@ class Question:
     top_share: float = TOP_SHARE
 
 
-def questions() -> Iterator[Question]:
-    """All questions in the order of template and attribute."""
-    yield from _verify()
-    yield from _choose()
+def questions(has: Callable[[Truth, str], bool | None] | None = None) -> Iterator[Question]:
+    """All questions in the order of template and attribute. has: whether an ECG shows a finding; None: not judged."""
+    has = has or _has
+    yield from _verify(has)
+    yield from _choose(has)
     yield from _query()
 
 
@@ -90,15 +91,15 @@ def _has(truth: Truth, finding: str) -> bool | None:
     return finding in truth.findings
 
 
-def _verify() -> Iterator[Question]:
+def _verify(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
     def ask(template: int, kind: str, text: str, attribute: str, judge: Callable[[Truth], bool | None], share: float):
         answer = lambda truth: _yes_no(judge(truth))  # noqa: E731
         return Question(template, "single-verify", kind, text, [attribute], answer, share, top_share=0.5)
 
     for s in SYMPTOMS:
-        yield ask(1, "scp_code", f"Does this ECG show symptoms of {s}?", s, lambda t, s=s: _has(t, s), VERIFY)
+        yield ask(1, "scp_code", f"Does this ECG show symptoms of {s}?", s, lambda t, s=s: has(t, s), VERIFY)
     for a in AXES:
-        yield ask(20, "heart_axis", f"Does this ECG show {a}?", a, lambda t, a=a: _has(t, a), VERIFY)
+        yield ask(20, "heart_axis", f"Does this ECG show {a}?", a, lambda t, a=a: has(t, a), VERIFY)
     for n in NOISES[:3]:
         for lead in LEADS:
             yield ask(
@@ -121,7 +122,7 @@ def _verify() -> Iterator[Question]:
         )  # fmt: skip
 
 
-def _choose() -> Iterator[Question]:
+def _choose(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
     def ask(template: int, kind: str, stem: str, pair: tuple[str, str], judge: Callable[[Truth, str], bool | None]):
         def answer(truth: Truth) -> Answer | None:
             shown = [judge(truth, name) for name in pair]
@@ -131,11 +132,11 @@ def _choose() -> Iterator[Question]:
         return Question(template, "single-choose", kind, text, list(pair), answer, CHOOSE)
 
     for pair in (*combinations(INFARCTIONS, 2), (LBBB, RBBB), (AV_BLOCK, LVH), (LVH, RBBB), (RBBB, AV_BLOCK)):
-        yield ask(4, "scp_code", "Which diagnostic symptom does this ECG show", pair, _has)
+        yield ask(4, "scp_code", "Which diagnostic symptom does this ECG show", pair, has)
     for pair in combinations(RHYTHMS, 2):
-        yield ask(10, "scp_code", "Which rhythm-related symptom does this ECG show", pair, _has)
+        yield ask(10, "scp_code", "Which rhythm-related symptom does this ECG show", pair, has)
     for pair in combinations(AXES, 2):
-        yield ask(21, "heart_axis", "Which cardiac axis does this ECG show", pair, _has)
+        yield ask(21, "heart_axis", "Which cardiac axis does this ECG show", pair, has)
     for pair in combinations(NOISES, 2):
         yield ask(30, "noise", "Which noise does this ECG show", pair, lambda t, n: n in t.noise)
     kind = "Which kind of extra systole does this ECG show"
@@ -201,10 +202,15 @@ def balanced(groups: dict[Answer, list[int]], want: int, top_share: float, rng: 
     return [int(i) for key in sorted(groups) for i in rng.permutation(groups[key])[: take[key]]]
 
 
-def ask_all(truths: list[Truth], rng: np.random.Generator, first_sample_id: int = 0) -> list[dict[str, Any]]:
-    """The questions of one split in ECG-QA's JSON form, by record; questions with one possible answer are dropped."""
+def ask_all(
+    truths: list[Truth], rng: np.random.Generator, first_sample_id: int = 0, among: Iterable[Question] | None = None
+) -> list[dict[str, Any]]:
+    """The questions of one split in ECG-QA's JSON form, by record; questions with one possible answer are dropped.
+
+    among: which to ask; None: `questions`.
+    """
     rows = []
-    for question_id, q in enumerate(questions()):
+    for question_id, q in enumerate(questions() if among is None else among):
         groups: dict[Answer, list[int]] = {}
         for i, truth in enumerate(truths):
             answer = q.answer(truth)

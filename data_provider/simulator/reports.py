@@ -23,6 +23,8 @@ from data_provider.simulator.truth import (
     TERRITORIES,
     Truth,
 )
+from data_provider.simulator.varied.lexicon import varied_lexicon
+from data_provider.simulator.varied.truth import VariedTruth
 
 # One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
 # infarction, T wave, QT, conclusion, technical quality; intervals out of range stand before the conclusion.
@@ -58,11 +60,13 @@ def _normalised(statement: str) -> str:
     return " ".join(statement.lower().split()).strip(" .")
 
 
-_FINDING_OF = {_normalised(statement): finding for finding, statement in LEXICON.items()}
+VARIED_LEXICON = varied_lexicon(LEXICON)
+_FINDING_OF = {_normalised(s): finding for lexicon in (LEXICON, VARIED_LEXICON) for finding, s in lexicon.items()}
 
 
 def report(truth: Truth) -> str:
     """The report of one ECG: its statements in the order of FINDINGS, separated by spaces."""
+    lexicon = VARIED_LEXICON if isinstance(truth, VariedTruth) else LEXICON
     intervals = []
     for feature in NORMAL_RANGES_MS:
         if (place := truth.range_of(feature)) in (RANGES[0], RANGES[2]):
@@ -72,12 +76,12 @@ def report(truth: Truth) -> str:
     for finding in truth.findings:
         if finding in (NORMAL, ABNORMAL):
             statements += intervals
-        statements.append(LEXICON[finding])
+        statements.append(lexicon[finding])
     return " ".join(statements)
 
 
 def findings_in(text: str) -> set[str]:
-    """The finding keys (of FINDINGS) that a report states; case and spacing do not matter, others are ignored.
+    """The finding keys that a report states, of FINDINGS or VARIED_FINDINGS; others, case and spacing do not matter.
 
     Statements end with a full stop, semicolon or line break.
     """

@@ -1,0 +1,239 @@
+"""What a model that saw simulated patients only reads in real ones: default, varied, and varied with real noise.
+
+    python -m bench.sim_to_real --data ../shared/data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
+
+No language model: a small convolutional network, trained on simulated labels, is scored on the real recordings of the
+given folds. Thresholds are those of the simulation (one half, classes weighed alike); no real label is used, but in the
+last row of each finding, the ceiling, which is trained and scored on the real labels by cross-validation over patients.
+AUROC says whether what was learned transfers; balanced accuracy says whether scales and limits fit as well. ``told
+from real`` is how well the network tells simulated recordings from real ones (0.5: not at all). Real noise is that of
+the same folds: it holds no beats, and no label goes with it.
+"""
+
+import ast
+import csv
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from torch import nn
+from tqdm import tqdm
+
+from bench.report import command_line, show
+from data_provider.derived_questions import DIAGNOSES, SURE
+from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
+from data_provider.readers import read_record
+from data_provider.resample import resample
+from data_provider.simulator.patients import draw_patient
+from data_provider.simulator.render import simulate
+from data_provider.simulator.tables import scp_codes
+from data_provider.simulator.truth import AXES, Truth
+from data_provider.simulator.varied.real_noise import noise_library
+from data_provider.simulator.varied.render import simulate_varied
+from data_provider.simulator.varied.truth import VariedTruth
+from ecg_tokenizer.fidelity.rhythm import NO_BEATS, find_r_peaks
+from utils.errors import UserError, exit_on_user_error
+
+FS = 125.0  # of the network; peaks are found at 250 Hz, as the tokenizer has it
+SECONDS = 10
+RATE_MARGIN = 1.5  # bpm around the limits of 60 and 100 where no side is taken
+KINDS = ("default", "varied", "varied + real noise")
+CODES = {  # finding -> PTB-XL's codes, any of which states it
+    "atrial fibrillation": ("AFIB",), "left bundle branch block": ("CLBBB",), "right bundle branch block": ("CRBBB",),
+    "LVH": ("LVH", "VCLVH"), "inferior infarction": ("IMI",), "anterior infarction": ("ASMI", "AMI"),
+    "incomplete RBBB": ("IRBBB",), "left anterior fascicular": ("LAFB",), "first degree AV block": ("1AVB",),
+    "sinus arrhythmia": ("SARRH",), "ST depression": ("STD_",), "inverted T": ("INVT",), "Q waves": ("QWAVE",),
+    "ventricular ectopy": ("PVC",),
+}  # fmt: skip
+FINDINGS = ("slow", "fast", *CODES, "left axis", "right axis")
+OPEN = np.nan  # label of a finding that is neither stated nor denied
+
+
+def rate_labels(rate: float) -> list[float]:
+    """slow and fast, of beats per minute."""
+    return [OPEN if not abs(rate - limit) > RATE_MARGIN else float(sign * (rate - limit) > 0)
+            for limit, sign in ((60, -1), (100, 1))]  # fmt: skip
+
+
+def axis_labels(axis: str | None) -> list[float]:
+    return [OPEN if axis is None else float(axis == name) for name in AXES[1:]]
+
+
+def simulated_labels(truth: Truth) -> list[float]:
+    stated = set(truth.codes) if isinstance(truth, VariedTruth) else set(scp_codes(truth))
+    left_open = set(truth.open) if isinstance(truth, VariedTruth) else set()
+    codes = [1.0 if stated & set(of) else OPEN if left_open & set(of) else 0.0 for of in CODES.values()]
+    return [*rate_labels(truth.heart_rate), *codes, *axis_labels(truth.axis)]
+
+
+def real_labels(row: dict[str, str], rate: float) -> list[float]:
+    stated = ast.literal_eval(row["scp_codes"])
+    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c not in DIAGNOSES)}
+    codes = [1.0 if sure & set(of) else OPEN if set(of) & set(stated) else 0.0 for of in CODES.values()]
+    axis = {"MID": AXES[0], "LAD": AXES[1], "ALAD": AXES[1], "RAD": AXES[2], "ARAD": AXES[2]}
+    return [*rate_labels(rate), *codes, *axis_labels(axis.get(row["heart_axis"]))]
+
+
+def prepared(signal: np.ndarray, fs: float) -> np.ndarray:
+    """``(12, T)`` mV -> float32 ``(12, 1250)``, each lead about its median."""
+    signal = resample(signal, fs, FS)[:, : int(SECONDS * FS)]
+    signal = np.pad(signal, ((0, 0), (0, int(SECONDS * FS) - signal.shape[1])))
+    return np.clip(signal - np.median(signal, axis=1, keepdims=True), -5, 5)
+
+
+def real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signals ``(n, 12, 1250)``, labels ``(n, findings)`` and patients ``(n,)`` of PTB-XL's recordings of ``folds``."""
+    with (root / DATABASE_NAME).open(newline="", encoding="utf-8") as file:
+        rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
+    refs = [ref for ref in load_database(root).values() if ref.fold in folds]
+    if not refs:
+        raise UserError(f"--folds: {root} has no recordings of these folds")
+    signals, labels = [], []
+    for ref in tqdm(refs, desc="real recordings", unit="ECG", disable=None):
+        record = read_record(ref)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                peaks = find_r_peaks(resample(record.signal, record.fs, 250), 250)
+            except NO_BEATS:
+                peaks = np.array([])
+        rate = 60 * 250 / np.median(np.diff(peaks)) if len(peaks) > 2 else np.nan
+        signals.append(prepared(record.signal, record.fs))
+        labels.append(real_labels(rows[ref.record_id], rate))
+    return np.stack(signals), np.array(labels), np.array([ref.patient_id for ref in refs])
+
+
+def simulated(kind: str, records: int, seed: int, library: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Signals and labels as `real`, of as many simulated patients."""
+    draw: Callable = simulate if kind == "default" else lambda *key: simulate_varied(*key, library=library)
+    signals, labels = [], []
+    for i in tqdm(range(records), desc=kind, unit="ECG", disable=None):
+        truth, signal = draw(seed, i, draw_patient(seed, i, 1))
+        signals.append(prepared(signal, 500))
+        labels.append(simulated_labels(truth))
+    return np.stack(signals), np.array(labels)
+
+
+class Network(nn.Module):
+    """Strided residual convolutions, means and maxima over time, one logit per finding."""
+
+    def __init__(self, findings: int, width: int = 32):
+        super().__init__()
+        self.stem = nn.Conv1d(12, width, 9, stride=2, padding=4)
+        sizes = (width, 48, 64, 96, 128)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm1d(a), nn.ReLU(), nn.Conv1d(a, b, 7, stride=2, padding=3),
+                nn.BatchNorm1d(b), nn.ReLU(), nn.Conv1d(b, b, 5, padding=2),
+            ) for a, b in pairwise(sizes)
+        )  # fmt: skip
+        self.skips = nn.ModuleList(nn.Conv1d(a, b, 1, stride=2) for a, b in pairwise(sizes))
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * sizes[-1], findings))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for block, skip in zip(self.blocks, self.skips, strict=True):
+            x = block(x) + skip(x)
+        return self.head(torch.cat([x.mean(-1), x.amax(-1), x.std(-1)], dim=1))
+
+
+def fit(signals: np.ndarray, labels: np.ndarray, epochs: int, seed: int = 0) -> Network:
+    """A network for all findings at once; stated and denied weigh alike, open labels do not count."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    x, y = torch.from_numpy(signals.astype(np.float32)), torch.from_numpy(labels.astype(np.float32))
+    known = ~torch.isnan(y)
+    positive = ((y == 1) & known).sum(0).clamp(min=1) / known.sum(0).clamp(min=1)
+    weight = torch.where(y == 1, 0.5 / positive, 0.5 / (1 - positive).clamp(min=1e-3)) * known
+    network = Network(labels.shape[1])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
+    batch = 64
+    steps = max(epochs * (len(x) // batch), 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + epochs + 1)
+    for _ in tqdm(range(epochs), desc="training", unit="epoch", leave=False, disable=None):
+        order = rng.permutation(len(x))
+        for rows in np.array_split(order, max(len(x) // batch, 1)):
+            part = x[rows]
+            shift = int(rng.integers(part.shape[-1]) * 0.1)
+            part = torch.roll(part, shift, dims=-1) * (1 + 0.05 * torch.randn(len(rows), 1, 1))
+            loss = F.binary_cross_entropy_with_logits(network(part), y[rows].nan_to_num(), weight[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.inference_mode()
+def logits(network: Network, signals: np.ndarray) -> np.ndarray:
+    return np.concatenate([network(torch.from_numpy(part.astype(np.float32))).numpy()
+                           for part in np.array_split(signals, max(len(signals) // 128, 1))])  # fmt: skip
+
+
+def crossed(signals: np.ndarray, labels: np.ndarray, patients: np.ndarray, epochs: int) -> np.ndarray:
+    """Logits of recordings of patients that were left out in training, in five parts."""
+    out = np.zeros(labels.shape)
+    for train, test in GroupKFold(5).split(signals, groups=patients):
+        out[test] = logits(fit(signals[train], labels[train], epochs), signals[test])
+    return out
+
+
+def scores(found: np.ndarray, labels: np.ndarray, source: str) -> list[dict]:
+    """One row per finding; empty figures where the real labels hold fewer than two of a side."""
+    rows = []
+    for k, finding in enumerate(FINDINGS):
+        known = ~np.isnan(labels[:, k])
+        truth, logit = labels[known, k] == 1, found[known, k]
+        row = {"finding": finding, "trained on": source, "positives": int(truth.sum()), "of": int(known.sum())}
+        if min(truth.sum(), (~truth).sum()) >= 2:
+            hit, spared = float((logit[truth] > 0).mean()), float((logit[~truth] <= 0).mean())
+            auroc = float(roc_auc_score(truth, logit))
+            row |= {"AUROC": auroc, "sensitivity": hit, "specificity": spared, "balanced": (hit + spared) / 2}
+        else:
+            row |= dict.fromkeys(("AUROC", "sensitivity", "specificity", "balanced"))
+        rows.append(row)
+    return rows
+
+
+def told_apart(simulated_signals: np.ndarray, real_signals: np.ndarray, patients: np.ndarray, epochs: int) -> float:
+    """AUROC, cross-validated, of telling real recordings from simulated ones."""
+    x = np.concatenate([simulated_signals[: len(real_signals)], real_signals])
+    y = np.r_[np.zeros(len(x) - len(real_signals)), np.ones(len(real_signals))][:, None]
+    groups = np.r_[[f"simulated {i}" for i in range(len(x) - len(real_signals))], patients]
+    return float(roc_auc_score(y[:, 0], crossed(x, y, groups, epochs)[:, 0]))
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL")
+    parser.add_argument("--folds", default="1-8", help="real recordings to score, and to take noise from")
+    parser.add_argument("--records", type=int, default=3000, help="simulated recordings of each kind")
+    parser.add_argument("--epochs", type=int, default=12, help="of training on simulated recordings")
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which simulations, separated by commas")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.kinds.split(",")) - set(KINDS):
+        raise UserError(f"--kinds {', '.join(sorted(unknown))}: give some of {', '.join(KINDS)}")
+    torch.set_num_threads(arguments.threads)
+    folds = parse_folds(arguments.folds)
+    signals, labels, patients = real(arguments.data, folds)
+    rows, notes = [], []
+    for kind in arguments.kinds.split(","):
+        library = noise_library(arguments.data, folds) if kind == KINDS[2] else None
+        x, y = simulated(kind, arguments.records, arguments.seed, library)
+        rows += scores(logits(fit(x, y, arguments.epochs), signals), labels, kind)
+        notes.append(f"{kind} told from real: AUROC {told_apart(x, signals, patients, 6):.3f}")
+    rows += scores(crossed(signals, labels, patients, 3 * arguments.epochs), labels, "real, cross-validated")
+    rows.sort(key=lambda row: FINDINGS.index(row["finding"]))
+    show("sim_to_real", rows, arguments.out, "; ".join(notes))
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

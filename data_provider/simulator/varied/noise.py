@@ -1,0 +1,74 @@
+"""Disturbances of a varied recording, drawn or taken from real ones, and what a reader would call them.
+
+Labels are measured on the noise that was added: whatever its source, only what is large is named, and what is neither
+large nor small is left open.
+"""
+
+import numpy as np
+from scipy.signal import butter, sosfiltfilt
+
+from data_provider.leads import LIMB_FROM_I_II
+from data_provider.record import LEADS
+from data_provider.simulator import noise as drawn
+from data_provider.simulator.noise import FS, ROWS
+from data_provider.simulator.truth import NOISES
+from data_provider.simulator.varied.real_noise import draw_noise
+
+DRIFT_MV = (0.25, 0.45)  # range of the noise below 0.7 Hz: from here open, from there "baseline drift"
+STATIC_MV = (0.018, 0.035)  # deviation of the noise above 15 Hz
+EXTRA = 0.25  # share of recordings with real noise that get drawn noise as well
+
+
+def floor(library: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Noise ``(8, 5000)`` in mV throughout a recording: real if there is a library, else wander, muscle and mains."""
+    shape = (8, 5000)
+    noise = np.zeros(shape) if library is None else draw_noise(library, rng)
+    if library is None or rng.random() < EXTRA:
+        t = np.arange(shape[1]) / FS
+        noise = noise + np.exp(rng.uniform(np.log(0.01), np.log(0.25))) * drawn.wander(
+            rng, shape, rng.uniform(0.03, 0.15)
+        )
+        muscle = drawn.muscle(rng, shape) if rng.random() < 0.5 else _tremor(rng, shape)
+        noise += np.exp(rng.uniform(np.log(0.002), np.log(0.035))) * muscle * np.exp(rng.normal(0, 0.4, (8, 1)))
+        hum = np.sin(2 * np.pi * 50 * t + rng.uniform(0, 6.3, (8, 1))) * (rng.random() < 0.3)
+        noise += np.exp(rng.uniform(np.log(0.0005), np.log(0.03))) * hum * np.exp(rng.normal(0, 0.5, (8, 1)))
+    return noise
+
+
+def _tremor(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Muscle noise of a band of its own, swelling and fading."""
+    low = rng.uniform(5, 30)
+    band = butter(2, (low, low + rng.uniform(15, 90)), "bandpass", fs=FS, output="sos")
+    wave = sosfiltfilt(band, rng.standard_normal(shape), axis=1)
+    t = np.arange(shape[1]) / FS
+    swell = 1 + 0.8 * np.sin(2 * np.pi * rng.uniform(0.05, 0.4) * t + rng.uniform(0, 6.3))
+    return swell * wave / wave.std()
+
+
+def bursts(rng: np.random.Generator) -> np.ndarray:
+    """``(8, 5000)`` mV of short, strong episodes."""
+    return rng.uniform(0.5, 1.0) * drawn.bursts(rng, (8, 5000))
+
+
+def loose(eight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
+    """The recording ``(8, T)`` with one chest electrode that loses contact, and which."""
+    row = int(rng.integers(2, 8))
+    out = eight.copy()
+    out[row] = drawn.loose(rng, out[row : row + 1])[0]
+    return out, [ROWS[row]]
+
+
+def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
+    """What ``(8, T)`` mV of added noise amounts to: kind -> leads that show it, and the kinds left open."""
+    twelve = np.concatenate([LIMB_FROM_I_II @ noise[:2], noise[2:]])
+    slow = sosfiltfilt(butter(2, 0.7, "lowpass", fs=FS, output="sos"), twelve, axis=1)
+    fast = sosfiltfilt(butter(2, 15, "highpass", fs=FS, output="sos"), twelve, axis=1)
+    named, open_ = {}, set()
+    for kind, size, (low, high) in (
+        (NOISES[0], np.ptp(slow, axis=1), DRIFT_MV), (NOISES[1], fast.std(axis=1), STATIC_MV),
+    ):  # fmt: skip
+        if (size > high).any():
+            named[kind] = [lead for lead, s in zip(LEADS, size, strict=True) if s > high]
+        elif (size > low).any():
+            open_.add(kind)
+    return named, open_

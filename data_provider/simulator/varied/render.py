@@ -1,0 +1,146 @@
+"""A varied recording: heart, beats, rhythm, atria, noise and recorder, and the truth measured on the way."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from data_provider.record import LEADS
+from data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
+from data_provider.simulator.leads import twelve
+from data_provider.simulator.patients import RECORD_STREAM, Patient, stream
+from data_provider.simulator.render import SAMPLES
+from data_provider.simulator.rhythm import SECONDS, Beat
+from data_provider.simulator.truth import ECTOPIES, NORMAL_RANGES_MS, RBBB, TERRITORIES
+from data_provider.simulator.varied import noise as disturbance
+from data_provider.simulator.varied.atria import fibrillation, flutter
+from data_provider.simulator.varied.beat import Beats, draw_beats
+from data_provider.simulator.varied.filters import record_through
+from data_provider.simulator.varied.heart import (
+    FIBRILLATION,
+    FLUTTER,
+    PACED,
+    SINUS,
+    Anatomy,
+    Condition,
+    draw_anatomy,
+    draw_condition,
+)
+from data_provider.simulator.varied.measure import measure
+from data_provider.simulator.varied.rhythm import draw_rhythm, flutter_cycle
+from data_provider.simulator.varied.truth import VariedTruth, judge, judge_axis
+
+ANATOMY_STREAM = 3
+BURSTS, LOOSE = 0.05, 0.03  # shares of recordings
+
+
+def simulate_varied(
+    seed: int, index: int, patient: Patient, library: np.ndarray | None = None
+) -> tuple[VariedTruth, np.ndarray]:
+    """Record number ``index`` of the varied corpus ``seed``; library: see `real_noise.noise_library`.
+
+    Returns:
+        its truth, and the signal, float32 ``(12, 5000)`` in mV at 500 Hz, leads in the order of LEADS.
+    """
+    truth, eight, rng = _heart(seed, index, patient)
+    added = disturbance.floor(library, rng)
+    named, left_open = disturbance.name_noise(added)
+    eight = record_through(eight + added, FS, rng)
+    if rng.random() < BURSTS:
+        eight = eight + disturbance.bursts(rng)
+        named["burst noise"] = list(LEADS)
+    if rng.random() < LOOSE:
+        eight, named["electrodes problems"] = disturbance.loose(eight, rng)
+    truth = VariedTruth(**{**truth, "noise": named, "open": tuple(sorted({*truth["open"], *left_open}))})
+    return truth, twelve(eight).astype(np.float32)
+
+
+def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
+    """As `simulate_varied` without noise and recorder, float64: what labels can be measured on."""
+    truth, eight, _ = _heart(seed, index, patient)
+    return VariedTruth(**truth), twelve(eight)
+
+
+def _heart(seed: int, index: int, patient: Patient) -> tuple[dict, np.ndarray, np.random.Generator]:
+    rng = stream(seed, RECORD_STREAM, index)
+    anatomy = draw_anatomy(stream(seed, ANATOMY_STREAM, patient.patient_id))
+    condition = draw_condition(rng, anatomy)
+    ectopy = None
+    if rng.random() < 0.2 and condition.rhythm in (SINUS, FIBRILLATION) and condition.rate < 125:
+        ectopy = "ventricular" if condition.rhythm == FIBRILLATION or rng.random() < 0.5 else "atrial"
+    beats = draw_rhythm(condition, ectopy, rng)
+    if not any(b.kind != "normal" and 0.2 < b.onset < 9.6 for b in beats):
+        beats, ectopy = [Beat(b.onset) for b in beats if b.kind == "normal"], None
+    shapes = draw_beats(condition, anatomy, rng)
+    eight = _place(beats, shapes, condition, anatomy, rng)
+    return _truth(index, patient, anatomy, condition, ectopy, beats, shapes), eight, rng
+
+
+def _place(
+    beats: list[Beat], shapes: Beats, condition: Condition, anatomy: Anatomy, rng: np.random.Generator
+) -> np.ndarray:
+    eight = np.zeros((8, SAMPLES))
+    breath, phase, hertz = rng.uniform(0.01, 0.09), rng.uniform(0, 6.3), rng.uniform(0.15, 0.35)
+    uneven = rng.uniform(0.0, 0.03)
+    spike = _spike(rng) if condition.rhythm == PACED else None
+    last = -9.0
+    for beat in beats:
+        curve = shapes.curves[beat.kind]
+        if condition.rhythm == SINUS and beat.kind != "ventricular" and beat.onset - last > 0.33:
+            curve = curve + (shapes.p_wave if beat.kind == "normal" else shapes.off_focus_p)
+        last = beat.onset
+        if spike is not None:
+            curve = curve + spike
+        start = round((beat.onset - BEFORE) * FS)
+        a, b = max(start, 0), min(start + curve.shape[1], SAMPLES)
+        if a < b:
+            swell = 1 + breath * np.sin(2 * np.pi * hertz * beat.onset + phase) + uneven * rng.standard_normal()
+            eight[:, a:b] += swell * curve[:, a - start : b - start]
+    t = np.arange(SAMPLES) / FS
+    if condition.rhythm == FIBRILLATION:
+        eight += fibrillation(t, anatomy.chest_gain, rng)
+    elif condition.rhythm == FLUTTER:
+        eight += flutter(t, beats[0].onset, 1 / flutter_cycle(60 / condition.rate), anatomy.chest_gain, rng)
+    return eight
+
+
+def _spike(rng: np.random.Generator) -> np.ndarray:
+    """The pacemaker's pulse ``(8, T)``, 2 ms before the QRS onset; bipolar leads leave almost none."""
+    pulse = np.zeros((8, round((BEFORE + AFTER) * FS)))
+    pulse[:, round(BEFORE * FS) - 4 : round(BEFORE * FS) - 3] = rng.normal(0, rng.choice([0.05, 1.0]), (8, 1))
+    return pulse
+
+
+def _truth(
+    index: int, patient: Patient, anatomy: Anatomy, condition: Condition, ectopy: str | None, beats: list[Beat],
+    shapes: Beats,
+) -> dict:  # fmt: skip
+    inside = [b for b in beats if 0 <= b.onset <= SECONDS]
+    gaps = np.diff([b.onset for b in inside])
+    plain = np.array([a.kind == b.kind == "normal" for a, b in pairwise(inside)], dtype=bool)
+    basic = gaps[plain] if plain.sum() >= 2 else gaps
+    rr = float(basic.mean() if condition.rhythm == FIBRILLATION else np.median(basic))
+    rate = 60 / rr
+    qt = condition.qtc * (60 / condition.rate) ** 0.5
+    found = measure(shapes.curves["normal"], condition.qrs, qt)
+    codes, left_open = judge(condition, anatomy, found, rate, float(np.ptp(basic)), ectopy, patient.sex)
+    axis, open_axes = judge_axis(found.axis, condition.conduction == RBBB or condition.rhythm == PACED)
+    sinus = condition.rhythm == SINUS
+    values = {
+        "rr interval": rr, "p duration": condition.p if sinus else None, "pr interval": condition.pr if sinus else None,
+        "qrs duration": condition.qrs, "qt interval": qt if sinus else None,
+        "qt corrected": condition.qtc if sinus else None,
+    }  # fmt: skip
+    rhythm = {SINUS: "sinus rhythm"}.get(condition.rhythm, condition.rhythm)
+    rhythm = "sinus bradycardia" if "SBRAD" in codes else "sinus tachycardia" if "STACH" in codes else rhythm
+    infarct = {"ASMI": TERRITORIES[0], "AMI": TERRITORIES[0], "IMI": TERRITORIES[1], "LMI": TERRITORIES[2]}
+    return {
+        "record_id": index + 1, "patient_id": patient.patient_id, "fold": patient.fold, "age": patient.age,
+        "sex": patient.sex, "height": patient.height, "weight": patient.weight, "heart_rate": rate, "rhythm": rhythm,
+        "intervals": {k: None if values[k] is None else round(1000 * values[k], 1) for k in NORMAL_RANGES_MS},
+        "ectopy": {None: None, "atrial": ECTOPIES[0], "ventricular": ECTOPIES[1]}[ectopy],
+        "first_degree_av_block": "1AVB" in codes, "conduction": condition.conduction, "axis": axis,
+        "axis_degrees": round(found.axis, 1), "left_ventricular_hypertrophy": "LVH" in codes,
+        "low_voltage": "LVOLT" in codes,
+        "infarction": next((wall for code, wall in infarct.items() if code in codes), None),
+        "codes": tuple(sorted(codes)), "open": tuple(sorted(left_open | open_axes)), "measures": found.to_json(),
+    }  # fmt: skip
