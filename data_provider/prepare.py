@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from data_provider.corpora import challenge, code15, mimic, ptbxl
+from data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
 from data_provider.corpora.prepared import Prepared
-from data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits
+from data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits, take_folds
 from data_provider.manifest import Corpus, write_manifest
 from utils.errors import UserError, exit_on_user_error
 
@@ -18,6 +18,7 @@ CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "ptb-xl": ptbxl.prepare,
     "mimic-iv-ecg": mimic.prepare,
     "code-15": code15.prepare,
+    "simulated": simulated.prepare,
     **dict.fromkeys(challenge.NAMES, challenge.prepare),
 }
 
@@ -29,13 +30,17 @@ def prepare(
     texts: list[Path] | None = None,
     texts_licence: str = "",
     ecg_qa_splits: Path | None = None,
+    folds: list[str] | None = None,
     derived_seed: int | None = None,
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder whose
-    splits are taken instead of the corpus's own. derived_seed: adds questions derived from PTB-XL's labels.
+    splits are taken instead of the corpus's own. folds: those that train, validate and test ("1-7", "8", "9-10").
+    derived_seed: adds questions derived from PTB-XL's labels.
     """
+    if folds and ecg_qa_splits is not None:
+        raise UserError("--folds and --ecg-qa-splits are two ways to split; give one")
     if derived_seed is not None and name != "ptb-xl":
         raise UserError(f"--derived reads PTB-XL's labels; {name} has none of them")
     if not source.is_dir():
@@ -45,6 +50,10 @@ def prepare(
         raise UserError(f"--source {source}: no recording of {name} is there ({_list(done.left_out)})")
     if ecg_qa_splits is not None:
         take_ecg_qa_splits(done, ecg_qa_splits)
+    if folds:
+        take_folds(done, folds)
+    if done.bundled:
+        add_texts(done, source, done.bundled, done.licence)
     if texts:
         add_texts(done, source, texts, texts_licence)
     if derived_seed is not None:
@@ -74,12 +83,18 @@ def main() -> None:
     parser.add_argument(
         "--ecg-qa-splits", type=Path, metavar="DIR", help="split as ECG-QA does: its folder with train_ecgs.tsv ..."
     )
+    parser.add_argument(
+        "--folds",
+        nargs=3,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="split by these folds of PTB-XL, such as 1-7 8 9-10",
+    )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
     parser.add_argument("--seed", type=int, default=42, help="which recordings derived questions are asked about")
     arguments = parser.parse_args()
     corpus = prepare(
         arguments.name, arguments.source, arguments.out, arguments.texts, arguments.texts_licence,
-        arguments.ecg_qa_splits, arguments.seed if arguments.derived else None,
+        arguments.ecg_qa_splits, arguments.folds, arguments.seed if arguments.derived else None,
     )  # fmt: skip
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {arguments.out}{left_out}")

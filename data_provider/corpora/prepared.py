@@ -15,7 +15,7 @@ TEST_PERCENT, VALID_PERCENT = 10, 10
 
 @dataclass
 class Prepared:
-    """Rows of a manifest, and what was left out, by reason."""
+    """Rows of a manifest, and what was left out, by reason. bundled: files of texts that the corpus brings itself."""
 
     version: str
     licence: str
@@ -23,6 +23,7 @@ class Prepared:
     records: list[Record] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    bundled: list[Path] = field(default_factory=list)
 
 
 def split_of_patient(patient_id: str) -> str:

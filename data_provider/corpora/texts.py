@@ -12,7 +12,7 @@ from data_provider.corpora.prepared import Prepared
 from data_provider.derived_questions import derive
 from data_provider.examples import Example, RecordRef
 from data_provider.manifest import Text
-from data_provider.ptbxl import DATABASE_NAME
+from data_provider.ptbxl import DATABASE_NAME, parse_folds
 from data_provider.questions import load_examples
 from utils.errors import UserError
 
@@ -37,6 +37,21 @@ def take_ecg_qa_splits(done: Prepared, folder: Path) -> None:
     ]
     split_of = {record.record_id: record.split for record in done.records}
     done.texts = [replace(text, split=split_of[text.record_ids[0]]) for text in done.texts]
+
+
+def take_folds(done: Prepared, folds: list[str]) -> None:
+    """Split recordings by their fold: those that train, validate and test; a fold in none of them is left out."""
+    split_of: dict[int, str] = {}
+    for split, text in zip(SPLITS, folds, strict=True):
+        for fold in parse_folds(text):
+            if split_of.setdefault(fold, split) != split:
+                raise UserError(f"--folds: fold {fold} stands in two splits")
+    if any(record.fold is None for record in done.records):
+        raise UserError("--folds: this corpus has no folds")
+    kept = [replace(r, split=split_of[r.fold]) for r in done.records if r.fold in split_of]
+    done.left_out["recordings of other folds"] += len(done.records) - len(kept)
+    done.records, splits = kept, {record.record_id: record.split for record in kept}
+    done.texts = [replace(t, split=splits[t.record_ids[0]]) for t in done.texts if t.record_ids[0] in splits]
 
 
 def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> None:
