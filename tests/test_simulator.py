@@ -13,6 +13,7 @@ import wfdb
 from data_provider.record import LEADS
 from data_provider.simulator import Truth, clean_signal, simulate
 from data_provider.simulator.beat_shapes import FS
+from data_provider.simulator.comparisons import TEMPLATES
 from data_provider.simulator.corpus import write_corpus
 from data_provider.simulator.leads import frontal_axis
 from data_provider.simulator.patients import draw_patient
@@ -230,3 +231,26 @@ def test_other_folders_are_not_overwritten(corpus: Path, tmp_path: Path, capsys:
         write_corpus(tmp_path, records=2, seed=1, workers=1)
     with pytest.raises(UserError, match="--records"):
         write_corpus(tmp_path / "new", records=0, seed=1, workers=1)
+
+
+def test_comparisons_name_what_changed_between_two_patients(corpus):
+    """Answers follow from the two truths; ECG-QA's templates 68 to 70, in the order of the question."""
+    truths = {t.record_id: t for t in map(Truth.from_json, map(json.loads, (corpus / "truth.jsonl").open()))}
+    asked = json.loads((corpus / "comparisons/train.json").read_text())
+    assert {row["template_id"] for row in asked} == {68, 69, 70}
+    for row in asked:
+        first, second = (truths[i] for i in row["ecg_id"])
+        assert first.patient_id != second.patient_id and {first.fold, second.fold} <= set(range(1, 9))
+        was, now = (
+            {f for f in NORMAL_RANGES_MS if t.range_of(f) != "within the normal range"} for t in (first, second)
+        )
+        named = {68: was - now, 69: now - was, 70: was & now}[row["template_id"]]
+        assert set(row["answer"]) == (named or {"none"})
+
+
+def test_comparison_templates_are_ecg_qas_own(shared_data):
+    published = {}
+    for file in (shared_data / "ecg-qa/ecgqa/ptbxl/template").rglob("*.json"):
+        for row in json.loads(file.read_text()):
+            published.setdefault(row["template_id"], set()).add(row["question"])
+    assert {template: {text} for template, (text, _) in TEMPLATES.items()} == {t: published[t] for t in TEMPLATES}

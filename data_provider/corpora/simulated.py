@@ -11,7 +11,7 @@ LICENCE = "MIT"  # as the simulator that draws it
 
 
 def prepare(source: Path) -> Prepared:
-    """Folds 1-8 train, 9 validates, 10 tests; texts are its own, those of ``questions/`` and ``reports/``."""
+    """Folds 1-8 train, 9 validates, 10 tests; its own questions, comparisons and reports."""
     if not (source / MADE).is_file():
         raise UserError(
             f"{source}/{MADE}: no such file; --source is a corpus that python -m data_provider.simulator made"
@@ -19,5 +19,5 @@ def prepare(source: Path) -> Prepared:
     done = prepare_ptbxl(source)
     done.version, done.licence, done.citation = "", LICENCE, "simulated; corpus.json says with which settings"
     done.texts = []  # the reports of its table stand in reports/ as well
-    done.bundled = [source / "questions", source / "reports"]
+    done.bundled = [source / name for name in ("questions", "comparisons", "reports")]
     return done

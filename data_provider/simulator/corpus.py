@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_provider.ptbxl import parse_folds
+from data_provider.simulator.comparisons import compare_all
 from data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
 from data_provider.simulator.questions import ask_all
 from data_provider.simulator.render import simulate
@@ -29,7 +30,7 @@ from data_provider.simulator.varied.render import simulate_varied
 from data_provider.simulator.wfdb_write import write_wfdb
 from utils.errors import UserError
 
-VERSION = 6  # raise when the same seed gives other bytes
+VERSION = 7  # raise when the same seed gives other bytes
 VARIED_VERSION = 1  # the same, of the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
 MADE, BEGUN = "corpus.json", "corpus.json.part"
@@ -150,15 +151,17 @@ def _write_records(
 
 
 def _write_splits(out: Path, truths: list[Truth], seed: int, varied: bool) -> None:
-    """Write questions and reports of each split."""
+    """Write questions, comparisons and reports of each split."""
     sample_id = 0
     for number, (split, folds) in enumerate(SPLITS.items(), start=1):
         members = [t for t in truths if t.fold in folds]
         rows = ask_all(members, stream(seed, PLAN_STREAM, number), sample_id, varied_questions() if varied else None)
         sample_id += len(rows)
         _dump(out / "questions" / f"{split}.json", rows)
+        compared = compare_all(members, stream(seed, PLAN_STREAM, number + len(SPLITS)))
+        _dump(out / "comparisons" / f"{split}.json", compared)
         _dump(out / "reports" / f"{split}.json", [report_row(t) for t in members])
-        print(f"{split}: {len(members)} ECGs, {len(rows)} questions")
+        print(f"{split}: {len(members)} ECGs, {len(rows)} questions, {len(compared)} comparisons")
 
 
 def _dump(path: Path, rows: list[dict[str, Any]]) -> None:
