@@ -26,8 +26,8 @@ from torch import nn
 from tqdm import tqdm
 
 from bench.report import command_line, show
-from data_provider.derived_questions import DIAGNOSES, SURE
 from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
+from data_provider.ptbxl_labels import DIAGNOSES, SURE
 from data_provider.readers import read_record
 from data_provider.resample import resample
 from data_provider.simulator.patients import draw_patient

@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from data_provider.derived_questions import derive, noisy_leads
+from data_provider.derived_questions import derive
+from data_provider.ptbxl_labels import noisy_leads
 from data_provider.record import LEADS
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from data_provider import derived_questions as derived
+from data_provider.ptbxl_labels import DIAGNOSES, FORMS, RHYTHMS
 from data_provider.simulator.questions import CHOOSE, QUERY, VERIFY, Answer, Question, questions
 from data_provider.simulator.tables import AXIS_CODES, EXTRA_BEATS, NOISE_COLUMNS, noise_cell
 from data_provider.simulator.truth import NOISES
@@ -17,7 +18,7 @@ LISTS = (5, 7, 22, 32)  # templates of open questions, which derived questions a
 ABOUT_NOISE = (26, 27, 29, 30, 32)
 SHARES = {"single-verify": VERIFY, "single-choose": CHOOSE, "single-query": QUERY}
 BY_LEAD = 0.02  # how often a noise is asked for in one lead, of twelve
-OPEN_LIKELIHOOD = 15.0  # below `derived_questions.SURE`: neither stated nor denied
+OPEN_LIKELIHOOD = 15.0  # below `ptbxl_labels.SURE`: neither stated nor denied
 
 Judge = Callable[[VariedTruth], Answer | None]
 
@@ -61,7 +62,7 @@ def _row(truth: VariedTruth, kind: str) -> dict[str, str]:
     """
     codes = {**truth.scp_codes(), **{c: OPEN_LIKELIHOOD for c in truth.open if c in NAMES}}
     if kind != "single-query":
-        named = {*derived.DIAGNOSES, *derived.RHYTHMS, *derived.FORMS, "NORM"}
+        named = {*DIAGNOSES, *RHYTHMS, *FORMS, "NORM"}
         codes = {code: likelihood for code, likelihood in codes.items() if code in named}
     return {
         "scp_codes": str(codes),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from data_provider.derived_questions import DIAGNOSES, FORMS
-from data_provider.derived_questions import RHYTHMS as RHYTHM_CODES
+from data_provider.ptbxl_labels import DIAGNOSES, FORMS
+from data_provider.ptbxl_labels import RHYTHMS as RHYTHM_CODES
 from data_provider.simulator.truth import (
     ABNORMAL,
     AXES,
