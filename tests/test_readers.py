@@ -15,6 +15,8 @@ from pydicom.data import get_testdata_file
 
 from data_provider.readers import RecordError, read_record
 from data_provider.record import LEADS
+from data_provider.simulator import simulate
+from data_provider.simulator.patients import draw_patient
 
 FS = 500
 EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -162,6 +164,14 @@ def test_the_12_lead_dicom_that_pydicom_brings_matches_its_bytes():
         assert channel.ChannelSensitivityUnitsSequence[0].CodeValue == "uV"
         expected = raw[:, row] * float(channel.ChannelSensitivity) / 1000
         np.testing.assert_allclose(record.signal[LEADS.index(name)], expected, atol=1e-5)
+
+
+def test_an_aecg_that_biosig_wrote_matches_the_ecg_it_was_given():
+    """Two seconds of a simulated recording, written by save2gdf of BioSig 2.5.0 from EDF in steps of 0.15 uV."""
+    record = read_record(Path(__file__).parent / "data/biosig_aecg.xml")
+    _, signal = simulate(5, 0, draw_patient(5, 0, 1))
+    assert record.fs == 500 and record.lead_present.all()
+    np.testing.assert_allclose(record.signal, signal[:, :1000], atol=2e-4)
 
 
 def test_leads_stay_apart_whatever_order_the_file_has(ecg, tmp_path):
