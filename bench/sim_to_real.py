@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from bench.report import command_line, show
 from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
-from data_provider.ptbxl_labels import DIAGNOSES, SURE
+from data_provider.ptbxl_labels import FORMS, RHYTHMS, SURE
 from data_provider.readers import read_record
 from data_provider.resample import resample
 from data_provider.simulator.patients import draw_patient
@@ -46,10 +46,15 @@ RATE_MARGIN = 1.5  # bpm around the limits of 60 and 100 where no side is taken
 KINDS = ("default", "varied", "varied + real noise")
 CODES = {  # finding -> PTB-XL's codes, any of which states it
     "atrial fibrillation": ("AFIB",), "left bundle branch block": ("CLBBB",), "right bundle branch block": ("CRBBB",),
-    "LVH": ("LVH", "VCLVH"), "inferior infarction": ("IMI",), "anterior infarction": ("ASMI", "AMI"),
+    "LVH": ("LVH", "VCLVH"), "inferior infarction": ("IMI", "ILMI", "IPMI", "IPLMI"),
+    "anterior infarction": ("ASMI", "AMI", "ALMI"),
     "incomplete RBBB": ("IRBBB",), "left anterior fascicular": ("LAFB",), "first degree AV block": ("1AVB",),
     "sinus arrhythmia": ("SARRH",), "ST depression": ("STD_",), "inverted T": ("INVT",), "Q waves": ("QWAVE",),
     "ventricular ectopy": ("PVC",),
+}  # fmt: skip
+LEAVE_OPEN = {  # codes beside which a finding is not denied: injury of the same wall, ectopy of an unnamed kind
+    "inferior infarction": ("INJIN", "INJIL"), "anterior infarction": ("INJAS", "INJAL"),
+    "ventricular ectopy": ("BIGU", "TRIGU"), "inverted T": ("NT_", "TAB_"), "ST depression": ("NST_",),
 }  # fmt: skip
 FINDINGS = ("slow", "fast", *CODES, "left axis", "right axis")
 OPEN = np.nan  # label of a finding that is neither stated nor denied
@@ -74,10 +79,17 @@ def simulated_labels(truth: Truth) -> list[float]:
 
 def real_labels(row: dict[str, str], rate: float) -> list[float]:
     stated = ast.literal_eval(row["scp_codes"])
-    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c not in DIAGNOSES)}
-    codes = [1.0 if sure & set(of) else OPEN if set(of) & set(stated) else 0.0 for of in CODES.values()]
+    meant = {*RHYTHMS, *FORMS}  # noted with likelihood 0
+    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c in meant)}
+
+    def label(finding: str, codes: tuple[str, ...]) -> float:
+        if sure & set(codes):
+            return 1.0
+        return OPEN if {*codes, *LEAVE_OPEN.get(finding, ())} & stated.keys() else 0.0
+
     axis = {"MID": AXES[0], "LAD": AXES[1], "ALAD": AXES[1], "RAD": AXES[2], "ARAD": AXES[2]}
-    return [*rate_labels(rate), *codes, *axis_labels(axis.get(row["heart_axis"]))]
+    found = [label(finding, codes) for finding, codes in CODES.items()]
+    return [*rate_labels(rate), *found, *axis_labels(axis.get(row["heart_axis"]))]
 
 
 def prepared(signal: np.ndarray, fs: float) -> np.ndarray:

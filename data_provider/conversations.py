@@ -15,7 +15,7 @@ _SPEAKERS = {"human": "human", "user": "human", "gpt": "model", "assistant": "mo
 _PICTURE = re.compile(r"(?P<record>.+?)(?:-\d+)?\.(?:png|jpe?g)", re.IGNORECASE)  # -0 is the page
 _PTBXL = re.compile(r"0*(?P<ecg_id>\d+)_[hl]r")
 _MARK = re.compile(r"\s*<(?:image|ecg|signal)>\s*", re.IGNORECASE)
-_WORD = re.compile(r"\bimage(?P<plural>s?)\b", re.IGNORECASE)
+_WORD = re.compile(r"(?<!mirror )\bimage(?P<plural>s?)\b", re.IGNORECASE)
 
 
 def is_conversation(item: dict) -> bool:

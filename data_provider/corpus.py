@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from data_provider.examples import Example, RecordRef
-from data_provider.manifest import is_manifest, load_records, load_texts
+from data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from data_provider.mixture import corpus_names, rename, rename_example
 from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
 from data_provider.questions import load_examples
+from data_provider.seen import load_seen
 from data_provider.settings import DataSettings
 from data_provider.splits import check_no_leakage, select_folds
 from utils.errors import UserError
@@ -57,8 +58,9 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
         splits = _splits_of_manifest(roots[0], settings, names, task)
     else:
         parts = [
-            (name, _splits_of_manifest(root, settings, names, task))
-            for root, name in zip(roots, corpus_names(roots), strict=True)
+            (corpus, {name: _limited(settings, split) for name, split in part.items()})
+            for root, corpus in zip(roots, corpus_names(roots), strict=True)
+            if (part := _splits_of_manifest(root, settings, names, task))
         ]
         splits = {
             split: Split(
@@ -68,9 +70,16 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
             )
             for split in names
         }
-    splits = {name: _limited(settings, split) for name, split in splits.items()}
+    if len(roots) == 1:
+        splits = {name: _limited(settings, split) for name, split in splits.items()}
     check_no_leakage({name: split.records for name, split in splits.items()})
     return splits
+
+
+def seen_in_data(settings: DataSettings) -> set[str]:
+    """Digests of recordings that went into the corpora themselves, as noise of real ones goes into simulated ones."""
+    sources = [Path(load_corpus(root).source) for root in settings.data_root if is_manifest(root)]
+    return {digest for folder in (*settings.data_root, *sources) for digest in load_seen(folder)}
 
 
 def corpus_weights(settings: DataSettings) -> dict[str, float]:
@@ -128,17 +137,30 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
     return Split(name, records, examples)
 
 
+def _draw(records: list[RecordRef], examples: list[Example], most: int, rng: random.Random) -> list[RecordRef]:
+    """``most`` of the recordings at random, whole comparisons first."""
+    compared = list(dict.fromkeys(e.record_ids for e in examples if len(e.records) > 1))
+    kept: set[str] = set()
+    for ids in rng.sample(compared, len(compared)):
+        if len(kept.union(ids)) <= most:
+            kept.update(ids)
+    others = [record for record in records if record.record_id not in kept]
+    return [r for r in records if r.record_id in kept] + rng.sample(others, most - len(kept))
+
+
 def _limited(settings: DataSettings, split: Split) -> Split:
-    """At most MAX_* recordings, and the examples about them."""
-    name, records, examples = split.name, split.records, split.examples
+    """At most MAX_* recordings, and the examples about them; of comparisons both recordings or none."""
+    name, records = split.name, split.records
+    kept = {record.record_id for record in records}
+    across = [e for e in split.examples if not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids)]
+    if across:
+        print(f"{name}: left out {len(across)} comparisons with a recording that is not in this split")
+    examples = [e for e in split.examples if kept.issuperset(e.record_ids)]
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
     if most and len(records) > most:
-        records = random.Random(settings.seed).sample(records, most)
-    kept = {record.record_id for record in records}
-    across = sum(not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids) for e in examples)
-    if across:
-        print(f"{name}: left out {across} comparisons with a recording that is not in this split")
-    examples = [e for e in examples if kept.issuperset(e.record_ids)]
+        records = _draw(records, examples, most, random.Random(settings.seed))
+        kept = {record.record_id for record in records}
+        examples = [e for e in examples if kept.issuperset(e.record_ids)]
     if not records:
         raise UserError(f"the {name} split is empty: check {name.upper()}_DATA and {name.upper()}_FOLDS")
     return Split(name, records, examples)

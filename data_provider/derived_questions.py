@@ -26,9 +26,11 @@ from data_provider.ptbxl_labels import (
     STAGES,
     Answer,
     Row,
+    any_extrasystole,
     axis_of,
     extrasystoles,
     is_extrasystole,
+    is_stage,
     listed,
     noise_in,
     stages,
@@ -57,11 +59,8 @@ def questions() -> Iterator[Asked]:
                 26, "noise", f"{name} in lead {lead}", lambda row, column=column, lead=lead: noise_in(row, column, lead)
             )
     for stage in STAGES.values():
-        yield _verify(
-            23, "stage_of_infarction", stage,
-            lambda row, stage=stage: None if (said := stages(row)) is None else stage in said,
-        )  # fmt: skip
-    yield _verify(35, "extra_systole", "any kind of extra systoles", lambda row: bool(row["extra_beats"].strip()))
+        yield _verify(23, "stage_of_infarction", stage, lambda row, stage=stage: is_stage(row, stage))
+    yield _verify(35, "extra_systole", "any kind of extra systoles", any_extrasystole)
     for kind in (EXTRASYSTOLES["SVES"], EXTRASYSTOLES["VES"]):
         yield _verify(36, "extra_systole", kind, lambda row, kind=kind: is_extrasystole(row, kind))
     yield from _query()

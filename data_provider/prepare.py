@@ -4,6 +4,7 @@ Nothing is copied: recordings stay in the source folder. Settings then take the 
 """
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -32,13 +33,16 @@ def prepare(
     ecg_qa_splits: Path | None = None,
     folds: list[str] | None = None,
     derived_seed: int | None = None,
+    called: str = "",
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder whose
     splits are taken instead of the corpus's own. folds: those that train, validate and test ("1-7", "8", "9-10").
-    derived_seed: adds questions derived from PTB-XL's labels.
+    derived_seed: adds questions derived from PTB-XL's labels. called: its name in a mixture, if not ``name``.
     """
+    if not re.fullmatch(r"[\w.-]*", called):
+        raise UserError(f"--name {called}: letters, digits, dots, hyphens and underscores")
     if folds and ecg_qa_splits is not None:
         raise UserError("--folds and --ecg-qa-splits are two ways to split; give one")
     if derived_seed is not None and name != "ptb-xl":
@@ -59,8 +63,8 @@ def prepare(
     if derived_seed is not None:
         add_derived_questions(done, source, derived_seed, done.licence)
     corpus = Corpus(
-        name, done.version, done.licence, done.citation, str(source.resolve()), len(done.records), len(done.texts),
-        {reason: count for reason, count in done.left_out.items() if count},
+        called or name, done.version, done.licence, done.citation, str(source.resolve()), len(done.records),
+        len(done.texts), {reason: count for reason, count in done.left_out.items() if count},
     )  # fmt: skip
     write_manifest(out, corpus, done.records, done.texts)
     return corpus
@@ -90,11 +94,13 @@ def main() -> None:
         help="split by these folds of PTB-XL, such as 1-7 8 9-10",
     )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
+    parser.add_argument("--name", dest="called", default="", help="its name in a mixture, if not that of the corpus")
     parser.add_argument("--seed", type=int, default=42, help="which recordings derived questions are asked about")
     arguments = parser.parse_args()
     corpus = prepare(
         arguments.name, arguments.source, arguments.out, arguments.texts, arguments.texts_licence,
         arguments.ecg_qa_splits, arguments.folds, arguments.seed if arguments.derived else None,
+        arguments.called,
     )  # fmt: skip
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {arguments.out}{left_out}")

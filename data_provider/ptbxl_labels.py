@@ -40,7 +40,9 @@ STAGES = {
     "Stadium I": "early stage of myocardial infarction", "Stadium II": "middle stage of myocardial infarction",
     "Stadium III": "old stage of myocardial infarction", "unknown": "unknown stage of myocardial infarction",
 }  # fmt: skip
+INFARCTS = ("AMI", "ASMI", "ALMI", "IMI", "ILMI", "IPMI", "IPLMI", "LMI", "PMI")
 NO_STAGE = "none of myocardial infarction"
+ECTOPIC = ("PVC", "PAC", "BIGU", "TRIGU")
 EXTRASYSTOLES = {"SVES": "supraventricular extrasystoles", "VES": "ventricular extrasystoles", "ES": "extrasystoles"}
 SURE = 50  # percent; a diagnosis of lower stated likelihood is neither asked about nor denied
 
@@ -74,22 +76,43 @@ def listed(row: Row, names: dict[str, str]) -> Answer:
 
 
 def stages(row: Row) -> Answer:
-    """How old infarcts are."""
+    """How old infarcts are; None where it is not sure that there is one, or that there is none."""
+    infarcts = [likelihood for code, likelihood in scp_codes(row).items() if code in INFARCTS]
     cells = [cell for column in ("infarction_stadium1", "infarction_stadium2") if (cell := row[column].strip())]
-    if not set(cells) <= STAGES.keys():
+    if not cells:
+        return None if infarcts else (NO_STAGE,)
+    if not set(cells) <= STAGES.keys() or max(infarcts, default=0) < SURE:
         return None
-    return tuple(dict.fromkeys(STAGES[cell] for cell in cells)) or (NO_STAGE,)
+    return tuple(dict.fromkeys(STAGES[cell] for cell in cells))
+
+
+def is_stage(row: Row, stage: str) -> bool | None:
+    """An infarct of unknown age is neither said to be of an age nor not to be."""
+    said = stages(row)
+    if said is None or (STAGES["unknown"] in said and stage not in said):
+        return None
+    return stage in said
 
 
 def extrasystoles(row: Row) -> Answer:
-    """ "1ES" and the like count beats of a kind that is not told."""
+    """What the column says; None where it says nothing and the codes name ectopic beats.
+
+    "1ES" and the like count beats of a kind that is not told.
+    """
     kind = row["extra_beats"].strip().lstrip("0123456789")
-    return None if kind and kind not in EXTRASYSTOLES else (EXTRASYSTOLES.get(kind, "none"),)
+    if not kind:
+        return None if set(ECTOPIC) & scp_codes(row).keys() else ("none",)
+    return (EXTRASYSTOLES[kind],) if kind in EXTRASYSTOLES else None
 
 
 def is_extrasystole(row: Row, kind: str) -> bool | None:
     said = extrasystoles(row)
     return None if said in (None, (EXTRASYSTOLES["ES"],)) else said == (kind,)
+
+
+def any_extrasystole(row: Row) -> bool | None:
+    """The column may say what `extrasystoles` cannot name; that counts as well."""
+    return True if row["extra_beats"].strip() else (None if extrasystoles(row) is None else False)
 
 
 def axis_of(row: Row) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_provider.background import parse_background
@@ -59,6 +59,7 @@ def load_examples(
                 _add(loaded, item, f"{label}:{index}", finder)
             except UserError as error:
                 raise UserError(f"{file}: item {index}: {error}") from None
+    loaded.examples = [_settled(example, finder) for example in loaded.examples]
     loaded.records, loaded.missing_records = finder.n_records, finder.n_missing
     if loaded.missing_records and not allow_missing:
         raise UserError(
@@ -71,6 +72,14 @@ def load_examples(
 def separate_statements(report: str) -> str:
     """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
     return _JOINT.sub(". ", report).strip()
+
+
+def _settled(example: Example, finder: RecordFinder) -> Example:
+    """Whose a recording is may be said after a comparison has named it."""
+    records = tuple(map(finder.settled, example.records))
+    if records == example.records:
+        return example
+    return replace(example, records=records, background=example.background or records[0].background)
 
 
 def _labelled(paths: list[Path]) -> dict[str, Path]:

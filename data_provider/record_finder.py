@@ -1,6 +1,7 @@
 """Where the recording of a question lies, and whose it is."""
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from data_provider.background import parse_background
@@ -22,6 +23,7 @@ class RecordFinder:
         self._root = root
         self._database = database
         self._found: dict[tuple[str, str | None], RecordRef | None] = {}
+        self._known: dict[str, RecordRef] = {}  # by id, with all that any item has said about it
         self.first_missing = ""
 
     @property
@@ -46,12 +48,30 @@ class RecordFinder:
         """The reference, or None where the recording is absent.
 
         path: as the JSON has it, None to look ``ecg_id`` up in the database. background and patient_id of the JSON say
-        whose recording it is where neither path nor database does. Raises `UserError` where nothing says where to look.
+        whose recording it is where neither path nor database does. Raises `UserError` where nothing says where to look,
+        or where an id leads to two recordings or two patients.
         """
         key = (ecg_id, path)
         if key not in self._found:
             self._found[key] = self._resolve(ecg_id, path, background, patient_id)
-        return self._found[key]
+        ref = self._found[key]
+        if ref is not None:
+            self._remember(ref, path, background, patient_id)
+        return ref
+
+    def settled(self, ref: RecordRef) -> RecordRef:
+        """``ref`` with what items after the one that found it have said about its patient."""
+        return self._known[ref.record_id]
+
+    def _remember(self, ref: RecordRef, path: str | None, background: str, patient_id: object) -> None:
+        known = self._known.setdefault(ref.record_id, ref)
+        if known.path != ref.path:
+            raise UserError(f"ecg_id {ref.record_id} is {known.path.name} and, elsewhere, {ref.path.name}; name one")
+        if known.patient_id and known.background:
+            return
+        patient = known.patient_id or self._patient(path or "", background, patient_id)
+        whose = known.background or parse_background(background)
+        self._known[ref.record_id] = replace(known, patient_id=patient, background=whose)
 
     def _resolve(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
         path = path.strip().removesuffix(".hea").removesuffix(".dat") if path else None
@@ -74,7 +94,8 @@ class RecordFinder:
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
-            self.first_missing = f"{candidates[0]}.hea" if candidates else f"ecg_id {ecg_id}"
+            # The folders of MIMIC-IV-ECG's paths name patients.
+            self.first_missing = candidates[0].name if candidates else f"ecg_id {ecg_id}"
         return None
 
     def _candidates(self, path: str, ptbxl: re.Match | None) -> list[Path]:

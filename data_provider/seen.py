@@ -7,9 +7,13 @@ size and first megabyte. It survives moving the corpus, tells corpora apart and 
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
+from tqdm import tqdm
+
 from data_provider.examples import RecordRef
+from utils.launch import is_main
 
 SEEN = "seen_recordings.json"
 
@@ -18,15 +22,23 @@ def digest(ref: RecordRef) -> str | None:
     """The hash of a recording; None where it is not on disk."""
     header = ref.path.with_name(ref.path.name + ".hea")
     name, _, recording = ref.path.name.partition("#")  # one of an HDF5 file
-    file = ref.path.with_name(name)
     if header.is_file():
-        content = header.read_bytes()
-    elif file.is_file():
-        with open(file, "rb") as opened:
-            content = f"{file.stat().st_size}#{recording}".encode() + opened.read(1_000_000)
-    else:
+        return hashlib.sha256(header.read_bytes()).hexdigest()[:16]
+    begun = _begun(ref.path.with_name(name))
+    if begun is None:
         return None
-    return hashlib.sha256(content).hexdigest()[:16]
+    begun = begun.copy()
+    begun.update(recording.encode())
+    return begun.hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _begun(file: Path):
+    """The hash of a file's size and first megabyte, once for all recordings in it."""
+    if not file.is_file():
+        return None
+    with open(file, "rb") as opened:
+        return hashlib.sha256(f"{file.stat().st_size}#".encode() + opened.read(1_000_000))
 
 
 def load_seen(folder: Path) -> set[str]:
@@ -37,7 +49,8 @@ def load_seen(folder: Path) -> set[str]:
 
 def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = ()) -> None:
     """Store the digests of ``refs`` and of what earlier stages had seen."""
-    (folder / SEEN).write_text(json.dumps(sorted({*before, *filter(None, map(digest, refs))})) + "\n")
+    bar = tqdm(refs, desc="noting what was seen", unit="ecg", delay=3, disable=not is_main())
+    (folder / SEEN).write_text(json.dumps(sorted({*before, *filter(None, map(digest, bar))})) + "\n")
 
 
 def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set[str]) -> set[str]:
@@ -45,7 +58,8 @@ def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set
     if not seen:
         return set()
     refs = list(refs)
-    known = {r.record_id: r for r in [*corpus, *refs]}
+    whose = {r.patient_id for r in refs} - {None}
+    known = {r.record_id: r for r in [*(r for r in corpus if r.patient_id in whose), *refs]}
     hit = {i for i, r in known.items() if digest(r) in seen}
     patients = {known[i].patient_id for i in hit} - {None}
     return {r.record_id for r in refs if r.record_id in hit or r.patient_id in patients}

@@ -35,8 +35,10 @@ class DataSettings(EnvSettings):
     train_folds: str = Field("", description="Keep only these PTB-XL folds for training, e.g. 1-7.")
     valid_folds: str = Field("", description="The same for validation.")
     test_folds: str = Field("", description="The same for evaluation.")
-    max_train: int = Field(0, ge=0, description="Use at most so many recordings for training; 0: all.")
-    max_valid: int = Field(500, ge=0, description="Use at most so many recordings for validation; 0: all.")
+    max_train: int = Field(0, ge=0, description="Use at most so many recordings of each corpus for training; 0: all.")
+    max_valid: int = Field(
+        500, ge=0, description="Use at most so many recordings of each corpus for validation; 0: all."
+    )
     allow_missing: bool = Field(False, description="Skip texts whose recording is not on disk instead of stopping.")
     max_bad_records: float = Field(
         0.01, ge=0, le=1, description="Stop when more than this share of the recordings cannot be read."

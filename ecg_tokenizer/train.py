@@ -13,7 +13,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from data_provider.corpus import Split, corpus_weights, load_splits
+from data_provider.corpus import Split, corpus_weights, load_splits, seen_in_data
 from data_provider.measurements import load_measurements
 from data_provider.mixture import probabilities
 from data_provider.seen import save_seen
@@ -74,7 +74,8 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     if launch.is_main():  # the others find it read
         _signals(settings, splits)
         settings.output_dir.mkdir(parents=True, exist_ok=True)
-        save_seen(settings.output_dir, [r for split in splits.values() for r in split.records])
+        recordings = [r for split in splits.values() for r in split.records]
+        save_seen(settings.output_dir, recordings, seen_in_data(settings))
     launch.barrier()
     train, valid = _signals(settings, splits)
     figures = {**fit(settings, train, valid, table), "seconds": round(time.time() - started, 1)}

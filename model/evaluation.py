@@ -8,6 +8,7 @@ scores of one.
 import json
 import random
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from model.rendering import render_ecgs, render_prompt
 from model.scoring import score, scores_table, verify_table
 from model.settings import EvalSettings
 from model.stages import open_code_cache
+from model.vocabulary import Vocabulary
 from utils import launch
 from utils.errors import UserError
 from utils.metrics import NO, YES
@@ -46,18 +48,19 @@ def evaluate(settings: EvalSettings) -> dict:
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    others = another_patient([ref for e in examples for ref in e.records], settings.seed)
+    others = another_patient((e.records for e in examples), settings.seed)
 
     predictions: dict[str, list[str]] = {}
     margins: dict[str, list[float]] = {}
     for condition in CONDITIONS if settings.floors else CONDITIONS[:1]:
-        if condition == "other_ecg" and others is None:
-            print("all samples are of one patient: no floor with another patient's ECG")
+        if condition == "other_ecg" and any(e.record_ids not in others for e in examples):
+            print("not every sample has one of another patient: no floor with another patient's ECG")
             continue
-        ecgs = [[_shown(ref, condition, cache, others) for ref in e.records] for e in examples]
+        ecgs = [_shown(example, condition, cache, others) for example in examples]
         said = _predict(checkpoint, examples, ecgs, condition, settings)
         predictions[condition] = [answer.text for answer in said]
-        margins[condition] = [answer.watched[0] - answer.watched[1] for answer in said]
+        if said[0].watched:
+            margins[condition] = [answer.watched[0] - answer.watched[1] for answer in said]
     result: dict = {}
     if launch.is_main():
         result = score(examples, predictions, margins, settings, checkpoint.info)
@@ -67,11 +70,11 @@ def evaluate(settings: EvalSettings) -> dict:
     return result
 
 
-def _shown(ref: RecordRef, condition: str, cache: CodeCache, others: dict[str, RecordRef] | None) -> np.ndarray | None:
-    """The codes that stand in the prompt where the question is about ``ref``."""
+def _shown(example: Example, condition: str, cache: CodeCache, others: dict) -> list[np.ndarray | None]:
+    """The codes that stand in the prompt, one for each recording that the question is about."""
     if condition == "no_ecg":
-        return None
-    return cache.codes(others[ref.record_id] if others is not None and condition == "other_ecg" else ref)
+        return [None] * len(example.records)
+    return [cache.codes(ref) for ref in (others[example.record_ids] if condition == "other_ecg" else example.records)]
 
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
@@ -88,19 +91,33 @@ def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> l
     return examples if settings.keep_seen_patients else kept
 
 
-def another_patient(records: list[RecordRef], seed: int) -> dict[str, RecordRef] | None:
-    """record_id -> a recording of another patient, spread evenly over them; None where there is only one patient."""
-    pool = sorted({(r.patient_id or r.record_id, r.record_id): r for r in records}.items())
+def another_patient(asked: Iterable[tuple[RecordRef, ...]], seed: int) -> dict[tuple[str, ...], tuple[RecordRef, ...]]:
+    """Ids of the recordings that are asked about together -> as many recordings of other patients.
+
+    Spread evenly. A comparison gets another one's recordings, of as many patients, so that what the two have to do with
+    each other stays alike; any of other patients where there is none. What has no such partner has no entry.
+    """
+    together = {tuple(ref.record_id for ref in refs): refs for refs in asked}
+    whose = {ids: [ref.patient_id or ref.record_id for ref in refs] for ids, refs in together.items()}
+    pool = sorted(together, key=lambda ids: (whose[ids], ids))
     random.Random(seed).shuffle(pool)
-    partner: dict[str, RecordRef] = {}
-    for i, ((patient, record_id), _) in enumerate(pool):
+    single = {ref.record_id: ref for refs in together.values() for ref in refs}
+    partner = {}
+    for i, ids in enumerate(pool):
+        patients = set(whose[ids])
         for step in range(1, len(pool)):
-            (other, _), ref = pool[(i + step) % len(pool)]
-            if other != patient:
-                partner[record_id] = ref
+            other = pool[(i + step) % len(pool)]
+            alike = len(other) == len(ids) and len(set(whose[other])) == len(patients)
+            if alike and patients.isdisjoint(whose[other]):
+                partner[ids] = together[other]
                 break
         else:
-            return None
+            strangers = {}  # patient -> recording
+            for ref in single.values():
+                strangers.setdefault(ref.patient_id or ref.record_id, ref)
+            found = [ref for patient, ref in strangers.items() if patient not in patients][: len(ids)]
+            if len(found) == len(ids):
+                partner[ids] = tuple(found)
     return partner
 
 
@@ -128,8 +145,7 @@ def _predict(
             )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
-    yes_no = [vocabulary.text_ids(f" {word}")[0] for word in (YES, NO)]
-    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, yes_no)
+    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, _yes_no(vocabulary))
     bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
     found = {mine[k]: answer for k, answer in bar}
     if launch.world_size() > 1:
@@ -137,6 +153,12 @@ def _predict(
         torch.distributed.all_gather_object(shares, found)
         found = {i: answer for share in shares for i, answer in share.items()}
     return [found[i] for i in range(len(examples))]
+
+
+def _yes_no(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The tokens of yes and no, whose logits are compared; none where one of them takes several tokens."""
+    words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
+    return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
 
 
 def _write(
@@ -160,7 +182,7 @@ def _write(
                 "provenance": example.provenance,
                 **{condition: texts[i] for condition, texts in predictions.items()},
             }
-            if example.question_type == "single-verify":
+            if margins and example.question_type.endswith("verify"):
                 row["yes_margin"] = {condition: round(values[i], 4) for condition, values in margins.items()}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     (folder / "scores.json").write_text(json.dumps(result, indent=2) + "\n")

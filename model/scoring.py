@@ -42,7 +42,8 @@ def score(
     """All scores of one evaluation as a JSON-ready dict; fractions of 1.
 
     predictions: condition -> one text per example. margins: condition -> how much more likely than "no" each answer
-    begins with "yes" (difference of logits). info: of the checkpoint; brings the majority answers of training.
+    begins with "yes" (difference of logits); empty where that is not known. info: of the checkpoint; brings the
+    majority answers of training.
     """
     shared = {
         "task": settings.tasktype,
@@ -58,7 +59,7 @@ def score(
     if settings.tasktype != "qa":
         return {**shared, **_score_reports(examples, predictions, settings)}
     verify = {
-        name: verify_scores([e.question for e in examples], [e.answers for e in examples], texts, margins[name])
+        name: verify_scores([e.question for e in examples], [e.answers for e in examples], texts, margins.get(name))
         for name, texts in predictions.items()
     }
     return {**shared, **_score_answers(examples, predictions, settings, info), "verify": verify}

@@ -143,6 +143,8 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.corpus_weights:
+            raise UserError("CORPUS_WEIGHTS is of training; evaluation takes every sample once")
         if not self.test_data and not self.prepared:
             raise UserError("TEST_DATA is not set; it names JSON files with questions or reports")
 

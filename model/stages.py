@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from transformers import set_seed
 
 from data_provider.code_cache import CodeCache, Filling, fill_code_cache
-from data_provider.corpus import Split, corpus_weights, find_database, load_splits
+from data_provider.corpus import Split, corpus_weights, find_database, load_splits, seen_in_data
 from data_provider.examples import RecordRef
 from data_provider.ptbxl import parse_folds
 from data_provider.questions import load_examples
@@ -187,7 +187,7 @@ def _train_and_save(
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
-        save_seen(output, [r for split in splits.values() for r in split.records], seen)
+        save_seen(output, [r for split in splits.values() for r in split.records], seen | seen_in_data(settings))
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from data_provider.derived_questions import derive
-from data_provider.ptbxl_labels import noisy_leads
+from data_provider.ptbxl_labels import any_extrasystole, extrasystoles, is_extrasystole, noisy_leads, stages
 from data_provider.record import LEADS
 
 
@@ -40,7 +40,7 @@ def test_leads_of_a_noise_are_read_as_ptbxl_writes_them(cell, leads):
 
 def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about():
     rows = [
-        row({"SR": 0.0}, infarction_stadium1=stage, extra_beats=beats)
+        row({"SR": 0.0, **({"IMI": 100.0} if stage else {})}, infarction_stadium1=stage, extra_beats=beats)
         for stage, beats in [("Stadium III", "VES"), ("Stadium II-III", "1ES"), ("", ""), ("unknown", "bigeminy?")] * 3
     ]
     asked = derive([{**r, "ecg_id": str(i)} for i, r in enumerate(rows)], seed=0, balance=False)
@@ -56,6 +56,19 @@ def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about
         0: "ventricular extrasystoles", 1: "extrasystoles", 2: "none",
     }  # fmt: skip
     assert said("Does this ECG show ventricular extrasystoles?") == {0: "yes", 2: "no"}
+    assert said("Does this ECG show old stage of myocardial infarction?") == {0: "yes", 2: "no"}  # unknown: open
+
+
+def test_labels_that_contradict_an_empty_cell_leave_it_open():
+    """PTB-XL states PVC and PAC beside an empty extra_beats, and infarcts of low likelihood beside a stage."""
+    beats = row({"SR": 0.0, "PVC": 0.0})
+    doubtful = row({"SR": 0.0, "IMI": 15.0}, infarction_stadium1="Stadium III")
+    unstaged = row({"SR": 0.0, "IMI": 100.0})
+    assert (
+        extrasystoles(beats) is is_extrasystole(beats, "ventricular extrasystoles") is any_extrasystole(beats) is None
+    )
+    assert stages(doubtful) is stages(unstaged) is None
+    assert any_extrasystole(row({"PVC": 0.0}, extra_beats="bigeminy?")) is True
 
 
 def test_derived_answers_are_ecg_qas_own(shared_data):

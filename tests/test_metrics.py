@@ -273,6 +273,7 @@ def test_bootstrap_over_comparisons_knows_that_they_share_patients():
     singles = width([f"a{i}" for i in range(40)])
     few = width([(f"a{i % 4}", f"b{i % 5}") for i in range(40)])
     assert singles < strangers < few
+    assert bootstrap_ci(lambda m: m["em"], {"em": correct}, [("a", "b")] * 40).low is None  # all of one pair
     assert width([(f"a{i}", f"a{i}") for i in range(40)]) == singles  # two ECGs of one patient are one patient
 
 

@@ -10,12 +10,15 @@ from random import Random
 import numpy as np
 import pytest
 
-from data_provider.corpus import corpus_weights, known_recordings, load_splits
+from data_provider.corpus import corpus_weights, known_recordings, load_splits, seen_in_data
 from data_provider.examples import Example, RecordRef
 from data_provider.mixture import probabilities, take
 from data_provider.prepare import prepare
+from data_provider.seen import SEEN, digest, save_seen
 from data_provider.settings import DataSettings
 from model.datasets import FinetuneDataset, PretrainDataset
+from model.evaluation import another_patient
+from model.settings import EvalSettings
 from tests.test_training import ROOT, one_thread, run
 from utils.errors import UserError
 
@@ -95,6 +98,23 @@ def test_epochs_of_a_mixture_have_one_length_and_take_other_rows_of_a_part():
         assert Counter(questions.groups[group][0][0][0].corpus for group, _, _ in questions.rows) == {"a": 12, "b": 5}
 
 
+def test_a_limit_on_validation_is_of_each_corpus_and_keeps_comparisons_whole(manifests):
+    """Drawn one by one, few recordings of a comparison would come together."""
+    valid = load_splits(settings(manifests, max_valid=10), ("valid",), task="qa")["valid"]
+    assert Counter(ref.corpus for ref in valid.records) == {"ptb-xl": 10, "georgia": 10}
+    assert sum(len(e.records) == 2 for e in valid.examples) >= 5
+    assert {i for e in valid.examples for i in e.record_ids} <= {ref.record_id for ref in valid.records}
+
+
+def test_noise_of_real_recordings_counts_as_seen(manifests, tmp_path):
+    """A model that trained on simulated ECGs with the noise of a recording is no stranger to it."""
+    ref = load_splits(settings(manifests), ("test",), None)["test"].records[0]
+    assert seen_in_data(settings(manifests)) == set()
+    save_seen(manifests[1], [ref])
+    assert seen_in_data(settings(manifests)) == {digest(ref)}
+    (manifests[1] / SEEN).unlink()
+
+
 def test_the_tokenizer_draws_recordings_by_the_weight_of_their_corpus(manifests):
     weights = corpus_weights(settings(manifests, corpus_weights=[1, 3]))
     drawn = probabilities(["ptb-xl/1", "georgia/2", "georgia/3"], weights)
@@ -118,6 +138,30 @@ def test_impossible_mixtures_are_named(manifests, tmp_path, values, message):
         DataSettings(output_dir=tmp_path, data_root=[manifests[0], tmp_path]).check()
     with pytest.raises(UserError, match="are called ptb-xl"):
         load_splits(settings([manifests[0]] * 2), ("train",), None)
+
+
+def test_evaluation_takes_no_weights(manifests, tmp_path):
+    values = {"tasktype": "qa", "checkpoint": tmp_path, "output_dir": tmp_path, "data_root": manifests}
+    with pytest.raises(UserError, match="CORPUS_WEIGHTS is of training"):
+        EvalSettings(**values, corpus_weights=[1, 2]).check()
+
+
+def test_another_patients_ecgs_are_those_of_strangers_on_both_sides():
+    """The floor of a comparison shows another comparison, of one patient where it is of one, and nobody of its own."""
+    refs = {name: RecordRef(name, Path(name), name[0]) for name in ("a1", "a2", "b1", "b2", "c1", "d1", "e1", "e2")}
+
+    def asked(*names: str) -> tuple[RecordRef, ...]:
+        return tuple(refs[name] for name in names)
+
+    pairs = [asked("a1", "b1"), asked("b1", "c1"), asked("c1", "d1"), asked("a1", "a2"), asked("e1", "e2")]
+    partner = another_patient([*pairs, asked("a1"), asked("b2")], seed=0)
+    for pair in pairs:
+        shown = partner[tuple(ref.record_id for ref in pair)]
+        assert len(shown) == 2 and {r.patient_id for r in shown}.isdisjoint(r.patient_id for r in pair)
+        assert shown[0] != shown[1]
+    assert {r.patient_id for r in partner["a1", "a2"]} == {"e"}
+    assert partner["a1",] == asked("b2")
+    assert another_patient([asked("a1"), asked("a2")], seed=0) == {}
 
 
 def test_a_mixture_with_comparisons_trains_and_evaluates(manifests, tmp_path, tokenizer_folder):

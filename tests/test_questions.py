@@ -139,6 +139,32 @@ def test_ids_of_the_same_question_differ_between_files(tmp_path):
     assert len(loaded.examples) == len({e.sample_id for e in loaded.examples}) == 4
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_whose_a_recording_is_may_be_said_after_a_comparison_has_named_it(tmp_path, order):
+    """Else a comparison at the head of a file would hide a patient that stands in two splits."""
+    touch(tmp_path, "a", "b")
+    compared = QUESTION | {"ecg_id": [1, 2], "ecg_path": ["a", "b"]}
+    single = QUESTION | {"ecg_id": [1], "ecg_path": ["a"], "patient_id": 77, "background": "- Age: 61;"}
+    loaded = load_examples([write_json(tmp_path / "q.json", [compared, single][::order])], tmp_path, None)
+    for example in loaded.examples:
+        assert (example.records[0].patient_id, example.backgrounds[0]) == ("77", "age 61")
+    assert {e.records[-1].patient_id for e in loaded.examples if len(e.records) == 2} == {None}
+
+
+def test_one_id_for_two_recordings_is_named(tmp_path):
+    touch(tmp_path, "a", "b")
+    items = [QUESTION | {"ecg_id": 1, "ecg_path": path} for path in ("a", "b")]
+    with pytest.raises(UserError, match="item 1: ecg_id 1 is a and, elsewhere, b"):
+        load_examples([write_json(tmp_path / "q.json", items)], tmp_path, None)
+
+
+def test_a_missing_recording_is_named_without_its_patient(tmp_path):
+    item = QUESTION | {"ecg_id": [44418529], "ecg_path": MIMIC}
+    with pytest.raises(UserError, match="first 44418529;") as caught:
+        load_examples([write_json(tmp_path / "q.json", [item])], tmp_path, None)
+    assert "13304059" not in str(caught.value)
+
+
 # --- text
 
 

@@ -61,10 +61,9 @@ def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> 
     }
     loaded = load_examples(paths, source, refs, allow_missing=True)
     told = {e.record_ids for e in loaded.examples if e.task == "report"}
-    replaced = [text for text in done.texts if text.task == "report" and text.record_ids in told]
-    if replaced:
-        done.left_out["own reports, replaced by those of --texts"] += len(replaced)
-        done.texts = [text for text in done.texts if text not in replaced]
+    kept = [text for text in done.texts if text.task != "report" or text.record_ids not in told]
+    done.left_out["own reports, replaced by those of --texts"] += len(done.texts) - len(kept)
+    done.texts = kept
     # What lies below the source but is no recording of the manifest has no split.
     known = [e for e in loaded.examples if refs.keys() >= set(e.record_ids)]
     done.left_out["texts about recordings that are not there"] += (

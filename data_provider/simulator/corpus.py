@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_provider.ptbxl import parse_folds
+from data_provider.seen import save_seen
 from data_provider.simulator.comparisons import compare_all
 from data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
 from data_provider.simulator.questions import ask_all
@@ -25,7 +26,7 @@ from data_provider.simulator.render import simulate
 from data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
 from data_provider.simulator.truth import Truth
 from data_provider.simulator.varied.questions import varied_questions
-from data_provider.simulator.varied.real_noise import noise_library
+from data_provider.simulator.varied.real_noise import noise_library, noise_sources
 from data_provider.simulator.varied.render import simulate_varied
 from data_provider.simulator.wfdb_write import write_wfdb
 from utils.errors import UserError
@@ -70,6 +71,8 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
         return False
     out.mkdir(parents=True, exist_ok=True)
     (out / BEGUN).write_text(json.dumps(settings))
+    if library is not None:  # whoever trains on this corpus has seen something of them
+        save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds)))
     print(f"writing {records} records to {out}")
     began = time.perf_counter()
     truths = _write_records(out, records, seed, workers, variety is not None, library)

@@ -10,7 +10,7 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic with its confidence interval; ``low`` and ``high`` are None when fewer than two patients exist."""
+    """A statistic with its confidence interval; ``low`` and ``high`` are None where all samples are of one patient."""
 
     value: float
     low: float | None
@@ -60,7 +60,7 @@ def bootstrap_ci(
     most = max(map(len, units))
     members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients: nobody
     value = float(statistic({name: float(values.mean()) for name, values in columns.items()}))
-    if n_patients < 2:
+    if len(units) < 2:
         return Interval(value, None, None, level, len(cluster), n_patients)
 
     # A mean over resampled patients needs only each unit's sums and count: (units, scores + 1).

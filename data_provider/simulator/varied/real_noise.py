@@ -11,6 +11,7 @@ import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 from tqdm import tqdm
 
+from data_provider.examples import RecordRef
 from data_provider.leads import INDEPENDENT
 from data_provider.ptbxl import load_database
 from data_provider.readers import RecordError, read_record
@@ -26,16 +27,21 @@ BASELINE_HZ = 0.7
 MOST = 1000  # recordings are looked at, evenly over the database: 160 MB
 
 
+def noise_sources(root: Path, folds: Iterable[int]) -> list[RecordRef]:
+    """The recordings of PTB-XL that are looked at for noise."""
+    folds = frozenset(folds)
+    refs = [ref for ref in load_database(root).values() if ref.fold in folds]
+    return refs[:: -(-len(refs) // MOST) or 1]
+
+
 def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
     """Noise of the recordings of PTB-XL (at ``root``) in ``folds``.
 
     Returns float32 ``(n, 8, 5000)`` mV at 500 Hz, of I, II, V1..V6.
     Raises `UserError` where no recording of these folds gives any.
     """
-    folds = frozenset(folds)
-    refs = [ref for ref in load_database(root).values() if ref.fold in folds]
-    found = []
-    for ref in tqdm(refs[:: -(-len(refs) // MOST) or 1], desc=f"noise of {root.name}", unit="ECG", disable=None):
+    refs, found = noise_sources(root, folds), []
+    for ref in tqdm(refs, desc=f"noise of {root.name}", unit="ECG", disable=None):
         try:
             record = read_record(ref)
         except RecordError:
