@@ -12,7 +12,6 @@ the same folds: it holds no beats, and no label goes with it.
 
 import ast
 import csv
-import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +27,7 @@ from tqdm import tqdm
 from bench.report import command_line, show
 from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
 from data_provider.ptbxl_labels import FORMS, RHYTHMS, SURE
+from data_provider.r_peaks import rr_interval
 from data_provider.readers import read_record
 from data_provider.resample import resample
 from data_provider.simulator.patients import draw_patient
@@ -37,7 +37,6 @@ from data_provider.simulator.truth import AXES, Truth
 from data_provider.simulator.varied.real_noise import noise_library
 from data_provider.simulator.varied.render import simulate_varied
 from data_provider.simulator.varied.truth import VariedTruth
-from ecg_tokenizer.fidelity.rhythm import NO_BEATS, find_r_peaks
 from utils.errors import UserError, exit_on_user_error
 
 FS = 125.0  # of the network; peaks are found at 250 Hz, as the tokenizer has it
@@ -109,13 +108,7 @@ def real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray, np.
     signals, labels = [], []
     for ref in tqdm(refs, desc="real recordings", unit="ECG", disable=None):
         record = read_record(ref)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                peaks = find_r_peaks(resample(record.signal, record.fs, 250), 250)
-            except NO_BEATS:
-                peaks = np.array([])
-        rate = 60 * 250 / np.median(np.diff(peaks)) if len(peaks) > 2 else np.nan
+        rate = 60_000 / rr_interval(resample(record.signal, record.fs, 250), 250)
         signals.append(prepared(record.signal, record.fs))
         labels.append(real_labels(rows[ref.record_id], rate))
     return np.stack(signals), np.array(labels), np.array([ref.patient_id for ref in refs])

@@ -14,8 +14,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from data_provider.ptbxl import DATABASE_NAME, parse_folds
+from data_provider.examples import RecordRef
+from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
 from data_provider.ptbxl_labels import (
     AXES,
     DIAGNOSES,
@@ -36,10 +38,17 @@ from data_provider.ptbxl_labels import (
     stages,
     states,
 )
+from data_provider.r_peaks import rr_interval
+from data_provider.readers import RecordError, read_record
 from data_provider.record import LEADS
+from data_provider.resample import resample
 from data_provider.simulator.questions import balanced
+from data_provider.simulator.truth import NORMAL_RANGES_MS, RANGES
 from utils.errors import UserError, exit_on_user_error
 
+RR = "rr interval"  # a column that `measure` adds
+R_PEAK_HZ = 250
+RATE_MARGIN = 1.5  # bpm
 MIN_POSITIVES = 3  # in a split, for a question to be asked there
 
 Asked = tuple[int, str, str, str, Callable[[Row], Answer]]
@@ -52,6 +61,10 @@ def questions() -> Iterator[Asked]:
         yield _verify(1, "scp_code", f"symptoms of {name}", lambda row, code=code: states(row, code))
     for axis in axes:
         yield _verify(20, "heart_axis", axis, lambda row, axis=axis: None if (a := axis_of(row)) is None else a == axis)
+    yield _verify(
+        39, "numeric_feature", "", lambda row: None if (said := _rr_range(row)) is None else said == RANGES[1],
+        f"Does the {RR} of this ECG fall within the normal range?",
+    )  # fmt: skip
     for column, name in NOISES.items():
         yield _verify(27, "noise", name, lambda row, column=column: bool(row[column].strip()))
         for lead in LEADS if column != "electrodes_problems" else ():
@@ -86,14 +99,20 @@ def _query() -> Iterator[Asked]:
         32, "noise", "What kinds of noises does this ECG show?",
         lambda row: tuple(name for column, name in NOISES.items() if row[column].strip()) or ("none",),
     )  # fmt: skip
+    yield ask(
+        41,
+        "numeric_feature",
+        f"What range does the {RR} of this ECG fall in?",
+        lambda row: (r := _rr_range(row)) and (r,),
+    )
     yield ask(38, "extra_systole", "What kinds of extra systoles does this ECG show?", extrasystoles)
 
 
-def _verify(template: int, attribute: str, what: str, judge: Callable[[Row], bool | None]) -> Asked:
+def _verify(template: int, attribute: str, what: str, judge: Callable[[Row], bool | None], text: str = "") -> Asked:
     def answer(row: Row) -> Answer:
         return None if (state := judge(row)) is None else ("yes",) if state else ("no",)
 
-    return template, "single-verify", attribute, f"Does this ECG show {what}?", answer
+    return template, "single-verify", attribute, text or f"Does this ECG show {what}?", answer
 
 
 def _choose(template: int, attribute: str, stem: str, pair: tuple[str, ...], answer: Callable[[Row], Answer]) -> Asked:
@@ -104,6 +123,25 @@ def _choose(template: int, attribute: str, stem: str, pair: tuple[str, ...], ans
         return None if said is None else tuple(name for name in said if name in pair) or ("none",)
 
     return template, "single-choose", attribute, f"{stem} does this ECG show, {' or '.join(pair)}?", among
+
+
+def measure(row: Row, ref: RecordRef) -> Row:
+    """The row with what the recording itself tells: its median RR interval in ms, "" where that cannot be read."""
+    try:
+        record = read_record(ref)
+    except RecordError:
+        return {**row, RR: ""}
+    rr = rr_interval(resample(record.signal, record.fs, R_PEAK_HZ), R_PEAK_HZ)
+    return {**row, RR: "" if np.isnan(rr) else f"{rr:.0f}"}
+
+
+def _rr_range(row: Row) -> str | None:
+    """Where the measured RR interval lies; None where it was not measured, or lies too near an end to tell."""
+    low, high = NORMAL_RANGES_MS["rr interval"]
+    rr = float(row.get(RR) or "nan")
+    if np.isnan(rr) or min(abs(60_000 / rr - 60_000 / end) for end in (low, high)) < RATE_MARGIN:
+        return None
+    return RANGES[int(rr >= low) + int(rr > high)]
 
 
 def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
@@ -120,7 +158,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
             if (said := answer(row)) is not None:
                 groups.setdefault(said, []).append(i)
         is_verify = kind == "single-verify"
-        if len(groups) < 2 or (is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
+        if len(groups) < 2 or (balance and is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
             continue
         if balance:
             want = 2 * len(groups.get(("yes",), [])) if is_verify else len(rows)
@@ -149,12 +187,21 @@ def main() -> None:
     parser.add_argument(
         "--unbalanced", action="store_true", help="ask about every recording, for sensitivity and specificity"
     )
+    parser.add_argument(
+        "--measure", action="store_true", help="read the recordings and ask about their RR interval as well"
+    )
     arguments = parser.parse_args()
     path = arguments.source / DATABASE_NAME
     if not path.is_file():
         raise UserError(f"{path}: no such file; --source names the folder of PTB-XL")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    if arguments.measure:
+        refs = load_database(arguments.source)
+        rows = [
+            measure(row, refs[str(int(row["ecg_id"]))])
+            for row in tqdm(rows, desc="RR intervals", unit="ecg", mininterval=1)
+        ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "valid", "test"):
         folds = parse_folds(getattr(arguments, f"{split}_folds"))

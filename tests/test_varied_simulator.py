@@ -9,6 +9,7 @@ import pytest
 
 from data_provider import derived_questions
 from data_provider.ptbxl import load_database, parse_folds
+from data_provider.r_peaks import find_r_peaks
 from data_provider.record import LEADS
 from data_provider.resample import resample
 from data_provider.simulator.corpus import Variety, main, write_corpus
@@ -20,7 +21,6 @@ from data_provider.simulator.varied.questions import varied_questions
 from data_provider.simulator.varied.real_noise import noise_library, without_beats
 from data_provider.simulator.varied.render import clean_varied, simulate_varied
 from data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
-from ecg_tokenizer.fidelity.rhythm import find_r_peaks
 from tests.test_simulator import _digest
 from utils.errors import UserError
 
