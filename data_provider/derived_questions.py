@@ -99,12 +99,8 @@ def _query() -> Iterator[Asked]:
         32, "noise", "What kinds of noises does this ECG show?",
         lambda row: tuple(name for column, name in NOISES.items() if row[column].strip()) or ("none",),
     )  # fmt: skip
-    yield ask(
-        41,
-        "numeric_feature",
-        f"What range does the {RR} of this ECG fall in?",
-        lambda row: (r := _rr_range(row)) and (r,),
-    )
+    what_range = f"What range does the {RR} of this ECG fall in?"
+    yield ask(41, "numeric_feature", what_range, lambda row: (r := _rr_range(row)) and (r,))
     yield ask(38, "extra_systole", "What kinds of extra systoles does this ECG show?", extrasystoles)
 
 

@@ -145,7 +145,9 @@ def _predict(
             )
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
-    texts = generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, _yes_no(vocabulary))
+    texts = generate_texts(
+        model, vocabulary, prompts, settings.new_tokens, settings.batch_size, yes_no_tokens(vocabulary)
+    )
     bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
     found = {mine[k]: answer for k, answer in bar}
     if launch.world_size() > 1:
@@ -155,7 +157,7 @@ def _predict(
     return [found[i] for i in range(len(examples))]
 
 
-def _yes_no(vocabulary: Vocabulary) -> tuple[int, ...]:
+def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
     """The tokens of yes and no, whose logits are compared; none where one of them takes several tokens."""
     words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
     return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()

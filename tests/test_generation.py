@@ -16,8 +16,11 @@ from transformers import (
 from bench.plain_generation import generate_plainly
 from ecg_tokenizer import ECGTokenizer
 from model.checkpoint import load_language_model, new_checkpoint
+from model.evaluation import yes_no_tokens
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_prompt
+from model.tiny import train_bpe
+from model.vocabulary import Vocabulary
 from tests.conftest import tiny_language_model
 from utils.errors import UserError
 
@@ -85,6 +88,13 @@ def test_watched_logits_are_the_models_own_for_the_first_word(checkpoint):
         for i, prompt in enumerate(asked):
             logits = checkpoint.model(torch.tensor([[*prompt.prefix, *prompt.question]])).logits[0, -1]
             torch.testing.assert_close(torch.tensor(found[i].watched), logits[[5, 9]], rtol=1e-4, atol=1e-4)
+
+
+def test_yes_and_no_are_compared_only_where_each_is_one_token():
+    """The first tokens of longer words may be the same, and their margin would be that of nothing."""
+    known = Vocabulary.extend(train_bpe({"Is it? yes", "Is it? no"} | {f"so {k} yes no" for k in range(50)}, 300), 5)
+    assert len(set(yes_no_tokens(known))) == 2
+    assert yes_no_tokens(Vocabulary.extend(train_bpe({"Sinus rhythm."}, 300), 5)) == ()
 
 
 def test_no_ecg_token_is_ever_said(checkpoint):
