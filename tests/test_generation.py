@@ -92,7 +92,7 @@ def test_watched_logits_are_the_models_own_for_the_first_word(checkpoint):
 
 def test_yes_and_no_are_compared_only_where_each_is_one_token():
     """The first tokens of longer words may be the same, and their margin would be that of nothing."""
-    known = Vocabulary.extend(train_bpe({"Is it? yes", "Is it? no"} | {f"so {k} yes no" for k in range(50)}, 300), 5)
+    known = Vocabulary.extend(train_bpe({"Is it? yes", "Is it? no"} | {f"so {k} yes no" for k in range(50)}, 400), 5)
     assert len(set(yes_no_tokens(known))) == 2
     assert yes_no_tokens(Vocabulary.extend(train_bpe({"Sinus rhythm."}, 300), 5)) == ()
 
