@@ -49,6 +49,7 @@ from utils.errors import UserError, exit_on_user_error
 RR = "rr interval"  # a column that `measure` adds
 R_PEAK_HZ = 250
 RATE_MARGIN = 1.5  # bpm
+NOISE_IN_LEAD = 26  # template
 MIN_POSITIVES = 3  # in a split, for a question to be asked there
 
 Asked = tuple[int, str, str, str, Callable[[Row], Answer]]
@@ -69,7 +70,10 @@ def questions() -> Iterator[Asked]:
         yield _verify(27, "noise", name, lambda row, column=column: bool(row[column].strip()))
         for lead in LEADS if column != "electrodes_problems" else ():
             yield _verify(
-                26, "noise", f"{name} in lead {lead}", lambda row, column=column, lead=lead: noise_in(row, column, lead)
+                NOISE_IN_LEAD,
+                "noise",
+                f"{name} in lead {lead}",
+                lambda row, column=column, lead=lead: noise_in(row, column, lead),
             )
     for stage in STAGES.values():
         yield _verify(23, "stage_of_infarction", stage, lambda row, stage=stage: is_stage(row, stage))
@@ -144,7 +148,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
     """The questions of one split in ECG-QA's JSON form.
 
     balance: yes and no in equal numbers, and no other answer more than half of the time; else every question is asked
-    about every recording that the labels answer it for, which sensitivity and specificity want.
+    about every recording that the labels answer it for, which sensitivity and specificity want, but for noise in one lead.
     """
     rng = np.random.default_rng(seed)
     found = []
@@ -154,6 +158,8 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
             if (said := answer(row)) is not None:
                 groups.setdefault(said, []).append(i)
         is_verify = kind == "single-verify"
+        if not balance and template == NOISE_IN_LEAD:
+            continue
         if len(groups) < 2 or (balance and is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
             continue
         if balance:
