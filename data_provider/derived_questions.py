@@ -148,7 +148,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
     """The questions of one split in ECG-QA's JSON form.
 
     balance: yes and no in equal numbers, and no other answer more than half of the time; else every question is asked
-    about every recording that the labels answer it for, which sensitivity and specificity want, but for noise in one lead.
+    about every recording that the labels answer it for, as sensitivity and specificity want; noise by lead is left out.
     """
     rng = np.random.default_rng(seed)
     found = []
