@@ -10,19 +10,17 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from data_provider.download.sources import RemoteFile
 from utils.errors import UserError
+from utils.servers import PASSING, check_address, failure_reason, retry_after
 
 TRIES = 5  # without a single new byte
 WRONG = 3  # times that a file may arrive with another checksum
 TIMEOUT = (15, 30)  # seconds to connect, and between two pieces
 CHUNK = 1 << 18
 T = TypeVar("T")
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class FileFailedError(Exception):
@@ -50,7 +48,7 @@ class Server:
 
     def __init__(self, base: str, stop: threading.Event, pause: float = 1.0):
         self.base = base.rstrip("/")
-        _check_address(self.base, f"--base {base}")
+        check_address(self.base, f"--base {base}")
         self.stop = stop
         self.pause = pause
         self._local = threading.local()
@@ -146,15 +144,15 @@ class Server:
                 method, f"{self.base}/{address}", headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True
             )
         except requests.RequestException as error:
-            raise _PassingError(_reason(error)) from None
+            raise _PassingError(failure_reason(error)) from None
         for step in [*response.history, response]:
-            _check_address(step.url, f"{self.base}/{address} is redirected to {step.url}")
+            check_address(step.url, f"{self.base}/{address} is redirected to {step.url}")
         status = response.status_code
         if status in (200, 206, 416):
             return response
         response.close()
-        if status in _PASSING:
-            raise _PassingError(f"the server answers {status}", _retry_after(response))
+        if status in PASSING:
+            raise _PassingError(f"the server answers {status}", retry_after(response))
         raise FileFailedError(f"{address}: the server answers {status} {response.reason}")
 
     def _pieces(self, response: requests.Response) -> Iterator[bytes]:
@@ -209,25 +207,3 @@ class Checksum:
 
 def _continues(response: requests.Response, start: int) -> bool:
     return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-
-
-def _check_address(url: str, what: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise UserError(f"{what}: only https, or http on this machine, is accepted")
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    told = response.headers.get("Retry-After")
-    try:
-        return None if told is None else Retry().parse_retry_after(told)
-    except InvalidHeader:  # what cannot be read is not told
-        return None
-
-
-def _reason(error: requests.RequestException) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return "no secure connection"
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    return "no connection"

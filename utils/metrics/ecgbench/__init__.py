@@ -1,0 +1,28 @@
+"""PULSE's ECGBench: scorers of its nine tasks, each strict and as published.
+
+Source: Liu et al., Teach Multimodal LLMs to Comprehend Electrocardiographic Images, arXiv 2410.19008.
+"""
+
+from utils.metrics.ecgbench.chat import ChatEndpoint
+from utils.metrics.ecgbench.judge import Judge
+from utils.metrics.ecgbench.labels import find_labels, label_scores
+from utils.metrics.ecgbench.letters import find_letter
+from utils.metrics.ecgbench.options import find_options, options_of
+from utils.metrics.ecgbench.rubric import ARENA, REPORT, Rubric
+from utils.metrics.ecgbench.tasks import TASKS, Task, score_task
+
+__all__ = [
+    "ARENA",
+    "REPORT",
+    "TASKS",
+    "ChatEndpoint",
+    "Judge",
+    "Rubric",
+    "Task",
+    "find_labels",
+    "find_letter",
+    "find_options",
+    "label_scores",
+    "options_of",
+    "score_task",
+]

@@ -1,0 +1,157 @@
+"""A language model as judge of reports and conversations: ECGBench's ptb-test-report and arena."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tqdm import tqdm
+
+from utils.errors import UserError
+from utils.metrics.ecgbench.chat import Chat, ChatEndpoint, NoReplyError, StoppedError, UnreachableError
+from utils.metrics.ecgbench.rubric import MalformedError, Rubric
+from utils.metrics.ecgbench.verdicts import Verdicts
+
+READS = 3  # times that a reply may be malformed
+MOST_UNREACHABLE = 8  # items in a row that the endpoint fails; more are no accident
+_TEXTS = ("question", "reference", "answer")
+
+
+class Judge:
+    """Scores items by a rubric; every verdict is kept in ``verdicts``, and none is asked for twice.
+
+    A verdict belongs to the hash of what was asked: prompt, model and texts. Change one of them and it is asked anew.
+    Temperature is 0, which few services take as a promise: the kept verdicts are what can be repeated.
+    """
+
+    def __init__(self, rubric: Rubric, endpoint: ChatEndpoint, verdicts: Path, threads: int = 4):
+        if threads < 1:
+            raise UserError(f"a judge needs at least one thread, not {threads}")
+        self.rubric, self.endpoint, self.path, self.threads = rubric, endpoint, Path(verdicts), threads
+
+    def score(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Have every item judged.
+
+        items: each with ``id``, ``reference`` and ``answer``, perhaps ``question``; or with ``turns``, a list of these.
+        The texts are sent as they are, and nothing else is: ids stay here, and the texts must not name patients.
+
+        Returns ``score``, the mean over the judged of ten times the mean of the axes, 0 to 100; ``axes``, the mean of
+        each; ``items``, the score by id; ``n``, ``judged``, and of the others ``failed`` (why, by id) with how many
+        were ``malformed``; ``judge``: model, as asked and as ``served``, and the hash of the rubric's prompt; ``hash``
+        of both. What failed is not in the means; the next run asks for it again. Nothing judged: no means.
+        """
+        bodies = [self._body(index, item) for index, item in enumerate(items)]
+        ids = [str(item["id"]) for item in items]
+        if len(set(ids)) != len(ids):
+            raise UserError(f"item {next(i for i in ids if ids.count(i) > 1)} is there twice")
+        keys = [_hash(body) for body in bodies]
+        with Verdicts(self.path) as verdicts:
+            open_ = {key: body for key, body in zip(keys, bodies, strict=True) if verdicts.get(key) is None}
+            failures = self._ask(open_, verdicts)
+            found = {key: verdicts.get(key) for key in keys}
+        return self._result(ids, keys, found, failures)
+
+    def _body(self, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
+        """The request: what it holds is what the judge sees, and what the verdict hangs on."""
+        if not isinstance(item.get("id"), (str, int)):
+            raise UserError(f"item {index} has no id")
+        if "turns" in item:
+            if not item["turns"]:
+                raise UserError(f"item {item['id']} has no turns")
+            texts: dict[str, Any] = {"turns": [_texts(item["id"], turn) for turn in item["turns"]]}
+        else:
+            texts = _texts(item["id"], item)
+        return {
+            "model": self.endpoint.model,
+            "temperature": 0,
+            "response_format": {"type": "json_object"},
+            "messages": [
+                {"role": "system", "content": self.rubric.prompt},
+                {"role": "user", "content": json.dumps(texts, ensure_ascii=False)},
+            ],
+        }
+
+    def _ask(self, bodies: Mapping[str, dict[str, Any]], verdicts: Verdicts) -> dict[str, Exception]:
+        """Verdicts of all ``bodies``, by key; what failed and why."""
+        failures: dict[str, Exception] = {}
+        if not bodies:
+            return failures
+        print(f"{len(bodies):,} items to {self.endpoint.model}, verdicts to {self.path}", flush=True)
+        stop, unreachable = threading.Event(), 0
+        chat = Chat(self.endpoint, stop)
+        pool = ThreadPoolExecutor(self.threads)
+        try:
+            running = {pool.submit(self._judge, chat, key, body, verdicts): key for key, body in bodies.items()}
+            for done in tqdm(as_completed(running), total=len(running), desc=f"judge {self.rubric.name}", leave=False):
+                try:
+                    done.result()
+                    unreachable = 0
+                except (NoReplyError, MalformedError) as error:
+                    failures[running[done]] = error
+                    unreachable = unreachable + 1 if isinstance(error, UnreachableError) else 0
+                if unreachable == MOST_UNREACHABLE:
+                    raise UserError(
+                        f"JUDGE_URL {self.endpoint.url}: {failures[running[done]]}, for {unreachable} items in a row; "
+                        f"{self.path} keeps what was judged, a further run goes on from there"
+                    )
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+        return failures
+
+    def _judge(self, chat: Chat, key: str, body: dict[str, Any], verdicts: Verdicts) -> None:
+        for reads in range(1, READS + 1):
+            if chat.stop.is_set():
+                raise StoppedError
+            reply, served = chat.ask(body)
+            try:
+                verdict = self.rubric.read(reply)
+            except MalformedError as error:
+                if reads == READS:
+                    raise MalformedError(f"{error}, {READS} times") from None
+            else:
+                return verdicts.add(key, {"rubric": self.rubric.sha256, "served": served, "verdict": verdict})
+
+    def _result(
+        self, ids: list[str], keys: list[str], found: Mapping[str, Any], failures: Mapping[str, Exception]
+    ) -> dict[str, Any]:
+        judged: dict[str, dict[str, Any]] = {}
+        for item, key in zip(ids, keys, strict=True):
+            if found[key] is not None:
+                try:
+                    judged[item] = self.rubric.check(found[key].get("verdict"))
+                except MalformedError as error:
+                    raise UserError(f"{self.path}: the verdict with key {key}: {error}; delete its line") from None
+        failed = {item: failures[key] for item, key in zip(ids, keys, strict=True) if item not in judged}
+        judge = {"model": self.endpoint.model, "rubric": self.rubric.name, "prompt_sha256": self.rubric.sha256}
+        result: dict[str, Any] = {
+            "n": len(ids),
+            "judged": len(judged),
+            "malformed": sum(isinstance(error, MalformedError) for error in failed.values()),
+            "failed": {item: str(error) for item, error in failed.items()},
+            "judge": {**judge, "served": sorted({found[key].get("served", "") for key in keys if found[key]} - {""})},
+            "hash": _hash(judge),
+            "items": {item: self.rubric.score(verdict) for item, verdict in judged.items()},
+        }
+        if judged:
+            result["score"] = fmean(result["items"].values())
+            result["axes"] = {axis: fmean(it[axis]["Score"] for it in judged.values()) for axis in self.rubric.axes}
+        return result
+
+
+def _texts(item: str | int, texts: Mapping[str, Any]) -> dict[str, str]:
+    """Question, reference and answer, and nothing else of what an item holds."""
+    found = {name: texts[name] for name in _TEXTS if name in texts}
+    if missing := [name for name in _TEXTS[1:] if not isinstance(found.get(name), str)]:
+        raise UserError(f"item {item} has no {' and no '.join(missing)}")
+    if not isinstance(found.get("question", ""), str) or not found["reference"].strip():
+        raise UserError(f"item {item}: the question is no text, or the reference is empty")
+    return found
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

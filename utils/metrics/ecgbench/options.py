@@ -1,0 +1,44 @@
+"""The options of a question that an answer names, as ECGBench asks ECG-QA."""
+
+import re
+from collections.abc import Sequence
+
+from utils.metrics.ecgbench.labels import Form
+
+_OUTSIDE_PARENTHESES = re.compile(r"[,;\n](?![^()]*\))")
+
+
+def options_of(question: str | Sequence[str], form: Form = "strict") -> list[str]:
+    """The options behind "Options:" in a question, lower-cased; [] where it has none.
+
+    The question may be a list of characters, as ECGBench's file stores it. legacy: split at every comma. strict: at
+    commas, semicolons and line ends outside parentheses (ECG-QA has the answer "bigeminal pattern (unknown origin,
+    supraventricular, or ventricular)"), without bullets and a closing full stop.
+    """
+    text = question if isinstance(question, str) else "".join(question)
+    _, found, listed = text.rpartition("Options:")
+    if not found:
+        return []
+    if form == "legacy":
+        options = [option.strip().lower() for option in listed.split(",")]
+    else:
+        options = [option.strip(" \t\r*-.").lower() for option in _OUTSIDE_PARENTHESES.split(listed)]
+    return [option for option in dict.fromkeys(options) if option]
+
+
+def find_options(text: str, options: Sequence[str], form: Form = "strict") -> set[str]:
+    """The lower-case ``options`` that a lower-cased text names.
+
+    legacy: substrings, so "normal" holds no and "lead ii" holds lead i. strict: words of their own, the longest option
+    first; what one option took is not another's, so "incomplete left bundle branch block" is not also the option "left
+    bundle branch block". Neither understands negation.
+    """
+    text = text.lower()
+    if form == "legacy":
+        return {option for option in options if option in text}
+    found = set()
+    for option in sorted(options, key=len, reverse=True):
+        text, times = re.subn(rf"(?<![\w-]){re.escape(option)}(?![\w-])", "\0", text)
+        if times:
+            found.add(option)
+    return found

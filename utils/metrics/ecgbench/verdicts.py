@@ -1,0 +1,72 @@
+"""A judge's verdicts on disk: JSON lines, each written at once, so that a killed run loses none."""
+
+import errno
+import fcntl
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+from utils.errors import UserError
+
+
+class Verdicts:
+    """Verdicts by key, of earlier runs too. A context manager; one process at a time writes a file.
+
+    A last line without its end is what a killed run left: it is cut off. Raises `UserError` on a file that another run
+    writes and on lines that are no verdicts.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b", buffering=0)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+        try:
+            self._by_key = self._read()
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # and with it the lock
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        with self._lock:
+            return self._by_key.get(key)
+
+    def add(self, key: str, verdict: dict[str, Any]) -> None:
+        line = json.dumps({"key": key, **verdict}).encode() + b"\n"
+        with self._lock:
+            try:
+                if self._file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+            self._by_key[key] = verdict
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another run writes it; wait for that, or name another file") from None
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        self._file.truncate(whole)
+        found = {}
+        for number, line in enumerate(data[:whole].splitlines(), 1):
+            try:
+                verdict = json.loads(line)
+                found[verdict.pop("key")] = verdict
+            except (ValueError, KeyError, AttributeError, TypeError):
+                raise UserError(f"{self.path}: line {number} is no verdict; delete it, and it is asked again") from None
+        return found

@@ -1,0 +1,37 @@
+"""Which addresses are safe to ask, and what of a server's failures may pass."""
+
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
+
+from utils.errors import UserError
+
+PASSING = {408, 425, 429, 500, 502, 503, 504}  # worth another try
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def check_address(url: str, what: str) -> None:
+    """Raise `UserError`, which begins with ``what``, where an address is neither https nor loopback."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise UserError(f"{what}: only https, or http on this machine, is accepted")
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds that a server asks to wait; None where it does not say, or not readably."""
+    told = response.headers.get("Retry-After")
+    try:
+        return None if told is None else Retry().parse_retry_after(told)
+    except InvalidHeader:
+        return None
+
+
+def failure_reason(error: requests.RequestException) -> str:
+    """What kept an answer from coming, in a few words and without the address."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    return "no connection"
