@@ -8,9 +8,10 @@ from nltk.translate.chrf_score import sentence_chrf
 from nltk.translate.meteor_score import meteor_score
 from sacrebleu.metrics import BLEU
 
+from model.settings import EvalSettings
 from utils.errors import UserError
 from utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
-from utils.metrics.definitions import DEFINITIONS, DefinitionName, definition
+from utils.metrics.definitions import DEFINITIONS, definition
 from utils.metrics.normalised_match import normalised_match, statements, token_f1, words
 from utils.metrics.rouge_package import RougePackage
 from utils.metrics.scores import Scores, bootstrap_score
@@ -244,7 +245,7 @@ def test_every_definition_says_what_it_is_and_refuses_what_it_cannot_score(name)
 
 
 def test_definitions_are_found_by_name():
-    assert set(typing.get_args(DefinitionName)) == set(DEFINITIONS)
+    assert typing.get_args(EvalSettings.model_fields["metrics"].annotation) == tuple(DEFINITIONS)
     with pytest.raises(UserError, match="METRICS=pulse: there are strict, heartllm, ecg-bench"):
         definition("pulse")
 

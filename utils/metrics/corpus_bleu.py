@@ -61,5 +61,5 @@ def _nltk_bleu(said: float, gold: float, matches: list[float], totals: list[floa
 
 def _sacrebleu(said: float, gold: float, matches: list[float], totals: list[float]) -> float:
     # Lengths must be whole numbers, as they are except in a resample; there half a word does not matter.
-    score = BLEU.compute_bleu(matches, totals, round(said), round(gold), smooth_method="exp")  # type: ignore[arg-type]
+    score = BLEU.compute_bleu(matches, totals, round(said), round(gold), smooth_method="exp")
     return score.score / 100

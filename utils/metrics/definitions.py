@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
@@ -19,7 +18,6 @@ from utils.metrics.rouge_package import RougePackage
 from utils.metrics.scores import Scores
 from utils.metrics.text_metric import check_pairs
 
-DefinitionName = Literal["strict", "heartllm", "ecg-bench"]
 Texts = Sequence[str]
 Answers = Sequence[Sequence[str]]
 
@@ -28,13 +26,14 @@ Answers = Sequence[Sequence[str]]
 class Definition:
     """One way to score answers to questions, and whole texts.
 
-    source: where it is defined, and at which version. quirks: what surprises in its numbers. answer_score, text_score:
-    the score by which it compares systems.
+    source: where it is defined, and at which version. quirks: what surprises in its numbers. match: whether an answer
+    is right. answer_score, text_score: the score by which systems are compared; of answers, the share that `match`.
     """
 
     name: str
     source: str
     quirks: tuple[str, ...]
+    match: Callable[[str, Sequence[str]], bool]
     answer_score: str
     text_score: str
     _answers: Callable[[Texts, Answers], Scores]
@@ -70,6 +69,10 @@ def _heartllm_texts(predictions: Texts, references: Texts) -> Scores:
     meteor = Meteor()
     columns = [m.per_sample(predictions, references) for m in (Bleu(HEARTLLM_WEIGHTS), meteor, RougePackage())]
     return Scores.per_sample(columns[0] | columns[1] | columns[2], {"meteor": f"synonyms from {meteor.wordnet}"})
+
+
+def _equal(prediction: str, answers: Sequence[str]) -> bool:
+    return prediction == ".".join(answers)
 
 
 def _ecg_bench_answers(predictions: Texts, answers: Answers) -> Scores:
@@ -109,9 +112,8 @@ def _strict_answers(predictions: Texts, answers: Answers) -> Scores:
 
 
 def _strict_texts(predictions: Texts, references: Texts) -> Scores:
-    said, gold = ([words(text) for text in texts] for texts in (predictions, references))
-    if not all(gold):
-        raise UserError(f"sample {[bool(text) for text in gold].index(False)}: the reference has no words")
+    # A text of punctuation alone has itself to be compared with.
+    said, gold = ([words(text) or text.split() for text in texts] for texts in (predictions, references))
     spaced = [" ".join(text) for text in said], [" ".join(text) for text in gold]
     meteor, chrf = Meteor(), CHRF()
     pairs = zip(predictions, references, strict=True)
@@ -139,6 +141,7 @@ DEFINITIONS: dict[str, Definition] = {
                 "Empty outputs count as wrong.",
                 "chrF is the mean over samples, not sacreBLEU's corpus value.",
             ),
+            match=normalised_match,
             answer_score="em",
             text_score="rougeL",
             _answers=_strict_answers,
@@ -153,6 +156,7 @@ DEFINITIONS: dict[str, Definition] = {
                 "BLEU is a mean of smoothed sentence scores; the weights of BLEU-3 add up to 0.99.",
                 "ROUGE counts a repeated n-gram once, and ROUGE-L does not depend on the order of sentences.",
             ),
+            match=exact_match,
             answer_score="em",
             text_score="rougeL",
             _answers=_heartllm_answers,
@@ -169,6 +173,7 @@ DEFINITIONS: dict[str, Definition] = {
                 "BERTScore needs a model from the network and is not computed.",
                 "Output of full stops alone stops the evaluation there and scores 0 here.",
             ),
+            match=_equal,
             answer_score="acc",
             text_score="rougeL",
             _answers=_ecg_bench_answers,

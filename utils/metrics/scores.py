@@ -81,7 +81,12 @@ def bootstrap_score(
             raise UserError(f"no score {name!r}; there are {', '.join(scores.formulas)}")
         if len(scores) != len(patients):
             raise UserError(f"{len(scores)} samples in condition {condition!r}, {len(patients)} patients")
-    columns = {(c, k): column for c, scores in conditions.items() for k, column in scores.columns.items()}
+    columns = {
+        (condition, column): values
+        for condition, scores in conditions.items()
+        for column, values in scores.columns.items()
+        if column == name or scores.of_samples(name) is None
+    }
 
     def of_means(means: dict[tuple[str, str], float]) -> float:
         split: dict[str, dict[str, float]] = {condition: {} for condition in conditions}
@@ -89,7 +94,7 @@ def bootstrap_score(
             split[condition][column] = mean
         return statistic({c: float(s.formulas[name](split[c], len(s))) for c, s in conditions.items()})
 
-    return bootstrap_ci(of_means, columns, patients, n_resamples, seed)  # type: ignore[arg-type]
+    return bootstrap_ci(of_means, columns, patients, n_resamples, seed)
 
 
 def _mean_of(name: str) -> Formula:
