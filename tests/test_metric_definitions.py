@@ -192,6 +192,9 @@ def test_ecg_bench_drops_empty_outputs_in_the_second_column_alone():
         assert without[f"{name}_nonempty"] == pytest.approx(without[name])
     for name in ("meteor", "rouge1", "rougeL"):
         assert with_empty[name] == pytest.approx(4 / 5 * without[name])
+    # Where an order has no match, smoothing depends on how many samples there are: those kept
+    no_trigram = definition("ecg-bench").score_texts(["a b c d", ""], ["a b x y", "z"]).values["bleu4_nonempty"]
+    assert no_trigram == pytest.approx(nltk_bleu4(["a b c d"], ["a b x y"]))
     assert set(definition("ecg-bench").score_answers([""], [["no"]]).values.values()) == {0.0}
 
 
