@@ -11,18 +11,16 @@ from data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
 from model.rendering import answer_text
 from model.settings import EvalSettings
 from utils.metrics import (
-    Bleu,
     MajorityAnswers,
-    Meteor,
-    Rouge,
-    bootstrap_ci,
-    exact_match,
+    Scores,
+    bootstrap_score,
+    definition,
     exact_match_by,
+    find_wordnet,
     finding_scores,
     verify_scores,
 )
 
-REPORT_SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL")
 HEADINGS = {
     "with_ecg": "with ECG",
     "no_ecg": "no ECG",
@@ -45,12 +43,14 @@ def score(
     begins with "yes" (difference of logits); empty where that is not known. info: of the checkpoint; brings the
     majority answers of training.
     """
+    chosen = definition(settings.metrics)
     shared = {
         "task": settings.tasktype,
         "samples": len(examples),
         "derived": sum(e.provenance == "derived" for e in examples),
         "records": len({i for e in examples for i in e.record_ids}),
         "patients": len({patient for e in examples for patient in e.patients}),
+        "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
         "settings": settings.model_dump(mode="json"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "checkpoint_data_fingerprint": info.get("data_fingerprint"),
@@ -71,7 +71,8 @@ def _score_answers(examples, predictions, settings, info) -> dict:
         majority = MajorityAnswers.from_json(info["majority_answers"])
         for name, level in (("majority", "template"), ("majority_per_question", "question")):
             predictions[name] = [answer_text(majority.predict(e, level)) for e in examples]
-    conditions = {}
+    chosen = definition(settings.metrics)
+    conditions, scored = {}, {}
     for name, texts in predictions.items():
         rows = [
             {
@@ -82,30 +83,27 @@ def _score_answers(examples, predictions, settings, info) -> dict:
             }
             for t, e in zip(texts, examples, strict=True)
         ]
-        conditions[name] = exact_match_by(rows)
-    correct = {
-        name: np.array([exact_match(t, e.answers) for t, e in zip(texts, examples, strict=True)], float)
-        for name, texts in predictions.items()
+        scored[name] = chosen.score_answers(texts, [e.answers for e in examples])
+        conditions[name] = {**scored[name].values, **exact_match_by(rows, match=chosen.match)}
+    result = {
+        "metric": f"exact match, METRICS={chosen.name}",
+        "notes": scored["with_ecg"].notes,
+        "conditions": conditions,
     }
-    result = {"metric": "exact match, HeartLLM's definition", "conditions": conditions}
-    floors = [name for name in correct if name != "with_ecg"]
-    if floors:
-        result["gap"] = _gap(correct, floors, [e.patients for e in examples], settings)
+    if len(scored) > 1:
+        result["gap"] = _gap(chosen.answer_score, scored, [e.patients for e in examples], settings)
     return result
 
 
 def _score_reports(examples, predictions, settings) -> dict:
     references = [e.answers[0] for e in examples]
-    meteor = Meteor()
-    metrics = (Bleu(), meteor, Rouge())
-    samples = {
-        name: {k: v for metric in metrics for k, v in metric.per_sample(texts, references).items()}
-        for name, texts in predictions.items()
-    }
+    chosen = definition(settings.metrics)
+    scored = {name: chosen.score_texts(texts, references) for name, texts in predictions.items()}
     result = {
-        "metric": "mean sentence BLEU (method 1), METEOR, ROUGE F; whitespace tokens",
-        "wordnet": meteor.wordnet,
-        "conditions": {name: {k: float(v.mean()) for k, v in scores.items()} for name, scores in samples.items()},
+        "metric": f"METRICS={chosen.name}",
+        "notes": scored["with_ecg"].notes,
+        "wordnet": find_wordnet().source,
+        "conditions": {name: scores.values for name, scores in scored.items()},
     }
     truths = load_true_findings(settings.data_root[0]) if len(settings.data_root) == 1 else None
     if truths is not None:
@@ -120,25 +118,24 @@ def _score_reports(examples, predictions, settings) -> dict:
             ]
             result["conditions"][name]["diagnosis_f1"] = float(np.mean(rows))
             result.setdefault("findings", {})[name] = found
-    floors = [name for name in samples if name != "with_ecg"]
-    if floors:
-        rouge = {name: scores["rougeL"] for name, scores in samples.items()}
-        result["gap"] = {"of": "rougeL", **_gap(rouge, floors, [e.patients for e in examples], settings)}
+    if len(scored) > 1:
+        patients = [e.patients for e in examples]
+        result["gap"] = {"of": chosen.text_score, **_gap(chosen.text_score, scored, patients, settings)}
     return result
 
 
-def _gap(
-    scores: dict[str, np.ndarray], floors: list[str], patients: list[tuple[str, ...]], settings: EvalSettings
-) -> dict:
+def _gap(score: str, conditions: dict[str, Scores], patients: list[tuple[str, ...]], settings: EvalSettings) -> dict:
     """Signal-use gap: the score with the ECG less the best floor, with a bootstrap interval over patients."""
-    interval = bootstrap_ci(
-        lambda means: means["with_ecg"] - max(means[name] for name in floors),
-        scores,
+    floors = [name for name in conditions if name != "with_ecg"]
+    interval = bootstrap_score(
+        score,
+        conditions,
         patients,
+        lambda values: values["with_ecg"] - max(values[name] for name in floors),
         n_resamples=settings.bootstrap_resamples,
         seed=settings.seed,
     )
-    best = max(floors, key=lambda name: scores[name].mean())
+    best = max(floors, key=lambda name: conditions[name].values[score])
     return {"value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
 
 
@@ -155,14 +152,16 @@ def scores_table(result: dict) -> str:
     if result["task"] == "qa":
         first = result["conditions"]["with_ecg"]
         lines.append(_row(f"all ({first['n']})", [result["conditions"][n]["em"] for n in names]))
+        for key in (k for k, value in first.items() if isinstance(value, float) and k not in ("em", "em_macro")):
+            lines.append(_row(key, [result["conditions"][n][key] for n in names]))
         for key in ("em_by_type", "em_by_attribute"):
-            for kind, cell in sorted(first[key].items()):
+            for kind, cell in sorted(first.get(key, {}).items()):
                 values = [result["conditions"][n][key][kind]["em"] for n in names]
                 lines.append(_row(f"{kind} ({cell['n']})", values))
     else:
-        for key in (*REPORT_SCORES, *(k for k in result["conditions"]["with_ecg"] if k not in REPORT_SCORES)):
+        for key in result["conditions"]["with_ecg"]:
             lines.append(_row(key, [result["conditions"][n].get(key) for n in names]))
-        lines.append(f"METEOR synonyms from: {result['wordnet']}")
+    lines += [f"{key}: {note}" for key, note in result["notes"].items()]
     if result.get("verify", {}).get("with_ecg"):
         rows = {name: found.values() for name, found in result["verify"].items()}
         means = [np.mean([row["balanced_accuracy"] for row in rows[n]]) if n in rows else None for n in names]

@@ -132,6 +132,10 @@ class EvalSettings(DataSettings):
         False, description="Score also samples of patients that a training stage of the checkpoint has seen."
     )
     floors: bool = Field(True, description="Also evaluate without the ECG and with another patient's ECG.")
+    metrics: Literal["strict", "heartllm", "ecg-bench"] = Field(
+        "strict",
+        description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench: as their papers' code counts.",
+    )
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples of the confidence interval.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the language model.")

@@ -57,7 +57,14 @@ def summarise(settings: SummarySettings) -> dict:
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     groups = {"questions\nexact match": {FLOORS[n]: conditions[n]["em"] for n in FLOORS}}
     groups["questions\nexact match"]["majority"] = conditions["majority"]["em"]
-    for key, label in (("bleu4", "BLEU-4"), ("meteor", "METEOR"), ("rougeL", "ROUGE-L"), ("finding_f1", "finding F1")):
+    labels = {
+        "bleu4": "BLEU-4",
+        "sacrebleu": "BLEU",
+        "meteor": "METEOR",
+        "rougeL": "ROUGE-L",
+        "finding_f1": "finding F1",
+    }
+    for key, label in labels.items():
         if key in report["conditions"]["with_ecg"]:
             groups[f"reports\n{label}"] = {FLOORS[n]: report["conditions"][n][key] for n in FLOORS}
     draw_scores_with_floors(groups, output / "scores.png", title="Scores beside their floors")

@@ -63,7 +63,7 @@ def test_the_quickstarts_summary_has_its_keys_and_pictures(pipeline):
     )
     qa = {"em", "em_by_type", "em_no_ecg", "em_other_ecg", "em_majority", "gap", "gap_ci95"}
     assert qa <= set(summary["qa"]) and len(summary["qa"]["gap_ci95"]) == 2
-    words = {"bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge1", "rouge2", "rougeL", "finding_f1"}
+    words = {"f1", "sacrebleu", "chrf", "meteor", "rouge1", "rouge2", "rougeL", "finding_f1"}
     assert words <= set(summary["report"]) and words <= set(summary["report"]["no_ecg"])
     for picture in ("ecg.png", "scores.png"):
         assert (results / picture).read_bytes().startswith(b"\x89PNG")

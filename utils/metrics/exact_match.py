@@ -1,7 +1,7 @@
 """Exact match of answer sets, as HeartLLM scores ECG-QA."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -31,9 +31,11 @@ def exact_match(prediction: str, answers: Sequence[str]) -> bool:
 
 
 def exact_match_by(
-    records: Iterable[Mapping[str, Any]], keys: Sequence[str] = ("question_type", "attribute_type")
+    records: Iterable[Mapping[str, Any]],
+    keys: Sequence[str] = ("question_type", "attribute_type"),
+    match: Callable[[str, Sequence[str]], bool] = exact_match,
 ) -> dict[str, Any]:
-    """Exact match over records with ``prediction``, ``answers`` and the grouping ``keys``.
+    """Exact match over records with ``prediction``, ``answers`` and the grouping ``keys``; ``match`` decides each.
 
     Returns ``em`` and ``n`` over all records, ``em_by_type`` / ``em_by_attribute`` (``em_by_<key>`` for other keys) as
     ``{group: {"em", "n"}}``, and ``em_macro``, the mean over the groups of the first key, each counting once. Scores
@@ -45,7 +47,7 @@ def exact_match_by(
     for index, record in enumerate(records):
         if missing := {"prediction", "answers"} - record.keys():
             raise UserError(f"record {index} has no {' and no '.join(sorted(missing))}")
-        hit = exact_match(record["prediction"], record["answers"])
+        hit = match(record["prediction"], record["answers"])
         hits.append(hit)
         for key in keys:
             if group := record.get(key):

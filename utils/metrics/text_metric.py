@@ -32,7 +32,7 @@ class TextMetric(evaluate.Metric):
 
     def per_sample(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
         """The scores of every pair, in 0..1: ``{name: float64 (n,)}``; bad pairs raise as in `compute`."""
-        _check_pairs(predictions, references)
+        check_pairs(predictions, references)
         return self._score(predictions, references)
 
     def compute(
@@ -40,7 +40,7 @@ class TextMetric(evaluate.Metric):
     ) -> dict[str, Any]:
         """Mean scores over pairs of prediction and reference."""
         if predictions is not None and references is not None:
-            _check_pairs(predictions, references)
+            check_pairs(predictions, references)
             if len(predictions) == 0:
                 return {}
         return super().compute(predictions=predictions, references=references, **kwargs)
@@ -62,7 +62,7 @@ class TextMetric(evaluate.Metric):
         return ""
 
 
-def _check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
     """`UserError` naming the first pair that cannot be scored."""
     if len(predictions) != len(references):
         raise UserError(f"{len(predictions)} predictions for {len(references)} references")

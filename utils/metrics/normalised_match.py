@@ -1,0 +1,58 @@
+"""Answers compared as a reader would: case, spaces, full stops, order and repetition do not matter."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from utils.errors import UserError
+
+# A decimal number, else a full stop. A number stands alone: in "V1.2nd" the stop ends the answer "V1".
+_NUMBER_OR_STOP = re.compile(r"(?<![\w.])\d*\.\d+|\.")
+_PUNCTUATION = ",;:!?()[]\"'"
+
+
+def statements(text: str) -> list[str]:
+    """The answers or statements of a text: lower case, single spaces, split at full stops outside numbers.
+
+    "ST depression 0.5 mV.Sinus rhythm. " gives "st depression 0.5 mv" and "sinus rhythm". Two answers that are both
+    whole numbers, "30.5", cannot be told from a decimal, and stay one.
+    """
+    parts, start = [], 0
+    for found in _NUMBER_OR_STOP.finditer(text):
+        if found.group() == ".":
+            parts.append(text[start : found.start()])
+            start = found.end()
+    parts.append(text[start:])
+    return [joined for part in parts if (joined := " ".join(part.casefold().split()))]
+
+
+def words(text: str) -> list[str]:
+    """The words of all `statements`, without punctuation at their ends; "ST-T" and "0.5" are one word each."""
+    return [bare for part in statements(text) for word in part.split() if (bare := word.strip(_PUNCTUATION))]
+
+
+def answer_set(texts: str | Sequence[str]) -> set[str]:
+    """The set of answers in generated text, or in a list of gold answers; the empty answer is none."""
+    return {part for text in ([texts] if isinstance(texts, str) else texts) for part in statements(text)}
+
+
+def normalised_match(prediction: str, answers: Sequence[str]) -> bool:
+    """Whether a generated answer names exactly the gold answers, up to `statements` and order."""
+    if isinstance(answers, str):
+        raise UserError(f"gold answers must be a list of strings, not the single string {answers!r}")
+    return answer_set(prediction) == answer_set(answers)
+
+
+def token_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
+    """F1 of the words two texts share, each counted as often as both have it; 0 if there is none.
+
+    Source: Rajpurkar et al. 2016 (SQuAD, arXiv 1606.05250), section 6.1.
+    """
+    shared = (Counter(prediction) & Counter(reference)).total()
+    return 2 * shared / (len(prediction) + len(reference)) if shared else 0.0
+
+
+def answer_f1(prediction: str, answers: Sequence[str]) -> float:
+    """`token_f1` of answer sets: an answer that is repeated counts once, so that a right answer scores 1."""
+    said, gold = ([word for answer in answer_set(texts) for word in words(answer)] for texts in (prediction, answers))
+    return token_f1(said, gold)
