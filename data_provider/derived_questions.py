@@ -44,7 +44,7 @@ from data_provider.record import LEADS
 from data_provider.resample import resample
 from data_provider.simulator.questions import balanced
 from data_provider.simulator.truth import NORMAL_RANGES_MS, RANGES
-from utils.errors import UserError, exit_on_user_error
+from utils.errors import UserError, exit_on_user_error, make_folder
 
 RR = "rr interval"  # a column that `measure` adds
 R_PEAK_HZ = 250
@@ -193,6 +193,11 @@ def main() -> None:
         "--measure", action="store_true", help="read the recordings and ask about their RR interval as well"
     )
     arguments = parser.parse_args()
+    make_folder("--out", arguments.out)
+    folds = {split: parse_folds(getattr(arguments, f"{split}_folds")) for split in ("train", "valid", "test")}
+    for one, other in combinations(folds, 2):
+        if both := folds[one] & folds[other]:
+            raise UserError(f"fold {min(both)} stands in --{one}-folds and --{other}-folds")
     path = arguments.source / DATABASE_NAME
     if not path.is_file():
         raise UserError(f"{path}: no such file; --source names the folder of PTB-XL")
@@ -204,12 +209,9 @@ def main() -> None:
             measure(row, refs[str(int(row["ecg_id"]))])
             for row in tqdm(rows, desc="RR intervals", unit="ecg", mininterval=1)
         ]
-    arguments.out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "valid", "test"):
-        folds = parse_folds(getattr(arguments, f"{split}_folds"))
-        derived = derive(
-            [row for row in rows if int(float(row["strat_fold"])) in folds], arguments.seed, not arguments.unbalanced
-        )
+        members = [row for row in rows if int(float(row["strat_fold"])) in folds[split]]
+        derived = derive(members, arguments.seed, not arguments.unbalanced)
         (arguments.out / f"{split}.json").write_text(json.dumps(derived, indent=1) + "\n")
         print(f"{arguments.out}/{split}.json: {len(derived)} questions")
 

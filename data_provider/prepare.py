@@ -49,6 +49,8 @@ def prepare(
         raise UserError(f"--derived reads PTB-XL's labels; {name} has none of them")
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder")
     done = CORPORA[name](source)
     if not done.records:
         raise UserError(f"--source {source}: no recording of {name} is there ({_list(done.left_out)})")

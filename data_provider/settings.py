@@ -6,7 +6,7 @@ from pydantic import Field
 
 from data_provider.manifest import is_manifest
 from data_provider.ptbxl import parse_folds
-from utils.errors import UserError
+from utils.errors import UserError, make_folder
 from utils.settings import EnvSettings, Numbers, Paths, need_path
 
 MAX_WEIGHT = 100
@@ -23,7 +23,7 @@ class DataSettings(EnvSettings):
     corpus_weights: Numbers = Field(
         default_factory=list,
         description="How often an epoch of training takes each corpus of DATA_ROOT, in its order: 2 twice, 0.5 another "
-        "half every epoch. Empty: once.",
+        "half every epoch. Empty: once. Of training only.",
     )
     train_data: Paths = Field(
         default_factory=list,
@@ -50,6 +50,7 @@ class DataSettings(EnvSettings):
         super().check()
         for root in self.data_root:
             need_path("DATA_ROOT", root, "the folder of the recordings (docs/DATA.md says how to get them)")
+        make_folder("CACHE_DIR:", self.cache_dir)
         if len(self.data_root) > 1:
             self._check_mixture()
         if self.corpus_weights and len(self.corpus_weights) != len(self.data_root):

@@ -1,5 +1,6 @@
 """Splits that share no patient: choosing by fold, and the check that must pass before training or scoring."""
 
+import os
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -37,11 +38,15 @@ def _shared(a: list[RecordRef], b: list[RecordRef]) -> dict[str, str]:
     """Shared patient (or "record <id>") -> id of a record of ``b``."""
     patients = {ref.patient_id for ref in a} - {None}
     records = {ref.record_id: ref for ref in a}
+    paths = {os.path.abspath(ref.path) for ref in a}
     shared: dict[str, str] = {}
     for ref in b:
         if ref.patient_id in patients:
             shared[ref.patient_id] = ref.record_id
-        # The same recording may come from a file that knows the patient and from one that does not.
-        elif ref.record_id in records and None in (ref.patient_id, records[ref.record_id].patient_id):
+        # The same recording may come from a file that knows the patient and from one that does not, and in a mixture
+        # under two names.
+        elif os.path.abspath(ref.path) in paths or (
+            ref.record_id in records and None in (ref.patient_id, records[ref.record_id].patient_id)
+        ):
             shared[f"record {ref.record_id}"] = ref.record_id
     return shared

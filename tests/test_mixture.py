@@ -140,6 +140,13 @@ def test_impossible_mixtures_are_named(manifests, tmp_path, values, message):
         load_splits(settings([manifests[0]] * 2), ("train",), None)
 
 
+def test_a_recording_in_two_splits_under_two_names_is_leakage(manifests, shared_data, tmp_path):
+    """The same PTB-XL, split by ECG-QA in one corpus and by fold in the other."""
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, called="by-fold")
+    with pytest.raises(UserError, match="stand in both train and valid"):
+        load_splits(settings([manifests[0], tmp_path]), ("train", "valid"), None)
+
+
 def test_evaluation_takes_no_weights(manifests, tmp_path):
     values = {"tasktype": "qa", "checkpoint": tmp_path, "output_dir": tmp_path, "data_root": manifests}
     with pytest.raises(UserError, match="CORPUS_WEIGHTS is of training"):

@@ -4,10 +4,19 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
     """Bad input: the message names the file, key or record and what to do about it."""
+
+
+def make_folder(option: str, folder: Path) -> None:
+    """Make ``folder``; `UserError` that names ``option`` where it cannot be one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{option} {folder}: cannot be made a folder ({error.strerror})") from None
 
 
 def exit_on_user_error(main: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from data_provider.audit.page import page
 from data_provider.audit.recordings import amplitudes, read_all
 from data_provider.audit.texts import text_figures
 from data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
-from utils.errors import UserError, exit_on_user_error
+from utils.errors import UserError, exit_on_user_error, make_folder
 
 
 def audit(folders: list[Path], workers: int = 2) -> dict:
@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/audit"))
     parser.add_argument("--workers", type=int, default=2, help="reading processes")
     arguments = parser.parse_args()
+    make_folder("--out", arguments.out)
     figures = audit(arguments.folders, arguments.workers)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "audit.json").write_text(json.dumps(figures, indent=2) + "\n")
     (arguments.out / "audit.html").write_text(page(figures))
     for name, corpus in figures["corpora"].items():
