@@ -6,7 +6,7 @@ from pydantic import Field
 
 from data_provider.manifest import is_manifest
 from data_provider.ptbxl import parse_folds
-from utils.errors import UserError, make_folder
+from utils.errors import UserError
 from utils.settings import EnvSettings, Numbers, Paths, need_path
 
 MAX_WEIGHT = 100
@@ -50,7 +50,9 @@ class DataSettings(EnvSettings):
         super().check()
         for root in self.data_root:
             need_path("DATA_ROOT", root, "the folder of the recordings (docs/DATA.md says how to get them)")
-        make_folder("CACHE_DIR:", self.cache_dir)
+        there = next((folder for folder in (self.cache_dir, *self.cache_dir.parents) if folder.exists()), None)
+        if there is not None and not there.is_dir():
+            raise UserError(f"CACHE_DIR: {there} is a file; it names a folder")
         if len(self.data_root) > 1:
             self._check_mixture()
         if self.corpus_weights and len(self.corpus_weights) != len(self.data_root):

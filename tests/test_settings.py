@@ -47,6 +47,7 @@ def test_process_environment_overrides_the_file(tmp_path, monkeypatch):
         ({"MEASUREMENTS": "qt", "MEASUREMENTS_DATA": "none.csv"}, r"MEASUREMENTS_DATA: none\.csv does not exist"),
         ({"DATA_ROOT": "/no/such/folder"}, "DATA_ROOT: /no/such/folder does not exist"),
         ({"DATA_ROOT": None}, "DATA_ROOT is not set"),
+        ({"CACHE_DIR": f"{__file__}/cache"}, "CACHE_DIR: .*test_settings.py is a file"),
         ({"TRAIN_FOLDS": "1-12"}, "TRAIN_FOLDS: .*1-12"),
         ({"TRAIN_DATA": "none.json"}, r"TRAIN_DATA: none\.json does not exist"),
     ],
