@@ -7,12 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,17 +26,16 @@ from data_provider.download.server import TRIES, WRONG
 from data_provider.download.sources import SOURCES
 from data_provider.prepare import prepare
 from data_provider.readers import read_record
+from tests.loopback import LoopbackHandler, LoopbackServer, serving
 from utils.errors import UserError
 
 
-class FileServer(ThreadingHTTPServer):
+class FileServer(LoopbackServer):
     """Serves ``files`` on loopback; what it does wrong is set by path: how often, and it counts what it sends."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Handler)
+        self.base = self.address
         self.files: dict[str, bytes] = {}
         self.ranges = True
         self.breaks: Counter[str] = Counter()  # ends the connection in the middle
@@ -48,22 +45,17 @@ class FileServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, str]] = []  # method, path, Range
         self.sent: Counter[str] = Counter()  # bytes of bodies
 
-    def handle_error(self, *_: object) -> None:
-        """Clients that are killed break connections: no word of it."""
-
     def fetched(self) -> list[str]:
         return [path for method, path, _ in self.requests if method == "GET"]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Handler(LoopbackHandler):
     server: FileServer
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - its name in http.server
         self.answer(body=False)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - its name in http.server
         self.answer(body=True)
 
     def answer(self, body: bool) -> None:
@@ -97,23 +89,11 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         return None
 
-    def head(self, status: int, headers: dict, length: int = 0) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(length)}.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    served = FileServer()
-    threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
-    yield served
-    served.shutdown()
-    served.server_close()
+    with serving(FileServer()) as served:
+        yield served
 
 
 def physionet(server: FileServer, project: str, files: dict[str, bytes]) -> None:

@@ -9,11 +9,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import LoopbackHandler, LoopbackServer, serving
 from utils.errors import UserError
 from utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge, chat
 from utils.metrics.ecgbench.chat import TRIES
@@ -24,34 +24,27 @@ def verdict(*scores, rubric=REPORT) -> str:
     return json.dumps({a: {"Score": s, "Explanation": "as is"} for a, s in zip(rubric.axes, scores, strict=True)})
 
 
-class ChatServer(ThreadingHTTPServer):
+class ChatServer(LoopbackServer):
     """An endpoint on loopback. ``plans``: by the answer to be judged, what it does, one after the other: a status with
     headers, "drop", "half" or "late" for a broken or slow connection, or a text to reply with; then ``reply``."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        super().__init__(Handler)
+        self.url = f"{self.address}/v1"
         self.plans: dict[str, list] = {}
         self.reply: Callable[[str], str] = lambda answer: verdict(6, 7, 8)
         self.asked: list[tuple[str, dict, dict]] = []  # answer, body, headers
         self.times: list[float] = []
         self.delay = 0.0
 
-    def handle_error(self, *_: object) -> None:
-        """Clients that are killed break connections: no word of it."""
-
     def counts(self) -> Counter:
         return Counter(answer for answer, _, _ in self.asked)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Handler(LoopbackHandler):
     server: ChatServer
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - its name in http.server
         it, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         it.times.append(time.monotonic())
         texts = json.loads(body["messages"][-1]["content"])
@@ -73,23 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = act == "half"
         return None
 
-    def head(self, status: int, headers: dict, length: int) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(length)}.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server() -> Iterator[ChatServer]:
-    served = ChatServer()
-    threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
-    yield served
-    served.shutdown()
-    served.server_close()
+    with serving(ChatServer()) as served:
+        yield served
 
 
 def reports(*answers: str) -> list[dict]:

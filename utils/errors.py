@@ -16,7 +16,7 @@ def make_folder(option: str, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{option} {folder}: cannot be made a folder ({error.strerror})") from None
+        raise UserError(f"{option} {folder} cannot be made a folder: {error.strerror}") from None
 
 
 def exit_on_user_error(main: Callable[[], object]) -> None:

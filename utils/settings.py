@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from utils.errors import UserError
+from utils.errors import UserError, make_folder
 
 
 def _split(value: Any) -> Any:
@@ -68,10 +68,7 @@ class EnvSettings(BaseSettings):
 
     def check(self) -> None:
         """Look at what types cannot say: paths that must exist, combinations that cannot be. Raises `UserError`."""
-        try:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"OUTPUT_DIR: {self.output_dir} cannot be made a folder: {error.strerror}") from None
+        make_folder("OUTPUT_DIR:", self.output_dir)
         if not os.access(self.output_dir, os.W_OK):
             raise UserError(f"OUTPUT_DIR: {self.output_dir} cannot be written to")
         if self.device == "cuda":

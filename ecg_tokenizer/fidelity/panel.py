@@ -27,7 +27,7 @@ from ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
 from ecg_tokenizer.fidelity.selection import choose
 from ecg_tokenizer.fidelity.table import table
 from ecg_tokenizer.tokenizer import ECGTokenizer
-from utils.errors import UserError
+from utils.errors import UserError, make_folder
 
 
 def distortion(measured: Sequence[Measured]) -> dict:
@@ -119,10 +119,7 @@ def panel(
     seed: int = 0,
 ) -> dict:
     """Measure on ``test``, probe from ``train`` to ``test``; writes fidelity.json, .txt and .png to ``out``."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be made a folder ({error.strerror})") from None
+    make_folder("--out", out)
     labels = load_superclasses(root) if train else {}
     measured = list(reconstruct(tokenizer, test, workers, "encoding"))
     if not measured:

@@ -1,8 +1,11 @@
 """Yes-or-no questions as a reader is judged: sensitivity and specificity per question."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from utils.errors import UserError
 
@@ -25,38 +28,28 @@ def verify_scores(
     grouped: dict[str, dict[str, list[tuple[str, float]]]] = defaultdict(lambda: {YES: [], NO: []})
     for k, (question, truth, said) in enumerate(zip(questions, answers, predictions, strict=True)):
         if tuple(truth) in ((YES,), (NO,)):
-            grouped[question][truth[0]].append((said.strip(), float("nan") if margins is None else margins[k]))
+            grouped[question][truth[0]].append((said.strip(), 0.0 if margins is None else margins[k]))
     found = {}
     for question, by_truth in sorted(grouped.items()):
         if not by_truth[YES] or not by_truth[NO]:
             continue
-        rates = {truth: sum(said == truth for said, _ in rows) / len(rows) for truth, rows in by_truth.items()}
+        hits = {truth: sum(said == truth for said, _ in rows) for truth, rows in by_truth.items()}
+        rates = {truth: hits[truth] / len(rows) for truth, rows in by_truth.items()}
         found[question] = {
             "yes": len(by_truth[YES]),
             "no": len(by_truth[NO]),
             "sensitivity": rates[YES],
             "specificity": rates[NO],
-            "sensitivity_ci95": wilson(rates[YES], len(by_truth[YES])),
-            "specificity_ci95": wilson(rates[NO], len(by_truth[NO])),
+            "sensitivity_ci95": wilson(hits[YES], len(by_truth[YES])),
+            "specificity_ci95": wilson(hits[NO], len(by_truth[NO])),
             "balanced_accuracy": (rates[YES] + rates[NO]) / 2,
         }
-        ranked = auroc([m for _, m in by_truth[YES]], [m for _, m in by_truth[NO]])
-        if ranked == ranked:
-            found[question]["auroc"] = ranked
+        if margins is not None:
+            truths, ranks = zip(*((truth == YES, m) for truth, rows in by_truth.items() for _, m in rows), strict=True)
+            found[question]["auroc"] = float(roc_auc_score(truths, ranks))
     return found
 
 
-def wilson(share: float, n: int) -> list[float]:
-    """95 % interval of a share seen in ``n`` trials (Wilson 1927, JASA 22:209); fair where n is small."""
-    z = 1.959964
-    centre, spread = share + z * z / (2 * n), z * ((share * (1 - share) + z * z / (4 * n)) / n) ** 0.5
-    return [max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n))]
-
-
-def auroc(positive: Iterable[float], negative: Iterable[float]) -> float:
-    """How often a positive stands above a negative, ties half (Mann and Whitney 1947); NaN where one is NaN."""
-    positive, negative = list(positive), list(negative)
-    if any(value != value for value in (*positive, *negative)):
-        return float("nan")
-    above = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
-    return above / (len(positive) * len(negative))
+def wilson(hits: int, n: int) -> list[float]:
+    """95 % interval of a share seen ``hits`` times in ``n`` (Wilson 1927, JASA 22:209); fair where n is small."""
+    return [float(end) for end in binomtest(hits, n).proportion_ci(method="wilson")]
