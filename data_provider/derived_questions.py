@@ -52,18 +52,20 @@ RATE_MARGIN = 1.5  # bpm
 NOISE_IN_LEAD = 26  # template
 MIN_POSITIVES = 3  # in a split, for a question to be asked there
 
-Asked = tuple[int, str, str, str, Callable[[Row], Answer]]
+Asked = tuple[int, str, str, str, list[str] | None, Callable[[Row], Answer]]
 
 
 def questions() -> Iterator[Asked]:
-    """``(template_id, question_type, attribute_type, question, answer of a database row)``."""
+    """``(template_id, question_type, attribute_type, question, attributes, answer of a database row)``."""
     axes = list(dict.fromkeys(AXES.values()))
     for code, name in {**DIAGNOSES, **RHYTHMS, **FORMS}.items():
-        yield _verify(1, "scp_code", f"symptoms of {name}", lambda row, code=code: states(row, code))
+        yield _verify(
+            1, "scp_code", name, lambda row, code=code: states(row, code), f"Does this ECG show symptoms of {name}?"
+        )
     for axis in axes:
         yield _verify(20, "heart_axis", axis, lambda row, axis=axis: None if (a := axis_of(row)) is None else a == axis)
     yield _verify(
-        39, "numeric_feature", "", lambda row: None if (said := _rr_range(row)) is None else said == RANGES[1],
+        39, "numeric_feature", RR, lambda row: None if (said := _rr_range(row)) is None else said == RANGES[1],
         f"Does the {RR} of this ECG fall within the normal range?",
     )  # fmt: skip
     for column, name in NOISES.items():
@@ -72,8 +74,9 @@ def questions() -> Iterator[Asked]:
             yield _verify(
                 NOISE_IN_LEAD,
                 "noise",
-                f"{name} in lead {lead}",
+                name,
                 lambda row, column=column, lead=lead: noise_in(row, column, lead),
+                f"Does this ECG show {name} in lead {lead}?",
             )
     for stage in STAGES.values():
         yield _verify(23, "stage_of_infarction", stage, lambda row, stage=stage: is_stage(row, stage))
@@ -93,7 +96,7 @@ def questions() -> Iterator[Asked]:
 
 def _query() -> Iterator[Asked]:
     def ask(template: int, attribute: str, text: str, answer: Callable[[Row], Answer]) -> Asked:
-        return template, "single-query", attribute, text, answer
+        return template, "single-query", attribute, text, None, answer
 
     yield ask(5, "scp_code", "What diagnostic symptoms does this ECG show?", lambda row: listed(row, DIAGNOSES))
     yield ask(7, "scp_code", "What rhythm-related symptoms does this ECG show?", lambda row: listed(row, RHYTHMS))
@@ -112,7 +115,7 @@ def _verify(template: int, attribute: str, what: str, judge: Callable[[Row], boo
     def answer(row: Row) -> Answer:
         return None if (state := judge(row)) is None else ("yes",) if state else ("no",)
 
-    return template, "single-verify", attribute, text or f"Does this ECG show {what}?", answer
+    return template, "single-verify", attribute, text or f"Does this ECG show {what}?", [what], answer
 
 
 def _choose(template: int, attribute: str, stem: str, pair: tuple[str, ...], answer: Callable[[Row], Answer]) -> Asked:
@@ -122,7 +125,7 @@ def _choose(template: int, attribute: str, stem: str, pair: tuple[str, ...], ans
         said = answer(row)
         return None if said is None else tuple(name for name in said if name in pair) or ("none",)
 
-    return template, "single-choose", attribute, f"{stem} does this ECG show, {' or '.join(pair)}?", among
+    return template, "single-choose", attribute, f"{stem} does this ECG show, {' or '.join(pair)}?", list(pair), among
 
 
 def measure(row: Row, ref: RecordRef) -> Row:
@@ -152,7 +155,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
     """
     rng = np.random.default_rng(seed)
     found = []
-    for question_id, (template, kind, attribute, text, answer) in enumerate(questions()):
+    for question_id, (template, kind, attribute, text, named, answer) in enumerate(questions()):
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, row in enumerate(rows):
             if (said := answer(row)) is not None:
@@ -171,7 +174,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
             {
                 "template_id": template, "question_id": question_id, "question_type": kind,
                 "attribute_type": attribute, "question": text, "answer": list(said),
-                "ecg_id": [int(rows[i]["ecg_id"])], "derived": True,
+                "ecg_id": [int(rows[i]["ecg_id"])], "attribute": named, "derived": True,
             }
             for said, members in sorted(groups.items()) for i in sorted(members) if i in chosen
         ]  # fmt: skip

@@ -33,6 +33,7 @@ class Example:
     background: what may stand in a prompt besides the ECG (age, sex, height, weight); never an identifier.
     history: questions and answers that came before in the same conversation.
     provenance: "published"; "derived" of labels.
+    attributes: what of the attribute type a question names ("atrial fibrillation"); empty where it names none.
     """
 
     sample_id: str
@@ -46,6 +47,7 @@ class Example:
     background: str = ""
     history: tuple[tuple[str, str], ...] = ()
     provenance: str = "published"
+    attributes: tuple[str, ...] = ()
 
     @property
     def backgrounds(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
     manifest.json     name, version, licence, citation, source folder, counts
     records.parquet   record_id, path, patient_id, split, fold, background
     texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
-                      background, split, provenance, licence, history
+                      background, split, provenance, licence, history, attributes
 
 Paths are relative to the source folder, which stays where it is; ``DATA_ROOT`` is the folder of the three files. Both
 tables open with ``datasets.load_dataset("parquet", data_files=...)``.
@@ -33,6 +33,7 @@ TEXT_SCHEMA = pa.schema({
     "answers": pa.list_(pa.string()), "question_type": pa.string(), "attribute_type": pa.string(),
     "template_id": pa.int32(), "background": pa.string(), "split": pa.string(), "provenance": pa.string(),
     "licence": pa.string(), "history": pa.list_(pa.list_(pa.string())),
+    "attributes": pa.list_(pa.string()),
 })  # fmt: skip
 
 
@@ -79,6 +80,7 @@ class Text:
     provenance: str = "published"
     licence: str = ""
     history: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[str, ...] = ()
 
 
 def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], texts: Iterable[Text]) -> None:
@@ -140,7 +142,7 @@ def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[
             row.sample_id, refs, row.task, row.question or "", tuple(row.answers), row.question_type or "",
             row.attribute_type or "", None if pd.isna(row.template_id) else int(row.template_id),
             row.background or refs[0].background, tuple((asked, said) for asked, said in row.history),
-            row.provenance,
+            row.provenance, tuple(row.attributes),
         )  # fmt: skip
         found.append((example, row.split or (splits.pop() if len(splits) == 1 else "")))
     return found

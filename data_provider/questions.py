@@ -146,6 +146,7 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
             answers=(_report(item, paths[0]),) if is_report else _answers(item["answer"]),
             question_type=_text(item, "question_type", ""),
             attribute_type=_text(item, "attribute_type", ""),
+            attributes=_attributes(item.get("attribute")),
             template_id=_template(item.get("template_id")),
             background=parse_background(whose) or records[0].background,
             provenance="derived" if item.get("derived") is True else "published",
@@ -187,6 +188,13 @@ def _answers(value: object) -> tuple[str, ...]:
     if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
         raise UserError("answer is not a list of texts")
     return tuple(answer.strip() for answer in answers)
+
+
+def _attributes(value: object) -> tuple[str, ...]:
+    attributes = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(attribute, str) for attribute in attributes):
+        raise UserError("attribute is not a list of texts")
+    return tuple(attributes)
 
 
 def _template(value: object) -> int | None:

@@ -83,7 +83,7 @@ def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str)
             text = Text(
                 f"derived/{split}:{item['sample_id']}", (str(item["ecg_id"][0]),), "qa", item["question"],
                 tuple(item["answer"]), item["question_type"], item["attribute_type"], item["template_id"],
-                split=split, provenance="derived", licence=licence,
+                split=split, provenance="derived", licence=licence, attributes=tuple(item["attribute"] or ()),
             )  # fmt: skip
             done.texts.append(text)
 
@@ -97,7 +97,7 @@ def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:
             continue
         text = Text(
             e.sample_id, e.record_ids, e.task, e.question, e.answers, e.question_type, e.attribute_type, e.template_id,
-            e.background, splits.pop(), e.provenance, licence, e.history,
+            e.background, splits.pop(), e.provenance, licence, e.history, e.attributes,
         )  # fmt: skip
         done.texts.append(text)
 
