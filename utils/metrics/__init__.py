@@ -2,11 +2,14 @@
 
 from utils.metrics.bleu import Bleu
 from utils.metrics.bootstrap import Interval, bootstrap_ci
+from utils.metrics.calibration import calibration
+from utils.metrics.confusion import confusion
 from utils.metrics.definitions import DEFINITIONS, Definition, definition
 from utils.metrics.exact_match import answer_set_heartllm, exact_match, exact_match_by
 from utils.metrics.findings import finding_scores
 from utils.metrics.floors import MajorityAnswers
 from utils.metrics.meteor import Meteor
+from utils.metrics.paired import PairedTest, cross_table, paired_test, paired_test_of
 from utils.metrics.rouge import Rouge
 from utils.metrics.scores import Scores, bootstrap_score
 from utils.metrics.verify import NO, YES, verify_scores
@@ -21,15 +24,21 @@ __all__ = [
     "Interval",
     "MajorityAnswers",
     "Meteor",
+    "PairedTest",
     "Rouge",
     "Scores",
     "answer_set_heartllm",
     "bootstrap_ci",
     "bootstrap_score",
+    "calibration",
+    "confusion",
+    "cross_table",
     "definition",
     "exact_match",
     "exact_match_by",
     "find_wordnet",
     "finding_scores",
+    "paired_test",
+    "paired_test_of",
     "verify_scores",
 ]
