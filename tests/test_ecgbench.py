@@ -206,7 +206,7 @@ def test_a_gold_answer_that_is_no_letter_is_an_error():
         ("yes, no", "It is normal: yes", {"yes"}, {"yes", "no"}),
         ("yes, no, not sure", "not sure", {"not sure"}, {"no", "not sure"}),
         ("lead i, lead ii, lead iii", "Lead II", {"lead ii"}, {"lead i", "lead ii"}),
-        ("lead I, lead II, none", "Lead II, none", {"lead ii", "none"}, {"none"}),  # of the answer alone the case is lost
+        ("lead I, lead II, none", "Lead II, none", {"lead ii", "none"}, {"none"}),  # only the answer loses its case
         (
             "complete right bundle branch block, incomplete right bundle branch block",
             "incomplete right bundle branch block",
