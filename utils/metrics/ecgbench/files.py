@@ -35,9 +35,7 @@ def read_samples(answers: Path, gold: Path | None = None, part: bool = False) ->
     else:
         truth, source = _by_id(gold, read_rows(gold), said), gold
         if absent := [name for name in said if name not in truth]:
-            raise UserError(
-                f"{answers}: {len(absent)} of {len(said)} answers without gold in {gold}, first {absent[0]}"
-            )
+            raise UserError(f"{answers}: {len(absent)} of {len(said)} answers without gold in {gold}: {absent[0]}, ...")
         if (absent := [name for name in truth if name not in said]) and not part:
             raise UserError(
                 f"{gold}: {len(absent)} of {len(truth)} items have no answer in {answers}: {absent[0]}, ...; of a "
