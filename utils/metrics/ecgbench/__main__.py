@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }  # fmt: skip
     if given.task in RUBRICS:
-        result |= _judge(given, samples, expected)
+        try:
+            result |= _judge(given, samples, expected)
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            sys.exit(130)
         lines = [f"{'score':16}{_cell('score', result.get('score'), 1):>12}"]
         lines += [f"{axis:22}{value:6.1f}" for axis, value in result.get("axes", {}).items()]
         if result["failed"]:
