@@ -8,6 +8,7 @@
 safetensors and JSON only.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -97,6 +98,17 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
         return checkpoint
     model, tokenizer = load_language_model(path, precision)
     return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
+
+
+def fingerprint(folder: Path) -> str:
+    """Short hash of a checkpoint's weights, of model, adapters and ECG tokenizer; not of the base model of adapters."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        if "resume" not in path.relative_to(folder).parts:
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:

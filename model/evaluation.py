@@ -1,42 +1,79 @@
-"""Evaluation of a checkpoint: predictions under several conditions, scores beside their floors.
+"""Evaluation of a checkpoint: the same questions under several conditions, scored beside their floors.
 
-Conditions are `with_ecg`, and as floors `no_ecg` (the same prompt without the codes) and `other_ecg` (the codes of
-another patient's recording). Samples are dealt to the ranks and gathered by index: any number of ranks gives the
-scores of one.
+Samples are dealt to the ranks and gathered by index: any number of ranks gives the scores of one.
 """
 
+import hashlib
 import json
 import random
 import time
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import exp
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from data_provider.code_cache import CodeCache
 from data_provider.corpus import known_recordings, load_splits
-from data_provider.examples import Example, RecordRef
+from data_provider.examples import Example
 from data_provider.seen import load_seen, seen_again
-from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
-from model.generation import Generated, Prompt, generate_texts
-from model.rendering import render_ecgs, render_prompt
-from model.scoring import score, scores_table, verify_table
+from data_provider.simulator.reports import load_true_findings
+from model.checkpoint import Checkpoint, fingerprint, load_checkpoint, longest_sequence
+from model.generation import Prompt, generate_texts
+from model.journal import Answer, Journal
+from model.rendering import answer_text, render_ecgs, render_prompt
+from model.results.conditions import MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
+from model.results.document import RESULT, tables, write_result
+from model.results.samples import PREDICTIONS, samples_of
 from model.settings import EvalSettings
+from model.shown import Shown, shown_under
 from model.stages import open_code_cache
 from model.vocabulary import Vocabulary
 from utils import launch
 from utils.errors import UserError
-from utils.metrics import NO, YES
+from utils.metrics import NO, YES, MajorityAnswers
 
-CONDITIONS = ("with_ecg", "no_ecg", "other_ecg")
+# Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
+DECIDING = ("precision", "new_tokens", "seed")
 
 
 def evaluate(settings: EvalSettings) -> dict:
-    """Evaluate by ``settings``: predictions.jsonl, scores.json and scores.txt in OUTPUT_DIR; returns the scores."""
+    """Evaluate by ``settings``; writes predictions.jsonl, result.json and tables to OUTPUT_DIR, returns the result."""
     started = time.time()
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
+    examples, cache = _examples(checkpoint, settings)
+    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
+    journal = Journal(settings.output_dir, _journal_key(provenance, settings))
+    answers: dict[str, list[Answer]] = {}
+    asked = dict.fromkeys(e.records for e in examples)
+    turn = {refs: k % launch.world_size() for k, refs in enumerate(asked)}  # an ECG's questions share a rank
+    mine = [e for e in examples if turn[e.records] == launch.rank()]
+    for condition in (WITH_ECG, *settings.floor_conditions):
+        records = list(dict.fromkeys(e.records for e in mine))
+        shown = shown_under(condition, list(asked), records, checkpoint.ecg_tokenizer, cache, settings)
+        if shown is None:
+            if launch.is_main():
+                print(f"{condition}: left out, not every sample has one of another patient")
+            continue
+        found = dict(_answers(checkpoint, mine, shown, condition, journal, settings))
+        parts = launch.gather(found)
+        found = {sample_id: answer for part in parts for sample_id, answer in part.items()}
+        answers[condition] = [found[e.sample_id] for e in examples]
+    result: dict = {}
+    if launch.is_main():
+        samples = _answered(examples, answers, checkpoint, settings)
+        provenance["seconds"] = round(time.time() - started, 1)
+        result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
+        written = tables(result)
+        print(written["scores.txt"])
+        print(f"{', '.join([PREDICTIONS, RESULT, *written])} are in {settings.output_dir}")
+    journal.finish()
+    return result
+
+
+def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CodeCache]:
+    """What is asked, and the codes of its recordings."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
     cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
     examples = [e for e in examples if all(ref in cache for ref in e.records)]
@@ -48,33 +85,7 @@ def evaluate(settings: EvalSettings) -> dict:
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    others = another_patient((e.records for e in examples), settings.seed)
-
-    predictions: dict[str, list[str]] = {}
-    margins: dict[str, list[float]] = {}
-    for condition in CONDITIONS if settings.floors else CONDITIONS[:1]:
-        if condition == "other_ecg" and any(e.record_ids not in others for e in examples):
-            print("not every sample has one of another patient: no floor with another patient's ECG")
-            continue
-        ecgs = [_shown(example, condition, cache, others) for example in examples]
-        said = _predict(checkpoint, examples, ecgs, condition, settings)
-        predictions[condition] = [answer.text for answer in said]
-        if said[0].watched:
-            margins[condition] = [answer.watched[0] - answer.watched[1] for answer in said]
-    result: dict = {}
-    if launch.is_main():
-        result = score(examples, predictions, margins, settings, checkpoint.info)
-        result["seconds"] = round(time.time() - started, 1)
-        _write(settings.output_dir, examples, predictions, margins, result)
-    launch.barrier()
-    return result
-
-
-def _shown(example: Example, condition: str, cache: CodeCache, others: dict) -> list[np.ndarray | None]:
-    """The codes that stand in the prompt, one for each recording that the question is about."""
-    if condition == "no_ecg":
-        return [None] * len(example.records)
-    return [cache.codes(ref) for ref in (others[example.record_ids] if condition == "other_ecg" else example.records)]
+    return examples, cache
 
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
@@ -91,70 +102,83 @@ def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> l
     return examples if settings.keep_seen_patients else kept
 
 
-def another_patient(asked: Iterable[tuple[RecordRef, ...]], seed: int) -> dict[tuple[str, ...], tuple[RecordRef, ...]]:
-    """Ids of the recordings that are asked about together -> as many recordings of other patients.
-
-    Spread evenly. A comparison gets another one's recordings, of as many patients, so that what the two have to do with
-    each other stays alike; any of other patients where there is none. What has no such partner has no entry.
-    """
-    together = {tuple(ref.record_id for ref in refs): refs for refs in asked}
-    whose = {ids: [ref.patient_id or ref.record_id for ref in refs] for ids, refs in together.items()}
-    pool = sorted(together, key=lambda ids: (whose[ids], ids))
-    random.Random(seed).shuffle(pool)
-    single = {ref.record_id: ref for refs in together.values() for ref in refs}
-    partner = {}
-    for i, ids in enumerate(pool):
-        patients = set(whose[ids])
-        for step in range(1, len(pool)):
-            other = pool[(i + step) % len(pool)]
-            alike = len(other) == len(ids) and len(set(whose[other])) == len(patients)
-            if alike and patients.isdisjoint(whose[other]):
-                partner[ids] = together[other]
-                break
-        else:
-            strangers = {}  # patient -> recording
-            for ref in single.values():
-                strangers.setdefault(ref.patient_id or ref.record_id, ref)
-            found = [ref for patient, ref in strangers.items() if patient not in patients][: len(ids)]
-            if len(found) == len(ids):
-                partner[ids] = tuple(found)
-    return partner
+def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
+    info = checkpoint.info
+    return {
+        "fingerprint": launch.gather(fingerprint(settings.checkpoint) if launch.is_main() else "")[0],
+        "stage": info.get("stage"),
+        "seed": info.get("settings", {}).get("seed"),
+        "data_fingerprint": info.get("data_fingerprint"),
+        "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
+        "versions": info.get("versions"),
+    }
 
 
-def _predict(
-    checkpoint: Checkpoint, examples: list[Example], ecgs: list, condition: str, settings: EvalSettings
-) -> list[Generated]:
-    """One text per example, on every rank; each rank generates its share."""
+def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
+    """Hashes of what is asked and of the ECGs as the tokenizer wrote them."""
+    texts, codes = hashlib.sha256(), hashlib.sha256()
+    for e in sorted(examples, key=lambda e: e.sample_id):
+        texts.update(json.dumps([e.sample_id, e.record_ids, e.question, e.answers, e.backgrounds]).encode())
+    for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
+        codes.update(ref[0].encode() + cache.codes(ref[1]).tobytes())
+    return {"texts_fingerprint": texts.hexdigest()[:16], "codes_fingerprint": codes.hexdigest()[:16]}
+
+
+def _journal_key(provenance: dict, settings: EvalSettings) -> str:
+    deciding = {name: getattr(settings, name) for name in DECIDING}
+    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding])
+
+
+def _answers(
+    checkpoint: Checkpoint, examples: Sequence[Example], shown: Shown, condition: str, journal: Journal,
+    settings: EvalSettings,
+) -> Iterator[tuple[str, Answer]]:  # fmt: skip
+    """``(sample id, answer)`` of every example; what the journal knows is not asked again."""
     vocabulary = checkpoint.vocabulary
-    asked = dict.fromkeys(e.record_ids for e in examples)
-    turn = {ids: k % launch.world_size() for k, ids in enumerate(asked)}  # an ECG's questions share a rank
-    mine = [i for i, e in enumerate(examples) if turn[e.record_ids] == launch.rank()]
+    todo = []
+    for e in examples:
+        if answer := journal.known.get((condition, e.sample_id)):
+            yield e.sample_id, answer
+        else:
+            todo.append(e)
     prompts = [
         Prompt(
-            tuple(render_ecgs(vocabulary, ecgs[i], examples[i].backgrounds)[0]),
-            tuple(render_prompt(vocabulary, examples[i].task, examples[i].question, examples[i].history)),
+            tuple(render_ecgs(vocabulary, shown(e.records), e.backgrounds)[0]),
+            tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
         )
-        for i in mine
+        for e in todo
     ]
-    limit = longest_sequence(checkpoint.model)
-    for i, prompt in zip(mine, prompts, strict=True):
-        if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
-            raise UserError(
-                f"record {' and '.join(examples[i].record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the "
-                f"{limit} tokens that the language model takes"
-            )
+    _check_lengths(checkpoint, todo, prompts, settings)
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
     texts = generate_texts(
         model, vocabulary, prompts, settings.new_tokens, settings.batch_size, yes_no_tokens(vocabulary)
     )
-    bar = tqdm(texts, total=len(prompts), desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1)
-    found = {mine[k]: answer for k, answer in bar}
-    if launch.world_size() > 1:
-        shares: list[dict[int, Generated]] = [{} for _ in range(launch.world_size())]
-        torch.distributed.all_gather_object(shares, found)
-        found = {i: answer for share in shares for i, answer in share.items()}
-    return [found[i] for i in range(len(examples))]
+    done = len(examples) - len(todo)
+    bar = tqdm(
+        texts, total=len(examples), initial=done, desc=condition, unit="answer", disable=not launch.is_main(),
+        mininterval=1,
+    )  # fmt: skip
+    for i, said in bar:
+        e = todo[i]
+        margin = None
+        if said.watched and e.question_type.endswith("verify"):
+            margin = round(said.watched[0] - said.watched[1], 4)
+        answer = Answer(said.text, round(exp(said.logprob), 6), margin)
+        journal.add(condition, e.sample_id, answer)
+        yield e.sample_id, answer
+
+
+def _check_lengths(
+    checkpoint: Checkpoint, examples: Sequence[Example], prompts: Sequence[Prompt], settings: EvalSettings
+) -> None:
+    limit = longest_sequence(checkpoint.model)
+    for e, prompt in zip(examples, prompts, strict=True):
+        if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
+            raise UserError(
+                f"record {' and '.join(e.record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
+                "tokens that the language model takes"
+            )
 
 
 def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
@@ -163,36 +187,26 @@ def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
     return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
 
 
-def _write(
-    folder: Path,
-    examples: list[Example],
-    predictions: dict[str, list[str]],
-    margins: dict[str, list[float]],
-    result: dict,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "predictions.jsonl", "w") as file:
-        for i, example in enumerate(examples):
-            row = {
-                "sample_id": example.sample_id,
-                "record_ids": list(example.record_ids),
-                "question": example.question,
-                "question_type": example.question_type,
-                "attribute_type": example.attribute_type,
-                "template_id": example.template_id,
-                "answers": list(example.answers),
-                "provenance": example.provenance,
-                **{condition: texts[i] for condition, texts in predictions.items()},
-            }
-            if margins and example.question_type.endswith("verify"):
-                row["yes_margin"] = {condition: round(values[i], 4) for condition, values in margins.items()}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    (folder / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
-    table = scores_table(result)
-    (folder / "scores.txt").write_text(table + "\n")
-    print(table)
-    written = "predictions.jsonl, scores.json and scores.txt"
-    if result["task"] == "qa" and (verify := verify_table(result)):
-        (folder / "verify.txt").write_text(verify + "\n")
-        written = "predictions.jsonl, scores.json, scores.txt and verify.txt"
-    print(f"{written} are in {folder}")
+def _answered(examples: Sequence[Example], answers: dict[str, list[Answer]], checkpoint: Checkpoint, settings):
+    """The samples with what was said of them, and with the floors that need no model."""
+    majority = None
+    if settings.tasktype == "qa" and "majority_answers" in checkpoint.info:
+        majority = MajorityAnswers.from_json(checkpoint.info["majority_answers"])
+    truths = None
+    if settings.tasktype == "report" and len(settings.data_root) == 1:
+        truths = load_true_findings(settings.data_root[0])
+    samples = []
+    for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
+        said = {condition: given[i] for condition, given in answers.items()}
+        texts = {condition: answer.text for condition, answer in said.items()}
+        if majority:
+            for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):
+                texts[name] = answer_text(majority.predict(example, level))
+        samples.append(replace(
+            sample,
+            predictions=texts,
+            probabilities={condition: answer.probability for condition, answer in said.items()},
+            yes_margins={c: answer.yes_margin for c, answer in said.items() if answer.yes_margin is not None},
+            findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
+        ))  # fmt: skip
+    return samples

@@ -21,10 +21,15 @@ class Prompt:
 
 
 class Generated(NamedTuple):
-    """A text, and the logits that each watched token had for standing first in it."""
+    """A text, the logits that each watched token had for standing first in it, and its log-probability.
+
+    The log-probability is that of its tokens and of the end behind them; ECG tokens, which cannot be said, take no part
+    in it. Of a text that ``max_new_tokens`` cut off, it is that of the tokens it has.
+    """
 
     text: str
     watched: tuple[float, ...]
+    logprob: float
 
 
 @torch.inference_mode()
@@ -87,6 +92,7 @@ def _answer(
 
     rows = list(range(len(indices)))  # those still in the batch
     found: list[list[int]] = [[] for _ in indices]
+    logprobs = [0.0] * len(indices)
     ended = [False] * len(indices)
     first: list[list[float]] = []
     for _ in range(max_new_tokens):
@@ -94,10 +100,14 @@ def _answer(
         logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
         first = first or logits[:, list(watched)].tolist()
         ids = logits.argmax(dim=-1, keepdim=True)
-        for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
+        likely = logits.log_softmax(dim=-1).gather(1, ids)[:, 0].tolist()
+        for row, token, logprob in zip(rows, ids[:, 0].tolist(), likely, strict=True):
+            if ended[row]:
+                continue
+            logprobs[row] += logprob
             if token == eos:
                 ended[row] = True
-            elif not ended[row]:
+            else:
                 found[row].append(token)
         going = [k for k, row in enumerate(rows) if not ended[row]]
         if not going:
@@ -108,8 +118,8 @@ def _answer(
             keep = torch.tensor(going, device=device)
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
-    for i, tokens, seen in zip(indices, found, first, strict=True):
-        yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen))
+    for i, tokens, seen, logprob in zip(indices, found, first, logprobs, strict=True):
+        yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen), logprob)
 
 
 def _left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

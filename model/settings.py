@@ -7,6 +7,7 @@ from pydantic import Field
 
 from data_provider.settings import DataSettings
 from ecg_tokenizer.settings import TokenizerSettings
+from model.results.conditions import CHOICES, NO_ECG, OTHER_ECG
 from utils.errors import UserError
 from utils.settings import Names, Paths, need_path, settings_table
 
@@ -131,7 +132,11 @@ class EvalSettings(DataSettings):
     keep_seen_patients: bool = Field(
         False, description="Score also samples of patients that a training stage of the checkpoint has seen."
     )
-    floors: bool = Field(True, description="Also evaluate without the ECG and with another patient's ECG.")
+    floors: Names = Field(
+        [NO_ECG, OTHER_ECG],
+        description="Also evaluated, of no_ecg, other_ecg (another patient's), silenced_leads (a flat line) and "
+        "reversed_leads (the twelve in reverse order; shown beside the floors, not one of them); or none.",
+    )
     metrics: Literal["strict", "heartllm", "ecg-bench"] = Field(
         "strict",
         description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench: as their papers' code counts.",
@@ -144,9 +149,15 @@ class EvalSettings(DataSettings):
     def new_tokens(self) -> int:
         return self.max_new_tokens or {"qa": 170, "report": 200, "instruct": 300}[self.tasktype]
 
+    @property
+    def floor_conditions(self) -> list[str]:
+        return [name for name in CHOICES if name in self.floors]
+
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
+            raise UserError(f"FLOORS={unknown[0]}: there are {', '.join(CHOICES)}; or none alone")
         if self.corpus_weights:
             raise UserError("CORPUS_WEIGHTS is of training; evaluation takes every sample once")
         if not self.test_data and not self.prepared:
@@ -163,8 +174,8 @@ class SummarySettings(DataSettings):
 
     def check(self) -> None:
         super().check()
-        need_path("QA_RESULTS", self.qa_results / "scores.json", "the scores of questions")
-        need_path("REPORT_RESULTS", self.report_results / "scores.json", "the scores of reports")
+        need_path("QA_RESULTS", self.qa_results / "result.json", "the scores of questions")
+        need_path("REPORT_RESULTS", self.report_results / "result.json", "the scores of reports")
 
 
 def settings_page() -> str:

@@ -14,6 +14,7 @@ from data_provider.record import LEADS
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.fidelity.reconstruction import reconstruct
+from model.results.document import RESULT
 from model.settings import SummarySettings
 from utils.errors import UserError, exit_on_user_error
 from utils.plots import draw_ecg_paper, draw_scores_with_floors
@@ -25,17 +26,17 @@ def summarise(settings: SummarySettings) -> dict:
     """Write summary.json, ecg.png and scores.png to OUTPUT_DIR; returns the summary."""
     output = settings.output_dir
     output.mkdir(parents=True, exist_ok=True)
-    qa, report = (json.loads((p / "scores.json").read_text()) for p in (settings.qa_results, settings.report_results))
+    qa, report = (json.loads((p / RESULT).read_text()) for p in (settings.qa_results, settings.report_results))
     tokenizer = judge_tokenizer(settings, output / "ecg.png")
     conditions = qa["conditions"]
     for name, scores in (("QA_RESULTS", qa), ("REPORT_RESULTS", report)):
         if missing := {"no_ecg", "other_ecg"} - set(scores["conditions"]):
-            raise UserError(f"{name}: no floor {', '.join(sorted(missing))}; evaluate with FLOORS=true")
+            raise UserError(f"{name}: no floor {', '.join(sorted(missing))}; evaluate with FLOORS=no_ecg,other_ecg")
     summary = {
         "tokenizer": tokenizer,
         "qa": {
             "em": conditions["with_ecg"]["em"],
-            "em_by_type": {kind: cell["em"] for kind, cell in conditions["with_ecg"]["em_by_type"].items()},
+            "em_by_type": {kind: cell["em"]["with_ecg"] for kind, cell in qa["groups"]["question_type"].items()},
             "em_no_ecg": conditions["no_ecg"]["em"],
             "em_other_ecg": conditions["other_ecg"]["em"],
             "em_majority": conditions["majority"]["em"],

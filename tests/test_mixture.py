@@ -17,8 +17,8 @@ from data_provider.prepare import prepare
 from data_provider.seen import SEEN, digest, save_seen
 from data_provider.settings import DataSettings
 from model.datasets import FinetuneDataset, PretrainDataset
-from model.evaluation import another_patient
 from model.settings import EvalSettings
+from model.shown import another_patient
 from tests.test_training import ROOT, one_thread, run
 from utils.errors import UserError
 
@@ -188,8 +188,8 @@ def test_a_mixture_with_comparisons_trains_and_evaluates(manifests, tmp_path, to
         [sys.executable, "run_eval.py", str(env)], cwd=ROOT, capture_output=True, text=True, env=one_thread()
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    scores = json.loads((tmp_path / "results/scores.json").read_text())
-    kinds = scores["conditions"]["with_ecg"]["em_by_type"]
+    scores = json.loads((tmp_path / "results/result.json").read_text())
+    kinds = scores["groups"]["question_type"]
     assert kinds["comparison_irrelevant-query"]["n"] == 20 and kinds["single-verify"]["n"] > 0
     assert set(scores["conditions"]) >= {"no_ecg", "other_ecg", "majority"}
     rows = [json.loads(line) for line in (tmp_path / "results/predictions.jsonl").read_text().splitlines()]

@@ -234,8 +234,8 @@ def test_a_checkpoint_folder_alone_is_evaluated_alike_on_one_and_two_ranks(tmp_p
     assert predictions[0] == predictions[1]
     rows = [json.loads(line) for line in predictions[0].splitlines()]
     assert len({row["sample_id"] for row in rows}) == len(rows) == 61
-    assert {"with_ecg", "no_ecg", "other_ecg", "answers"} <= set(rows[0])
-    scores = [json.loads((o / "scores.json").read_text()) for o in outputs]
+    assert {"with_ecg", "no_ecg", "other_ecg", "majority"} <= set(rows[0]["predictions"])
+    scores = [json.loads((o / "result.json").read_text()) for o in outputs]
     assert scores[0]["conditions"] == scores[1]["conditions"] and scores[0]["gap"] == scores[1]["gap"]
 
 

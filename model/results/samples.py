@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from data_provider.examples import Example
 from utils.errors import UserError
 
 PREDICTIONS = "predictions.jsonl"
-WITH_ECG = "with_ecg"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,10 @@ class Sample:
     findings: tuple[str, ...] | None = None
 
 
-_FIELDS = {each.name for each in fields(Sample)}
+_DEFAULTS = {
+    each.name: each.default_factory() if each.default_factory is not MISSING else each.default
+    for each in fields(Sample)
+}
 _REQUIRED = ("sample_id", "record_ids", "patients", "task", "question", "answers", "predictions")
 _TUPLES = ("record_ids", "patients", "answers", "attributes", "findings")
 
@@ -63,8 +65,8 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> str:
     """Write one JSON object per line; returns the SHA-256 of the file."""
     lines = []
     for sample in samples:
-        row = {key: value for key, value in asdict(sample).items() if value not in ("", (), {}, None)}
-        lines.append(json.dumps({**{key: getattr(sample, key) for key in _REQUIRED}, **row}, ensure_ascii=False) + "\n")
+        row = {key: value for key, value in asdict(sample).items() if key in _REQUIRED or value != _DEFAULTS[key]}
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     data = "".join(lines).encode()
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -90,7 +92,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 
 def _sample(row: dict[str, Any]) -> Sample:
-    if not isinstance(row, dict) or not row.keys() >= set(_REQUIRED) or not row.keys() <= _FIELDS:
+    if not isinstance(row, dict) or not row.keys() >= set(_REQUIRED) or not row.keys() <= _DEFAULTS.keys():
         raise ValueError(f"needs the keys {', '.join(_REQUIRED)}")
     row = {key: tuple(value) if key in _TUPLES and value is not None else value for key, value in row.items()}
     if not row["answers"] or not all(isinstance(text, str) for text in row["predictions"].values()):

@@ -1,0 +1,35 @@
+"""Under which conditions a model answers, and which of them are floors."""
+
+from typing import NamedTuple
+
+WITH_ECG = "with_ecg"
+NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
+GENERATED = "generated"
+MAJORITY, MAJORITY_PER_QUESTION = "majority", "majority_per_question"
+
+
+class Condition(NamedTuple):
+    """heading: for a column; meaning: in a sentence; floor: whether the signal-use gap is measured against it."""
+
+    heading: str
+    meaning: str
+    floor: bool
+
+
+CONDITIONS: dict[str, Condition] = {  # in the order of their columns
+    WITH_ECG: Condition("with ECG", "the model with the ECG", False),
+    NO_ECG: Condition("no ECG", "the same prompt without the codes", True),
+    OTHER_ECG: Condition("other ECG", "the codes of another patient's recording", True),
+    SILENCED: Condition("silenced", "the codes of a flat line, all twelve leads at 0 mV", True),
+    # What is in time survives it, so a rhythm may still be read: it tells what the leads are worth, and is no floor.
+    REVERSED: Condition("reversed", "the codes of the same recording with its twelve leads in reverse order", False),
+    GENERATED: Condition("generated", "free generation with the ECG, where the answers are ranked", False),
+    MAJORITY: Condition("majority", "the most common training answer of the question's template", True),
+    MAJORITY_PER_QUESTION: Condition("maj./question", "the most common training answer of the very question", True),
+}
+CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS
+
+
+def floors(names) -> list[str]:
+    """Those of ``names`` that the signal-use gap is measured against."""
+    return [name for name in names if name in CONDITIONS and CONDITIONS[name].floor]

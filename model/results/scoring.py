@@ -1,0 +1,131 @@
+"""From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_provider.simulator.reports import findings_in
+from data_provider.simulator.truth import ABNORMAL, NORMAL
+from data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
+from model.results.breakdown import break_down
+from model.results.conditions import WITH_ECG, floors
+from model.results.samples import Sample
+from utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to score: the definition's name, resamples of the bootstrap, its seed."""
+
+    metrics: str = "strict"
+    bootstrap_resamples: int = 1000
+    seed: int = 42
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Rules":
+        """Those of a result's settings."""
+        return cls(settings["metrics"], settings["bootstrap_resamples"], settings["seed"])
+
+
+def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
+    """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
+    chosen = definition(rules.metrics)
+    task, patients = samples[0].task, [sample.patients for sample in samples]
+    texts = texts_of(samples)
+    shared = {
+        "task": task,
+        "samples": len(samples),
+        "derived": sum(sample.provenance == "derived" for sample in samples),
+        "records": len({i for sample in samples for i in sample.record_ids}),
+        "patients": len({number for sample in samples for number in sample.patients}),
+        "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
+    }
+    is_qa = task == "qa"
+    scored = scores_of(samples, rules.metrics)
+    conditions = {name: dict(scores.values) for name, scores in scored.items()}
+    result = {
+        **shared,
+        "score": chosen.answer_score if is_qa else chosen.text_score,
+        "notes": dict(scored[WITH_ECG].notes),
+        "conditions": conditions,
+    }
+    if is_qa:
+        answers = [sample.answers for sample in samples]
+        matches = {
+            name: np.array([chosen.match(said, gold) for said, gold in zip(said_of, answers, strict=True)], dtype=float)
+            for name, said_of in texts.items()
+        }
+        for name, column in matches.items():
+            conditions[name]["em"] = float(column.mean())
+        result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
+        questions = [sample.question for sample in samples]
+        result["verify"] = {
+            name: verify_scores(questions, answers, said_of, _margins(samples, name)) for name, said_of in texts.items()
+        }
+    else:
+        _add_report_scores(result, samples, texts)
+    if floors(scored):
+        result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
+    return result
+
+
+def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """Condition -> what was said under it, one text per sample."""
+    return {name: [sample.predictions[name] for sample in samples] for name in samples[0].predictions}
+
+
+def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
+    """Condition -> the definition's scores."""
+    chosen = definition(metrics)
+    if samples[0].task == "qa":
+        answers = [sample.answers for sample in samples]
+        return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
+    references = [sample.answers[0] for sample in samples]
+    return {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
+
+
+def signal_use_gap(
+    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: Rules
+) -> dict[str, Any]:
+    """The score with the ECG less that of the best floor, with a bootstrap interval over patients.
+
+    Every resample of patients has its own best floor.
+    """
+    names = floors(conditions)
+    interval = bootstrap_score(
+        score,
+        {name: conditions[name] for name in (WITH_ECG, *names)},
+        patients,
+        lambda values: values[WITH_ECG] - max(values[name] for name in names),
+        n_resamples=rules.bootstrap_resamples,
+        seed=rules.seed,
+    )
+    best = max(names, key=lambda name: conditions[name].values[score])
+    return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
+
+
+def _margins(samples: Sequence[Sample], condition: str) -> list[float] | None:
+    """One per sample, 0 for questions that have none; None where no question has one."""
+    if not any(condition in sample.yes_margins for sample in samples):
+        return None
+    return [sample.yes_margins.get(condition, 0.0) for sample in samples]
+
+
+def _add_report_scores(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:
+    result["wordnet"] = find_wordnet().source
+    truth = [sample.findings for sample in samples]
+    if None in truth:
+        return
+    for name, said in texts.items():
+        found = finding_scores([findings_in(text) for text in said], truth)
+        row = result["conditions"][name]
+        row["finding_f1"] = found["macro_f1"]
+        diagnoses = [
+            each["f1"]
+            for finding, each in found["per_finding"].items()
+            if finding not in {*NOT_DIAGNOSES, NORMAL, ABNORMAL}
+        ]
+        row["diagnosis_f1"] = float(np.mean(diagnoses))
+        result.setdefault("findings", {})[name] = found
