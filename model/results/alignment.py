@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model.results.conditions import WITH_ECG
 from model.results.document import read_result
-from model.results.samples import WITH_ECG, Sample
+from model.results.samples import Sample
+from model.results.scoring import scores_of
 from utils.errors import UserError
 from utils.metrics import Scores, definition
-
-FLOORS = ("no_ecg", "other_ecg", "silenced_leads", "majority", "majority_per_question")
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,8 @@ class Evaluated:
 
     def scores(self, conditions: Sequence[str]) -> dict[str, Scores]:
         """Condition -> all scores of the result's own definition."""
-        chosen = definition(self.metrics)
-        texts = {c: [sample.predictions[c] for sample in self.samples] for c in conditions}
-        if self.task == "qa":
-            answers = [sample.answers for sample in self.samples]
-            return {c: chosen.score_answers(said, answers) for c, said in texts.items()}
-        references = [sample.answers[0] for sample in self.samples]
-        return {c: chosen.score_texts(said, references) for c, said in texts.items()}
+        kept = [replace(each, predictions={c: each.predictions[c] for c in conditions}) for each in self.samples]
+        return scores_of(kept, self.metrics)
 
 
 def main_score(task: str, metrics: str) -> str:
@@ -55,9 +50,9 @@ def main_score(task: str, metrics: str) -> str:
     return chosen.answer_score if task == "qa" else chosen.text_score
 
 
-def gap_over(floors: Sequence[str]) -> Callable[[dict[str, float]], float]:
-    """The signal-use gap of the value of a score under each condition."""
-    return lambda values: values[WITH_ECG] - max(values[floor] for floor in floors)
+def gap_over(names: Sequence[str]) -> Callable[[dict[str, float]], float]:
+    """The signal-use gap against the floors ``names``, of the value of a score under each condition."""
+    return lambda values: values[WITH_ECG] - max(values[name] for name in names)
 
 
 def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Evaluated]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.results.alignment import FLOORS, Evaluated, gap_over, main_score, on_common_samples
-from model.results.samples import WITH_ECG
+from model.results.alignment import Evaluated, gap_over, main_score, on_common_samples
+from model.results.conditions import WITH_ECG, floors
 from utils.metrics import PairedTest, Scores, cross_table, paired_test, paired_test_of
 from utils.metrics.paired import FEW_BLOCKS
 
@@ -28,8 +28,8 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0) -> dict[str,
     first, second = on_common_samples(*read)
     samples, patients = first.samples, [sample.patients for sample in first.samples]
     score = main_score(first.task, first.metrics)
-    floors = [f for f in FLOORS if f in first.conditions and f in second.conditions]
-    scored = [each.scores([WITH_ECG, *floors]) for each in (first, second)]
+    shared = [name for name in floors(first.conditions) if name in second.conditions]
+    scored = [each.scores([WITH_ECG, *shared]) for each in (first, second)]
     with_ecg = [each[WITH_ECG] for each in scored]
 
     def tested(name: str, kept: Sequence[int] | None = None) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0) -> dict[str,
     columns = [each.of_samples(score) for each in with_ecg]
     if columns[0] is not None and (table := cross_table(*columns)):
         result["right"] = table
-    if floors:
-        gap = paired_test_of(gap_over(floors), score, *scored, patients, resamples, seed)
-        best = [max(floors, key=lambda floor: each[floor].values[score]) for each in scored]
-        result["gap"] = {**_as_json(gap), "floors": floors, "best_floor": best}
+    if shared:
+        gap = paired_test_of(gap_over(shared), score, *scored, patients, resamples, seed)
+        best = [max(shared, key=lambda name: each[name].values[score]) for each in scored]
+        result["gap"] = {**_as_json(gap), "floors": shared, "best_floor": best}
     types = sorted({sample.question_type for sample in samples} - {""})
     result["by_type"] = {
         kind: {"n": len(kept), **tested(score, kept)}
@@ -165,7 +165,7 @@ def _short(value: Any) -> str:
 def _line(label: str, row: Mapping[str, Any]) -> str:
     low, high = row["ci95"]
     interval = "-" if low is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-    p = "-" if row["p"] is None else f"{row['p']:.3f}"
+    p = "-" if row["p"] is None else "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
     return (
         f"{label:38}{100 * row['a']:8.1f}{100 * row['b']:8.1f}{100 * row['difference']:+8.1f}{interval:>18}{p:>8}"
     )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from model.results.alignment import FLOORS, Evaluated, gap_over, main_score, on_common_samples
-from model.results.samples import WITH_ECG
+from model.results.alignment import Evaluated, gap_over, main_score, on_common_samples
+from model.results.conditions import CONDITIONS, WITH_ECG, floors
 from utils.errors import UserError
 from utils.metrics import summarise_runs
 
@@ -43,8 +43,8 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
             )
         runs.append(theirs)
     name = main_score(first.task, first.metrics)
-    floors = [floor for floor in FLOORS if all(floor in run.conditions for run in runs)]
-    scored = [run.scores([WITH_ECG, *floors]) for run in runs]
+    shared = [floor for floor in floors(first.conditions) if all(floor in run.conditions for run in runs)]
+    scored = [run.scores([WITH_ECG, *shared]) for run in runs]
     patients = [sample.patients for sample in first.samples]
 
     def summary(score: str, conditions: Sequence[str], statistic) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
             "seed": run.result.get("checkpoint", {}).get("seed"),
             "samples": len(run.samples),
             "score": values[WITH_ECG],
-            "floors": {floor: values[floor] for floor in floors},
-            **({"gap": gap_over(floors)(values)} if floors else {}),
+            "floors": {floor: values[floor] for floor in shared},
+            **({"gap": gap_over(shared)(values)} if shared else {}),
         })  # fmt: skip
     result = {
         "task": first.task,
@@ -75,36 +75,36 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
             for score in (name, *(n for n in scored[0][WITH_ECG].formulas if n != name))
         },
     }
-    if floors:
-        result["gap"] = summary(name, [WITH_ECG, *floors], gap_over(floors))
+    if shared:
+        result["gap"] = summary(name, [WITH_ECG, *shared], gap_over(shared))
     return {**result, "resamples": resamples, "seed": seed}
 
 
 def runs_table(summed: Mapping[str, Any], all_scores: bool = False) -> str:
     """The runs for a terminal, percent; ``all_scores`` adds a table of every score."""
     rows, name = summed["runs"], summed["score"]
-    floors = list(rows[0]["floors"])
+    shared = list(rows[0]["floors"])
     width = max(12, *(len(row["folder"]) + 2 for row in rows))
     lines = [
         f"{summed['task']}: {len(rows)} runs on {summed['samples']} samples of {summed['patients']} patients; "
         f"METRICS={summed['metrics']}; percent",
         f"{'':{width}}{'seed':>8}{'samples':>9}{name:>10}"
-        + "".join(f"{_heading(floor):>15}" for floor in floors) + (f"{'gap':>8}" if floors else ""),
+        + "".join(f"{CONDITIONS[floor].heading:>15}" for floor in shared) + (f"{'gap':>8}" if shared else ""),
     ]  # fmt: skip
     for row in rows:
         seed = "-" if row["seed"] is None else row["seed"]
         cells = f"{row['folder']:{width}}{seed:>8}{row['samples']:>9}{100 * row['score']:10.1f}"
-        cells += "".join(f"{100 * row['floors'][floor]:15.1f}" for floor in floors)
-        lines.append(cells + (f"{100 * row['gap']:+8.1f}" if floors else ""))
+        cells += "".join(f"{100 * row['floors'][floor]:15.1f}" for floor in shared)
+        lines.append(cells + (f"{100 * row['gap']:+8.1f}" if shared else ""))
     main = summed["scores"][name]
     for label, key in (("mean", "mean"), ("SD", "sd")):
         cells = f"{label:{width}}{'':>17}{100 * main[key]:10.1f}"
-        for floor in floors:
+        for floor in shared:
             values = [row["floors"][floor] for row in rows]
             cells += f"{100 * (np.mean(values) if key == 'mean' else np.std(values, ddof=1)):15.1f}"
-        lines.append(cells + (f"{100 * summed['gap'][key]:+8.1f}" if floors else ""))
+        lines.append(cells + (f"{100 * summed['gap'][key]:+8.1f}" if shared else ""))
     lines.append("95 % intervals of the mean")
-    columns = [(name, main), *([("gap", summed["gap"])] if floors else [])]
+    columns = [(name, main), *([("gap", summed["gap"])] if shared else [])]
     lines.append(f"{'':52}" + "".join(f"{label:>18}" for label, _ in columns))
     lines += [
         f"{covers:52}" + "".join(f"{_interval(found[key]):>18}" for _, found in columns)
@@ -128,10 +128,6 @@ def _same_checkpoint(runs: Sequence[Evaluated], folders: Sequence[str]) -> list[
         if fingerprint := run.result.get("checkpoint", {}).get("fingerprint"):
             by_fingerprint.setdefault(fingerprint, []).append(folder)
     return [found for found in by_fingerprint.values() if len(found) > 1]
-
-
-def _heading(floor: str) -> str:
-    return {"majority_per_question": "maj./question", "silenced_leads": "silenced"}.get(floor, floor.replace("_", " "))
 
 
 def _interval(ends: Sequence[float | None]) -> str:
