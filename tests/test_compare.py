@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.results.compare import compare, comparison_table
-from model.results.document import RESULT
+from model.results.document import RESULT, write_result
 from model.results.samples import PREDICTIONS, Sample, write_samples
 from model.results.seeds import runs_table, several_runs
 from utils.errors import UserError
@@ -71,6 +71,24 @@ def test_two_results_are_compared_sample_by_sample(tmp_path):
     assert json.loads(json.dumps(found)) == found
     table = comparison_table(found)
     assert "checkpoint.seed: A 1, B 2" in table and "only B 20" in table and "single-query (20)" in table
+
+
+def test_results_that_an_evaluation_writes_give_their_own_figures_again(tmp_path):
+    settings = {"metrics": "strict", "bootstrap_resamples": FEW, "seed": 0}
+    floor, folders, told = np.arange(40) % 3 == 0, [], []
+    for seed in (1, 2, 3):
+        folders.append(tmp_path / f"run{seed}")
+        folders[-1].mkdir()
+        samples = questions(np.random.default_rng(seed).random(40) < 0.7, floor)
+        told.append(write_result(folders[-1], samples, settings, {"checkpoint": {"seed": seed}}))
+    found = compare(*folders[:2], FEW)
+    for system, result in zip("ab", told[:2], strict=True):
+        assert found["scores"]["em"][system] == result["conditions"]["with_ecg"]["em"]
+        assert found["gap"][system] == pytest.approx(result["gap"]["value"])
+    assert found["differs"] == {"checkpoint.seed": [1, 2]}
+    runs = several_runs(folders, FEW)
+    assert [row["seed"] for row in runs["runs"]] == [1, 2, 3]
+    assert [row["gap"] for row in runs["runs"]] == [pytest.approx(result["gap"]["value"]) for result in told]
 
 
 def test_order_and_numbers_of_patients_do_not_matter(tmp_path):
@@ -192,7 +210,7 @@ def test_runs_have_the_same_samples(tmp_path):
     a, short = written(tmp_path / "a", samples), written(tmp_path / "short", samples[2:])
     with pytest.raises(UserError, match=r"a has 2 samples that .*short lacks"):
         several_runs([a, short])
-    for paths, message in (([a], "at least two"), ([a, a], "given twice")):
+    for paths, message in (([a], "at least two"), ([a, a / RESULT], "given twice")):
         with pytest.raises(UserError, match=message):
             several_runs(paths)
 

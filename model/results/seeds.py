@@ -9,6 +9,7 @@ import numpy as np
 
 from model.results.alignment import Evaluated, gap_over, main_score, on_common_samples
 from model.results.conditions import CONDITIONS, WITH_ECG, floors
+from model.results.document import RESULT
 from utils.errors import UserError
 from utils.metrics import summarise_runs
 
@@ -29,7 +30,7 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
     """
     if len(paths) < 2:
         raise UserError(f"several runs are at least two, not {len(paths)}; give more results")
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({(path.parent if path.name == RESULT else path).resolve() for path in paths}) < len(paths):
         raise UserError("one result is given twice; every run counts once")
     first, *others = [Evaluated.read(path) for path in paths]
     runs = [first]
