@@ -13,7 +13,7 @@ def em(values):
 
 
 def clustered(rng, n_patients, n_questions):
-    """Two systems without a difference; each is mostly right or mostly wrong about all that a patient is asked."""
+    """Two systems without a difference; each mostly right, or mostly wrong, about one patient."""
     share = np.repeat(rng.beta(0.3, 0.3, (2, n_patients)), n_questions, axis=1)
     a, b = (rng.random(share.shape) < share).astype(float)
     return em(a), em(b), np.repeat(np.arange(n_patients), n_questions).tolist()

@@ -11,6 +11,7 @@ from utils.metrics.floors import MajorityAnswers
 from utils.metrics.meteor import Meteor
 from utils.metrics.paired import PairedTest, cross_table, paired_test, paired_test_of
 from utils.metrics.rouge import Rouge
+from utils.metrics.runs import RunsSummary, summarise_runs
 from utils.metrics.scores import Scores, bootstrap_score
 from utils.metrics.verify import NO, YES, verify_scores
 from utils.metrics.wordnet import find_wordnet
@@ -26,6 +27,7 @@ __all__ = [
     "Meteor",
     "PairedTest",
     "Rouge",
+    "RunsSummary",
     "Scores",
     "answer_set_heartllm",
     "bootstrap_ci",
@@ -39,5 +41,6 @@ __all__ = [
     "finding_scores",
     "paired_test",
     "paired_test_of",
+    "summarise_runs",
     "verify_scores",
 ]

@@ -10,14 +10,14 @@ from sklearn.metrics import roc_auc_score
 from utils.errors import UserError
 from utils.metrics.verify import wilson
 
-FEWEST = 10  # samples of a bin; the calibration error of emptier bins is mostly noise
+FEWEST = 10  # samples for each bin; the calibration error of emptier bins is mostly noise
 
 
 def calibration(confidences: Sequence[float], correct: Sequence[bool], n_bins: int = 10) -> dict[str, Any]:
     """How well the probabilities a model gives its answers agree with how often these are right; fractions of 1.
 
     confidences: probability, 0 to 1, that the model gave its answer, ``(n,)``. correct: whether the answer is right.
-    n_bins: the most bins; there are fewer where a bin would hold less than `FEWEST` samples.
+    n_bins: the most bins of equal mass; no more than one for every `FEWEST` samples.
 
     Returns ``n``, ``accuracy``, ``mean_confidence``; ``brier``, the mean squared difference of confidence and being
     right (Brier 1950), 0 at best; ``ece``, the expected calibration error: the mean over samples of how far the mean
