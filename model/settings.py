@@ -141,6 +141,10 @@ class EvalSettings(DataSettings):
         "strict",
         description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench: as their papers' code counts.",
     )
+    bertscore_model: Path | None = Field(
+        None, description="Folder of a language model; texts then have BERTScore too, docs/METRICS.md."
+    )
+    bertscore_layer: int = Field(17, ge=0, description="Its layer: 17 for roberta-large, 9 for bert-base.")
     page_examples: int = Field(8, ge=0, description="Samples that result.html shows with their ECG.")
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples of the confidence interval.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
@@ -157,6 +161,8 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.bertscore_model:
+            need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
             raise UserError(f"FLOORS={unknown[0]}: there are {', '.join(CHOICES)}; or none alone")
         if self.corpus_weights:

@@ -1,7 +1,8 @@
 """From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,18 @@ from utils.metrics import Scores, bootstrap_score, definition, find_wordnet, fin
 
 @dataclass(frozen=True)
 class Rules:
-    """How to score: the definition's name, resamples of the bootstrap, its seed."""
+    """How to score: the definition's name, resamples of the bootstrap, its seed, and a local model for BERTScore."""
 
     metrics: str = "strict"
     bootstrap_resamples: int = 1000
     seed: int = 42
+    bertscore_model: str | None = None
+    bertscore_layer: int = 17
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Rules":
         """Those of a result's settings."""
-        return cls(settings["metrics"], settings["bootstrap_resamples"], settings["seed"])
+        return cls(**{each.name: settings[each.name] for each in fields(cls) if each.name in settings})
 
 
 def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
@@ -45,6 +48,8 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
     }
     is_qa = task == "qa"
     scored = scores_of(samples, rules.metrics)
+    if rules.bertscore_model and not is_qa:
+        scored = _with_bertscore(scored, samples, rules)
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
     result = {
         **shared,
@@ -86,6 +91,14 @@ def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
         return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
     references = [sample.answers[0] for sample in samples]
     return {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
+
+
+def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: Rules) -> dict[str, Scores]:
+    from utils.metrics.bertscore import BertScore  # torch, which other scores do without
+
+    encoder = BertScore(Path(rules.bertscore_model), rules.bertscore_layer)
+    references = [sample.answers[0] for sample in samples]
+    return {name: each | encoder.score(texts_of(samples)[name], references) for name, each in scored.items()}
 
 
 def signal_use_gap(

@@ -1,0 +1,101 @@
+"""The page of a result: complete in itself, true to the result, and safe whatever a model says."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from data_provider.record import LEADS
+from model.results.document import read_result, write_result
+from model.results.page import ShownExample, render_page
+from model.showcase import choose
+from tests.test_scoring import PREDICTIONS, REFERENCES, SETTINGS, samples_of
+from utils.plots import draw_ecg_paper
+
+ATTACK = '</td><script>alert("1")</script><img src=http://example.org/x onerror=alert(1)>'
+
+
+class Parts(HTMLParser):
+    """Tags and their attributes; fails where tags do not nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("meta", "img", "br"):
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def parts_of(page: str) -> Parts:
+    parts = Parts()
+    parts.feed(page)
+    assert parts.open == []
+    return parts
+
+
+@pytest.fixture
+def result(tmp_path):
+    asked = samples_of("qa", [("yes",), ("no",), ("no",), ("yes",)], ["yes", ATTACK, "no", "yes"])
+    asked = [
+        replace(
+            sample, question_type="single-verify", attribute_type="scp_code", attributes=("atrial fibrillation",),
+            probabilities={"with_ecg": 0.9, "no_ecg": 0.6}, yes_margins={"with_ecg": 2.0, "no_ecg": 0.1},
+        )
+        for sample in asked
+    ]  # fmt: skip
+    write_result(tmp_path, asked, SETTINGS | {"checkpoint": "checkpoints/<b>x"}, {"checkpoint": {"fingerprint": "ab12"}})
+    return read_result(tmp_path)
+
+
+def test_the_page_shows_the_results_own_numbers(result):
+    found, _ = result
+    text = parts_of(render_page(found)).text
+    assert "Exact match with the ECG: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
+    assert "The interval covers zero: this evaluation does not show that the model uses the ECG." in text
+    assert "ab12" in text and found["predictions"]["sha256"] in text and "which lead?" in text
+
+
+def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
+    found, samples = result
+    rng = np.random.default_rng(0)
+    figure = draw_ecg_paper(rng.normal(0, 0.1, (12, 5000)), 500, LEADS, "Recording 1")
+    page = render_page(found, [ShownExample(samples[1], [figure], False)], "Drawn.")
+    parts = parts_of(page)
+    assert "script" not in parts.tags and parts.tags.count("img") == 3
+    for name, value in parts.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href"):
+            assert value.startswith("data:image/png;base64,")
+    assert ATTACK in parts.text, "shown as it was said"
+
+
+@pytest.mark.parametrize("metrics", ["strict", "heartllm", "ecg-bench"])
+def test_reports_have_a_page_as_well(tmp_path, metrics):
+    samples = samples_of("report", [(text,) for text in REFERENCES], PREDICTIONS)
+    write_result(tmp_path, samples, SETTINGS | {"metrics": metrics}, {})
+    text = parts_of(render_page(read_result(tmp_path)[0])).text
+    assert "rougeL with the ECG" in text and "By what is asked" not in text
+
+
+def test_examples_are_drawn_and_half_of_them_are_wrong(result):
+    samples = samples_of("qa", [("yes",)] * 40, ["yes"] * 36 + ["no"] * 4)
+    shown, how = choose(samples, "strict", 6, seed=1)
+    assert len(shown) == len(set(shown)) == 6 and sum(i >= 36 for i in shown) == 3
+    assert choose(samples, "strict", 6, seed=1)[0] == shown != choose(samples, "strict", 6, seed=2)[0]
+    assert "3 answered rightly and 3 wrongly, of 36 and 4" in how
+    assert len(choose(samples, "strict", 20, seed=1)[0]) == 20, "where wrong ones are few, right ones fill up"
+    assert "0 wrongly" in choose(samples[:5], "strict", 4, seed=1)[1]
+    assert json.dumps(choose(samples[:2], "strict", 9, seed=1)[0]) == "[0, 1]"
