@@ -141,6 +141,7 @@ class EvalSettings(DataSettings):
         "strict",
         description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench: as their papers' code counts.",
     )
+    page_examples: int = Field(8, ge=0, description="Samples that result.html shows with their ECG.")
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples of the confidence interval.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the language model.")

@@ -14,12 +14,14 @@ from data_provider.record import LEADS
 from ecg_tokenizer import ECGTokenizer
 from ecg_tokenizer.fidelity.distortion import prdn
 from ecg_tokenizer.fidelity.reconstruction import reconstruct
+from model.results.conditions import CONDITIONS, colours
 from model.results.document import RESULT
 from model.settings import SummarySettings
+from utils.charts import draw_scores
 from utils.errors import UserError, exit_on_user_error
-from utils.plots import draw_ecg_paper, draw_scores_with_floors
+from utils.plots import draw_ecg_paper
 
-FLOORS = {"with_ecg": "model with the ECG", "no_ecg": "without the ECG", "other_ecg": "another patient's ECG"}
+SHOWN = ("with_ecg", "no_ecg", "other_ecg")
 
 
 def summarise(settings: SummarySettings) -> dict:
@@ -56,8 +58,7 @@ def summarise(settings: SummarySettings) -> dict:
         "seconds": json.loads(settings.stage_seconds.read_text()) if settings.stage_seconds else {},
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    groups = {"questions\nexact match": {FLOORS[n]: conditions[n]["em"] for n in FLOORS}}
-    groups["questions\nexact match"]["majority"] = conditions["majority"]["em"]
+    groups = {"questions, exact match": {CONDITIONS[n].heading: conditions[n]["em"] for n in (*SHOWN, "majority")}}
     labels = {
         "bleu4": "BLEU-4",
         "sacrebleu": "BLEU",
@@ -67,8 +68,8 @@ def summarise(settings: SummarySettings) -> dict:
     }
     for key, label in labels.items():
         if key in report["conditions"]["with_ecg"]:
-            groups[f"reports\n{label}"] = {FLOORS[n]: report["conditions"][n][key] for n in FLOORS}
-    draw_scores_with_floors(groups, output / "scores.png", title="Scores beside their floors")
+            groups[f"reports, {label}"] = {CONDITIONS[n].heading: report["conditions"][n][key] for n in SHOWN}
+    draw_scores(groups, colours((*SHOWN, "majority")), output / "scores.png", title="Scores beside their floors")
     print(
         f"tokenizer on {tokenizer['records']} test recordings: PRDN {tokenizer['prdn']:.1f} % (median "
         f"{tokenizer['prdn_median']:.1f}), {tokenizer['codes_used']} of {tokenizer['codebook_size']} codes used"

@@ -59,7 +59,7 @@ def test_labels_of_code15_stand_behind_answer():
     labels = TASKS["code15-test"].labels
     text = "It could be AF or SB. Answer: ABNORMAL, ST"
     assert find_labels(text, labels, after="Answer:") == {"ABNORMAL", "ST"}
-    assert find_labels(text, labels, "legacy", "Answer:") == {"ABNORMAL", "NORM", "ST"}
+    assert find_labels(text, labels, "legacy", "Answer:") == {"ABNORMAL", "ST"}  # here alone ABNORMAL is no NORM
     assert find_labels(f"Answer: LBBB? No. {text}", labels, after="Answer:") == {"ABNORMAL", "ST"}  # the last one
     assert find_labels("RBBB", labels, after="Answer:") == {"RBBB"}  # a bare list of labels
     assert score("code15-test", "strict", ("Answer: AF", text))["macro_f1"] == 0
@@ -205,7 +205,8 @@ def test_a_gold_answer_that_is_no_letter_is_an_error():
         ("yes, no", "Yes.", {"yes"}, {"yes"}),
         ("yes, no", "It is normal: yes", {"yes"}, {"yes", "no"}),
         ("yes, no, not sure", "not sure", {"not sure"}, {"no", "not sure"}),
-        ("lead I, lead II, lead III", "Lead II", {"lead ii"}, {"lead i", "lead ii"}),
+        ("lead i, lead ii, lead iii", "Lead II", {"lead ii"}, {"lead i", "lead ii"}),
+        ("lead I, lead II, none", "Lead II, none", {"lead ii", "none"}, {"none"}),  # only the answer loses its case
         (
             "complete right bundle branch block, incomplete right bundle branch block",
             "incomplete right bundle branch block",
@@ -231,6 +232,9 @@ def test_options_of_a_question():
     assert options_of("AF? Options: yes, no.") == ["yes", "no"]
     assert options_of("AF? Options:\n- yes\n- no\n") == ["yes", "no"]
     assert options_of(list("AF? Options: yes, no")) == ["yes", "no"]  # as the file stores it
+    asked = "Which lead? Options: lead I, none\n\nOnly answer based on the given Options without any explanation."
+    assert options_of(asked) == ["lead i", "none"]
+    assert options_of(asked, "legacy") == ["lead I", "none"]
     assert options_of("AF?") == []
     pattern = "bigeminal pattern (unknown origin, supraventricular, or ventricular)"
     assert options_of(f"Which? Options: {pattern}, none") == [pattern, "none"]
@@ -248,11 +252,15 @@ def test_options_of_ecg_qa_survive(shared_data):
 
 
 def test_options_are_right_as_a_set():
-    pairs = [("lead I, lead II", "Lead II and lead I"), ("lead I, lead II", "lead II"), ("lead II", "unclear")]
-    question = "Which? Options: lead I, lead II"
+    pairs = [("lead i, lead ii", "Lead II and lead I"), ("lead i, lead ii", "lead II"), ("lead ii", "unclear")]
+    question = "Which? Options: lead i, lead ii"
     assert score("ecgqa-test", "strict", *pairs, question=question) == {"n": 3, "accuracy": 1 / 3, "unparsed": 1}
     # "lead II" holds "lead I": of legacy the second is right as well, and not the third
     assert score("ecgqa-test", "legacy", *pairs, question=question) == {"n": 3, "accuracy": 2 / 3}
+    capitals = "Which? Options: lead I, lead II"
+    for gold in ("lead II", ["lead II"]):
+        assert score("ecgqa-test", "strict", (gold, "lead II"), question=capitals)["accuracy"] == 1
+        assert score("ecgqa-test", "legacy", (gold, "lead II"), question=capitals)["accuracy"] == 0
     with pytest.raises(UserError, match="sample s0: gold 'V1' is none of the options"):
         score("ecgqa-test", "strict", ("V1", "V1"), question=question)
     with pytest.raises(UserError, match="none of the options"):

@@ -16,7 +16,6 @@ from utils.metrics import (
     answer_set_heartllm,
     bootstrap_ci,
     exact_match,
-    exact_match_by,
     finding_scores,
     verify_scores,
     wordnet,
@@ -54,30 +53,6 @@ def test_answer_set_of_nothing_holds_the_empty_answer():
 def test_exact_match_refuses_a_bare_string():
     with pytest.raises(UserError, match="list"):
         exact_match("no", "no")
-
-
-def test_exact_match_by_groups():
-    def record(prediction, question_type, attribute_type=""):
-        answers = ["yes"]
-        return dict(prediction=prediction, answers=answers, question_type=question_type, attribute_type=attribute_type)
-
-    records = [
-        record("yes", "single-verify", "noise"),
-        record("no", "single-verify", "noise"),
-        record("yes", "single-verify"),
-        record("no", "single-query", "lead"),
-    ]
-    assert exact_match_by(records) == {
-        "em": 0.5,
-        "n": 4,
-        "em_by_type": {"single-query": {"em": 0, "n": 1}, "single-verify": {"em": pytest.approx(2 / 3), "n": 3}},
-        "em_by_attribute": {"lead": {"em": 0, "n": 1}, "noise": {"em": 0.5, "n": 2}},
-        "em_macro": pytest.approx(1 / 3),
-    }
-    assert "em_by_lead" in exact_match_by([{"prediction": "a", "answers": ["a"], "lead": "V1"}], keys=["lead"])
-    assert exact_match_by([]) == {}
-    with pytest.raises(UserError, match="record 0 has no answers"):
-        exact_match_by([{"prediction": "a"}])
 
 
 # Text metrics

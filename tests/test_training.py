@@ -214,31 +214,6 @@ def test_lora_trains_adapters_and_ecg_rows_of_embedding_and_head_only(tmp_path, 
         run("finetune", tmp_path, f"ft_{name}", **finetune_lines(corpus, checkpoint, "report"), **extra)
 
 
-def test_a_checkpoint_folder_alone_is_evaluated_alike_on_one_and_two_ranks(tmp_path, corpus, pretrained):
-    tuned = run("finetune", tmp_path, "qa", **finetune_lines(corpus, pretrained), TUNING="full")
-    moved = shutil.copytree(tuned, tmp_path / "elsewhere")
-    shutil.rmtree(tuned)
-    lines = {
-        "TASKTYPE": "qa", "DATA_ROOT": corpus, "TEST_DATA": corpus / "questions/test.json", "CHECKPOINT": moved,
-        "CACHE_DIR": tmp_path / "cache", "MAX_NEW_TOKENS": 8, "MAX_SAMPLES": 61, "WORKERS": 0,
-    }  # fmt: skip
-    outputs = []
-    for name, extra in (("one", {"BATCH_SIZE": 16}), ("two", {"BATCH_SIZE": 5, "NUM_PROCESSES": 2})):
-        outputs.append(tmp_path / f"eval_{name}")
-        env_file = tmp_path / f"eval_{name}.env"
-        env_file.write_text("".join(f"{k}={v}\n" for k, v in {**lines, **extra, "OUTPUT_DIR": outputs[-1]}.items()))
-        done = subprocess.run([sys.executable, "run_eval.py", str(env_file)], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "signal-use gap" in done.stdout
-    predictions = [(o / "predictions.jsonl").read_text() for o in outputs]
-    assert predictions[0] == predictions[1]
-    rows = [json.loads(line) for line in predictions[0].splitlines()]
-    assert len({row["sample_id"] for row in rows}) == len(rows) == 61
-    assert {"with_ecg", "no_ecg", "other_ecg", "majority"} <= set(rows[0]["predictions"])
-    scores = [json.loads((o / "result.json").read_text()) for o in outputs]
-    assert scores[0]["conditions"] == scores[1]["conditions"] and scores[0]["gap"] == scores[1]["gap"]
-
-
 def test_the_tiny_checkpoint_is_a_stock_model(pretrained):
     checkpoint = load_checkpoint(pretrained)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(pretrained), AutoTokenizer.from_pretrained(pretrained)

@@ -10,6 +10,7 @@ from data_provider.simulator.reports import findings_in
 from data_provider.simulator.truth import ABNORMAL, NORMAL
 from data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
 from model.results.breakdown import break_down
+from model.results.closed import closed_scores
 from model.results.conditions import WITH_ECG, floors
 from model.results.samples import Sample
 from utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
@@ -59,6 +60,7 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
         }
         for name, column in matches.items():
             conditions[name]["em"] = float(column.mean())
+        result |= closed_scores(samples, matches)
         result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
         questions = [sample.question for sample in samples]
         result["verify"] = {

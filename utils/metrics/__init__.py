@@ -5,7 +5,7 @@ from utils.metrics.bootstrap import Interval, bootstrap_ci
 from utils.metrics.calibration import calibration
 from utils.metrics.confusion import confusion
 from utils.metrics.definitions import DEFINITIONS, Definition, definition
-from utils.metrics.exact_match import answer_set_heartllm, exact_match, exact_match_by
+from utils.metrics.exact_match import answer_set_heartllm, exact_match
 from utils.metrics.findings import finding_scores
 from utils.metrics.floors import MajorityAnswers
 from utils.metrics.meteor import Meteor
@@ -37,7 +37,6 @@ __all__ = [
     "cross_table",
     "definition",
     "exact_match",
-    "exact_match_by",
     "find_wordnet",
     "finding_scores",
     "paired_test",

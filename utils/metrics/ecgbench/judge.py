@@ -44,7 +44,7 @@ class Judge:
         were ``malformed``; ``judge``: model, as asked and as ``served``, and the hash of the rubric's prompt; ``hash``
         of both. What failed is not in the means; the next run asks for it again. Nothing judged: no means.
         """
-        bodies = [self._body(index, item) for index, item in enumerate(items)]
+        bodies = self._bodies(items)
         ids = [str(item["id"]) for item in items]
         if len(set(ids)) != len(ids):
             raise UserError(f"item {next(i for i in ids if ids.count(i) > 1)} is there twice")
@@ -54,6 +54,14 @@ class Judge:
             failures = self._ask(open_, verdicts)
             found = {key: verdicts.get(key) for key in keys}
         return self._result(ids, keys, found, failures)
+
+    def unasked(self, items: Sequence[Mapping[str, Any]]) -> int:
+        """How many requests `score` would make, further tries aside."""
+        with Verdicts(self.path) as verdicts:
+            return sum(verdicts.get(key) is None for key in set(map(_hash, self._bodies(items))))
+
+    def _bodies(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [self._body(index, item) for index, item in enumerate(items)]
 
     def _body(self, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
         """The request: what it holds is what the judge sees, and what the verdict hangs on."""
@@ -80,7 +88,8 @@ class Judge:
         failures: dict[str, Exception] = {}
         if not bodies:
             return failures
-        print(f"{len(bodies):,} items to {self.endpoint.model}, verdicts to {self.path}", flush=True)
+        where = f"{self.endpoint.model} at {self.endpoint.url}"
+        print(f"{len(bodies):,} requests to {where}, verdicts to {self.path}", flush=True)
         stop, unreachable = threading.Event(), 0
         chat = Chat(self.endpoint, stop)
         pool = ThreadPoolExecutor(self.threads)

@@ -15,13 +15,14 @@ def find_labels(text: str, labels: Sequence[str], form: Form = "strict", after: 
     """The labels that stand in a text, case kept; of ``after``'s last occurrence, where it occurs, only what follows.
 
     strict: a label is a word of its own; hyphens belong to words, so neither "ABNORMAL" nor "non-NORM" holds NORM, and
-    "II-AVB" does not hold I-AVB. legacy: a label is a substring: "ABNORMAL" holds NORM, "MICROVOLT" holds MI. Neither
-    understands negation: "no AF" holds AF.
+    "II-AVB" does not hold I-AVB. legacy: a label is a substring: "ABNORMAL" holds NORM, "MICROVOLT" holds MI; only
+    where ABNORMAL is a label of its own does it keep NORM out. Neither understands negation: "no AF" holds AF.
     """
     if after:
         text = text.rsplit(after, 1)[-1]
     if form == "legacy":
-        return {label for label in labels if label in text}
+        found = {label for label in labels if label in text}
+        return found - {"NORM"} if "ABNORMAL" in found else found
     return {label for label in labels if re.search(rf"(?<![\w-]){re.escape(label)}(?![\w-])", text)}
 
 

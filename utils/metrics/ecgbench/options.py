@@ -5,31 +5,34 @@ from collections.abc import Sequence
 
 from utils.metrics.ecgbench.labels import Form
 
+_REQUEST = "Only answer based on the given Options without any explanation."  # stands behind the options
 _OUTSIDE_PARENTHESES = re.compile(r"[,;\n](?![^()]*\))")
 
 
 def options_of(question: str | Sequence[str], form: Form = "strict") -> list[str]:
-    """The options behind "Options:" in a question, lower-cased; [] where it has none.
+    """The options behind "Options:" in a question; [] where it has none.
 
-    The question may be a list of characters, as ECGBench's file stores it. legacy: split at every comma. strict: at
-    commas, semicolons and line ends outside parentheses (ECG-QA has the answer "bigeminal pattern (unknown origin,
-    supraventricular, or ventricular)"), without bullets and a closing full stop.
+    The question may be a list of characters, as ECGBench's file stores it. legacy: split at every comma. strict:
+    lower-cased, split at commas, semicolons and line ends outside parentheses (ECG-QA has the answer "bigeminal pattern
+    (unknown origin, supraventricular, or ventricular)"), without bullets and a closing full stop.
     """
     text = question if isinstance(question, str) else "".join(question)
     _, found, listed = text.rpartition("Options:")
     if not found:
         return []
+    listed = listed.replace(_REQUEST, "")
     if form == "legacy":
-        options = [option.strip().lower() for option in listed.split(",")]
+        options = [option.strip() for option in listed.split(",")]
     else:
         options = [option.strip(" \t\r*-.").lower() for option in _OUTSIDE_PARENTHESES.split(listed)]
     return [option for option in dict.fromkeys(options) if option]
 
 
 def find_options(text: str, options: Sequence[str], form: Form = "strict") -> set[str]:
-    """The lower-case ``options`` that a lower-cased text names.
+    """The ``options`` that a lower-cased text names.
 
-    legacy: substrings, so "normal" holds no and "lead ii" holds lead i. strict: words of their own, the longest option
+    legacy: substrings, so "normal" holds no and "not sure" as well; an option with a capital is never found ("lead I"
+    is not in "lead i"). strict: ``options`` are lower-case; words of their own, the longest option
     first; what one option took is not another's, so "incomplete left bundle branch block" is not also the option "left
     bundle branch block". Neither understands negation.
     """

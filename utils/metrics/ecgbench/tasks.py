@@ -103,7 +103,11 @@ def _options(task: Task, samples: Sequence[Mapping[str, Any]], form: Form, seed:
     hits, unparsed = [], 0
     for sample in samples:
         options, gold = options_of(sample["question"], form), sample["gold"]
-        gold = find_options(gold, options, form) if isinstance(gold, str) else {it.strip().lower() for it in gold}
+        if isinstance(gold, str):
+            gold = find_options(gold, [option.lower() for option in options])
+            gold = {option for option in options if option.lower() in gold}
+        else:
+            gold = set(gold) if form == "legacy" else {it.strip().lower() for it in gold}
         if form == "strict" and (not gold or not gold <= set(options)):
             raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} is none of the options {options}")
         said = find_options(sample["prediction"], options, form)

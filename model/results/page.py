@@ -1,0 +1,118 @@
+"""A result as one self-contained page: no script, nothing loaded from elsewhere."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+
+from model.results.breakdown import FEWEST
+from model.results.conditions import CONDITIONS, GENERATED, WITH_ECG, colours, floors
+from model.results.samples import Sample
+from utils.charts import draw_reliability, draw_scores
+
+OPEN_GROUPS = ("question_type", "attribute_type")
+WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    """One sample with the pictures of its ECGs. right: None where nothing says whether a text is right."""
+
+    sample: Sample
+    pictures: Sequence[Figure]
+    right: bool | None
+
+
+def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = (), drawn: str = "") -> str:
+    """The page of a result as HTML.
+
+    examples: samples to show; drawn: a sentence on how they were chosen.
+    """
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    names = list(result["conditions"])
+    checkpoint = result.get("checkpoint", {})
+    settings = result["settings"]
+    reliability = ""
+    if "calibration" in result:
+        reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
+    return environment.get_template("page.html").render(
+        r=result,
+        title=f"{WHAT[result['task']].capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
+        what=WHAT[result["task"]],
+        names=names,
+        floors=floors(names),
+        conditions=CONDITIONS,
+        score_name="Exact match" if result["task"] == "qa" else result["score"],
+        verdict=_verdict(result),
+        bars=_bars(result),
+        fewest=FEWEST,
+        open_groups=OPEN_GROUPS,
+        reliability=reliability,
+        confidence="the probability of the answer among the candidates"
+        if GENERATED in names
+        else "the probability that the model gave to its very answer, end included",
+        examples=[
+            {
+                "sample": e.sample,
+                "pictures": [_picture(figure) for figure in e.pictures],
+                "mark": {True: "right", False: "wrong", None: ""}[e.right],
+            }
+            for e in examples
+        ],
+        drawn=drawn,
+        shaded=result["task"] == "qa",
+        provenance=[
+            *(
+                (f"checkpoint, {key.replace('_', ' ')}", value)
+                for key, value in checkpoint.items()
+                if key != "versions"
+            ),
+            *((f"data, {key.replace('_', ' ')}", value) for key, value in result.get("data", {}).items()),
+            ("predictions, SHA-256", result["predictions"]["sha256"]),
+            ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
+        ],
+    )
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    if "gap" not in result:
+        return ""
+    low, high = result["gap"]["ci95"]
+    if low is None:
+        return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
+    if low > 0:
+        return "The interval lies above zero: the answers depend on the ECG."
+    if high < 0:
+        return "The interval lies below zero: a floor that sees no ECG, or another one, does better."
+    return "The interval covers zero: this evaluation does not show that the model uses the ECG."
+
+
+def _bars(result: Mapping[str, Any]) -> str:
+    labels = {name: CONDITIONS[name].heading for name in result["conditions"]}
+    if result["task"] == "qa":
+        groups = {f"all ({result['samples']})": {name: row["em"] for name, row in result["conditions"].items()}}
+        for key in OPEN_GROUPS:
+            for group, cell in result.get("groups", {}).get(key, {}).items():
+                groups[f"{group.replace('_', ' ')} ({cell['n']})"] = cell["em"]
+    else:
+        groups = {
+            score: {name: row[score] for name, row in result["conditions"].items()}
+            for score in result["conditions"][WITH_ECG]
+        }
+    named = {group: {labels[name]: value for name, value in row.items()} for group, row in groups.items()}
+    return _picture(draw_scores(named, colours(labels)))
+
+
+def _picture(figure: Figure) -> str:
+    """A data URL; few colours are enough for lines on paper and make the page small."""
+    from PIL import Image
+
+    raw, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", dpi=110)
+    Image.open(raw).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()

@@ -1,0 +1,144 @@
+"""Evaluation through its entry point: any number of ranks, any batch, killed or not, and a checkpoint folder alone."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.test_training import ROOT, finetune_lines, one_thread, pretrain_lines, run
+
+FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
+MODELLED = ("with_ecg", *FLOORS.split(","))
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, corpus, tokenizer_folder) -> Path:
+    """A checkpoint of questions and reports, the only thing left of its training."""
+    folder = tmp_path_factory.mktemp("trained")
+    pretrained = run("pretrain", folder, "pre", **pretrain_lines(corpus, tokenizer_folder))
+    both = {
+        f"{split.upper()}_DATA": f"{corpus}/questions/{split}.json,{corpus}/reports/{split}.json"
+        for split in ("train", "valid")
+    }
+    lines = finetune_lines(corpus, pretrained) | both | {"TASKTYPE": "all", "TUNING": "full"}
+    moved = tmp_path_factory.mktemp("elsewhere") / "llm"
+    shutil.move(run("finetune", folder, "ft", **lines), moved)
+    shutil.rmtree(folder)
+    return moved
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory, corpus, tuned) -> Path:
+    """OUTPUT_DIR of one evaluation on one rank."""
+    folder = tmp_path_factory.mktemp("single")
+    done = subprocess.run(evaluation(folder, corpus, tuned), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "signal-use gap" in done.stdout
+    return folder
+
+
+def evaluation(folder: Path, corpus: Path, checkpoint: Path, **values) -> list[str]:
+    """The command of an evaluation that writes to ``folder``."""
+    lines = {
+        "TASKTYPE": "qa", "DATA_ROOT": corpus, "TEST_DATA": corpus / "questions/test.json", "CHECKPOINT": checkpoint,
+        "CACHE_DIR": folder.parent / "cache", "MAX_NEW_TOKENS": 8, "MAX_SAMPLES": 61, "WORKERS": 0, "FLOORS": FLOORS,
+        "BATCH_SIZE": 16, "BOOTSTRAP_RESAMPLES": 50, "PAGE_EXAMPLES": 4, "OUTPUT_DIR": folder, **values,
+    }  # fmt: skip
+    env_file = folder.parent / f"{folder.name}.env"
+    env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    return [sys.executable, "run_eval.py", str(env_file)]
+
+
+def quiet() -> dict:
+    return {"cwd": ROOT, "capture_output": True, "text": True, "env": one_thread()}
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def assert_equal(folder: Path, single: Path) -> None:
+    """The same samples in the same order, the same texts and scores; probabilities to rounding."""
+    for one, other in zip(rows(single), rows(folder), strict=True):
+        for key in ("probabilities", "yes_margins"):
+            assert one.pop(key, {}) == pytest.approx(other.pop(key, {}), abs=2e-4)
+        assert one == other
+    results = [json.loads((each / "result.json").read_text()) for each in (single, folder)]
+    for key in ("conditions", "gap", "groups", "checkpoint", "data", "samples"):
+        assert results[0][key] == results[1][key]
+
+
+@pytest.mark.parametrize("values", [{"BATCH_SIZE": 5, "NUM_PROCESSES": 2}, {"BATCH_SIZE": 1}])
+def test_ranks_and_batches_change_nothing(tmp_path, corpus, tuned, single, values):
+    done = subprocess.run(evaluation(tmp_path / "other", corpus, tuned, **values), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_equal(tmp_path / "other", single)
+    found = rows(single)
+    assert len({row["sample_id"] for row in found}) == len(found) == 61
+    assert all(set(row["predictions"]) == {*MODELLED, "majority", "majority_per_question"} for row in found)
+
+
+def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, corpus, tuned, single):
+    folder = tmp_path / "killed"
+    process = subprocess.Popen(
+        evaluation(folder, corpus, tuned, BATCH_SIZE=1), cwd=ROOT, env=one_thread(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    journal = folder / "unfinished/rank-0.jsonl"
+    deadline = time.time() + 120
+    while time.time() < deadline and not (journal.is_file() and journal.read_bytes().count(b"\n") > 80):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = journal.read_text().count("\n") - 1
+    assert 80 <= kept < 5 * 61 and not (folder / "result.json").exists()
+    with journal.open("a") as file:
+        file.write('["with_ecg", "cut o')  # the kill came in the middle of a line
+    done = subprocess.run(evaluation(folder, corpus, tuned, NUM_PROCESSES=2), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(re.search(r"going on behind (\d+) answers", done.stdout).group(1)) == kept
+    assert_equal(folder, single)
+    assert not journal.parent.exists()
+
+
+def test_answers_of_other_settings_are_not_taken_over(tmp_path, corpus, tuned, single):
+    folder = tmp_path / "other"
+    (folder / "unfinished").mkdir(parents=True)
+    stale = '["of another checkpoint"]\n["with_ecg", "' + rows(single)[0]["sample_id"] + '", "stale", 1.0]\n'
+    (folder / "unfinished/rank-0.jsonl").write_text(stale)
+    done = subprocess.run(evaluation(folder, corpus, tuned), **quiet())
+    assert done.returncode == 0 and "are dropped" in done.stdout, done.stderr[-2000:]
+    assert_equal(folder, single)
+
+
+def test_a_result_names_what_it_was_made_of_and_no_patient(single, corpus):
+    result = json.loads((single / "result.json").read_text())
+    assert result["checkpoint"]["fingerprint"] and result["checkpoint"]["ecg_tokenizer_fingerprint"]
+    assert result["data"]["texts_fingerprint"] and result["data"]["codes_fingerprint"]
+    assert result["versions"]["torch"] and result["settings"]["seed"] == 42 and result["metrics"]["quirks"]
+    patients = {int(number) for row in rows(single) for number in row["patients"]}
+    assert patients == set(range(result["patients"])), "numbers in order of appearance, no identifiers"
+    done = subprocess.run([sys.executable, "run_eval.py", "--check", str(single / "result.json")], **quiet())
+    assert done.returncode == 0 and "follows from its predictions" in done.stdout, done.stderr
+
+
+def test_a_changed_prediction_is_found(tmp_path, single):
+    folder = shutil.copytree(single, tmp_path / "copy")
+    found = rows(folder)
+    row = next(row for row in found if row["predictions"]["with_ecg"] != row["answers"][0])
+    row["predictions"]["with_ecg"] = row["answers"][0]
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    done = subprocess.run([sys.executable, "run_eval.py", "--check", str(folder)], **quiet())
+    assert done.returncode == 1 and "conditions.with_ecg.em" in done.stdout
+
+
+def test_unknown_floors_are_named(tmp_path, corpus, tuned):
+    done = subprocess.run(evaluation(tmp_path / "out", corpus, tuned, FLOORS="no_egc"), **quiet())
+    assert done.returncode == 2 and "FLOORS=no_egc" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,73 @@
+"""Pictures of scores. Figures are free-standing: no display and no global state are touched."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from utils.errors import UserError
+
+_BAR, _GAP = 0.17, 0.14  # inches
+
+
+def draw_scores(
+    groups: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, str],
+    path: str | Path | None = None,
+    title: str = "",
+) -> Figure:
+    """Horizontal bars of scores beside their floors, in percent, the first group on top.
+
+    groups: score -> condition -> fraction in 0..1; a condition that a score does not have leaves no gap. colours: of
+    every condition, in the order of the bars. The figure is also saved at ``path`` if one is given.
+    """
+    for score, values in groups.items():
+        if unknown := values.keys() - colours.keys():
+            raise UserError(f"{score}: unknown condition {min(unknown)!r}; known are {', '.join(colours)}")
+    if not any(groups.values()):
+        raise UserError("there are no scores to draw")
+    bars = sum(len(values) for values in groups.values())
+    figure = Figure(figsize=(8, 0.9 + _BAR * bars + _GAP * len(groups)), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    top, centres = 0.0, []
+    for values in groups.values():
+        begin = top
+        for condition in (name for name in colours if name in values):
+            percent = 100 * values[condition]
+            axes.barh(top, percent, height=0.9, color=colours[condition])
+            axes.annotate(
+                f"{percent:.1f}", (max(percent, 0), top), (3, 0), textcoords="offset points", va="center", fontsize=7
+            )
+            top += 1
+        centres.append((begin + top - 1) / 2)
+        top += _GAP / _BAR
+    axes.set(yticks=centres, yticklabels=list(groups), xlim=(0, 104), ylim=(top - _GAP / _BAR, -1), xlabel="score (%)")
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#dddddd", lw=0.6)
+    axes.set_axisbelow(True)
+    shown = [name for name in colours if any(name in values for values in groups.values())]
+    handles = [Line2D([], [], color=colours[name], lw=0, marker="s", markersize=8, label=name) for name in shown]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(shown)), frameon=False, fontsize=8)
+    if title:
+        axes.set_title(title, pad=8)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def draw_reliability(bins: Sequence[Mapping[str, Any]], colour: str = "#0072B2") -> Figure:
+    """Accuracy against confidence, percent: the ``bins`` of `utils.metrics.calibration`, with their intervals."""
+    figure = Figure(figsize=(4.2, 4), dpi=150, layout="constrained")
+    axes = figure.add_subplot(xlim=(0, 102), ylim=(0, 102), aspect="equal")
+    axes.plot((0, 100), (0, 100), color="#999999", lw=0.8, ls="--")
+    for each in bins:
+        low, high = (100 * end for end in each["accuracy_ci95"])
+        sure, right = 100 * each["confidence"], 100 * each["accuracy"]
+        axes.plot((sure, sure), (low, high), color=colour, lw=1)
+        axes.plot(sure, right, color=colour, marker="o", markersize=4)
+    axes.set(xlabel="confidence (%)", ylabel="right (%)")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

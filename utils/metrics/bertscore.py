@@ -1,0 +1,126 @@
+"""BERTScore (Zhang et al. 2020, arXiv 1904.09675) by a language model that lies in a local folder.
+
+Every token is matched with the most similar token of the other text, by the cosine of their embeddings at one layer.
+As in bert-score 0.3.13 and so in published figures, special tokens weigh nothing and may be matched; without IDF
+weights and without rescaling to a baseline. Under transformers 5 that package fails on an empty text and sets no space
+before RoBERTa's first word, hence not the package itself.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from tqdm import tqdm
+from transformers import AutoModel, AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
+
+from utils.errors import UserError
+from utils.metrics.scores import Scores
+from utils.metrics.text_metric import check_pairs
+
+Embedded = tuple[Tensor, Tensor]  # unit vectors (tokens, hidden); bool (tokens,), False of special tokens
+
+
+class BertScore:
+    """Precision, recall and F1 by the encoder in ``folder`` at ``layer``, where 0 are the embeddings below the first.
+
+    The published choice is layer 17 of roberta-large, 9 of bert-base-uncased. Nothing is downloaded; weights are
+    safetensors, and no code of the folder is run. Raises `UserError` on a folder that holds no such model.
+    """
+
+    def __init__(self, folder: Path, layer: int, batch_size: int = 64, device: str = "cpu"):
+        self.folder, self.layer, self.batch_size, self.device = Path(folder), layer, batch_size, device
+        weights = sorted(self.folder.glob("*.safetensors"))
+        if not weights:
+            raise UserError(f"{folder}: no *.safetensors; BERTScore needs the local folder of a language model")
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+            self.model = AutoModel.from_pretrained(
+                self.folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{folder}: no language model that transformers reads: {str(error).splitlines()[0]}"
+            ) from None
+        if self.model.config.is_encoder_decoder:
+            self.model = self.model.get_encoder()
+        if not 0 <= layer <= self.model.config.num_hidden_layers:
+            raise UserError(f"{folder}: layer {layer}: there are 0 to {self.model.config.num_hidden_layers}")
+        self.model = self.model.to(device).eval()
+        self.longest = self._longest()
+        self.weights_sha256 = _hash(weights)
+
+    def score(self, predictions: Sequence[str], references: Sequence[str]) -> Scores:
+        """``bertscore_p``, ``bertscore_r`` and ``bertscore_f1`` per pair; 0 of an empty prediction.
+
+        The note names model, layer, weights and how many texts were longer than the model reads. Bad pairs raise
+        `UserError`, as in every definition of scores.
+        """
+        check_pairs(predictions, references)
+        texts = sorted({text.strip() for text in (*predictions, *references)}, key=lambda text: (len(text), text))
+        embedded, cut = self._embed(texts)
+        pairs = zip(predictions, references, strict=True)
+        rows = [_match(embedded[said.strip()], embedded[gold.strip()]) for said, gold in pairs]
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+        note = (
+            f"{self.folder.resolve().name}, layer {self.layer}, weights {self.weights_sha256[:12]}, no IDF weights, "
+            "not rescaled"
+        )
+        if cut:
+            note += f"; {cut} of {len(texts)} texts cut after {self.longest} tokens"
+        names = ("bertscore_p", "bertscore_r", "bertscore_f1")
+        return Scores.per_sample(dict(zip(names, columns, strict=True)), {"bertscore": note})
+
+    @torch.inference_mode()
+    def _embed(self, texts: Sequence[str]) -> tuple[dict[str, Embedded], int]:
+        """Of every text; and how many were cut."""
+        # These tokenizers tell the first word from the others by a space, which the first word is given as well.
+        space = " " if isinstance(self.tokenizer, GPT2Tokenizer | RobertaTokenizer) else ""
+        embedded, cut = {}, 0
+        starts = range(0, len(texts), self.batch_size)
+        for start in tqdm(starts, desc="BERTScore", unit="batch", leave=False, mininterval=1):
+            batch = texts[start : start + self.batch_size]
+            spaced = [space + text if text else text for text in batch]
+            cut += sum(len(ids) > self.longest for ids in self.tokenizer(spaced, verbose=False)["input_ids"])
+            encoded = self.tokenizer(
+                spaced, truncation=True, max_length=self.longest, padding=True, return_special_tokens_mask=True,
+                return_tensors="pt",
+            )  # fmt: skip
+            special = encoded.pop("special_tokens_mask").bool()
+            hidden = self.model(**encoded.to(self.device), output_hidden_states=True).hidden_states[self.layer].cpu()
+            there = encoded["attention_mask"].bool().cpu()
+            for row, text in enumerate(batch):
+                embedded[text] = normalize(hidden[row, there[row]], dim=-1), ~special[row, there[row]]
+        return embedded, cut
+
+    def _longest(self) -> int:
+        """Tokens that tokenizer and position embeddings take, special ones included."""
+        limits = [self.tokenizer.model_max_length]
+        if positions := getattr(self.model.config, "max_position_embeddings", None):
+            table = getattr(getattr(self.model, "embeddings", None), "position_embeddings", None)
+            padding = getattr(table, "padding_idx", None)
+            limits.append(positions - (0 if padding is None else padding + 1))  # RoBERTa counts from behind the padding
+        return min(limits)
+
+
+def _match(said: Embedded, gold: Embedded) -> tuple[float, float, float]:
+    """Precision, recall and F1 of one pair."""
+    if not said[1].any() or not gold[1].any():
+        return 0.0, 0.0, 0.0
+    similarity = said[0] @ gold[0].T
+    precision = float(similarity.amax(dim=1)[said[1]].mean())
+    recall = float(similarity.amax(dim=0)[gold[1]].mean())
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def _hash(files: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as weights:
+            while block := weights.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()

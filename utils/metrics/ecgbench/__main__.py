@@ -1,0 +1,121 @@
+"""Score answers to one of ECGBench's tasks: ``python -m utils.metrics.ecgbench TASK ANSWERS [--gold FILE]``.
+
+Files are JSON or JSON lines as PULSE and LLaVA write them, or {id, gold, prediction, question}. Prints the strict score
+beside that of PULSE's scorer. ptb-test-report and arena go to the judge that JUDGE_URL, JUDGE_MODEL and JUDGE_KEY name.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError, exit_on_user_error
+from utils.metrics.ecgbench import ARENA, REPORT, TASKS, ChatEndpoint, Judge, score_task
+from utils.metrics.ecgbench.files import read_samples
+
+RUBRICS = {"ptb-test-report": REPORT, "arena": ARENA}
+COUNTS = ("n", "unparsed", "guessed")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m utils.metrics.ecgbench", description=__doc__, formatter_class=shape)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("--gold", type=Path, help="gold answers, where ANSWERS does not hold them; joined by id")
+    parser.add_argument("--form", choices=("strict", "legacy"), help="one of the scorers; both unless told")
+    parser.add_argument("--expected", type=int, metavar="N", help="samples of a part of the task")
+    parser.add_argument("--seed", type=int, default=0, help="of the letters that legacy guesses")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the scores as JSON")
+    parser.add_argument("--verdicts", type=Path, metavar="FILE", help="of the judge; beside ANSWERS unless told")
+    parser.add_argument("--threads", type=int, default=4, help="requests to the judge at a time")
+    given = parser.parse_args(arguments)
+
+    samples = read_samples(given.answers, given.gold, part=given.expected is not None)
+    expected = given.expected if given.expected is not None else TASKS[given.task].size
+    files = [path for path in (given.answers, given.gold) if path]
+    result: dict[str, Any] = {
+        "task": given.task, "samples": len(samples), "expected": expected, "seed": given.seed,
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+    }  # fmt: skip
+    if given.task in RUBRICS:
+        try:
+            result |= _judge(given, samples, expected)
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            sys.exit(130)
+        lines = [f"{'score':16}{_cell('score', result.get('score'), 1):>12}"]
+        lines += [f"{axis:22}{value:6.1f}" for axis, value in result.get("axes", {}).items()]
+        if result["failed"]:
+            lines.append(f"{len(result['failed'])} not judged, in no mean; the same command asks for them again")
+        lines.append(f"judge {result['judge']['model']}, prompt {result['judge']['prompt_sha256'][:12]}: own wording")
+    else:
+        result |= _score(given, samples, expected)
+        lines = _table(result, [form for form in ("strict", "legacy") if form in result])
+    part = "" if expected == TASKS[given.task].size else "; a part, which compares with nothing published"
+    scale = "0 to 100, axes 0 to 10" if given.task in RUBRICS else "percent"
+    print("\n".join([f"{given.task}: {len(samples):,} samples; {scale}{part}", *lines]))
+    if given.out:
+        try:
+            given.out.write_text(json.dumps(_finite(result), indent=2) + "\n")
+        except OSError as error:
+            raise UserError(f"--out {given.out} cannot be written: {error.strerror}") from None
+        print(f"scores are in {given.out}")
+
+
+def _score(given: argparse.Namespace, samples: list[dict], expected: int) -> dict[str, Any]:
+    if several := [sample["id"] for sample in samples if len(sample["turns"]) != 1]:
+        raise UserError(f"{given.answers}: {several[0]} is a conversation; {given.task} has one question per sample")
+    single = [{"id": sample["id"], **sample["turns"][0]} for sample in samples]
+    forms = [given.form] if given.form else ["strict", "legacy"]
+    return {form: score_task(given.task, single, form, expected, given.seed) for form in forms}
+
+
+def _judge(given: argparse.Namespace, samples: list[dict], expected: int) -> dict[str, Any]:
+    if given.form:
+        raise UserError(f"--form {given.form}: {given.task} is judged, and in one form alone")
+    if len(samples) != expected:
+        raise UserError(f"{given.task} has {expected} samples, here are {len(samples)}; of a part, give --expected")
+    items = []
+    for sample in samples:
+        turns = [{"reference": t["gold"], "answer": t["prediction"], **_asked(t)} for t in sample["turns"]]
+        if given.task != "arena" and len(turns) != 1:
+            raise UserError(f"{given.answers}: {sample['id']} is a conversation; {given.task} has one text per sample")
+        items.append({"id": sample["id"], **({"turns": turns} if given.task == "arena" else turns[0])})
+    verdicts = given.verdicts or given.answers.with_name(f"{given.answers.stem}.verdicts.jsonl")
+    return Judge(RUBRICS[given.task], ChatEndpoint.from_environment(), verdicts, given.threads).score(items)
+
+
+def _asked(turn: dict) -> dict[str, str]:
+    return {"question": turn["question"]} if "question" in turn else {}
+
+
+def _table(result: dict[str, Any], forms: Sequence[str]) -> list[str]:
+    names = dict.fromkeys(name for form in forms for name in result[form] if name not in ("n", "not_judged"))
+    lines = [f"{'':16}" + "".join(f"{form:>12}" for form in forms)]
+    for name in names:
+        lines.append(f"{name:16}" + "".join(f"{_cell(name, result[form].get(name)):>12}" for form in forms))
+    if without := result.get("strict", {}).get("not_judged"):
+        lines.append(f"without an AUC: {', '.join(without)}")
+    if "legacy" in result and not result["legacy"]:
+        lines.append(f"legacy: PULSE's scorer skips files of other than {result['expected']} samples")
+    return lines
+
+
+def _cell(name: str, value: float | None, scale: float = 100) -> str:
+    return "-" if value is None else str(value) if name in COUNTS else f"{scale * value:.1f}"
+
+
+def _finite(value: Any) -> Any:
+    """NaN, which JSON does not have, is null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
