@@ -219,7 +219,7 @@ class _Context:
         return chosen
 
     def _by_layer(self, mask: Tensor, distance: Tensor) -> Tensor | dict[str, Tensor]:
-        """The mask as the model takes it: one, or one for each kind of layer where windows are shorter than the text."""
+        """The mask as the model takes it: one, or one per kind of layer where windows are shorter than the text."""
         config = self.model.config.get_text_config()
         window = getattr(config, "sliding_window", None)
         if not window or distance.max() < window:

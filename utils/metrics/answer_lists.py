@@ -5,6 +5,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -136,7 +137,7 @@ def options(question: str, known: Iterable[Answers]) -> tuple[str, str] | None:
     names = {name for answers in known for name in answers} - {NONE, YES, NO, NOT_SURE}
     found = _mentions(question, names)
     for word in ("or", "and"):
-        for (first, _, end), (second, start, _) in zip(found, found[1:], strict=False):
+        for (first, _, end), (second, start, _) in pairwise(found):
             joined = _JOINED.fullmatch(question[end:start])
             if joined and joined[1].lower() == word and first != second:
                 return first, second
