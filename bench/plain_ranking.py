@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from model.generation import Prompt
+from model.generation import Prompt, left_padded, positions_of
 from model.ranking import Answers
 from model.rendering import render_answer
 from model.vocabulary import Vocabulary
@@ -19,23 +19,25 @@ def score_plainly(
     candidates: Sequence[Sequence[Answers]],
     batch_size: int = 1,
 ) -> list[list[float]]:
-    """Log-probability of every candidate of each prompt; padding on the right."""
+    """Log-probability of every candidate of each prompt; padding on the left."""
     pad = vocabulary.tokenizer.pad_token_id
     rows = [
-        (list(prompt.prefix + prompt.question), render_answer(vocabulary, answers))
+        (prompt.prefix + prompt.question, tuple(render_answer(vocabulary, answers)))
         for prompt, sets in zip(prompts, candidates, strict=True)
         for answers in sets
     ]
     scores: list[float] = []
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
-        longest = max(len(said) + len(answer) for said, answer in batch)
-        texts = [said + answer for said, answer in batch]
-        ids = torch.tensor([text + [pad] * (longest - len(text)) for text in texts], device=model.device)
-        mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=model.device)
-        logits = model(ids, attention_mask=mask, use_cache=False).logits
-        for (said, answer), row in zip(batch, logits, strict=True):
-            steps = row[len(said) - 1 : len(said) + len(answer) - 1].float()
+        longest = max(len(answer) for _, answer in batch)
+        ids, mask = left_padded(
+            [said + answer for said, answer in batch], vocabulary.tokenizer.pad_token_id, model.device
+        )
+        logits = model(
+            ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=longest + 1
+        ).logits
+        for (_, answer), row in zip(batch, logits, strict=True):
+            steps = row[-len(answer) - 1 : -1].float()
             steps[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
             scores.append(steps.log_softmax(dim=-1)[range(len(answer)), answer].sum().item())
     found = iter(scores)
