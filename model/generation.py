@@ -51,6 +51,12 @@ def generate_texts(
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
     if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
         batch_size = 1  # the window counts padding too, of which a batch of one has none
+    for batch in prefix_batches(prompts, batch_size):
+        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
+
+
+def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[tuple[tuple[int, ...], list[int]]]]:
+    """Yield batches of at most ``batch_size`` prompts as ``(prefix, indices of its prompts)``, short prefixes first."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for i, prompt in enumerate(prompts):
         groups.setdefault(prompt.prefix, []).append(i)
@@ -62,10 +68,10 @@ def generate_texts(
             batch.append((prefix, taken))
             room -= len(taken)
             if room == 0:
-                yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
+                yield batch
                 batch, room = [], batch_size
     if batch:
-        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
+        yield batch
 
 
 def _answer(
@@ -78,17 +84,17 @@ def _answer(
 ) -> Iterator[tuple[int, Generated]]:
     device, eos = model.device, vocabulary.tokenizer.eos_token_id
     pad = vocabulary.tokenizer.pad_token_id
-    ids, mask = _left_padded([prefix for prefix, _ in batch], pad, device)
+    ids, mask = left_padded([prefix for prefix, _ in batch], pad, device)
     cache = DynamicCache(config=model.config)
     step = partial(model, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    step(ids, attention_mask=mask, position_ids=_positions(mask))
+    step(ids, attention_mask=mask, position_ids=positions_of(mask))
 
     indices = [i for _, members in batch for i in members]
     owner = torch.tensor([row for row, (_, members) in enumerate(batch) for _ in members], device=device)
     cache.batch_select_indices(owner)
-    ids, asked = _left_padded([prompts[i].question for i in indices], pad, device)
+    ids, asked = left_padded([prompts[i].question for i in indices], pad, device)
     mask = torch.cat([mask[owner], asked], dim=1)
-    positions = _positions(mask)[:, -ids.shape[1] :]
+    positions = positions_of(mask)[:, -ids.shape[1] :]
 
     rows = list(range(len(indices)))  # those still in the batch
     found: list[list[int]] = [[] for _ in indices]
@@ -122,7 +128,7 @@ def _answer(
         yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen), logprob)
 
 
-def _left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """``(ids, mask)``, both ``(rows, longest)``."""
     longest = max(map(len, rows))
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], device=device)
@@ -130,6 +136,6 @@ def _left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) ->
     return ids, mask
 
 
-def _positions(mask: Tensor) -> Tensor:
+def positions_of(mask: Tensor) -> Tensor:
     """Position of every token among those that are not padding."""
     return (mask.cumsum(dim=1) - 1).clamp(min=0)

@@ -28,6 +28,7 @@ from model.checkpoint import (
     new_checkpoint,
     save_checkpoint,
 )
+from model.choices import ANSWER_LISTS
 from model.datasets import FinetuneDataset, PretrainDataset
 from model.rendering import answer_text, patient_text, prompt_text, visualise
 from model.settings import FinetuneSettings, PretrainSettings, TrainSettings
@@ -35,7 +36,7 @@ from model.tiny import build_tiny_llama, train_bpe
 from model.training import train
 from utils import launch
 from utils.errors import UserError
-from utils.metrics import MajorityAnswers
+from utils.metrics import AnswerLists, MajorityAnswers
 
 
 def pretrain(settings: PretrainSettings) -> dict:
@@ -87,8 +88,9 @@ def finetune(settings: FinetuneSettings) -> dict:
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
     if questions := [e for e in splits["train"].examples if e.task == "qa"]:
-        # Kept with the checkpoint so that evaluation can print this floor without the training data.
+        # Kept with the checkpoint so that evaluation needs no training data for this floor and for ranked answers.
         info["majority_answers"] = MajorityAnswers.fit(questions).to_json()
+        info[ANSWER_LISTS] = AnswerLists.fit(questions).to_json()
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.checkpoint))
 
 
@@ -178,7 +180,7 @@ def _train_and_save(
     figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
     if launch.is_main():
         checkpoint.info = {
-            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", "majority_answers")},
+            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", "majority_answers", ANSWER_LISTS)},
             **info,
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),

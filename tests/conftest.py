@@ -52,3 +52,49 @@ def tiny_language_model(folder: Path, tied: bool = True, bos: bool = True) -> Pa
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(params=["llama", "gpt2", "mistral"])
+def checkpoint(request, tmp_path, tokenizer_folder):
+    """A tiny language model of each kind of positions, with ECG tokens and random weights."""
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
+
+    from ecg_tokenizer import ECGTokenizer
+    from model.checkpoint import load_language_model, new_checkpoint
+
+    folder = tiny_language_model(tmp_path / "llm")
+    if request.param == "gpt2":  # absolute positions
+        torch.manual_seed(0)
+        size = len(AutoTokenizer.from_pretrained(folder))
+        GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2)).save_pretrained(folder)
+    if request.param == "mistral":  # a sliding window, shorter than the longest prompt
+        torch.manual_seed(0)
+        size = len(AutoTokenizer.from_pretrained(folder))
+        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
+        config = MistralConfig(vocab_size=size, num_key_value_heads=2, sliding_window=48, **sizes)
+        MistralForCausalLM(config).save_pretrained(folder)
+    model, tokenizer = load_language_model(folder, "fp32")
+    checkpoint = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+    with torch.no_grad():  # answers of different lengths: random weights end nowhere or at once
+        torch.manual_seed(4)
+        for parameter in checkpoint.model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return checkpoint
+
+
+def varied_prompts(vocabulary) -> list:
+    """Prompts about ECGs of different lengths and none, in no order: several behind each."""
+    import numpy as np
+
+    from model.generation import Prompt
+    from model.rendering import render_ecg, render_prompt
+
+    rng = np.random.default_rng(0)
+    asked = ["Does this ECG show atrial fibrillation?", "What?", "", "Is the rhythm regular, and if not, which is it?"]
+    found = []
+    for ecg, background in ((rng.integers(0, 125, 40), "age 56"), (rng.integers(0, 125, 17), ""), (None, "age 56")):
+        prefix = tuple(render_ecg(vocabulary, ecg, background))
+        found += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+        found.append(Prompt(prefix, tuple(render_prompt(vocabulary, "report"))))
+    return [found[i] for i in rng.permutation(len(found))]

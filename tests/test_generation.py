@@ -1,66 +1,26 @@
 """Generation in batches that share prefixes says what one prompt at a time says."""
 
-import numpy as np
 import pytest
 import torch
 from transformers import (
     AutoTokenizer,
-    GPT2Config,
-    GPT2LMHeadModel,
     MambaConfig,
     MambaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
 )
 
 from bench.plain_generation import generate_plainly
-from ecg_tokenizer import ECGTokenizer
-from model.checkpoint import load_language_model, new_checkpoint
+from model.checkpoint import load_language_model
 from model.evaluation import yes_no_tokens
-from model.generation import Prompt, generate_texts
-from model.rendering import render_ecg, render_prompt
+from model.generation import generate_texts
 from model.tiny import train_bpe
 from model.vocabulary import Vocabulary
-from tests.conftest import tiny_language_model
+from tests.conftest import tiny_language_model, varied_prompts
 from utils.errors import UserError
-
-
-@pytest.fixture(params=["llama", "gpt2", "mistral"])
-def checkpoint(request, tmp_path, tokenizer_folder):
-    folder = tiny_language_model(tmp_path / "llm")
-    if request.param == "gpt2":  # absolute positions
-        torch.manual_seed(0)
-        size = len(AutoTokenizer.from_pretrained(folder))
-        GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=2)).save_pretrained(folder)
-    if request.param == "mistral":  # a sliding window, shorter than the longest prompt
-        torch.manual_seed(0)
-        size = len(AutoTokenizer.from_pretrained(folder))
-        sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)
-        config = MistralConfig(vocab_size=size, num_key_value_heads=2, sliding_window=48, **sizes)
-        MistralForCausalLM(config).save_pretrained(folder)
-    model, tokenizer = load_language_model(folder, "fp32")
-    checkpoint = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
-    with torch.no_grad():  # answers of different lengths: random weights end nowhere or at once
-        torch.manual_seed(4)
-        for parameter in checkpoint.model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return checkpoint
-
-
-def prompts(vocabulary) -> list[Prompt]:
-    rng = np.random.default_rng(0)
-    asked = ["Does this ECG show atrial fibrillation?", "What?", "", "Is the rhythm regular, and if not, which is it?"]
-    found = []
-    for ecg, background in ((rng.integers(0, 125, 40), "age 56"), (rng.integers(0, 125, 17), ""), (None, "age 56")):
-        prefix = tuple(render_ecg(vocabulary, ecg, background))
-        found += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
-        found.append(Prompt(prefix, tuple(render_prompt(vocabulary, "report"))))
-    return [found[i] for i in rng.permutation(len(found))]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_batches_that_share_prefixes_answer_as_one_prompt_at_a_time(checkpoint, batch_size):
-    asked = prompts(checkpoint.vocabulary)
+    asked = varied_prompts(checkpoint.vocabulary)
     plain = dict(generate_plainly(checkpoint.model, checkpoint.vocabulary, asked, 12))
     shared = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 12, batch_size))
     assert {i: answer.text for i, answer in shared.items()} == plain
@@ -68,7 +28,7 @@ def test_batches_that_share_prefixes_answer_as_one_prompt_at_a_time(checkpoint, 
 
 
 def test_every_ecg_is_computed_once(checkpoint, monkeypatch):
-    asked, seen = prompts(checkpoint.vocabulary), []
+    asked, seen = varied_prompts(checkpoint.vocabulary), []
     forward = checkpoint.model.forward
 
     def counted(ids, **kwargs):
@@ -82,7 +42,7 @@ def test_every_ecg_is_computed_once(checkpoint, monkeypatch):
 
 
 def test_watched_logits_are_the_models_own_for_the_first_word(checkpoint):
-    asked = prompts(checkpoint.vocabulary)
+    asked = varied_prompts(checkpoint.vocabulary)
     found = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 4, 100, watched=(5, 9)))
     with torch.no_grad():
         for i, prompt in enumerate(asked):
@@ -101,7 +61,7 @@ def test_no_ecg_token_is_ever_said(checkpoint):
     vocabulary = checkpoint.vocabulary
     with torch.no_grad():
         checkpoint.model.get_output_embeddings().weight[vocabulary.new_ids.start :] *= 9
-    texts = dict(generate_texts(checkpoint.model, vocabulary, prompts(vocabulary), 6, 100))
+    texts = dict(generate_texts(checkpoint.model, vocabulary, varied_prompts(vocabulary), 6, 100))
     assert not any("<|ecg" in answer.text for answer in texts.values())
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from model.choices import answer_lists
+
 ROOT = Path(__file__).parent.parent
 SMALL = {
     "STEPS": "4", "MAX_STEPS": "2", "EVAL_STEPS": "2", "MAX_VALID": "4", "MAX_TRAIN": "24", "MAX_SAMPLES": "12",
@@ -67,6 +69,12 @@ def test_the_quickstarts_summary_has_its_keys_and_pictures(pipeline):
     assert words <= set(summary["report"]) and words <= set(summary["report"]["no_ecg"])
     for picture in ("ecg.png", "scores.png"):
         assert (results / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkpoint_keeps_what_answers_its_training_questions_had(pipeline):
+    info = json.loads((pipeline / "llm" / "cardiolect.json").read_text())
+    lists = answer_lists(pipeline / "llm", info)
+    assert ["yes"] in map(list, lists.by_type["single-verify"]) and lists.by_template
 
 
 def test_the_readmes_snippets_run(pipeline, corpus):

@@ -1,5 +1,6 @@
 """Scores, their floors and their uncertainty."""
 
+from utils.metrics.answer_lists import AnswerLists
 from utils.metrics.bleu import Bleu
 from utils.metrics.bootstrap import Interval, bootstrap_ci
 from utils.metrics.calibration import calibration
@@ -20,6 +21,7 @@ __all__ = [
     "DEFINITIONS",
     "NO",
     "YES",
+    "AnswerLists",
     "Bleu",
     "Definition",
     "Interval",

@@ -1,0 +1,165 @@
+"""Ranked answers: seconds against the plain way, every candidate a full sequence of its own; equal log-probabilities.
+
+    python -m bench.choices [--llm tiny|DIR] [--frames 209] [--threads 2]
+    TRAIN_DATA=QUESTIONS python -m bench.choices env/quickstart/test_qa.env
+
+Without an env file: random ECGs and weights. With one: a trained checkpoint on its test questions, and how often ranked
+and generated answers are right and differ. TRAIN_DATA is needed for checkpoints that keep no answer lists.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.models import random_checkpoint, random_example
+from bench.plain_ranking import score_plainly
+from bench.report import command_line, seconds_per_call, show
+from data_provider.corpus import load_splits
+from data_provider.record import LEADS
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.choices import ANSWER_LISTS, answer_lists, coverage
+from model.evaluation import another_patient
+from model.generation import Prompt, generate_texts
+from model.ranking import Answers, Ranked, rank_answers
+from model.rendering import render_ecg, render_ecgs, render_prompt
+from model.settings import EvalSettings
+from model.stages import open_code_cache
+from utils.errors import exit_on_user_error
+from utils.metrics import AnswerLists, definition
+
+ECGS, QUESTIONS, BATCH = 2, 8, 100
+FEATURES = ("p duration", "pr interval", "qrs duration", "qt corrected", "qt interval", "rr interval")
+SUBSETS = [subset for size in range(1, 7) for subset in combinations(FEATURES, size)]
+LISTS: dict[str, list[Answers]] = {
+    "verify": [("yes",), ("no",)],
+    "choose": [("baseline drift",), ("static noise",), ("baseline drift", "static noise"), ("none",)],
+    "leads": [*((f"lead {lead}",) for lead in LEADS), ("none",)],
+    "numeric features": [*SUBSETS, ("none",)],
+}
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("settings", type=Path, nargs="?", help="env file of an evaluation of questions")
+    parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
+    parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.settings:
+        _trained(EvalSettings.load(arguments.settings), arguments.out)
+    else:
+        _random(arguments.llm, arguments.frames, arguments.out)
+
+
+def _random(llm: str, frames: int, out: Path) -> None:
+    checkpoint = random_checkpoint(llm)
+    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    vocabulary, rng = checkpoint.vocabulary, np.random.default_rng(0)
+    prompts = []
+    for _ in range(ECGS):
+        prefix = tuple(render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, frames), "age 56"))
+        asked = [random_example(rng).question for _ in range(QUESTIONS)]
+        prompts += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+    table = []
+    for name, answers in LISTS.items():
+        candidates = [answers] * len(prompts)
+
+        def plain(candidates: Sequence[Sequence[Answers]] = candidates) -> list[list[float]]:
+            return score_plainly(checkpoint.model, vocabulary, prompts, candidates, BATCH)
+
+        def shared(candidates: Sequence[Sequence[Answers]] = candidates) -> dict[int, Ranked]:
+            return dict(rank_answers(checkpoint.model, vocabulary, prompts, candidates, BATCH))
+
+        differs = _difference(shared(), plain())
+        slow, fast = seconds_per_call(plain, at_least=0, calls=1), seconds_per_call(shared)
+        table.append({
+            "list": name, "candidates": len(answers), "questions/s plain": len(prompts) / slow,
+            "questions/s ranked": len(prompts) / fast, "ratio": slow / fast,
+            "largest difference": differs,
+        })  # fmt: skip
+    show("choices", table, out, f"{ECGS} ECGs of {frames} codes, {QUESTIONS} questions each; batches of {BATCH}")
+
+
+def _difference(ranked: dict[int, Ranked], plain: list[list[float]]) -> float:
+    """The largest absolute difference of log-probabilities."""
+    return max(
+        abs(a - b)
+        for i, scores in enumerate(plain)
+        for a, b in zip(ranked[i].log_probabilities, scores, strict=True)
+    )  # fmt: skip
+
+
+def _trained(settings: EvalSettings, out: Path) -> None:
+    checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
+    lists = _lists(checkpoint, settings)
+    examples = load_splits(settings, ("test",), task="qa")["test"].examples
+    cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
+    examples = [e for e in examples if all(ref in cache for ref in e.records)]
+    if settings.max_samples and len(examples) > settings.max_samples:
+        kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
+        examples = [examples[i] for i in sorted(kept)]
+    candidates = [lists.candidates(e) for e in examples]
+    print(f"candidates: {coverage(examples, candidates)}")
+    model = checkpoint.model.to("cuda" if torch.cuda.is_available() and settings.device != "cpu" else "cpu").eval()
+    vocabulary = checkpoint.vocabulary
+    others = another_patient((e.records for e in examples), settings.seed)
+    score = definition(settings.metrics)
+    table = []
+    for condition in ("with ECG", "no ECG", "other ECG"):
+        prompts = [
+            Prompt(
+                tuple(render_ecgs(vocabulary, [
+                    None if condition == "no ECG" else cache.codes(ref)
+                    for ref in (others[e.record_ids] if condition == "other ECG" else e.records)
+                ], e.backgrounds)[0]),
+                tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
+            )
+            for e in examples
+        ]  # fmt: skip
+        start = time.perf_counter()
+        free = dict(generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size))
+        generated = time.perf_counter()
+        ranked = dict(rank_answers(model, vocabulary, prompts, candidates, settings.batch_size))
+        end = time.perf_counter()
+        truth = [e.answers for e in examples]
+        texts = [[found[i].text for i in range(len(examples))] for found in (free, ranked)]
+        em = [score.score_answers(said, truth).values["em"] for said in texts]
+        among = [
+            set(text.split(".")) in [set(answers) for answers in sets]
+            for text, sets in zip(texts[0], candidates, strict=True)
+        ]
+        row = {
+            "condition": condition, "em generated": em[0], "em ranked": em[1],
+            "different": float(np.mean([a != b for a, b in zip(*texts, strict=True)])),
+            "generated not among candidates": 1 - float(np.mean(among)),
+            "s generated": generated - start, "s ranked": end - generated,
+        }  # fmt: skip
+        if condition == "with ECG":
+            few = range(0, len(prompts), max(1, len(prompts) // 200))
+            begin = time.perf_counter()
+            plain = score_plainly(
+                model, vocabulary, [prompts[i] for i in few], [candidates[i] for i in few], settings.batch_size
+            )
+            seconds = (time.perf_counter() - begin) * len(prompts) / len(few)
+            differs = _difference({k: ranked[i] for k, i in enumerate(few)}, plain)
+            notes = (
+                f"plain, from {len(few)} questions: {seconds:.0f} s, {seconds / row['s ranked']:.1f} times as long, "
+                f"log-probabilities equal to {differs:.1e}"
+            )
+        table.append(row)
+    show("choices_trained", table, out, f"{len(examples)} questions; {notes}")
+
+
+def _lists(checkpoint: Checkpoint, settings: EvalSettings) -> AnswerLists:
+    if ANSWER_LISTS in checkpoint.info or not settings.train_data:
+        return answer_lists(settings.checkpoint, checkpoint.info)
+    return AnswerLists.fit(load_splits(settings, ("train",), task="qa")["train"].examples)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

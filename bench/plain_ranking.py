@@ -1,0 +1,44 @@
+"""The plain loop that `model.ranking` replaces: every candidate a full sequence of its own."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from model.generation import Prompt, left_padded, positions_of
+from model.ranking import Answers
+from model.rendering import render_answer
+from model.vocabulary import Vocabulary
+
+
+@torch.inference_mode()
+def score_plainly(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    candidates: Sequence[Sequence[Answers]],
+    batch_size: int = 1,
+) -> list[list[float]]:
+    """Log-probability of every candidate of each prompt; padding on the left."""
+    pad = vocabulary.tokenizer.pad_token_id
+    rows = [
+        (prompt.prefix + prompt.question, tuple(render_answer(vocabulary, answers)))
+        for prompt, sets in zip(prompts, candidates, strict=True)
+        for answers in sets
+    ]
+    scores: list[float] = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        longest = max(len(answer) for _, answer in batch)
+        ids, mask = left_padded(
+            [said + answer for said, answer in batch], vocabulary.tokenizer.pad_token_id, model.device
+        )
+        logits = model(
+            ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=longest + 1
+        ).logits
+        for (_, answer), row in zip(batch, logits, strict=True):
+            steps = row[-len(answer) - 1 : -1].float()
+            steps[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+            scores.append(steps.log_softmax(dim=-1)[range(len(answer)), answer].sum().item())
+    found = iter(scores)
+    return [[next(found) for _ in sets] for sets in candidates]

@@ -1,0 +1,172 @@
+"""Which answers a question can have: those of its template in training, or what it names itself."""
+
+import ast
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+from utils.errors import UserError
+from utils.metrics.floors import AnsweredQuestion, Question
+from utils.metrics.verify import NO, YES
+
+Answers = tuple[str, ...]
+
+LONGEST = 200  # answer sets kept of a template: the most common of training
+NONE, NOT_SURE = "none", "not sure"
+_JOINED = re.compile(r"[ ,;]*\b(or|and)\b( the| an?)? ", re.IGNORECASE)
+_LAST_OPTIONS = re.compile(r"[,:] *(?:either )?(?P<first>[^,:]+?),? or (?P<second>[^,:]+?) *\?? *$", re.IGNORECASE)
+
+
+class AnswerLists:
+    """The distinct answer sets per template and question type of the training examples, most common first.
+
+    A set is kept once, in the order in which training spells it most often; at most `LONGEST` sets per list. Among
+    equally common ones the alphabetically first comes first: the order of the examples does not matter.
+    """
+
+    def __init__(
+        self,
+        by_template: Mapping[int, Sequence[Answers]],
+        by_type: Mapping[str, Sequence[Answers]],
+        overall: Sequence[Answers],
+    ) -> None:
+        self.by_template = {key: list(sets) for key, sets in by_template.items()}
+        self.by_type = {key: list(sets) for key, sets in by_type.items()}
+        self.overall = list(overall)
+
+    @classmethod
+    def fit(cls, examples: Iterable[AnsweredQuestion]) -> Self:
+        """Collect the answers of training examples; `UserError` if there are none."""
+        by_template: dict[int, Counter[Answers]] = defaultdict(Counter)
+        by_type: dict[str, Counter[Answers]] = defaultdict(Counter)
+        overall: Counter[Answers] = Counter()
+        for example in examples:
+            answers = tuple(dict.fromkeys(example.answers))
+            overall[answers] += 1
+            if example.question_type:
+                by_type[example.question_type][answers] += 1
+            if example.template_id is not None:
+                by_template[example.template_id][answers] += 1
+        if not overall:
+            raise UserError("answer lists need training examples, and there are none")
+        return cls(
+            {key: _most_common(counts) for key, counts in by_template.items()},
+            {key: _most_common(counts) for key, counts in by_type.items()},
+            _most_common(overall),
+        )
+
+    @classmethod
+    def from_table(cls, path: Path) -> Self:
+        """Single answers per template, of ECG-QA's ``answers_for_each_template.csv`` (arXiv 2306.15681).
+
+        Columns: template_id, classes (the answers as a Python list). Raises `UserError` with the line that is none.
+        """
+        by_template: dict[int, list[Answers]] = {}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in (reader := csv.DictReader(file)):
+                    try:
+                        template, classes = int(row["template_id"]), ast.literal_eval(row["classes"])
+                        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+                            raise ValueError("classes is no list of texts")
+                    except (KeyError, TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
+                        raise UserError(
+                            f"{path}: line {reader.line_num}: needs the columns template_id, a number, and classes, "
+                            "a list like ['no', 'yes']"
+                        ) from None
+                    by_template[template] = [(name,) for name in classes]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"{path}: cannot be read ({error})") from None
+        if not by_template:
+            raise UserError(f"{path}: names no template")
+        return cls(by_template, {}, list(dict.fromkeys(one for sets in by_template.values() for one in sets)))
+
+    def extended(self, other: Self) -> Self:
+        """These lists, and behind them what only ``other`` has of a template; without a limit."""
+        templates = self.by_template | {key: _joined(self.by_template.get(key, []), sets)
+                                        for key, sets in other.by_template.items()}  # fmt: skip
+        return type(self)(templates, self.by_type, _joined(self.overall, other.overall))
+
+    def candidates(self, question: Question) -> list[Answers]:
+        """What the question can be answered by, without repetition.
+
+        Verify: yes, no, and "not sure" where its template has it. Choose: the two options that its text names, both and
+        none. Query, and a choice whose options are not found: the answer sets of its template; of an unknown template
+        those of the question type, then all.
+        """
+        known = self.by_template.get(question.template_id) or self.by_type.get(question.question_type) or self.overall
+        if question.question_type.endswith("verify"):
+            unsure = (NOT_SURE,) in self.by_template.get(question.template_id, ())
+            return [(YES,), (NO,), *([(NOT_SURE,)] if unsure else [])]
+        if question.question_type.endswith("choose") and (pair := options(question.question, known)):
+            both = next((answers for answers in known if set(answers) == set(pair)), pair)
+            return [*((option,) for option in pair), both, (NONE,)]
+        return list(known)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of strings and lists only, for `from_json`."""
+        return {
+            "by_template": {str(key): [list(answers) for answers in sets] for key, sets in self.by_template.items()},
+            "by_type": {key: [list(answers) for answers in sets] for key, sets in self.by_type.items()},
+            "overall": [list(answers) for answers in self.overall],
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave; `UserError` if it is something else."""
+        try:
+            return cls(
+                {int(key): list(map(tuple, sets)) for key, sets in stored["by_template"].items()},
+                {key: list(map(tuple, sets)) for key, sets in stored["by_type"].items()},
+                list(map(tuple, stored["overall"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"these are no stored answer lists: {error!r}; fit them again") from error
+
+
+def options(question: str, known: Iterable[Answers]) -> tuple[str, str] | None:
+    """The two answers that a question leaves to choose, as in "Which ..., A or B?"; None where they are not found.
+
+    Two ``known`` single answers that the text joins by "or" (or "and": "between A and B"); else what stands around the
+    "or" at its end, if one of the two is known.
+    """
+    names = {name for answers in known for name in answers} - {NONE, YES, NO, NOT_SURE}
+    found = _mentions(question, names)
+    for word in ("or", "and"):
+        for (first, _, end), (second, start, _) in pairwise(found):
+            joined = _JOINED.fullmatch(question[end:start])
+            if joined and joined[1].lower() == word and first != second:
+                return first, second
+    if (ending := _LAST_OPTIONS.search(question)) and len(found) == 1:
+        first, second = ending["first"], ending["second"]
+        if found[0][0] in (first, second) and first != second:
+            return first, second
+    return None
+
+
+def _mentions(text: str, names: Iterable[str]) -> list[tuple[str, int, int]]:
+    """``(name, start, end)`` in the order of the text; of names that overlap the longest, whole words only."""
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    if not longest_first:
+        return []
+    spelled = {name.casefold(): name for name in reversed(longest_first)}
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    return [(spelled[m[0].casefold()], m.start(), m.end()) for m in pattern.finditer(text)]
+
+
+def _most_common(counts: Counter[Answers]) -> list[Answers]:
+    """The sets among spelled answers, each in its most common spelling."""
+    spellings: dict[frozenset[str], list[Answers]] = defaultdict(list)
+    for answers in counts:
+        spellings[frozenset(answers)].append(answers)
+    ranked = sorted(spellings.values(), key=lambda ways: (-sum(counts[way] for way in ways), sorted(ways[0])))
+    return [min(ways, key=lambda way: (-counts[way], way)) for ways in ranked[:LONGEST]]
+
+
+def _joined(sets: Sequence[Answers], others: Sequence[Answers]) -> list[Answers]:
+    there = {frozenset(answers) for answers in sets}
+    return [*sets, *(answers for answers in others if frozenset(answers) not in there)]
