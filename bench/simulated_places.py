@@ -19,8 +19,13 @@ from utils.errors import UserError
 Places = list[tuple[float, float]]  # seconds
 NOISE_MV, NOISE_SECONDS = 0.15, 0.1  # what counts as disturbed: root mean square in any lead, over so long
 
-ECTOPIC = lambda beats, truth: [(b.onset - 0.2, b.onset + 0.5) for b in beats if b.kind != "normal"]  # noqa: E731
-QRS = lambda beats, truth: [(b.onset, b.onset + truth.intervals["qrs duration"] / 1000) for b in beats]  # noqa: E731
+
+def _premature(beats: list[Beat], truth: Truth) -> Places:
+    return [(b.onset - 0.2, b.onset + 0.5) for b in beats if b.kind != "normal"]
+
+
+def _qrs(beats: list[Beat], truth: Truth) -> Places:
+    return [(b.onset, b.onset + truth.intervals["qrs duration"] / 1000) for b in beats if b.kind == "normal"]
 
 
 def _p_to_qrs(beats: list[Beat], truth: Truth) -> Places:
@@ -34,15 +39,15 @@ def _t_wave(beats: list[Beat], truth: Truth) -> Places:
 
 # What is asked for -> where it is seen: premature beats from P to T, PR, ST with T, QRS; None: where noise was added.
 PLACES: dict[str, Callable[[list[Beat], Truth], Places] | None] = {
-    "any kind of extra systoles": ECTOPIC,
-    ECTOPIES[0]: ECTOPIC,
-    ECTOPIES[1]: ECTOPIC,
+    "any kind of extra systoles": _premature,
+    ECTOPIES[0]: _premature,
+    ECTOPIES[1]: _premature,
     "burst noise": None,
     "electrodes problems": None,
     AV_BLOCK: _p_to_qrs,
     INVERTED_T: _t_wave,
-    LBBB: QRS,
-    RBBB: QRS,
+    LBBB: _qrs,
+    RBBB: _qrs,
 }
 
 

@@ -29,7 +29,7 @@ def reader(vocabulary):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(120):
         ecgs = [some_ecg(rng, telling=k % 2 == 0)[0] for k in range(16)]
-        ids = torch.tensor([sum(prompt(vocabulary, ecg)[::2], []) for ecg in ecgs])
+        ids = torch.tensor([[*prefix, *question] for prefix, _, question in (prompt(vocabulary, e) for e in ecgs)])
         gold = torch.tensor([(yes if TELLING in ecg else no)[0] for ecg in ecgs])
         loss = torch.nn.functional.cross_entropy(model(ids).logits[:, -1], gold)
         optimizer.zero_grad()
