@@ -44,6 +44,14 @@ class CodeLayout:
         """bool ``(codes,)``: which of so many positions hold a coarse code."""
         return (np.arange(codes) % self.group == 0) & bool(self.coarse_frames)
 
+    def frames_of(self, codes: int) -> np.ndarray:
+        """int ``(codes, 2)``: the first frame that each of so many codes stands for, and the one behind its last."""
+        slow = self.is_coarse(codes)
+        fast = np.cumsum(~slow)
+        first = np.where(slow, fast, fast - 1) // self.num_codebooks
+        behind = np.minimum(first + np.where(slow, self.coarse_frames, 1), (~slow).sum() // self.num_codebooks)
+        return np.stack([first, behind], axis=1)
+
     def join(self, frames: Tensor, coarse: Tensor | None) -> Tensor:
         """Codes of frames ``(batch, frames * num_codebooks)`` and coarse ones ``(batch, groups)`` -> all of them."""
         if coarse is None:

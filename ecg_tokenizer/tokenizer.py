@@ -102,6 +102,17 @@ class ECGTokenizer(nn.Module):
         bits = (~coarse).sum() * math.log2(self.layout.codebook_size)
         return float(bits + coarse.sum() * math.log2(self.layout.coarse_codebook_size or 1))
 
+    def code_times(self, n_codes: int) -> np.ndarray:
+        """float64 ``(n_codes, 2)``: start and end, in seconds of the ECG, of what each of its codes stands for.
+
+        A coarse code spans its frames, those that are there. The last frame may reach beyond the ECG's end: its tail is
+        padded. Raises `UserError` where so many codes are no whole frames.
+        """
+        frames = self.layout.frames_of(n_codes)
+        if n_codes < 1 or self.layout.codes_in(int(frames[-1, 1])) != n_codes:
+            raise UserError(f"{n_codes} codes are no whole frames of this tokenizer, {self.layout.group} to a group")
+        return frames * self.config.stride / self.config.sampling_rate
+
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""
         quantized = self.quantize(signal)

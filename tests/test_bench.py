@@ -1,14 +1,22 @@
 """The baseline that benchmarks compare with is the architecture that was published."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter1d
 
 from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.scaling import TASKS, estimate
 from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
+from bench.simulated_places import SimulatedPlaces, share_within
+from data_provider.ptbxl import load_database
+from data_provider.readers import read_record
 from data_provider.simulator.patients import draw_patient
+from data_provider.simulator.truth import ECTOPIES, Truth
 from data_provider.simulator.varied.render import clean_varied
+from utils.errors import UserError
 
 
 def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
@@ -55,3 +63,34 @@ def test_readings_of_real_recordings_are_scored_where_labels_say_something():
     truth[:10, 0] = np.nan
     row = scores(np.where(truth == 1, 1.0, -1.0), truth, "x")[0]
     assert row["of"] == 40 and row["balanced"] == row["AUROC"] == 1
+
+
+def test_the_places_of_simulated_findings_are_where_the_recording_shows_them(corpus, tmp_path):
+    places, refs = SimulatedPlaces(corpus), load_database(corpus)
+    truths = [Truth.from_json(json.loads(line)) for line in (corpus / "truth.jsonl").read_text().splitlines()]
+    seconds = np.arange(5000) / 500
+    millis = np.stack([seconds, seconds + 0.002], axis=1)
+    wide = noisy = 0
+    for truth in truths:
+        ref = refs[str(truth.record_id)]
+        record = read_record(ref)
+        if truth.ectopy == ECTOPIES[1] and not truth.noise and truth.conduction is None:
+            inside = share_within(millis, places.find(truth.ectopy, ref, record)) > 0
+            slow = np.abs(uniform_filter1d(record.signal, 50, axis=1)).max(axis=0)  # what is left of broad complexes
+            assert 0.05 < inside.mean() < 0.4 and slow[inside].max() > slow[~inside].max()
+            wide += 1
+        if list(truth.noise) == ["burst noise"]:
+            inside = share_within(millis, places.find("burst noise", ref, record)) > 0
+            fast = np.abs(np.diff(record.signal, n=2, prepend=0, append=0)).mean(axis=0)
+            assert 0 < inside.mean() < 0.4 and fast[inside].mean() > 5 * fast[~inside].mean()
+            noisy += 1
+        elif "burst noise" in truth.noise:
+            assert places.find("burst noise", ref, record) == []
+    assert wide and noisy
+
+    record.signal[0, 100] += 1
+    with pytest.raises(UserError, match="not what this version"):
+        places.find("burst noise", ref, record)
+    (tmp_path / "corpus.json").write_text('{"records": 9, "seed": 1, "varied": 1}')
+    with pytest.raises(UserError, match="varied corpus"):
+        SimulatedPlaces(tmp_path)

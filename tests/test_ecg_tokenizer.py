@@ -111,6 +111,21 @@ def test_codes_stand_frame_by_frame_each_codebook_in_its_own_range(tokenizer):
                 tokenizer.decode(wrong)
 
 
+def test_every_code_knows_the_time_it_stands_for(tokenizer):
+    books, coarse = tokenizer.num_codebooks, tokenizer.config.coarse_frames
+    times = tokenizer.code_times(tokenizer.layout.codes_in(6))  # frames of 32 ms; with coarse codes, four and two
+    frames = [(0.032 * k, 0.032 * (k + 1)) for k in range(6) for _ in range(books)]
+    if coarse:
+        frames = [(0, 0.128), *frames[: 4 * books], (0.128, 0.192), *frames[4 * books :]]
+    assert times.dtype == np.float64
+    np.testing.assert_allclose(times, frames, atol=1e-12)
+    codes = tokenizer.encode(some_ecg(10.01), 500)
+    assert tokenizer.code_times(len(codes)).max() == pytest.approx(313 * 0.032)  # the padded tail included
+    for wrong in {0, len(times) - 1, len(times) + 1} - {tokenizer.layout.codes_in(k) for k in range(1, 8)}:
+        with pytest.raises(UserError, match="no whole frames"):
+            tokenizer.code_times(wrong)
+
+
 @pytest.mark.parametrize("tokenizer", ["fsq with coarse codes"], indirect=True)
 def test_a_coarse_code_moves_the_frames_around_it_alone(tokenizer):
     codes = tokenizer.encode(some_ecg(), 500)

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.collections import QuadMesh
 from PIL import Image
 
 from utils.errors import UserError
@@ -67,6 +68,71 @@ def test_overlay_and_its_legend():
     assert len(lines(figure)) == 26
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["recorded", "decoded"]
     assert not np.array_equal(png(figure), png(draw_ecg_paper(ecg(), FS, LEADS)))
+
+
+def shaded(figure):
+    """Per row of leads, where it is shaded, in mm: ``(left, right, strength)``."""
+    bands = {}
+    for mesh in (c for c in figure.axes[0].collections if isinstance(c, QuadMesh)):
+        corners = mesh.get_coordinates()
+        for left, right, strength in zip(corners[0, :-1, 0], corners[0, 1:, 0], mesh.get_array().ravel(), strict=True):
+            if strength > 0:
+                bands.setdefault(round(corners[0, 0, 1]), []).append(
+                    (round(left, 3), round(right, 3), round(strength, 6))
+                )
+    return [bands[low] for low in sorted(bands, reverse=True) if bands[low]]
+
+
+def test_time_is_shaded_in_every_column_and_under_the_rhythm_strip():
+    spans = np.array([[1.0, 1.2], [4.9, 5.3], [8.0, 8.1]])  # the second reaches over two columns
+    figure = draw_ecg_paper(ecg(), FS, LEADS, shading=(*spans.T, np.array([2.0, 2.0, 0.0])))
+    second = 25
+    first, two = (15 + second * 1.0, 15 + second * 1.2, 1.0), [15 + second * t for t in (4.9, 5.0, 5.3)]
+    *columns, strip = shaded(figure)
+    assert strip == [first, (two[0], two[2], 0.5)]  # as much weight in twice the time
+    assert columns == [[first, (two[0], two[1], 0.5), (two[1], two[2], 0.5)]] * 3
+    assert "shaded: where the answer depended on the ECG" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_columns_of_a_short_ecg_are_shaded_at_their_own_time():
+    figure = draw_ecg_paper(ecg(4), FS, LEADS, shading=([1.1], [1.6], [1.0]))  # columns begin at 0, 0.5, 1 and 1.5 s
+    *columns, strip = shaded(figure)
+    starts = [15 + 62.5 * c + 25 * t for c, t in enumerate((1.1, 0.6, 0.1, 0.0))]
+    assert strip == [(15 + 25 * 1.1, 15 + 25 * 1.6, 1.0)]
+    assert [left for left, _, _ in columns[0]] == pytest.approx(starts)
+    assert columns[0][-1][1] == pytest.approx(15 + 3 * 62.5 + 25 * 0.1)
+
+
+def test_spans_that_overlap_add_up_and_no_weight_shades_nothing():
+    """A code of several frames and those of its frames share the time."""
+    figure = draw_ecg_paper(ecg(), FS, LEADS, shading=([0.0, 0.0, 0.1], [0.2, 0.1, 0.2], [0.2, 0.3, 0.1]))
+    assert [strength for *_, strength in shaded(figure)[-1]] == pytest.approx([1.0, 0.5])
+    assert shaded(draw_ecg_paper(ecg(), FS, LEADS, shading=([0.0], [1.0], [0.0]))) == []
+    assert shaded(draw_ecg_paper(ecg(), FS, LEADS, shading=([], [], []))) == []
+
+
+def test_shading_hides_neither_grid_nor_trace_and_darkens_evenly():
+    starts = np.arange(10.0)
+    shading = (starts, starts + 1, starts / 9)  # every second darker than the one before
+    signal = np.zeros((12, 10 * FS))
+    plain, image = (png(draw_ecg_paper(signal, FS, LEADS, shading=s)).mean(axis=2) for s in (None, shading))
+    mm = plain.shape[1] / 270
+    above_caption = slice(0, round(-8 * mm))
+    inked = [lightness[above_caption] < 60 for lightness in (plain, image)]
+    assert np.array_equal(*inked) and inked[0].any()
+
+    strip = slice(round(-26 * mm), round(-16 * mm))  # a square centimetre of grid about its baseline
+    seconds = [image[strip, round((22 + 25 * k) * mm) : round((32 + 25 * k) * mm)] for k in range(10)]
+    steps = np.diff([np.median(square) for square in seconds])
+    assert (steps < 0).all() and steps.min() > 1.2 * steps.max()
+    contrast = [np.ptp(np.median(square, axis=0)) for square in (seconds[0], seconds[-1])]
+    assert contrast[1] > 0.3 * contrast[0], "lines of the grid stand out where it is darkest"
+
+
+def test_shading_of_no_time_is_refused():
+    for starts, ends, weights in (([0], [1], [1, 2]), ([1], [1], [1]), ([0], [1], [-1]), ([0], [1], [np.nan])):
+        with pytest.raises(UserError, match="shading takes"):
+            draw_ecg_paper(ecg(), FS, LEADS, shading=(starts, ends, weights))
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.5, 5, 30])

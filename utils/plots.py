@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,6 +25,9 @@ _REACH = (10.0, 30.0)  # least and most mm that a row may take above or below it
 
 _PAPER, _FINE_LINE, _BOLD_LINE = "#fffafa", "#f9d9d9", "#efaaaa"
 _INK, _OVERLAY = "#111111", "#1f7aff"
+# Towards Okabe & Ito's sky blue: lightness falls evenly, and no colour vision takes it for the red of the grid.
+_SHADES = LinearSegmentedColormap.from_list("shading", [_PAPER, "#91cdf0"])
+_SHADING_CAPTION = "shaded: where the answer depended on the ECG"
 
 CONDITIONS = {  # Okabe & Ito's colours, told apart with any colour vision
     "model with the ECG": "#0072B2",
@@ -40,24 +44,28 @@ def draw_ecg_paper(
     title: str = "",
     overlay: np.ndarray | None = None,
     labels: tuple[str, str] = ("original", "reconstruction"),
+    shading: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Figure:
     """A 12-lead ECG on paper of 25 mm/s and 10 mm/mV: three rows of four leads over a rhythm strip of lead II.
 
     signal, overlay: millivolts ``(12, T)`` with rows in the order of ``leads``; the overlay lies over the signal in
     blue, and a legend names both by ``labels``. NaN leaves a gap.
+    shading: starts and ends in seconds of the recording, and weights, each ``(n,)``: time is shaded behind grid and
+    traces, as strongly as its weight per second is part of the greatest. Spans that overlap add up.
 
     Saved at its own size the figure is true to scale, one millimetre of paper to a millimetre of print. The columns are
     2.5 s of consecutive time under which the rhythm strip shows the same 10 s; of a longer signal the first 10 s are
     drawn. The columns of a shorter one overlap in time, spread evenly from its beginning to its end. Rows part where
     voltages are high; beyond 3 mV from the baseline a trace runs into its neighbours.
 
-    Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG.
+    Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG, or the shading is of no time.
     """
     traces = [_check_signal(signal, fs, leads)]
     if overlay is not None:
         traces.append(_check_signal(overlay, fs, leads))
         if overlay.shape != signal.shape:
             raise UserError(f"the overlay has shape {overlay.shape}, the signal {signal.shape}; they must agree")
+    shades = None if shading is None else _shades(*shading)
     index = {lead: row for row, lead in enumerate(leads)}
     span = round(min(signal.shape[1], _RHYTHM_SECONDS * fs))
     column = round(min(span, _COLUMN_SECONDS * fs))
@@ -77,11 +85,15 @@ def draw_ecg_paper(
     baseline = height - _TOP
     for row, (up, down) in zip(windows, reaches, strict=True):
         baseline -= up
+        if shades is not None:
+            _draw_shades(axes, (baseline - down, baseline + up), row, shades, fs)
         _draw_row(axes, baseline, row, traces, index, fs)
         baseline -= down
     _write(axes, _LEFT - 10, height - 8, title, size=11, weight="bold")
     _write(axes, _LEFT - 10, 4, "25 mm/s    10 mm/mV", size=8)
     _write(axes, width - 5, 4, f"{fs:g} Hz", size=8, ha="right")
+    if shades is not None:
+        _write(axes, width / 2, 4, _SHADING_CAPTION, size=8, ha="center")
     if overlay is not None:
         handles = [Line2D([], [], color=c, lw=1.2, label=s) for c, s in zip((_INK, _OVERLAY), labels, strict=True)]
         axes.legend(
@@ -105,6 +117,21 @@ def _check_signal(signal: np.ndarray, fs: float, leads: Sequence[str]) -> np.nda
     if not fs > 0:
         raise UserError(f"the sampling rate must be positive, not {fs}")
     return np.asarray(signal, dtype=np.float64)
+
+
+def _shades(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges in seconds ``(k + 1,)``, and the weight per second between them ``(k,)`` as part of the greatest."""
+    starts, ends, weights = (np.asarray(x, dtype=np.float64) for x in (starts, ends, weights))
+    if not starts.shape == ends.shape == weights.shape == (len(starts),):
+        raise UserError("shading takes as many starts, ends and weights")
+    if not (np.isfinite([starts, ends, weights]).all() and (starts < ends).all() and (weights >= 0).all()):
+        raise UserError("shading takes spans that end behind their start, and weights of 0 or more")
+    edges = np.unique([starts, ends])
+    steps = np.zeros(len(edges))  # of the weight per second, at each edge
+    np.add.at(steps, np.searchsorted(edges, starts), weights / (ends - starts))
+    np.add.at(steps, np.searchsorted(edges, ends), -weights / (ends - starts))
+    density = np.cumsum(steps)[:-1].clip(min=0)
+    return edges, density / density.max(initial=np.finfo(float).tiny)
 
 
 def _reach(segments: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -149,6 +176,24 @@ def _draw_row(
         under_label = np.concatenate([height[time < 10] for height in heights])
         peak = under_label[np.isfinite(under_label)].max(initial=8)
         _write(axes, x + 1.5, baseline + min(peak + 2, _REACH[1] - 4), lead, size=9, weight="bold")
+
+
+def _draw_shades(
+    axes: Axes,
+    band: tuple[float, float],
+    row: Sequence[tuple[str, int, int]],
+    shades: tuple[np.ndarray, np.ndarray],
+    fs: float,
+) -> None:
+    """Each column of a row shows the shades of its own time, under the grid."""
+    edges, density = shades
+    for c, (_, start, count) in enumerate(row):
+        window = np.clip(edges, start / fs, (start + count) / fs)
+        seen = np.diff(window) > 0
+        if seen.any():
+            at = np.append(window[:-1][seen], window[1:][seen][-1])
+            x = _LEFT + (c * _COLUMN_SECONDS + at - start / fs) * MM_PER_SECOND
+            axes.pcolormesh(x, band, density[None, seen], cmap=_SHADES, vmin=0, vmax=1, zorder=-1)
 
 
 def _write(axes: Axes, x: float, y: float, text: str, size: float, **style: str) -> None:

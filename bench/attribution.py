@@ -1,0 +1,158 @@
+"""Does `model.attribution` find where a finding is, and what the answer depends on? Beside other methods and chance.
+
+    python -m bench.attribution --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
+    python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus ../shared/data/ptb-xl \\
+        --questions data/sim_to_real/questions/train.json --folds 1-8
+
+Yes-or-no questions that the checkpoint answers rightly. In a corpus of the simulator's default mode the place of a
+finding is known (`bench.simulated_places`), and only those present are asked about: ``weight %`` of all weight lies in
+the ``time %`` that shows the finding, ``ratio`` is the one over the other, and ``AUROC`` ranks codes that lie in it
+against the others. Everywhere: ``lost``, what the answer's margin (log-probability against the other answer, of
+``margin`` on average) loses when the tenth of the codes that has most weight is hidden from attention, in nats;
+``shifted`` the same when as many codes are hidden in the same pattern, another time.
+"""
+
+import random
+from collections import Counter, defaultdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from tqdm import tqdm
+
+from bench.attribution_baselines import BASELINES
+from bench.report import command_line, show
+from bench.simulated_places import PLACES, SimulatedPlaces, share_within
+from data_provider.examples import Example
+from data_provider.ptbxl import load_database, parse_folds
+from data_provider.questions import load_examples
+from data_provider.readers import read_record
+from data_provider.simulator.corpus import MADE
+from model.attribution import answer_margin, code_positions, embed, where_it_looked
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.evaluation import yes_no_tokens
+from model.rendering import render_ecgs, render_prompt
+from utils.errors import UserError, exit_on_user_error
+
+OURS = "model.attribution"
+HIDDEN = 0.1  # share of the codes that the test of `lost` hides
+
+
+def asked(example: Example, simulated: bool) -> str | None:
+    """Under which name the figures of a question are put together; None where it is not measured."""
+    if example.question_type != "single-verify" or len(example.records) != 1:
+        return None
+    if not simulated:
+        return example.attribute_type
+    known = example.answers == ("yes",) and len(example.attributes) == 1 and "in lead" not in example.question
+    return example.attributes[0] if known and example.attributes[0] in PLACES else None
+
+
+@torch.no_grad()
+def margin_without(model, prompt: Tensor, hidden: np.ndarray, answer: list[int], other: list[int]) -> float:
+    """The margin where some positions of the prompt are hidden from attention; the others keep their places."""
+    mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
+    mask[0, torch.from_numpy(hidden)] = 0
+    positions = torch.arange(len(prompt), device=prompt.device)[None]
+    blind = partial(model, attention_mask=mask, position_ids=positions)
+    return float(answer_margin(blind, prompt, answer, other))
+
+
+def measure(
+    checkpoint: Checkpoint, example: Example, places: SimulatedPlaces | None, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Method -> figures of one question; empty where the answer is wrong or the place unknown."""
+    model, vocabulary, tokenizer = checkpoint.model, checkpoint.vocabulary, checkpoint.ecg_tokenizer
+    record = read_record(example.records[0])
+    ecg = tokenizer.encode(record.signal, record.fs)
+    prefix, is_ecg = render_ecgs(vocabulary, [ecg], example.backgrounds)
+    question = render_prompt(vocabulary, example.task, example.question)
+    yes, no = ([token] for token in yes_no_tokens(vocabulary))
+    answer, other = (yes, no) if example.answers == ("yes",) else (no, yes)
+    prompt, codes = embed(model, prefix + question), np.array(code_positions(vocabulary, prefix, is_ecg))
+    margin = margin_without(model, prompt, codes[:0], answer, other)
+    times = tokenizer.code_times(len(codes))
+    within = None
+    if places is not None:
+        within = share_within(times, places.find(example.attributes[0], example.records[0], record))
+    if margin <= 0 or (within is not None and not 0 < (within >= 0.5).sum() < len(codes)):
+        return {}
+    seconds = float(np.ptp(times, axis=1).min())
+    weights = {OURS: where_it_looked(model, vocabulary, prefix, is_ecg, question, answer, other)}
+    for name, method in BASELINES.items():
+        weights[name] = method(model, prompt, codes.tolist(), answer, other, seconds).double().cpu().numpy()
+    count, shift = round(HIDDEN * len(codes)), int(rng.integers(len(codes) // 10, len(codes) - len(codes) // 10))
+    figures = {}
+    for name, weight in weights.items():
+        top = np.argsort(-weight)[:count]
+        row = {"questions": 1.0, "margin": margin}
+        if within is not None:
+            row["time %"] = 100 * float(np.average(within, weights=np.ptp(times, axis=1)))
+            row["weight %"] = 100 * float((weight * within).sum() / (weight.sum() or 1.0))
+            row["AUROC"] = float(roc_auc_score(within >= 0.5, weight))
+        row["lost"] = margin - margin_without(model, prompt, codes[top], answer, other)
+        row["shifted"] = margin - margin_without(model, prompt, codes[(top + shift) % len(codes)], answer, other)
+        figures[name] = row
+    return figures
+
+
+def table(found: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict]:
+    """Means over questions for each finding, of ours, and over the findings, of every method."""
+    rows = []
+    for name in [OURS, *BASELINES]:
+        means = []
+        for finding, measured in found.items():
+            figures = [row[name] for row in measured]
+            mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
+            means.append({"finding": finding, "method": name, **mean, "questions": len(figures)})
+        total = {key: float(np.mean([m[key] for m in means])) for key in means[0] if key not in ("finding", "method")}
+        count = sum(m["questions"] for m in means)
+        rows += means if name == OURS else []
+        rows.append({"finding": "mean of findings", "method": name, **total, "questions": count})
+    for row in rows:
+        if "time %" in row:
+            row["ratio"] = row["weight %"] / row["time %"]
+    return rows
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, required=True, help="simulated corpus, or PTB-XL")
+    parser.add_argument("--questions", type=Path, help="JSON of questions (CORPUS/questions/test.json)")
+    parser.add_argument("--folds", default="1-10", help="whose recordings are asked about")
+    parser.add_argument("--per-finding", type=int, default=20, help="questions answered rightly, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    checkpoint.model.eval()
+    if not yes_no_tokens(checkpoint.vocabulary):
+        raise UserError(f"{arguments.checkpoint}: yes and no take several tokens each; give another checkpoint")
+    places = SimulatedPlaces(arguments.corpus) if (arguments.corpus / MADE).is_file() else None
+    file = arguments.questions or arguments.corpus / "questions" / "test.json"
+    examples = load_examples([file], arguments.corpus, load_database(arguments.corpus)).examples
+    folds = parse_folds(arguments.folds)
+    examples = [e for e in examples if asked(e, places is not None) and e.records[0].fold in folds]
+    random.Random(arguments.seed).shuffle(examples)
+    rng = np.random.default_rng(arguments.seed)
+    found, tried = defaultdict(list), Counter()
+    for example in tqdm(examples, desc="looking", unit="question", disable=None):
+        finding = asked(example, places is not None)
+        if len(found[finding]) < arguments.per_finding:
+            tried[finding] += 1
+            if figures := measure(checkpoint, example, places, rng):
+                found[finding].append(figures)
+    found = {finding: found[finding] for finding in sorted(found) if found[finding]}
+    if not found:
+        raise UserError(f"{file}: no question of folds {arguments.folds} that {arguments.checkpoint} answers rightly")
+    notes = f"{sum(map(len, found.values()))} questions measured of {tried.total()} tried"
+    show("attribution", table(found), arguments.out, notes)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
