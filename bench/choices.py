@@ -23,11 +23,11 @@ from data_provider.corpus import load_splits
 from data_provider.record import LEADS
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.choices import ANSWER_LISTS, answer_lists, coverage
-from model.evaluation import another_patient
 from model.generation import Prompt, generate_texts
 from model.ranking import Answers, Ranked, rank_answers
 from model.rendering import render_ecg, render_ecgs, render_prompt
 from model.settings import EvalSettings
+from model.shown import another_patient
 from model.stages import open_code_cache
 from utils.errors import exit_on_user_error
 from utils.metrics import AnswerLists, definition

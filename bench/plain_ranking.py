@@ -20,7 +20,6 @@ def score_plainly(
     batch_size: int = 1,
 ) -> list[list[float]]:
     """Log-probability of every candidate of each prompt; padding on the left."""
-    pad = vocabulary.tokenizer.pad_token_id
     rows = [
         (prompt.prefix + prompt.question, tuple(render_answer(vocabulary, answers)))
         for prompt, sets in zip(prompts, candidates, strict=True)

@@ -9,9 +9,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from math import exp
 
-import torch
 from tqdm import tqdm
 
 from data_provider.code_cache import CodeCache
@@ -19,20 +17,22 @@ from data_provider.corpus import known_recordings, load_splits
 from data_provider.examples import Example
 from data_provider.seen import load_seen, seen_again
 from data_provider.simulator.reports import load_true_findings
-from model.checkpoint import Checkpoint, fingerprint, load_checkpoint, longest_sequence
-from model.generation import Prompt, generate_texts
-from model.journal import Answer, Journal
-from model.rendering import answer_text, render_ecgs, render_prompt
-from model.results.conditions import MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
+from model.answering import Answer, answers
+from model.checkpoint import Checkpoint, fingerprint, load_checkpoint
+from model.choices import answer_lists, coverage
+from model.journal import Journal
+from model.rendering import answer_text
+from model.results.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
 from model.results.document import RESULT, tables, write_result
-from model.results.samples import PREDICTIONS, samples_of
+from model.results.page import PAGE, render_page
+from model.results.samples import PREDICTIONS, Sample, samples_of
 from model.settings import EvalSettings
+from model.showcase import choose, show
 from model.shown import Shown, shown_under
 from model.stages import open_code_cache
-from model.vocabulary import Vocabulary
 from utils import launch
 from utils.errors import UserError
-from utils.metrics import NO, YES, MajorityAnswers
+from utils.metrics import AnswerLists, MajorityAnswers
 
 # Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
 DECIDING = ("precision", "new_tokens", "seed")
@@ -44,32 +44,47 @@ def evaluate(settings: EvalSettings) -> dict:
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     examples, cache = _examples(checkpoint, settings)
     provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
+    lists = None
+    if settings.answer_mode == "choices":
+        lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
+        candidates = [lists.candidates(e) for e in examples]
+        provenance["choices"] = {**coverage(examples, candidates), "fingerprint": _hash(candidates)}
     journal = Journal(settings.output_dir, _journal_key(provenance, settings))
-    answers: dict[str, list[Answer]] = {}
-    asked = dict.fromkeys(e.records for e in examples)
-    turn = {refs: k % launch.world_size() for k, refs in enumerate(asked)}  # an ECG's questions share a rank
-    mine = [e for e in examples if turn[e.records] == launch.rank()]
-    for condition in (WITH_ECG, *settings.floor_conditions):
-        records = list(dict.fromkeys(e.records for e in mine))
-        shown = shown_under(condition, list(asked), records, checkpoint.ecg_tokenizer, cache, settings)
+    asked = list(dict.fromkeys(e.records for e in examples))
+    mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
+    own = [e for e in examples if e.records in mine]
+    answered: dict[str, list[Answer]] = {}
+    for condition in (WITH_ECG, *settings.floor_conditions, *([GENERATED] if lists else [])):
+        seen = WITH_ECG if condition == GENERATED else condition
+        shown = shown_under(seen, asked, mine, checkpoint.ecg_tokenizer, cache, settings)
         if shown is None:
             if launch.is_main():
                 print(f"{condition}: left out, not every sample has one of another patient")
             continue
-        found = dict(_answers(checkpoint, mine, shown, condition, journal, settings))
-        parts = launch.gather(found)
-        found = {sample_id: answer for part in parts for sample_id, answer in part.items()}
-        answers[condition] = [found[e.sample_id] for e in examples]
+        ranked_by = None if condition == GENERATED else lists
+        said = dict(_said(checkpoint, own, shown, condition, journal, settings, ranked_by))
+        said = {sample_id: answer for part in launch.gather(said) for sample_id, answer in part.items()}
+        answered[condition] = [said[e.sample_id] for e in examples]
     result: dict = {}
     if launch.is_main():
-        samples = _answered(examples, answers, checkpoint, settings)
+        samples = _samples(examples, answered, checkpoint, settings)
         provenance["seconds"] = round(time.time() - started, 1)
         result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
         written = tables(result)
         print(written["scores.txt"])
-        print(f"{', '.join([PREDICTIONS, RESULT, *written])} are in {settings.output_dir}")
+        _write_page(result, samples, examples, checkpoint, cache, settings)
+        print(f"{', '.join([PREDICTIONS, RESULT, PAGE, *written])} are in {settings.output_dir}")
     journal.finish()
     return result
+
+
+def _write_page(
+    result: dict, samples: Sequence[Sample], examples: Sequence[Example], checkpoint: Checkpoint, cache: CodeCache,
+    settings: EvalSettings,
+) -> None:  # fmt: skip
+    chosen, how = choose(samples, settings.metrics, settings.page_examples, settings.seed)
+    pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], cache, settings.metrics)
+    (settings.output_dir / PAGE).write_text(render_page(result, pictured, how), encoding="utf-8")
 
 
 def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CodeCache]:
@@ -110,6 +125,7 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
         "seed": info.get("settings", {}).get("seed"),
         "data_fingerprint": info.get("data_fingerprint"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
+        "settings": info.get("settings"),
         "versions": info.get("versions"),
     }
 
@@ -124,70 +140,39 @@ def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
     return {"texts_fingerprint": texts.hexdigest()[:16], "codes_fingerprint": codes.hexdigest()[:16]}
 
 
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
 def _journal_key(provenance: dict, settings: EvalSettings) -> str:
     deciding = {name: getattr(settings, name) for name in DECIDING}
-    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding])
+    listed = provenance.get("choices", {}).get("fingerprint")
+    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed])
 
 
-def _answers(
+def _said(
     checkpoint: Checkpoint, examples: Sequence[Example], shown: Shown, condition: str, journal: Journal,
-    settings: EvalSettings,
+    settings: EvalSettings, lists: AnswerLists | None,
 ) -> Iterator[tuple[str, Answer]]:  # fmt: skip
     """``(sample id, answer)`` of every example; what the journal knows is not asked again."""
-    vocabulary = checkpoint.vocabulary
     todo = []
     for e in examples:
         if answer := journal.known.get((condition, e.sample_id)):
             yield e.sample_id, answer
         else:
             todo.append(e)
-    prompts = [
-        Prompt(
-            tuple(render_ecgs(vocabulary, shown(e.records), e.backgrounds)[0]),
-            tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
-        )
-        for e in todo
-    ]
-    _check_lengths(checkpoint, todo, prompts, settings)
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
-    texts = generate_texts(
-        model, vocabulary, prompts, settings.new_tokens, settings.batch_size, yes_no_tokens(vocabulary)
-    )
-    done = len(examples) - len(todo)
     bar = tqdm(
-        texts, total=len(examples), initial=done, desc=condition, unit="answer", disable=not launch.is_main(),
-        mininterval=1,
+        answers(checkpoint, todo, shown, settings, lists), total=len(examples), initial=len(examples) - len(todo),
+        desc=condition, unit="answer", disable=not launch.is_main(), mininterval=1,
     )  # fmt: skip
-    for i, said in bar:
-        e = todo[i]
-        margin = None
-        if said.watched and e.question_type.endswith("verify"):
-            margin = round(said.watched[0] - said.watched[1], 4)
-        answer = Answer(said.text, round(exp(said.logprob), 6), margin)
-        journal.add(condition, e.sample_id, answer)
-        yield e.sample_id, answer
+    for i, answer in bar:
+        journal.add(condition, todo[i].sample_id, answer)
+        yield todo[i].sample_id, answer
 
 
-def _check_lengths(
-    checkpoint: Checkpoint, examples: Sequence[Example], prompts: Sequence[Prompt], settings: EvalSettings
-) -> None:
-    limit = longest_sequence(checkpoint.model)
-    for e, prompt in zip(examples, prompts, strict=True):
-        if limit and len(prompt.prefix) + len(prompt.question) + settings.new_tokens > limit:
-            raise UserError(
-                f"record {' and '.join(e.record_ids)}: ECG, question and MAX_NEW_TOKENS make more than the {limit} "
-                "tokens that the language model takes"
-            )
-
-
-def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The tokens of yes and no, whose logits are compared; none where one of them takes several tokens."""
-    words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
-    return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
-
-
-def _answered(examples: Sequence[Example], answers: dict[str, list[Answer]], checkpoint: Checkpoint, settings):
+def _samples(
+    examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
+) -> list[Sample]:
     """The samples with what was said of them, and with the floors that need no model."""
     majority = None
     if settings.tasktype == "qa" and "majority_answers" in checkpoint.info:
@@ -197,7 +182,7 @@ def _answered(examples: Sequence[Example], answers: dict[str, list[Answer]], che
         truths = load_true_findings(settings.data_root[0])
     samples = []
     for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
-        said = {condition: given[i] for condition, given in answers.items()}
+        said = {condition: given[i] for condition, given in answered.items()}
         texts = {condition: answer.text for condition, answer in said.items()}
         if majority:
             for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):

@@ -3,19 +3,11 @@
 import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
+from model.answering import Answer
 from utils import launch
 
 FOLDER = "unfinished"
-
-
-class Answer(NamedTuple):
-    """What the model said, how probable that was to it, and by how much its logit of "yes" exceeded that of "no"."""
-
-    text: str
-    probability: float
-    yes_margin: float | None = None
 
 
 class Journal:

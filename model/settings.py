@@ -132,6 +132,13 @@ class EvalSettings(DataSettings):
     keep_seen_patients: bool = Field(
         False, description="Score also samples of patients that a training stage of the checkpoint has seen."
     )
+    answer_mode: Literal["generate", "choices"] = Field(
+        "generate",
+        description="choices: rank the answers that a question can have (TASKTYPE=qa), beside free generation.",
+    )
+    answer_lists: Path | None = Field(
+        None, description="ECG-QA's answers_for_each_template.csv, for ANSWER_MODE=choices; else those of training."
+    )
     floors: Names = Field(
         [NO_ECG, OTHER_ECG],
         description="Also evaluated, of no_ecg, other_ecg (another patient's), silenced_leads (a flat line) and "
@@ -161,6 +168,10 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.answer_mode == "choices" and self.tasktype != "qa":
+            raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa: texts have no list of answers")
+        if self.answer_lists:
+            need_path("ANSWER_LISTS", self.answer_lists, "ECG-QA's answers_for_each_template.csv")
         if self.bertscore_model:
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):

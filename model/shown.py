@@ -23,7 +23,7 @@ ALTERED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def shown_under(
-    condition: str, asked: Sequence[tuple[RecordRef, ...]], mine: Sequence[tuple[RecordRef, ...]],
+    condition: str, asked: Sequence[tuple[RecordRef, ...]], mine: Iterable[tuple[RecordRef, ...]],
     ecg_tokenizer: ECGTokenizer, cache: CodeCache, settings: EvalSettings,
 ) -> Shown | None:  # fmt: skip
     """A function from the recordings of a question to their codes under ``condition``; None where it cannot be had.

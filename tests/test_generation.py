@@ -9,8 +9,8 @@ from transformers import (
 )
 
 from bench.plain_generation import generate_plainly
+from model.answering import yes_no_tokens
 from model.checkpoint import load_language_model
-from model.evaluation import yes_no_tokens
 from model.generation import generate_texts
 from model.tiny import train_bpe
 from model.vocabulary import Vocabulary

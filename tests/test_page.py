@@ -56,7 +56,9 @@ def result(tmp_path):
         )
         for sample in asked
     ]  # fmt: skip
-    write_result(tmp_path, asked, SETTINGS | {"checkpoint": "checkpoints/<b>x"}, {"checkpoint": {"fingerprint": "ab12"}})
+    write_result(
+        tmp_path, asked, SETTINGS | {"checkpoint": "checkpoints/<b>x"}, {"checkpoint": {"fingerprint": "ab12"}}
+    )
     return read_result(tmp_path)
 
 

@@ -15,6 +15,7 @@ from model.results.conditions import CONDITIONS, GENERATED, WITH_ECG, colours, f
 from model.results.samples import Sample
 from utils.charts import draw_reliability, draw_scores
 
+PAGE = "result.html"
 OPEN_GROUPS = ("question_type", "attribute_type")
 WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
 

@@ -32,6 +32,12 @@ def scores_table(result: Mapping[str, Any]) -> str:
         found = {name: rows.values() for name, rows in result["verify"].items()}
         means = [np.mean([each["balanced_accuracy"] for each in found[n]]) if n in found else None for n in names]
         lines.append(row(f"balanced accuracy ({len(found[WITH_ECG])} questions)", means))
+    if "choices" in result:
+        listed = result["choices"]
+        lines.append(
+            f"answers ranked among {listed['mean_candidates']:.1f} candidates; the right one is not among them in "
+            f"{listed['outside']} samples: {100 * listed['ceiling']:.1f} % can be right"
+        )
     if "gap" in result:
         gap = result["gap"]
         lines.append(

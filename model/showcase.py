@@ -1,0 +1,83 @@
+"""Examples for the page of a result: the ECG on paper, and where in time a closed answer depended on it."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_provider.code_cache import CodeCache
+from data_provider.examples import Example, RecordRef
+from data_provider.readers import read_record
+from data_provider.record import LEADS
+from model.attribution import where_it_looked
+from model.checkpoint import Checkpoint
+from model.rendering import render_answer, render_ecgs, render_prompt
+from model.results.closed import is_closed
+from model.results.conditions import WITH_ECG
+from model.results.page import ShownExample
+from model.results.samples import Sample
+from utils.errors import UserError
+from utils.metrics import NO, YES, definition
+from utils.plots import draw_ecg_paper
+
+
+def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> tuple[list[int], str]:
+    """Which samples to show, and a sentence on how they were chosen; of questions as many right as wrong answers."""
+    order = random.Random(seed).sample(range(len(samples)), len(samples))
+    if samples[0].task != "qa":
+        return sorted(order[:count]), f"{min(count, len(samples))} samples drawn by SEED={seed}."
+    match = definition(metrics).match
+    right = [i for i in order if match(samples[i].predictions[WITH_ECG], samples[i].answers)]
+    wrong = [i for i in order if i not in set(right)]
+    hits = min(len(right), max(count - count // 2, count - len(wrong)))
+    shown = sorted([*right[:hits], *wrong[: count - hits]])
+    misses = len(shown) - hits
+    return shown, (
+        f"Drawn by SEED={seed}, not picked: {hits} answered rightly and {misses} wrongly, of {len(right)} and "
+        f"{len(wrong)}."
+    )
+
+
+def show(
+    checkpoint: Checkpoint, examples: Sequence[Example], samples: Sequence[Sample],
+    cache: CodeCache, metrics: str,
+) -> list[ShownExample]:  # fmt: skip
+    """Pictures of the samples' ECGs; a sample whose recording cannot be read any more is left out."""
+    shown = []
+    for example, sample in zip(examples, samples, strict=True):
+        shades = [None] * len(example.records)
+        if is_closed(sample):
+            shades = _shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(cache.codes, example.records)))
+        try:
+            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shades, strict=True)]
+        except UserError as error:
+            print(f"sample {sample.sample_id} is not shown: {error}")
+            continue
+        right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers) if sample.task == "qa" else None
+        shown.append(ShownExample(sample, pictures, right))
+    return shown
+
+
+def _draw(ref: RecordRef, shading):
+    record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
+    return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
+
+
+def _shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[np.ndarray]) -> list:
+    """Per ECG ``(starts, ends, weights)`` in seconds; of yes and no the one is weighed against the other."""
+    vocabulary = checkpoint.vocabulary
+    prefix, of_ecg = render_ecgs(vocabulary, ecgs, example.backgrounds)
+    other = {YES: NO, NO: YES}.get(said)
+    weights = where_it_looked(
+        checkpoint.model, vocabulary, prefix, of_ecg,
+        render_prompt(vocabulary, example.task, example.question, example.history),
+        render_answer(vocabulary, [said]),
+        None if other is None else render_answer(vocabulary, [other]),
+    )  # fmt: skip
+    shades, start = [], 0
+    for codes in ecgs:
+        times = checkpoint.ecg_tokenizer.code_times(len(codes))
+        own = weights[start : start + len(codes)]
+        shades.append((times[:, 0], times[:, 1], own))
+        start += len(codes)
+    return shades
