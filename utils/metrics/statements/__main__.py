@@ -20,7 +20,7 @@ _SHOWN = 10
 
 
 def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, set[str]]]:
-    """``(ecg_id, report, codes)`` of the recordings of ``folds``; codes are scp_codes of any likelihood and heart_axis."""
+    """``(ecg_id, report, codes)`` of the recordings of ``folds``: scp_codes of any likelihood, and heart_axis."""
     try:
         with database.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if int(float(row["strat_fold"])) in folds]
@@ -87,11 +87,15 @@ def _reports_of(path: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m utils.metrics.statements", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m utils.metrics.statements",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv: agreement with its labels")
     parser.add_argument("--folds", default="1-10", help="folds of it, such as 9-10 (default: all)")
-    parser.add_argument("--misses", metavar="CODE", help="print the reports that disagree with their labels about a code")
+    parser.add_argument(
+        "--misses", metavar="CODE", help="print the reports that disagree with their labels about a code"
+    )
     parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports: coverage")
     arguments = parser.parse_args()
     if not arguments.database and not arguments.reports:

@@ -7,7 +7,8 @@ Source: scp_statements.csv and the column heart_axis of PTB-XL (Wagner et al. 20
 CLASSES: dict[str, tuple[str, ...]] = {
     "NORM": ("NORM",),
     "MI": (
-        "IMI", "ASMI", "ILMI", "AMI", "ALMI", "INJAS", "LMI", "INJAL", "IPLMI", "IPMI", "INJIN", "INJLA", "PMI", "INJIL",
+        "IMI", "ASMI", "ILMI", "AMI", "ALMI", "INJAS", "LMI", "INJAL", "IPLMI", "IPMI", "INJIN", "INJLA", "PMI",
+        "INJIL",
     ),
     "STTC": (
         "NDT", "NST_", "DIG", "LNGQT", "ISC_", "ISCAL", "ISCIN", "ISCIL", "ISCAS", "ISCLA", "ANEUR", "EL", "ISCAN",

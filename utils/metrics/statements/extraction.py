@@ -2,12 +2,13 @@
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from utils.metrics.normalised_match import statements as split_at_stops
 from utils.metrics.statements import english, german, swedish
 from utils.metrics.statements.codes import AXES
-from utils.metrics.statements.cues import AND, CUES, FAR, NEAR, OR, STOP, Cue
+from utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
 from utils.metrics.statements.lexicon import Rules, Stated, Status
 
 # Every sentence is read with all of them: languages mix within PTB-XL's reports, and their words do not clash.
@@ -15,7 +16,7 @@ _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
-_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "–": "-", "’": "'"})
+_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2019": "'"})
 _NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators noted the codes themselves here
 _SURENESS: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
 # A list of what is denied or possible does not run on into these: "no LVH, sinus rhythm".
@@ -23,7 +24,7 @@ _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *A
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
 _FILLER = re.compile(
     r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
-    r"|die|das|bei|mit|och|med|acute|old|minor|marked|extensive|frequent|multifocal"
+    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
 )
 
 
@@ -55,12 +56,12 @@ def sentences(text: str) -> list[str]:
     with a full stop outside numbers, glued or not, a semicolon or a line break.
     """
     plain = _NOTE.sub("", text.casefold()).translate(_SPELLING)
-    plain = re.sub(r"#(?=\w)", "ue", plain)  # PTB-XL: "f#r", "#bergang"
+    plain = re.sub(r"(?<=[a-z])#(?=[a-z])|#(?=ber)", "ue", plain)  # PTB-XL: "f#r", "#bergang"
     for pattern, words in _ABBREVIATIONS:
         plain = pattern.sub(words, plain)
     plain = re.sub(r" ?\((s|n|a|er)\)", r"\1", plain)  # "complex(es)", "extrasystole(n)"
     plain = re.sub(r"[*=_~]+|-{2,}|[()\[\]\"!]", " ", plain)
-    plain = re.sub(r" - |(?<=\w)- (?=\w)| -(?=\w)", ", ", plain).replace("-", " ")
+    plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
     cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
     return [whole for part in cut if (whole := part.replace(" ,", ",").strip(" ,"))]
 
@@ -82,7 +83,9 @@ def read(sentence: str) -> Reading:
     cued: dict[Stated, Status] = {}
     for start, end, cue in cues:
         for direction in cue.reach if cue.status else ():
-            reached = _ahead(sentence, end, cue, stated) if direction == "forward" else _behind(sentence, start, end, stated)
+            reached = (
+                _ahead(sentence, end, cue, stated) if direction == "forward" else _behind(sentence, start, end, stated)
+            )
             if reached:
                 cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
                 break
@@ -97,16 +100,18 @@ def read(sentence: str) -> Reading:
 def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
     """The statements that a cue ending at ``end`` speaks of: the next one, and the list that it opens."""
     after = [one for one in stated if one.start >= end]
-    if not after or STOP.search(gap := sentence[end : after[0].start]):
+    if not after:
         return []
-    if len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR):
+    gap = sentence[end : after[0].start]
+    far = STOP.search(gap) or len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR)
+    if far and (_names(after[0], _OWN_STATEMENTS) or not _joined(gap)):
         return []
     reached, waiting = [after[0]], []
-    for last, one in zip(after, after[1:], strict=False):
+    for last, one in pairwise(after):
         between = sentence[last.end : one.start]
         if _names(one, _OWN_STATEMENTS):
             break
-        if OR.fullmatch(between):
+        if _joined(between):
             reached += [*waiting, one]
             waiting = []
         elif AND.fullmatch(between) and not _names(one, _RHYTHMS):
@@ -128,10 +133,14 @@ def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[S
         return []
     reached = [before[-1]]
     for one in reversed(before[:-1]):
-        if not OR.fullmatch(sentence[one.end : reached[-1].start]):
+        if not _joined(sentence[one.end : reached[-1].start]):
             break
         reached.append(one)
     return reached
+
+
+def _joined(between: str) -> bool:
+    return bool(OR.fullmatch(between)) and not TURN.search(between) and len(between.split()) <= LIST
 
 
 def _names(one: Stated, codes: frozenset[str]) -> bool:

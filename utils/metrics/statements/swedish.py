@@ -8,11 +8,12 @@ _BEATS = r"(?:extrasystol\w*|extraslag)"
 LEXICON = Lexicon(
     abbreviations={},
     walls={
-        "AS": r"antero ?septal\w*", "AL": r"antero ?lateral\w*", "IL": r"infero ?lateral\w*", "IP": r"infero ?posterior\w*",
-        "A": r"anterior\w*", "I": r"inferior\w*", "S": r"septal\w*", "L": r"(?:hoeg )?lateral\w*", "P": r"posterior\w*",
+        "AS": r"antero ?septal\w*", "AL": r"antero ?lateral\w*", "IL": r"infero ?lateral\w*",
+        "IP": r"infero ?posterior\w*", "A": r"anterior\w*", "I": r"inferior\w*", "S": r"septal\w*",
+        "L": r"(?:hoeg )?lateral\w*", "P": r"posterior\w*",
     },
     age=(
-        r"(?:,? ?(?:aalder ej bestaem\w+|(?:moejligen|sannolikt|troligen) (?:faersk|aeldre|gammal|akut)|faersk|aeldre|gammal))?"
+        r"(?:,? ?(?:aalder ej bestaem\w+|(?:(?:moejligen|sannolikt|troligen) )?(?:faersk|aeldre|gammal|akut)))?"
     ),
     rules={
         "SR": (r"sinusrytm",),
@@ -43,10 +44,13 @@ LEXICON = Lexicon(
         "RAO/RAE": (r"hypertrofi av hoeger foermak",),
         "LVOLT": (r"laaga qrs amplituder",),
         "ABQRS": (r"avvikande qrs t foerlopp",),
-        "MI*": (r"(?:{walls} )?infarkt{age}", r"qrs t foerlopp (?P<s>{walls} myokardskada)"),
+        "MI*": (r"(?:{walls} )?infarkt{age}", r"qrs t foerlopp .*?(?P<s>{walls} myokardskada)"),
         "INJ*": (r"{walls} myokardskada",),
         "ISC*": (r"(?:{walls} )?ischemi\w*",),
-        "ISC*?": (r"(?:st t|st|t) (?:saenkning|foeraendring),? saasom vid {walls} (?:ischemi|myokardaffektion)",),
+        "ISC*?": (
+            r"st t foeraendring {walls} saasom vid ischemi",
+            r"(?:st t|st|t) (?:saenkning|foeraendring),? saasom vid {walls} (?:ischemi|myokardaffektion)",
+        ),
         "STE_": (r"st hoejning",),
         "STD_": (r"st(?: t)? saenkning",),
         "NST_": (r"(?:ospecifik )?st(?: t)? foeraendring",),
@@ -60,8 +64,9 @@ LEXICON = Lexicon(
         "RAD": (r"hoeger el axel",),
         "ARAD": (r"extrem hoeger el axel",),
         "": (
-            r"svaarbestaembar el axel", r"bifaskiculaert block", r"bifascikulaert block", r"p foerlaengd", r"vaenster belastning",
-            r"regelbunden rytm", r"inga p vaag funna", r"supraventrikulaera? escape beats?", r"som inte fanns paa ekg",
+            r"svaarbestaemm?bar el axel", r"bifaskiculaert block", r"bifascikulaert block", r"p foerlaengd",
+            r"vaenster (?:kammar)?belastning", r"regelbunden rytm", r"inga p vaag funna",
+            r"supraventrikulaera? escape beats?", r"som inte fanns paa ekg",
         ),
     },
 )  # fmt: skip
