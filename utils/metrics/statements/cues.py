@@ -44,7 +44,7 @@ _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
     )),
     (None, _FORWARD, (
         r"not significantly changed", r"no (?:significant )?change", r"(?:is |are )?not evident$", r"not known",
-        r"(?:probably|probable|possibly|possible|may be) (?:a )?normal(?: variant| for age)?(?! e[ck]g)",
+        r"(?:probably|probable|possibly|possible|may be) (?:a )?normal(?: variant| for age)?(?! e(?:[ck]g|lectro))",
         r"no p ?(?:waves?|vaag)(?: \w+)?", r"suggest repeat", r"no previous", r"not only", r"no further",
         r"of (?:doubtful|uncertain|equivocal) significance",
     )),

@@ -8,7 +8,7 @@ from utils.metrics.statements.lexicon import Lexicon
 _BUNDLE = r"(?:bundle branch block|bbb)"
 _SIDED = r"(?: sided?)? (?:bundle branch|leg|thigh|shin|limb) block"  # translations of Swedish and German
 _LEFT_HYPERTROPHY = r"(?:left ventricular hypertrophy|lv hypertrophy|left hypertrophy|lvh)"
-_ECG = r"e[ck]g"
+_ECG = r"(?:e[ck]g|electrocardiogram)"
 _CHANGES = r"(?:changes?|abnormalit(?:y|ies)|abnrm)"
 _ST_T = r"(?:st t|st and t|st & t|st|t)(?: wave| segment)?"
 _DUE = r"(?:may be due to|possibly due to|probably due to|suggests?|, consider)"
@@ -220,7 +220,10 @@ LEXICON = Lexicon(
             rf"pathological ?{_ECG}", r"pathological$",
         ),
         # axis
-        "MID": (r"normal (?:heart |electrical |qrs )?axis", r"(?:team|location|position|layer) type normal"),
+        "MID": (
+            r"normal (?:heart |electrical |qrs )?axis", r"axis is normal",
+            r"(?:team|location|position|layer) type normal",
+        ),
         "LAD": (
             r"left axis deviation", rf"left {_AXIS}", r"left (?:type|position)", r"lad",
             r"qrs axis superior to 30 degrees",

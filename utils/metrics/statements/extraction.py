@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from utils.metrics.normalised_match import statements as split_at_stops
@@ -114,11 +114,13 @@ def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stat
         if _joined(between):
             reached += [*waiting, one]
             waiting = []
-        elif AND.fullmatch(between) and not _names(one, _RHYTHMS):
+        elif AND.fullmatch(between):
             waiting.append(one)
         else:
             break
-    return reached + waiting if cue.status == "absent" else reached
+    if cue.status == "absent":  # "no LVH, no infarct", but not "no LVH, atrial fibrillation"
+        reached += takewhile(lambda one: not _names(one, _RHYTHMS), waiting)
+    return reached
 
 
 def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:

@@ -10,6 +10,7 @@ from utils.metrics.statements.codes import codes_of_walls
 Status = Literal["present", "possible", "absent"]
 _MARKS: dict[str, Status] = {"?": "possible", "-": "absent"}
 _SLOT = re.compile(r"\{(walls|age)\}")
+_AND = r"(?:,? (?:and|or|und|oder|och|eller) | \+ |, )"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Rules:
     def __init__(self, lexicon: Lexicon):
         self._walls = [(letters, re.compile(pattern)) for letters, pattern in lexicon.walls.items()]
         wall = "|".join(lexicon.walls.values())
-        self._slots = {"walls": rf"(?:{wall})(?:(?: ?/ ?| and | och | und | or | \+ )(?:{wall}))*", "age": lexicon.age}
+        self._slots = {"walls": rf"(?:{wall})(?:(?: ?/ ?|{_AND})(?:{wall}))*", "age": lexicon.age}
         self._rules = [(codes, self._compiled(p)) for codes, patterns in lexicon.rules.items() for p in patterns]
 
     def find(self, sentence: str) -> Iterator[tuple[int, Stated]]:
@@ -77,7 +78,7 @@ class Rules:
 
     def _named_walls(self, text: str) -> list[str]:
         """Letters of each wall named; "inferior/lateral" is one wall, "inferior and lateral" are two."""
-        parts = re.split(r" and | och | und | or | \+ ", text)
+        parts = re.split(_AND, text)
         return ["".join(dict.fromkeys("".join(self._letters(part)))) for part in parts]
 
     def _letters(self, part: str) -> Iterator[str]:
