@@ -207,6 +207,10 @@ def test_the_content_score_has_an_interval_over_patients():
     assert found.low < found.value < found.high
 
 
+def test_an_output_that_repeats_itself_is_read_in_seconds():
+    assert said("no LVH, anterior, " * 1000) == "LVH-"
+
+
 def test_predictions_without_references_are_refused():
     with pytest.raises(UserError, match="2 predictions for 1 references"):
         content_scores(["a", "b"], ["a"])

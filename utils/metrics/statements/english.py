@@ -140,8 +140,8 @@ LEXICON = Lexicon(
             r"(?:{walls} )?(?:myocardial )?(?:infarct|infarction|infarcts|mi){age}",
             r"(?:myocardial )?(?:infarct|infarction) in {walls} leads{age}",
             r"st elevation (?:mi|myocardial infarction)", r"n?stemi",
-            r"qrs t (?:abnormal|course) .*?(?P<s>{walls} myocardial (?:injury|damage))",
-            r"q waves?\b.*?(?P<s>{walls} myocardial (?:injury|damage))",
+            r"qrs t (?:abnormal|course) .{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
+            r"q waves?\b.{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
         ),
         "STE_ MI*?": (r"{walls} st elevation, (?:consider|possible|probable)(?: acute)? infarct",),
         "MI*?": (rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",),
@@ -189,13 +189,13 @@ LEXICON = Lexicon(
         ),
         "INVT": (
             rf"{_WHERE}(?:inverted|neg(?:ative)?) t(?: waves?)?{_LEADS}", r"t(?: waves?)? neg(?:ative)?",
-            rf"{_WHERE}t(?: wave)? inversions?{_LEADS}", r"t(?: waves?)? inverted", r"t waves? .*?(?P<s>inverted)",
+            rf"{_WHERE}t(?: wave)? inversions?{_LEADS}", r"t(?: waves?)? inverted", r"t waves? .{0,80}?(?P<s>inverted)",
             r"t changes? (?P<s>negative)",
         ),
         "LOWT": (
             r"low amplitude t(?: waves?)?", r"flat t(?: waves?)?", r"t wave flattening",
-            r"t waves? .*?(?P<s>(?:low or )?flat)", r"t waves? are (?:\w+ )?(?P<s>low)",
-            r"t(?: changes?)?:? .*?(?P<s>flat) (?:in )?v\d",
+            r"t waves? .{0,80}?(?P<s>(?:low or )?flat)", r"t waves? are (?:\w+ )?(?P<s>low)",
+            r"t(?: changes?)?:? .{0,80}?(?P<s>flat) (?:in )?v\d",
         ),
         "LNGQT": (
             r"(?:prolonged|long) qtc?(?: interval)?", r"qtc?(?: interval)? (?:is )?prolong\w+",

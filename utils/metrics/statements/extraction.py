@@ -1,6 +1,7 @@
 """The statements of a report as codes, each present, possible or absent."""
 
 import re
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import NamedTuple
@@ -22,6 +23,8 @@ _SURENESS: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
 # A list of what is denied or possible does not run on into these: "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
+_LIST = 20  # statements that one cue may speak of
+_REACH = 200  # characters between a cue and a statement; outputs that repeat themselves are long
 _FILLER = re.compile(
     r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
     r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
@@ -74,8 +77,10 @@ def read(sentence: str) -> Reading:
         (m.end() - m.start(), 0, (m.start(), m.end(), cue)) for cue in CUES for m in cue.pattern.finditer(sentence)
     ]
     kept: list[Stated | tuple[int, int, Cue]] = []
-    for _, _, item in sorted(found, key=lambda one: (-one[0], -one[1])):
-        if all(item[1] <= other[0] or other[1] <= item[0] for other in kept):
+    taken = bytearray(len(sentence))
+    for length, _, item in sorted(found, key=lambda one: (-one[0], -one[1])):
+        if not any(taken[item[0] : item[1]]):
+            taken[item[0] : item[1]] = b"\1" * length
             kept.append(item)
     stated = sorted(item for item in kept if isinstance(item, Stated))
     cues = sorted((item for item in kept if not isinstance(item, Stated)), key=lambda item: item[0])
@@ -99,8 +104,8 @@ def read(sentence: str) -> Reading:
 
 def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
     """The statements that a cue ending at ``end`` speaks of: the next one, and the list that it opens."""
-    after = [one for one in stated if one.start >= end]
-    if not after:
+    after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
+    if not after or after[0].start - end > _REACH:
         return []
     gap = sentence[end : after[0].start]
     far = STOP.search(gap) or len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR)
@@ -125,8 +130,8 @@ def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stat
 
 def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
     """The statements that a cue behind them speaks of: the last one, and those that an "or" joins to it."""
-    before = [one for one in stated if one.end <= start]
-    if not before:
+    before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
+    if not before or start - before[-1].end > _REACH:
         return []
     gap = sentence[before[-1].end : start]
     if not sentence[end:].strip(" ,"):
@@ -142,7 +147,7 @@ def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[S
 
 
 def _joined(between: str) -> bool:
-    return bool(OR.fullmatch(between)) and not TURN.search(between) and len(between.split()) <= LIST
+    return len(between.split()) <= LIST and bool(OR.fullmatch(between)) and not TURN.search(between)
 
 
 def _names(one: Stated, codes: frozenset[str]) -> bool:

@@ -87,7 +87,7 @@ LEXICON = Lexicon(
         "ABQRS": (r"qrs(?: t)? abnormal", r"abnormaler? qrs(?: komplex)?"),
         "MI*": (
             r"(?:{walls} )?(?:myokard)?infarkt\w*{age}", r"(?:myokard)?infarkt {walls}{age}",
-            r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*", r"qrs t abnormal .*?(?P<s>{walls} myokardschaden)",
+            r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*", r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
         ),
         "AMI": (r"vorderwand ?infarkt\w*{age}",),
         "IMI": (r"hinterwand ?infarkt\w*{age}",),
@@ -111,7 +111,7 @@ LEXICON = Lexicon(
         ),
         "LOWT": (
             r"flache?\w* t(?: wellen?)?", r"t(?: wellen?)? ?(?:flach|abgeflacht|abflachung)\w*",
-            r"t veraenderung\w* .*?(?P<s>flach)",
+            r"t veraenderung\w* .{0,80}?(?P<s>flach)",
         ),
         "LNGQT": (r"qt(?: zeit| intervall)? ?verlaenger\w+", r"(?:verlaengerte?|lange)\w* qt(?: zeit| intervall)?"),
         "DIG": (r"digitalis\w*", r"glykosid\w*"),

@@ -46,7 +46,7 @@ class Rules:
     def __init__(self, lexicon: Lexicon):
         self._walls = [(letters, re.compile(pattern)) for letters, pattern in lexicon.walls.items()]
         wall = "|".join(lexicon.walls.values())
-        self._slots = {"walls": rf"(?:{wall})(?:(?: ?/ ?|{_AND})(?:{wall}))*", "age": lexicon.age}
+        self._slots = {"walls": rf"(?:{wall})(?:(?: ?/ ?|{_AND})(?:{wall})){{0,4}}", "age": lexicon.age}
         self._rules = [(codes, self._compiled(p)) for codes, patterns in lexicon.rules.items() for p in patterns]
 
     def find(self, sentence: str) -> Iterator[tuple[int, Stated]]:

@@ -44,7 +44,7 @@ LEXICON = Lexicon(
         "RAO/RAE": (r"hypertrofi av hoeger foermak",),
         "LVOLT": (r"laaga qrs amplituder",),
         "ABQRS": (r"avvikande qrs t foerlopp",),
-        "MI*": (r"(?:{walls} )?infarkt{age}", r"qrs t foerlopp .*?(?P<s>{walls} myokardskada)"),
+        "MI*": (r"(?:{walls} )?infarkt{age}", r"qrs t foerlopp .{0,80}?(?P<s>{walls} myokardskada)"),
         "INJ*": (r"{walls} myokardskada",),
         "ISC*": (r"(?:{walls} )?ischemi\w*",),
         "ISC*?": (
