@@ -87,7 +87,8 @@ LEXICON = Lexicon(
         "ABQRS": (r"qrs(?: t)? abnormal", r"abnormaler? qrs(?: komplex)?"),
         "MI*": (
             r"(?:{walls} )?(?:myokard)?infarkt\w*{age}", r"(?:myokard)?infarkt {walls}{age}",
-            r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*", r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
+            r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*",
+            r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
         ),
         "AMI": (r"vorderwand ?infarkt\w*{age}",),
         "IMI": (r"hinterwand ?infarkt\w*{age}",),
