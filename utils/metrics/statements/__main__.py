@@ -28,7 +28,7 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
                 (row["ecg_id"], row["report"], {*ast.literal_eval(row["scp_codes"]), row["heart_axis"]} - {""})
                 for row in rows
             ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, SyntaxError) as error:
         raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error!r}") from None
 
 
