@@ -1,0 +1,119 @@
+"""How well the lexicons read: agreement with PTB-XL's labels per code, and coverage of any reports.
+
+Where a report states a code that its annotators did not give, or the other way round, that is a disagreement; many are
+the annotators' own, who corrected the machine's report: ``--misses CODE`` prints them.
+"""
+
+import argparse
+import ast
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError, exit_on_user_error
+from utils.metrics.findings import finding_scores
+from utils.metrics.statements.codes import AXES, SCP_CODES
+from utils.metrics.statements.scoring import coverage, stated
+
+_SHOWN = 10
+
+
+def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, set[str]]]:
+    """``(ecg_id, report, codes)`` of the recordings of ``folds``: scp_codes of any likelihood, and heart_axis."""
+    try:
+        with database.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if int(float(row["strat_fold"])) in folds]
+            return [
+                (row["ecg_id"], row["report"], {*ast.literal_eval(row["scp_codes"]), row["heart_axis"]} - {""})
+                for row in rows
+            ]
+    except (OSError, KeyError, ValueError, SyntaxError) as error:
+        raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error!r}") from None
+
+
+def agreement(rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> dict[str, Any]:
+    """`finding_scores` of what reports state against their labels, of ``codes`` alone."""
+    return finding_scores([stated(report) & codes for _, report, _ in rows], [labels & codes for *_, labels in rows])
+
+
+def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> None:
+    scores = agreement(rows, codes)
+    claimed = [code for _, report, _ in rows for code in stated(report) & codes]
+    print(f"\n{name:10s} labels  stated  precision  recall    F1")
+    for code, row in sorted(scores["per_finding"].items(), key=lambda item: -item[1]["support"]):
+        print(
+            f"{code:10s} {row['support']:6d}  {claimed.count(code):6d}  {row['precision']:9.2f}  {row['recall']:6.2f}"
+            f"  {row['f1']:4.2f}"
+        )
+    unlabelled = {code: claimed.count(code) for code in sorted(set(claimed) - scores["per_finding"].keys())}
+    if unlabelled:
+        print("stated, never labelled: " + ", ".join(f"{code} {n}" for code, n in unlabelled.items()))
+    if scores["per_finding"]:
+        print(f"micro F1 {scores['micro_f1']:.3f}, macro F1 {scores['macro_f1']:.3f}")
+
+
+def _print_coverage(texts: list[str]) -> None:
+    found = coverage(texts)
+    print(
+        f"\n{len(texts)} reports: something recognised in {found['statements']:.1%} of statements and "
+        f"{found['reports']:.1%} of reports, a code in {found['coded']:.1%} of reports"
+    )
+    for title, key in (("most common unrecognised statements", "unrecognised"), ("words beside statements", "beside")):
+        listed = ", ".join(f"{text!r} {n}" for text, n in list(found[key].items())[:_SHOWN])
+        print(f"{title}: {listed or 'none'}")
+
+
+def _print_misses(rows: list[tuple[str, str, set[str]]], code: str) -> None:
+    for ecg_id, report, labels in rows:
+        if (code in stated(report)) != (code in labels):
+            print(f"{ecg_id}: {'label only' if code in labels else 'text only'}: {' '.join(report.split())}")
+
+
+def _folds(text: str) -> set[int]:
+    try:
+        ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+        return {fold for part in ends for fold in range(part[0], part[-1] + 1)}
+    except ValueError:
+        raise UserError(f"--folds {text!r}: give numbers such as 9-10 or 1,2") from None
+
+
+def _reports_of(path: Path) -> list[str]:
+    try:
+        return [row["report"] for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--reports {path} is no JSON list of objects with a key report: {error!r}") from None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.metrics.statements",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv: agreement with its labels")
+    parser.add_argument("--folds", default="1-10", help="folds of it, such as 9-10 (default: all)")
+    parser.add_argument(
+        "--misses", metavar="CODE", help="print the reports that disagree with their labels about a code"
+    )
+    parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports: coverage")
+    arguments = parser.parse_args()
+    if not arguments.database and not arguments.reports:
+        raise UserError("nothing to read: give --database or --reports")
+    if arguments.database:
+        rows = labelled_reports(arguments.database, _folds(arguments.folds))
+        if not rows:
+            raise UserError(f"--folds {arguments.folds}: no recording of {arguments.database} is in them")
+        if arguments.misses:
+            _print_misses(rows, arguments.misses)
+            return
+        _print_agreement("code", rows, SCP_CODES)
+        _print_agreement("heart axis", rows, frozenset(AXES))
+        _print_coverage([report for _, report, _ in rows])
+    for path in arguments.reports:
+        print(f"\n{path}", end="")
+        _print_coverage(_reports_of(path))
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,263 @@
+"""English statements: GE Marquette 12SL and Philips as in MIMIC-IV-ECG, PTB-XL's, its translations, the simulator's.
+
+Format: `lexicon.Lexicon`. Texts come normalised: lower case, no hyphens, no brackets, a spaced dash as a comma.
+"""
+
+from utils.metrics.statements.lexicon import Lexicon
+
+_BUNDLE = r"(?:bundle branch block|bbb)"
+_SIDED = r"(?: sided?)? (?:bundle branch|leg|thigh|shin|limb) block"  # translations of Swedish and German
+_LEFT_HYPERTROPHY = r"(?:left ventricular hypertrophy|lv hypertrophy|left hypertrophy|lvh)"
+_ECG = r"(?:e[ck]g|electrocardiogram)"
+_CHANGES = r"(?:changes?|abnormalit(?:y|ies)|abnrm)"
+_ST_T = r"(?:st t|st and t|st & t|st|t)(?: wave| segment)?"
+_DUE = r"(?:may be due to|possibly due to|probably due to|suggests?|, consider)"
+_ISCHEMIA = r"(?:myocardial )?(?:injury ?/ ?)?ischa?emia"
+_AXIS = r"(?:axis deviation|(?:electrical |electric |el )?(?:axis|shaft))"
+_NONSPECIFIC = r"non ?(?:specific|diagnostic)"
+_WHERE = rf"(?:{{walls}} )?(?:{_NONSPECIFIC} )?"
+_LEADS = r"(?:,? (?:in (?:the )?)?{walls} leads?)?"
+_PREMATURE = r"(?:complex|beat|contraction)(?:e?s)?"
+
+LEXICON = Lexicon(
+    abbreviations={
+        r"supraventr\.": "supraventricular", r"intraventr\.": "intraventricular", r"\bneg\.": "neg",
+        r"\bpath\.": "pathological ", r"(?<!supra)(?<!intra)\bventr?\.": "ventricular", r"\bresp\.": "respiratory",
+        r"\bchalk\.": "criteria", r"\be\.g\.": "such as", r"\bvs\.": "versus", r"\bpart\.": "partial",
+    },
+    walls={
+        "ILP": r"infero ?postero ?lateral(?:ly)?", "AS": r"antero ?septal(?:ly)?|ant/septal",
+        "AL": r"antero ?lateral(?:ly)?", "IL": r"infero ?lateral(?:ly)?", "IP": r"infero ?posterior",
+        "PL": r"postero ?lateral", "A": r"anterior|ant", "I": r"inferior", "S": r"septal", "L": r"(?:high )?lateral",
+        "P": r"posterior",
+    },
+    age=(
+        r"(?:,? ?(?:age (?:is )?(?:undetermined|indeterminate|unknown|uncertain|not determinable)"
+        r"|of (?:uncertain|undetermined|indeterminate) age"
+        r"|(?:possibly|probably|likely|perhaps) (?:old|older|acute|recent|new|chronic|fresh)"
+        r"|old|acute|recent|chronic)| probable old)?"
+    ),
+    rules={
+        # rhythm
+        "SR": (r"sinus rhythm", r"nsr"),
+        "SR? SVARR?": (r"sinus or ectopic atrial rhythm",),
+        "SBRAD": (r"sinus bradycardia",),
+        "STACH": (r"sinus tachycardia",),
+        "SARRH": (r"sinus arr?h?ythmia", r"respiratory arrhythmia"),
+        "AFIB": (r"atrial fibrillation", r"a ?fib"),
+        "AFLT": (
+            r"atrial flutter", r"a ?flutter",
+            r"atrial flutter (?:with \w+ ventricular response )?with (?:\d:\d|variable) a ?v (?:block|conduction)",
+        ),
+        "SVTAC": (
+            r"supraventricular tachycardia", r"svt", r"(?:ectopic )?atrial tachycardia", r"junctional tachycardia",
+        ),
+        "PSVT": (r"paroxysmal supraventricular tachycardia", r"psvt"),
+        "SVARR": (
+            r"supraventricular arrhythmia", r"ectopic atrial (?:rhythm|bradycardia)",
+            r"wandering (?:atrial )?pacemaker", r"(?:accelerated )?junctional (?:escape )?(?:rhythm|bradycardia)",
+        ),
+        "PACE": (
+            r"(?:normal(?:ly)? functioning )?(?:artificial|electronic) pacemaker", r"pacemaker(?: rhythm| ecg| ekg)?",
+            r"(?:atrial|ventricular|demand|dual chamber|a ?v|sequential)(?: sequential| atrial| ventricular)*"
+            r" ?(?:pacing|paced)(?: rhythm| complex(?:es)?)?", r"paced rhythm",
+        ),
+        "PVC": (
+            rf"ventricular premature {_PREMATURE}", rf"premature ventricular {_PREMATURE}", r"(?:pvc|vpc|vpb)s?",
+            r"ventricular (?:extra ?systoles?|extra strokes?|extra beats?|ectop\w+)",
+        ),
+        "PVC?": (r"(?:pvcs?|ventricular premature complex(?:es)?) or aberrant\w*(?: ventricular)? conduct\w+",),
+        "PAC": (
+            rf"(?:atrial|supraventricular) premature {_PREMATURE}",
+            rf"premature (?:atrial|supraventricular) {_PREMATURE}", r"(?:pac|apc|apb)s?",
+            r"(?:supraventricular|atrial) (?:es|extra ?systoles?|extra strokes?|extra beats?|ectop\w+)",
+            r"aberrantly conducted supraventricular complex(?:es)?",
+        ),
+        "PRC(S)": (rf"premature {_PREMATURE}", r"extra ?systoles?", r"ectopic beats?"),
+        "BIGU": (r"bigemin\w+",),
+        "TRIGU": (r"trigemin\w+",),
+        # conduction
+        "1AVB": (
+            r"(?:1st|first) degree (?:a ?v|heart) ?(?:heart )?block",
+            r"a ?v block,? (?:1st degree|first degree|[1i])(?: grades?| degree)?",
+        ),
+        "2AVB": (
+            r"(?:2nd|second) degree (?:a ?v|heart) ?(?:heart )?block",
+            r"a ?v block,? (?:2nd degree|second degree|2|ii)(?: grades?| degree)?", r"(?:2|3|4):1 a ?v block",
+            r"(?:high grade|high degree|advanced) a ?v block", r"mobitz(?: type)?(?: i{1,2}| 1| 2)?", r"wenckebach",
+        ),
+        "3AVB": (
+            r"(?:3rd|third) degree (?:a ?v|heart) ?(?:heart )?block",
+            r"a ?v block,? (?:3rd degree|third degree|3|iii)(?: grades?| degree)?",
+            r"(?:complete|total) (?:a ?v|heart) block",
+        ),
+        "LPR": (
+            r"(?:prolonged|long) pr(?: interval)?", r"pr(?: interval)? (?:is )?(?:prolong\w+|above the normal range)",
+        ),
+        "CLBBB": (rf"(?:complete )?(?:left {_BUNDLE}|lbbb|left{_SIDED})",),
+        "ILBBB": (rf"(?:incomplete|inc|partial) (?:left {_BUNDLE}|lbbb|left{_SIDED})", r"ilbbb"),
+        "CRBBB": (rf"(?:complete )?(?:right {_BUNDLE}|rbbb|right{_SIDED})",),
+        "IRBBB": (rf"(?:incomplete|inc|partial) (?:right {_BUNDLE}|rbbb|right{_SIDED}|rsb)", r"irbbb"),
+        "LAFB": (r"left anterior (?:fascicular|hemi) ?block", r"lafb", r"lahb"),
+        "LPFB": (r"left posterior (?:fascicular|hemi) ?block", r"lpfb", r"lphb"),
+        "IVCD": (
+            rf"(?:{_NONSPECIFIC} )?(?:iv|intra ?ventricular) (?:conduction )?(?:defect|delay|dis\w+|block)(?: block)?",
+            r"ivcd", rf"{_NONSPECIFIC}{_SIDED}", r"intraventricular (?:performance|line) (?:disorder|disturbance)",
+        ),
+        "WPW": (r"wpw(?: syndrome)?", r"wolff? parkinson white(?: syndrome)?", r"(?:ventricular )?pre ?excitation"),
+        # hypertrophy and voltage
+        "LVH": (_LEFT_HYPERTROPHY, r"due to (?P<s>(?:ventricular )?hypertrophy)"),
+        "LVH RVH": (r"biventricular hypertrophy",),
+        "VCLVH": (
+            rf"(?:minimal |moderate )?(?:amplitude|voltage) criteria(?: qrs)? for {_LEFT_HYPERTROPHY}",
+            rf"{_LEFT_HYPERTROPHY}(?: suggested)? by voltage(?: criteria)?(?: only)?",
+            rf"voltages are high in \w+ leads suggesting {_LEFT_HYPERTROPHY}",
+            rf"(?:chest|limb) lead voltages suggest(?: possible)? {_LEFT_HYPERTROPHY}",
+        ),
+        "RVH": (r"(?:right ventricular|rv|right) hypertrophy", r"rvh"),
+        "SEHYP": (r"septal hypertrophy",),
+        "LAO/LAE": (
+            r"left atrial (?:enlargement|abnormality|overload|hypertrophy|dilat\w+)(?: ?/ ?enlargement)?", r"lae",
+            r"lao", r"atrial overload left", r"hypertrophy of the left atrium",
+        ),
+        "RAO/RAE": (
+            r"right atrial (?:enlargement|abnormality|overload|hypertrophy|dilat\w+)(?: ?/ ?enlargement)?", r"rae",
+            r"rao", r"atrial overload right", r"hypertrophy of the right atrium",
+        ),
+        "LAO/LAE RAO/RAE": (r"biatrial (?:enlargement|abnormality|overload|hypertrophy)",),
+        "LVOLT": (
+            r"low (?:limb lead |qrs )*(?:voltages?|amplitudes?)(?:,? (?:in )?[\w ]*leads)?",
+            r"(?:peripheral )?low voltage",
+        ),
+        "HVOLT": (r"high (?:v lead |chest lead |limb lead |qrs )*(?:voltages?|amplitudes?)", r"voltages are high"),
+        # QRS
+        "QWAVE": (rf"{_WHERE}q waves?(?: present)?{_LEADS}",),
+        "ABQRS": (
+            r"abnormal qrs(?: t)?", r"qrs(?: t)? (?:is )?abnormal", r"(?:abnormal|deviating|aberrant) qrs t course",
+        ),
+        # infarction, injury, ischaemia
+        "MI*": (
+            r"(?:{walls} )?(?:myocardial )?(?:infarct|infarction|infarcts|mi){age}",
+            r"(?:myocardial )?(?:infarct|infarction) in {walls} leads{age}",
+            r"st elevation (?:mi|myocardial infarction)", r"n?stemi",
+            r"qrs t (?:abnormal|course) .{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
+            r"q waves?\b.{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
+        ),
+        "STE_ MI*?": (r"{walls} st elevation, (?:consider|possible|probable)(?: acute)? infarct",),
+        "MI*?": (rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",),
+        "INJ*": (
+            r"{walls} (?:myocardial |subendocardial )?(?:injury|damage)", r"subendocardial injury in {walls} leads",
+        ),
+        "INJ*?": (r"t abnormal, (?:likely|probably) {walls} myocardial (?:damage|injury)",),
+        "ISC*": (
+            rf"(?:{{walls}} )?{_ISCHEMIA}(?: in {{walls}} leads)?", r"non ?specific ischa?emic",
+            r"ischa?emic heart disease", r"ischa?emic(?: st t| st| t)?(?: wave)? changes(?: in {walls} leads)?",
+        ),
+        "ISC*?": (
+            rf"(?:{{walls}} )?{_ST_T} {_CHANGES} ?{_DUE} {_ISCHEMIA}",
+            rf"(?:abnormal t|(?:repol|t) abnrm) ?(?:suggests|, consider) {_ISCHEMIA}(?:,? {{walls}})?",
+            r"(?:st t|st|t) (?:lowering|decrease|changes?),? (?:such )?as (?:in|with) {walls} ischemia",
+            r"t changes?,? (?:such )?as in {walls} myocardial infarction",
+        ),
+        "STD_ ISC*?": (r"st (?:segment )?depression in {walls} leads suggests ischa?emia",),
+        "ISC*? LVH?": (
+            rf"(?:{{walls}} )?{_ST_T} {_CHANGES} may be due to hypertrophy and/or ischemia",
+            r"may be due to hypertrophy and/or ischemia",
+        ),
+        # ST segment, T wave, QT
+        "STE_": (
+            rf"{_WHERE}st (?:segment )?(?:elevations?|elev|lifting){_LEADS}",
+            r"st segments are (?:slightly |minimally )?elevated",
+        ),
+        "STD_": (
+            rf"{_WHERE}st (?:segment |junctional )?depression(?: is non ?specific)?{_LEADS}",
+            r"st segments are (?:slightly |minimally )?depressed", r"st t (?:lowering|decrease|depression)",
+        ),
+        "NST_": (
+            rf"{_WHERE}(?:st t|st and t|st & t|st)(?: wave| segment)? {_CHANGES}(?: are non ?specific)?{_LEADS}",
+            r"st & t abnormal", r"non ?specific repol\w* \w+",
+        ),
+        "NT_": (
+            rf"{_NONSPECIFIC} t(?: wave)? (?:changes?|flattening)(?: or slight inversion)?{_LEADS}",
+            rf"{_WHERE}t(?: wave)? changes? (?:are|is) (?:non ?specific|borderline(?: abnormal)?)",
+            rf"{_WHERE}t(?: wave)? changes? may be normal for age",
+        ),
+        "NDT": (rf"{_NONSPECIFIC} (?:abnormal t|t(?: wave)? (?:abnormalit(?:y|ies)|abnrm))(?: waves?)?{_LEADS}",),
+        "TAB_": (
+            rf"{_WHERE}t(?: wave)? {_CHANGES}(?: are abnormal)?{_LEADS}", r"abnormal t(?: waves?)?",
+            r"t(?: waves? (?:are|is))? abnormal",
+        ),
+        "INVT": (
+            rf"{_WHERE}(?:inverted|neg(?:ative)?) t(?: waves?)?{_LEADS}", r"t(?: waves?)? neg(?:ative)?",
+            rf"{_WHERE}t(?: wave)? inversions?{_LEADS}", r"t(?: waves?)? inverted", r"t waves? .{0,80}?(?P<s>inverted)",
+            r"t changes? (?P<s>negative)",
+        ),
+        "LOWT": (
+            r"low amplitude t(?: waves?)?", r"flat t(?: waves?)?", r"t wave flattening",
+            r"t waves? .{0,80}?(?P<s>(?:low or )?flat)", r"t waves? are (?:\w+ )?(?P<s>low)",
+            r"t(?: changes?)?:? .{0,80}?(?P<s>flat) (?:in )?v\d",
+        ),
+        "LNGQT": (
+            r"(?:prolonged|long) qtc?(?: interval)?", r"qtc?(?: interval)? (?:is )?prolong\w+",
+            r"qt corrected above the normal range",
+        ),
+        "DIG": (r"digitalis(?: effect)?", r"digoxin(?: effect)?"),
+        "EL": (r"electrolyte (?:disturbance|abnormalit(?:y|ies)|imbalance)s?", r"(?:hypo|hyper)(?:k|c)al(?:c)?a?emia"),
+        "ANEUR": (r"(?:ventricular )?aneurysm",),
+        # the whole ECG
+        "NORM": (
+            rf"normal(?:ly)? {_ECG}", rf"{_ECG} (?:is )?normal", r"within normal limits",
+            r"(?:team|location|position|layer) type normal (?P<s>normal)$",
+        ),
+        "NORM?": (
+            rf"otherwise normal(?:ly)?(?: {_ECG})?",
+            r"(?:otherwise )?no (?:definite|significant|certain) (?:pathology|abnormalit(?:y|ies))",
+            r"nothing safe pathological",
+        ),
+        "NORM-": (
+            rf"abnormal {_ECG}",
+            r"summary: (?:normal )?abnormal",
+            rf"pathological ?{_ECG}", r"pathological$",
+        ),
+        # axis
+        "MID": (
+            r"normal (?:heart |electrical |qrs )?axis", r"axis is normal",
+            r"(?:team|location|position|layer) type normal",
+        ),
+        "LAD": (
+            r"left axis deviation", rf"left {_AXIS}", r"left (?:type|position)", r"lad",
+            r"qrs axis superior to 30 degrees",
+        ),
+        "ALAD": (rf"(?:marked|abnormal|severe|extreme) left {_AXIS}", r"hyperex\w+ left type"),
+        "AXL": (r"leftward axis", r"borderline left axis deviation"),
+        "RAD": (r"right axis deviation", rf"right {_AXIS}", r"right type", r"rad"),
+        "ARAD": (rf"(?:marked|abnormal|severe|extreme) right {_AXIS}", r"hyperex\w+ right type"),
+        "AXR": (r"rightward axis", r"borderline right axis deviation", r"steep (?:type|slope)"),
+        # recognised, without a code
+        "": (
+            r"this is most commonly due to ischa?emic heart disease", r"ecg evidence", r"reflect the infarct",
+            rf"borderline(?: abnormal)? {_ECG}", r"trace only requested", r"bifascicular block", r"trifascicular block",
+            r"(?:poor|slow|slowed|unusual|abnormal) r(?: waves?)? progression(?:, early transition)?",
+            r"(?:poor|slow|slowed|unusual) progression of r waves?", r"(?:indeterminate|undetermined) axis",
+            r"difficult (?:to determine )?(?:to )?(?:determine )?(?:qrs|electric) (?:axis|shaft)",
+            r"(?:right superior axis|abnormal extreme qrs axis) deviation", r"rsr'", r"broad r or r'",
+            r"tall [rt](?: waves)?", r"short pr(?: interval)?",
+            r"(?:rr|p|pr|qrs|qt)(?: interval| duration| corrected) (?:above|below) the normal range",
+            r"a ?v dissociation", r"(?:accelerated |paroxysmal )?idioventricular rhythm", r"undetermined rhythm",
+            r"fusion complexes", r"aberrant complex", r"irregular r(?:ate|hythm)", r"s ?a block",
+            r"(?:secondary )?repol(?:arization)?\w* (?:abnormality|changes|abnrm)", r"secondary st t changes",
+            r"early repol(?:arization)?(?: pattern)?", r"pericarditis", r"qs complexes", r"tiny r waves?",
+            r"p (?:broadening|widening)", r"(?:lv|left ventricular|left) (?:strain|load)", r"pr interval is normal",
+            r"compared with tracings? of", r"(?:r s )?transition(?: zone)?", r"these (?:minor )?changes",
+            r"leads? unsuitable for analysis", r"(?:suspect )?\w+ lead reversal", r"data quality",
+            r"pacer detection suspended", r"(?:report made|interpretation made) without knowing \w+",
+            r"age not entered", r"failure to sense", r"no further analysis", r"baseline drift", r"static noise",
+            r"burst noise", r"electrodes problems", r"artifacts?", r"leads are also involved",
+            r"(?:rapid|slow|uncontrolled) ventricular response",
+            r"changes may (?:\w+ )*due (?:\w+ )?to (?:rate/)?rhythm", r"a ?v block", r"bundle branch block",
+            r"(?:the )?cause of the bradycardia is not evident", r"suggest repeat", r"(?:left |right )?axis deviation",
+            r"heart block", r"conduction (?:defect|disturbance|abnormalit)\w*", r"arrhythmias?", r"hypertrophy",
+            r"ectopy",
+        ),
+    },
+)  # fmt: skip

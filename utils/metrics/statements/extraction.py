@@ -1,0 +1,163 @@
+"""The statements of a report as codes, each present, possible or absent."""
+
+import re
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
+from itertools import pairwise, takewhile
+from typing import NamedTuple
+
+from utils.metrics.normalised_match import statements as split_at_stops
+from utils.metrics.statements import english, german, swedish
+from utils.metrics.statements.codes import AXES
+from utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
+from utils.metrics.statements.lexicon import Rules, Stated, Status
+
+# Every sentence is read with all of them: languages mix within PTB-XL's reports, and their words do not clash.
+_LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
+_RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
+_ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
+
+_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2019": "'"})
+_NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators noted the codes themselves here
+_SURENESS: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
+# A list of what is denied or possible does not run on into these: "no LVH, sinus rhythm".
+_OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
+_RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
+_LIST = 20  # statements that one cue may speak of
+_REACH = 200  # characters between a cue and a statement; outputs that repeat themselves are long
+_FILLER = re.compile(
+    r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
+    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
+)
+
+
+class Reading(NamedTuple):
+    """One sentence read: its codes, whether any statement was known, and the words that belong to none."""
+
+    codes: tuple[tuple[str, Status], ...]
+    known: bool
+    rest: tuple[str, ...]
+
+
+def extract(text: str) -> dict[str, Status]:
+    """Code of `codes.CODES` -> status, of a report in English, German or Swedish.
+
+    A code stated twice has its surest status. PTB-XL's notes behind "Edit:" are not read.
+    """
+    found: dict[str, Status] = {}
+    for sentence in sentences(text):
+        for code, status in read(sentence).codes:
+            if code not in found or _SURENESS[status] > _SURENESS[found[code]]:
+                found[code] = status
+    return found
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text in the spelling that lexicons are written in.
+
+    Lower case; no umlauts, hyphens or brackets; abbreviations spelt out; a spaced dash becomes a comma. Sentences end
+    with a full stop outside numbers, glued or not, a semicolon or a line break.
+    """
+    plain = _NOTE.sub("", text.casefold()).translate(_SPELLING)
+    plain = re.sub(r"(?<=[a-z])#(?=[a-z])|#(?=ber)", "ue", plain)  # PTB-XL: "f#r", "#bergang"
+    for pattern, words in _ABBREVIATIONS:
+        plain = pattern.sub(words, plain)
+    plain = re.sub(r" ?\((s|n|a|er)\)", r"\1", plain)  # "complex(es)", "extrasystole(n)"
+    plain = re.sub(r"[*=_~]+|-{2,}|[()\[\]\"!]", " ", plain)
+    plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
+    cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
+    return [whole for part in cut if (whole := part.replace(" ,", ",").strip(" ,"))]
+
+
+@lru_cache(maxsize=1 << 16)  # machine statements repeat
+def read(sentence: str) -> Reading:
+    """Read one of `sentences`. Of overlapping statements and cues the longest holds."""
+    found = [(s.end - s.start, about, s) for rules in _RULES for about, s in rules.find(sentence)]
+    found += [
+        (m.end() - m.start(), 0, (m.start(), m.end(), cue)) for cue in CUES for m in cue.pattern.finditer(sentence)
+    ]
+    kept: list[Stated | tuple[int, int, Cue]] = []
+    taken = bytearray(len(sentence))
+    for length, _, item in sorted(found, key=lambda one: (-one[0], -one[1])):
+        if not any(taken[item[0] : item[1]]):
+            taken[item[0] : item[1]] = b"\1" * length
+            kept.append(item)
+    stated = sorted(item for item in kept if isinstance(item, Stated))
+    cues = sorted((item for item in kept if not isinstance(item, Stated)), key=lambda item: item[0])
+
+    cued: dict[Stated, Status] = {}
+    for start, end, cue in cues:
+        for direction in cue.reach if cue.status else ():
+            reached = (
+                _ahead(sentence, end, cue, stated) if direction == "forward" else _behind(sentence, start, end, stated)
+            )
+            if reached:
+                cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
+                break
+    codes = [
+        (code, status if status == "absent" or one not in cued else cued[one])
+        for one in stated
+        for code, status in one.codes
+    ]
+    return Reading(tuple(codes), bool(stated), _rest(sentence, kept))
+
+
+def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+    """The statements that a cue ending at ``end`` speaks of: the next one, and the list that it opens."""
+    after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
+    if not after or after[0].start - end > _REACH:
+        return []
+    gap = sentence[end : after[0].start]
+    far = STOP.search(gap) or len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR)
+    if far and (_names(after[0], _OWN_STATEMENTS) or not _joined(gap)):
+        return []
+    reached, waiting = [after[0]], []
+    for last, one in pairwise(after):
+        between = sentence[last.end : one.start]
+        if _names(one, _OWN_STATEMENTS):
+            break
+        if _joined(between):
+            reached += [*waiting, one]
+            waiting = []
+        elif AND.fullmatch(between):
+            waiting.append(one)
+        else:
+            break
+    if cue.status == "absent":  # "no LVH, no infarct", but not "no LVH, atrial fibrillation"
+        reached += takewhile(lambda one: not _names(one, _RHYTHMS), waiting)
+    return reached
+
+
+def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
+    """The statements that a cue behind them speaks of: the last one, and those that an "or" joins to it."""
+    before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
+    if not before or start - before[-1].end > _REACH:
+        return []
+    gap = sentence[before[-1].end : start]
+    if not sentence[end:].strip(" ,"):
+        gap = gap.replace(",", "")
+    if STOP.search(gap) or len(gap.split()) > NEAR:
+        return []
+    reached = [before[-1]]
+    for one in reversed(before[:-1]):
+        if not _joined(sentence[one.end : reached[-1].start]):
+            break
+        reached.append(one)
+    return reached
+
+
+def _joined(between: str) -> bool:
+    return len(between.split()) <= LIST and bool(OR.fullmatch(between)) and not TURN.search(between)
+
+
+def _names(one: Stated, codes: frozenset[str]) -> bool:
+    return any(code in codes for code, _ in one.codes)
+
+
+def _rest(sentence: str, kept: list) -> tuple[str, ...]:
+    runs, start = [], 0
+    for item in [*sorted(kept, key=lambda item: item[0]), (len(sentence), len(sentence))]:
+        runs += re.split(r"[,:]", sentence[start : item[0]])
+        start = item[1]
+    named = (" ".join(run.split()) for run in runs)
+    return tuple(run for run in named if not all(_FILLER.fullmatch(word) for word in run.split()))

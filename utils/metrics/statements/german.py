@@ -1,0 +1,140 @@
+"""German statements of PTB-XL's reports. Format: `lexicon.Lexicon`; umlauts come as ae, oe, ue."""
+
+from utils.metrics.statements.lexicon import Lexicon
+
+_INCOMPLETE = r"(?:unvollstaendig\w*|inkomplett\w*|partiell\w*)"
+_COMPLETE = r"(?:(?:vollstaendig|komplett|total)\w* )?"
+_RIGHT_BUNDLE = r"(?:rechtsschenkelblock\w*|rsb|rsbb)"
+_LEFT_BUNDLE = r"(?:linksschenkelblock\w*|lsb|lsbb)"
+_LEFT_HYPERTROPHY = r"(?:links(?:herz|kammer|ventrikel|ventrikulaere )?hypertrophie\w*|lvh|lv hypertrophie)"
+_ECG = r"(?:e[ck]g|elektrokardiogramm)"
+_ST = r"st(?: ?strecken?)? ?"
+_UNSPECIFIC = r"unspezifische?\w*"
+_SUPRAVENTRICULAR = r"supraventri[kc]ul\w*"
+
+LEXICON = Lexicon(
+    abbreviations={
+        r"\bv\.? ?a\.": "verdacht auf", r"\bz\. ?n\.": "zustand nach", r"\bunbest\.": "unbestimmt",
+        r"\binkompl?\.": "inkompletter", r"\bunvollst\.": "unvollstaendiger", r"\bkompl\.": "kompletter",
+        r"\bunspez\.": "unspezifische", r"\bwahrsch\.": "wahrscheinlich", r"\bevtl?\.": "eventuell",
+        r"\bmoegl\.": "moeglich", r"\bbzw\.": "oder", r"\bindiff\.": "indiff", r"\bges\.": "gesichert",
+        r"\b([123]|i{1,3})\. ?(?=grad)": r"\1 ",
+    },
+    walls={
+        "ILP": r"infero ?postero ?lateral\w*", "AS": r"antero ?septal\w*", "AL": r"antero ?lateral\w*",
+        "IL": r"infero ?lateral\w*", "IP": r"infero ?posterior\w*", "PL": r"postero ?lateral\w*", "A": r"anterior\w*",
+        "I": r"inferior\w*", "S": r"septal\w*", "L": r"(?:hoch ?)?lateral\w*", "P": r"posterior\w*",
+    },
+    age=(
+        r"(?:,? ?(?:alter (?:ist )?(?:unbestimmt|unbekannt|unklar|nicht bestimmbar)|unbestimmten alters"
+        r"|(?:wahrscheinlich|moeglicherweise|vermutlich|eventuell) (?:alt|aelter|frisch|akut|neu)"
+        r"|alt|frisch|akut|chronisch))?"
+    ),
+    rules={
+        "SR": (r"sinus ?rh?y?th?mus",),
+        "SBRAD": (r"sinus ?br\w?adykardie",),
+        "STACH": (r"sinus ?tach[yi]kardie",),
+        "SARRH": (r"sinus ?arrh?ythmie", r"respiratorische arrh?ythmie"),
+        "AFIB": (r"vorhofs?flimmern", r"vhf", r"absolute arrh?ythmie"),
+        "AFLT": (r"vorhofs?flattern",),
+        "SVTAC": (rf"{_SUPRAVENTRICULAR} tach[yi]kardie", r"vorhoftachykardie"),
+        "PSVT": (rf"paroxysmale {_SUPRAVENTRICULAR} tach[yi]kardie",),
+        "SVARR": (
+            rf"{_SUPRAVENTRICULAR} arrh?ythmie", r"wandernder (?:vorhof)?schrittmacher", r"(?:knoten|vorhof)rhythmus",
+        ),
+        "PACE": (r"(?:herz)?schrittmacher ?(?:ekg|rhythmus|stimulation)?", r"pacemaker(?: ekg| rhythmus)?"),
+        "PVC": (r"ventri[kc]ul\w* extrasystol\w*", r"ves"),
+        "PAC": (rf"{_SUPRAVENTRICULAR} extrasystol\w*", r"sves", r"vorhofextrasystol\w*"),
+        "PRC(S)": (r"extrasystol\w*",),
+        "BIGU": (r"bigemin\w+",),
+        "TRIGU": (r"trigemin\w+",),
+        "1AVB": (r"a ?v block(?:ierung)? (?:1|i|ersten)(?: grade?s?)?", r"(?:1|i) gradiger a ?v block"),
+        "2AVB": (
+            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?", r"(?:2|ii) gradiger a ?v block", r"wenckebach\w*",
+            r"mobitz\w*",
+        ),
+        "3AVB": (
+            r"a ?v block(?:ierung)? (?:3|iii|dritten)(?: grade?s?)?", r"(?:3|iii) gradiger a ?v block",
+            r"totaler a ?v block",
+        ),
+        "LPR": (r"p[qr] ?(?:zeit|dauer|intervall)? ?verlaenger\w+", r"verlaengerte?s? p[qr](?: zeit| intervall)?"),
+        "CLBBB": (rf"{_COMPLETE}{_LEFT_BUNDLE}",),
+        "ILBBB": (rf"{_INCOMPLETE} {_LEFT_BUNDLE}",),
+        "CRBBB": (rf"{_COMPLETE}{_RIGHT_BUNDLE}",),
+        "IRBBB": (rf"{_INCOMPLETE} {_RIGHT_BUNDLE}",),
+        "LAFB": (r"links ?anterior\w* (?:hemi|faszikel)block", r"lahb"),
+        "LPFB": (r"links ?posterior\w* (?:hemi|faszikel)block", r"lphb"),
+        "IVCD": (
+            rf"(?:{_UNSPECIFIC} )?intraventri[kc]ul\w* (?:erregungs)?(?:aus)?(?:leitungs|leistungs|breitungs)\w+",
+            rf"{_UNSPECIFIC} schenkelblock",
+        ),
+        "WPW": (r"wpw(?: syndrom)?", r"praeexzitation\w*", r"delta ?wellen?"),
+        "LVH": (_LEFT_HYPERTROPHY, r"kammerhypertrophie lvh"),
+        "VCLVH": (rf"(?:amplituden|voltage) ?kriterien fuer {_LEFT_HYPERTROPHY}",),
+        "RVH": (r"rechts(?:herz|kammer)?hypertrophie\w*", r"rechtsventrikulaere hypertrophie\w*", r"rvh"),
+        "SEHYP": (r"septumhypertrophie", r"septale hypertrophie"),
+        "LAO/LAE": (
+            r"p (?:sinistro ?\w+|mitrale)", r"vorhofs?ueberlastung links",
+            r"(?:links?|linke\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)", r"linksatriale \w+",
+        ),
+        "RAO/RAE": (
+            r"p (?:dextro ?\w+|pulmonale)", r"vorhofs?ueberlastung rechts",
+            r"(?:rechts?|rechte\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)", r"rechtsatriale \w+",
+        ),
+        "LVOLT": (r"(?:periphere )?nieder ?(?:spannung|voltage)\w*",),
+        "HVOLT": (r"hoch ?(?:spannung|voltage)\w*",),
+        "QWAVE": (r"(?:pathologisch\w* |tiefe\w* )?q ?(?:zacken?|wellen?)",),
+        "ABQRS": (r"qrs(?: t)? abnormal", r"abnormaler? qrs(?: komplex)?"),
+        "MI*": (
+            r"(?:{walls} )?(?:myokard)?infarkt\w*{age}", r"(?:myokard)?infarkt {walls}{age}",
+            r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*",
+            r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
+        ),
+        "AMI": (r"vorderwand ?infarkt\w*{age}",),
+        "IMI": (r"hinterwand ?infarkt\w*{age}",),
+        "LMI": (r"seitenwand ?infarkt\w*{age}",),
+        "INJ*": (r"{walls} myokardschaden",),
+        "INJ*?": (r"t abnormal, wahrscheinlich {walls} myokardschaden",),
+        "ISC*": (r"(?:{walls} )?(?:myokard)?ischaemi\w+",),
+        "ISC*?": (r"(?:st & t|st|t) abnormal, wahrscheinlich {walls} ischaemie",),
+        "STE_": (rf"{_ST}(?:an)?hebung\w*", rf"{_ST}elevation\w*"),
+        "STD_": (rf"{_ST}(?:ab)?senkung\w*",),
+        "NST_": (
+            rf"(?:{_UNSPECIFIC} )?{_ST}(?:t )?veraenderung\w*", r"st & t abnormal",
+            rf"(?:{_UNSPECIFIC} )?(?:erregungsrueckbildungs|repolarisations)st\w+",
+        ),
+        "NT_": (rf"{_UNSPECIFIC} t(?: wellen)? ?veraenderung\w*",),
+        "NDT": (rf"{_UNSPECIFIC} abnormale?s? t",),
+        "TAB_": (r"t(?: wellen)? ?veraenderung\w*", r"abnormales t", r"t abnormal"),
+        "INVT": (
+            r"t(?: wellen?)? neg\w*", r"neg\w* t(?: wellen?)?", r"t(?: wellen)? ?inversion\w*",
+            r"t veraenderung\w* (?P<s>neg\w*)",
+        ),
+        "LOWT": (
+            r"flache?\w* t(?: wellen?)?", r"t(?: wellen?)? ?(?:flach|abgeflacht|abflachung)\w*",
+            r"t veraenderung\w* .{0,80}?(?P<s>flach)",
+        ),
+        "LNGQT": (r"qt(?: zeit| intervall)? ?verlaenger\w+", r"(?:verlaengerte?|lange)\w* qt(?: zeit| intervall)?"),
+        "DIG": (r"digitalis\w*", r"glykosid\w*"),
+        "EL": (r"elektrolyt\w*", r"hyp(?:o|er)kali?aemie"),
+        "ANEUR": (r"(?:ventrikel|herzwand)?aneurysma",),
+        "NORM": (
+            rf"normal(?:es)? {_ECG}", rf"{_ECG} normal", r"normalbefund", rf"unauffaelliges {_ECG}",
+            r"lagetyp normal (?P<s>normal)$", r"abnormal (?P<s>normal)$",
+        ),
+        "NORM?": (rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",),
+        "NORM-": (rf"patholog\w* ?{_ECG}", rf"{_ECG} pathologisch", r"pathologisch$"),
+        "MID": (r"lagetyp normal", r"indiff\w* ?typ", r"normaltyp"),
+        "LAD": (r"link\w?s? ?(?:lage)?typ", r"linkslage"),
+        "ALAD": (r"ueberdrehter linkst\w*",),
+        "RAD": (r"rechts ?(?:lage)?typ", r"rechtslage"),
+        "ARAD": (r"ueberdrehter rechtst\w*",),
+        "AXR": (r"steil ?(?:typ|lage)",),
+        "SAG": (r"sagittal ?typ", r"s1 ?s2 ?s3 ?typ"),
+        "": (
+            r"a ?v block", r"schenkelblock", r"p verbreiterung", r"bifaszikulaerer block", r"r s uebergang",
+            r"(?:schlechte|langsame|verzoegerte) r progression", r"links(?:herz)?belastung",
+            r"rechts(?:herz)?belastung",
+        ),
+    },
+)  # fmt: skip
