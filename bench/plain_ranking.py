@@ -29,7 +29,9 @@ def score_plainly(
     for start in range(0, len(rows), batch_size):
         batch = rows[start : start + batch_size]
         longest = max(len(answer) for _, answer in batch)
-        ids, mask = left_padded([said + answer for said, answer in batch], pad, model.device)
+        ids, mask = left_padded(
+            [said + answer for said, answer in batch], vocabulary.tokenizer.pad_token_id, model.device
+        )
         logits = model(
             ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=longest + 1
         ).logits

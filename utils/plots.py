@@ -1,7 +1,6 @@
-"""Pictures of ECGs and of scores. Figures are free-standing: no display and no global state are touched."""
+"""Pictures of ECGs. Figures are free-standing: no display and no global state are touched."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib import patheffects
@@ -28,13 +27,6 @@ _INK, _OVERLAY = "#111111", "#1f7aff"
 # Towards Okabe & Ito's sky blue: lightness falls evenly, and no colour vision takes it for the red of the grid.
 _SHADES = LinearSegmentedColormap.from_list("shading", [_PAPER, "#91cdf0"])
 _SHADING_CAPTION = "shaded: where the answer depended on the ECG"
-
-CONDITIONS = {  # Okabe & Ito's colours, told apart with any colour vision
-    "model with the ECG": "#0072B2",
-    "without the ECG": "#E69F00",
-    "another patient's ECG": "#CC79A7",
-    "majority": "#999999",
-}
 
 
 def draw_ecg_paper(
@@ -199,45 +191,3 @@ def _draw_shades(
 def _write(axes: Axes, x: float, y: float, text: str, size: float, **style: str) -> None:
     halo = [patheffects.withStroke(linewidth=2.5, foreground=_PAPER)]
     axes.text(x, y, text, fontsize=size, color=_INK, va="baseline", path_effects=halo, zorder=5, **style)
-
-
-def draw_scores_with_floors(
-    groups: Mapping[str, Mapping[str, float]], path: str | Path | None = None, title: str = ""
-) -> Figure:
-    """Grouped bars of scores next to their floors, in percent.
-
-    groups: score -> condition -> fraction in 0..1, the conditions being keys of `CONDITIONS`; a condition that a score
-    does not have leaves no gap. The figure is also saved at ``path`` if one is given.
-    """
-    for score, values in groups.items():
-        if unknown := values.keys() - CONDITIONS.keys():
-            raise UserError(f"{score}: unknown condition {min(unknown)!r}; known are {', '.join(CONDITIONS)}")
-    if not any(groups.values()):
-        raise UserError("there are no scores to draw")
-
-    bars = sum(len(values) for values in groups.values())
-    figure = Figure(figsize=(max(6.5, 1.2 + 0.5 * bars + 0.5 * len(groups)), 4.2), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    left, centres = 0.0, []
-    for values in groups.values():
-        for offset, condition in enumerate(name for name in CONDITIONS if name in values):
-            percent = 100 * values[condition]
-            axes.bar(left + offset, percent, width=0.9, color=CONDITIONS[condition])
-            axes.annotate(
-                f"{percent:.1f}", (left + offset, percent), (0, 2), textcoords="offset points", ha="center", fontsize=8
-            )
-        centres.append(left + (len(values) - 1) / 2)
-        left += len(values) + 1
-    axes.set(xticks=centres, xticklabels=list(groups), ylim=(0, 100), ylabel="score (%)")
-    axes.tick_params(axis="x", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    shown = [name for name in CONDITIONS if any(name in values for values in groups.values())]
-    handles = [Line2D([], [], color=CONDITIONS[name], lw=0, marker="s", markersize=9, label=name) for name in shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(shown), frameon=False, fontsize=8)
-    if title:
-        axes.set_title(title, pad=14)
-    if path is not None:
-        figure.savefig(path)
-    return figure

@@ -38,7 +38,7 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
             group: confusion(
                 [_shown(samples[i].answers) for i in rows], [_shown(samples[i].predictions[WITH_ECG]) for i in rows]
             )
-            for group, rows in members.items()
+            for group, rows in sorted(members.items(), key=_order)
         }
     }
     for condition in samples[0].probabilities:
@@ -50,3 +50,9 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
 
 def _shown(answers: str | Sequence[str]) -> str:
     return " + ".join(sorted(answer_set(answers))) or "(nothing)"
+
+
+def _order(group: tuple[str, Sequence[int]]) -> tuple[bool, int, str]:
+    """Question types, then templates by number."""
+    number = group[0].removeprefix("template ")
+    return (True, int(number), "") if number.isdecimal() else (False, 0, number)

@@ -48,8 +48,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         names=names,
         floors=floors(names),
         conditions=CONDITIONS,
-        score_name="Exact match" if result["task"] == "qa" else result["score"],
-        verdict=_verdict(result),
+        gaps=[(result[key], _verdict(result[key])) for key in ("gap", "content_gap") if key in result],
         bars=_bars(result),
         fewest=FEWEST,
         open_groups=OPEN_GROUPS,
@@ -80,10 +79,8 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
     )
 
 
-def _verdict(result: Mapping[str, Any]) -> str:
-    if "gap" not in result:
-        return ""
-    low, high = result["gap"]["ci95"]
+def _verdict(gap: Mapping[str, Any]) -> str:
+    low, high = gap["ci95"]
     if low is None:
         return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
     if low > 0:
@@ -104,6 +101,7 @@ def _bars(result: Mapping[str, Any]) -> str:
         groups = {
             score: {name: row[score] for name, row in result["conditions"].items()}
             for score in result["conditions"][WITH_ECG]
+            if all(0 <= row[score] <= 1 for row in result["conditions"].values())
         }
     named = {group: {labels[name]: value for name, value in row.items()} for group, row in groups.items()}
     return _picture(draw_scores(named, colours(labels)))

@@ -15,6 +15,7 @@ from model.results.closed import closed_scores
 from model.results.conditions import WITH_ECG, floors
 from model.results.samples import Sample
 from utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
+from utils.metrics.statements import content_scores, content_table
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
     }
     is_qa = task == "qa"
     scored = scores_of(samples, rules.metrics)
+    if task == "report":
+        references = [sample.answers[0] for sample in samples]
+        scored = {name: each | content_scores(texts[name], references) for name, each in scored.items()}
     if rules.bertscore_model and not is_qa:
         scored = _with_bertscore(scored, samples, rules)
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
@@ -72,9 +76,14 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
             name: verify_scores(questions, answers, said_of, _margins(samples, name)) for name, said_of in texts.items()
         }
     else:
-        _add_report_scores(result, samples, texts)
+        result["wordnet"] = find_wordnet().source
+    if task == "report":
+        result["content"] = content_table(texts[WITH_ECG], references)
+        _add_true_findings(result, samples, texts)
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
+        if task == "report":
+            result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
     return result
 
 
@@ -128,8 +137,7 @@ def _margins(samples: Sequence[Sample], condition: str) -> list[float] | None:
     return [sample.yes_margins.get(condition, 0.0) for sample in samples]
 
 
-def _add_report_scores(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:
-    result["wordnet"] = find_wordnet().source
+def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:
     truth = [sample.findings for sample in samples]
     if None in truth:
         return

@@ -38,10 +38,10 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"answers ranked among {listed['mean_candidates']:.1f} candidates; the right one is not among them in "
             f"{listed['outside']} samples: {100 * listed['ceiling']:.1f} % can be right"
         )
-    if "gap" in result:
-        gap = result["gap"]
+    for gap in (result[key] for key in ("gap", "content_gap") if key in result):
+        what = "exact match" if gap["of"] == "em" else gap["of"]
         lines.append(
-            f"signal-use gap: {points(gap['value'])} points{interval(gap['ci95'])} against the best floor, "
+            f"signal-use gap of {what}: {points(gap['value'])} points{interval(gap['ci95'])} against the best floor, "
             f"{CONDITIONS[gap['best_floor']].heading}"
         )
     return "\n".join(lines)
