@@ -3,15 +3,19 @@
 python run_eval.py ENV_FILE              evaluate, as eval.sh does
 python run_eval.py --check RESULT        compute the scores of a result again from its predictions; exit code 1 where
                                          they differ
+python run_eval.py --rescore RESULT NAME the saved predictions by another definition (strict, heartllm, ecg-bench)
 python run_eval.py --compare A B         two results on the same samples: difference, interval, paired test
 python run_eval.py --seeds A B C ...     several runs in one table: mean, SD, interval
+
+The last three print a table; --out FILE writes all figures as JSON.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from utils.errors import exit_on_user_error
+from utils.errors import exit_on_user_error, make_folder
 
 
 def main() -> None:
@@ -19,21 +23,35 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("env_file", nargs="?", help="settings of the evaluation, see docs/SETTINGS.md")
     what.add_argument("--check", type=Path, metavar="RESULT", help="result.json or its folder")
+    what.add_argument("--rescore", nargs=2, metavar=("RESULT", "NAME"), help="result, and the name of a definition")
     what.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="results, or their folders")
     what.add_argument("--seeds", type=Path, nargs="+", metavar="RESULT", help="results, or their folders")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the figures that are printed")
     arguments = parser.parse_args()
-    if arguments.check:
-        check(arguments.check)
+    if arguments.env_file or arguments.check:
+        if arguments.out:
+            parser.error("--out goes with --rescore, --compare and --seeds")
+        check(arguments.check) if arguments.check else evaluate(arguments.env_file)
+        return
+    if arguments.rescore:
+        from model.results.document import rescore
+        from model.results.tables import scores_table as table
+
+        figures = rescore(Path(arguments.rescore[0]), arguments.rescore[1])
     elif arguments.compare:
-        from model.results.compare import compare, comparison_table
+        from model.results.compare import compare
+        from model.results.compare import comparison_table as table
 
-        print(comparison_table(compare(*arguments.compare)))
-    elif arguments.seeds:
-        from model.results.seeds import runs_table, several_runs
-
-        print(runs_table(several_runs(arguments.seeds)))
+        figures = compare(*arguments.compare)
     else:
-        evaluate(arguments.env_file)
+        from model.results.seeds import runs_table as table
+        from model.results.seeds import several_runs
+
+        figures = several_runs(arguments.seeds)
+    print(table(figures))
+    if arguments.out:
+        make_folder("--out:", arguments.out.parent)
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def evaluate(env_file: str) -> None:

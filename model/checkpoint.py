@@ -85,8 +85,7 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     except json.JSONDecodeError as error:
         raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
-    if (path / "adapter_config.json").is_file():
-        base = Path(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])
+    if (base := _base_of(path)) is not None:
         if not base.is_dir():
             raise UserError(
                 f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge"
@@ -101,14 +100,22 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
 
 
 def fingerprint(folder: Path) -> str:
-    """Short hash of a checkpoint's weights, of model, adapters and ECG tokenizer; not of the base model of adapters."""
+    """Short hash of all weights of a checkpoint: model or adapters with their base model, ECG tokenizer."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        if "resume" not in path.relative_to(folder).parts:
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+    paths = [path for path in sorted(folder.rglob("*.safetensors")) if "resume" not in path.relative_to(folder).parts]
+    if (base := _base_of(folder)) is not None:
+        paths += sorted(base.glob("*.safetensors"))
+    for path in paths:
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def _base_of(folder: Path) -> Path | None:
+    """The language model that a checkpoint's adapters belong to; None where the checkpoint is complete."""
+    config = folder / "adapter_config.json"
+    return Path(json.loads(config.read_text())["base_model_name_or_path"]) if config.is_file() else None
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:

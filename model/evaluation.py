@@ -134,7 +134,8 @@ def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
     """Hashes of what is asked and of the ECGs as the tokenizer wrote them."""
     texts, codes = hashlib.sha256(), hashlib.sha256()
     for e in sorted(examples, key=lambda e: e.sample_id):
-        texts.update(json.dumps([e.sample_id, e.record_ids, e.question, e.answers, e.backgrounds]).encode())
+        asked = [e.sample_id, e.record_ids, e.patients, e.history, e.question, e.answers, e.backgrounds]
+        texts.update(json.dumps(asked).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
         codes.update(ref[0].encode() + cache.codes(ref[1]).tobytes())
     return {"texts_fingerprint": texts.hexdigest()[:16], "codes_fingerprint": codes.hexdigest()[:16]}

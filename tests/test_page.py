@@ -84,12 +84,15 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     assert ATTACK in parts.text, "shown as it was said"
 
 
-@pytest.mark.parametrize("metrics", ["strict", "heartllm", "ecg-bench"])
-def test_reports_have_a_page_as_well(tmp_path, metrics):
-    samples = samples_of("report", [(text,) for text in REFERENCES], PREDICTIONS)
+@pytest.mark.parametrize(
+    ("task", "metrics"), [("report", "strict"), ("report", "heartllm"), ("report", "ecg-bench"), ("instruct", "strict")]
+)
+def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
+    samples = samples_of(task, [(text,) for text in REFERENCES], PREDICTIONS)
     write_result(tmp_path, samples, SETTINGS | {"metrics": metrics}, {})
     text = parts_of(render_page(read_result(tmp_path)[0])).text
     assert "rougeL with the ECG" in text and "By what is asked" not in text
+    assert ("What reports say" in text) == ("content_f1 with the ECG" in text) == (task == "report")
 
 
 def test_examples_are_drawn_and_half_of_them_are_wrong(result):

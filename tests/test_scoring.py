@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.results.document import check_result, write_result
+from model.results.document import check_result, rescore, write_result
 from model.results.samples import Sample, read_samples, write_samples
 from model.results.scoring import Rules, score
 from model.results.tables import groups_table, scores_table
@@ -123,6 +123,14 @@ def test_a_result_is_checked_against_its_predictions(tmp_path):
     (tmp_path / "predictions.jsonl").write_text(text)
     found = " ".join(check_result(tmp_path))
     assert "SHA-256" in found and "gap.value" in found and "conditions.no_ecg.em" in found
+
+
+def test_saved_predictions_are_scored_by_another_definition(tmp_path):
+    write_result(tmp_path, samples_of("qa", [("yes",), ("no",)], ["Yes.", "no"]), SETTINGS, {})
+    assert rescore(tmp_path, "strict")["conditions"]["with_ecg"]["em"] == 1
+    assert rescore(tmp_path, "heartllm")["conditions"]["with_ecg"]["em"] == 0.5
+    with pytest.raises(UserError, match="METRICS=rouge: there are strict, heartllm, ecg-bench"):
+        rescore(tmp_path, "rouge")
 
 
 def test_what_is_no_sample_is_named_by_its_line(tmp_path):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ def check_result(path: Path) -> list[str]:
     return found + [
         difference for key, value in again.items() for difference in _differences(key, result.get(key), value)
     ]
+
+
+def rescore(path: Path, metrics: str) -> dict[str, Any]:
+    """The scores of a result's predictions by the definition called ``metrics``."""
+    result, samples = read_result(path)
+    return score(samples, replace(Rules.of(result["settings"]), metrics=metrics))
 
 
 def _differences(where: str, told: Any, computed: Any) -> Iterator[str]:
