@@ -128,6 +128,32 @@ def _answer(
         yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen), logprob)
 
 
+@torch.inference_mode()
+def stream_text(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Yield the text behind one prompt, as far as it has come, after every token; greedy or drawn by ``seed``."""
+    ids, cache = torch.tensor([list(prompt)], device=model.device), DynamicCache(config=model.config)
+    draws, said = torch.Generator().manual_seed(seed), []
+    for _ in range(max_new_tokens):
+        logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1].float().cpu()
+        logits[vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        if temperature > 0:
+            token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=draws))
+        else:
+            token = int(logits.argmax())
+        if token == vocabulary.tokenizer.eos_token_id:
+            return
+        said.append(token)
+        yield vocabulary.tokenizer.decode(said).strip()
+        ids = torch.tensor([[token]], device=model.device)
+
+
 def left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """``(ids, mask)``, both ``(rows, longest)``."""
     longest = max(map(len, rows))

@@ -1,0 +1,86 @@
+"""One checkpoint, one ECG, a conversation: what is asked here is what evaluation asks."""
+
+import json
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from data_provider.readers import read_record
+from data_provider.record import LEADS
+from ecg_tokenizer import ECGTokenizer
+from model.chat import ECGChat
+from model.checkpoint import load_language_model, new_checkpoint
+from model.generation import Prompt, generate_texts
+from model.rendering import render_ecg, render_prompt
+from tests.conftest import tiny_language_model
+from utils.errors import UserError
+
+QUESTION = "Does this ECG show atrial fibrillation?"
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory, tokenizer_folder) -> ECGChat:
+    model, tokenizer = load_language_model(tiny_language_model(tmp_path_factory.mktemp("chat") / "llm"), "fp32")
+    return ECGChat(new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0))
+
+
+@pytest.fixture(scope="module")
+def ecg(corpus):
+    return ECGChat.read(corpus / "records500/00000/00001_hr")
+
+
+def test_an_answer_is_that_of_evaluation(chat, ecg):
+    vocabulary = chat.checkpoint.vocabulary
+    for task, question in (("qa", QUESTION), ("report", "")):
+        history = [("What?", "Sinus rhythm.")]
+        prompt = Prompt(
+            tuple(render_ecg(vocabulary, chat.encode(ecg), "age 56, sex female")),
+            tuple(render_prompt(vocabulary, task, question, history)),
+        )
+        evaluated = next(generate_texts(chat.checkpoint.model, vocabulary, [prompt], 12, 1))[1].text
+        said = chat.ask(ecg, question, history=history, patient="age 56, sex 1, patient id 17", max_new_tokens=12)
+        assert said == evaluated
+
+
+def test_text_grows_while_it_is_streamed(chat, ecg):
+    parts = list(chat.stream(ecg, QUESTION, max_new_tokens=9))
+    assert len(parts) <= 9 and all(b.startswith(a.rstrip("�")) for a, b in pairwise(parts))
+
+
+def test_drawn_answers_follow_the_seed(chat, ecg):
+    drawn = [chat.ask(ecg, QUESTION, temperature=1.5, seed=seed, max_new_tokens=8) for seed in (1, 1, 2, 3)]
+    assert drawn[0] == drawn[1] and len(set(drawn)) > 1
+    assert "<|ecg" not in "".join(drawn)
+
+
+def test_ten_threads_get_what_one_gets(chat, ecg):
+    expected, found = chat.ask(ecg, QUESTION, max_new_tokens=8), {}
+    threads = [
+        threading.Thread(target=lambda k=k: found.update({k: chat.ask(ecg, QUESTION, max_new_tokens=8)}))
+        for k in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(found.values()) == [expected] * 10
+
+
+def test_ten_seconds_of_a_long_recording_are_asked_about(tmp_path, corpus):
+    record = read_record(corpus / "records500/00000/00001_hr")
+    np.savez(tmp_path / "long.npz", signal=np.tile(record.signal, 3))
+    layout = {"sampling_rate": record.fs, "unit": "mV", "leads": list(LEADS)}
+    (tmp_path / "long.layout.json").write_text(json.dumps(layout))
+    part = ECGChat.read(tmp_path / "long.npz", start=12)
+    assert part.seconds == 10
+    np.testing.assert_array_equal(part.signal, np.tile(record.signal, 3)[:, 6000:11000])
+    for start in (30, -1):
+        with pytest.raises(UserError, match="nothing begins at"):
+            ECGChat.read(tmp_path / "long.npz", start=start)
+
+
+def test_a_conversation_that_is_too_long_is_refused_with_a_line(chat, ecg):
+    with pytest.raises(UserError, match="begin a new conversation"):
+        chat.ask(ecg, QUESTION, history=[("why " * 4000, "because")])
