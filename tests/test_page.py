@@ -95,6 +95,14 @@ def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
     assert ("What reports say" in text) == ("content_f1 with the ECG" in text) == (task == "report")
 
 
+def test_of_thousands_of_groups_the_page_shows_those_with_most_samples(tmp_path):
+    answers = [(f"finding {i}",) for i in range(150)] + [("common",)] * 5
+    write_result(tmp_path, samples_of("qa", answers, [gold[0] for gold in answers]), SETTINGS, {})
+    page = render_page(read_result(tmp_path)[0])
+    assert "answer (151, the 100 with most samples)" in parts_of(page).text
+    assert page.count("<td>finding ") == 99 and "<td>common" in page and len(page) < 300_000
+
+
 def test_examples_are_drawn_and_half_of_them_are_wrong(result):
     samples = samples_of("qa", [("yes",)] * 40, ["yes"] * 36 + ["no"] * 4)
     shown, how = choose(samples, "strict", 6, seed=1)

@@ -16,6 +16,7 @@ from model.results.samples import Sample
 from utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
+MOST_GROUPS = 100  # of one kind; the others stand in groups.txt
 OPEN_GROUPS = ("question_type", "attribute_type")
 WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
 
@@ -51,6 +52,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         gaps=[(result[key], _verdict(result[key])) for key in ("gap", "content_gap") if key in result],
         bars=_bars(result),
         fewest=FEWEST,
+        groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},
         open_groups=OPEN_GROUPS,
         reliability=reliability,
         confidence="the probability of the answer among the candidates"
@@ -77,6 +79,12 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
             ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
         ],
     )
+
+
+def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """In their order, the `MOST_GROUPS` with most samples."""
+    kept = set(sorted(groups, key=lambda group: -groups[group]["n"])[:MOST_GROUPS])
+    return {group: cell for group, cell in groups.items() if group in kept}
 
 
 def _verdict(gap: Mapping[str, Any]) -> str:
