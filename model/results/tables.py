@@ -28,7 +28,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
     lines += [f"{key}: {note}" for key, note in result["notes"].items()]
-    if result["cut_off"]:
+    if result.get("cut_off"):
         cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
         lines.append(f"texts cut off by MAX_NEW_TOKENS: {cut}")
     if result.get("verify", {}).get(WITH_ECG):
