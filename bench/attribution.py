@@ -31,9 +31,9 @@ from data_provider.ptbxl import load_database, parse_folds
 from data_provider.questions import load_examples
 from data_provider.readers import read_record
 from data_provider.simulator.corpus import MADE
+from model.answering import yes_no_tokens
 from model.attribution import answer_margin, code_positions, embed, where_it_looked
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.evaluation import yes_no_tokens
 from model.rendering import render_ecgs, render_prompt
 from utils.errors import UserError, exit_on_user_error
 

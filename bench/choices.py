@@ -31,6 +31,7 @@ from model.shown import another_patient
 from model.stages import open_code_cache
 from utils.errors import exit_on_user_error
 from utils.metrics import AnswerLists, definition
+from utils.metrics.normalised_match import normalised_match
 
 ECGS, QUESTIONS, BATCH = 2, 8, 100
 FEATURES = ("p duration", "pr interval", "qrs duration", "qt corrected", "qt interval", "rr interval")
@@ -104,7 +105,7 @@ def _trained(settings: EvalSettings, out: Path) -> None:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
     candidates = [lists.candidates(e) for e in examples]
-    print(f"candidates: {coverage(examples, candidates)}")
+    print(f"candidates: {coverage(examples, candidates, normalised_match)}")
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() and settings.device != "cpu" else "cpu").eval()
     vocabulary = checkpoint.vocabulary
     others = another_patient((e.records for e in examples), settings.seed)

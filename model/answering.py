@@ -21,12 +21,14 @@ from utils.metrics import NO, YES, AnswerLists
 class Answer(NamedTuple):
     """What the model said, how probable that was to it, and by how much the logit of "yes" exceeded that of "no".
 
-    The probability is that of the text and its end; of a ranked answer, that among the candidates.
+    The probability is that of the text and its end; of a ranked answer, that among the candidates. cut_off: the text
+    has no end, MAX_NEW_TOKENS came before it.
     """
 
     text: str
     probability: float
     yes_margin: float | None = None
+    cut_off: bool = False
 
 
 def answers(
@@ -68,7 +70,7 @@ def answers(
     watched = yes_no_tokens(vocabulary)
     for i, said in generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, watched):
         margin = round(said.watched[0] - said.watched[1], 4) if watched and _is_verify(examples[i]) else None
-        yield i, Answer(said.text, round(exp(said.logprob), 6), margin)
+        yield i, Answer(said.text, round(exp(said.logprob), 6), margin, said.cut_off)
 
 
 def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:

@@ -24,6 +24,10 @@ from model.vocabulary import ECG_START, Vocabulary, extend_embeddings
 from utils.errors import UserError
 
 INFO = "cardiolect.json"
+DECIDING = (  # beside the weights
+    "config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer.model",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+)  # fmt: skip
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -100,11 +104,14 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
 
 
 def fingerprint(folder: Path) -> str:
-    """Short hash of all weights of a checkpoint: model or adapters with their base model, ECG tokenizer."""
-    digest = hashlib.sha256()
-    paths = [path for path in sorted(folder.rglob("*.safetensors")) if "resume" not in path.relative_to(folder).parts]
-    if (base := _base_of(folder)) is not None:
-        paths += sorted(base.glob("*.safetensors"))
+    """Short hash of all that decides what a checkpoint says.
+
+    Weights, configuration and text tokenizer, those of the base model of adapters too, and the ECG tokenizer.
+    """
+    digest, paths = hashlib.sha256(), []
+    for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
+        if part is not None:
+            paths += [path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in DECIDING]
     for path in paths:
         digest.update(path.name.encode())
         with path.open("rb") as file:

@@ -1,15 +1,16 @@
 """The candidate answers of an evaluation that ranks answers instead of generating them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.blind import ANSWER_LISTS
+from model.rendering import answer_text
 from utils.errors import UserError
 from utils.metrics import AnswerLists
 from utils.metrics.floors import AnsweredQuestion
 
-ANSWER_LISTS = "answer_lists"  # in a checkpoint's cardiolect.json
 TABLE = "answers_for_each_template.csv"  # ECG-QA's
 
 
@@ -30,9 +31,13 @@ def answer_lists(checkpoint: Path, info: Mapping[str, Any], table: Path | None =
 
 
 def coverage(
-    questions: Sequence[AnsweredQuestion], candidates: Sequence[Sequence[tuple[str, ...]]]
+    questions: Sequence[AnsweredQuestion],
+    candidates: Sequence[Sequence[tuple[str, ...]]],
+    match: Callable[[str, Sequence[str]], bool],
 ) -> dict[str, float | int | dict[str, int]]:
     """How many gold answers are not among the candidates: what exact match of ranked answers cannot reach.
+
+    match: whether a text is right, of the definition of the scores.
 
     ``n`` samples; ``outside``, how many have no right candidate, and ``outside_by_type`` per question type where there
     are any; ``ceiling``, the share that can be right; ``mean_candidates`` per sample.
@@ -40,7 +45,7 @@ def coverage(
     outside = [
         q.question_type
         for q, sets in zip(questions, candidates, strict=True)
-        if set(q.answers) not in [set(answers) for answers in sets]
+        if not any(match(answer_text(answers), q.answers) for answers in sets)
     ]
     n = len(questions)
     return {

@@ -18,37 +18,44 @@ from data_provider.examples import Example
 from data_provider.seen import load_seen, seen_again
 from data_provider.simulator.reports import load_true_findings
 from model.answering import Answer, answers
+from model.blind import MAJORITY_ANSWERS, MAJORITY_REPORT
 from model.checkpoint import Checkpoint, fingerprint, load_checkpoint
 from model.choices import answer_lists, coverage
 from model.journal import Journal
 from model.rendering import answer_text
 from model.results.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
-from model.results.document import RESULT, tables, write_result
+from model.results.document import RESULT, tables, versions, write_result
 from model.results.page import PAGE, render_page
 from model.results.samples import PREDICTIONS, Sample, samples_of
+from model.results.samples import fingerprint as texts_fingerprint
 from model.settings import EvalSettings
 from model.showcase import choose, show
 from model.shown import Shown, shown_under
 from model.stages import open_code_cache
 from utils import launch
 from utils.errors import UserError
-from utils.metrics import AnswerLists, MajorityAnswers
+from utils.metrics import AnswerLists, MajorityAnswers, definition
+from utils.metrics.bertscore import BertScore
 
 # Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
-DECIDING = ("precision", "new_tokens", "seed")
+DECIDING = ("precision", "new_tokens", "seed", "answer_mode")
 
 
 def evaluate(settings: EvalSettings) -> dict:
     """Evaluate by ``settings``; writes predictions.jsonl, result.json and tables to OUTPUT_DIR, returns the result."""
     started = time.time()
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
-    examples, cache = _examples(checkpoint, settings)
-    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
+    if settings.bertscore_model and launch.is_main():
+        BertScore(settings.bertscore_model, settings.bertscore_layer)  # what cannot be loaded is said before the work
+    examples, cache = _examples(checkpoint, settings)
+    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
+    if lists:
         candidates = [lists.candidates(e) for e in examples]
-        provenance["choices"] = {**coverage(examples, candidates), "fingerprint": _hash(candidates)}
+        listed = coverage(examples, candidates, definition(settings.metrics).match)
+        provenance["choices"] = {**listed, "fingerprint": _hash(candidates)}
     journal = Journal(settings.output_dir, _journal_key(provenance, settings))
     asked = list(dict.fromkeys(e.records for e in examples))
     mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
@@ -82,9 +89,9 @@ def _write_page(
     result: dict, samples: Sequence[Sample], examples: Sequence[Example], checkpoint: Checkpoint, cache: CodeCache,
     settings: EvalSettings,
 ) -> None:  # fmt: skip
-    chosen, how = choose(samples, settings.metrics, settings.page_examples, settings.seed)
+    chosen = choose(samples, settings.metrics, settings.page_examples, settings.seed)
     pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], cache, settings.metrics)
-    (settings.output_dir / PAGE).write_text(render_page(result, pictured, how), encoding="utf-8")
+    (settings.output_dir / PAGE).write_text(render_page(result, pictured), encoding="utf-8")
 
 
 def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CodeCache]:
@@ -131,14 +138,17 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
 
 
 def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
-    """Hashes of what is asked and of the ECGs as the tokenizer wrote them."""
-    texts, codes = hashlib.sha256(), hashlib.sha256()
+    """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them."""
+    context, codes = hashlib.sha256(), hashlib.sha256()
     for e in sorted(examples, key=lambda e: e.sample_id):
-        asked = [e.sample_id, e.record_ids, e.patients, e.history, e.question, e.answers, e.backgrounds]
-        texts.update(json.dumps(asked).encode())
+        context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
         codes.update(ref[0].encode() + cache.codes(ref[1]).tobytes())
-    return {"texts_fingerprint": texts.hexdigest()[:16], "codes_fingerprint": codes.hexdigest()[:16]}
+    return {
+        "texts_fingerprint": texts_fingerprint(samples_of(examples)),
+        "context_fingerprint": context.hexdigest()[:16],
+        "codes_fingerprint": codes.hexdigest()[:16],
+    }
 
 
 def _hash(value: object) -> str:
@@ -148,7 +158,7 @@ def _hash(value: object) -> str:
 def _journal_key(provenance: dict, settings: EvalSettings) -> str:
     deciding = {name: getattr(settings, name) for name in DECIDING}
     listed = provenance.get("choices", {}).get("fingerprint")
-    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed])
+    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed, versions()])
 
 
 def _said(
@@ -175,9 +185,9 @@ def _samples(
     examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
 ) -> list[Sample]:
     """The samples with what was said of them, and with the floors that need no model."""
-    majority = None
-    if settings.tasktype == "qa" and "majority_answers" in checkpoint.info:
-        majority = MajorityAnswers.from_json(checkpoint.info["majority_answers"])
+    majority, report = None, checkpoint.info.get(MAJORITY_REPORT)
+    if settings.tasktype == "qa" and MAJORITY_ANSWERS in checkpoint.info:
+        majority = MajorityAnswers.from_json(checkpoint.info[MAJORITY_ANSWERS])
     truths = None
     if settings.tasktype == "report" and len(settings.data_root) == 1:
         truths = load_true_findings(settings.data_root[0])
@@ -188,11 +198,14 @@ def _samples(
         if majority:
             for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):
                 texts[name] = answer_text(majority.predict(example, level))
+        elif settings.tasktype == "report" and report is not None:
+            texts[MAJORITY] = report
         samples.append(replace(
             sample,
             predictions=texts,
             probabilities={condition: answer.probability for condition, answer in said.items()},
             yes_margins={c: answer.yes_margin for c, answer in said.items() if answer.yes_margin is not None},
+            cut_off=tuple(condition for condition, answer in said.items() if answer.cut_off),
             findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
         ))  # fmt: skip
     return samples

@@ -24,12 +24,13 @@ class Generated(NamedTuple):
     """A text, the logits that each watched token had for standing first in it, and its log-probability.
 
     The log-probability is that of its tokens and of the end behind them; ECG tokens, which cannot be said, take no part
-    in it. Of a text that ``max_new_tokens`` cut off, it is that of the tokens it has.
+    in it. cut_off: ``max_new_tokens`` came before the end; the log-probability is that of the tokens there are.
     """
 
     text: str
     watched: tuple[float, ...]
     logprob: float
+    cut_off: bool
 
 
 @torch.inference_mode()
@@ -124,8 +125,9 @@ def _answer(
             keep = torch.tensor(going, device=device)
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
-    for i, tokens, seen, logprob in zip(indices, found, first, logprobs, strict=True):
-        yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen), logprob)
+    for row, i in enumerate(indices):
+        text = vocabulary.tokenizer.decode(found[row]).strip()
+        yield i, Generated(text, tuple(first[row]), logprobs[row], not ended[row])
 
 
 @torch.inference_mode()

@@ -172,6 +172,8 @@ class EvalSettings(DataSettings):
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa: texts have no list of answers")
         if self.answer_lists:
             need_path("ANSWER_LISTS", self.answer_lists, "ECG-QA's answers_for_each_template.csv")
+        if self.bertscore_model and self.tasktype == "qa":
+            raise UserError("BERTSCORE_MODEL compares texts; TASKTYPE=qa has answers")
         if self.bertscore_model:
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):

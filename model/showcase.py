@@ -21,21 +21,16 @@ from utils.metrics import NO, YES, definition
 from utils.plots import draw_ecg_paper
 
 
-def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> tuple[list[int], str]:
-    """Which samples to show, and a sentence on how they were chosen; of questions as many right as wrong answers."""
+def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
+    """Which samples to show, drawn by ``seed``; of questions as many right as wrong answers, where there are."""
     order = random.Random(seed).sample(range(len(samples)), len(samples))
     if samples[0].task != "qa":
-        return sorted(order[:count]), f"{min(count, len(samples))} samples drawn by SEED={seed}."
+        return sorted(order[:count])
     match = definition(metrics).match
     right = [i for i in order if match(samples[i].predictions[WITH_ECG], samples[i].answers)]
     wrong = [i for i in order if i not in set(right)]
     hits = min(len(right), max(count - count // 2, count - len(wrong)))
-    shown = sorted([*right[:hits], *wrong[: count - hits]])
-    misses = len(shown) - hits
-    return shown, (
-        f"Drawn by SEED={seed}, not picked: {hits} answered rightly and {misses} wrongly, of {len(right)} and "
-        f"{len(wrong)}."
-    )
+    return sorted([*right[:hits], *wrong[: count - hits]])
 
 
 def show(

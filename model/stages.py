@@ -20,6 +20,7 @@ from data_provider.settings import DataSettings
 from data_provider.stream import report_bad
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training, trainable_parameters
+from model.blind import KEPT, known_blindly
 from model.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -28,7 +29,6 @@ from model.checkpoint import (
     new_checkpoint,
     save_checkpoint,
 )
-from model.choices import ANSWER_LISTS
 from model.datasets import FinetuneDataset, PretrainDataset
 from model.rendering import answer_text, patient_text, prompt_text, visualise
 from model.settings import FinetuneSettings, PretrainSettings, TrainSettings
@@ -36,7 +36,6 @@ from model.tiny import build_tiny_llama, train_bpe
 from model.training import train
 from utils import launch
 from utils.errors import UserError
-from utils.metrics import AnswerLists, MajorityAnswers
 
 
 def pretrain(settings: PretrainSettings) -> dict:
@@ -87,10 +86,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     )  # fmt: skip
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
-    if questions := [e for e in splits["train"].examples if e.task == "qa"]:
-        # Kept with the checkpoint so that evaluation needs no training data for this floor and for ranked answers.
-        info["majority_answers"] = MajorityAnswers.fit(questions).to_json()
-        info[ANSWER_LISTS] = AnswerLists.fit(questions).to_json()
+    info |= known_blindly(splits["train"].examples, settings.seed)
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.checkpoint))
 
 
@@ -180,7 +176,7 @@ def _train_and_save(
     figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
     if launch.is_main():
         checkpoint.info = {
-            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", "majority_answers", ANSWER_LISTS)},
+            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", *KEPT)},
             **info,
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),

@@ -14,6 +14,7 @@ from utils.errors import UserError
 from utils.metrics import AnswerLists
 from utils.metrics import answer_lists as module
 from utils.metrics.answer_lists import options
+from utils.metrics.normalised_match import normalised_match
 
 NOISES = [("baseline drift",), ("static noise",), ("burst noise",), ("none",)]
 RHYTHM = "bigeminal pattern (unknown origin, supraventricular, or ventricular)"
@@ -87,7 +88,7 @@ def test_a_choice_has_its_options_both_and_none_and_its_templates_list_where_the
 def test_gold_answers_outside_the_candidates_are_counted():
     questions = [asked(["b", "a"]), asked(["z"]), asked(["yes"], "single-verify"), asked(["maybe"], "single-verify")]
     lists = AnswerLists.fit([asked(["a", "b"]), asked(["c"])])
-    assert coverage(questions, [lists.candidates(q) for q in questions]) == {
+    assert coverage(questions, [lists.candidates(q) for q in questions], normalised_match) == {
         "n": 4, "outside": 2, "outside_by_type": {"single-query": 1, "single-verify": 1}, "ceiling": 0.5,
         "mean_candidates": 2,
     }  # fmt: skip
@@ -99,7 +100,7 @@ def test_simulated_questions_have_their_answers_among_the_candidates(corpus):
     candidates = [lists.candidates(e) for e in test]
     choices = [(e, sets) for e, sets in zip(test, candidates, strict=True) if e.question_type == "single-choose"]
     assert choices and all(len(sets) == 4 for _, sets in choices)
-    outside = coverage(test, candidates)["outside_by_type"]
+    outside = coverage(test, candidates, normalised_match)["outside_by_type"]
     assert set(outside) <= {"single-query"}, "only combinations that training never had may be missing"
 
 
@@ -118,7 +119,7 @@ def test_derived_questions_have_their_answers_among_the_candidates():
     lists = AnswerLists.fit(questions)
     assert {"single-choose", "single-verify", "single-query"} == {q.question_type for q in questions}
     candidates = [lists.candidates(q) for q in questions]
-    assert coverage(questions, candidates)["outside"] == 0
+    assert coverage(questions, candidates, normalised_match)["outside"] == 0
     assert all(len(c) == 4 for q, c in zip(questions, candidates, strict=True) if q.question_type == "single-choose")
 
 
@@ -134,11 +135,11 @@ def test_published_questions_and_comparisons(shared_data):
     assert lists.candidates(verify) == [("yes",), ("no",)]
     compared = [e for e in test if len(e.records) == 2]
     assert compared and all(len(lists.candidates(e)) > 10 for e in compared)
-    found = coverage(compared, [lists.candidates(e) for e in compared])
+    found = coverage(compared, [lists.candidates(e) for e in compared], normalised_match)
     assert 0 < found["ceiling"] <= 1 and found["n"] == 20
     table = answer_lists(root, {"answer_lists": lists.to_json()}, folder / "answers_for_each_template.csv")
     assert table.candidates(compared[0])[: len(lists.candidates(compared[0]))] == lists.candidates(compared[0])
-    assert coverage(compared, [table.candidates(e) for e in compared])["outside"] <= found["outside"]
+    assert coverage(compared, [table.candidates(e) for e in compared], normalised_match)["outside"] <= found["outside"]
     single = answer_lists(root, {}, folder / "answers_for_each_template.csv")
     assert single.candidates(asked([], "single-verify")) == [("yes",), ("no",), ("not sure",)]
     question = f"Which rhythm-related symptom does this ECG show, {RHYTHM} or sinus rhythm?"

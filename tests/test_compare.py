@@ -38,8 +38,8 @@ def reports(texts):
 
 def written(folder, samples, metrics="strict", seed=0, fingerprint=None, **settings):
     folder.mkdir()
-    write_samples(folder / PREDICTIONS, samples)
     result = {
+        "predictions": {"sha256": write_samples(folder / PREDICTIONS, samples)},
         "task": samples[0].task,
         "metrics": {"name": metrics},
         "settings": {"output_dir": str(folder), "metrics": metrics, **settings},
@@ -131,8 +131,9 @@ def test_reports_are_compared_by_every_score(tmp_path):
     b = written(tmp_path / "b", reports([gold] * 6))
     found = compare(a, b, FEW)
     assert next(iter(found["scores"])) == found["score"] == "rougeL"
-    assert {"sacrebleu", "meteor", "chrf"} <= found["scores"].keys()
-    assert all(row["difference"] > 0 and row["p"] == 2 / 2**6 for row in found["scores"].values())
+    assert {"sacrebleu", "meteor", "chrf", "content_f1"} <= found["scores"].keys()
+    worded = [row for name, row in found["scores"].items() if not name.startswith("content")]
+    assert all(row["difference"] > 0 and row["p"] == 2 / 2**6 for row in worded)
     assert found["by_type"] == {} and "right" not in found
     assert "sacrebleu" in comparison_table(found)
     assert "blocks" in compare(a, a, FEW)["gap"]
@@ -148,6 +149,14 @@ def test_questions_that_compare_patients_tie_them(tmp_path):
     assert "no p: questions that compare patients tie all samples together" in comparison_table(found)
     one = written(tmp_path / "one", questions(right, patients=[(0,)] * 12))
     assert "no p: all samples are of one patient" in comparison_table(compare(one, one, FEW))
+
+
+def test_changed_predictions_are_not_compared(tmp_path):
+    a = written(tmp_path / "a", questions([1, 0, 1, 0]))
+    b = written(tmp_path / "b", questions([1, 0, 0, 0]))
+    write_samples(b / PREDICTIONS, questions([1, 1, 1, 1]))
+    with pytest.raises(UserError, match="written with another"):
+        compare(a, b, FEW)
 
 
 def test_what_cannot_be_compared_is_named(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from model.checkpoint import fingerprint
 from tests.test_training import ROOT, finetune_lines, one_thread, pretrain_lines, run
 
 FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
@@ -127,6 +128,15 @@ def test_a_result_names_what_it_was_made_of_and_no_patient(single, corpus):
     assert patients == set(range(result["patients"])), "numbers in order of appearance, no identifiers"
     done = subprocess.run([sys.executable, "run_eval.py", "--check", str(single / "result.json")], **quiet())
     assert done.returncode == 0 and "follows from its predictions" in done.stdout, done.stderr
+
+
+def test_whatever_decides_an_answer_is_in_the_fingerprint(tmp_path, tuned):
+    copy = shutil.copytree(tuned, tmp_path / "llm")
+    assert fingerprint(copy) == fingerprint(tuned)
+    for name in ("config.json", "tokenizer.json", "ecg_tokenizer/config.json"):
+        before = fingerprint(copy)
+        (copy / name).write_text((copy / name).read_text() + " ")
+        assert fingerprint(copy) != before, name
 
 
 def test_a_changed_prediction_is_found(tmp_path, single):

@@ -43,9 +43,10 @@ def result(tmp_path):
     def put(*samples: Sample, task: str = "report") -> Path:
         folder = tmp_path / "result"
         folder.mkdir(exist_ok=True)
-        write_samples(folder / "predictions.jsonl", samples)
+        digest = write_samples(folder / "predictions.jsonl", samples)
         settings = {"seed": 3, "bootstrap_resamples": 50}
-        document = {"task": task, "metrics": {}, "conditions": {}, "settings": settings}
+        parts = {"metrics": {}, "conditions": {}, "settings": settings, "predictions": {"sha256": digest}}
+        document = {"task": task, **parts}
         (folder / "result.json").write_text(json.dumps(document))
         return folder
 
@@ -190,7 +191,7 @@ def test_a_killed_command_goes_on_where_it_was(server, result):
     ("samples", "options", "message"),
     [
         ([report(0)], ["--condition", "no_ecg"], "condition no_ecg is not in all samples; there are with_ecg"),
-        ([report(0)], ["--floors"], "has no floors to judge; evaluate with FLOORS=true"),
+        ([report(0)], ["--floors"], "has no floors to judge; evaluate with FLOORS=no_ecg,other_ecg"),
         ([report(0)], ["--rubric", "arena"], "rubric arena is for samples of task instruct"),
         ([turn("chat", 0)], [], "rubric report is for samples of task report"),
         ([turn("chat", 1)], ["--rubric", "arena"], "every conversation lacks a turn"),

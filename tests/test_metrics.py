@@ -2,6 +2,7 @@ import multiprocessing
 import shutil
 import socket
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import nltk
 import numpy as np
@@ -20,6 +21,7 @@ from utils.metrics import (
     verify_scores,
     wordnet,
 )
+from utils.metrics.floors import central_text
 from utils.metrics.wordnet import NO_WORDNET, SYSTEM_WORDNET, find_wordnet
 
 TEXT_METRICS = [Bleu, lambda: Meteor(NO_WORDNET), Rouge]
@@ -339,3 +341,23 @@ def test_verify_scores_rank_without_a_threshold():
     np.testing.assert_allclose([low, high], [0.342, 1.0], atol=1e-3)  # Wilson, 2 of 2
     with pytest.raises(UserError, match="3 predictions for 4"):
         verify_scores(asked, truth, ["no"] * 3)
+
+
+def test_the_majority_is_spelled_as_training_spells_it():
+    """ECG-QA does not sort its answer sets, and string equality tells their orders apart."""
+    asked = [("b", "a"), ("b", "a"), ("a", "b"), ("c",), ("c",)]
+    examples = [SimpleNamespace(question="?", question_type="single-query", template_id=1, answers=a) for a in asked]
+    assert MajorityAnswers.fit(examples).predict(examples[0]) == ("b", "a")
+
+
+def test_the_majority_report_is_the_one_that_shares_most_words_with_the_others():
+    reports = ["sinus rhythm", "sinus rhythm normal ecg", "sinus rhythm abnormal ecg", "atrial flutter"]
+    assert central_text(reports) == central_text(reports[::-1]) == "sinus rhythm abnormal ecg", "the first of two alike"
+    assert central_text([*reports, *["sinus rhythm normal ecg"] * 9]) == "sinus rhythm normal ecg"
+    with pytest.raises(UserError, match="training reports"):
+        central_text([])
+
+
+def test_yes_or_no_is_read_as_the_strict_match_reads_it():
+    found = verify_scores(["q", "q"], [("yes",), ("no",)], ["Yes.", "no "], [1.0, None])["q"]
+    assert found["balanced_accuracy"] == 1 and "auroc" not in found, "a margin that is not known ranks nothing"

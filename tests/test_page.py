@@ -1,6 +1,5 @@
 """The page of a result: complete in itself, true to the result, and safe whatever a model says."""
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -74,7 +73,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     found, samples = result
     rng = np.random.default_rng(0)
     figure = draw_ecg_paper(rng.normal(0, 0.1, (12, 5000)), 500, LEADS, "Recording 1")
-    page = render_page(found, [ShownExample(samples[1], [figure], False)], "Drawn.")
+    page = render_page(found, [ShownExample(samples[1], [figure], False)])
     parts = parts_of(page)
     assert "script" not in parts.tags and parts.tags.count("img") == 3
     for name, value in parts.attributes:
@@ -82,6 +81,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
         if name in ("src", "href"):
             assert value.startswith("data:image/png;base64,")
     assert ATTACK in parts.text, "shown as it was said"
+    assert "0 answered rightly and 1 wrongly, of 3 and 1" in parts.text
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,37 @@ def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
     assert ("What reports say" in text) == ("content_f1 with the ECG" in text) == (task == "report")
 
 
-def test_examples_are_drawn_and_half_of_them_are_wrong(result):
+def test_of_thousands_of_groups_the_page_shows_those_with_most_samples(tmp_path):
+    answers = [(f"finding {i}",) for i in range(150)] + [("common",)] * 5
+    write_result(tmp_path, samples_of("qa", answers, [gold[0] for gold in answers]), SETTINGS, {})
+    page = render_page(read_result(tmp_path)[0])
+    assert "answer (151, the 100 with most samples)" in parts_of(page).text
+    assert page.count("<td>finding ") == 99 and "<td>common" in page and len(page) < 300_000
+
+
+def test_examples_are_drawn_and_half_of_them_are_wrong():
     samples = samples_of("qa", [("yes",)] * 40, ["yes"] * 36 + ["no"] * 4)
-    shown, how = choose(samples, "strict", 6, seed=1)
+    shown = choose(samples, "strict", 6, seed=1)
     assert len(shown) == len(set(shown)) == 6 and sum(i >= 36 for i in shown) == 3
-    assert choose(samples, "strict", 6, seed=1)[0] == shown != choose(samples, "strict", 6, seed=2)[0]
-    assert "3 answered rightly and 3 wrongly, of 36 and 4" in how
-    assert len(choose(samples, "strict", 20, seed=1)[0]) == 20, "where wrong ones are few, right ones fill up"
-    assert "0 wrongly" in choose(samples[:5], "strict", 4, seed=1)[1]
-    assert json.dumps(choose(samples[:2], "strict", 9, seed=1)[0]) == "[0, 1]"
+    assert choose(samples, "strict", 6, seed=1) == shown != choose(samples, "strict", 6, seed=2)
+    assert len(choose(samples, "strict", 20, seed=1)) == 20, "where wrong ones are few, right ones fill up"
+    assert choose(samples[:2], "strict", 9, seed=1) == [0, 1]
+
+
+def verdict(folder, patients: int, **more) -> str:
+    """The text of the page of a model that is right with the ECG and says nothing without."""
+    samples = samples_of("qa", [("yes",)] * 60, ["yes"] * 60, **more)
+    samples = [
+        replace(s, patients=(i % patients,), predictions=s.predictions | {"no_ecg": ""}) for i, s in enumerate(samples)
+    ]
+    write_result(folder, samples, SETTINGS, {"checkpoint": {"settings": {"ecg_dropout": 0}}})
+    return parts_of(render_page(read_result(folder)[0])).text
+
+
+def test_use_of_the_ecg_is_stated_only_where_another_patients_was_tried(tmp_path):
+    """A model that reads age and sex beats the majority as well."""
+    assert "the answers depend on the ECG" in verdict(tmp_path, 60, other_ecg=["no"] * 60)
+    text = verdict(tmp_path, 60)
+    assert "the answers depend on the ECG" not in text and "FLOORS=other_ecg" in text
+    assert "ECG_DROPOUT=0" in text, "a model that never went without the ECG is no fair floor"
+    assert "do not rely on it" in verdict(tmp_path, 5, other_ecg=["no"] * 60) and "do not rely" not in text

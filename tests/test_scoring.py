@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from model.results.document import check_result, rescore, write_result
-from model.results.samples import Sample, read_samples, write_samples
-from model.results.scoring import Rules, score
+from model.results.samples import Sample, fingerprint, read_samples, write_samples
+from model.results.scoring import ScoringRules, score
 from model.results.tables import groups_table, scores_table
 from utils.errors import UserError
 from utils.metrics import DEFINITIONS, definition
@@ -30,7 +30,7 @@ def samples_of(task, answers, texts, **more):
 
 
 def scored(name, task, answers, texts):
-    return score(samples_of(task, answers, texts), Rules(name, 20, 0))
+    return score(samples_of(task, answers, texts), ScoringRules(name, 20, 0))
 
 
 def test_answers_are_right_by_the_definition_that_is_set():
@@ -61,12 +61,31 @@ def test_groups_say_what_is_read_and_what_is_guessed():
         replace(s, question_type="single-verify", attribute_type="scp_code", attributes=("a",) if i else ("a", "b"))
         for i, s in enumerate(asked)
     ]
-    groups = score(asked, Rules(bootstrap_resamples=20))["groups"]
+    groups = score(asked, ScoringRules(bootstrap_resamples=20))["groups"]
     assert {name: cell["n"] for name, cell in groups["attribute"].items()} == {"a": 3, "b": 1}
     assert groups["answer"]["no"]["em"] == {"with_ecg": 0.5, "no_ecg": 0.5}
-    assert groups["answer"]["yes"]["gap"] == 1 and groups["template"]["1"]["example"] == "which lead?"
-    table = groups_table(score(asked, Rules(bootstrap_resamples=20)))
+    assert groups["attribute"]["b"]["gap"] == 1 and groups["template"]["1"]["example"] == "which lead?"
+    assert "gap" not in groups["answer"]["yes"], "a floor that always says yes is an oracle there"
+    table = groups_table(score(asked, ScoringRules(bootstrap_resamples=20)))
     assert "exact match by attribute type" in table and "scp_code (3)" in table
+
+
+def test_a_groups_gap_has_an_interval_only_of_enough_patients():
+    asked = samples_of("qa", [("yes",)] * 40, ["yes"] * 40)
+    few = [replace(sample, patients=(i % 19,)) for i, sample in enumerate(asked)]
+    groups = [score(each, ScoringRules(bootstrap_resamples=20))["groups"]["template"]["1"] for each in (asked, few)]
+    assert ["gap_ci95" in group for group in groups] == [True, False]
+
+
+def test_texts_that_were_cut_off_are_counted_and_have_no_confidence():
+    asked = samples_of("qa", [("yes",)] * 3, ["yes"] * 3)
+    asked = [
+        replace(s, question_type="single-verify", probabilities={"with_ecg": 0.9}, cut_off=("with_ecg",) * (i == 0))
+        for i, s in enumerate(asked)
+    ]
+    result = score(asked, ScoringRules(bootstrap_resamples=20))
+    assert result["cut_off"] == {"with_ecg": 1} and result["calibration"]["with_ecg"]["n"] == 2
+    assert "texts cut off by MAX_NEW_TOKENS: with ECG 1" in scores_table(result)
 
 
 def evaluated(reads: float, hears: float, seed: int):
@@ -84,7 +103,7 @@ def evaluated(reads: float, hears: float, seed: int):
         }  # fmt: skip
         sample = Sample(f"{i}", (str(patient),), (patient,), "qa", "?", (gold,), "single-verify", predictions=texts)
         samples.append(sample)
-    return score(samples, Rules(bootstrap_resamples=300, seed=seed))["gap"]
+    return score(samples, ScoringRules(bootstrap_resamples=300, seed=seed))["gap"]
 
 
 def test_who_ignores_the_ecg_has_a_gap_that_covers_zero_and_who_reads_it_a_clear_one():
@@ -99,7 +118,7 @@ def test_who_ignores_the_ecg_has_a_gap_that_covers_zero_and_who_reads_it_a_clear
 def test_reversed_leads_are_shown_and_are_no_floor():
     """Rhythms survive them: as a floor they would hide what the model reads."""
     samples = samples_of("qa", [("yes",), ("no",)], ["yes", "no"], reversed_leads=["yes", "no"], majority=["no", "no"])
-    result = score(samples, Rules(bootstrap_resamples=20))
+    result = score(samples, ScoringRules(bootstrap_resamples=20))
     assert result["conditions"]["reversed_leads"]["em"] == 1
     assert result["gap"]["value"] == 0.5 and "reversed" in scores_table(result)
 
@@ -125,6 +144,20 @@ def test_a_result_is_checked_against_its_predictions(tmp_path):
     assert "SHA-256" in found and "gap.value" in found and "conditions.no_ecg.em" in found
 
 
+def test_what_was_left_out_or_made_up_is_found(tmp_path):
+    samples = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
+    data = {"data": {"texts_fingerprint": fingerprint(samples), "codes_fingerprint": "c"}}
+    write_result(tmp_path, samples, SETTINGS, data)
+    assert check_result(tmp_path) == []
+    write_result(tmp_path, samples[:2], SETTINGS, data)  # without the one that was wrong
+    assert [line.split(":")[0] for line in check_result(tmp_path)] == ["data.texts_fingerprint"]
+    write_result(tmp_path, samples, SETTINGS, data | {"findings": {"with_ecg": {"macro_f1": 0.5}}})
+    assert "findings" in check_result(tmp_path)[0]
+    write_result(tmp_path, samples, SETTINGS, data)
+    (tmp_path / "scores.txt").write_text("exact match 99.9\n")
+    assert check_result(tmp_path) == ["scores.txt is not the table of these predictions"]
+
+
 def test_saved_predictions_are_scored_by_another_definition(tmp_path):
     write_result(tmp_path, samples_of("qa", [("yes",), ("no",)], ["Yes.", "no"]), SETTINGS, {})
     assert rescore(tmp_path, "strict")["conditions"]["with_ecg"]["em"] == 1
@@ -137,9 +170,33 @@ def test_what_is_no_sample_is_named_by_its_line(tmp_path):
     path = tmp_path / "predictions.jsonl"
     write_samples(path, samples_of("qa", [("yes",), ("no",)], ["yes", "no"]))
     lines = path.read_text().splitlines()
-    for damaged in (lines[1][:-5], lines[0], "[]", '{"sample_id": "a"}', lines[1].replace('"s1"', '"s1", "extra": 1')):
-        path.write_text(f"{lines[0]}\n{damaged}\n")
+    whole = json.loads(lines[1])
+    wrong = {
+        "patients": None, "predictions": ["yes"], "question_type": None, "question": 3, "answers": [1],
+        "template_id": "1", "probabilities": {"with_ecg": "0.5"}, "extra": 1,
+    }  # fmt: skip
+    others = [json.dumps(whole | {key: value}) for key, value in wrong.items()]
+    fewer = json.dumps(whole | {"predictions": {"with_ecg": "no"}})
+    for damaged in (lines[1][:-5], lines[0], "[]", '{"sample_id": "a"}', "\udcff", fewer, *others):
+        path.write_bytes(f"{lines[0]}\n{damaged}\n".encode(errors="surrogateescape"))
         with pytest.raises(UserError, match=r"predictions.jsonl: line 2"):
             read_samples(path)
     with pytest.raises(UserError, match="no such file"):
         check_result(tmp_path / "elsewhere")
+
+
+def test_a_result_that_is_none_is_one_line(tmp_path):
+    write_result(tmp_path, samples_of("qa", [("yes",), ("no",)], ["yes", "no"]), SETTINGS, {})
+    result = json.loads((tmp_path / "result.json").read_text())
+    settings = [
+        result["settings"] | changed for changed in ({"seed": -1}, {"bootstrap_resamples": "x"}, {"metrics": 1})
+    ]
+    for changed in (
+        {"settings": None},
+        {"metrics": []},
+        {"predictions": []},
+        *({"settings": each} for each in settings),
+    ):
+        (tmp_path / "result.json").write_text(json.dumps(result | changed))
+        with pytest.raises(UserError, match=str(tmp_path)):
+            check_result(tmp_path)

@@ -236,3 +236,21 @@ def test_the_command_prints_agreement_and_refuses_nonsense(shared_data):
     done = subprocess.run([*command, "nowhere.csv"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --database nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "status"),
+    [
+        ("No previous infarct.", "MI", "absent"),
+        ("No previous ECG. Atrial fibrillation", "AFIB", "present"),
+        ("The ECG doesn't show atrial fibrillation", "AFIB", "absent"),
+        ("isn't consistent with LBBB", "CLBBB", "absent"),
+        ("Atrial fibrillation: no", "AFIB", "absent"),
+        ("LVH is doubtful", "LVH", "possible"),
+        ("Resolved ST elevation", "STE_", "absent"),
+        ("Atrial fibrillation has resolved", "AFIB", "absent"),
+        ("AF with rapid ventricular response", "AFIB", "present"),
+    ],
+)
+def test_plain_denials_and_doubts_are_read(text, code, status):
+    assert extract(text)[code] == status

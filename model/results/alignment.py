@@ -1,6 +1,6 @@
 """Several results on the same samples: read, checked to be comparable, brought into one order, and scored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class Evaluated:
 
     @classmethod
     def read(cls, path: Path) -> "Evaluated":
-        return cls(path, *read_result(path))
+        return cls(path, *read_result(path, intact=True))
 
     @property
     def task(self) -> str:
@@ -48,11 +48,6 @@ def main_score(task: str, metrics: str) -> str:
     """The score by which systems are compared."""
     chosen = definition(metrics)
     return chosen.answer_score if task == "qa" else chosen.text_score
-
-
-def gap_over(names: Sequence[str]) -> Callable[[dict[str, float]], float]:
-    """The signal-use gap against the floors ``names``, of the value of a score under each condition."""
-    return lambda values: values[WITH_ECG] - max(values[name] for name in names)
 
 
 def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Evaluated]:

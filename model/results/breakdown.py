@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from model.results.conditions import WITH_ECG, floors
+from model.results.conditions import WITH_ECG, floors, gap_over
 from model.results.samples import Sample
 from utils.metrics import bootstrap_ci
 
 KEYS = ("question_type", "attribute_type", "attribute", "template", "answer")
-FEWEST = 30  # samples, for an interval of a group's gap
+FEWEST, FEWEST_PATIENTS = 30, 20  # samples and patients, for an interval of a group's gap
 
 
 def break_down(
@@ -20,8 +20,9 @@ def break_down(
     """``{key: {group: {"n", "patients", "em": {condition: share}, "gap", "gap_ci95"}}}`` for the `KEYS`.
 
     matches: condition -> 0 or 1 per sample. A question that names two attributes stands in the groups of both; one that
-    names none in none. Groups come in the order of their names. ``gap_ci95`` stands where a group has `FEWEST` samples;
-    a template has an ``example`` besides, its most common question.
+    names none in none. Groups come in the order of their names. ``gap_ci95`` stands where a group has `FEWEST`
+    samples of `FEWEST_PATIENTS`; a template has an ``example`` besides, its most common question. Groups of a right
+    answer have no gap: there a floor that always says this answer is an oracle.
     """
     names = floors(matches)
     broken: dict[str, dict[str, dict[str, Any]]] = {}
@@ -36,12 +37,11 @@ def break_down(
             means = {name: float(column.mean()) for name, column in columns.items()}
             patients = [samples[i].patients for i in rows]
             cell = {"n": len(rows), "patients": len({p for each in patients for p in each}), "em": means}
-            if names:
-                cell["gap"] = means[WITH_ECG] - max(means[name] for name in names)
-            if names and len(rows) >= FEWEST:
+            if names and key != "answer":
+                cell["gap"] = gap_over(names)(means)
+            if "gap" in cell and len(rows) >= FEWEST and cell["patients"] >= FEWEST_PATIENTS:
                 interval = bootstrap_ci(
-                    lambda m: m[WITH_ECG] - max(m[name] for name in names),
-                    {name: columns[name] for name in (WITH_ECG, *names)}, patients, n_resamples, seed,
+                    gap_over(names), {name: columns[name] for name in (WITH_ECG, *names)}, patients, n_resamples, seed,
                 )  # fmt: skip
                 cell["gap_ci95"] = [interval.low, interval.high]
             if key == "template":

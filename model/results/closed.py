@@ -23,7 +23,8 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
     """``confusion`` per question type and template with the ECG, and ``calibration`` per condition; {} without any.
 
     matches: condition -> whether each sample is answered rightly. A confidence is the probability that the model gave
-    to the very text of its answer, its end included. Answers are shown in lower case, several of them joined by "+".
+    to the very text of its answer, its end included; of a ranked answer, to it among the candidates. Texts that were
+    cut off have none. Answers are shown in lower case, several of them joined by "+".
     """
     closed = [i for i, sample in enumerate(samples) if is_closed(sample)]
     if not closed:
@@ -42,7 +43,9 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
         }
     }
     for condition in samples[0].probabilities:
-        known = [i for i in closed if condition in samples[i].probabilities]
+        known = [i for i in closed if condition in samples[i].probabilities and condition not in samples[i].cut_off]
+        if not known:
+            continue
         sure = [samples[i].probabilities[condition] for i in known]
         found.setdefault("calibration", {})[condition] = calibration(sure, [bool(matches[condition][i]) for i in known])
     return found

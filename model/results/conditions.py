@@ -1,5 +1,6 @@
 """Under which conditions a model answers, and which of them are floors."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 WITH_ECG = "with_ecg"
@@ -30,7 +31,13 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
         "reversed", "the codes of the same recording with its twelve leads in reverse order", False, "#009E73"
     ),
     GENERATED: Condition("generated", "free generation with the ECG, where the answers are ranked", False, "#D55E00"),
-    MAJORITY: Condition("majority", "the most common training answer of the question's template", True, "#999999"),
+    MAJORITY: Condition(
+        "majority",
+        "the most common training answer of the question's template; of reports the training report that shares most "
+        "words with others",
+        True,
+        "#999999",
+    ),
     MAJORITY_PER_QUESTION: Condition(
         "maj./question", "the most common training answer of the very question", True, "#555555"
     ),
@@ -38,11 +45,16 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
 CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS
 
 
-def floors(names) -> list[str]:
+def floors(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that the signal-use gap is measured against."""
     return [name for name in names if name in CONDITIONS and CONDITIONS[name].floor]
 
 
-def colours(names) -> dict[str, str]:
+def gap_over(names: Sequence[str]) -> Callable[[Mapping[str, float]], float]:
+    """The signal-use gap against the floors ``names``, of the value of a score under each condition."""
+    return lambda values: values[WITH_ECG] - max(values[name] for name in names)
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
     """Heading -> colour of the conditions ``names``, in the order of columns."""
     return {each.heading: each.colour for name, each in CONDITIONS.items() if name in names}

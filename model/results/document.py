@@ -12,12 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from model.results.samples import PREDICTIONS, Sample, read_samples, write_samples
-from model.results.scoring import Rules, score
+from model.results.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
+from model.results.scoring import ScoringRules, score
 from model.results.tables import groups_table, scores_table, verify_table
 from utils.errors import UserError
 
 RESULT = "result.json"
+_GIVEN = ("checkpoint", "choices", "predictions", "settings", "versions", "seconds")  # what no prediction gives
 PACKAGES = ("torch", "transformers", "nltk", "sacrebleu", "rouge-score", "numpy", "scikit-learn", "scipy")
 
 
@@ -30,16 +31,25 @@ def write_result(
     """
     digest = write_samples(folder / PREDICTIONS, samples)
     result = {
-        **score(samples, Rules.of(settings)),
+        **score(samples, ScoringRules.of(settings, folder)),
         **provenance,
         "predictions": {"file": PREDICTIONS, "sha256": digest},
         "settings": dict(settings),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": versions(),
     }
     (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n")
     for name, table in tables(result).items():
         (folder / name).write_text(table + "\n")
     return result
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that scores depend on, and a hash of this project's own sources."""
+    root, digest = Path(__file__).parents[2], hashlib.sha256()
+    for package in ("model", "ecg_tokenizer", "data_provider", "utils"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return {"cardiolect": f"sources {digest.hexdigest()[:16]}", **{name: version(name) for name in PACKAGES}}
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
@@ -50,8 +60,11 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     return {name: table for name, table in found.items() if table}
 
 
-def read_result(path: Path) -> tuple[dict[str, Any], list[Sample]]:
-    """The result and its samples; ``path`` is result.json or its folder. Raises `UserError` where it is none."""
+def read_result(path: Path, intact: bool = False) -> tuple[dict[str, Any], list[Sample]]:
+    """The result and its samples; ``path`` is result.json or its folder. Raises `UserError` where it is none.
+
+    intact: raises it also where predictions.jsonl is not the file that the result was written with.
+    """
     path = path / RESULT if path.is_dir() else path
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -59,47 +72,59 @@ def read_result(path: Path) -> tuple[dict[str, Any], list[Sample]]:
         raise UserError(f"{path}: no such file; run_eval.py writes {RESULT} to OUTPUT_DIR") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no result of an evaluation ({error})") from None
-    if not isinstance(result, dict) or not result.keys() >= {"task", "metrics", "conditions", "settings"}:
+    parts = ("metrics", "conditions", "settings", "predictions")
+    if not isinstance(result, dict) or not all(isinstance(result.get(part), dict) for part in parts):
         raise UserError(f"{path}: no result of an evaluation; run_eval.py writes {RESULT}")
-    return result, read_samples(path.parent / PREDICTIONS)
+    samples = read_samples(path.parent / PREDICTIONS)
+    if intact and not _is_intact(path.parent, result):
+        raise UserError(f"{path}: was written with another {PREDICTIONS} than that beside it; see run_eval.py --check")
+    return result, samples
+
+
+def _is_intact(folder: Path, result: Mapping[str, Any]) -> bool:
+    return result["predictions"].get("sha256") == hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
 
 
 def check_result(path: Path) -> list[str]:
-    """What of a result does not follow from its predictions, one line each; none where all of it does."""
+    """What of a result does not follow from its predictions, one line each; none where all of it does.
+
+    Cannot be computed again, and is not looked at: checkpoint, hashes of prompts and codes, candidates, seconds.
+    """
     result, samples = read_result(path)
     folder = path if path.is_dir() else path.parent
     found = []
-    digest = hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
-    if result.get("predictions", {}).get("sha256") != digest:
+    if not _is_intact(folder, result):
         found.append(f"{PREDICTIONS} is not the file that the result was written with (another SHA-256)")
-    try:
-        again = json.loads(json.dumps(score(samples, Rules.of(result["settings"]))))
-    except KeyError as error:
-        raise UserError(f"{path}: the result or its samples lack {error}") from None
-    return found + [
-        difference for key, value in again.items() for difference in _differences(key, result.get(key), value)
-    ]
+    again = json.loads(json.dumps(score(samples, ScoringRules.of(result["settings"], path))))
+    if isinstance(data := result.get("data"), dict):
+        again["data"] = {**data, "texts_fingerprint": fingerprint(samples)}
+    found += _differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
+    for name, table in tables({**result, **again}).items():
+        if not (folder / name).is_file() or (folder / name).read_text(errors="replace") != table + "\n":
+            found.append(f"{name} is not the table of these predictions")
+    return found
 
 
 def rescore(path: Path, metrics: str) -> dict[str, Any]:
     """The scores of a result's predictions by the definition called ``metrics``."""
     result, samples = read_result(path)
-    return score(samples, replace(Rules.of(result["settings"]), metrics=metrics))
+    return score(samples, replace(ScoringRules.of(result["settings"], path), metrics=metrics))
 
 
 def _differences(where: str, told: Any, computed: Any) -> Iterator[str]:
     if isinstance(computed, dict) and isinstance(told, dict):
         for key in dict.fromkeys([*computed, *told]):
-            yield from _differences(f"{where}.{key}", told.get(key), computed.get(key))
+            yield from _differences(f"{where}.{key}".lstrip("."), told.get(key), computed.get(key))
     elif isinstance(computed, list) and isinstance(told, list) and len(told) == len(computed):
         for i, pair in enumerate(zip(told, computed, strict=True)):
             yield from _differences(f"{where}[{i}]", *pair)
-    elif not _equal(told, computed):
+    # An encoder rounds by machine and number of threads.
+    elif not _equal(told, computed, 1e-4 if "bertscore" in where else 1e-9):
         yield f"{where}: the result says {told}, its predictions give {computed}"
 
 
-def _equal(told: Any, computed: Any) -> bool:
+def _equal(told: Any, computed: Any, tolerance: float) -> bool:
     numbers = (int, float)
     if isinstance(told, numbers) and isinstance(computed, numbers):
-        return math.isclose(told, computed, rel_tol=1e-9, abs_tol=1e-9)
+        return math.isclose(told, computed, rel_tol=tolerance, abs_tol=tolerance)
     return told == computed

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from model.results.conditions import WITH_ECG, gap_over
+from model.results.conditions import floors as floors_of
 from model.results.document import RESULT, read_result
-from model.results.samples import PREDICTIONS, WITH_ECG, Sample
+from model.results.samples import PREDICTIONS, Sample
 from utils.errors import UserError, exit_on_user_error
 from utils.metrics import bootstrap_ci
 from utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge
@@ -60,7 +62,7 @@ def judge_result(
 ) -> dict[str, Any]:
     """Judge the samples of the result in ``folder``; returns what judge.json holds. Scores are 0 to 100, axes 0 to 10.
 
-    rubric: "report" or "arena"; that of the result's task unless told. floors: judge every other condition as well.
+    rubric: "report" or "arena"; that of the result's task unless told. floors: judge the floors as well.
     limit: so many reports or conversations, drawn by the seed of the evaluation; 0 for all.
     """
     result, samples = read_result(folder)
@@ -72,11 +74,13 @@ def judge_result(
     if limit and limit < total:
         judged = [judged[i] for i in sorted(random.Random(seed).sample(range(total), limit))]
     there = [name for name in judged[0].samples[0].predictions if _has(judged, name)]
+    if floors and condition != WITH_ECG:
+        raise UserError(f"--floors goes with --condition {WITH_ECG}: the gap is that of the model with the ECG")
     if condition not in there:
         raise UserError(f"{folder}: condition {condition} is not in all samples; there are {', '.join(there)}")
-    conditions = [condition, *(name for name in there if floors and name != condition)]
+    conditions = [condition, *(name for name in floors_of(there) if floors)]
     if floors and len(conditions) == 1:
-        raise UserError(f"{folder}: has no floors to judge; evaluate with FLOORS=true")
+        raise UserError(f"{folder}: has no floors to judge; evaluate with FLOORS=no_ecg,other_ecg")
 
     judge = Judge(RUBRICS[rubric], endpoint, folder / "judge" / "verdicts.jsonl", threads)
     items = {name: [unit.item(name, rubric) for unit in judged] for name in conditions}
@@ -114,7 +118,7 @@ def judge_result(
         "conditions": scored,
     }
     if len(conditions) > 1:
-        document["gap"] = _gap(condition, {name: of["items"] for name, of in found.items()}, patients, resamples, seed)
+        document["gap"] = _gap({name: of["items"] for name, of in found.items()}, patients, resamples, seed)
     return document
 
 
@@ -157,7 +161,6 @@ def _interval(
 
 
 def _gap(
-    condition: str,
     scores: Mapping[str, Mapping[str, float]],
     patients: Mapping[str, tuple[int, ...]],
     resamples: int,
@@ -167,8 +170,8 @@ def _gap(
     both = [name for name in patients if all(name in of for of in scores.values())]
     if not both:
         return {"value": None, "ci95": [None, None], "best_floor": None, "samples": 0}
-    floors = [name for name in scores if name != condition]
-    found = _interval(scores, patients, lambda m: m[condition] - max(m[name] for name in floors), resamples, seed)
+    floors = floors_of(scores)
+    found = _interval(scores, patients, gap_over(floors), resamples, seed)
     best = max(floors, key=lambda floor: sum(scores[floor][name] for name in both))
     return {"value": found["value"], "ci95": [found["low"], found["high"]], "best_floor": best, "samples": len(both)}
 

@@ -10,12 +10,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
-from model.results.breakdown import FEWEST
-from model.results.conditions import CONDITIONS, GENERATED, WITH_ECG, colours, floors
+from model.results.breakdown import FEWEST, FEWEST_PATIENTS
+from model.results.conditions import CONDITIONS, NO_ECG, OTHER_ECG, WITH_ECG, colours, floors
 from model.results.samples import Sample
 from utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
+MOST_GROUPS = 100  # of one kind; the others stand in groups.txt
 OPEN_GROUPS = ("question_type", "attribute_type")
 WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
 
@@ -29,11 +30,8 @@ class ShownExample:
     right: bool | None
 
 
-def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = (), drawn: str = "") -> str:
-    """The page of a result as HTML.
-
-    examples: samples to show; drawn: a sentence on how they were chosen.
-    """
+def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()) -> str:
+    """The page of a result as HTML, with samples drawn as ``examples``."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     names = list(result["conditions"])
     checkpoint = result.get("checkpoint", {})
@@ -48,14 +46,12 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         names=names,
         floors=floors(names),
         conditions=CONDITIONS,
-        gaps=[(result[key], _verdict(result[key])) for key in ("gap", "content_gap") if key in result],
+        gaps=[(result[key], _verdict(result, result[key])) for key in ("gap", "content_gap") if key in result],
         bars=_bars(result),
-        fewest=FEWEST,
+        fewest=f"{FEWEST} samples of {FEWEST_PATIENTS} patients",
+        groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},
         open_groups=OPEN_GROUPS,
         reliability=reliability,
-        confidence="the probability of the answer among the candidates"
-        if GENERATED in names
-        else "the probability that the model gave to its very answer, end included",
         examples=[
             {
                 "sample": e.sample,
@@ -64,7 +60,8 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
             }
             for e in examples
         ],
-        drawn=drawn,
+        drawn=_drawn(result, examples),
+        warnings=_warnings(result),
         shaded=result["task"] == "qa",
         provenance=[
             *(
@@ -79,15 +76,53 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
     )
 
 
-def _verdict(gap: Mapping[str, Any]) -> str:
+def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """In their order, the `MOST_GROUPS` with most samples."""
+    kept = set(sorted(groups, key=lambda group: -groups[group]["n"])[:MOST_GROUPS])
+    return {group: cell for group, cell in groups.items() if group in kept}
+
+
+def _verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
     low, high = gap["ci95"]
     if low is None:
         return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
-    if low > 0:
-        return "The interval lies above zero: the answers depend on the ECG."
-    if high < 0:
-        return "The interval lies below zero: a floor that sees no ECG, or another one, does better."
-    return "The interval covers zero: this evaluation does not show that the model uses the ECG."
+    if low > 0 and OTHER_ECG in result["conditions"]:
+        said = "The interval lies above zero: the answers depend on the ECG."
+    elif low > 0:
+        said = (
+            "The interval lies above zero: better than these floors. Whether the ECG matters is not known without "
+            "another patient's ECG (FLOORS=other_ecg)."
+        )
+    elif high < 0:
+        said = "The interval lies below zero: a floor that sees no ECG, or another one, does better."
+    else:
+        said = "The interval covers zero: this evaluation does not show that the model uses the ECG."
+    if result["patients"] < FEWEST_PATIENTS:
+        said += f" Of {result['patients']} patients it is too narrow: do not rely on it."
+    return said
+
+
+def _warnings(result: Mapping[str, Any]) -> list[str]:
+    found = []
+    training = result.get("checkpoint", {}).get("settings") or {}
+    if NO_ECG in result["conditions"] and training.get("ecg_dropout") == 0:
+        found.append("Training never left the ECG out (ECG_DROPOUT=0): without it this model is no fair floor.")
+    if result.get("cut_off"):
+        cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
+        found.append(f"Texts cut off by MAX_NEW_TOKENS: {cut}.")
+    return found
+
+
+def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:
+    seed = result["settings"].get("seed")
+    if result["task"] != "qa":
+        return f"{len(examples)} samples drawn by SEED={seed}, not picked."
+    right = round(result["conditions"][WITH_ECG]["em"] * result["samples"])
+    hits = sum(example.right is True for example in examples)
+    return (
+        f"Drawn by SEED={seed}, not picked: {hits} answered rightly and {len(examples) - hits} wrongly, of {right} and "
+        f"{result['samples'] - right}."
+    )
 
 
 def _bars(result: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from data_provider.examples import Example
 from utils.errors import UserError
@@ -21,8 +22,11 @@ class Sample:
     predictions: condition (`with_ecg`, and floors such as `no_ecg`) -> text.
     probabilities: condition -> the probability, 0 to 1, that the model gave its answer.
     yes_margins: condition -> by how much the logit of "yes" exceeds that of "no", of yes-or-no questions.
+    cut_off: conditions under which the text has no end, since MAX_NEW_TOKENS came before it.
     findings: what is true of the recording, where the corpus knows (simulated ones).
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # for `read_samples`
 
     sample_id: str
     record_ids: tuple[str, ...]
@@ -38,6 +42,7 @@ class Sample:
     predictions: dict[str, str] = field(default_factory=dict)
     probabilities: dict[str, float] = field(default_factory=dict)
     yes_margins: dict[str, float] = field(default_factory=dict)
+    cut_off: tuple[str, ...] = ()
     findings: tuple[str, ...] | None = None
 
 
@@ -45,8 +50,8 @@ _DEFAULTS = {
     each.name: each.default_factory() if each.default_factory is not MISSING else each.default
     for each in fields(Sample)
 }
+_SAMPLE = TypeAdapter(Sample)
 _REQUIRED = ("sample_id", "record_ids", "patients", "task", "question", "answers", "predictions")
-_TUPLES = ("record_ids", "patients", "answers", "attributes", "findings")
 
 
 def samples_of(examples: Sequence[Example]) -> list[Sample]:
@@ -73,28 +78,36 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> str:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read what `write_samples` wrote. Raises `UserError` with the line that is none, or an id that is there twice."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run_eval.py writes it")
+    """Read what `write_samples` wrote.
+
+    Raises `UserError` with the line that is no sample, that repeats an id, or that was asked under other conditions
+    than the first.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run_eval.py writes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     samples: dict[str, Sample] = {}
-    with path.open(encoding="utf-8") as file:
+    for number, line in enumerate(lines, start=1):
         try:
-            for number, line in enumerate(file, start=1):
-                sample = _sample(json.loads(line))
-                if sample.sample_id in samples:
-                    raise UserError(f"{path}: line {number}: sample {sample.sample_id} is there twice")
-                samples[sample.sample_id] = sample
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: line {number}: no sample of an evaluation ({error})") from None
+            sample = _SAMPLE.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(f"{path}: line {number}: no sample of an evaluation ({where} {first['msg']})") from None
+        if sample.sample_id in samples:
+            raise UserError(f"{path}: line {number}: sample {sample.sample_id} is there twice")
+        samples[sample.sample_id] = sample
+        if sample.predictions.keys() != next(iter(samples.values())).predictions.keys() or not sample.answers:
+            raise UserError(f"{path}: line {number}: has no answers, or other conditions than the first sample")
     if not samples:
         raise UserError(f"{path}: holds no sample")
     return list(samples.values())
 
 
-def _sample(row: dict[str, Any]) -> Sample:
-    if not isinstance(row, dict) or not row.keys() >= set(_REQUIRED) or not row.keys() <= _DEFAULTS.keys():
-        raise ValueError(f"needs the keys {', '.join(_REQUIRED)}")
-    row = {key: tuple(value) if key in _TUPLES and value is not None else value for key, value in row.items()}
-    if not row["answers"] or not all(isinstance(text, str) for text in row["predictions"].values()):
-        raise ValueError("answers and predictions are texts")
-    return Sample(**row)
+def fingerprint(samples: Iterable[Sample]) -> str:
+    """Short hash of what is asked, in any order: ids, recordings, questions, answers."""
+    rows = sorted(json.dumps([s.sample_id, s.record_ids, s.question, s.answers]) for s in samples)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

@@ -1,40 +1,47 @@
 """From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
 
 from data_provider.simulator.reports import findings_in
 from data_provider.simulator.truth import ABNORMAL, NORMAL
 from data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
 from model.results.breakdown import break_down
 from model.results.closed import closed_scores
-from model.results.conditions import WITH_ECG, floors
+from model.results.conditions import WITH_ECG, floors, gap_over
 from model.results.samples import Sample
+from utils.errors import UserError
 from utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
 from utils.metrics.statements import content_scores, content_table
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScoringRules:
     """How to score: the definition's name, resamples of the bootstrap, its seed, and a local model for BERTScore."""
 
     metrics: str = "strict"
-    bootstrap_resamples: int = 1000
-    seed: int = 42
+    bootstrap_resamples: Annotated[int, Field(ge=10)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 42
     bertscore_model: str | None = None
     bertscore_layer: int = 17
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> "Rules":
-        """Those of a result's settings."""
-        return cls(**{each.name: settings[each.name] for each in fields(cls) if each.name in settings})
+    def of(cls, settings: Mapping[str, Any], path: Path) -> "ScoringRules":
+        """Those of a result's settings; `UserError` that names ``path`` where they are none."""
+        kept = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
+        try:
+            return TypeAdapter(cls).validate_python(kept)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"{path}: settings: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
+def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
     """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
     chosen = definition(rules.metrics)
     task, patients = samples[0].task, [sample.patients for sample in samples]
@@ -49,9 +56,6 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
     }
     is_qa = task == "qa"
     scored = scores_of(samples, rules.metrics)
-    if task == "report":
-        references = [sample.answers[0] for sample in samples]
-        scored = {name: each | content_scores(texts[name], references) for name, each in scored.items()}
     if rules.bertscore_model and not is_qa:
         scored = _with_bertscore(scored, samples, rules)
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
@@ -59,6 +63,7 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
         **shared,
         "score": chosen.answer_score if is_qa else chosen.text_score,
         "notes": dict(scored[WITH_ECG].notes),
+        "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
         "conditions": conditions,
     }
     if is_qa:
@@ -78,7 +83,7 @@ def score(samples: Sequence[Sample], rules: Rules) -> dict[str, Any]:
     else:
         result["wordnet"] = find_wordnet().source
     if task == "report":
-        result["content"] = content_table(texts[WITH_ECG], references)
+        result["content"] = content_table(texts[WITH_ECG], [sample.answers[0] for sample in samples])
         _add_true_findings(result, samples, texts)
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
@@ -93,16 +98,19 @@ def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
 
 
 def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
-    """Condition -> the definition's scores."""
+    """Condition -> the definition's scores, and of reports those of their content."""
     chosen = definition(metrics)
     if samples[0].task == "qa":
         answers = [sample.answers for sample in samples]
         return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
     references = [sample.answers[0] for sample in samples]
-    return {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
+    scored = {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
+    if samples[0].task == "report":
+        scored = {name: each | content_scores(texts_of(samples)[name], references) for name, each in scored.items()}
+    return scored
 
 
-def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: Rules) -> dict[str, Scores]:
+def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Scores]:
     from utils.metrics.bertscore import BertScore  # torch, which other scores do without
 
     encoder = BertScore(Path(rules.bertscore_model), rules.bertscore_layer)
@@ -111,7 +119,7 @@ def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rul
 
 
 def signal_use_gap(
-    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: Rules
+    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
 ) -> dict[str, Any]:
     """The score with the ECG less that of the best floor, with a bootstrap interval over patients.
 
@@ -122,7 +130,7 @@ def signal_use_gap(
         score,
         {name: conditions[name] for name in (WITH_ECG, *names)},
         patients,
-        lambda values: values[WITH_ECG] - max(values[name] for name in names),
+        gap_over(names),
         n_resamples=rules.bootstrap_resamples,
         seed=rules.seed,
     )
@@ -130,11 +138,8 @@ def signal_use_gap(
     return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
 
 
-def _margins(samples: Sequence[Sample], condition: str) -> list[float] | None:
-    """One per sample, 0 for questions that have none; None where no question has one."""
-    if not any(condition in sample.yes_margins for sample in samples):
-        return None
-    return [sample.yes_margins.get(condition, 0.0) for sample in samples]
+def _margins(samples: Sequence[Sample], condition: str) -> list[float | None]:
+    return [sample.yes_margins.get(condition) for sample in samples]
 
 
 def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:

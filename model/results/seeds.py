@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from model.results.alignment import Evaluated, gap_over, main_score, on_common_samples
-from model.results.conditions import CONDITIONS, WITH_ECG, floors
+from model.results.alignment import Evaluated, main_score, on_common_samples
+from model.results.conditions import CONDITIONS, WITH_ECG, floors, gap_over
 from model.results.document import RESULT
 from utils.errors import UserError
 from utils.metrics import summarise_runs
@@ -43,6 +43,8 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
                 "evaluate all runs on the same samples"
             )
         runs.append(theirs)
+    if len(modes := {run.result["settings"].get("answer_mode", "generate") for run in runs}) > 1:
+        raise UserError(f"runs with ANSWER_MODE={' and '.join(sorted(modes))} do not belong in one table")
     name = main_score(first.task, first.metrics)
     shared = [floor for floor in floors(first.conditions) if all(floor in run.conditions for run in runs)]
     scored = [run.scores([WITH_ECG, *shared]) for run in runs]

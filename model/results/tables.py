@@ -28,6 +28,9 @@ def scores_table(result: Mapping[str, Any]) -> str:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
     lines += [f"{key}: {note}" for key, note in result["notes"].items()]
+    if result.get("cut_off"):
+        cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
+        lines.append(f"texts cut off by MAX_NEW_TOKENS: {cut}")
     if result.get("verify", {}).get(WITH_ECG):
         found = {name: rows.values() for name, rows in result["verify"].items()}
         means = [np.mean([each["balanced_accuracy"] for each in found[n]]) if n in found else None for n in names]

@@ -8,7 +8,7 @@ from utils.metrics.confusion import confusion
 from utils.metrics.definitions import DEFINITIONS, Definition, definition
 from utils.metrics.exact_match import answer_set_heartllm, exact_match
 from utils.metrics.findings import finding_scores
-from utils.metrics.floors import MajorityAnswers
+from utils.metrics.floors import MajorityAnswers, central_text
 from utils.metrics.meteor import Meteor
 from utils.metrics.paired import PairedTest, cross_table, paired_test, paired_test_of
 from utils.metrics.rouge import Rouge
@@ -35,6 +35,7 @@ __all__ = [
     "bootstrap_ci",
     "bootstrap_score",
     "calibration",
+    "central_text",
     "confusion",
     "cross_table",
     "definition",

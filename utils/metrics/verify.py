@@ -8,32 +8,34 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from utils.errors import UserError
+from utils.metrics.normalised_match import answer_set
 
 YES, NO = "yes", "no"
 
 
 def verify_scores(
     questions: Sequence[str], answers: Sequence[Sequence[str]], predictions: Sequence[str],
-    margins: Sequence[float] | None = None,
+    margins: Sequence[float | None] | None = None,
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """``{question: figures}`` of every question that is truly answered by yes at least once, and by no.
 
     Figures: ``yes`` and ``no``, how often each is true; ``sensitivity``, the share of true yes that is found, and
     ``specificity``, that of true no, with 95 % intervals; ``balanced_accuracy``, their mean, 0.5 by guessing. An answer
-    that is neither counts as wrong. ``auroc`` of ``margins`` (how much more likely yes is than no) needs no threshold:
+    that is neither counts as wrong; case, spaces and full stops do not matter. ``auroc`` of ``margins`` (how much more
+    likely yes is than no; None where it is not known, and then there is none of the question) needs no threshold:
     where it is high and balanced accuracy is not, the model ranks well and is too ready or too reluctant to say yes.
     """
     if not len(questions) == len(answers) == len(predictions) == len(margins if margins is not None else questions):
         raise UserError(f"{len(predictions)} predictions for {len(questions)} questions and {len(answers)} answers")
-    grouped: dict[str, dict[str, list[tuple[str, float]]]] = defaultdict(lambda: {YES: [], NO: []})
+    grouped: dict[str, dict[str, list[tuple[set[str], float | None]]]] = defaultdict(lambda: {YES: [], NO: []})
     for k, (question, truth, said) in enumerate(zip(questions, answers, predictions, strict=True)):
         if tuple(truth) in ((YES,), (NO,)):
-            grouped[question][truth[0]].append((said.strip(), 0.0 if margins is None else margins[k]))
+            grouped[question][truth[0]].append((answer_set(said), margins and margins[k]))
     found = {}
     for question, by_truth in sorted(grouped.items()):
         if not by_truth[YES] or not by_truth[NO]:
             continue
-        hits = {truth: sum(said == truth for said, _ in rows) for truth, rows in by_truth.items()}
+        hits = {truth: sum(said == {truth} for said, _ in rows) for truth, rows in by_truth.items()}
         rates = {truth: hits[truth] / len(rows) for truth, rows in by_truth.items()}
         found[question] = {
             "yes": len(by_truth[YES]),
@@ -44,8 +46,8 @@ def verify_scores(
             "specificity_ci95": wilson(hits[NO], len(by_truth[NO])),
             "balanced_accuracy": (rates[YES] + rates[NO]) / 2,
         }
-        if margins is not None:
-            truths, ranks = zip(*((truth == YES, m) for truth, rows in by_truth.items() for _, m in rows), strict=True)
+        truths, ranks = zip(*((truth == YES, m) for truth, rows in by_truth.items() for _, m in rows), strict=True)
+        if None not in ranks:
             found[question]["auroc"] = float(roc_auc_score(truths, ranks))
     return found
 

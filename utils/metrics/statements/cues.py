@@ -23,11 +23,14 @@ _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
         r"no(?: longer)?", r"not",
         r"no (?:definite |clear |ecg )*(?:evidence|signs?|indication)(?: (?:of|for|to suggest))?", r"without",
         r"absence of", r"negative for", r"free of", r"rules out", r"nor", r"neither",
+        r"(?:does|do|is|are|was|were|has|have)n\W?t(?: \w+){0,2}? (?:show|have|any|suggest\w*|consistent with)",
+        r"(?:does|do|is|are|was|were)n\W?t", r"resolved",
     )),
     ("absent", _BACKWARD, (
         r"(?:(?:is|are|was|were|has been|have been) )?(?:not (?:present|seen|evident|detected|found)|absent|excluded)",
         r"(?:(?:is|are|was|were|has been|have been) )?ruled out", r"(?:is|are|would be|seems?) (?:very )?unlikely",
         r"unlikely", r"(?:is |are )?no longer (?:present|seen|evident)",
+        r"(?:is |are |has |have )?(?:now )?resolved", r": ?(?:no|none|absent)$",
     )),
     ("possible", _EITHER, (
         r"possible", r"possibly", r"probable", r"probably", r"likely", r"(?:is|are) (?:most )?likely", r"suspected",
@@ -40,12 +43,15 @@ _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
     )),
     ("possible", _BACKWARD, (
         r"can ?not be (?:entirely |completely |definitely )?(?:excluded|ruled out)", r"(?:should|must) be considered",
-        r"(?:is|are) (?:a )?(?:likely|possible)(?: cause)?", r"not (?:excluded|ruled out)", r"\?(?!\w)",
+        r"(?:is|are) (?:a )?(?:likely|possible|doubtful|uncertain|questionable)(?: cause)?",
+        r"not (?:excluded|ruled out)", r"\?(?!\w)",
     )),
     (None, _FORWARD, (
         r"not significantly changed", r"no (?:significant )?change", r"(?:is |are )?not evident$", r"not known",
         r"(?:probably|probable|possibly|possible|may be) (?:a )?normal(?: variant| for age)?(?! e(?:[ck]g|lectro))",
-        r"no p ?(?:waves?|vaag)(?: \w+)?", r"suggest repeat", r"no previous", r"not only", r"no further",
+        r"no p ?(?:waves?|vaag)(?: \w+)?", r"suggest repeat",
+        r"no previous (?:e[ck]g|tracing|study|recording|comparison)\w*", r"not only",
+        r"no further",
         r"of (?:doubtful|uncertain|equivocal) significance",
     )),
     # German
@@ -79,7 +85,7 @@ _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 CUES = tuple(
-    Cue(status, reach, re.compile(p if p.startswith(r"\?") else rf"(?<!\w)(?:{p})(?!\w)"))
+    Cue(status, reach, re.compile(p if p.startswith((r"\?", ":")) else rf"(?<!\w)(?:{p})(?!\w)"))
     for status, reach, patterns in _CUES
     for p in patterns
 )

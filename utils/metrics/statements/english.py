@@ -44,7 +44,7 @@ LEXICON = Lexicon(
         "SBRAD": (r"sinus bradycardia",),
         "STACH": (r"sinus tachycardia",),
         "SARRH": (r"sinus arr?h?ythmia", r"respiratory arrhythmia"),
-        "AFIB": (r"atrial fibrillation", r"a ?fib"),
+        "AFIB": (r"atrial fibrillation", r"a ?fib", r"af"),
         "AFLT": (
             r"atrial flutter", r"a ?flutter",
             r"atrial flutter (?:with \w+ ventricular response )?with (?:\d:\d|variable) a ?v (?:block|conduction)",
