@@ -1,6 +1,7 @@
 """Under which conditions a model answers, and which of them are floors."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
@@ -46,3 +47,15 @@ def floors(names) -> list[str]:
 def colours(names) -> dict[str, str]:
     """Heading -> colour of the conditions ``names``, in the order of columns."""
     return {each.heading: each.colour for name, each in CONDITIONS.items() if name in names}
+
+
+def verdict(gap: Mapping[str, Any]) -> str:
+    """What a signal-use gap says, in a sentence."""
+    low, high = gap["ci95"]
+    if low is None:
+        return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
+    if low > 0:
+        return "The interval lies above zero: the answers depend on the ECG."
+    if high < 0:
+        return "The interval lies below zero: a floor that sees no ECG, or another one, does better."
+    return "The interval covers zero: this evaluation does not show that the model uses the ECG."

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
 from model.results.breakdown import FEWEST
-from model.results.conditions import CONDITIONS, GENERATED, WITH_ECG, colours, floors
+from model.results.conditions import CONDITIONS, GENERATED, WITH_ECG, colours, floors, verdict
 from model.results.samples import Sample
 from utils.charts import draw_reliability, draw_scores
 
@@ -48,7 +48,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         names=names,
         floors=floors(names),
         conditions=CONDITIONS,
-        gaps=[(result[key], _verdict(result[key])) for key in ("gap", "content_gap") if key in result],
+        gaps=[(result[key], verdict(result[key])) for key in ("gap", "content_gap") if key in result],
         bars=_bars(result),
         fewest=FEWEST,
         open_groups=OPEN_GROUPS,
@@ -77,17 +77,6 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
             ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
         ],
     )
-
-
-def _verdict(gap: Mapping[str, Any]) -> str:
-    low, high = gap["ci95"]
-    if low is None:
-        return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
-    if low > 0:
-        return "The interval lies above zero: the answers depend on the ECG."
-    if high < 0:
-        return "The interval lies below zero: a floor that sees no ECG, or another one, does better."
-    return "The interval covers zero: this evaluation does not show that the model uses the ECG."
 
 
 def _bars(result: Mapping[str, Any]) -> str:

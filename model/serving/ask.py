@@ -8,8 +8,7 @@ from pathlib import Path
 
 from model.chat import REPORT, ECGChat
 from model.rendering import patient_text
-from model.serving.checkpoints import background_of, load_chat, load_ecg_tokenizer
-from model.serving.tokens import ecg_text
+from model.serving.checkpoints import background_of, load_chat, need_checkpoint
 from utils.errors import UserError
 
 Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -45,20 +44,16 @@ def _answering(
     background, ecg = background_of(patient), ECGChat.read(record, start)
     if endpoint is None:
         chat = load_chat(checkpoint, device)
-        codes = chat.encode(ecg)
-        return lambda question, history: chat.stream(codes, question, history, background, **generation)
+    else:
+        from model.serving.endpoint import EndpointChat
 
-    from model.serving.endpoint import ask_endpoint
-
-    shown = ecg_text(load_ecg_tokenizer(checkpoint).encode(ecg.signal, ecg.fs)) + patient_text(background)
-
-    def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
-        said = list(chain.from_iterable(history))
-        said = [shown + (said or [question])[0], *said[1:], *([question] if said else [])]
-        messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
-        return ask_endpoint(endpoint, messages, **generation)
-
-    return answer
+        if generation.pop("temperature"):
+            raise UserError("--temperature: an endpoint is asked for its most probable answer")
+        del generation["seed"]
+        need_checkpoint(checkpoint)
+        chat = EndpointChat.from_pretrained(endpoint, checkpoint)
+    codes = chat.encode(ecg)
+    return lambda question, history: chat.stream(codes, question, history, background, **generation)
 
 
 def _typed() -> Iterator[str]:

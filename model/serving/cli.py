@@ -21,19 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vars(build_parser().parse_args(arguments))
     module, _, function = options.pop("run").partition(":")
     try:
-        command = getattr(import_module(module), function)
+        getattr(import_module(module), function)(**options)
     except ModuleNotFoundError as error:
         if module not in EXTRAS:
             raise
         raise UserError(f"{error.name} is not installed: pip install 'cardiolect[{EXTRAS[module]}]'") from None
-    command(**options)
 
 
 def run() -> None:
     """`main` as a command: a reader that goes away and Ctrl-C end it without a word."""
     try:
-        exit_on_user_error(main)
-        sys.stdout.flush()
+        try:
+            exit_on_user_error(main)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -42,11 +43,15 @@ def run() -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("cardiolect", description=__doc__, formatter_class=_AsWritten)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    parser = argparse.ArgumentParser(
+        "cardiolect", usage="cardiolect COMMAND ...; cardiolect COMMAND --help says more", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog="commands:",
+    )  # fmt: skip
+    commands = parser.add_subparsers(metavar="COMMAND", prog="cardiolect", required=True, help=argparse.SUPPRESS)
 
     def command(name: str, run: str, what: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        parser.epilog += f"\n  {name:11}{what}"
+        added = commands.add_parser(name, description=what[0].upper() + what[1:] + ".")
         added.set_defaults(run=run)
         return added
 
@@ -62,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_patient(each)
         _add_generation(each)
         _add_device(each)
-        each.add_argument("--endpoint", metavar="URL", help="ask this OpenAI-compatible server; tokens are made here")
+        each.add_argument("--endpoint", metavar="URL", help="ask this server; the ECG becomes tokens here")
         each.add_argument("--verbose", action="store_true", help="time to first token and tokens per second on stderr")
 
     tokens = command("tokens", "model.serving.tokens:tokens", "print an ECG as the tokens that a language model reads")
@@ -100,19 +105,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     demo = command("demo", "model.serving.demo:launch", "a page in the browser to look at ECGs and ask about them")
-    serve = command("serve", "model.serving.endpoint:serve", "an OpenAI-compatible server on this machine")
-    for each in (demo, serve):
+    serve = command("serve", "model.serving.serve:serve", "an OpenAI-compatible server on this machine")
+    for each, port in ((demo, 7860), (serve, 8000)):
         _add_checkpoint(each)
         _add_device(each)
-        each.add_argument("--port", type=_whole(0), default=0, help="on this machine; 0: a free one")
+        each.add_argument("--port", type=_whole(1), default=port, metavar="N", help=f"of this machine; {port}")
     return parser
-
-
-class _AsWritten(argparse.RawDescriptionHelpFormatter):
-    """Help of a command beside its name, however long the name."""
-
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=18, width=120)
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
