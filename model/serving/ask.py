@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 
 from model.chat import REPORT, ECGChat
-from model.rendering import patient_text
 from model.serving.checkpoints import background_of, load_chat, need_checkpoint
 from utils.errors import UserError
 

@@ -30,7 +30,7 @@ def merge(checkpoint: Path, out: Path) -> None:
     print(f"a stock checkpoint is in {out}")
 
 
-def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, license: str) -> None:  # noqa: A002
+def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, license: str) -> None:
     """Write a folder that can be pushed as it is: stock model, card with its scores, nothing of this machine.
 
     Raises `UserError` where a result is of another checkpoint.
