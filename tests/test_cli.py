@@ -179,6 +179,7 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
         (["eval", "none.env"], "none.env: no such env file"),
         (["pretrain", "none.env"], "none.env: no such env file"),
+        (["tokenizer", "none.env"], "none.env: no such env file"),
         (["merge", "{stock}", "--out", "x"], "holds no adapters"),
         (["merge", "{adapters}", "--out", "{stock}"], "not empty"),
         (["export", "{stock}", "--results", "none", "--out", "x"], "none: no such file"),
