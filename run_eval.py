@@ -31,7 +31,12 @@ def main() -> None:
     if arguments.env_file or arguments.check:
         if arguments.out:
             parser.error("--out goes with --rescore, --compare and --seeds")
-        check(arguments.check) if arguments.check else evaluate(arguments.env_file)
+        if arguments.check:
+            check(arguments.check)
+        else:
+            from model.entry import run_stage
+
+            run_stage("eval", arguments.env_file)
         return
     if arguments.rescore:
         from model.results.document import rescore
@@ -52,21 +57,6 @@ def main() -> None:
     if arguments.out:
         make_folder("--out:", arguments.out.parent)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def evaluate(env_file: str) -> None:
-    from model.settings import EvalSettings
-    from utils.launch import ensure_ranks, join_ranks, leave_ranks
-    from utils.memory import keep_freed_memory
-
-    settings = EvalSettings.load(env_file)
-    ensure_ranks(settings.num_processes)
-    keep_freed_memory()
-    from model.evaluation import evaluate
-
-    join_ranks(settings.device)
-    evaluate(settings)
-    leave_ranks()
 
 
 def check(result: Path) -> None:

@@ -30,7 +30,12 @@ class ECGChat:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str = "auto", precision: str = "fp32") -> Self:
-        """Load a checkpoint folder. device: auto (a GPU where there is one), cpu or cuda."""
+        """Load a checkpoint folder. device: auto (a GPU where there is one), cpu or cuda.
+
+        Raises `UserError` where the checkpoint, or the GPU that is asked for, is not there.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device cuda: PyTorch finds no CUDA device here; use auto or cpu")
         checkpoint = load_checkpoint(Path(folder), precision)
         on_gpu = device != "cpu" and torch.cuda.is_available()
         checkpoint.model.to("cuda" if on_gpu else "cpu")

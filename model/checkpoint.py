@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from ecg_tokenizer import ECGTokenizer
+from model.card import model_card
 from model.vocabulary import ECG_START, Vocabulary, extend_embeddings
 from utils.errors import UserError
 
@@ -80,14 +81,19 @@ def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenize
     return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
 
 
-def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
-    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+def read_info(path: Path) -> dict:
+    """What a checkpoint says of itself. Raises `UserError` where ``path`` is none."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
     try:
-        info = json.loads((path / INFO).read_text())
+        return json.loads((path / INFO).read_text())
     except json.JSONDecodeError as error:
         raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
+
+
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
+    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+    info = read_info(path)
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
     if (base := _base_of(path)) is not None:
         if not base.is_dir():
@@ -141,24 +147,4 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         "versions": {name: version(name) for name in packages},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
-    (folder / "README.md").write_text(_model_card(info, merge or not isinstance(checkpoint.model, PeftModel)))
-
-
-def _model_card(info: dict, stock: bool) -> str:
-    settings = info.get("settings", {})
-    lines = [
-        "---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [ecg, electrocardiogram]", "---",
-        "# An ECG language model (Cardiolect)", "",
-        "Not for clinical diagnosis.", "",
-        f"- stage: {info.get('stage', '?')} {settings.get('tasktype', '')}".rstrip(),
-        f"- best validation loss: {info.get('valid_loss', float('nan')):.4f} at step {info.get('best_step', '?')}",
-        f"- trained on: {info.get('train_records', '?')} recordings, {info.get('train_examples', 0)} texts; "
-        f"data fingerprint `{info.get('data_fingerprint', '?')}`",
-        f"- ECG tokenizer: fingerprint `{info.get('ecg_tokenizer_fingerprint', '?')}`, in `ecg_tokenizer/`",
-        "- settings, versions and fingerprints: `cardiolect.json`", "",
-        "A stock causal language model: `AutoModelForCausalLM.from_pretrained(folder)`; an ECG is text made of "
-        "the tokens "
-        "`<|ecg_start|><|ecg_0|>...<|ecg_end|>`." if stock else
-        "Adapters and token rows of the language model named in `adapter_config.json`.", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
+    (folder / "README.md").write_text(model_card(info, stock=not isinstance(model, PeftModel)))

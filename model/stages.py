@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from transformers import set_seed
 from data_provider.code_cache import CodeCache, Filling, fill_code_cache
 from data_provider.corpus import Split, corpus_weights, find_database, load_splits, seen_in_data
 from data_provider.examples import RecordRef
+from data_provider.provenance import corpora_of, corpora_of_tokenizer
 from data_provider.ptbxl import parse_folds
 from data_provider.questions import load_examples
 from data_provider.seen import load_seen, save_seen
@@ -36,6 +38,9 @@ from model.tiny import build_tiny_llama, train_bpe
 from model.training import train
 from utils import launch
 from utils.errors import UserError
+
+# Of a checkpoint, what the one that is trained from it goes on knowing.
+INHERITED = ("embedding_seed", *KEPT, "base_model", "corpora")
 
 
 def pretrain(settings: PretrainSettings) -> dict:
@@ -65,8 +70,13 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
+    info = {
+        "stage": "pretrain",
+        "base_model": "tiny, random weights" if settings.llm_path == "tiny" else Path(settings.llm_path).resolve().name,
+        "corpora": corpora_of_tokenizer(settings.tokenizer_path),
+    }
     return _train_and_save(
-        checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, load_seen(settings.tokenizer_path)
+        checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.tokenizer_path)
     )
 
 
@@ -175,9 +185,10 @@ def _train_and_save(
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
     figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
     if launch.is_main():
+        known = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
         checkpoint.info = {
-            **{k: v for k, v in checkpoint.info.items() if k in ("embedding_seed", *KEPT)},
-            **info,
+            **known,
+            "corpora": [*known.get("corpora", ()), *corpora_of(settings.data_root, info["stage"])],
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),
             "data_fingerprint": _fingerprint(splits),

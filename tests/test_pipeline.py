@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from model.choices import answer_lists
+from model.serving.cli import main
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
@@ -39,7 +40,7 @@ def pipeline(tmp_path_factory, corpus) -> Path:
          {"TRAIN_DATA": both("train"), "VALID_DATA": both("valid"), "CHECKPOINT": out / "pretrain"}),
         (["bash", "eval.sh", "env/quickstart/test_qa.env"], "qa",
          {"TEST_DATA": questions / "test.json", "CHECKPOINT": out / "llm"}),
-        (["bash", "eval.sh", "env/quickstart/test_report.env"], "report",
+        ([sys.executable, "-m", "model.serving", "eval", "env/quickstart/test_report.env"], "report",
          {"TEST_DATA": reports / "test.json", "CHECKPOINT": out / "llm"}),
         ([sys.executable, "-m", "model.summary", "env/quickstart/summary.env"], "results",
          {"QA_RESULTS": out / "qa", "REPORT_RESULTS": out / "report", "STAGE_SECONDS": ""}),
@@ -75,6 +76,16 @@ def test_a_checkpoint_keeps_what_answers_its_training_questions_had(pipeline):
     info = json.loads((pipeline / "llm" / "cardiolect.json").read_text())
     lists = answer_lists(pipeline / "llm", info)
     assert ["yes"] in map(list, lists.by_type["single-verify"]) and lists.by_template
+
+
+def test_an_export_knows_all_stages_and_results(pipeline, tmp_path):
+    results = [str(pipeline / task) for task in ("qa", "report")]
+    main(["export", str(pipeline / "llm"), "--results", *results, "--out", str(tmp_path / "model")])
+    card = (tmp_path / "model/README.md").read_text()
+    stages = re.findall(r"^\| (\w+) \| corpus \| MIT \| simulated by Cardiolect \|$", card, re.MULTILINE)
+    assert stages == ["tokenizer", "pretrain", "finetune"] and "unknown" not in card.split("## Training")[1]
+    assert "### Questions on corpus" in card and "### Reports on corpus" in card
+    assert card.count("\nSignal-use gap of") == 3 and str(pipeline) not in card
 
 
 def test_the_readmes_snippets_run(pipeline, corpus):

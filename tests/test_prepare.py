@@ -15,6 +15,7 @@ from data_provider.corpora.prepared import split_of_patient
 from data_provider.corpus import find_database, load_splits
 from data_provider.manifest import load_corpus, load_records
 from data_provider.prepare import prepare
+from data_provider.provenance import corpora_of
 from data_provider.readers import read_record
 from data_provider.seen import digest
 from data_provider.settings import DataSettings
@@ -192,3 +193,13 @@ def test_two_recordings_of_one_name_and_headers_without_signals_are_counted(shar
     done = prepare("georgia", source, tmp_path / "out")
     assert done.records == 10
     assert done.left_out == {"headers without a signal file": 1, "recordings whose name occurs twice": 9}
+
+
+def test_what_is_known_of_a_corpus_is_told_and_what_is_not_is_unknown(corpus, shared_data, tmp_path):
+    prepare("simulated", corpus, tmp_path / "manifest")
+    roots = [tmp_path / "manifest", corpus, shared_data / "ptb-xl"]
+    told = [tuple(each.values()) for each in corpora_of(roots, "pretrain")]
+    assert [(stage, name, licence) for stage, name, _, licence, _ in told] == [
+        ("pretrain", "simulated", "MIT"), ("pretrain", "corpus", "MIT"), ("pretrain", "ptb-xl", "unknown")
+    ]  # fmt: skip
+    assert "/" not in "".join(map("".join, told))

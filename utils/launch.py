@@ -14,6 +14,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+def quieten_libraries() -> None:
+    """Keep what they print at import and at loading off the terminal; before they are imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars for a file of 4 MB hide the one that matters
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # what DeepSpeed takes anyway, after a warning
+
+
 def ensure_ranks(count: int) -> None:
     """Make sure that this process is one of ``count`` ranks.
 
@@ -21,9 +28,7 @@ def ensure_ranks(count: int) -> None:
     rank 0. With more, ``count`` copies of the command are started and this process ends with their exit code; unlike
     torchrun it passes on the code of a rank that failed, so bad input is exit code 2 on any number of ranks.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars for a file of 4 MB hide the one that matters
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # what DeepSpeed takes anyway, after a warning
+    quieten_libraries()
     if "RANK" in os.environ:
         return
     with socket.socket() as probe:

@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
 from model.results.breakdown import FEWEST, FEWEST_PATIENTS
-from model.results.conditions import CONDITIONS, NO_ECG, OTHER_ECG, WITH_ECG, colours, floors
+from model.results.conditions import CONDITIONS, WITH_ECG, colours, floors
 from model.results.samples import Sample
+from model.results.verdict import verdict, warnings
 from utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
@@ -46,7 +47,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         names=names,
         floors=floors(names),
         conditions=CONDITIONS,
-        gaps=[(result[key], _verdict(result, result[key])) for key in ("gap", "content_gap") if key in result],
+        gaps=[(result[key], verdict(result, result[key])) for key in ("gap", "content_gap") if key in result],
         bars=_bars(result),
         fewest=f"{FEWEST} samples of {FEWEST_PATIENTS} patients",
         groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},
@@ -61,7 +62,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
             for e in examples
         ],
         drawn=_drawn(result, examples),
-        warnings=_warnings(result),
+        warnings=warnings(result),
         shaded=result["task"] == "qa",
         provenance=[
             *(
@@ -80,37 +81,6 @@ def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """In their order, the `MOST_GROUPS` with most samples."""
     kept = set(sorted(groups, key=lambda group: -groups[group]["n"])[:MOST_GROUPS])
     return {group: cell for group, cell in groups.items() if group in kept}
-
-
-def _verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
-    low, high = gap["ci95"]
-    if low is None:
-        return "All samples are of one patient: there is no interval, and nothing can be said of other patients."
-    if low > 0 and OTHER_ECG in result["conditions"]:
-        said = "The interval lies above zero: the answers depend on the ECG."
-    elif low > 0:
-        said = (
-            "The interval lies above zero: better than these floors. Whether the ECG matters is not known without "
-            "another patient's ECG (FLOORS=other_ecg)."
-        )
-    elif high < 0:
-        said = "The interval lies below zero: a floor that sees no ECG, or another one, does better."
-    else:
-        said = "The interval covers zero: this evaluation does not show that the model uses the ECG."
-    if result["patients"] < FEWEST_PATIENTS:
-        said += f" Of {result['patients']} patients it is too narrow: do not rely on it."
-    return said
-
-
-def _warnings(result: Mapping[str, Any]) -> list[str]:
-    found = []
-    training = result.get("checkpoint", {}).get("settings") or {}
-    if NO_ECG in result["conditions"] and training.get("ecg_dropout") == 0:
-        found.append("Training never left the ECG out (ECG_DROPOUT=0): without it this model is no fair floor.")
-    if result.get("cut_off"):
-        cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
-        found.append(f"Texts cut off by MAX_NEW_TOKENS: {cut}.")
-    return found
 
 
 def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:

@@ -1,0 +1,34 @@
+"""One stage from its env file: what run_main.py, run_eval.py, run_tokenizer.sh and ``cardiolect`` start."""
+
+from pathlib import Path
+
+from ecg_tokenizer.settings import TokenizerSettings
+from model.settings import EvalSettings, FinetuneSettings, PretrainSettings
+from utils.launch import ensure_ranks, join_ranks, leave_ranks
+from utils.memory import keep_freed_memory
+
+SETTINGS = {
+    "tokenizer": TokenizerSettings,
+    "pretrain": PretrainSettings,
+    "finetune": FinetuneSettings,
+    "eval": EvalSettings,
+}
+
+
+def run_stage(stage: str, env_file: Path | str) -> None:
+    """Run one of `SETTINGS` on as many ranks as its settings say. Raises `UserError` for bad settings."""
+    settings = SETTINGS[stage].load(env_file)
+    ensure_ranks(settings.num_processes)
+    keep_freed_memory()
+    # Only now that the ranks stand: DeepSpeed reads the process environment when imported.
+    if stage == "tokenizer":
+        from ecg_tokenizer.train import train_tokenizer as work
+    elif stage == "eval":
+        from model.evaluation import evaluate as work
+    elif stage == "pretrain":
+        from model.stages import pretrain as work
+    else:
+        from model.stages import finetune as work
+    join_ranks(settings.device)
+    work(settings)
+    leave_ranks()

@@ -1,0 +1,154 @@
+"""Ask a language model about electrocardiograms. Not for clinical diagnosis.
+
+A RECORD is any file that docs/DATA.md lists; a WFDB record with or without extension, one of an HDF5 file as FILE#ID.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from utils.errors import UserError, exit_on_user_error
+
+CHECKPOINT = Path("checkpoints/quickstart/llm")
+EXTRAS = {"model.serving.demo": "demo"}  # module -> what pip installs it with
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. What it needs is imported when it is known: --help and a mistyped option answer at once."""
+    options = vars(build_parser().parse_args(arguments))
+    module, _, function = options.pop("run").partition(":")
+    try:
+        getattr(import_module(module), function)(**options)
+    except ModuleNotFoundError as error:
+        if module not in EXTRAS:
+            raise
+        raise UserError(f"{error.name} is not installed: pip install 'cardiolect[{EXTRAS[module]}]'") from None
+
+
+def run() -> None:
+    """`main` as a command: a reader that goes away and Ctrl-C end it without a word."""
+    try:
+        try:
+            exit_on_user_error(main)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at exit
+        sys.exit(141)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "cardiolect", usage="cardiolect COMMAND ...; cardiolect COMMAND --help says more", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog="commands:",
+    )  # fmt: skip
+    commands = parser.add_subparsers(metavar="COMMAND", prog="cardiolect", required=True, help=argparse.SUPPRESS)
+
+    def command(name: str, run: str, what: str) -> argparse.ArgumentParser:
+        parser.epilog += f"\n  {name:11}{what}"
+        added = commands.add_parser(name, description=what[0].upper() + what[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    ask = command("ask", "model.serving.ask:ask", "answer questions about an ECG")
+    _add_record(ask)
+    ask.add_argument("questions", nargs="*", metavar="QUESTION", help="each is answered on its own")
+    ask.add_argument(
+        "-i", "--chat", action="store_true", help="a conversation: questions from stdin, up to an empty line"
+    )
+    report = command("report", "model.serving.ask:report", "write the report of an ECG")
+    _add_record(report)
+    for each in (ask, report):
+        _add_patient(each)
+        _add_generation(each)
+        _add_device(each)
+        each.add_argument("--endpoint", metavar="URL", help="ask this server; the ECG becomes tokens here")
+        each.add_argument("--verbose", action="store_true", help="time to first token and tokens per second on stderr")
+
+    tokens = command("tokens", "model.serving.tokens:tokens", "print an ECG as the tokens that a language model reads")
+    _add_record(tokens)
+    tokens.add_argument("--codes", action="store_true", help="numbers instead of tokens")
+    show = command("show", "model.serving.show:show", "draw an ECG on paper")
+    _add_record(show)
+    show.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture: .png, .pdf, .svg")
+    show.add_argument("--reconstruction", action="store_true", help="with what the tokens keep of it, in blue")
+    show.add_argument("--question", metavar="QUESTION", help="answer it and shade where the answer came from")
+    _add_patient(show)
+    _add_device(show)
+
+    for stage, what in {
+        "tokenizer": "train an ECG tokenizer, as run_tokenizer.sh does",
+        "pretrain": "teach a language model ECG tokens, as pretrain.sh does",
+        "finetune": "teach it questions and reports, as finetune.sh does",
+        "eval": "evaluate a checkpoint beside its floors, as eval.sh does",
+    }.items():
+        added = command(stage, "model.entry:run_stage", what)
+        added.set_defaults(stage=stage)
+        added.add_argument("env_file", metavar="ENV_FILE", help="settings of the experiment, see docs/SETTINGS.md")
+
+    merge = command("merge", "model.serving.publish:merge", "fold adapters into a stock checkpoint")
+    export = command("export", "model.serving.publish:export", "make a folder for a model hub, with a model card")
+    for each in (merge, export):
+        each.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a checkpoint")
+        each.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new or empty")
+    export.add_argument(
+        "--results", type=Path, nargs="+", required=True, metavar="RESULT", help="evaluations of this checkpoint"
+    )
+    export.add_argument("--name", default="", help="of the model; else that of FOLDER")
+    export.add_argument(
+        "--license", default="unknown", metavar="ID", help="of the weights, as model hubs spell it (cc-by-4.0)"
+    )
+
+    demo = command("demo", "model.serving.demo:launch", "a page in the browser to look at ECGs and ask about them")
+    serve = command("serve", "model.serving.serve:serve", "an OpenAI-compatible server on this machine")
+    for each, port in ((demo, 7860), (serve, 8000)):
+        _add_checkpoint(each)
+        _add_device(each)
+        each.add_argument("--port", type=_whole(1), default=port, metavar="N", help=f"of this machine; {port}")
+    return parser
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("record", metavar="RECORD", help="file of an ECG")
+    parser.add_argument("--start", type=_number(0), default=0.0, metavar="SECONDS", help="the 10 s from here on; 0")
+    _add_checkpoint(parser)
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, metavar="FOLDER", help=str(CHECKPOINT))
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
+
+
+def _add_patient(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--patient", default="", help='age, sex, height, weight: "age 56, sex female"')
+
+
+def _add_generation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-new-tokens", type=_whole(1), default=200, metavar="N", help="200")
+    parser.add_argument(
+        "--temperature", type=_number(0), default=0.0, metavar="T", help="0 (the default) says what is most probable"
+    )
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of what is drawn at a higher temperature; 0")
+
+
+def _number(least: float, kind: type = float):
+    def read(text: str):
+        value = kind(text)
+        if not least <= value < float("inf"):
+            raise ValueError
+        return value
+
+    read.__name__ = f"{'whole ' if kind is int else ''}number from {least} on"  # argparse: "invalid NAME value"
+    return read
+
+
+def _whole(least: int):
+    return _number(least, int)

@@ -1,0 +1,269 @@
+"""The command ``cardiolect``: what it prints and writes is what the checkpoint says."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+from matplotlib.image import imread
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from data_provider.readers import read_record
+from data_provider.record import LEADS
+from data_provider.seen import load_seen
+from ecg_tokenizer import ECGTokenizer
+from model.adaptation import prepare_for_training
+from model.chat import ECGChat
+from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
+from model.results.document import write_result
+from model.serving import cli
+from tests.conftest import tiny_language_model
+from tests.test_scoring import SETTINGS, samples_of
+from utils.errors import UserError
+
+QUESTION = "Does this ECG show atrial fibrillation?"
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _shake(model, size: float) -> None:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(size * torch.randn_like(parameter))
+
+
+def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
+    """A checkpoint of random weights that answers at length; with ``lora`` adapters of ``folder``/llm."""
+    model, words = load_language_model(tiny_language_model(folder / "llm"), "fp32")
+    _shake(model, 0.1)
+    model.save_pretrained(folder / "llm")  # what adapters belong to
+    checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+    if lora:
+        settings = SimpleNamespace(
+            gradient_checkpointing=False, tuning="lora", lora_targets=["v_proj", "up_proj"], lora_rank=4, lora_alpha=8,
+            lora_dropout=0.0,
+        )  # fmt: skip
+        checkpoint.model = prepare_for_training(model, checkpoint.vocabulary, settings)
+        _shake(checkpoint.model, 0.3)
+    checkpoint.info |= {
+        "stage": "finetune", "valid_loss": 1.5, "best_step": 10,
+        "settings": {"data_root": [str(folder / "ptb-xl")], "train_data": [str(folder / "questions/train.json")],
+                     "output_dir": str(folder), "precision": "fp32", "tasktype": "qa"},
+    }  # fmt: skip
+    out = folder / "checkpoint"
+    save_checkpoint(checkpoint, out, merge=False)
+    (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')
+    return out
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory, tokenizer_folder) -> Path:
+    return made(tmp_path_factory.mktemp("stock"), tokenizer_folder, lora=False)
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory, tokenizer_folder) -> Path:
+    return made(tmp_path_factory.mktemp("lora"), tokenizer_folder, lora=True)
+
+
+@pytest.fixture(scope="module")
+def record(corpus) -> str:
+    return str(corpus / "records500/00000/00001_hr")
+
+
+@pytest.fixture
+def said(capsys):
+    """What a command prints."""
+
+    def run(*arguments) -> str:
+        cli.main(list(map(str, arguments)))
+        return capsys.readouterr().out
+
+    return run
+
+
+def evaluated(folder: Path, checkpoint: Path) -> Path:
+    """A result of ``checkpoint`` with a known gap."""
+    asked = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
+    settings = SETTINGS | {"data_root": ["/home/somebody/ptb-xl"], "checkpoint": str(checkpoint)}
+    folder.mkdir()
+    write_result(folder, asked, settings, {"checkpoint": {"fingerprint": fingerprint(checkpoint)}})
+    return folder
+
+
+def test_help_lists_every_command_without_importing_what_it_needs():
+    code = (
+        "import sys; from model.serving.cli import build_parser; print(build_parser().format_help()); "
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"^  (\w+) .+", done.stdout, re.MULTILINE)
+    assert " ".join(commands) == "ask report tokens show tokenizer pretrain finetune eval merge export demo serve"
+
+
+def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, capsys):
+    chat = ECGChat.from_pretrained(stock, "cpu")
+    ecg, options = chat.read(record), {"patient": "age 56, sex female", "max_new_tokens": 12}
+    given = ["--checkpoint", stock, "--patient", options["patient"], "--max-new-tokens", 12, "--device", "cpu"]
+    answers = [chat.ask(ecg, question, **options) for question in (QUESTION, "Normal?")]
+    assert len(answers[0]) > 5 and said("ask", record, QUESTION, "Normal?", *given) == "\n".join([*answers, ""])
+    cli.main(["report", f"{record}.hea", *map(str, given), "--verbose"])
+    printed = capsys.readouterr()
+    assert printed.out == chat.ask(ecg, **options) + "\n"
+    assert re.search(r"first token after [\d.]+ s, then [\d.]+ tokens/s; 12 tokens", printed.err)
+
+
+def test_a_conversation_remembers_what_was_said(said, stock, record, monkeypatch):
+    chat = ECGChat.from_pretrained(stock, "cpu")
+    ecg, history = chat.read(record), []
+    for question in (QUESTION, "Sure?"):
+        history.append((question, chat.ask(ecg, question, history=history, max_new_tokens=5)))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Sure?\n\nnever asked\n"))
+    printed = said("ask", record, QUESTION, "-i", "--checkpoint", stock, "--max-new-tokens", 5)
+    assert printed == "".join(f"{answer}\n" for _, answer in history)
+
+
+def test_tokens_are_what_the_stock_tokenizer_reads(said, stock, record):
+    chat = ECGChat.from_pretrained(stock, "cpu")
+    codes = chat.encode(chat.read(record))
+    text = said("tokens", record, "--checkpoint", stock).strip()
+    read = AutoTokenizer.from_pretrained(stock)(text, add_special_tokens=False)["input_ids"]
+    vocabulary = chat.checkpoint.vocabulary
+    assert read == [vocabulary.start_id, *vocabulary.code_ids(codes), vocabulary.end_id]
+    assert said("tokens", record, "--codes", "--checkpoint", stock).split() == list(map(str, codes))
+
+
+def test_one_recording_of_an_hdf5_file(said, stock, record, tmp_path):
+    ecg = read_record(record)
+    with h5py.File(tmp_path / "exams.hdf5", "w") as file:
+        file["tracings"], file["exam_id"] = np.stack([0 * ecg.signal.T, ecg.signal.T]), [7, 8]
+    layout = {"sampling_rate": ecg.fs, "unit": "mV", "leads": list(LEADS)}
+    (tmp_path / "exams.layout.json").write_text(json.dumps(layout))
+    expected = said("tokens", record, "--checkpoint", stock)
+    assert said("tokens", tmp_path / "exams.hdf5#8", "--checkpoint", stock) == expected
+
+
+def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp_path):
+    record = shared_data / "ptb-xl/records500/00000/00040_hr"
+    asked = said("ask", record, QUESTION, "--checkpoint", stock)
+    pictures = {}
+    for name, options in {"plain": [], "both": ["--reconstruction", "--question", QUESTION]}.items():
+        out = tmp_path / "new" / f"{name}.png"
+        printed = said("show", record, "--out", out, "--checkpoint", stock, *options)
+        pictures[name] = imread(out)
+        assert printed == (asked if options else "")
+    blue = {name: (p[..., 2] - p[..., 0] > 0.1).sum() for name, p in pictures.items()}
+    assert blue["plain"] == 0 and blue["both"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ask", "{record}", "{question}"], "no checkpoint yet; bash quickstart.sh trains it"),
+        (["ask", "{record}", "{question}", "--checkpoint", "nowhere"], "nowhere: no such folder"),
+        (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
+        (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
+        (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "nothing begins at 99 s"),
+        (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "say age, sex, height or weight"),
+        (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
+        (["eval", "none.env"], "none.env: no such env file"),
+        (["pretrain", "none.env"], "none.env: no such env file"),
+        (["tokenizer", "none.env"], "none.env: no such env file"),
+        (["merge", "{stock}", "--out", "x"], "holds no adapters"),
+        (["merge", "{adapters}", "--out", "{stock}"], "not empty"),
+        (["export", "{stock}", "--results", "none", "--out", "x"], "none: no such file"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(arguments, message, stock, adapters, record, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    filled = [a.format(record=record, question=QUESTION, stock=stock, adapters=adapters) for a in arguments]
+    with pytest.raises(UserError) as refused:
+        cli.main(filled)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("option", [("--temperature", "-1"), ("--max-new-tokens", "0"), ("--start", "nan")])
+def test_numbers_that_cannot_be_are_refused(option, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["ask", "x", "y", *option])
+    assert f"argument {option[0]}: invalid" in capsys.readouterr().err
+
+
+def test_the_command_ends_quietly(tmp_path, monkeypatch):
+    talkative = "from model.serving import cli; cli.main = lambda: print('x' * 100_000); cli.run()"
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run([sys.executable, "-c", talkative], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (gone.returncode, gone.stderr) == (141, "")
+    command = [sys.executable, "-m", "model.serving", "eval", str(tmp_path / "x.env")]
+    wrong = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stderr) == (2, f"error: {tmp_path}/x.env: no such env file\n")
+    monkeypatch.setattr(cli, "main", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(SystemExit, match="130"):
+        cli.run()
+
+
+def test_an_extra_that_is_not_installed_is_named(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("", name="gradio")
+
+    monkeypatch.setattr(cli, "import_module", missing)
+    with pytest.raises(UserError, match=r"gradio is not installed: pip install 'cardiolect\[demo\]'"):
+        cli.main(["demo"])
+
+
+def test_merged_adapters_answer_as_before(said, adapters, record, tmp_path):
+    out, asked = tmp_path / "merged", ["ask", record, QUESTION, "Normal?", "--max-new-tokens", 12, "--checkpoint"]
+    said("merge", adapters, "--out", out)
+    before = said(*asked, adapters)
+    assert said(*asked, out) == before
+    chat = ECGChat.from_pretrained(adapters, "cpu")
+    with chat.checkpoint.model.disable_adapter():
+        assert chat.ask(chat.read(record), QUESTION, max_new_tokens=12) != before.splitlines()[0]
+
+
+def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adapters, record, tmp_path, monkeypatch):
+    out, result = tmp_path / "my-model", evaluated(tmp_path / "result", adapters)
+    said("export", adapters, "--results", result, "--out", out, "--license", "cc-by-4.0")
+    card = (out / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "cc-by-4.0" and front["model-index"][0]["name"] == "my-model"
+    metrics = {m["name"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
+    assert metrics == {
+        "exact match, with ECG": 66.67, "exact match, no ECG": 33.33, "signal-use gap of exact match": 33.33
+    }  # fmt: skip
+    assert "| exact match | 66.7 | 33.3 |" in card and "### Questions on ptb-xl" in card
+    assert re.search(r"gap of exact match: \+33\.3 points \[[-\d.]+, [\d.]+\] against the best floor, no ECG", card)
+    for name in ("Intended use", "Limits", "Training"):
+        assert f"\n## {name}\n" in card
+    assert "Not for clinical diagnosis" in card and "| finetune | ptb-xl | unknown | unknown |" in card
+    assert load_seen(out) == {"0123456789abcdef"} and "ptb-xl: unknown" in (out / "LICENSE").read_text()
+    for path in out.rglob("*"):
+        text = path.read_bytes().decode(errors="ignore") if path.is_file() else ""
+        assert str(tmp_path.parent) not in text and "/home/" not in text and str(adapters.parent) not in text, path
+
+    monkeypatch.chdir(out)
+    AutoModelForCausalLM.from_pretrained(".")
+    Path("ecg.txt").write_text(said("tokens", record, "--checkpoint", "."))
+    chat, transformers = re.findall(r"```python\n(.+?)```", card, re.DOTALL)
+    exec(chat.replace('"RECORD"', repr(record)), {})
+    exec(transformers, {})
+
+
+def test_a_result_of_another_checkpoint_is_not_exported(stock, adapters, tmp_path):
+    result = evaluated(tmp_path / "result", stock)
+    with pytest.raises(UserError, match="measured on another checkpoint"):
+        cli.main(["export", str(adapters), "--results", str(result), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
