@@ -37,8 +37,8 @@ class Checkpoint:
     info: dict = field(default_factory=dict)
 
 
-def load_language_model(path: Path | str, precision: str):
-    """``(model, tokenizer)`` of any local causal LM. Raises `UserError` where there is none."""
+def load_language_model(path: Path | str, precision: str, **placement):
+    """``(model, tokenizer)`` of any local causal LM; placement: `quantization.placement`. Raises `UserError`."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
@@ -47,6 +47,7 @@ def load_language_model(path: Path | str, precision: str):
             dtype=DTYPES[precision],
             # Packed rows need a boolean 4-D mask, which eager attention adds instead of applying.
             attn_implementation="sdpa",
+            **placement,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
@@ -76,8 +77,8 @@ def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenize
     return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
 
 
-def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
-    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
+    """Load what `save_checkpoint` wrote; placement: of `quantization`. Raises `UserError` with what is missing."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
     try:
@@ -90,12 +91,12 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
             raise UserError(
                 f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge"
             )
-        model, tokenizer = load_language_model(base, precision)
+        model, tokenizer = load_language_model(base, precision, **placement)
         checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
         checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
         checkpoint.info = info
         return checkpoint
-    model, tokenizer = load_language_model(path, precision)
+    model, tokenizer = load_language_model(path, precision, **placement)
     return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
 
 

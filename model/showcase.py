@@ -45,11 +45,11 @@ def show(
     """Pictures of the samples' ECGs; a sample whose recording cannot be read any more is left out."""
     shown = []
     for example, sample in zip(examples, samples, strict=True):
-        shades = [None] * len(example.records)
+        shaded = [None] * len(example.records)
         if is_closed(sample):
-            shades = _shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(cache.codes, example.records)))
+            shaded = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(cache.codes, example.records)))
         try:
-            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shades, strict=True)]
+            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shaded, strict=True)]
         except UserError as error:
             print(f"sample {sample.sample_id} is not shown: {error}")
             continue
@@ -63,8 +63,12 @@ def _draw(ref: RecordRef, shading):
     return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
 
 
-def _shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[np.ndarray]) -> list:
-    """Per ECG ``(starts, ends, weights)`` in seconds; of yes and no the one is weighed against the other."""
+def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[np.ndarray]) -> list:
+    """Where the answer ``said`` to an example depended on its ECGs.
+
+    ecgs: codes of each. Returns per ECG ``(starts, ends, weights)`` in seconds, for `draw_ecg_paper`; of yes and no the
+    one is weighed against the other.
+    """
     vocabulary = checkpoint.vocabulary
     prefix, of_ecg = render_ecgs(vocabulary, ecgs, example.backgrounds)
     other = {YES: NO, NO: YES}.get(said)
@@ -74,10 +78,10 @@ def _shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[
         render_answer(vocabulary, [said]),
         None if other is None else render_answer(vocabulary, [other]),
     )  # fmt: skip
-    shades, start = [], 0
+    found, start = [], 0
     for codes in ecgs:
         times = checkpoint.ecg_tokenizer.code_times(len(codes))
         own = weights[start : start + len(codes)]
-        shades.append((times[:, 0], times[:, 1], own))
+        found.append((times[:, 0], times[:, 1], own))
         start += len(codes)
-    return shades
+    return found
