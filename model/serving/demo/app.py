@@ -21,8 +21,12 @@ SESSION_SECONDS = 4 * 3600
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the visitor's own system: nothing is fetched."""
-    return gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONOSPACE, primary_hue="blue")
+    """Fonts of the visitor's own system, so nothing is fetched; buttons dark enough for their white text (WCAG AA)."""
+    blue, red = "*primary_700", "#b91c1c"
+    return gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONOSPACE, primary_hue="blue").set(
+        button_primary_background_fill=blue, button_primary_background_fill_dark=blue,
+        button_cancel_background_fill=red, button_cancel_background_fill_dark=red,
+    )  # fmt: skip
 
 
 def build_page(do: Callbacks) -> gr.Blocks:
@@ -39,7 +43,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
             with gr.Column(scale=3, min_width=320):
                 with gr.Row(elem_id="source"):
                     files = gr.File(
-                        file_count="multiple", label=f"Upload one recording: {KINDS}", height=110, elem_id="files",
+                        file_count="multiple", label=f"Upload one recording: {KINDS}", height=150, elem_id="files",
                         scale=1, min_width=280,
                     )  # fmt: skip
                     example = gr.Radio(
@@ -81,7 +85,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
                 with gr.Row():
                     ask = gr.Button("Ask", variant="primary", min_width=90, elem_id="ask")
                     report = gr.Button("Report", min_width=90, elem_id="report")
-                    stop = gr.Button("Stop", variant="stop", min_width=70)
+                    stop = gr.Button("Stop", variant="stop", min_width=70, elem_id="stop")
                 with gr.Row():
                     forget = gr.Button("New conversation", size="sm", min_width=140)
                     export = gr.Button("Export conversation", size="sm", min_width=140)
