@@ -43,7 +43,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
             with gr.Column(scale=3, min_width=320):
                 with gr.Row(elem_id="source"):
                     files = gr.File(
-                        file_count="multiple", label=f"Upload one recording: {KINDS}", height=150, elem_id="files",
+                        file_count="multiple", label=f"Upload one recording: {KINDS}", height=165, elem_id="files",
                         scale=1, min_width=280,
                     )  # fmt: skip
                     example = gr.Radio(

@@ -124,7 +124,8 @@ def start(
         )
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(f"port {port} on {host}: {str(error).splitlines()[0]}") from None
+        reason = error.strerror or "taken; give another port, or 0 for a free one"
+        raise UserError(f"port {port} on {host}: {reason}") from None
     print(f"demo: {url}" + (f" and {shared}" if shared else ""), flush=True)
     return RunningDemo(page, url, folder)
 
