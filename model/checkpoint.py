@@ -42,8 +42,8 @@ class Checkpoint:
     info: dict = field(default_factory=dict)
 
 
-def load_language_model(path: Path | str, precision: str):
-    """``(model, tokenizer)`` of any local causal LM. Raises `UserError` where there is none."""
+def load_language_model(path: Path | str, precision: str, **placement):
+    """``(model, tokenizer)`` of any local causal LM; placement: `quantization.placement`. Raises `UserError`."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
@@ -52,6 +52,7 @@ def load_language_model(path: Path | str, precision: str):
             dtype=DTYPES[precision],
             # Packed rows need a boolean 4-D mask, which eager attention adds instead of applying.
             attn_implementation="sdpa",
+            **placement,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
@@ -91,8 +92,8 @@ def read_info(path: Path) -> dict:
         raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
 
 
-def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
-    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
+    """Load what `save_checkpoint` wrote; placement: of `quantization`. Raises `UserError` with what is missing."""
     info = read_info(path)
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
     if (base := _base_of(path)) is not None:
@@ -100,12 +101,12 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
             raise UserError(
                 f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge"
             )
-        model, tokenizer = load_language_model(base, precision)
+        model, tokenizer = load_language_model(base, precision, **placement)
         checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
         checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
         checkpoint.info = info
         return checkpoint
-    model, tokenizer = load_language_model(path, precision)
+    model, tokenizer = load_language_model(path, precision, **placement)
     return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
 
 

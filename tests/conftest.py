@@ -54,6 +54,25 @@ def tiny_language_model(folder: Path, tied: bool = True, bos: bool = True) -> Pa
     return folder
 
 
+@pytest.fixture(scope="session")
+def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
+    """A saved checkpoint of a tiny language model with random weights, whose answers depend on the ECG."""
+    import torch
+
+    from ecg_tokenizer import ECGTokenizer
+    from model.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("saved")
+    model, tokenizer = load_language_model(tiny_language_model(folder / "llm", tied=False), "fp32")
+    made = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+    with torch.no_grad():
+        torch.manual_seed(4)
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_checkpoint(made, folder / "checkpoint", merge=False)
+    return folder / "checkpoint"
+
+
 @pytest.fixture(params=["llama", "gpt2", "mistral"])
 def checkpoint(request, tmp_path, tokenizer_folder):
     """A tiny language model of each kind of positions, with ECG tokens and random weights."""

@@ -13,7 +13,7 @@ import pyedflib
 import pytest
 from pydicom.data import get_testdata_file
 
-from data_provider.readers import RecordError, read_record
+from data_provider.readers import RecordError, dicom_reader, numpy_reader, read_record
 from data_provider.record import LEADS
 from data_provider.simulator import simulate
 from data_provider.simulator.patients import draw_patient
@@ -227,6 +227,57 @@ def test_an_hdf5_file_of_many_asks_which(ecg, tmp_path):
     for name, reason in (("exams.hdf5", "holds 2 recordings; name one"), ("exams.hdf5#7", "has no exam_id 7")):
         with pytest.raises(RecordError, match=reason):
             read_record(tmp_path / name)
+
+
+def test_an_hdf5_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
+    state_layout(tmp_path)
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("tracings", (1, 10**9, 12), "f4", compression="gzip", chunks=(1, 10**6, 12))
+    with h5py.File(tmp_path / "ids.h5", "w") as file:
+        file["tracings"] = np.zeros((1, 10, 12))
+        file.create_dataset("exam_id", (10**9,), "i8", compression="gzip", chunks=(10**6,))
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.h5")) < 1_000_000
+    for name in ("bomb.h5", "ids.h5#1"):
+        with pytest.raises(RecordError, match="unpacks to more than 4 GB"):
+            read_record(tmp_path / name)
+
+
+def test_an_hdf5_file_reads_no_other_file(ecg, tmp_path):
+    state_layout(tmp_path)
+    values = np.ascontiguousarray(ecg.T[None], "<f4")
+    (tmp_path / "secret.bin").write_bytes(values.tobytes())
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["tracings"] = values
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["tracings"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "tracings")
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        stored = [(str(tmp_path / "secret.bin"), 0, values.nbytes)]
+        file.create_dataset("tracings", values.shape, "<f4", external=stored)
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout(values.shape, "<f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "tracings", values.shape)
+        file.create_virtual_dataset("tracings", layout)
+    for name in ("link", "raw", "virtual"):
+        with pytest.raises(RecordError, match="has the array tracings in another file"):
+            read_record(tmp_path / f"{name}.h5")
+
+
+def test_archives_are_refused_by_what_they_unpack_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(numpy_reader, "MAX_BYTES", 1_000_000)
+    np.savez_compressed(tmp_path / "bomb.npz", signal=np.zeros((12, 20_000)), fs=FS, leads=LEADS, unit="mV")
+    assert (tmp_path / "bomb.npz").stat().st_size < 10_000
+    with pytest.raises(RecordError, match="unpacks to more than"):
+        read_record(tmp_path / "bomb.npz")
+
+
+def test_a_deflated_dicom_file_is_read_unless_it_is_a_bomb(tmp_path, monkeypatch):
+    dataset = pydicom.dcmread(get_testdata_file("waveform_ecg.dcm"))
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "ecg.dcm")
+    assert read_record(tmp_path / "ecg.dcm").signal.shape == (12, 10_000)
+    monkeypatch.setattr(dicom_reader, "MAX_BYTES", 200_000)
+    with pytest.raises(RecordError, match="unpacks to more than"):
+        read_record(tmp_path / "ecg.dcm")
 
 
 def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path):

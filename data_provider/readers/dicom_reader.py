@@ -1,6 +1,7 @@
 """DICOM waveforms (12-lead and general ECG storage; PS3.3 A.34.3, A.34.4, C.10.9), parsed by pydicom."""
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pydicom
 from data_provider.leads import canonical_lead
 from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 
+MAX_BYTES = 1_000_000_000  # of a deflated file, unpacked
 # Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
 _LEAD_OF_CODE = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF"} | {n: f"V{n - 2}" for n in range(3, 9)}
 _CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
@@ -16,6 +18,7 @@ _CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
 
 def read(path: Path) -> Channels:
     """The rhythm of a file: the multiplex groups of original waveforms that were recorded at the same time."""
+    _check_unpacked_size(path)
     dataset = pydicom.dcmread(path)
     if "WaveformSequence" not in dataset:
         raise FileError("a DICOM file without waveforms")
@@ -38,6 +41,24 @@ def read(path: Path) -> Channels:
     if len(best) > 1:
         raise FileError(f"{len(best)} groups of {most} leads were recorded one after the other; split the file")
     return best[0]
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a deflated file (PS3.5 A.5) that unpacks to more than `MAX_BYTES`; pydicom would unpack it all."""
+    with open(path, "rb") as file:
+        pydicom.filereader.read_preamble(file, force=False)
+        meta = pydicom.filereader.read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") != pydicom.uid.DeflatedExplicitVRLittleEndian:
+            return
+        # Preamble, "DICM", the group's length element, and the group that it states.
+        file.seek(128 + 4 + 12 + meta.FileMetaInformationGroupLength)
+        unpacked, left = zlib.decompressobj(-zlib.MAX_WBITS), MAX_BYTES
+        packed = file.read(1 << 20)
+        while packed:
+            left -= len(unpacked.decompress(packed, 1 << 24))
+            if left < 0:
+                raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
+            packed = unpacked.unconsumed_tail or file.read(1 << 20)
 
 
 def _names(group: pydicom.Dataset) -> list[str]:

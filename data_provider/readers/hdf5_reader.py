@@ -10,6 +10,8 @@ from data_provider.readers.channels import Channels, FileError
 from data_provider.readers.layout import need_layout
 from data_provider.readers.table import channels_of
 
+MAX_BYTES = 4_000_000_000  # of what one read unpacks
+
 
 def read(path: Path, recording: str) -> Channels:
     """One recording of an array ``(recordings, T, leads)``; zeros before and after it are padding and cut off.
@@ -20,7 +22,8 @@ def read(path: Path, recording: str) -> Channels:
     if layout.leads is None:
         raise FileError("the layout beside it states no leads")
     with h5py.File(path, "r") as file:
-        if not isinstance(data := file.get(layout.dataset), h5py.Dataset) or data.ndim != 3:
+        data = _array(file, layout.dataset)
+        if data is None or data.ndim != 3:
             raise FileError(f"has no array {layout.dataset} of three dimensions (recordings, samples, leads)")
         row = 0
         if recording:
@@ -33,6 +36,8 @@ def read(path: Path, recording: str) -> Channels:
             raise FileError(f"holds {len(data)} recordings; name one as {path.name}#{layout.ids}")
         if row >= len(data):
             raise FileError(f"has {len(data)} recordings and more ids")
+        if data.nbytes // len(data) > MAX_BYTES:
+            raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
         values = np.asarray(data[row])
     return channels_of(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
 
@@ -40,9 +45,23 @@ def read(path: Path, recording: str) -> Channels:
 def recordings(path: Path, ids: str = "exam_id") -> list[str]:
     """The ids of a file's recordings, in order."""
     with h5py.File(path, "r") as file:
-        if not isinstance(found := file.get(ids), h5py.Dataset):
+        found = _array(file, ids)
+        if found is None:
             raise FileError(f"has no ids named {ids}")
+        if found.nbytes > MAX_BYTES:
+            raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
         return [i.decode() if isinstance(i, bytes) else str(i) for i in found[:].ravel().tolist()]
+
+
+def _array(file: h5py.File, name: str) -> h5py.Dataset | None:
+    """The array of that name, None where there is none. Raises `FileError` where it lies in another file."""
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        return None
+    # Links, external storage and virtual arrays name files of this machine, whoever wrote the one that is read.
+    if found.file.filename != file.filename or found.external or found.is_virtual:
+        raise FileError(f"has the array {name} in another file; write it into this one")
+    return found
 
 
 @lru_cache(maxsize=8)

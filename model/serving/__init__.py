@@ -1,1 +1,1 @@
-"""The command ``cardiolect``: ask a checkpoint, look at an ECG, run the stages, publish."""
+"""A checkpoint in use."""

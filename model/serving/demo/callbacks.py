@@ -1,0 +1,184 @@
+"""What the page's buttons do: sessions in, values of widgets out, every refusal one line."""
+
+import functools
+import html
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from data_provider.record import ECGRecord
+from model.chat import REPORT, ECGChat
+from model.serving.demo import session as steps
+from model.serving.demo.export import REPORT_ASKED, write_export
+from model.serving.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
+from model.serving.demo.prompts import UNTRAINED, is_trained
+from model.serving.demo.session import Session
+from model.serving.demo.uploads import read_upload
+from model.vocabulary import ECG_END, ECG_START, code_token
+from utils.errors import UserError
+
+SILENT = "(the model ended without a word)"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """upload: bytes of all files together. answer: seconds."""
+
+    upload: int
+    answer: float
+
+
+def told(callback: Callable) -> Callable:
+    """Any error becomes a message on the page."""
+
+    def as_message(error: Exception) -> gr.Error:
+        return gr.Error(html.escape(line_of(error)), print_exception=False, title="Not done")
+
+    if inspect.isgeneratorfunction(callback):
+
+        @functools.wraps(callback)
+        def wrapped(*arguments: Any) -> Iterator:
+            try:
+                yield from callback(*arguments)
+            except Exception as error:
+                raise as_message(error) from None
+    else:
+
+        @functools.wraps(callback)
+        def wrapped(*arguments: Any) -> Any:
+            try:
+                return callback(*arguments)
+            except Exception as error:
+                raise as_message(error) from None
+
+    return wrapped
+
+
+def line_of(error: Exception) -> str:
+    """What a visitor reads of an error. Of one that is no `UserError` the log gets the place, not the message:
+
+    messages of libraries may quote a file, and with it a patient.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    print(f"the demo met {type(error).__name__}:", file=sys.stderr)
+    traceback.print_tb(error.__traceback__)
+    return f"failed ({type(error).__name__})"
+
+
+class Callbacks:
+    """One checkpoint for all visitors; what is theirs comes and goes as a `Session`."""
+
+    def __init__(
+        self, chat: ECGChat, fingerprint: str, examples: dict[str, ECGRecord], limits: Limits, temporary: Path,
+        feedback: Path | None,
+    ):  # fmt: skip
+        self.chat, self.fingerprint, self.limits = chat, fingerprint, limits
+        self.temporary, self.feedback = temporary, feedback
+        self.strip = TokenStrip(chat.checkpoint.ecg_tokenizer)
+        self.examples = {
+            name: self._view(steps.begin(chat, record, f"Simulated: {name}"), ()) for name, record in examples.items()
+        }
+
+    def _view(self, session: Session, remarks: Sequence[str]) -> tuple:
+        """Values of session, sentence, paper, reconstruction, strip, tokens, traced paper, conversation and status."""
+        record, codes = session.record, session.codes
+        return (
+            session,
+            facts(session.about, remarks),
+            draw_paper(record),
+            draw_reconstruction(record, self.chat.checkpoint.ecg_tokenizer, codes),
+            self.strip.draw(record, codes),
+            "".join([ECG_START, *map(code_token, codes), ECG_END]),
+            None,
+            [],
+            "",
+        )
+
+    def show_example(self, name: str) -> tuple:
+        if name not in self.examples:
+            raise UserError("choose one of the simulated ECGs")
+        return self.examples[name]
+
+    def show_upload(self, files: Sequence[str] | None) -> tuple:
+        """A file that is refused leaves no ECG: no question can be meant for one and asked about another."""
+        try:
+            upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary)
+            return self._view(steps.begin(self.chat, upload.record, "Uploaded recording"), upload.remarks)
+        except Exception as error:
+            line = line_of(error)
+            gr.Warning(html.escape(line), title="Not read")
+            return (Session(), facts(f"Not read. {line}", (), refused=True), None, None, None, "", None, [], "")
+
+    def ask(
+        self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
+    ) -> Iterator[tuple]:
+        """Values of session, conversation, status and question, after every token."""
+        yield from self._ask(steps.check_question(question), age, sex, max_new_tokens, temperature, session)
+
+    def report(
+        self, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
+    ) -> Iterator[tuple]:
+        yield from self._ask(REPORT, age, sex, max_new_tokens, temperature, session)
+
+    def _ask(
+        self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
+    ) -> Iterator[tuple]:
+        trained = is_trained(self.chat.checkpoint.info, question)
+        for at in steps.ask(
+            self.chat, session, question, age, sex, max_new_tokens, temperature, self.limits.answer
+        ):  # fmt: skip
+            parts = [f"first token after {at.first_token:.2f} s"]
+            parts += [f"{at.rate:.0f} tokens/s"] if at.rate else []
+            parts += [f"stopped after {self.limits.answer:g} s"] if at.cut else []
+            parts += [] if trained else [UNTRAINED]
+            yield at.session, messages(at.session), " · ".join(parts), ""
+
+    def trace(self, session: Session) -> Any:
+        """The paper shaded by where in time the last answer came from."""
+        return draw_paper(session.record, steps.where(self.chat, session))
+
+    def rate_good(self, session: Session) -> tuple[Session, str]:
+        return self._rate(session, True)
+
+    def rate_bad(self, session: Session) -> tuple[Session, str]:
+        return self._rate(session, False)
+
+    def _rate(self, session: Session, good: bool) -> tuple[Session, str]:
+        if self.feedback is None:
+            raise UserError("no feedback is kept here: start the demo with --feedback FOLDER")
+        session = steps.rate(session, good, self.feedback, self.fingerprint)
+        return session, f"kept: {'good' if good else 'bad'} answer"
+
+    def forget(self, session: Session) -> tuple:
+        """Values of session, conversation, status and traced paper."""
+        return steps.forget(session), [], "", None
+
+    def export(self, session: Session) -> Any:
+        if not session.turns:
+            raise UserError("there is no conversation yet")
+        return gr.update(value=write_export(session, self.fingerprint, self.temporary), visible=True)
+
+
+def facts(about: str, remarks: Sequence[str], refused: bool = False) -> str:
+    """The sentence over the picture, as HTML in which names from a file are text."""
+    lines = "".join(f"<br>{html.escape(remark)}" for remark in remarks)
+    return f'<p class="{"refused" if refused else "facts"}">{html.escape(about)}{lines}</p>'
+
+
+def messages(session: Session) -> list[dict[str, str]]:
+    """The conversation as a chatbot shows it: it renders HTML, so what is said goes in escaped."""
+    return [
+        {"role": message["role"], "content": html.escape(message["content"], quote=False)}
+        for turn in session.turns
+        for message in (
+            {"role": "user", "content": turn.question or REPORT_ASKED},
+            {"role": "assistant", "content": turn.answer or SILENT},
+        )
+    ]

@@ -1,0 +1,162 @@
+"""Start the page: load the checkpoint once, keep files in a private folder, listen on this machine alone."""
+
+import atexit
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.chat import ECGChat
+from model.checkpoint import fingerprint, load_checkpoint
+from model.quantization import placement
+from model.serving.demo import feedback as preferences
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+PORT = 7860
+UPLOAD_MB = 50
+ANSWER_SECONDS = 120.0
+_FORM_BYTES = 100_000  # around the files of an upload
+
+
+@dataclass
+class RunningDemo:
+    """A page that is being served, and the folder of its files."""
+
+    page: "gr.Blocks"
+    url: str
+    folder: Path
+
+    def close(self) -> None:
+        """Stop, and delete every file that came or was made."""
+        self.page.close(verbose=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def launch(
+    checkpoint: Path | str,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    share: bool = False,
+    device: str = "auto",
+    precision: str = "fp32",
+    quantize: int | None = None,
+    feedback: Path | str | None = None,
+    max_upload_mb: int = UPLOAD_MB,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    checkpoint: folder of a checkpoint. host: other than loopback the page is open to the network; share: to the
+    internet, through Gradio's servers. Both print a warning. port: 0 takes a free one. device, precision: as
+    `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
+    think of answers; None keeps nothing. Raises `UserError` on what cannot be.
+    """
+    demo = start(checkpoint, host, port, share, device, precision, quantize, feedback, max_upload_mb, answer_seconds)
+    try:
+        demo.page.block_thread()
+    finally:
+        demo.close()
+
+
+def start(
+    checkpoint: Path | str,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    share: bool = False,
+    device: str = "auto",
+    precision: str = "fp32",
+    quantize: int | None = None,
+    feedback: Path | str | None = None,
+    max_upload_mb: int = UPLOAD_MB,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> RunningDemo:
+    """As `launch`, without waiting."""
+    if find_spec("gradio") is None:
+        raise UserError("the demo needs Gradio: pip install 'cardiolect[demo]'")
+    if feedback is not None:
+        preferences.open_folder(Path(feedback))
+    chat = _load(Path(checkpoint), device, precision, quantize)
+    folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Read by Gradio when it is imported, and when it makes its widgets.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(folder), HF_HUB_DISABLE_TELEMETRY="1")
+    from starlette.middleware import Middleware
+
+    from model.serving.demo.app import STYLE, build_page, theme
+    from model.serving.demo.body_limit import BodyLimit
+    from model.serving.demo.callbacks import Callbacks, Limits
+    from model.serving.demo.examples import simulated_ecgs
+
+    for line in _warnings(host, share):
+        print(f"warning: {line}", file=sys.stderr)
+    limits = Limits(max_upload_mb * 2**20, answer_seconds)
+    callbacks = Callbacks(
+        chat, fingerprint(Path(checkpoint)), simulated_ecgs(), limits, folder,
+        None if feedback is None else Path(feedback),
+    )  # fmt: skip
+    page = build_page(callbacks)
+    try:
+        _, url, shared = page.launch(
+            server_name=host,
+            server_port=port or _free_port(host),
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            inbrowser=False,
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            max_file_size=limits.upload,
+            app_kwargs={"middleware": [Middleware(BodyLimit, max_bytes=limits.upload + _FORM_BYTES)]},
+            theme=theme(),
+            css_paths=[STYLE],
+        )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        reason = error.strerror or "taken; give another port, or 0 for a free one"
+        raise UserError(f"port {port} on {host}: {reason}") from None
+    print(f"demo: {url}" + (f" and {shared}" if shared else ""), flush=True)
+    return RunningDemo(page, url, folder)
+
+
+def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -> ECGChat:
+    if quantize is None:
+        return ECGChat.from_pretrained(checkpoint, device, precision)
+    return ECGChat(load_checkpoint(checkpoint, precision, **placement(quantize, device)))
+
+
+def _warnings(host: str, share: bool) -> list[str]:
+    lines = []
+    if host != "localhost" and not _is_loopback(host):
+        lines.append(f"--host {host} opens the page to everyone who reaches this machine, without a password")
+    if share:
+        lines.append("--share sends what is uploaded through Gradio's servers, open to everyone who has the address")
+    return lines
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise UserError(f"--host {host}: {error.strerror or error}") from None
+        return probe.getsockname()[1]

@@ -1,0 +1,140 @@
+"""What one visitor has before them, and what the page does with it; knows no widgets.
+
+A `Session` never changes: each step gives a new one, so two clicks at once cannot mix, and nothing is shared.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_provider.background import describe_patient
+from data_provider.examples import Example, RecordRef
+from data_provider.record import ECGRecord
+from model.chat import ECGChat
+from model.serving.demo import feedback
+from model.showcase import shades
+from utils.errors import UserError
+from utils.metrics import NO, YES
+
+MAX_QUESTION = 2000  # characters
+MAX_TOKENS = 512
+MAX_TEMPERATURE = 2.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question and its answer, as far as it has come."""
+
+    question: str  # `REPORT` asks for a report
+    patient: str
+    max_new_tokens: int
+    temperature: float
+    seed: int
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An ECG with its codes, a sentence about it, and the conversation; rated: the turns with feedback."""
+
+    record: ECGRecord | None = None
+    codes: np.ndarray | None = None
+    about: str = "no ECG"
+    turns: tuple[Turn, ...] = ()
+    rated: tuple[tuple[int, bool], ...] = ()
+
+    @property
+    def history(self) -> tuple[tuple[str, str], ...]:
+        return tuple((turn.question, turn.answer) for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A session while an answer comes, and how fast that goes."""
+
+    session: Session
+    first_token: float  # seconds
+    rate: float  # tokens per second behind the first; 0 where there is one alone
+    tokens: int
+    cut: bool = False  # the time limit ended the answer
+
+
+def begin(chat: ECGChat, record: ECGRecord, about: str) -> Session:
+    """A session about an ECG."""
+    codes = chat.encode(record)
+    facts = f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {len(codes)} tokens"
+    return Session(record, codes, facts)
+
+
+def check_question(question: str) -> str:
+    """The question without space around it; `UserError` where it is none."""
+    question = question.strip()
+    if not question:
+        raise UserError("the question is empty: type one, or pick a prompt")
+    if len(question) > MAX_QUESTION:
+        raise UserError(f"the question has {len(question)} characters; at most {MAX_QUESTION} are read")
+    return question
+
+
+def ask(
+    chat: ECGChat, session: Session, question: str, age: float | None, sex: str, max_new_tokens: int,
+    temperature: float, limit_s: float,
+) -> Iterator[Progress]:  # fmt: skip
+    """Yield after every token, and once at the end. Raises `UserError` on what cannot be asked."""
+    if session.codes is None:
+        raise UserError("there is no ECG: upload one, or choose a simulated one")
+    if not (1 <= max_new_tokens <= MAX_TOKENS and 0 <= temperature <= MAX_TEMPERATURE):
+        raise UserError(f"tokens lie within 1 and {MAX_TOKENS}, the temperature within 0 and {MAX_TEMPERATURE:g}")
+    patient = describe_patient(age="" if age is None else str(age), sex=sex)
+    turn = Turn(question, patient, int(max_new_tokens), float(temperature), seed=len(session.turns))
+    began, first, count = time.monotonic(), 0.0, 0
+
+    def now(cut: bool = False) -> Progress:
+        passed = time.monotonic() - began - first
+        rate = (count - 1) / passed if count > 1 else 0.0
+        return Progress(replace(session, turns=(*session.turns, turn)), first, rate, count, cut)
+
+    answers = chat.stream(
+        session.codes, question, session.history, patient, turn.max_new_tokens, turn.temperature, turn.seed
+    )
+    for answer in answers:
+        count += 1
+        first = first or time.monotonic() - began
+        turn = replace(turn, answer=answer)
+        if time.monotonic() - began > limit_s:
+            yield now(cut=True)
+            return
+        yield now()
+    if not count:
+        yield now()
+
+
+def where(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Starts and ends in seconds, and weights: when in the ECG the last answer, yes or no, came from."""
+    said = session.turns[-1].answer.strip() if session.turns else ""
+    if said not in (YES, NO):
+        raise UserError("only an answer of yes or no can be traced back to times of the ECG")
+    turn = session.turns[-1]
+    ref = RecordRef("", Path(), background=turn.patient)
+    example = Example("", (ref,), "qa", turn.question, (), background=turn.patient, history=session.history[:-1])
+    return shades(chat.checkpoint, example, said, [session.codes])[0]
+
+
+def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Session:
+    """Store what was thought of the last answer, once; `UserError` where there is none."""
+    if not session.turns:
+        raise UserError("there is no answer yet")
+    verdict = (len(session.turns), good)
+    if verdict in session.rated:
+        return session
+    turn = session.turns[-1]
+    feedback.append(folder, feedback.record(turn.question, session.history[:-1], turn.answer, good, fingerprint))
+    return replace(session, rated=(*session.rated, verdict))
+
+
+def forget(session: Session) -> Session:
+    """The same ECG, a new conversation."""
+    return replace(session, turns=(), rated=())

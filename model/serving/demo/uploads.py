@@ -1,0 +1,131 @@
+"""Uploaded files -> the ECG that is asked about; whatever cannot be used is refused with one line.
+
+Files are copied into a folder of their own, read there and deleted: a header reaches nothing but what came with it.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_provider.readers import HDF5_SUFFIXES, READERS, WFDB_SUFFIXES, RecordError, read_record
+from data_provider.readers.channels import FileError
+from data_provider.readers.wfdb_header import read_header
+from data_provider.record import LEADS, ECGRecord
+from model.chat import SECONDS
+from utils.errors import UserError
+
+HEADER, *SIGNALS = WFDB_SUFFIXES
+LAYOUT = "layout.json"
+ALONE = (*READERS, *HDF5_SUFFIXES, ".xml")  # suffixes of files that hold a whole recording
+KINDS = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in ALONE)}"
+MAX_FILES = 8
+MAX_UNPACKED = 200_000_000  # bytes of the arrays in an archive; an hour of 12 leads at 500 Hz and 64 bits fits
+MAX_SAMPLES = 25_000_000  # of all leads together, where a header can promise more than its file holds
+_FLAC = ("508", "516", "524")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An ECG of at most `SECONDS`, without name and patient, and what its reader should know about it."""
+
+    record: ECGRecord
+    remarks: tuple[str, ...]
+
+
+def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Upload:
+    """One recording from its uploaded files, which stay where they are.
+
+    temporary: a private folder. Raises `UserError` with a line that names no folder.
+    """
+    main = _main_file(paths)
+    if sum(path.stat().st_size for path in paths) > max_bytes:
+        raise UserError(f"larger than {max_bytes // 2**20} MB: cut it; {SECONDS:g} s are read")
+    with tempfile.TemporaryDirectory(dir=temporary) as folder:
+        for path in paths:
+            shutil.copyfile(path, _place(Path(folder), path))
+        copy = _place(Path(folder), main)
+        try:
+            if _unpacks_to_much(copy):
+                raise FileError(f"unpacks to more than {MAX_UNPACKED // 1_000_000} MB; no ECG of {SECONDS:g} s does")
+            whole = read_record(copy)
+        except (RecordError, FileError) as error:
+            line = str(error).removeprefix(f"record {copy}: ").replace(f"{folder}/", "")
+            raise UserError(f"{main.name[:60]}: {line}") from None
+    window = np.s_[:, : round(SECONDS * whole.fs)]
+    record = replace(whole, signal=whole.signal[window], good=whole.good[window], record_id="", patient_id=None)
+    return Upload(record, tuple(_remarks(whole, record)))
+
+
+def _main_file(paths: Sequence[Path]) -> Path:
+    """The file to read; the others are its signals or its layout."""
+    if not paths:
+        raise UserError("no file came")
+    if len(paths) > MAX_FILES:
+        raise UserError(f"{len(paths)} files: choose those of one recording")
+    if len({path.name.lower() for path in paths}) < len(paths):
+        raise UserError("two files have the same name: choose those of one recording")
+    for path in paths:
+        if path.name.startswith(".") or "\\" in path.name:
+            raise UserError(f"the file name {path.name[:60]} is not accepted: give the file another")
+    mains = [path for path in paths if path.suffix.lower() in (HEADER, *ALONE)]
+    layouts = [path for path in paths if path.name.lower().endswith(LAYOUT)]
+    signals = [path for path in paths if path.suffix.lower() in SIGNALS]
+    strange = [path for path in paths if path not in (*mains, *layouts, *signals)]
+    if strange:
+        suffix = strange[0].suffix[:10]
+        what = f"files {suffix} are" if suffix else "a file without extension is"
+        raise UserError(f"{what} not read; these are: {KINDS}")
+    if len(mains) > 1:
+        raise UserError(f"{len(mains)} recordings at once: choose one")
+    if not mains:
+        raise UserError(
+            "the header is missing: choose the .hea together with its signal file"
+            if signals
+            else f"the recording is missing: choose it together with its {LAYOUT}"
+        )
+    if signals and mains[0].suffix.lower() != HEADER:
+        raise UserError(f"{signals[0].name[:60]} does not belong to a file {mains[0].suffix}: choose one recording")
+    return mains[0]
+
+
+def _place(folder: Path, path: Path) -> Path:
+    return folder / f"{path.stem}{path.suffix.lower()}"
+
+
+def _unpacks_to_much(path: Path) -> bool:
+    """Told before anything is unpacked; False also where a file is damaged, which its reader will say."""
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED
+        if path.suffix in HDF5_SUFFIXES:
+            sizes: list[int] = []
+            with h5py.File(path, "r") as file:
+                file.visititems(lambda _, item: sizes.append(getattr(item, "nbytes", 0)))
+            return max(sizes, default=0) > MAX_UNPACKED
+        if path.suffix == HEADER:
+            header = read_header(path)
+            per_frame = sum(line.per_frame for line in header.signals)
+            packed = any(line.fmt in _FLAC for line in header.signals)
+            return (packed and not header.n_frames) or (header.n_frames or 0) * per_frame > MAX_SAMPLES
+    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile):
+        pass
+    return False
+
+
+def _remarks(whole: ECGRecord, used: ECGRecord) -> list[str]:
+    remarks = []
+    if whole.seconds > used.seconds:
+        remarks.append(f"The recording is {whole.seconds:.0f} s long; its first {SECONDS:g} s are used.")
+    elif used.seconds < SECONDS:
+        remarks.append(f"The recording is shorter than the {SECONDS:g} s that models are trained on.")
+    absent = [lead for lead, there in zip(LEADS, used.lead_present, strict=True) if not there]
+    if absent:
+        remarks.append(f"Not recorded, and read as flat: {', '.join(absent)}.")
+    return remarks

@@ -1,0 +1,244 @@
+"""The demo: a stranger uploads an ECG and asks about it, and others do so at once."""
+
+import html
+import json
+import os
+import re
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_provider.record import LEADS
+from data_provider.simulator.wfdb_write import write_wfdb
+from model.chat import ECGChat
+from model.checkpoint import fingerprint
+from model.serving.demo import server
+from utils.errors import UserError
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'cardiolect[demo]'")
+gradio_client = pytest.importorskip("gradio_client")
+
+QUESTION = "Does this ECG show atrial fibrillation?"
+ATTACK = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def loads() -> list[Path]:
+    """The folders that a checkpoint was loaded from, one for each time."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def feedback(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("feedback")
+
+
+@pytest.fixture(scope="module")
+def demo(checkpoint_folder, loads, feedback):
+    """The page with one tiny checkpoint, feedback kept, uploads of at most 2 MB."""
+    from_pretrained = ECGChat.from_pretrained
+
+    def counted(folder, *options):
+        loads.append(folder)
+        return from_pretrained(folder, *options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ECGChat, "from_pretrained", counted)
+        running = server.start(checkpoint_folder, port=0, device="cpu", feedback=feedback, max_upload_mb=2)
+    yield running
+    running.close()
+    assert not running.folder.exists()
+
+
+@pytest.fixture(scope="module")
+def chat(checkpoint_folder) -> ECGChat:
+    return ECGChat.from_pretrained(checkpoint_folder, device="cpu")
+
+
+@pytest.fixture
+def client(demo, tmp_path):
+    return new_client(demo, tmp_path)
+
+
+def new_client(demo, folder: Path):
+    return gradio_client.Client(demo.url, verbose=False, download_files=folder, analytics_enabled=False)
+
+
+def upload(client, *paths: Path) -> dict:
+    names = ("about", "paper", "kept", "strip", "tokens", "traced", "talk", "status")
+    files = [gradio_client.handle_file(str(path)) for path in paths]
+    return dict(zip(names, client.predict(files, api_name="/upload"), strict=True))
+
+
+def ask(client, question: str = QUESTION, most: int = 12, age=None, sex: str = "", temperature: float = 0) -> list:
+    """The last message of the conversation after every step."""
+    job = client.submit(question, age, sex, most, temperature, api_name="/ask")
+    job.result(timeout=120)
+    return [said(output[0])[-1] for output in job.outputs()]
+
+
+def said(talk: list[dict]) -> list[str]:
+    parts = [message["content"] for message in talk]
+    texts = [part if isinstance(part, str) else "".join(piece["text"] for piece in part) for part in parts]
+    return [html.unescape(text) for text in texts]
+
+
+def visible(about: str) -> str:
+    return html.unescape(re.sub("<br>|</?p[^>]*>", " ", about)).strip()
+
+
+def write_record(folder: Path, name: str = "ecg", signal: np.ndarray | None = None) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    write_wfdb(folder / name, np.cumsum(rng.normal(0, 0.01, (12, 5000)), 1) if signal is None else signal)
+    return folder / f"{name}.hea", folder / f"{name}.dat"
+
+
+def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared_data):
+    path = shared_data / "ptb-xl/records500/00000/00005_hr"
+    shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
+    record = ECGChat.read(path)
+    assert visible(shown["about"]) == f"Uploaded recording; 10.0 s at 500 Hz, {len(chat.encode(record))} tokens"
+    assert all(Path(shown[name]["path"] if isinstance(shown[name], dict) else shown[name]).stat().st_size > 10_000
+               for name in ("paper", "kept", "strip"))  # fmt: skip
+    assert re.findall(r"<\|ecg_(\d+)\|>", shown["tokens"]) == [str(code) for code in chat.encode(record)]
+    steps = ask(client, age=56, sex="female")
+    expected = chat.ask(record, QUESTION, patient="age 56, sex female", max_new_tokens=12)
+    assert steps[-1] == expected and len(steps) > 2
+    assert all(b.startswith(a.rstrip("�")) for a, b in pairwise(steps))
+
+
+def test_a_follow_up_question_keeps_ecg_and_history_until_a_new_conversation(client, chat, tmp_path):
+    header, signal = write_record(tmp_path)
+    upload(client, header, signal)
+    record = ECGChat.read(header)
+    first = ask(client)[-1]
+    assert ask(client, "And now?")[-1] == chat.ask(record, "And now?", history=[(QUESTION, first)], max_new_tokens=12)
+    client.predict(api_name="/forget")
+    assert ask(client, "And now?")[-1] == chat.ask(record, "And now?", max_new_tokens=12)
+
+
+def test_a_report_and_a_drawn_answer_are_those_of_the_model(client, chat, tmp_path):
+    header, signal = write_record(tmp_path)
+    upload(client, header, signal)
+    talk, _ = client.predict(None, "", 9, 1.5, api_name="/report")[:2]
+    assert said(talk)[-1] == chat.ask(ECGChat.read(header), max_new_tokens=9, temperature=1.5, seed=0)
+
+
+def test_ten_people_at_once_get_answers_about_their_own_ecg(demo, chat, loads, tmp_path):
+    records = [write_record(tmp_path, f"ecg{i}", 0.3 * np.random.default_rng(i).normal(size=(12, 5000)).astype("f4"))
+               for i in range(10)]  # fmt: skip
+    answers, failures = {}, []
+
+    def visit(i: int) -> None:
+        try:
+            client = new_client(demo, tmp_path)
+            upload(client, *records[i])
+            answers[i] = [ask(client, most=6)[-1], ask(client, f"Is it {i}?", most=6)[-1]]
+        except Exception as error:
+            failures.append(error)
+
+    people = [threading.Thread(target=visit, args=(i,)) for i in range(10)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    assert failures == []
+    for i, (header, _) in enumerate(records):
+        record = ECGChat.read(header)
+        first = chat.ask(record, QUESTION, max_new_tokens=6)
+        assert answers[i] == [first, chat.ask(record, f"Is it {i}?", history=[(QUESTION, first)], max_new_tokens=6)]
+    assert len({first for first, _ in answers.values()}) > 5
+    assert len(loads) == 1
+
+
+def test_what_people_think_is_kept_without_ecg_name_or_patient(client, feedback, checkpoint_folder, tmp_path):
+    header, signal = write_record(tmp_path, "miller_john")
+    upload(client, header, signal)
+    with pytest.raises(Exception, match="there is no answer yet"):
+        client.predict(api_name="/good")
+    answer = ask(client, age=56)[-1]
+    client.predict(api_name="/good")
+    client.predict(api_name="/good")
+    client.predict(api_name="/bad")
+    lines = (feedback / "preferences.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {
+            "prompt": f"Question: {QUESTION}\nAnswer:",
+            "completion": f" {answer}",
+            "label": label,
+            "checkpoint": fingerprint(checkpoint_folder),
+        }
+        for label in (True, False)
+    ]
+
+
+def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_folder, tmp_path):
+    header, signal = write_record(tmp_path, "miller_john")
+    upload(client, header, signal)
+    with pytest.raises(Exception, match="there is no conversation yet"):
+        client.predict(api_name="/export")
+    answer = ask(client, ATTACK, age=56, sex="female")[-1]
+    found = client.predict(api_name="/export")
+    markdown, document = (Path(path).read_text() for path in (found["value"] if isinstance(found, dict) else found))
+    kept = json.loads(document)
+    assert kept["disclaimer"] == "Not for clinical diagnosis" and kept["checkpoint"] == fingerprint(checkpoint_folder)
+    assert kept["conversation"] == [
+        {"question": ATTACK, "answer": answer, "patient": "age 56, sex female", "max_new_tokens": 12,
+         "temperature": 0.0, "seed": 0}
+    ]  # fmt: skip
+    assert "Not for clinical diagnosis" in markdown and html.escape(ATTACK, quote=False) in markdown
+    assert "<img" not in markdown and "miller" not in markdown + document
+
+
+def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch):
+    header, signal = write_record(tmp_path)
+    upload(client, header, signal)
+    ask(client)
+    with pytest.raises(Exception, match="only an answer of yes or no"):
+        client.predict(api_name="/trace")
+    monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["yes"]))
+    ask(client)
+    assert client.predict(api_name="/trace")
+
+
+def test_an_answer_stops_at_its_time_limit(chat, corpus):
+    from model.serving.demo import session
+
+    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    steps = list(session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=0.0))
+    assert len(steps) == 1 and steps[0].cut and len(steps[0].session.turns) == 1
+
+
+def test_questions_that_cannot_be_asked_get_one_line(client, tmp_path):
+    for question, reason in (("  ", "the question is empty"), ("why " * 2000, "at most 2000 are read|characters")):
+        with pytest.raises(Exception, match=reason):
+            ask(client, question)
+    upload(client, write_record(tmp_path)[0])
+    with pytest.raises(Exception, match="there is no ECG"):
+        ask(client)
+
+
+def test_a_long_recording_and_an_absent_lead_are_said(client, chat, tmp_path):
+    short = 0.1 * np.random.default_rng(1).normal(size=(12, 25_000)).astype("f4")
+    np.savez_compressed(
+        tmp_path / "long.npz", signal=np.round(short[:11], 1).astype("f2"), fs=50, unit="mV", leads=LEADS[:11]
+    )
+    shown = upload(client, tmp_path / "long.npz")
+    assert "The recording is 500 s long; its first 10 s are used." in shown["about"]
+    assert "Not recorded, and read as flat: V6." in shown["about"]
+    assert ask(client)[-1] == chat.ask(ECGChat.read(tmp_path / "long.npz"), QUESTION, max_new_tokens=12)
+
+
+def test_other_hosts_and_sharing_are_warned_of():
+    assert server._warnings("127.0.0.1", False) == server._warnings("localhost", False) == []
+    assert "opens the page" in server._warnings("0.0.0.0", False)[0]
+    assert "Gradio's servers" in server._warnings("127.0.0.1", True)[0]
+
+
+def test_fewer_bits_without_cuda_are_refused_with_a_line(checkpoint_folder):
+    with pytest.raises(UserError, match="--quantize 4: needs a CUDA device"):
+        server.start(checkpoint_folder, device="cpu", quantize=4)
