@@ -1,6 +1,7 @@
 """A checkpoint: one folder that alone is enough to evaluate, ask and serve.
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
+    chat_template.jinja, generation_config.json          how stock servers ask it
     ecg_tokenizer/                                       what turns an ECG into its tokens
     cardiolect.json                                      stage, settings, fingerprints, figures
     README.md                                            model card
@@ -17,13 +18,15 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from ecg_tokenizer import ECGTokenizer
+from model.chat_template import set_chat_template
 from model.vocabulary import ECG_START, Vocabulary, extend_embeddings
 from utils.errors import UserError
 
 INFO = "cardiolect.json"
+MAX_NEW_TOKENS = 200  # of an answer, where no one says otherwise
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -76,14 +79,19 @@ def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenize
     return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
 
 
-def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
-    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+def read_info(path: Path) -> dict:
+    """What a checkpoint says of itself. Raises `UserError` where ``path`` is none."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
     try:
-        info = json.loads((path / INFO).read_text())
+        return json.loads((path / INFO).read_text())
     except json.JSONDecodeError as error:
         raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
+
+
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False) -> Checkpoint:
+    """Load what `save_checkpoint` wrote. Raises `UserError` with what is missing."""
+    info = read_info(path)
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
     if (base := _base_of(path)) is not None:
         if not base.is_dir():
@@ -124,7 +132,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     model = checkpoint.model
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
+    if not isinstance(model, PeftModel):
+        model.generation_config = generation_config(checkpoint.vocabulary)
     model.save_pretrained(folder)
+    set_chat_template(checkpoint.vocabulary)
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.ecg_tokenizer.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
@@ -135,6 +146,19 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").write_text(_model_card(info, merge or not isinstance(checkpoint.model, PeftModel)))
+
+
+def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
+    """What has a stock ``generate`` and a stock server answer as `model.generation`: greedily, in text alone."""
+    words = vocabulary.tokenizer
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=MAX_NEW_TOKENS,
+        suppress_tokens=list(vocabulary.new_ids),
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
 
 
 def _model_card(info: dict, stock: bool) -> str:

@@ -125,7 +125,7 @@ def _answer(
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
     for i, tokens, seen, logprob in zip(indices, found, first, logprobs, strict=True):
-        yield i, Generated(vocabulary.tokenizer.decode(tokens).strip(), tuple(seen), logprob)
+        yield i, Generated(vocabulary.tokenizer.decode(tokens, skip_special_tokens=True).strip(), tuple(seen), logprob)
 
 
 @torch.inference_mode()
@@ -150,7 +150,7 @@ def stream_text(
         if token == vocabulary.tokenizer.eos_token_id:
             return
         said.append(token)
-        yield vocabulary.tokenizer.decode(said).strip()
+        yield vocabulary.tokenizer.decode(said, skip_special_tokens=True).strip()
         ids = torch.tensor([[token]], device=model.device)
 
 

@@ -1,0 +1,1 @@
+"""A checkpoint behind a stock server that speaks OpenAI's protocol, and the client that asks it about ECGs."""
