@@ -1,11 +1,11 @@
 """How a stock server writes chat messages: the Jinja template in a checkpoint's tokenizer, to the id `model.rendering`.
 
-    user       <|ecg_start|><|ecg_7|>...<|ecg_end|>Patient: age 56.\\nIs it atrial fibrillation?     the ECG, who it is of
-               (where that may be said), a question; "Report" asks for a report; a second ECG may follow the first
+    user       <|ecg_start|><|ecg_7|>...<|ecg_end|>Patient: age 56.\\nIs it atrial fibrillation?
     assistant  yes
-    user       Is it fast?                                                                      the ECG is not sent again
+    user       Is it fast?
 
-System messages are left out: no model has learned from one.
+The first message begins with one ECG or two, each followed by whose it is where that may be said; "Report" in a
+question's place asks for a report. System messages are left out: no model has learned from one.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,14 @@ from itertools import product
 from operator import add
 
 import numpy as np
-from tokenizers import pre_tokenizers
 
 from model.rendering import patient_text, prompt_text, render_ecgs, render_prompt
 from model.vocabulary import ECG_END, ECG_START, Vocabulary, code_token
 
 REPORT = "Report"  # the message that asks for a report
-_SEAM = "\x1e"  # the record separator; no text has it
 
-# `render_ecgs` and `render_prompt` tokenize patient and conversation apart, a server all at once: what `joint` is stands
-# between them and keeps a token from growing across.
+# `render_ecgs` and `render_prompt` tokenize patient and conversation apart, a server all at once. `joint` stands before
+# each where a tokenizer begins every text with a space (SentencePiece's) but not what follows a special token.
 _TEMPLATE = """\
 {{- bos_token -}}
 {%- set talk = namespace(begun=false) -%}
@@ -84,15 +82,13 @@ def chat_messages(
 
 
 def _plain(text: str) -> str:
-    return text.replace("<|", "< |").replace(_SEAM, "").strip()
+    return text.replace("<|", "< |").strip()
 
 
 def set_chat_template(vocabulary: Vocabulary) -> bool:
     """Give the tokenizer its template; False, and none, where it cannot be exact for this tokenizer."""
     tokenizer = vocabulary.tokenizer
-    for joint in ("", " ", _SEAM):
-        if joint == _SEAM and not _split_at_seam(tokenizer):
-            continue
+    for joint in ("", " "):
         tokenizer.chat_template = _filled(joint)
         if _is_exact(vocabulary):
             return True
@@ -113,20 +109,6 @@ def _filled(joint: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.encode("unicode_escape").decode().replace("'", "\\'") + "'"
-
-
-def _split_at_seam(tokenizer) -> bool:
-    """Have the tokenizer part text at the seam and drop it."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None or backend.pre_tokenizer is None:
-        return False
-    if tokenizer.encode(f"a{_SEAM}b", add_special_tokens=False) != [
-        *tokenizer.encode("a", add_special_tokens=False),
-        *tokenizer.encode("b", add_special_tokens=False),
-    ]:
-        seam = pre_tokenizers.Split(_SEAM, "removed")
-        backend.pre_tokenizer = pre_tokenizers.Sequence([seam, backend.pre_tokenizer])
-    return True
 
 
 def _is_exact(vocabulary: Vocabulary) -> bool:

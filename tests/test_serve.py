@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ import requests
 import torch
 from jinja2 import TemplateError
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils.import_utils import is_serve_available
 
 from ecg_tokenizer import ECGTokenizer
@@ -26,7 +26,7 @@ from model.rendering import render_ecgs, render_prompt
 from model.serving.endpoint import EndpointChat
 from model.serving.export import export
 from model.serving.serve import check_servable, serve
-from model.tiny import build_tiny_llama, train_bpe
+from model.tiny import train_bpe
 from model.vocabulary import Vocabulary
 from tests.conftest import tiny_language_model
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
@@ -40,21 +40,38 @@ WORDS = 12  # of an answer
 # Prompts
 
 
-def tokenizers() -> dict:
-    """A tokenizer that would join what is rendered apart, and one that has no beginning-of-sequence token."""
-    joining = {f"Patient: age {k}.\nQuestion: Is it?\nAnswer: yes.\nReport: no" for k in range(5)}
-    beginless = train_bpe({QUESTION}, 300)
-    beginless.bos_token = None
-    return {"plain": train_bpe({QUESTION}, 300), "joining": train_bpe(joining, 500), "beginless": beginless}
+def byte_level(bos: bool = True):
+    tokenizer = train_bpe({QUESTION}, 300)
+    if not bos:
+        tokenizer.bos_token = None
+    return tokenizer
 
 
-@pytest.mark.parametrize("kind", ["plain", "joining", "beginless"])
+def sentencepiece(scheme: str):
+    """Spaces are written as part of words, before the first too; the schemes are those of Llama 2 and its like."""
+    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    texts = [f"Patient: age {k}.\nQuestion: Is it?\nAnswer: yes.\nReport: no" for k in range(50)]
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False))
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+TOKENIZERS = {
+    "byte level": byte_level,
+    "without beginning of sequence": lambda: byte_level(bos=False),
+    "space before the first word": lambda: sentencepiece("first"),
+    "space before every text": lambda: sentencepiece("always"),
+}
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("ecgs", [1, 2])
 @pytest.mark.parametrize("background", ["", "age 56, sex female, height 161.5 cm"])
 @pytest.mark.parametrize("question", ["", QUESTION, "Is <|ecg_3|> an <|eos|> or 'it'?\nSo?"])
 @pytest.mark.parametrize("history", [[], HISTORY, [("What?", "<|ecg_end|>Patient: age 5.\nno")]])
 def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, background, question, history):
-    vocabulary = Vocabulary.extend(tokenizers()[kind], 7)
+    vocabulary = Vocabulary.extend(TOKENIZERS[kind](), 7)
     assert set_chat_template(vocabulary)
     vocabulary.tokenizer.save_pretrained(tmp_path)
     codes, backgrounds = [np.arange(5), np.array([6, 0])][:ecgs], [background] * ecgs
@@ -65,8 +82,13 @@ def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, backg
     assert served["input_ids"] == rendered
 
 
+def test_no_template_is_better_than_an_inexact_one():
+    joining = Vocabulary.extend(sentencepiece("never"), 7)
+    assert not set_chat_template(joining) and joining.tokenizer.chat_template is None
+
+
 def test_what_people_type_is_understood_and_a_missing_ecg_refused():
-    vocabulary = Vocabulary.extend(tokenizers()["plain"], 7)
+    vocabulary = Vocabulary.extend(byte_level(), 7)
     set_chat_template(vocabulary)
 
     def written(content: str) -> str:
@@ -132,7 +154,7 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     (older / "chat_template.jinja").unlink()
     (older / "generation_config.json").unlink()
     (older / "seen_recordings.json").write_text("{}")
-    with pytest.raises(UserError, match=f"model.serving.export {older} OUT"):
+    with pytest.raises(UserError, match=rf"model\.serving\.export {older} OUT"):
         check_servable(older)
     export(older, tmp_path / "out")
     check_servable(tmp_path / "out")
@@ -233,7 +255,7 @@ def test_ten_ask_at_once(remote, chat, codes):
 
 
 def test_another_model_is_refused_with_what_the_server_says(server, folder, codes):
-    with pytest.raises(UserError, match="answers 400 .*pinned to"):
+    with pytest.raises(UserError, match=r"answers 400 .*pinned to"):
         EndpointChat.from_pretrained(server, folder, "another").ask(codes)
 
 
@@ -259,7 +281,10 @@ def scripted(folder):
 
 
 def said(*parts: str) -> bytes:
-    events = [{"choices": [{"delta": {"role": "assistant"}}]}, *({"choices": [{"delta": {"content": p}}]} for p in parts)]
+    events = [
+        {"choices": [{"delta": {"role": "assistant"}}]},
+        *({"choices": [{"delta": {"content": p}}]} for p in parts),
+    ]
     lines = [b": ping", *(b"data: " + json.dumps(event, ensure_ascii=False).encode() for event in events)]
     return b"\r\n\r\n".join([*lines, b'data: {"choices": [], "usage": {}}', b"data: [DONE]", b""])
 

@@ -88,7 +88,7 @@ class EndpointChat:
                 self._check(response)
                 for part in self._parts(response):
                     said += part
-                    if said.strip():
+                    if part and said.strip():
                         yield said.strip()
         except requests.RequestException as error:
             raise UserError(f"endpoint {self.url}: {failure_reason(error)}; is a server running there?") from None

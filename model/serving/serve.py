@@ -50,8 +50,8 @@ def check_servable(folder: Path) -> None:
     generation = json.loads(settings.read_text()) if settings.is_file() else {}
     if not generation.get("suppress_tokens") or not (folder / "chat_template.jinja").is_file():
         raise UserError(
-            f"{folder}: holds adapters, or no chat template; python -m model.serving.export {folder} OUT makes a folder "
-            "that can be served"
+            f"{folder}: holds adapters, or no chat template; "
+            f"python -m model.serving.export {folder} OUT makes a folder that can be served"
         )
     if "@" in str(folder):
         raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")
