@@ -25,7 +25,8 @@ from model.checkpoint import load_checkpoint, load_language_model, new_checkpoin
 from model.rendering import render_ecgs, render_prompt
 from model.serving.endpoint import EndpointChat
 from model.serving.export import export
-from model.serving.serve import check_servable, serve
+from model.serving.serve import serve
+from model.serving.stock import stock_settings
 from model.tiny import train_bpe
 from model.vocabulary import Vocabulary
 from tests.conftest import tiny_language_model
@@ -155,9 +156,9 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     (older / "generation_config.json").unlink()
     (older / "seen_recordings.json").write_text("{}")
     with pytest.raises(UserError, match=rf"model\.serving\.export {older} OUT"):
-        check_servable(older)
+        stock_settings(older)
     export(older, tmp_path / "out")
-    check_servable(tmp_path / "out")
+    stock_settings(tmp_path / "out")
     for name in ("chat_template.jinja", "generation_config.json", "model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
     assert (tmp_path / "out" / "seen_recordings.json").is_file()
@@ -171,9 +172,9 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     adapted.model = get_peft_model(model, lora)
     save_checkpoint(adapted, tmp_path / "adapters", merge=False)
     with pytest.raises(UserError, match="adapters"):
-        check_servable(tmp_path / "adapters")
+        stock_settings(tmp_path / "adapters")
     export(tmp_path / "adapters", tmp_path / "merged")
-    check_servable(tmp_path / "merged")
+    stock_settings(tmp_path / "merged")
     expected = ECGChat(load_checkpoint(tmp_path / "adapters")).ask(codes, QUESTION, max_new_tokens=WORDS)
     assert ECGChat(load_checkpoint(tmp_path / "merged")).ask(codes, QUESTION, max_new_tokens=WORDS) == expected
 
@@ -211,9 +212,9 @@ def server(folder):
             except requests.ConnectionError:
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
-        process.send_signal(2)
-        assert process.wait(30) == 0
-    with socket.create_server(("127.0.0.1", port)):  # the server ended with what started it
+        process.terminate()
+        process.wait(30)
+    with socket.create_server(("127.0.0.1", port)):  # nothing is left of it
         pass
 
 
@@ -252,6 +253,13 @@ def test_ten_ask_at_once(remote, chat, codes):
     for thread in threads:
         thread.join()
     assert list(found.values()) == [expected] * 10
+
+
+def test_the_client_can_say_which_tokens_are_of_ecgs(server, folder, chat, codes):
+    """As servers need it that do not read it in the checkpoint."""
+    remote = EndpointChat.from_pretrained(server, folder, logit_bias=True)
+    assert remote.never == tuple(chat.checkpoint.vocabulary.new_ids)
+    assert remote.ask(codes, QUESTION, max_new_tokens=WORDS) == chat.ask(codes, QUESTION, max_new_tokens=WORDS)
 
 
 def test_another_model_is_refused_with_what_the_server_says(server, folder, codes):

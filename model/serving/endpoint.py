@@ -15,6 +15,7 @@ from data_provider.background import parse_background
 from data_provider.record import ECGRecord
 from ecg_tokenizer import ECGTokenizer
 from model.chat_template import chat_messages
+from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import check_address, check_key, failure_reason, signed_session
 
@@ -26,12 +27,19 @@ class EndpointChat:
 
     url: of the server, "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine. model: its name
     there; "" leaves it to the server, which is enough where it holds one. key: sent as a bearer token to that
-    address alone; redirections are refused. The server is sent codes, questions and answers, and of a patient age,
+    address alone; redirections are refused. never: ids of tokens that no answer may hold, for servers that do not read
+    them in a checkpoint's generation settings. The server is sent codes, questions and answers, and of a patient age,
     sex, height and weight where they are given.
     """
 
     def __init__(
-        self, url: str, ecg_tokenizer: ECGTokenizer, model: str = "", key: str = "", timeout: float = SILENCE
+        self,
+        url: str,
+        ecg_tokenizer: ECGTokenizer,
+        model: str = "",
+        key: str = "",
+        never: Sequence[int] = (),
+        timeout: float = SILENCE,
     ) -> None:
         if set(url) & set("@?#"):
             raise UserError("the endpoint is more than an address; a key goes to ENDPOINT_KEY")
@@ -40,16 +48,28 @@ class EndpointChat:
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
         self.ecg_tokenizer = ecg_tokenizer
         self.model = model
+        self.never = tuple(never)
         self.timeout = timeout
         self._key = key
 
     @classmethod
     def from_pretrained(
-        cls, url: str, folder: Path | str, model: str = "", environment: Mapping[str, str] = os.environ
+        cls,
+        url: str,
+        folder: Path | str,
+        model: str = "",
+        logit_bias: bool = False,
+        environment: Mapping[str, str] = os.environ,
     ) -> Self:
-        """With the ECG tokenizer of a checkpoint folder, and ENDPOINT_KEY where the endpoint wants a key."""
-        return cls(url, ECGTokenizer.from_pretrained(Path(folder) / "ecg_tokenizer"), model,
-                   environment.get("ENDPOINT_KEY", ""))  # fmt: skip
+        """With the ECG tokenizer of a checkpoint folder, and ENDPOINT_KEY where the endpoint wants a key.
+
+        logit_bias: send with each request which tokens are of ECGs; vLLM and llama.cpp need it, `transformers serve`
+        does not.
+        """
+        folder = Path(folder)
+        never = stock_settings(folder)["suppress_tokens"] if logit_bias else ()
+        ecg_tokenizer = ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
+        return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), never)
 
     def encode(self, record: ECGRecord) -> np.ndarray:
         """The codes of a recording, int64 ``(codes,)``."""
@@ -76,6 +96,8 @@ class EndpointChat:
         }
         if self.model:
             body["model"] = self.model
+        if self.never:
+            body["logit_bias"] = dict.fromkeys(map(str, self.never), -100.0)  # transformers refuses integers
         said = ""
         try:
             with (

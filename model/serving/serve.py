@@ -1,27 +1,28 @@
 """The stock `transformers serve` with a checkpoint, on this machine alone."""
 
-import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
-from model.checkpoint import read_info
+from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import LOOPBACK
 
 
-def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> None:
-    """Answer at ``http://host:port/v1/chat/completions`` until interrupted.
+def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> NoReturn:
+    """Become the server that answers at ``http://host:port/v1/chat/completions``, until interrupted.
 
     host: of this machine's loopback; the server knows no keys. device: auto, cpu, cuda or cuda:N.
     Raises `UserError` where the checkpoint cannot be served.
     """
     folder = Path(checkpoint)
-    check_servable(folder)
+    stock_settings(folder)
+    if "@" in str(folder):
+        raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")
     if not is_serve_available():
         raise UserError('the server is not installed; pip install "cardiolect[serve]" does')
     if host not in LOOPBACK:
@@ -31,30 +32,8 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
                "--host", host, "--port", str(port), "--device", device]  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     print(f"{folder}: http://{shown}:{port}/v1/chat/completions; Ctrl-C ends it", flush=True)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}  # no request has a model downloaded
-    with subprocess.Popen(command, env=environment) as server:
-        try:
-            status = server.wait()
-        except KeyboardInterrupt:  # the server was interrupted by the same key
-            return
-        finally:
-            server.terminate()
-    if status:
-        raise UserError(f"{folder}: the server ended with status {status}; it says above why")
-
-
-def check_servable(folder: Path) -> None:
-    """Raise `UserError` where a stock server cannot hold this folder, with what would help."""
-    read_info(folder)
-    settings = folder / "generation_config.json"
-    generation = json.loads(settings.read_text()) if settings.is_file() else {}
-    if not generation.get("suppress_tokens") or not (folder / "chat_template.jinja").is_file():
-        raise UserError(
-            f"{folder}: holds adapters, or no chat template; "
-            f"python -m model.serving.export {folder} OUT makes a folder that can be served"
-        )
-    if "@" in str(folder):
-        raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # no request has a model downloaded
+    os.execv(sys.executable, command)
 
 
 def _check_free(host: str, port: int) -> None:
