@@ -2,8 +2,8 @@
 
     python -m bench.serving CHECKPOINT RECORDS [--endpoint URL] [--threads 2]
 
-CHECKPOINT is the folder that the server holds (docs/SERVING.md), RECORDS a folder of WFDB recordings, of which twelve are
-taken. Six prompts about each: questions, reports, a patient, a conversation.
+CHECKPOINT is the folder that the server holds (docs/SERVING.md), RECORDS a folder of WFDB recordings, of which twelve
+are taken. Six prompts about each: questions, reports, a patient, a conversation.
 """
 
 import time
