@@ -28,4 +28,4 @@ def generate_plainly(
         out = model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
         for k, row in enumerate(out[:, longest:].tolist()):
             text = row[: row.index(eos)] if eos in row else row
-            yield start + k, vocabulary.tokenizer.decode(text).strip()
+            yield start + k, vocabulary.tokenizer.decode(text, skip_special_tokens=True).strip()

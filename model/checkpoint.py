@@ -1,6 +1,7 @@
 """A checkpoint: one folder that alone is enough to evaluate, ask and serve.
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
+    chat_template.jinja, generation_config.json          how stock servers ask it
     ecg_tokenizer/                                       what turns an ECG into its tokens
     cardiolect.json                                      stage, settings, fingerprints, figures
     README.md                                            model card
@@ -17,10 +18,11 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from ecg_tokenizer import ECGTokenizer
 from model.card import model_card
+from model.chat_template import set_chat_template
 from model.vocabulary import ECG_START, Vocabulary, extend_embeddings
 from utils.errors import UserError
 
@@ -29,6 +31,7 @@ DECIDING = (  # beside the weights
     "config.json", "generation_config.json", "adapter_config.json", "tokenizer.json", "tokenizer.model",
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
 )  # fmt: skip
+MAX_NEW_TOKENS = 200  # of an answer, where no one says otherwise
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -138,7 +141,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     model = checkpoint.model
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
+    if not isinstance(model, PeftModel):
+        model.generation_config = generation_config(checkpoint.vocabulary)
     model.save_pretrained(folder)
+    set_chat_template(checkpoint.vocabulary)
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.ecg_tokenizer.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
@@ -149,3 +155,16 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
     (folder / "README.md").write_text(model_card(info, stock=not isinstance(model, PeftModel)))
+
+
+def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
+    """What has a stock ``generate`` and a stock server answer as `model.generation`: greedily, in text alone."""
+    words = vocabulary.tokenizer
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=MAX_NEW_TOKENS,
+        suppress_tokens=list(vocabulary.new_ids),
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )

@@ -126,7 +126,7 @@ def _answer(
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
     for row, i in enumerate(indices):
-        text = vocabulary.tokenizer.decode(found[row]).strip()
+        text = vocabulary.tokenizer.decode(found[row], skip_special_tokens=True).strip()
         yield i, Generated(text, tuple(first[row]), logprobs[row], not ended[row])
 
 
@@ -152,7 +152,7 @@ def stream_text(
         if token == vocabulary.tokenizer.eos_token_id:
             return
         said.append(token)
-        yield vocabulary.tokenizer.decode(said).strip()
+        yield vocabulary.tokenizer.decode(said, skip_special_tokens=True).strip()
         ids = torch.tensor([[token]], device=model.device)
 
 

@@ -51,7 +51,8 @@ def patient_text(background: str) -> str:
 
 
 def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:
-    before = "".join(f"{prompt_text(task, asked)} {answered}\n" for asked, answered in history)
+    """``history``: questions and answers before this one; where nothing was asked, a report was."""
+    before = "".join(f"{prompt_text('qa' if asked else 'report', asked)} {answered}\n" for asked, answered in history)
     return before + ("Report:" if task == "report" else f"Question: {question}\nAnswer:")
 
 

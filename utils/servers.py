@@ -9,14 +9,34 @@ from urllib3.util import Retry
 from utils.errors import UserError
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # worth another try
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def check_address(url: str, what: str) -> None:
     """Raise `UserError`, which begins with ``what``, where an address is neither https nor loopback."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")
+
+
+def check_key(key: str, name: str) -> None:
+    """Raise `UserError` where a key, known to the user as ``name``, can be none."""
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise UserError(f"{name} has characters that no key has, perhaps a line end")
+
+
+def signed_session(url: str, key: str = "") -> requests.Session:
+    """A session that sends ``key`` as a bearer token, to be used with the server at ``url`` alone."""
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    session = requests.Session()
+    session.auth = sign  # else a .netrc would take the key's place
+    session.trust_env = urlsplit(url).scheme == "https"  # no proxy stands before loopback
+    return session
 
 
 def retry_after(response: requests.Response) -> float | None:

@@ -5,12 +5,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import requests
 
 from utils.errors import UserError
-from utils.servers import PASSING, check_address, failure_reason, retry_after
+from utils.servers import PASSING, check_address, check_key, failure_reason, retry_after, signed_session
 
 TRIES = 5
 MOST_WAIT = 120.0  # seconds before one further try, whatever the server asks for
@@ -49,8 +48,7 @@ class ChatEndpoint:
         if set(self.url) & set("@?#"):
             raise UserError("JUDGE_URL holds more than an address; a key goes to JUDGE_KEY")
         check_address(self.url, f"JUDGE_URL {self.url}")
-        if not (self.key.isascii() and self.key.isprintable()) or self.key != self.key.strip():
-            raise UserError("JUDGE_KEY has characters that no key has, perhaps a line end")
+        check_key(self.key, "JUDGE_KEY")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **options: float) -> Self:
@@ -109,13 +107,5 @@ class Chat:
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
-            session = requests.Session()
-            session.auth = self._sign  # else a .netrc would take the key's place
-            session.trust_env = urlsplit(self.endpoint.url).scheme == "https"  # no proxy stands before loopback
-            self._local.session = session
+            self._local.session = signed_session(self.endpoint.url, self.endpoint.key)
         return self._local.session
-
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.endpoint.key:
-            request.headers["Authorization"] = f"Bearer {self.endpoint.key}"
-        return request
