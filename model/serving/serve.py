@@ -24,7 +24,7 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     if "@" in str(folder):
         raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")
     if not is_serve_available():
-        raise UserError('the server is not installed; pip install "cardiolect[serve]" does')
+        raise UserError('the server is not installed: pip install -e ".[serve]"')
     if host not in LOOPBACK:
         raise UserError(f"host {host}: the server knows no keys and stays on this machine; 127.0.0.1 is possible")
     _check_free(host, port)
