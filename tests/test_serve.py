@@ -24,7 +24,7 @@ from model.chat_template import chat_messages, set_chat_template
 from model.checkpoint import load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
 from model.rendering import render_ecgs, render_prompt
 from model.serving.endpoint import EndpointChat
-from model.serving.export import export
+from model.serving.publish import merge
 from model.serving.serve import serve
 from model.serving.stock import stock_settings
 from model.tiny import train_bpe
@@ -155,15 +155,15 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     (older / "chat_template.jinja").unlink()
     (older / "generation_config.json").unlink()
     (older / "seen_recordings.json").write_text("{}")
-    with pytest.raises(UserError, match=rf"model\.serving\.export {older} OUT"):
+    with pytest.raises(UserError, match=rf"cardiolect merge {older} --out FOLDER"):
         stock_settings(older)
-    export(older, tmp_path / "out")
+    merge(older, tmp_path / "out")
     stock_settings(tmp_path / "out")
     for name in ("chat_template.jinja", "generation_config.json", "model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
     assert (tmp_path / "out" / "seen_recordings.json").is_file()
-    with pytest.raises(UserError, match="is not empty"):
-        export(older, tmp_path / "out")
+    with pytest.raises(UserError, match="not empty"):
+        merge(older, tmp_path / "out")
 
     model, tokenizer = load_language_model(tiny_language_model(tmp_path / "base"), "fp32")
     adapted = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
@@ -173,7 +173,7 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     save_checkpoint(adapted, tmp_path / "adapters", merge=False)
     with pytest.raises(UserError, match="adapters"):
         stock_settings(tmp_path / "adapters")
-    export(tmp_path / "adapters", tmp_path / "merged")
+    merge(tmp_path / "adapters", tmp_path / "merged")
     stock_settings(tmp_path / "merged")
     expected = ECGChat(load_checkpoint(tmp_path / "adapters")).ask(codes, QUESTION, max_new_tokens=WORDS)
     assert ECGChat(load_checkpoint(tmp_path / "merged")).ask(codes, QUESTION, max_new_tokens=WORDS) == expected

@@ -10,22 +10,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from utils.errors import UserError, exit_on_user_error
+from utils.errors import exit_on_user_error
 
 CHECKPOINT = Path("checkpoints/quickstart/llm")
-EXTRAS = {"model.serving.demo": "demo"}  # module -> what pip installs it with
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What it needs is imported when it is known: --help and a mistyped option answer at once."""
     options = vars(build_parser().parse_args(arguments))
     module, _, function = options.pop("run").partition(":")
-    try:
-        getattr(import_module(module), function)(**options)
-    except ModuleNotFoundError as error:
-        if module not in EXTRAS:
-            raise
-        raise UserError(f"{error.name} is not installed: pip install 'cardiolect[{EXTRAS[module]}]'") from None
+    getattr(import_module(module), function)(**options)
 
 
 def run() -> None:
@@ -110,7 +104,20 @@ def build_parser() -> argparse.ArgumentParser:
         _add_checkpoint(each)
         _add_device(each)
         each.add_argument("--port", type=_whole(1), default=port, metavar="N", help=f"of this machine; {port}")
+    _add_page(demo)
     return parser
+
+
+def _add_page(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--host", default="127.0.0.1", help="this machine alone; another opens the page to the network")
+    demo.add_argument("--share", action="store_true", help="open the page to the internet through Gradio's servers")
+    demo.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    demo.add_argument("--quantize", type=int, choices=(8, 4), help="bits of the language model; CUDA, bitsandbytes")
+    demo.add_argument("--feedback", type=Path, metavar="FOLDER", help="where to keep what people think of answers")
+    demo.add_argument("--max-upload-mb", type=_whole(1), default=50, metavar="MB", help="50")
+    demo.add_argument(
+        "--answer-seconds", type=_number(1), default=120.0, metavar="S", help="of one answer at most; 120"
+    )
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:

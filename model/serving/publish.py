@@ -22,12 +22,20 @@ _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def merge(checkpoint: Path, out: Path) -> None:
-    """Write adapters folded into their language model. Raises `UserError` where there is nothing to merge."""
-    if not (checkpoint / "adapter_config.json").is_file():
-        read_info(checkpoint)
-        raise UserError(f"{checkpoint}: holds no adapters; it is a stock checkpoint already")
+    """Write a stock checkpoint: adapters folded into their language model, chat template, generation settings.
+
+    Raises `UserError` where the checkpoint has all of it already, and where no template is exact for its tokenizer.
+    """
+    read_info(checkpoint)
+    if not (checkpoint / "adapter_config.json").is_file() and (checkpoint / "chat_template.jinja").is_file():
+        raise UserError(f"{checkpoint}: holds no adapters and has a chat template; it is a stock checkpoint already")
     _write_stock(checkpoint, out)
     print(f"a stock checkpoint is in {out}")
+    if not (out / "chat_template.jinja").is_file():
+        raise UserError(
+            f"{out}: its tokenizer joins what training kept apart, so that no chat template is exact; a server would "
+            "have to be sent token ids"
+        )
 
 
 def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, license: str) -> None:

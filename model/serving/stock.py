@@ -18,6 +18,6 @@ def stock_settings(folder: Path) -> dict:
     if not settings.get("suppress_tokens") or not (folder / "chat_template.jinja").is_file():
         raise UserError(
             f"{folder}: holds adapters, or no chat template; "
-            f"python -m model.serving.export {folder} OUT makes a folder that can be served"
+            f"cardiolect merge {folder} --out FOLDER makes a folder that can be served"
         )
     return settings

@@ -4,6 +4,7 @@ import atexit
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -60,6 +61,7 @@ def launch(
     `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
     think of answers; None keeps nothing. Raises `UserError` on what cannot be.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # files are deleted at this end, too
     demo = start(checkpoint, host, port, share, device, precision, quantize, feedback, max_upload_mb, answer_seconds)
     try:
         demo.page.block_thread()
