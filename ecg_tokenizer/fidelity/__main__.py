@@ -1,4 +1,5 @@
 from ecg_tokenizer.fidelity.panel import main
 from utils.errors import exit_on_user_error
 
-exit_on_user_error(main)
+if __name__ == "__main__":
+    exit_on_user_error(main)
