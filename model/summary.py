@@ -64,11 +64,13 @@ def summarise(settings: SummarySettings) -> dict:
         "sacrebleu": "BLEU",
         "meteor": "METEOR",
         "rougeL": "ROUGE-L",
+        "content_f1": "content F1",
         "finding_f1": "finding F1",
     }
     for key, label in labels.items():
         if key in report["conditions"]["with_ecg"]:
-            groups[f"reports, {label}"] = {CONDITIONS[n].heading: report["conditions"][n][key] for n in SHOWN}
+            found = {n: report["conditions"][n] for n in (*SHOWN, "majority") if n in report["conditions"]}
+            groups[f"reports, {label}"] = {CONDITIONS[n].heading: row[key] for n, row in found.items() if key in row}
     draw_scores(groups, colours((*SHOWN, "majority")), output / "scores.png", title="Scores beside their floors")
     print(
         f"tokenizer on {tokenizer['records']} test recordings: PRDN {tokenizer['prdn']:.1f} % (median "
