@@ -42,27 +42,10 @@ class RunningDemo:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def launch(
-    checkpoint: Path | str,
-    host: str = "127.0.0.1",
-    port: int = PORT,
-    share: bool = False,
-    device: str = "auto",
-    precision: str = "fp32",
-    quantize: int | None = None,
-    feedback: Path | str | None = None,
-    max_upload_mb: int = UPLOAD_MB,
-    answer_seconds: float = ANSWER_SECONDS,
-) -> None:
-    """Serve the page until Ctrl-C.
-
-    checkpoint: folder of a checkpoint. host: other than loopback the page is open to the network; share: to the
-    internet, through Gradio's servers. Both print a warning. port: 0 takes a free one. device, precision: as
-    `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
-    think of answers; None keeps nothing. Raises `UserError` on what cannot be.
-    """
+def launch(checkpoint: Path | str, **options) -> None:
+    """`start` with these options, and wait until Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # files are deleted at this end, too
-    demo = start(checkpoint, host, port, share, device, precision, quantize, feedback, max_upload_mb, answer_seconds)
+    demo = start(checkpoint, **options)
     try:
         demo.page.block_thread()
     finally:
@@ -81,7 +64,13 @@ def start(
     max_upload_mb: int = UPLOAD_MB,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> RunningDemo:
-    """As `launch`, without waiting."""
+    """Serve the page.
+
+    checkpoint: folder of a checkpoint. host: other than loopback the page is open to the network; share: to the
+    internet, through Gradio's servers. Both print a warning. port: 0 takes a free one. device, precision: as
+    `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
+    think of answers; None keeps nothing. Raises `UserError` on what cannot be.
+    """
     if find_spec("gradio") is None:
         raise UserError("the demo needs Gradio: pip install 'cardiolect[demo]'")
     if feedback is not None:
