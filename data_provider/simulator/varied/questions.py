@@ -27,26 +27,18 @@ def varied_questions() -> Iterator[Question]:
     """All questions; those derived for PTB-XL first, in their order."""
     skipped = {f"Does this ECG show symptoms of {NAMES[code]}?" for code in NOT_SIMULATED}
     asked = set()
-    for template, kind, attribute, text, answer in derived.questions():
+    for template, kind, attribute, text, named, answer in derived.questions():
         if text in skipped or attribute == "numeric_feature":  # the default mode asks about all intervals
             continue
         asked.add(text)
         yield Question(
-            template, kind, attribute, text, _attribute(kind, text),
+            template, kind, attribute, text, named,
             _with_noise_known(template, lambda t, answer=answer, kind=kind: answer(_row(t, kind))),
             BY_LEAD if template == 26 else SHARES[kind], top_share=0.5 if kind == "single-verify" else 0.35,
         )  # fmt: skip
     for question in questions(lambda truth, finding: truth.states(finding)):
         if question.text not in asked and question.template_id not in LISTS:
             yield replace(question, answer=_with_noise_known(question.template_id, question.answer))
-
-
-def _attribute(kind: str, text: str) -> list[str] | None:
-    if kind == "single-query":
-        return None
-    if kind == "single-choose":
-        return text.rstrip("?").split(", ")[-1].split(" or ")
-    return [text.rstrip("?").removeprefix("Does this ECG show ").removeprefix("symptoms of ")]
 
 
 def _with_noise_known(template: int, answer: Judge) -> Judge:
