@@ -26,6 +26,9 @@ def main() -> None:
     what.add_argument("--rescore", nargs=2, metavar=("RESULT", "NAME"), help="result, and the name of a definition")
     what.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="results, or their folders")
     what.add_argument("--seeds", type=Path, nargs="+", metavar="RESULT", help="results, or their folders")
+    parser.add_argument(
+        "--metrics", metavar="NAME", help="definition by which --compare and --seeds score; that of the results"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the figures that are printed")
     arguments = parser.parse_args()
     if arguments.env_file or arguments.check:
@@ -47,12 +50,12 @@ def main() -> None:
         from model.results.compare import compare
         from model.results.compare import comparison_table as table
 
-        figures = compare(*arguments.compare)
+        figures = compare(*arguments.compare, metrics=arguments.metrics)
     else:
         from model.results.seeds import runs_table as table
         from model.results.seeds import several_runs
 
-        figures = several_runs(arguments.seeds)
+        figures = several_runs(arguments.seeds, metrics=arguments.metrics)
     print(table(figures))
     if arguments.out:
         make_folder("--out:", arguments.out.parent)

@@ -162,5 +162,5 @@ def _limited(settings: DataSettings, split: Split) -> Split:
         kept = {record.record_id for record in records}
         examples = [e for e in examples if kept.issuperset(e.record_ids)]
     if not records:
-        raise UserError(f"the {name} split is empty: check {name.upper()}_DATA and {name.upper()}_FOLDS")
+        raise UserError(f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS and TASKTYPE")
     return Split(name, records, examples)

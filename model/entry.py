@@ -1,5 +1,6 @@
 """One stage from its env file: what run_main.py, run_eval.py, run_tokenizer.sh and ``cardiolect`` start."""
 
+import sys
 from pathlib import Path
 
 from ecg_tokenizer.settings import TokenizerSettings
@@ -30,5 +31,10 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     else:
         from model.stages import finetune as work
     join_ranks(settings.device)
-    work(settings)
+    try:
+        work(settings)
+    except KeyboardInterrupt:
+        goes_on = {"tokenizer": "", "eval": "; the same command goes on"}.get(stage, "; RESUME=true goes on")
+        print(f"\nstopped{goes_on}", file=sys.stderr)
+        sys.exit(130)
     leave_ranks()

@@ -151,6 +151,25 @@ def test_questions_that_compare_patients_tie_them(tmp_path):
     assert "no p: all samples are of one patient" in comparison_table(compare(one, one, FEW))
 
 
+def test_two_results_are_compared_by_another_definition_than_their_own(tmp_path):
+    a, b = (written(tmp_path / n, questions([1, 0, 1, 0]), metrics=m) for n, m in (("a", "strict"), ("b", "heartllm")))
+    with pytest.raises(UserError, match="--metrics scores both by one"):
+        compare(a, b, FEW)
+    assert compare(a, b, FEW, metrics="heartllm")["metrics"] == "heartllm"
+    with pytest.raises(UserError, match="METRICS=rouge"):
+        several_runs([a, b], metrics="rouge")
+
+
+def test_runs_that_are_no_seeds_of_one_experiment_are_pointed_out(tmp_path):
+    a, b = (written(tmp_path / name, questions([1, 0, 1, 0])) for name in "ab")
+    for folder, rate in ((a, 0.1), (b, 0.2)):
+        result = json.loads((folder / RESULT).read_text())
+        result["checkpoint"]["settings"] = {"learning_rate": rate, "seed": 0, "output_dir": str(folder)}
+        (folder / RESULT).write_text(json.dumps(result))
+    table = runs_table(several_runs([a, b], FEW))
+    assert "their training differs in LEARNING_RATE" in table and "seeds are not all different" in table
+
+
 def test_changed_predictions_are_not_compared(tmp_path):
     a = written(tmp_path / "a", questions([1, 0, 1, 0]))
     b = written(tmp_path / "b", questions([1, 0, 0, 0]))

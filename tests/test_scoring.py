@@ -115,6 +115,16 @@ def test_who_ignores_the_ecg_has_a_gap_that_covers_zero_and_who_reads_it_a_clear
         assert evaluated(0.8, 0.7, seed)["ci95"][0] > 0
 
 
+def test_the_main_score_has_an_interval_under_every_condition():
+    for task, scores in (("qa", ["em"]), ("report", ["rougeL", "content_f1"])):
+        result = score(samples_of(task, [(t,) for t in REFERENCES], PREDICTIONS), ScoringRules(bootstrap_resamples=50))
+        assert list(result["ci95"]) == scores
+        for name in scores:
+            low, high = result["ci95"][name]["with_ecg"]
+            assert low <= result["conditions"]["with_ecg"][name] <= high
+        assert scores_table(result).count("95 %, over patients") == len(scores)
+
+
 def test_reversed_leads_are_shown_and_are_no_floor():
     """Rhythms survive them: as a floor they would hide what the model reads."""
     samples = samples_of("qa", [("yes",), ("no",)], ["yes", "no"], reversed_leads=["yes", "no"], majority=["no", "no"])
@@ -162,6 +172,11 @@ def test_saved_predictions_are_scored_by_another_definition(tmp_path):
     write_result(tmp_path, samples_of("qa", [("yes",), ("no",)], ["Yes.", "no"]), SETTINGS, {})
     assert rescore(tmp_path, "strict")["conditions"]["with_ecg"]["em"] == 1
     assert rescore(tmp_path, "heartllm")["conditions"]["with_ecg"]["em"] == 0.5
+    text = (tmp_path / "predictions.jsonl").read_text()
+    (tmp_path / "predictions.jsonl").write_text(text.replace("Yes.", "no"))
+    with pytest.raises(UserError, match="written with another"):
+        rescore(tmp_path, "strict")
+    (tmp_path / "predictions.jsonl").write_text(text)
     with pytest.raises(UserError, match="METRICS=rouge: there are strict, heartllm, ecg-bench"):
         rescore(tmp_path, "rouge")
 

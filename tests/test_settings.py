@@ -120,3 +120,13 @@ def test_an_output_folder_that_cannot_be_is_refused_before_any_work(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match="OUTPUT_DIR"):
         TokenizerSettings.load(env_file(tmp_path, OUTPUT_DIR=tmp_path / "taken"))
+
+
+def test_lines_that_would_be_passed_over_are_named(tmp_path):
+    """python-dotenv skips what it cannot read: an evaluation of 60 samples became one of all."""
+    path = tmp_path / "x.env"
+    for line, message in (("MAX_SAMPLES 5", "line 2 is not KEY=VALUE"), ("MAX_SAMPLES", "line 2 is not KEY=VALUE"),
+                          ("tasktype=qa", "line 2: tasktype is given already in line 1")):  # fmt: skip
+        path.write_text(f"TASKTYPE=qa\n{line}\n")
+        with pytest.raises(UserError, match=message):
+            EvalSettings.load(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -49,6 +50,7 @@ class EnvSettings(BaseSettings):
         path = Path(env_file)
         if not path.is_file():
             raise UserError(f"{path}: no such env file")
+        _check_lines(path)
         values = dotenv_values(path)
         known = cls.keys()
         for key in values:
@@ -79,6 +81,22 @@ class EnvSettings(BaseSettings):
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def _check_lines(path: Path) -> None:
+    """python-dotenv passes over lines that it cannot read, and of a key given twice takes the last."""
+    seen: dict[str, int] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    for binding in bindings:
+        line = binding.original.line
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise UserError(f"{path}: line {line} is not KEY=VALUE")
+        if binding.key is not None and seen.setdefault(binding.key.upper(), line) != line:
+            raise UserError(f"{path}: line {line}: {binding.key} is given already in line {seen[binding.key.upper()]}")
 
 
 def need_path(key: str, path: Path | None, what: str) -> None:

@@ -20,10 +20,14 @@ class Evaluated:
     path: Path
     result: dict[str, Any]
     samples: list[Sample]
+    scored_by: str | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "Evaluated":
-        return cls(path, *read_result(path, intact=True))
+    def read(cls, path: Path, metrics: str | None = None) -> "Evaluated":
+        """metrics: the definition to score by; that of the result unless told."""
+        if metrics is not None:
+            definition(metrics)
+        return cls(path, *read_result(path, intact=True), metrics)
 
     @property
     def task(self) -> str:
@@ -31,7 +35,7 @@ class Evaluated:
 
     @property
     def metrics(self) -> str:
-        return self.result["metrics"]["name"]
+        return self.scored_by or self.result["metrics"]["name"]
 
     @property
     def conditions(self) -> list[str]:
@@ -60,7 +64,7 @@ def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Ev
         raise UserError(f"{names}: tasks {first.task} and {other.task} cannot be compared")
     if first.metrics != other.metrics:
         raise UserError(
-            f"{names}: METRICS={first.metrics} and {other.metrics} cannot be compared; evaluate both under one"
+            f"{names}: METRICS={first.metrics} and {other.metrics} cannot be compared; --metrics scores both by one"
         )
     by_id = {sample.sample_id: sample for sample in other.samples}
     pairs = [(sample, by_id[sample.sample_id]) for sample in first.samples if sample.sample_id in by_id]

@@ -15,7 +15,7 @@ _LONGEST = 48  # of a setting in print
 _LARGE = 0.2  # share of the samples in one block, of which the reader should know
 
 
-def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str | None = None) -> dict[str, Any]:
     """Compare two results, result.json or its folder, on the samples that both have; JSON-ready, fractions of 1.
 
     ``scores``: every score of the results' definition with the ECG; ``by_type``: the one by which systems are compared,
@@ -24,7 +24,7 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0) -> dict[str,
     how many samples both, one or none is right. ``differs``: settings and fingerprints, ``[of a, of b]``.
     Raises `UserError` where the two cannot be compared.
     """
-    read = Evaluated.read(a), Evaluated.read(b)
+    read = Evaluated.read(a, metrics), Evaluated.read(b, metrics)
     first, second = on_common_samples(*read)
     samples, patients = first.samples, [sample.patients for sample in first.samples]
     score = main_score(first.task, first.metrics)

@@ -100,14 +100,16 @@ def check_result(path: Path) -> list[str]:
         again["data"] = {**data, "texts_fingerprint": fingerprint(samples)}
     found += _differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
     for name, table in tables({**result, **again}).items():
-        if not (folder / name).is_file() or (folder / name).read_text(errors="replace") != table + "\n":
+        if not (folder / name).is_file():
+            found.append(f"{name} is not there")
+        elif (folder / name).read_text(errors="replace") != table + "\n":
             found.append(f"{name} is not the table of these predictions")
     return found
 
 
 def rescore(path: Path, metrics: str) -> dict[str, Any]:
     """The scores of a result's predictions by the definition called ``metrics``."""
-    result, samples = read_result(path)
+    result, samples = read_result(path, intact=True)
     return score(samples, replace(ScoringRules.of(result["settings"], path), metrics=metrics))
 
 

@@ -85,6 +85,10 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
     if task == "report":
         result["content"] = content_table(texts[WITH_ECG], [sample.answers[0] for sample in samples])
         _add_true_findings(result, samples, texts)
+    main = [result["score"], *(["content_f1"] if task == "report" else [])]
+    result["ci95"] = {
+        score: {name: _interval(score, each, patients, rules) for name, each in scored.items()} for score in main
+    }
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
         if task == "report":
@@ -136,6 +140,15 @@ def signal_use_gap(
     )
     best = max(names, key=lambda name: conditions[name].values[score])
     return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
+
+
+def _interval(
+    score: str, scores: Scores, patients: Sequence[tuple[int, ...]], rules: ScoringRules
+) -> list[float | None]:
+    found = bootstrap_score(
+        score, {"": scores}, patients, lambda values: values[""], rules.bootstrap_resamples, rules.seed
+    )
+    return [found.low, found.high]
 
 
 def _margins(samples: Sequence[Sample], condition: str) -> list[float | None]:

@@ -13,6 +13,7 @@ from model.results.document import RESULT
 from utils.errors import UserError
 from utils.metrics import summarise_runs
 
+_OF_A_RUN = {"seed", "output_dir", "checkpoint", "tokenizer_path", "cache_dir"}
 COVERS = {
     "over_runs": "other seeds, these patients (Student's t over runs)",
     "over_patients": "other patients, these runs (patients drawn anew)",
@@ -20,7 +21,9 @@ COVERS = {
 }
 
 
-def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+def several_runs(
+    paths: Sequence[Path], resamples: int = 1000, seed: int = 0, metrics: str | None = None
+) -> dict[str, Any]:
     """Summarise results, result.json or their folders, of the same samples and definition; JSON-ready, fractions of 1.
 
     ``runs``: one row per run, in the order given, with its ``folder``, training ``seed`` (None where not known), the
@@ -32,7 +35,7 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
         raise UserError(f"several runs are at least two, not {len(paths)}; give more results")
     if len({(path.parent if path.name == RESULT else path).resolve() for path in paths}) < len(paths):
         raise UserError("one result is given twice; every run counts once")
-    first, *others = [Evaluated.read(path) for path in paths]
+    first, *others = [Evaluated.read(path, metrics) for path in paths]
     runs = [first]
     for other in others:
         mine, theirs = on_common_samples(first, other)
@@ -72,6 +75,7 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
         "patients": len({p for whose in patients for p in whose}),
         "score": name,
         "runs": rows,
+        "differ": _differing(runs),
         "same_checkpoint": _same_checkpoint(runs, [row["folder"] for row in rows]),
         "scores": {
             score: summary(score, [WITH_ECG], lambda values: values[WITH_ECG])
@@ -81,6 +85,13 @@ def several_runs(paths: Sequence[Path], resamples: int = 1000, seed: int = 0) ->
     if shared:
         result["gap"] = summary(name, [WITH_ECG, *shared], gap_over(shared))
     return {**result, "resamples": resamples, "seed": seed}
+
+
+def _differing(runs: Sequence[Evaluated]) -> list[str]:
+    """Settings of training, beside seed and paths, in which runs differ: they are not seeds of one experiment then."""
+    trained = [run.result.get("checkpoint", {}).get("settings") or {} for run in runs]
+    keys = {key for each in trained for key in each} - _OF_A_RUN
+    return sorted(key.upper() for key in keys if len({repr(each.get(key)) for each in trained}) > 1)
 
 
 def runs_table(summed: Mapping[str, Any], all_scores: bool = False) -> str:
@@ -120,6 +131,11 @@ def runs_table(summed: Mapping[str, Any], all_scores: bool = False) -> str:
             + "".join(f"{_interval(found[key]):>18}" for key in COVERS)
             for score, found in summed["scores"].items()
         ]
+    if summed["differ"]:
+        lines.append(f"not seeds of one experiment: their training differs in {', '.join(summed['differ'])}")
+    seeds = [run["seed"] for run in rows]
+    if len(set(seeds)) < len(seeds):
+        lines.append(f"training seeds are not all different or known: {', '.join(map(str, seeds))}")
     for folders in summed["same_checkpoint"]:
         lines.append(f"one and the same checkpoint: {', '.join(folders)}; their spread is not that of training")
     return "\n".join(lines)

@@ -23,7 +23,12 @@ def scores_table(result: Mapping[str, Any]) -> str:
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if result["task"] == "qa":
         lines.append(row(f"exact match ({result['samples']})", [conditions[n]["em"] for n in names]))
-    lines += [row(key, [conditions[n].get(key) for n in names]) for key in conditions[WITH_ECG] if key != "em"]
+        lines += _intervals(result, result["score"], names)
+    for key in conditions[WITH_ECG]:
+        if key != "em":
+            lines.append(row(key, [conditions[n].get(key) for n in names]))
+            if result["task"] != "qa":
+                lines += _intervals(result, key, names)
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
@@ -50,13 +55,24 @@ def scores_table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:
+    """A row with the intervals of a score, where there are."""
+    ends = result.get("ci95", {}).get(score, {})
+    cells = ["-" if ends.get(n, [None])[0] is None else interval(ends[n]).strip() for n in names]
+    return [row("  95 %, over patients", cells)] if ends else []
+
+
 def groups_table(result: Mapping[str, Any]) -> str:
     """Exact match by everything that is asked; "" where nothing is known of it."""
     names = list(result["conditions"])
     lines = []
     for key in KEYS:
         if groups := result.get("groups", {}).get(key):
-            lines += ["", row(f"exact match by {key.replace('_', ' ')}", [CONDITIONS[n].heading for n in names])]
+            heads = [CONDITIONS[n].heading for n in names]
+            lines += [
+                "",
+                row(f"exact match by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
+            ]
             for group, cell in groups.items():
                 gap = f"{points(cell['gap']):>8}{interval(cell.get('gap_ci95'))}" if "gap" in cell else ""
                 lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]) + gap)

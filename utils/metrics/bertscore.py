@@ -48,7 +48,9 @@ class BertScore:
         if self.model.config.is_encoder_decoder:
             self.model = self.model.get_encoder()
         if not 0 <= layer <= self.model.config.num_hidden_layers:
-            raise UserError(f"{folder}: layer {layer}: there are 0 to {self.model.config.num_hidden_layers}")
+            raise UserError(
+                f"{folder}: layer {layer} (BERTSCORE_LAYER): there are 0 to {self.model.config.num_hidden_layers}"
+            )
         self.model = self.model.to(device).eval()
         self.longest = self._longest()
         self.weights_sha256 = _hash(weights)

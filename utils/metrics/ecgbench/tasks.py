@@ -126,7 +126,9 @@ def _check(name: str, samples: Sequence[Mapping[str, Any]], form: Form, expected
     if form == "legacy":
         return
     if len(samples) != expected:
-        raise UserError(f"{name} has {expected} samples, here are {len(samples)}; of a part, say how many it has")
+        raise UserError(
+            f"{name} has {expected} samples, here are {len(samples)}; of a part, say how many it has (--expected)"
+        )
     ids = [sample["id"] for sample in samples]
     if len(set(ids)) != len(ids):
         raise UserError(f"{name}: sample {next(i for i in ids if ids.count(i) > 1)} is there twice")

@@ -82,7 +82,7 @@ def _reports_of(path: Path) -> list[str]:
     try:
         return [row["report"] for row in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--reports {path} is no JSON list of objects with a key report: {error!r}") from None
+        raise UserError(f"--reports {path}: is no JSON list of objects with a key report: {error!r}") from None
 
 
 def main() -> None:
