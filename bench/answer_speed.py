@@ -15,7 +15,7 @@ import torch
 from bench.report import command_line, show
 from model.chat import ECGChat
 from model.serving.demo.examples import simulated_ecgs
-from model.serving.demo.prompts import PROMPTS
+from model.serving.prompts import PROMPTS
 from utils.errors import exit_on_user_error
 
 TEMPERATURE = 2.0

@@ -173,6 +173,7 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["ask", "{record}", "{question}"], "no checkpoint yet; bash quickstart.sh trains it"),
         (["ask", "{record}", "{question}", "--checkpoint", "nowhere"], "nowhere: no such folder"),
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
+        (["ask", "{record}", "", "--checkpoint", "{stock}"], "a question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
         (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "nothing begins at 99 s"),
         (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "say age, sex, height or weight"),
@@ -191,6 +192,21 @@ def test_what_a_user_can_mend_is_one_line(arguments, message, stock, adapters, r
     with pytest.raises(UserError) as refused:
         cli.main(filled)
     assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_out(stock, record, capsys):
+    info = json.loads((stock / "cardiolect.json").read_text())
+    asked = info | {"stage": "finetune", "settings": {"tasktype": "qa"}}
+    (stock / "cardiolect.json").write_text(
+        json.dumps(asked | {"majority_answers": {"by_question": {QUESTION: ["no"]}}})
+    )
+    try:
+        for question, lines in ((QUESTION, 1), ("Tell me a joke", 2)):
+            cli.main(["ask", str(record), question, "--start", "8", "--checkpoint", str(stock)])
+            told = capsys.readouterr().err
+            assert "2.0 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
+    finally:
+        (stock / "cardiolect.json").write_text(json.dumps(info))
 
 
 @pytest.mark.parametrize("option", [("--temperature", "-1"), ("--max-new-tokens", "0"), ("--start", "nan")])

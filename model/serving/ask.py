@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from model.chat import REPORT, ECGChat
+from model.chat import REPORT, SECONDS, ECGChat
+from model.checkpoint import read_info
 from model.serving.checkpoints import background_of, load_chat, need_checkpoint
+from model.serving.prompts import UNTRAINED, is_trained
 from utils.errors import UserError
 
 Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -20,9 +22,14 @@ def ask(
     """Print an answer per question; with ``chat`` each is asked behind those before it."""
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
+    if not all(question.strip() for question in questions):
+        raise UserError("ask: a question is empty; cardiolect report writes a report")
     answering = _answering(record, start, checkpoint, patient, device, endpoint, generation)
+    info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
     for question in chain(questions, _typed() if chat else ()):
+        if not is_trained(info, question):
+            print(UNTRAINED, file=sys.stderr)
         answer = _print_streamed(answering(question, list(history)), verbose)
         if chat:
             history.append((question, answer))
@@ -33,7 +40,10 @@ def report(
     **generation,
 ) -> None:  # fmt: skip
     """Print the report of an ECG."""
-    _print_streamed(_answering(record, start, checkpoint, patient, device, endpoint, generation)(REPORT, []), verbose)
+    answering = _answering(record, start, checkpoint, patient, device, endpoint, generation)
+    if not is_trained(read_info(checkpoint), REPORT):
+        print(UNTRAINED, file=sys.stderr)
+    _print_streamed(answering(REPORT, []), verbose)
 
 
 def _answering(
@@ -41,6 +51,8 @@ def _answering(
 ) -> Answering:
     """Reads and encodes the ECG once."""
     background, ecg = background_of(patient), ECGChat.read(record, start)
+    if ecg.seconds < SECONDS:
+        print(f"{ecg.seconds:.1f} s of ECG; models are trained on {SECONDS:g} s", file=sys.stderr)
     if endpoint is None:
         chat = load_chat(checkpoint, device)
     else:

@@ -7,9 +7,9 @@ import gradio as gr
 
 from model.serving.demo.callbacks import Callbacks, told
 from model.serving.demo.export import DISCLAIMER
-from model.serving.demo.prompts import ADVICE, choices
 from model.serving.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS
 from model.serving.demo.uploads import KINDS
+from model.serving.prompts import ADVICE, choices
 
 STYLE = Path(__file__).with_name("page.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -79,7 +79,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
                 status = gr.Markdown("", elem_id="status")
                 prompt = gr.Dropdown(choices(info), value=None, label="Pick a prompt", elem_id="prompt")
                 question = gr.Textbox(
-                    label="or type a question", lines=2, max_length=MAX_QUESTION, elem_id="question",
+                    label="or type a question", lines=1, max_lines=4, max_length=MAX_QUESTION, elem_id="question",
                     placeholder="Does this ECG show ...?",
                 )  # fmt: skip
                 with gr.Row():

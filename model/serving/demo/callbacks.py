@@ -17,9 +17,9 @@ from model.chat import REPORT, ECGChat
 from model.serving.demo import session as steps
 from model.serving.demo.export import REPORT_ASKED, write_export
 from model.serving.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
-from model.serving.demo.prompts import UNTRAINED, is_trained
 from model.serving.demo.session import Session
 from model.serving.demo.uploads import read_upload
+from model.serving.prompts import UNTRAINED, is_trained
 from model.vocabulary import ECG_END, ECG_START, code_token
 from utils.errors import UserError
 
