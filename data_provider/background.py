@@ -3,7 +3,7 @@
 import math
 import re
 
-_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(over\s+)?(\d+(?:\.\d+)?)", re.IGNORECASE)
 _SEX = re.compile(r"\bsex\s*[:=]?\s*(\w+)", re.IGNORECASE)
 _SEXES = {"0": "male", "m": "male", "male": "male", "1": "female", "f": "female", "female": "female"}  # PTB-XL's codes
 _OLDEST = 89  # PTB-XL writes 300 for anyone older, so that no one is recognised
@@ -35,7 +35,9 @@ def parse_background(text: str) -> str:
 
     Picks the four known values and drops the rest, so identifiers and dates cannot pass.
     """
-    values = {key.lower(): value for key, value in _NUMBER.findall(text)}
+    values = {}
+    for key, over, value in _NUMBER.findall(text):  # of its own sentence it keeps "age over 89"
+        values[key.lower()] = str(_OLDEST + 1) if over and key.lower() == "age" else value
     sex = _SEX.search(text)
     return describe_patient(sex=sex[1] if sex else "", **values)
 

@@ -199,6 +199,11 @@ def test_only_mimic_reports_change_and_empty_ones_are_counted(tmp_path):
 )  # fmt: skip
 def test_background(text, sentence):
     assert parse_background(text) == sentence
+    assert parse_background(sentence) == sentence, "read again, as a conversation does"
+
+
+def test_the_oldest_stay_in_the_prompt_of_a_conversation():
+    assert parse_background(describe_patient("300", "1")) == describe_patient("300", "1") == "age over 89, sex female"
 
 
 def test_impossible_values_are_left_out():

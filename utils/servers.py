@@ -14,7 +14,10 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 def check_address(url: str, what: str) -> None:
     """Raise `UserError`, which begins with ``what``, where an address is neither https nor loopback."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UserError(f"{what}: is no address") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")
 

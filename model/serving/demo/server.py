@@ -44,7 +44,8 @@ class RunningDemo:
 
 def launch(checkpoint: Path | str, **options) -> None:
     """`start` with these options, and wait until Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # files are deleted at this end, too
+    for end in (signal.SIGTERM, signal.SIGHUP):  # files are deleted at these ends, too
+        signal.signal(end, lambda *_: sys.exit(0))
     demo = start(checkpoint, **options)
     try:
         demo.page.block_thread()
