@@ -236,9 +236,12 @@ def test_an_hdf5_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
     with h5py.File(tmp_path / "ids.h5", "w") as file:
         file["tracings"] = np.zeros((1, 10, 12))
         file.create_dataset("exam_id", (10**9,), "i8", compression="gzip", chunks=(10**6,))
+    with h5py.File(tmp_path / "chunk.h5", "w") as file:  # a small array of one large chunk
+        shape, chunk = (1, 5000, 12), (1, 30_000_000, 12)
+        file.create_dataset("tracings", shape, "f4", maxshape=(1, None, 12), compression="gzip", chunks=chunk)
     assert sum(path.stat().st_size for path in tmp_path.glob("*.h5")) < 1_000_000
-    for name in ("bomb.h5", "ids.h5#1"):
-        with pytest.raises(RecordError, match="unpacks to more than 4 GB"):
+    for name in ("bomb.h5", "ids.h5#1", "chunk.h5"):
+        with pytest.raises(RecordError, match="unpacks to more than 1 GB"):
             read_record(tmp_path / name)
 
 
@@ -278,6 +281,11 @@ def test_a_deflated_dicom_file_is_read_unless_it_is_a_bomb(tmp_path, monkeypatch
     monkeypatch.setattr(dicom_reader, "MAX_BYTES", 200_000)
     with pytest.raises(RecordError, match="unpacks to more than"):
         read_record(tmp_path / "ecg.dcm")
+    data = bytearray((tmp_path / "ecg.dcm").read_bytes())
+    data[140:144] = (0x7FFFFFFF).to_bytes(4, "little")  # the length that the meta group states of itself
+    (tmp_path / "lies.dcm").write_bytes(data)
+    with pytest.raises(RecordError, match="unpacks to more than"):
+        read_record(tmp_path / "lies.dcm")
 
 
 def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path):

@@ -47,11 +47,10 @@ def _check_unpacked_size(path: Path) -> None:
     """Refuse a deflated file (PS3.5 A.5) that unpacks to more than `MAX_BYTES`; pydicom would unpack it all."""
     with open(path, "rb") as file:
         pydicom.filereader.read_preamble(file, force=False)
-        meta = pydicom.filereader.read_file_meta_info(path)
+        # The reader's own way: it goes by the elements, whatever length the group states.
+        meta = pydicom.filereader._read_file_meta_info(file)
         if meta.get("TransferSyntaxUID") != pydicom.uid.DeflatedExplicitVRLittleEndian:
             return
-        # Preamble, "DICM", the group's length element, and the group that it states.
-        file.seek(128 + 4 + 12 + meta.FileMetaInformationGroupLength)
         unpacked, left = zlib.decompressobj(-zlib.MAX_WBITS), MAX_BYTES
         packed = file.read(1 << 20)
         while packed:

@@ -1,5 +1,6 @@
 """HDF5 with many recordings in one array, as CODE-15 comes: ``exams_part0.hdf5#1169160`` is one of them."""
 
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from data_provider.readers.channels import Channels, FileError
 from data_provider.readers.layout import need_layout
 from data_provider.readers.table import channels_of
 
-MAX_BYTES = 4_000_000_000  # of what one read unpacks
+MAX_BYTES = 1_000_000_000  # of what one read unpacks
 
 
 def read(path: Path, recording: str) -> Channels:
@@ -36,7 +37,7 @@ def read(path: Path, recording: str) -> Channels:
             raise FileError(f"holds {len(data)} recordings; name one as {path.name}#{layout.ids}")
         if row >= len(data):
             raise FileError(f"has {len(data)} recordings and more ids")
-        if data.nbytes // len(data) > MAX_BYTES:
+        if max(data.nbytes // len(data), _chunk_bytes(data)) > MAX_BYTES:
             raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
         values = np.asarray(data[row])
     return channels_of(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
@@ -48,9 +49,14 @@ def recordings(path: Path, ids: str = "exam_id") -> list[str]:
         found = _array(file, ids)
         if found is None:
             raise FileError(f"has no ids named {ids}")
-        if found.nbytes > MAX_BYTES:
+        if max(found.nbytes, _chunk_bytes(found)) > MAX_BYTES:
             raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
         return [i.decode() if isinstance(i, bytes) else str(i) for i in found[:].ravel().tolist()]
+
+
+def _chunk_bytes(data: h5py.Dataset) -> int:
+    """Bytes of one chunk: HDF5 unpacks it whole, and it may be larger than its array."""
+    return math.prod(data.chunks or (0,)) * data.dtype.itemsize
 
 
 def _array(file: h5py.File, name: str) -> h5py.Dataset | None:
