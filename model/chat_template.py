@@ -15,7 +15,7 @@ from operator import add
 import numpy as np
 
 from model.rendering import patient_text, prompt_text, render_ecgs, render_prompt
-from model.vocabulary import ECG_END, ECG_START, Vocabulary, code_token
+from model.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
 
 REPORT = "Report"  # the message that asks for a report
 
@@ -58,11 +58,6 @@ _TEMPLATE = """\
   {%- endif -%}
 {%- endfor -%}
 """
-
-
-def ecg_text(codes: np.ndarray) -> str:
-    """The codes of one ECG as text."""
-    return ECG_START + "".join(map(code_token, np.asarray(codes).tolist())) + ECG_END
 
 
 def chat_messages(

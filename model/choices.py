@@ -9,7 +9,7 @@ from model.blind import ANSWER_LISTS
 from model.rendering import answer_text
 from utils.errors import UserError
 from utils.metrics import AnswerLists
-from utils.metrics.floors import AnsweredQuestion
+from utils.metrics.answer_counts import AnsweredQuestion
 
 TABLE = "answers_for_each_template.csv"  # ECG-QA's
 

@@ -21,6 +21,11 @@ def code_token(code: int) -> str:
     return f"<|ecg_{code}|>"
 
 
+def ecg_text(codes: np.ndarray) -> str:
+    """The codes of one ECG as text: what a stock tokenizer of a checkpoint reads."""
+    return ECG_START + "".join(map(code_token, np.asarray(codes).tolist())) + ECG_END
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """A text tokenizer that knows ``num_codes`` ECG codes."""

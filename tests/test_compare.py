@@ -219,7 +219,7 @@ def test_runs_are_summarised_with_their_spread(tmp_path):
         (seed, pytest.approx(gap)) for seed, gap in ((1, 0.25), (2, 0.35), (3, 0.45))
     ]
     assert found["gap"]["mean"] == pytest.approx(0.35) and found["same_checkpoint"] == []
-    table = runs_table(found, all_scores=True)
+    table = runs_table(found)
     assert "run2" in table and "other seeds, these patients" in table and "\nf1 " in table
     assert json.loads(json.dumps(found))["gap"]["over_both"] == list(found["gap"]["over_both"])
     without = [written(tmp_path / name, questions(np.ones(8))) for name in ("without a", "without b")]

@@ -48,12 +48,6 @@ class Evaluated:
         return scores_of(kept, self.metrics)
 
 
-def main_score(task: str, metrics: str) -> str:
-    """The score by which systems are compared."""
-    chosen = definition(metrics)
-    return chosen.answer_score if task == "qa" else chosen.text_score
-
-
 def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Evaluated]:
     """Both results with the samples that both have, in the order and with the patients' numbers of the first.
 

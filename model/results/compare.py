@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.results.alignment import Evaluated, main_score, on_common_samples
+from model.results.alignment import Evaluated, on_common_samples
 from model.results.conditions import WITH_ECG, floors, gap_over
+from model.results.scoring import main_score
 from utils.metrics import PairedTest, Scores, cross_table, paired_test, paired_test_of
 from utils.metrics.paired import FEW_BLOCKS
 

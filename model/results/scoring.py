@@ -61,7 +61,7 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
     result = {
         **shared,
-        "score": chosen.answer_score if is_qa else chosen.text_score,
+        "score": main_score(task, rules.metrics),
         "notes": dict(scored[WITH_ECG].notes),
         "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
         "conditions": conditions,
@@ -94,6 +94,12 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
         if task == "report":
             result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
     return result
+
+
+def main_score(task: str, metrics: str) -> str:
+    """The score by which systems are compared."""
+    chosen = definition(metrics)
+    return chosen.answer_score if task == "qa" else chosen.text_score
 
 
 def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:

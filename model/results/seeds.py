@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from model.results.alignment import Evaluated, main_score, on_common_samples
+from model.results.alignment import Evaluated, on_common_samples
 from model.results.conditions import CONDITIONS, WITH_ECG, floors, gap_over
 from model.results.document import RESULT
+from model.results.scoring import main_score
 from utils.errors import UserError
 from utils.metrics import summarise_runs
 
@@ -94,8 +95,8 @@ def _differing(runs: Sequence[Evaluated]) -> list[str]:
     return sorted(key.upper() for key in keys if len({repr(each.get(key)) for each in trained}) > 1)
 
 
-def runs_table(summed: Mapping[str, Any], all_scores: bool = False) -> str:
-    """The runs for a terminal, percent; ``all_scores`` adds a table of every score."""
+def runs_table(summed: Mapping[str, Any]) -> str:
+    """The runs for a terminal, percent, and every score with mean, SD and intervals."""
     rows, name = summed["runs"], summed["score"]
     shared = list(rows[0]["floors"])
     width = max(12, *(len(row["folder"]) + 2 for row in rows))
@@ -124,13 +125,12 @@ def runs_table(summed: Mapping[str, Any], all_scores: bool = False) -> str:
         f"{covers:52}" + "".join(f"{_interval(found[key]):>18}" for _, found in columns)
         for key, covers in COVERS.items()
     ]
-    if all_scores:
-        lines.append(f"{'':20}{'mean':>8}{'SD':>8}{'other seeds':>18}{'other patients':>18}{'both':>18}")
-        lines += [
-            f"{score:20}{100 * found['mean']:8.1f}{100 * found['sd']:8.1f}"
-            + "".join(f"{_interval(found[key]):>18}" for key in COVERS)
-            for score, found in summed["scores"].items()
-        ]
+    lines.append(f"{'':20}{'mean':>8}{'SD':>8}{'other seeds':>18}{'other patients':>18}{'both':>18}")
+    lines += [
+        f"{score:20}{100 * found['mean']:8.1f}{100 * found['sd']:8.1f}"
+        + "".join(f"{_interval(found[key]):>18}" for key in COVERS)
+        for score, found in summed["scores"].items()
+    ]
     if summed["differ"]:
         lines.append(f"not seeds of one experiment: their training differs in {', '.join(summed['differ'])}")
     seeds = [run["seed"] for run in rows]

@@ -2,16 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from model.chat import ECGChat
 from model.serving.checkpoints import load_ecg_tokenizer
-from model.vocabulary import ECG_END, ECG_START, code_token
-
-
-def ecg_text(codes: np.ndarray) -> str:
-    """Codes as a stock tokenizer of the checkpoint reads them."""
-    return "".join([ECG_START, *map(code_token, codes), ECG_END])
+from model.vocabulary import ecg_text
 
 
 def tokens(record: str, start: float, checkpoint: Path, codes: bool) -> None:

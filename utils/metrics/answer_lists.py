@@ -3,17 +3,14 @@
 import ast
 import csv
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 from utils.errors import UserError
-from utils.metrics.floors import AnsweredQuestion, Question
+from utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
 from utils.metrics.verify import NO, YES
-
-Answers = tuple[str, ...]
 
 LONGEST = 200  # answer sets kept of a template: the most common of training
 NONE, NOT_SURE = "none", "not sure"
@@ -41,23 +38,9 @@ class AnswerLists:
     @classmethod
     def fit(cls, examples: Iterable[AnsweredQuestion]) -> Self:
         """Collect the answers of training examples; `UserError` if there are none."""
-        by_template: dict[int, Counter[Answers]] = defaultdict(Counter)
-        by_type: dict[str, Counter[Answers]] = defaultdict(Counter)
-        overall: Counter[Answers] = Counter()
-        for example in examples:
-            answers = tuple(dict.fromkeys(example.answers))
-            overall[answers] += 1
-            if example.question_type:
-                by_type[example.question_type][answers] += 1
-            if example.template_id is not None:
-                by_template[example.template_id][answers] += 1
-        if not overall:
-            raise UserError("answer lists need training examples, and there are none")
-        return cls(
-            {key: _most_common(counts) for key, counts in by_template.items()},
-            {key: _most_common(counts) for key, counts in by_type.items()},
-            _most_common(overall),
-        )
+        counts = AnswerCounts.of(examples)
+        lists = [{k: ranked_sets(v)[:LONGEST] for k, v in t.items()} for t in (counts.by_template, counts.by_type)]
+        return cls(*lists, ranked_sets(counts.overall)[:LONGEST])
 
     @classmethod
     def from_table(cls, path: Path) -> Self:
@@ -156,15 +139,6 @@ def _mentions(text: str, names: Iterable[str]) -> list[tuple[str, int, int]]:
     spelled = {name.casefold(): name for name in reversed(longest_first)}
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
     return [(spelled[m[0].casefold()], m.start(), m.end()) for m in pattern.finditer(text)]
-
-
-def _most_common(counts: Counter[Answers]) -> list[Answers]:
-    """The sets among spelled answers, each in its most common spelling."""
-    spellings: dict[frozenset[str], list[Answers]] = defaultdict(list)
-    for answers in counts:
-        spellings[frozenset(answers)].append(answers)
-    ranked = sorted(spellings.values(), key=lambda ways: (-sum(counts[way] for way in ways), sorted(ways[0])))
-    return [min(ways, key=lambda way: (-counts[way], way)) for ways in ranked[:LONGEST]]
 
 
 def _joined(sets: Sequence[Answers], others: Sequence[Answers]) -> list[Answers]:

@@ -1,32 +1,14 @@
 """What can be answered without looking at any ECG: the majority answer of the training set."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from random import Random
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Self
 
 from utils.errors import UserError
+from utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
 from utils.metrics.normalised_match import token_f1, words
 
 CENTRAL_OF = 500  # reports compared with as many
-Answers = tuple[str, ...]
-Key = TypeVar("Key")
-
-
-class Question(Protocol):
-    """What the majority floor reads of an example."""
-
-    @property
-    def question(self) -> str: ...
-    @property
-    def question_type(self) -> str: ...
-    @property
-    def template_id(self) -> int | None: ...
-
-
-class AnsweredQuestion(Question, Protocol):
-    @property
-    def answers(self) -> Sequence[str]: ...
 
 
 class MajorityAnswers:
@@ -52,21 +34,10 @@ class MajorityAnswers:
     @classmethod
     def fit(cls, examples: Iterable[AnsweredQuestion]) -> Self:
         """Count the answers of training examples; `UserError` if there are none."""
-        by_question: dict[str, Counter[Answers]] = defaultdict(Counter)
-        by_template: dict[int, Counter[Answers]] = defaultdict(Counter)
-        by_type: dict[str, Counter[Answers]] = defaultdict(Counter)
-        overall: Counter[Answers] = Counter()
-        for example in examples:
-            answers = tuple(dict.fromkeys(example.answers))
-            overall[answers] += 1
-            by_question[example.question][answers] += 1
-            if example.question_type:
-                by_type[example.question_type][answers] += 1
-            if example.template_id is not None:
-                by_template[example.template_id][answers] += 1
-        if not overall:
-            raise UserError("the majority floor needs training examples, and there are none")
-        return cls(_modes(by_question), _modes(by_template), _modes(by_type), _mode(overall))
+        counts = AnswerCounts.of(examples)
+        tables = (counts.by_question, counts.by_template, counts.by_type)
+        most = [{key: ranked_sets(answers)[0] for key, answers in table.items()} for table in tables]
+        return cls(*most, ranked_sets(counts.overall)[0])
 
     def predict(self, example: Question, level: Literal["template", "question"] = "template") -> Answers:
         """The majority answers to a question.
@@ -103,18 +74,6 @@ class MajorityAnswers:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"these are no stored majority answers: {error!r}; fit them again") from error
-
-
-def _mode(counts: Counter[Answers]) -> Answers:
-    sets: Counter[frozenset[str]] = Counter()
-    for answers, count in counts.items():
-        sets[frozenset(answers)] += count
-    best = min(sets, key=lambda answers: (-sets[answers], sorted(answers)))
-    return min((a for a in counts if frozenset(a) == best), key=lambda answers: (-counts[answers], answers))
-
-
-def _modes(tables: Mapping[Key, Counter[Answers]]) -> dict[Key, Answers]:
-    return {key: _mode(counts) for key, counts in tables.items()}
 
 
 def central_text(texts: Iterable[str], seed: int = 0) -> str:

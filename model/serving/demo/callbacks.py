@@ -20,7 +20,7 @@ from model.serving.demo.pictures import TokenStrip, draw_paper, draw_reconstruct
 from model.serving.demo.session import Session
 from model.serving.demo.uploads import read_upload
 from model.serving.prompts import UNTRAINED, is_trained
-from model.vocabulary import ECG_END, ECG_START, code_token
+from model.vocabulary import ecg_text
 from utils.errors import UserError
 
 SILENT = "(the model ended without a word)"
@@ -95,7 +95,7 @@ class Callbacks:
             draw_paper(record),
             draw_reconstruction(record, self.chat.checkpoint.ecg_tokenizer, codes),
             self.strip.draw(record, codes),
-            "".join([ECG_START, *map(code_token, codes), ECG_END]),
+            ecg_text(codes),
             None,
             [],
             "",

@@ -1,0 +1,63 @@
+"""How often training gives which answers: what majority answers and answer lists are both made of."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Protocol, Self
+
+from utils.errors import UserError
+
+Answers = tuple[str, ...]
+
+
+class Question(Protocol):
+    """What decides which answers a question has."""
+
+    @property
+    def question(self) -> str: ...
+    @property
+    def question_type(self) -> str: ...
+    @property
+    def template_id(self) -> int | None: ...
+
+
+class AnsweredQuestion(Question, Protocol):
+    @property
+    def answers(self) -> Sequence[str]: ...
+
+
+class AnswerCounts:
+    """Answers as spelled, without repetition, counted per question text, template, question type and over all."""
+
+    def __init__(self) -> None:
+        self.by_question: dict[str, Counter[Answers]] = defaultdict(Counter)
+        self.by_template: dict[int, Counter[Answers]] = defaultdict(Counter)
+        self.by_type: dict[str, Counter[Answers]] = defaultdict(Counter)
+        self.overall: Counter[Answers] = Counter()
+
+    @classmethod
+    def of(cls, examples: Iterable[AnsweredQuestion]) -> Self:
+        """Count the answers of training examples; `UserError` if there are none."""
+        counts = cls()
+        for example in examples:
+            answers = tuple(dict.fromkeys(example.answers))
+            counts.overall[answers] += 1
+            counts.by_question[example.question][answers] += 1
+            if example.question_type:
+                counts.by_type[example.question_type][answers] += 1
+            if example.template_id is not None:
+                counts.by_template[example.template_id][answers] += 1
+        if not counts.overall:
+            raise UserError("majority answers and answer lists need training examples, and there are none")
+        return counts
+
+
+def ranked_sets(counts: Counter[Answers]) -> list[Answers]:
+    """The sets among counted answers, most common first, each in its most common spelling.
+
+    Among equally common ones the alphabetically first comes first: the order of the examples does not matter.
+    """
+    spellings: dict[frozenset[str], list[Answers]] = defaultdict(list)
+    for answers in counts:
+        spellings[frozenset(answers)].append(answers)
+    ranked = sorted(spellings.values(), key=lambda ways: (-sum(counts[way] for way in ways), sorted(ways[0])))
+    return [min(ways, key=lambda way: (-counts[way], way)) for ways in ranked]
