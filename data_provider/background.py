@@ -3,7 +3,12 @@
 import math
 import re
 
-_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(over\s+)?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(over\s+)?(\d+(?:\.\d+)?)[\s-]*([a-z]+|['\"])?", re.IGNORECASE)
+_OTHER_UNITS = {  # than years, cm and kg
+    "age": {"month", "months", "mo", "week", "weeks", "day", "days", "d"},
+    "height": {"m", "mm", "metre", "metres", "meter", "meters", "in", "inch", "inches", "ft", "feet", "foot", "'", '"'},
+    "weight": {"lb", "lbs", "pound", "pounds", "st", "stone", "stones", "g", "oz"},
+}
 _SEX = re.compile(r"\bsex\s*[:=]?\s*(\w+)", re.IGNORECASE)
 _SEXES = {"0": "male", "m": "male", "male": "male", "1": "female", "f": "female", "female": "female"}  # PTB-XL's codes
 _OLDEST = 89  # PTB-XL writes 300 for anyone older, so that no one is recognised
@@ -33,10 +38,12 @@ def describe_patient(age: str = "", sex: str = "", height: str = "", weight: str
 def parse_background(text: str) -> str:
     """The same sentence from HeartLLM's background ("... - Patient ID: 9496; - Age: 54; - Sex: 1; ...").
 
-    Picks the four known values and drops the rest, so identifiers and dates cannot pass.
+    Picks the four known values and drops the rest, so identifiers and dates cannot pass; and values in other units.
     """
     values = {}
-    for key, over, value in _NUMBER.findall(text):  # of its own sentence it keeps "age over 89"
+    for key, over, value, unit in _NUMBER.findall(text):  # of its own sentence it keeps "age over 89"
+        if unit.lower() in _OTHER_UNITS[key.lower()]:
+            continue
         values[key.lower()] = str(_OLDEST + 1) if over and key.lower() == "age" else value
     sex = _SEX.search(text)
     return describe_patient(sex=sex[1] if sex else "", **values)

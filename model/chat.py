@@ -1,5 +1,6 @@
-"""Ask a checkpoint about one ECG: loaded once, for the command line, the demo and Python."""
+"""Ask a checkpoint about an ECG: loaded once, for the command line, the demo and Python."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,22 +11,50 @@ import numpy as np
 import torch
 
 from data_provider.background import parse_background
-from data_provider.readers import read_record
+from data_provider.readers import RecordError, read_record
+from data_provider.readers.channels import FileError
 from data_provider.record import ECGRecord
+from ecg_tokenizer import ECGTokenizer
 from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
 from model.generation import stream_text
-from model.rendering import render_ecg, render_prompt
+from model.rendering import REPORT, render_ecgs, render_prompt, task_of
 from utils.errors import UserError
 
 SECONDS = 10.0  # of ECG in a prompt: what the models are trained on
-REPORT = ""  # the question that asks for a report
+LEAST_SECONDS = 2.5  # a printed 12-lead ECG shows as much of each lead
 
 
-class ECGChat:
+ECG = ECGRecord | np.ndarray  # a recording or its codes
+
+
+class Chat(ABC):
+    """Answers questions about ECGs, whatever holds the language model."""
+
+    ecg_tokenizer: ECGTokenizer
+
+    def encode(self, record: ECGRecord) -> np.ndarray:
+        """The codes of a recording, int64 ``(codes,)``."""
+        return self.ecg_tokenizer.encode(record.signal, record.fs)
+
+    def _codes(self, ecg: ECG | Sequence[ECG]) -> list[np.ndarray]:
+        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
+        return [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+
+    @abstractmethod
+    def stream(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> Iterator[str]:
+        """Yield the answer so far, whenever a part of it comes."""
+
+    def ask(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> str:
+        """The whole answer; options as of `stream`."""
+        return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
+
+
+class ECGChat(Chat):
     """A checkpoint that answers questions about ECGs. Safe to be used by several threads at once."""
 
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint = checkpoint
+        self.ecg_tokenizer = checkpoint.ecg_tokenizer
         self.checkpoint.model.eval()
 
     @classmethod
@@ -44,20 +73,14 @@ class ECGChat:
     @staticmethod
     def read(path: Path | str, start: float = 0.0) -> ECGRecord:
         """The `SECONDS` of a recording from ``start`` seconds on; of any kind of file that docs/DATA.md lists."""
-        record = read_record(path)
-        first, count = round(start * record.fs), round(SECONDS * record.fs)
-        if not 0 <= first < record.signal.shape[1]:
-            raise UserError(f"record {path}: is {record.seconds:.1f} s long; nothing begins at {start:g} s")
-        window = np.s_[:, first : first + count]
-        return replace(record, signal=record.signal[window], good=record.good[window])
-
-    def encode(self, record: ECGRecord) -> np.ndarray:
-        """The codes of a recording, int64 ``(codes,)``."""
-        return self.checkpoint.ecg_tokenizer.encode(record.signal, record.fs)
+        try:
+            return window(read_record(path), start)
+        except FileError as error:
+            raise RecordError(f"record {path}: {error}") from None
 
     def stream(
         self,
-        ecg: ECGRecord | np.ndarray,
+        ecg: ECG | Sequence[ECG],
         question: str = REPORT,
         history: Sequence[tuple[str, str]] = (),
         patient: str = "",
@@ -67,17 +90,17 @@ class ECGChat:
     ) -> Iterator[str]:
         """Yield the answer so far, after every token.
 
-        ecg: a recording or its codes. question: `REPORT` asks for a report. history: questions and answers before this
-        one about the same ECG. patient: age, sex, height and weight ("age 56, sex female"); anything else in it is
-        dropped. temperature: 0 takes the most probable token, above that tokens are drawn by ``seed``.
+        ecg: a recording or its codes, or two to compare. question: `REPORT`, or nothing, asks for a report.
+        history: questions and answers before this one about the same ECG. patient: age, sex, height and weight ("age
+        56, sex female"), of both where there are two; anything else in it is dropped. temperature: 0 takes the most
+        probable token, above that tokens are drawn by ``seed``.
         Raises `UserError` where ECG and question are longer than the language model takes.
         """
         vocabulary = self.checkpoint.vocabulary
-        codes = self.encode(ecg) if isinstance(ecg, ECGRecord) else ecg
-        task = "qa" if question else "report"
-        ids = render_ecg(vocabulary, codes, parse_background(patient)) + render_prompt(
-            vocabulary, task, question, history
-        )
+        ecgs, background = self._codes(ecg), parse_background(patient)
+        question, history = question.strip(), [(asked.strip(), answered.strip()) for asked, answered in history]
+        ids, _ = render_ecgs(vocabulary, ecgs, [background] * len(ecgs))
+        ids += render_prompt(vocabulary, task_of(question), question, history)
         limit = longest_sequence(self.checkpoint.model)
         if limit and len(ids) + max_new_tokens > limit:
             raise UserError(
@@ -86,6 +109,15 @@ class ECGChat:
             )
         yield from stream_text(self.checkpoint.model, vocabulary, ids, max_new_tokens, temperature, seed)
 
-    def ask(self, ecg: ECGRecord | np.ndarray, question: str = REPORT, **options) -> str:
-        """The whole answer; options as of `stream`."""
-        return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
+
+def window(record: ECGRecord, start: float = 0.0) -> ECGRecord:
+    """The `SECONDS` of a recording from ``start`` seconds on, or what there is of them.
+
+    Raises `FileError` where that is less than `LEAST_SECONDS`.
+    """
+    if start < 0 or record.seconds - start < LEAST_SECONDS:
+        behind = f", of them {max(record.seconds - start, 0):.1f} s from {start:g} s on" if start else ""
+        raise FileError(f"{record.seconds:.1f} s long{behind}; at least {LEAST_SECONDS:g} s are needed")
+    first, count = round(start * record.fs), round(SECONDS * record.fs)
+    part = np.s_[:, first : first + count]
+    return replace(record, signal=record.signal[part], good=record.good[part])

@@ -14,10 +14,8 @@ from operator import add
 
 import numpy as np
 
-from model.rendering import patient_text, prompt_text, render_ecgs, render_prompt
+from model.rendering import REPORT, patient_text, prompt_text, render_ecgs, render_prompt, task_of
 from model.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
-
-REPORT = "Report"  # the message that asks for a report
 
 # `render_ecgs` and `render_prompt` tokenize patient and conversation apart, a server all at once. `joint` stands before
 # each where a tokenizer begins every text with a space (SentencePiece's) but not what follows a special token.
@@ -63,10 +61,10 @@ _TEMPLATE = """\
 def chat_messages(
     ecgs: Sequence[np.ndarray],
     backgrounds: Sequence[str],
-    question: str = "",
+    question: str = REPORT,
     history: Sequence[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """What to send to a server; an empty question asks for a report. No text can spell an ECG token."""
+    """What to send to a server. No text can spell an ECG token."""
     messages = []
     for asked, answered in [*history, (question, "")]:
         messages.append({"role": "user", "content": _plain(asked) or REPORT})
@@ -118,7 +116,7 @@ def _is_exact(vocabulary: Vocabulary) -> bool:
     for ecgs, background, question, history in shapes:
         backgrounds = [background] * len(ecgs)
         rendered, _ = render_ecgs(vocabulary, ecgs, backgrounds)
-        rendered += render_prompt(vocabulary, "qa" if question else "report", question, history)
+        rendered += render_prompt(vocabulary, task_of(question), question, history)
         messages = chat_messages(ecgs, backgrounds, question, history)
         if vocabulary.tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"] != rendered:
             return False

@@ -15,6 +15,8 @@ import numpy as np
 from data_provider.examples import Example
 from model.vocabulary import Vocabulary
 
+REPORT = "Report"  # typed in a question's place it asks for a report
+
 
 def render_ecgs(
     vocabulary: Vocabulary, ecgs: Sequence[np.ndarray | None], backgrounds: Sequence[str]
@@ -46,13 +48,18 @@ def render_prompt(
     return vocabulary.text_ids(prompt_text(task, question, history))
 
 
+def task_of(question: str) -> str:
+    """What somebody wants who types this: "report" for `REPORT` or nothing, else "qa"."""
+    return "report" if question.strip() in ("", REPORT) else "qa"
+
+
 def patient_text(background: str) -> str:
     return f"Patient: {background}.\n" if background else ""
 
 
 def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:
-    """``history``: questions and answers before this one; where nothing was asked, a report was."""
-    before = "".join(f"{prompt_text('qa' if asked else 'report', asked)} {answered}\n" for asked, answered in history)
+    """``history``: questions, as `task_of` takes them, and answers before this one."""
+    before = "".join(f"{prompt_text(task_of(asked), asked)} {answered}\n" for asked, answered in history)
     return before + ("Report:" if task == "report" else f"Question: {question}\nAnswer:")
 
 

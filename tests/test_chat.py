@@ -9,21 +9,17 @@ import pytest
 
 from data_provider.readers import read_record
 from data_provider.record import LEADS
-from ecg_tokenizer import ECGTokenizer
 from model.chat import ECGChat
-from model.checkpoint import load_language_model, new_checkpoint
 from model.generation import Prompt, generate_texts
-from model.rendering import render_ecg, render_prompt
-from tests.conftest import tiny_language_model
+from model.rendering import render_ecg, render_ecgs, render_prompt
 from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 
 
 @pytest.fixture(scope="module")
-def chat(tmp_path_factory, tokenizer_folder) -> ECGChat:
-    model, tokenizer = load_language_model(tiny_language_model(tmp_path_factory.mktemp("chat") / "llm"), "fp32")
-    return ECGChat(new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0))
+def chat(checkpoint_folder) -> ECGChat:
+    return ECGChat.from_pretrained(checkpoint_folder, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +38,16 @@ def test_an_answer_is_that_of_evaluation(chat, ecg):
         evaluated = next(generate_texts(chat.checkpoint.model, vocabulary, [prompt], 12, 1))[1].text
         said = chat.ask(ecg, question, history=history, patient="age 56, sex 1, patient id 17", max_new_tokens=12)
         assert said == evaluated
+
+
+def test_two_ecgs_are_compared_as_in_evaluation(chat, ecg, corpus):
+    vocabulary, second = chat.checkpoint.vocabulary, ECGChat.read(corpus / "records500/00000/00002_hr")
+    prefix, _ = render_ecgs(vocabulary, [chat.encode(ecg), chat.encode(second)], ["age 56"] * 2)
+    prompt = Prompt(tuple(prefix), tuple(render_prompt(vocabulary, "qa", QUESTION)))
+    evaluated = next(generate_texts(chat.checkpoint.model, vocabulary, [prompt], 12, 1))[1].text
+    for ecgs in ([ecg, second], (chat.encode(ecg), second)):
+        assert chat.ask(ecgs, QUESTION, patient="age 56", max_new_tokens=12) == evaluated
+    assert chat.ask([second, ecg], QUESTION, patient="age 56", max_new_tokens=12) != evaluated
 
 
 def test_text_grows_while_it_is_streamed(chat, ecg):
@@ -76,9 +82,18 @@ def test_ten_seconds_of_a_long_recording_are_asked_about(tmp_path, corpus):
     part = ECGChat.read(tmp_path / "long.npz", start=12)
     assert part.seconds == 10
     np.testing.assert_array_equal(part.signal, np.tile(record.signal, 3)[:, 6000:11000])
-    for start in (30, -1):
-        with pytest.raises(UserError, match="nothing begins at"):
+    assert ECGChat.read(tmp_path / "long.npz", start=27.5).seconds == 2.5
+    for start in (27.6, 30, -1):
+        with pytest.raises(UserError, match=r"long.npz: 30\.0 s long.* at least 2\.5 s are needed"):
             ECGChat.read(tmp_path / "long.npz", start=start)
+
+
+def test_report_typed_as_a_question_asks_for_a_report_and_blanks_around_what_is_typed_do_not_count(chat, ecg):
+    history = [(QUESTION, "no")]
+    report = chat.ask(ecg, history=history, max_new_tokens=8)
+    for typed in ("", "Report", " Report\n"):
+        assert chat.ask(ecg, typed, history=[(f" {QUESTION}", "no ")], max_new_tokens=8) == report
+    assert chat.ask(ecg, "Reporting?", history=history, max_new_tokens=8) != report
 
 
 def test_a_conversation_that_is_too_long_is_refused_with_a_line(chat, ecg):

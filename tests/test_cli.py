@@ -134,6 +134,13 @@ def test_a_conversation_remembers_what_was_said(said, stock, record, monkeypatch
     assert printed == "".join(f"{answer}\n" for _, answer in history)
 
 
+def test_a_second_ecg_is_compared_with_the_first(said, stock, record, corpus):
+    chat, second = ECGChat.from_pretrained(stock, "cpu"), str(corpus / "records500/00000/00002_hr")
+    expected = chat.ask([chat.read(record), chat.read(second)], QUESTION, max_new_tokens=5)
+    given = [record, QUESTION, "--checkpoint", stock, "--max-new-tokens", 5]
+    assert said("ask", *given, "--second", second) == f"{expected}\n" != said("ask", *given)
+
+
 def test_tokens_are_what_the_stock_tokenizer_reads(said, stock, record):
     chat = ECGChat.from_pretrained(stock, "cpu")
     codes = chat.encode(chat.read(record))
@@ -175,8 +182,28 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
         (["ask", "{record}", "", "--checkpoint", "{stock}"], "a question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
-        (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "nothing begins at 99 s"),
-        (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "say age, sex, height or weight"),
+        (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "at least 2.5 s are needed"),
+        (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "nothing that a prompt may say"),
+        (["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"], "weight is not"),
+        (["report", "{record}", "--start", "7.6", "--checkpoint", "{stock}"], "10.0 s long, of them 2.4 s from 7.6"),
+        (["ask", "{record}", "{question}", "--checkpoint", "{stock}", "--logit-bias"], "name it with --endpoint"),
+        (
+            [
+                "ask",
+                "{record}",
+                "{question}",
+                "--checkpoint",
+                "{stock}",
+                "--endpoint",
+                "http://127.0.0.1:9",
+                "--device",
+                "cpu",
+            ],
+            "--device: the server has its own",
+        ),
+        (["serve", "--checkpoint", "{adapters}"], "cardiolect merge"),
+        (["serve"], "bash quickstart.sh"),
+        (["demo", "--checkpoint", "none"], "none: no such folder"),
         (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
         (["eval", "none.env"], "none.env: no such env file"),
         (["pretrain", "none.env"], "none.env: no such env file"),
@@ -202,9 +229,9 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
     )
     try:
         for question, lines in ((QUESTION, 1), ("Tell me a joke", 2)):
-            cli.main(["ask", str(record), question, "--start", "8", "--checkpoint", str(stock)])
+            cli.main(["ask", str(record), question, "--start", "7.5", "--checkpoint", str(stock)])
             told = capsys.readouterr().err
-            assert "2.0 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
+            assert "2.5 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
     finally:
         (stock / "cardiolect.json").write_text(json.dumps(info))
 
@@ -273,6 +300,13 @@ def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adap
     chat, transformers = re.findall(r"```python\n(.+?)```", card, re.DOTALL)
     exec(chat.replace('"RECORD"', repr(record)), {})
     exec(transformers, {})
+
+
+def test_an_export_without_chat_template_says_so(adapters, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("model.checkpoint.set_chat_template", lambda vocabulary: False)
+    result, out = evaluated(tmp_path / "result", adapters), tmp_path / "out"
+    cli.main(["export", str(adapters), "--results", str(result), "--out", str(out)])
+    assert "no chat template is exact" in capsys.readouterr().err and (out / "README.md").is_file()
 
 
 def test_a_result_of_another_checkpoint_is_not_exported(stock, adapters, tmp_path):

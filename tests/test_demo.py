@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,6 +170,7 @@ def test_what_people_think_is_kept_without_ecg_name_or_patient(client, feedback,
         {
             "prompt": f"Question: {QUESTION}\nAnswer:",
             "completion": f" {answer}",
+            "ended": "token limit",
             "label": label,
             "checkpoint": fingerprint(checkpoint_folder),
         }
@@ -187,8 +189,8 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
     kept = json.loads(document)
     assert kept["disclaimer"] == "Not for clinical diagnosis" and kept["checkpoint"] == fingerprint(checkpoint_folder)
     assert kept["conversation"] == [
-        {"question": ATTACK, "answer": answer, "patient": "age 56, sex female", "max_new_tokens": 12,
-         "temperature": 0.0, "seed": 0}
+        {"question": ATTACK, "answer": answer, "ended": "token limit", "patient": "age 56, sex female",
+         "max_new_tokens": 12, "temperature": 0.0, "seed": 0}
     ]  # fmt: skip
     assert "Not for clinical diagnosis" in markdown and html.escape(ATTACK, quote=False) in markdown
     assert "<img" not in markdown and "miller" not in markdown + document
@@ -210,7 +212,46 @@ def test_an_answer_stops_at_its_time_limit(chat, corpus):
 
     begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     steps = list(session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=0.0))
-    assert len(steps) == 1 and steps[0].cut and len(steps[0].session.turns) == 1
+    assert [step.session.turns[-1].ended for step in steps] == ["stopped", "time limit"]
+    whole = list(session.ask(chat, begun, QUESTION, None, "", 3, 0.0, limit_s=60.0))
+    assert whole[-1].session.turns[-1].ended == "token limit" and len(whole) == 4
+
+
+def test_an_answer_about_an_ecg_that_was_replaced_ends_and_does_not_come_back(chat, corpus):
+    from model.serving.demo import session
+
+    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    for replace in (session.forget, lambda old: setattr(old.lease, "over", True)):
+        begun = session.begin(chat, begun.record, "Simulated")
+        answer = session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=60.0)
+        late = next(answer).session
+        replace(begun)
+        assert list(answer) == []
+        with pytest.raises(UserError, match="came between"):
+            next(session.ask(chat, late, QUESTION, None, "", 200, 0.0, limit_s=60.0))
+
+
+def test_an_upload_ends_the_answer_about_the_ecg_before(client, chat, tmp_path, monkeypatch):
+    """A client that does not cancel, as the page does, gets no late answer into the new conversation."""
+    signals = np.random.default_rng(0).normal(0, 0.3, (2, 12, 5000)).astype("f4")
+    first, second = (write_record(tmp_path, f"ecg{i}", signal) for i, signal in enumerate(signals))
+    upload(client, *first)
+    uploaded, stream = threading.Event(), ECGChat.stream
+
+    def slow(*arguments, **options):
+        for text in stream(*arguments, **options):
+            yield text
+            uploaded.wait(30)
+
+    monkeypatch.setattr(ECGChat, "stream", slow)
+    job = client.submit(QUESTION, None, "", 12, 0, api_name="/ask")
+    while not job.outputs():
+        time.sleep(0.05)
+    upload(client, *second)
+    uploaded.set()
+    job.result(timeout=60)
+    assert len(job.outputs()) == 1
+    assert ask(client)[-1] == chat.ask(ECGChat.read(second[0]), QUESTION, max_new_tokens=12)
 
 
 def test_questions_that_cannot_be_asked_get_one_line(client, tmp_path):

@@ -48,6 +48,10 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
     noise = np.random.default_rng(0).bytes(20_000)
     with zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("signal.npy", bytes(300_000_000))
+    # One byte a sample in the file, eight when it is read.
+    np.savez_compressed(folder / "grows.npz", signal=np.zeros((12, 2_100_000), "i1"), fs=500, unit="mV", leads=LEADS)
+    with (folder / "promises.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (12, 10**9)})
     with h5py.File(folder / "bomb.h5", "w") as file:
         file.create_dataset("tracings", (1, 10**8, 12), "f4", compression="gzip", chunks=(1, 10**6, 12))
     with h5py.File(folder / "link.h5", "w") as file:
@@ -65,8 +69,12 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
         ([put("ecg.edf", rows)], "its EDF header does not"),
         ([put("setup.exe", noise)], "files .exe are not read"),
         ([put("README", noise)], "a file without extension is not read"),
-        ([folder / "bomb.npz", layout], "unpacks to more than 200 MB"),
-        ([folder / "bomb.h5", layout], "unpacks to more than 200 MB"),
+        ([folder / "bomb.npz", layout], "holds more than 25,000,000 samples"),
+        ([folder / "grows.npz"], "holds more than 25,000,000 samples"),
+        ([folder / "promises.npy", layout], "holds more than 25,000,000 samples"),
+        ([folder / "bomb.h5", layout], "holds more than 25,000,000 samples"),
+        ([put("short.csv", "I,II,V1,V2,V3,V4,V5,V6\n" + "0.1,0.2,0.1,0.2,0.3,0.4,0.5,0.6\n0,0,0,0,0,0,0,0\n" * 500),
+          put("short.layout.json", json.dumps({"sampling_rate": 500, "unit": "mV"}))], "at least 2.5 s are needed"),
         ([folder / "link.h5", layout], "link.h5: "),
         ([header, signal, put("ecg.csv", rows)], "2 recordings at once"),
         ([put(f"many/{i}.dat", b"x") for i in range(9)], "9 files"),

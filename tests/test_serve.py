@@ -23,6 +23,7 @@ from model.chat import ECGChat
 from model.chat_template import chat_messages, set_chat_template
 from model.checkpoint import load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
 from model.rendering import render_ecgs, render_prompt
+from model.serving import cli
 from model.serving.endpoint import EndpointChat
 from model.serving.publish import merge
 from model.serving.serve import serve
@@ -164,6 +165,12 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     assert (tmp_path / "out" / "seen_recordings.json").is_file()
     with pytest.raises(UserError, match="not empty"):
         merge(older, tmp_path / "out")
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "generation_config.json").write_text('{"suppress_')
+    with pytest.raises(UserError, match=r"generation_config.json: damaged; cardiolect merge"):
+        stock_settings(damaged)
+    merge(damaged, tmp_path / "mended")
+    assert stock_settings(tmp_path / "mended") == stock_settings(folder)
 
     model, tokenizer = load_language_model(tiny_language_model(tmp_path / "base"), "fp32")
     adapted = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
@@ -242,6 +249,13 @@ def test_a_recording_is_encoded_here(remote, chat, corpus):
     assert remote.ask(record, QUESTION, max_new_tokens=WORDS) == chat.ask(record, QUESTION, max_new_tokens=WORDS)
 
 
+def test_two_ecgs_are_compared(remote, chat, codes, corpus):
+    both = [codes, ECGChat.read(corpus / "records500/00000/00002_hr")]
+    assert remote.ask(both, QUESTION, patient="age 56", max_new_tokens=WORDS) == chat.ask(
+        both, QUESTION, patient="age 56", max_new_tokens=WORDS
+    )
+
+
 def test_ten_ask_at_once(remote, chat, codes):
     expected, found = chat.ask(codes, QUESTION, max_new_tokens=WORDS), {}
     threads = [
@@ -305,6 +319,19 @@ def test_other_servers_are_asked_the_same_way(scripted, folder, codes):
         path, key, body = scripted.asked[-1]
         assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer secret", "mine")
         assert body["messages"][0]["content"].endswith("<|ecg_end|>Patient: age 56.\nWhat?") and "Ann" not in str(body)
+
+
+def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, corpus, chat, capsys, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_KEY", "")
+    scripted.reply = 200, {"Content-Type": "text/event-stream"}, said(" yes")
+    record = str(corpus / "records500/00000/00001_hr")
+    cli.main(["ask", record, " Report", "--checkpoint", str(folder), "--endpoint", scripted.address, "--model", "mine",
+              "--logit-bias", "--max-new-tokens", "7"])  # fmt: skip
+    assert capsys.readouterr().out == "yes\n"
+    body = scripted.asked[-1][2]
+    assert (body["model"], body["max_tokens"], body["temperature"]) == ("mine", 7, 0)
+    assert set(body["logit_bias"]) == set(map(str, chat.checkpoint.vocabulary.new_ids))
+    assert body["messages"] == chat_messages([codes], [""]) and body["messages"][0]["content"].endswith(">Report")
 
 
 @pytest.mark.parametrize("status, text, message", [

@@ -6,25 +6,28 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from model.chat import REPORT, SECONDS, ECGChat
+from model.chat import ECGChat
 from model.checkpoint import read_info
+from model.rendering import REPORT
 from model.serving.checkpoints import background_of, load_chat, need_checkpoint
 from model.serving.prompts import UNTRAINED, is_trained
+from model.serving.remarks import remarks
 from utils.errors import UserError
 
 Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
 
 
 def ask(
-    record: str, questions: list[str], chat: bool, start: float, checkpoint: Path, patient: str, device: str,
-    endpoint: str | None, verbose: bool, **generation,
+    record: str, questions: list[str], second: str | None, chat: bool, start: float, checkpoint: Path, patient: str,
+    device: str, verbose: bool, **how,
 ) -> None:  # fmt: skip
     """Print an answer per question; with ``chat`` each is asked behind those before it."""
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
     if not all(question.strip() for question in questions):
         raise UserError("ask: a question is empty; cardiolect report writes a report")
-    answering = _answering(record, start, checkpoint, patient, device, endpoint, generation)
+    records = [record] if second is None else [record, second]
+    answering = _answering(records, start, checkpoint, patient, device, **how)
     info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
     for question in chain(questions, _typed() if chat else ()):
@@ -36,35 +39,39 @@ def ask(
 
 
 def report(
-    record: str, start: float, checkpoint: Path, patient: str, device: str, endpoint: str | None, verbose: bool,
-    **generation,
+    record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **how
 ) -> None:  # fmt: skip
     """Print the report of an ECG."""
-    answering = _answering(record, start, checkpoint, patient, device, endpoint, generation)
+    answering = _answering([record], start, checkpoint, patient, device, **how)
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
     _print_streamed(answering(REPORT, []), verbose)
 
 
 def _answering(
-    record: str, start: float, checkpoint: Path, patient: str, device: str, endpoint: str | None, generation: dict
-) -> Answering:
-    """Reads and encodes the ECG once."""
-    background, ecg = background_of(patient), ECGChat.read(record, start)
-    if ecg.seconds < SECONDS:
-        print(f"{ecg.seconds:.1f} s of ECG; models are trained on {SECONDS:g} s", file=sys.stderr)
+    records: list[str], start: float, checkpoint: Path, patient: str, device: str, endpoint: str | None, model: str,
+    logit_bias: bool, max_new_tokens: int, temperature: float, seed: int,
+) -> Answering:  # fmt: skip
+    """Reads and encodes the ECGs once."""
+    background, ecgs = background_of(patient), [ECGChat.read(record, start) for record in records]
     if endpoint is None:
-        chat = load_chat(checkpoint, device)
+        if model or logit_bias:
+            raise UserError("--model and --logit-bias are for a server: name it with --endpoint")
+        chat, drawn = load_chat(checkpoint, device), {"temperature": temperature, "seed": seed}
     else:
         from model.serving.endpoint import EndpointChat
 
-        if generation.pop("temperature"):
-            raise UserError("--temperature: an endpoint is asked for its most probable answer")
-        del generation["seed"]
+        if temperature or seed:
+            raise UserError("--temperature, --seed: an endpoint is asked for its most probable answer")
+        if device != "auto":
+            raise UserError("--device: the server has its own; leave it out beside --endpoint")
         need_checkpoint(checkpoint)
-        chat = EndpointChat.from_pretrained(endpoint, checkpoint)
-    codes = chat.encode(ecg)
-    return lambda question, history: chat.stream(codes, question, history, background, **generation)
+        chat, drawn = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
+    for record, ecg in zip(records, ecgs, strict=True):
+        for remark in remarks(ecg):
+            print(f"{record}: {remark}", file=sys.stderr)
+    codes = list(map(chat.encode, ecgs))
+    return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **drawn)
 
 
 def _typed() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What commands load of a checkpoint, and of what a user says about a patient."""
 
+import re
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
@@ -34,8 +35,13 @@ def load_ecg_tokenizer(folder: Path) -> ECGTokenizer:
 
 
 def background_of(patient: str) -> str:
-    """``--patient`` as a prompt says it. Raises `UserError` where it says nothing that a prompt may."""
+    """``--patient`` as a prompt says it. Raises `UserError` where a prompt may say nothing of it, or it is unclear."""
     background = parse_background(patient)
-    if patient and not background:
-        raise UserError(f'--patient "{patient}": say age, sex, height or weight, as in "age 56, sex female"')
+    unclear = [key for key in ("age", "sex", "height", "weight")
+               if re.search(rf"\b{key}\b", patient, re.IGNORECASE) and key not in background]  # fmt: skip
+    if unclear or (patient and not background):
+        what = f"{unclear[0]} is not understood" if unclear else "nothing that a prompt may say"
+        raise UserError(
+            f'--patient "{patient}": {what}; write "age 56, sex female, height 161 cm, weight 63 kg" or a part of it'
+        )
     return background

@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     ask.add_argument(
         "-i", "--chat", action="store_true", help="a conversation: questions from stdin, up to an empty line"
     )
+    ask.add_argument("--second", metavar="RECORD", help="another ECG, for a question that compares both")
     report = command("report", "model.serving.ask:report", "write the report of an ECG")
     _add_record(report)
     for each in (ask, report):
@@ -62,6 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
         _add_generation(each)
         _add_device(each)
         each.add_argument("--endpoint", metavar="URL", help="ask this server; the ECG becomes tokens here")
+        each.add_argument("--model", default="", metavar="NAME", help="the server's name of it, where it holds several")
+        each.add_argument(
+            "--logit-bias", action="store_true", help="keep ECG tokens out of answers of vLLM and llama.cpp"
+        )
         each.add_argument("--verbose", action="store_true", help="time to first token and tokens per second on stderr")
 
     tokens = command("tokens", "model.serving.tokens:tokens", "print an ECG as the tokens that a language model reads")

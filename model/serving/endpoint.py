@@ -2,19 +2,18 @@
 
 import json
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-import numpy as np
 import requests
 
 from data_provider.background import parse_background
-from data_provider.record import ECGRecord
 from ecg_tokenizer import ECGTokenizer
+from model.chat import ECG, Chat
 from model.chat_template import chat_messages
+from model.rendering import REPORT
 from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import check_address, check_key, failure_reason, signed_session
@@ -22,7 +21,7 @@ from utils.servers import check_address, check_key, failure_reason, signed_sessi
 CONNECT, SILENCE = 10.0, 120.0  # seconds until a connection stands; without a byte of the answer
 
 
-class EndpointChat:
+class EndpointChat(Chat):
     """Answers as `model.chat.ECGChat` does, of a server; only the ECG tokenizer is loaded.
 
     url: of the server, "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine. model: its name
@@ -71,14 +70,10 @@ class EndpointChat:
         ecg_tokenizer = ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
         return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), never)
 
-    def encode(self, record: ECGRecord) -> np.ndarray:
-        """The codes of a recording, int64 ``(codes,)``."""
-        return self.ecg_tokenizer.encode(record.signal, record.fs)
-
     def stream(
         self,
-        ecg: ECGRecord | np.ndarray,
-        question: str = "",
+        ecg: ECG | Sequence[ECG],
+        question: str = REPORT,
         history: Sequence[tuple[str, str]] = (),
         patient: str = "",
         max_new_tokens: int = 200,
@@ -87,9 +82,9 @@ class EndpointChat:
 
         Raises `UserError` where no answer can be had, with what the server says of it.
         """
-        codes = self.encode(ecg) if isinstance(ecg, ECGRecord) else ecg
+        ecgs, background = self._codes(ecg), parse_background(patient)
         body = {
-            "messages": chat_messages([codes], [parse_background(patient)], question, history),
+            "messages": chat_messages(ecgs, [background] * len(ecgs), question, history),
             "stream": True,
             "temperature": 0,
             "max_tokens": max_new_tokens,
@@ -114,10 +109,6 @@ class EndpointChat:
                         yield said.strip()
         except requests.RequestException as error:
             raise UserError(f"endpoint {self.url}: {failure_reason(error)}; is a server running there?") from None
-
-    def ask(self, ecg: ECGRecord | np.ndarray, question: str = "", **options) -> str:
-        """The whole answer; options as of `stream`."""
-        return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
 
     def _check(self, response: requests.Response) -> None:
         status = response.status_code

@@ -1,6 +1,6 @@
 """Prompts to pick from, and whether a checkpoint was trained on one."""
 
-from model.chat import REPORT
+from model.rendering import task_of
 
 # Questions in the words of ECG-QA's templates, which the stages here train on; then requests of other kinds.
 PROMPTS = (
@@ -32,14 +32,14 @@ def choices(info: dict) -> list[tuple[str, str]]:
 
 
 def is_trained(info: dict, question: str) -> bool:
-    """False where a checkpoint is known not to have been trained on a question, or on reports (`REPORT`).
+    """False where a checkpoint is known not to have been trained on a question, or on reports.
 
     info: of `model.checkpoint.Checkpoint`. True where it does not say.
     """
     task = info.get("settings", {}).get("tasktype")
     if info.get("stage") == "pretrain":
         return False
-    if question == REPORT:
+    if task_of(question) == "report":
         return task in (None, "report", "all")
     asked = info.get("majority_answers", {}).get("by_question")
     return task == "instruct" or not asked or question in asked

@@ -15,10 +15,15 @@ from data_provider.seen import SEEN
 from model.card import model_card
 from model.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
 from model.results.document import read_result
+from model.serving.stock import CHAT_TEMPLATE, is_stock
 from utils.errors import UserError, make_folder
 from utils.launch import quieten_libraries
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_NO_TEMPLATE = (
+    "its tokenizer joins what training kept apart, so that no chat template is exact; a server would have to be sent "
+    "token ids"
+)
 
 
 def merge(checkpoint: Path, out: Path) -> None:
@@ -27,15 +32,12 @@ def merge(checkpoint: Path, out: Path) -> None:
     Raises `UserError` where the checkpoint has all of it already, and where no template is exact for its tokenizer.
     """
     read_info(checkpoint)
-    if not (checkpoint / "adapter_config.json").is_file() and (checkpoint / "chat_template.jinja").is_file():
+    if is_stock(checkpoint):
         raise UserError(f"{checkpoint}: holds no adapters and has a chat template; it is a stock checkpoint already")
     _write_stock(checkpoint, out)
     print(f"a stock checkpoint is in {out}")
-    if not (out / "chat_template.jinja").is_file():
-        raise UserError(
-            f"{out}: its tokenizer joins what training kept apart, so that no chat template is exact; a server would "
-            "have to be sent token ids"
-        )
+    if not (out / CHAT_TEMPLATE).is_file():
+        raise UserError(f"{out}: {_NO_TEMPLATE}")
 
 
 def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, license: str) -> None:
@@ -62,6 +64,8 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, lice
     (out / "LICENSE").write_text(_licence_note(info, license))
     if unclear := [c["name"] for c in info["corpora"] if c["licence"] == UNKNOWN]:
         print(f"licence unknown: {', '.join(dict.fromkeys(unclear))}; say it in README.md and LICENSE", file=sys.stderr)
+    if not (out / CHAT_TEMPLATE).is_file():
+        print(f"{out}: {_NO_TEMPLATE}", file=sys.stderr)
     print(f"ready to be pushed: {out}")
 
 

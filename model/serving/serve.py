@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
+from model.serving.checkpoints import need_checkpoint
 from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import LOOPBACK
@@ -20,6 +21,7 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     Raises `UserError` where the checkpoint cannot be served.
     """
     folder = Path(checkpoint)
+    need_checkpoint(folder)
     stock_settings(folder)
     if "@" in str(folder):
         raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")

@@ -120,12 +120,11 @@ def build_page(do: Callbacks) -> gr.Blocks:
             gr.on([ask.click, question.submit], told(do.ask), [question, *how], api_name="ask", **answering),
             report.click(told(do.report), how, api_name="report", **answering),
         ]
-        # An answer that goes on about the ECG before would put it back.
-        reading["cancels"] = asking
-        files.upload(told(do.show_upload), [files], view, api_name="upload", **reading).then(
+        reading["cancels"] = asking  # those that wait; an answer that has begun ends with its session's lease
+        files.upload(told(do.show_upload), [files, session], view, api_name="upload", **reading).then(
             lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden"
         )
-        example.input(told(do.show_example), [example], view, api_name="example", **reading)
+        example.input(told(do.show_example), [example, session], view, api_name="example", **reading)
         prompt.input(lambda text: text or "", [prompt], [question], api_visibility="private", queue=False)
         stop.click(None, cancels=asking, api_visibility="private")
         trace.click(

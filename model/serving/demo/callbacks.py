@@ -6,18 +6,19 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from data_provider.record import ECGRecord
-from model.chat import REPORT, ECGChat
+from model.chat import ECGChat
+from model.rendering import REPORT
 from model.serving.demo import session as steps
-from model.serving.demo.export import REPORT_ASKED, write_export
+from model.serving.demo.export import write_export
 from model.serving.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
-from model.serving.demo.session import Session
+from model.serving.demo.session import BY_TIME, BY_TOKENS, Lease, Session
 from model.serving.demo.uploads import read_upload
 from model.serving.prompts import UNTRAINED, is_trained
 from model.vocabulary import ecg_text
@@ -101,13 +102,20 @@ class Callbacks:
             "",
         )
 
-    def show_example(self, name: str) -> tuple:
+    def show_example(self, name: str, before: Session) -> tuple:
+        """Ends the answers about the ECG before."""
         if name not in self.examples:
             raise UserError("choose one of the simulated ECGs")
-        return self.examples[name]
+        before.lease.over = True
+        session, *others = self.examples[name]
+        return replace(session, lease=Lease()), *others
 
-    def show_upload(self, files: Sequence[str] | None) -> tuple:
-        """A file that is refused leaves no ECG: no question can be meant for one and asked about another."""
+    def show_upload(self, files: Sequence[str] | None, before: Session) -> tuple:
+        """Ends the answers about the ECG before.
+
+        A file that is refused leaves no ECG: no question can be meant for one and asked about another.
+        """
+        before.lease.over = True
         try:
             upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary)
             return self._view(steps.begin(self.chat, upload.record, "Uploaded recording"), upload.remarks)
@@ -136,7 +144,8 @@ class Callbacks:
         ):  # fmt: skip
             parts = [f"first token after {at.first_token:.2f} s"]
             parts += [f"{at.rate:.0f} tokens/s"] if at.rate else []
-            parts += [f"stopped after {self.limits.answer:g} s"] if at.cut else []
+            ended = at.session.turns[-1].ended
+            parts += [f"ended by its {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
             parts += [] if trained else [UNTRAINED]
             yield at.session, messages(at.session), " · ".join(parts), ""
 
@@ -178,7 +187,7 @@ def messages(session: Session) -> list[dict[str, str]]:
         {"role": message["role"], "content": html.escape(message["content"], quote=False)}
         for turn in session.turns
         for message in (
-            {"role": "user", "content": turn.question or REPORT_ASKED},
+            {"role": "user", "content": turn.question},
             {"role": "assistant", "content": turn.answer or SILENT},
         )
     ]

@@ -5,10 +5,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from model.serving.demo.session import Session
+from model.serving.demo.session import BY_MODEL, Session
 
 DISCLAIMER = "Not for clinical diagnosis"
-REPORT_ASKED = "(a report)"
 
 
 def write_export(session: Session, fingerprint: str, temporary: Path) -> list[str]:
@@ -33,6 +32,7 @@ def as_json(session: Session, fingerprint: str) -> dict:
             {
                 "question": turn.question,
                 "answer": turn.answer,
+                "ended": turn.ended,
                 "patient": turn.patient,
                 "max_new_tokens": turn.max_new_tokens,
                 "temperature": turn.temperature,
@@ -49,8 +49,9 @@ def as_markdown(session: Session, fingerprint: str) -> str:
              f"- ECG: {html.escape(session.about)}"]  # fmt: skip
     for turn in session.turns:
         drawn = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""
-        lines += ["", f"## {_line(turn.question or REPORT_ASKED)}", "", _quoted(turn.answer), ""]
-        lines.append(f"*{turn.patient or 'no age and sex stated'}; at most {turn.max_new_tokens} tokens{drawn}*")
+        lines += ["", f"## {_line(turn.question)}", "", _quoted(turn.answer), ""]
+        ended = "" if turn.ended == BY_MODEL else f"; not ended by the model: {turn.ended}"
+        lines.append(f"*{turn.patient or 'no age and sex stated'}; at most {turn.max_new_tokens} tokens{drawn}{ended}*")
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.rendering import prompt_text
+from model.rendering import prompt_text, task_of
 from utils.errors import UserError, make_folder
 
 FILE = "preferences.jsonl"
@@ -22,15 +22,17 @@ def open_folder(folder: Path) -> None:
         raise UserError(f"--feedback {folder}: cannot be written to: {error.strerror}") from None
 
 
-def record(question: str, history: Sequence[tuple[str, str]], answer: str, good: bool, fingerprint: str) -> dict:
-    """One preference: prompt (what was asked, and before it), completion, label, checkpoint.
+def record(
+    question: str, history: Sequence[tuple[str, str]], answer: str, ended: str, good: bool, fingerprint: str
+) -> dict:
+    """One preference: prompt (what was asked, and before it), completion, how it ended, label, checkpoint.
 
     Neither the ECG nor its codes, age, sex or file name; only what was typed and what was answered.
     """
-    task = "qa" if question else "report"
     return {
-        "prompt": prompt_text(task, question, history),
+        "prompt": prompt_text(task_of(question), question, history),
         "completion": f" {answer}",
+        "ended": ended,
         "label": good,
         "checkpoint": fingerprint,
     }

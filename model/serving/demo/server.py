@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from model.chat import ECGChat
 from model.checkpoint import fingerprint, load_checkpoint
 from model.quantization import placement
+from model.serving.checkpoints import need_checkpoint
 from model.serving.demo import feedback as preferences
 from utils.errors import UserError
 
@@ -76,6 +77,7 @@ def start(
         raise UserError("the demo needs Gradio: pip install 'cardiolect[demo]'")
     if feedback is not None:
         preferences.open_folder(Path(feedback))
+    need_checkpoint(Path(checkpoint))
     chat = _load(Path(checkpoint), device, precision, quantize)
     folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner alone
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,11 +1,12 @@
 """What one visitor has before them, and what the page does with it; knows no widgets.
 
-A `Session` never changes: each step gives a new one, so two clicks at once cannot mix, and nothing is shared.
+A `Session` never changes: each step gives a new one, so two clicks at once cannot mix, and nothing is shared. Only its
+`Lease` does, which ends the answers of a session whose place another has taken.
 """
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,28 @@ MAX_QUESTION = 2000  # characters
 MAX_TOKENS = 512
 MAX_TEMPERATURE = 2.0
 
+# How an answer ended.
+BY_MODEL, BY_TOKENS, BY_TIME, STOPPED = "by the model", "token limit", "time limit", "stopped"
+
 
 @dataclass(frozen=True)
 class Turn:
     """One question and its answer, as far as it has come."""
 
-    question: str  # `REPORT` asks for a report
+    question: str
     patient: str
     max_new_tokens: int
     temperature: float
     seed: int
     answer: str = ""
+    ended: str = STOPPED
+
+
+@dataclass
+class Lease:
+    """Over as soon as another ECG, or a new conversation, takes a session's place."""
+
+    over: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class Session:
     about: str = "no ECG"
     turns: tuple[Turn, ...] = ()
     rated: tuple[tuple[int, bool], ...] = ()
+    lease: Lease = field(default_factory=Lease)
 
     @property
     def history(self) -> tuple[tuple[str, str], ...]:
@@ -59,7 +72,6 @@ class Progress:
     first_token: float  # seconds
     rate: float  # tokens per second behind the first; 0 where there is one alone
     tokens: int
-    cut: bool = False  # the time limit ended the answer
 
 
 def begin(chat: ECGChat, record: ECGRecord, about: str) -> Session:
@@ -83,7 +95,12 @@ def ask(
     chat: ECGChat, session: Session, question: str, age: float | None, sex: str, max_new_tokens: int,
     temperature: float, limit_s: float,
 ) -> Iterator[Progress]:  # fmt: skip
-    """Yield after every token, and once at the end. Raises `UserError` on what cannot be asked."""
+    """Yield after every token, and once at the end; nothing more once the session's lease is over.
+
+    Raises `UserError` on what cannot be asked.
+    """
+    if session.lease.over:
+        raise UserError("another ECG or conversation came between: load the page or the ECG anew")
     if session.codes is None:
         raise UserError("there is no ECG: upload one, or choose a simulated one")
     if not (1 <= max_new_tokens <= MAX_TOKENS and 0 <= temperature <= MAX_TEMPERATURE):
@@ -92,10 +109,10 @@ def ask(
     turn = Turn(question, patient, int(max_new_tokens), float(temperature), seed=len(session.turns))
     began, first, count = time.monotonic(), 0.0, 0
 
-    def now(cut: bool = False) -> Progress:
+    def now() -> Progress:
         passed = time.monotonic() - began - first
         rate = (count - 1) / passed if count > 1 else 0.0
-        return Progress(replace(session, turns=(*session.turns, turn)), first, rate, count, cut)
+        return Progress(replace(session, turns=(*session.turns, turn)), first, rate, count)
 
     answers = chat.stream(
         session.codes, question, session.history, patient, turn.max_new_tokens, turn.temperature, turn.seed
@@ -103,12 +120,16 @@ def ask(
     for answer in answers:
         count += 1
         first = first or time.monotonic() - began
-        turn = replace(turn, answer=answer)
-        if time.monotonic() - began > limit_s:
-            yield now(cut=True)
+        if session.lease.over:
             return
+        turn = replace(turn, answer=answer)
         yield now()
-    if not count:
+        if time.monotonic() - began > limit_s:
+            turn = replace(turn, ended=BY_TIME)
+            break
+    else:
+        turn = replace(turn, ended=BY_TOKENS if count == turn.max_new_tokens else BY_MODEL)
+    if not session.lease.over:
         yield now()
 
 
@@ -131,10 +152,12 @@ def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Sessio
     if verdict in session.rated:
         return session
     turn = session.turns[-1]
-    feedback.append(folder, feedback.record(turn.question, session.history[:-1], turn.answer, good, fingerprint))
+    preference = feedback.record(turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint)
+    feedback.append(folder, preference)
     return replace(session, rated=(*session.rated, verdict))
 
 
 def forget(session: Session) -> Session:
     """The same ECG, a new conversation."""
-    return replace(session, turns=(), rated=())
+    session.lease.over = True
+    return replace(session, turns=(), rated=(), lease=Lease())
