@@ -1,6 +1,6 @@
 """A stock server's answers, beside those of the same checkpoint in this process.
 
-    python -m bench.serving CHECKPOINT RECORDS [--endpoint URL] [--threads 2]
+    python -m bench.serving CHECKPOINT RECORDS [--endpoint URL [--logit-bias]] [--threads 2]
 
 CHECKPOINT is the folder that the server holds (docs/SERVING.md), RECORDS a folder of WFDB recordings, of which twelve
 are taken. Six prompts about each: questions, reports, a patient, a conversation.
@@ -44,10 +44,11 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="the folder that the server holds")
     parser.add_argument("records", type=Path, help="a folder of WFDB recordings")
     parser.add_argument("--endpoint", default="http://127.0.0.1:8000")
+    parser.add_argument("--logit-bias", action="store_true", help="as cardiolect ask --logit-bias")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     here = ECGChat.from_pretrained(given.checkpoint, device="cpu")
-    there = EndpointChat.from_pretrained(given.endpoint, given.checkpoint)
+    there = EndpointChat.from_pretrained(given.endpoint, given.checkpoint, logit_bias=given.logit_bias)
     paths = sorted(given.records.rglob("*.hea"))
     codes = [here.encode(here.read(path.with_suffix(""))) for path in paths[:: max(len(paths) // RECORDS, 1)][:RECORDS]]
     same, asked, first, rate = 0, 0, {here: [], there: []}, {here: [], there: []}

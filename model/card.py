@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader
 
 from model.results.conditions import CONDITIONS, WITH_ECG, floors
+from model.results.tables import balanced_accuracy
 from model.results.verdict import verdict
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
@@ -45,6 +46,7 @@ def model_card(
         results=[
             dict(
                 r,
+                balanced=balanced_accuracy(r),
                 title=f"{_TASKS[r['task']][1]} on {_data_of(r)}",
                 gaps=[dict(g, says=verdict(r, g)) for g in _gaps(r)],
             )

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from data_provider.record import LEADS
+from model.card import model_card
 from model.results.document import read_result, write_result
 from model.results.page import ShownExample, render_page
+from model.results.tables import balanced_accuracy, scores_table
 from model.showcase import choose
 from tests.test_scoring import PREDICTIONS, REFERENCES, SETTINGS, samples_of
 from utils.plots import draw_ecg_paper
@@ -67,6 +69,17 @@ def test_the_page_shows_the_results_own_numbers(result):
     assert "Exact match with the ECG: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
     assert "The interval covers zero: this evaluation does not show that the model uses the ECG." in text
     assert "ab12" in text and found["predictions"]["sha256"] in text and "which lead?" in text
+
+
+def test_table_page_and_card_say_how_well_rare_findings_are_told(tmp_path):
+    """Of one finding in ten, "no" is nearly always right; balanced accuracy shows who only says it."""
+    asked = samples_of("qa", [("yes",)] * 3 + [("no",)] * 27, ["yes", "yes", "no"] + ["no"] * 27)
+    write_result(tmp_path, [replace(s, question="AF?", question_type="single-verify") for s in asked], SETTINGS, {})
+    found, _ = read_result(tmp_path)
+    assert balanced_accuracy(found)["with_ecg"] == pytest.approx((2 / 3 + 1) / 2)
+    assert re.search(r"balanced accuracy, 1 yes-or-no questions\s+83\.3", parts_of(render_page(found)).text)
+    assert "| balanced accuracy, 1 yes-or-no questions | 83.3 |" in model_card({}, True, [found])
+    assert re.search(r"balanced accuracy \(1 questions\) +83\.3", scores_table(found))
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):

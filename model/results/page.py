@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from model.results.breakdown import FEWEST, FEWEST_PATIENTS
 from model.results.conditions import CONDITIONS, WITH_ECG, colours, floors
 from model.results.samples import Sample
+from model.results.tables import balanced_accuracy
 from model.results.verdict import verdict, warnings
 from utils.charts import draw_reliability, draw_scores
 
@@ -45,6 +46,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         title=f"{WHAT[result['task']].capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
         what=WHAT[result["task"]],
         names=names,
+        balanced=balanced_accuracy(result),
         floors=floors(names),
         conditions=CONDITIONS,
         gaps=[(result[key], verdict(result, result[key])) for key in ("gap", "content_gap") if key in result],

@@ -37,9 +37,9 @@ def scores_table(result: Mapping[str, Any]) -> str:
         cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
         lines.append(f"texts cut off by MAX_NEW_TOKENS: {cut}")
     if result.get("verify", {}).get(WITH_ECG):
-        found = {name: rows.values() for name, rows in result["verify"].items()}
-        means = [np.mean([each["balanced_accuracy"] for each in found[n]]) if n in found else None for n in names]
-        lines.append(row(f"balanced accuracy ({len(found[WITH_ECG])} questions)", means))
+        means = balanced_accuracy(result)
+        questions = len(result["verify"][WITH_ECG])
+        lines.append(row(f"balanced accuracy ({questions} questions)", [means.get(name) for name in names]))
     if "choices" in result:
         listed = result["choices"]
         lines.append(
@@ -53,6 +53,15 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"{CONDITIONS[gap['best_floor']].heading}"
         )
     return "\n".join(lines)
+
+
+def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:
+    """Mean over yes-or-no questions, by condition; empty where there are none. 0.5 by guessing, however rare yes is."""
+    return {
+        name: float(np.mean([each["balanced_accuracy"] for each in rows.values()]))
+        for name, rows in result.get("verify", {}).items()
+        if rows
+    }
 
 
 def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:

@@ -42,10 +42,9 @@ def build_page(do: Callbacks) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 with gr.Row(elem_id="source"):
-                    files = gr.File(
-                        file_count="multiple", label=f"Upload one recording: {KINDS}", height=165, elem_id="files",
-                        scale=1, min_width=280,
-                    )  # fmt: skip
+                    with gr.Column(scale=1, min_width=280):
+                        files = gr.File(file_count="multiple", label="One recording", height=150, elem_id="files")
+                        gr.HTML(f"<p class='facts'>{KINDS}</p>")
                     example = gr.Radio(
                         list(do.examples), value=first, label="or a simulated ECG", scale=1, min_width=280
                     )
