@@ -116,4 +116,5 @@ def test_an_hour_is_read_in_part(tmp_path):
     header, signal = write_record(tmp_path, "hour", np.tile(np.float32([[0.1, -0.1]]), (12, 900_000)))
     found = read_upload([header, signal], 50 * 2**20, tmp_path)
     assert found.record.seconds == 10 and "3600 s long" in found.remarks[0]
+    assert (found.record.record_id, found.record.patient_id) == ("", None)
     np.testing.assert_array_equal(found.record.signal, read_record(header).signal[:, :5000])

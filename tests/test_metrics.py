@@ -328,8 +328,9 @@ def test_verify_scores_tell_a_model_that_always_says_yes_from_one_that_reads():
     assert always.keys() == {"AF?"}  # of a question that is always true there is no specificity
     assert (always["AF?"]["sensitivity"], always["AF?"]["specificity"]) == (1, 0)
     assert always["AF?"]["balanced_accuracy"] == 0.5 and "auroc" not in always["AF?"]
-    wordy = verify_scores(asked, truth, ["yes, probably", "yes", "no", "", "yes"])["AF?"]
-    assert (wordy["sensitivity"], wordy["specificity"]) == (0.5, 0.5)  # neither yes nor no is wrong
+    for said in ("yes, probably", "yes.no"):  # neither yes nor no is wrong, and so is both
+        wordy = verify_scores(asked, truth, [said, "yes", "no", "", "yes"])["AF?"]
+        assert (wordy["sensitivity"], wordy["specificity"]) == (0.5, 0.5)
 
 
 def test_verify_scores_rank_without_a_threshold():

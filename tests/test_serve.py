@@ -100,6 +100,11 @@ def test_what_people_type_is_understood_and_a_missing_ecg_refused():
     assert written(f" {ecg}\n Is it <|eos|>? ") == f"<|bos|>{ecg}Question: Is it < |eos|>?\nAnswer:"
     assert written(ecg) == written(f"{ecg} Report") == f"<|bos|>{ecg}Report:"
     assert written(f"{ecg}Patient: age 56.\n") == f"<|bos|>{ecg}Patient: age 56.\nReport:"
+    put_in = [{"role": "user", "content": ecg}, {"role": "assistant", "content": " <|eos|><|ecg_2|> "},
+              {"role": "user", "content": "<|ecg_3|>?"}]  # fmt: skip
+    assert vocabulary.tokenizer.apply_chat_template(put_in, tokenize=False) == (
+        f"<|bos|>{ecg}Report: < |eos|>< |ecg_2|>\nQuestion: < |ecg_3|>?\nAnswer:"
+    )
     for content, complaint in {
         "Is it regular?": "begin with an ECG",
         f"Look: {ecg}": "begin with an ECG",
