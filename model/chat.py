@@ -120,4 +120,4 @@ def window(record: ECGRecord, start: float = 0.0) -> ECGRecord:
         raise FileError(f"{record.seconds:.1f} s long{behind}; at least {LEAST_SECONDS:g} s are needed")
     first, count = round(start * record.fs), round(SECONDS * record.fs)
     part = np.s_[:, first : first + count]
-    return replace(record, signal=record.signal[part], good=record.good[part])
+    return replace(record, signal=record.signal[part].copy(), good=record.good[part].copy())

@@ -20,7 +20,7 @@ from model.serving.demo import server
 from utils.errors import UserError
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'cardiolect[demo]'")
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
 gradio_client = pytest.importorskip("gradio_client")
 
 QUESTION = "Does this ECG show atrial fibrillation?"
@@ -162,20 +162,22 @@ def test_what_people_think_is_kept_without_ecg_name_or_patient(client, feedback,
     with pytest.raises(Exception, match="there is no answer yet"):
         client.predict(api_name="/good")
     answer = ask(client, age=56)[-1]
-    client.predict(api_name="/good")
-    client.predict(api_name="/good")
+    verdicts = ("good", "good", "bad", "good")  # the last word counts
+    for verdict in verdicts:
+        client.predict(api_name=f"/{verdict}")
+    second = ask(client, "And now?")[-1]
     client.predict(api_name="/bad")
-    lines = (feedback / "preferences.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [
-        {
-            "prompt": f"Question: {QUESTION}\nAnswer:",
-            "completion": f" {answer}",
-            "ended": "token limit",
-            "label": label,
-            "checkpoint": fingerprint(checkpoint_folder),
-        }
-        for label in (True, False)
-    ]
+    client.predict(api_name="/forget")
+    ask(client)
+    client.predict(api_name="/bad")
+    lines = list(map(json.loads, (feedback / "preferences.jsonl").read_text().splitlines()))
+    talks = [line.pop("conversation") for line in lines]
+    asked = {"prompt": f"Question: {QUESTION}\nAnswer:", "completion": f" {answer}", "ended": "token limit",
+             "checkpoint": fingerprint(checkpoint_folder)}  # fmt: skip
+    assert lines[:3] == [{**asked, "label": label} for label in (True, False, True)]
+    assert lines[3]["prompt"] == f"Question: {QUESTION}\nAnswer: {answer}\nQuestion: And now?\nAnswer:"
+    assert (lines[3]["completion"], lines[3]["label"], len(lines)) == (f" {second}", False, 5)
+    assert len(set(talks[:4])) == 1 and talks[4] not in talks[:4], "another conversation has another name"
 
 
 def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_folder, tmp_path):
@@ -194,6 +196,86 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
     ]  # fmt: skip
     assert "Not for clinical diagnosis" in markdown and html.escape(ATTACK, quote=False) in markdown
     assert "<img" not in markdown and "miller" not in markdown + document
+
+
+def test_a_later_answer_ends_the_one_before_and_none_is_rated_while_it_comes(chat, corpus, tmp_path):
+    from model.serving.demo import session
+
+    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    first = session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=60.0)
+    part = next(first).session
+    with pytest.raises(UserError, match="still coming"):
+        session.rate(part, True, tmp_path, "0" * 16)
+    second = session.ask(chat, part, "And now?", None, "", 3, 0.0, limit_s=60.0)
+    later = next(second).session
+    assert list(first) == []
+    *_, last = second
+    assert [turn.ended for turn in last.session.turns] == ["stopped", "token limit"] and len(later.turns) == 2
+    session.rate(last.session, True, tmp_path, "0" * 16)
+    stopped = session.ask(chat, last.session, QUESTION, None, "", 200, 0.0, limit_s=60.0)
+    part = next(stopped).session
+    stopped.close()  # as Gradio does where an answer is cancelled
+    session.rate(part, False, tmp_path, "0" * 16)
+    assert len((tmp_path / "preferences.jsonl").read_text().splitlines()) == 2
+
+
+def test_drawn_answers_differ_from_turn_to_turn(chat, corpus):
+    from model.serving.demo import session
+
+    now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    for _ in range(2):
+        *_, at = session.ask(chat, now, QUESTION, None, "", 3, 1.5, limit_s=60.0)
+        now = at.session
+    assert [turn.seed for turn in now.turns] == [0, 1]
+    expected = chat.ask(now.codes, QUESTION, history=now.history[:1], max_new_tokens=3, temperature=1.5, seed=1)
+    assert now.turns[1].answer == expected
+
+
+def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ecg_came(chat, corpus, monkeypatch):
+    from model.serving.demo import session
+
+    now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    for said in ("no", "yes"):
+        monkeypatch.setattr(ECGChat, "stream", lambda *_, said=said, **__: iter([said]))
+        *_, at = session.ask(chat, now, f"Was it {said}?", 56, "female", 200, 0.0, limit_s=60.0)
+        now = at.session
+    seen = []
+
+    def shaded(checkpoint, example, said, codes):
+        seen.append((example.question, example.history, example.background, said))
+        if len(seen) == 2:
+            now.lease.over = True
+        return ["shades"]
+
+    monkeypatch.setattr(session, "shades", shaded)
+    assert session.where(chat, now) == "shades"
+    assert seen == [("Was it yes?", (("Was it no?", "no"),), "age 56, sex female", "yes")]
+    with pytest.raises(UserError, match="came between"):
+        session.where(chat, now)
+
+
+def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_path):
+    from model.serving.demo.callbacks import Callbacks, Limits
+
+    record = ECGChat.read(write_record(tmp_path)[0])
+    do = Callbacks(chat, "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
+    first = do.show_example("a", do.show_example("b", do.examples["a"][0])[0])[0]
+    assert not first.lease.over and first.lease is not do.examples["a"][0].lease
+    answer = do.ask(QUESTION, None, "", 200, 0.0, first)
+    next(answer)
+    do.show_example("b", first)
+    assert list(answer) == []
+
+
+def test_the_log_gets_the_place_of_an_error_and_not_its_words(capsys):
+    from model.serving.demo.callbacks import line_of
+
+    try:
+        raise ValueError("Mil" + "ler")
+    except ValueError as error:
+        assert line_of(error) == "failed (ValueError)"
+    logged = capsys.readouterr().err
+    assert "ValueError" in logged and "test_demo.py" in logged and "Miller" not in logged
 
 
 def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch):

@@ -14,9 +14,10 @@ from model.serving.demo import server
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["SE_OFFLINE"] = "true"  # selenium would look for drivers in the internet
-pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'cardiolect[demo]'")
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
 webdriver = pytest.importorskip("selenium.webdriver")
 
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -140,9 +141,40 @@ def test_a_header_with_html_is_shown_as_text_and_a_large_file_is_refused(demo, b
     assert '<img src="/seen"' in line
     toast = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "[data-testid=toast-body]"))
     assert '<img src="/seen"' in toast.text
-    time.sleep(1)
-    wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "#files input[type=file]")).send_keys(
-        str(tmp_path / "large.npy")
-    )
+    wait.until(lambda b: "ecg.csv" not in b.find_element(By.ID, "files").text)
+    wait.until(lambda b: _choose(b, tmp_path / "large.npy"))
     wait.until(lambda b: "maximum allowed size" in b.find_element(By.TAG_NAME, "body").text)
     assert browser.title == "Cardiolect" and not any(url.endswith("/seen") for url in requested(browser))
+
+
+def _choose(browser, path: Path) -> bool:
+    """The widget is drawn anew once a file was read."""
+    try:
+        browser.find_element(By.CSS_SELECTOR, "#files input[type=file]").send_keys(str(path))
+    except (NoSuchElementException, StaleElementReferenceException):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("width", [1280])
+def test_stop_ends_an_answer(demo, browser, width, monkeypatch):
+    ended = []
+
+    def endless(*_, **__):
+        try:
+            for count in range(1, 600):
+                time.sleep(0.1)
+                yield "word " * count
+        finally:
+            ended.append(count)
+
+    monkeypatch.setattr(ECGChat, "stream", endless)
+    wait = WebDriverWait(browser, 60)
+    browser.get(demo.url)
+    wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "#question textarea")).send_keys("Is it regular?\n")
+    wait.until(lambda b: b.find_element(By.ID, "talk").text.count("word") > 3)
+    browser.find_element(By.ID, "stop").click()
+    wait.until(lambda _: ended)
+    shown = browser.find_element(By.ID, "talk").text.count("word")
+    time.sleep(0.5)
+    assert browser.find_element(By.ID, "talk").text.count("word") == shown <= ended[0] + 1 < 600

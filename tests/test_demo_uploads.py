@@ -2,24 +2,45 @@
 
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import h5py
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 
 from data_provider.readers import read_record
 from data_provider.record import LEADS
 from model.serving.demo import server
+from model.serving.demo.sizes import MAX_SAMPLES, count_samples
+from model.serving.demo.storage import KEPT_SECONDS, Sweeper, stored_bytes
 from model.serving.demo.uploads import read_upload
+from tests.loopback import LoopbackHandler, LoopbackServer, serving
+from utils.errors import UserError
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'cardiolect[demo]'")
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
 
 import httpx
 
 from tests.test_demo import ATTACK, ask, new_client, upload, visible, write_record
+
+
+class Counting(LoopbackHandler):
+    """Counts who asks."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.server.asked += 1
+        self.head(404, {}, 0)
+
 
 LAYOUT = {"sampling_rate": 500, "unit": "mV", "leads": list(LEADS)}
 
@@ -105,11 +126,132 @@ def test_a_file_or_request_that_is_too_large_is_refused_before_it_is_read(demo, 
         assert answer.status_code == 413 and line in answer.text
 
 
+def test_a_request_of_unknown_length_is_refused(demo):
+    answer = httpx.post(f"{demo.url}gradio_api/upload", content=iter([b"x" * 100]))
+    assert answer.status_code == 413
+
+
+def test_uploads_that_fill_the_folder_have_to_wait(demo, monkeypatch):
+    from model.serving.demo import body_limit
+
+    for stored, status in ((39 * 2**21, 200), (40 * 2**21, 503)):
+        monkeypatch.setattr(body_limit, "stored_bytes", lambda folder, stored=stored: stored)
+        answer = httpx.post(f"{demo.url}gradio_api/upload", files=[("files", ("a.npy", b"x"))])
+        assert answer.status_code == status
+    assert "come again" in answer.text
+
+
+def test_an_address_in_the_place_of_an_upload_is_not_fetched(demo, tmp_path):
+    with serving(LoopbackServer(Counting)) as elsewhere:
+        elsewhere.asked = 0
+        client = new_client(demo, tmp_path)
+        file = {"path": f"{elsewhere.address}/ecg.csv", "meta": {"_type": "gradio.FileData"}}
+        for arguments, name in (([[file]], "/upload"), ([file, None, "", 5, 0], "/ask")):
+            with pytest.raises(Exception, match="only files that were uploaded"):
+                client.predict(*arguments, api_name=name)
+        assert elsewhere.asked == 0
+
+
+def test_an_upload_that_broke_off_is_deleted_as_well(demo):
+    address = urlsplit(demo.url)
+    begin = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.npy"\r\n\r\n' + b"PATIENT " * 100_000
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(f"{head}Content-Length: 1500000\r\n\r\n".encode() + begin)
+        time.sleep(1)
+    assert stored_bytes(demo.folder) > 700_000
+    demo.sweeper.sweep()
+    assert stored_bytes(demo.folder) > 700_000, "it is not a quarter of an hour old"
+    kept = sum(path.stat().st_size for path in demo.sweeper.kept)
+    try:
+        demo.sweeper.seconds = -1.0
+        demo.sweeper.sweep()
+    finally:
+        demo.sweeper.seconds = KEPT_SECONDS
+    assert stored_bytes(demo.folder) == kept > 0, "the pictures that the page begins with stay"
+
+
+def test_files_are_deleted_by_age_without_being_asked(tmp_path):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "picture.png").write_text("x")
+    sweeper = Sweeper(tmp_path, seconds=0.2, every=0.05)
+    (tmp_path / "upload").mkdir()
+    (tmp_path / "upload" / "ecg.dat").write_text("x")
+    deadline = time.monotonic() + 10
+    while (tmp_path / "upload").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    sweeper.close()
+    assert [path.name for path in tmp_path.rglob("*")] == ["first", "picture.png"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_however_the_demo_is_ended(checkpoint_folder, tmp_path, end):
+    command = [sys.executable, "-m", "model.serving", "demo", "--checkpoint", str(checkpoint_folder), "--port", "0"]
+    with subprocess.Popen(
+        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        url = process.stdout.readline().removeprefix("demo: ").strip()
+        httpx.post(f"{url}gradio_api/upload", files=[("files", ("a.npy", b"x"))]).raise_for_status()
+        assert stored_bytes(tmp_path) > 0
+        process.send_signal(end)
+        _, said = process.communicate(timeout=60)
+    assert list(tmp_path.glob("cardiolect-demo-*")) == [] and "Traceback" not in said
+
+
 def test_a_path_in_a_file_name_stays_in_the_private_folder(demo):
     name = "../../../../cardiolect-escaped.csv"
     stored = httpx.post(f"{demo.url}gradio_api/upload", files=[("files", (name, b"0,1\n"))]).json()
     assert all(Path(path).resolve().is_relative_to(demo.folder.resolve()) for path in stored)
     assert demo.folder.stat().st_mode & 0o077 == 0
+
+
+def test_files_that_do_not_belong_together_or_are_too_large_together_are_refused(tmp_path):
+    header, signal = write_record(tmp_path)
+    for name in ("other/ECG.HEA", "ecg.npy", "other.dat"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(header.read_bytes())
+    for names, limit, line in (
+        (["ecg.hea", "ecg.dat", "other/ECG.HEA"], 2**20, "two files have the same name"),
+        (["ecg.npy", "other.dat"], 2**20, "other.dat does not belong to a file .npy"),
+        (["ecg.hea", "ecg.dat"], signal.stat().st_size, "larger than 0 MB"),
+    ):
+        with pytest.raises(UserError, match=line):
+            read_upload([tmp_path / name for name in names], limit, tmp_path)
+
+
+@pytest.mark.parametrize("fmt, too_many", [("80", 25_000_001), ("16", 50_000_002), ("524", 10)])
+def test_the_samples_of_a_record_without_length_are_counted_by_its_file(tmp_path, fmt, too_many):
+    """Twelve signals in one file that is too large, and of the other formats one that is not."""
+    lines = [f"ecg.dat {fmt} 200/mV 8 0 0 0 0 {lead}" for lead in LEADS]
+    (tmp_path / "ecg.hea").write_text("\n".join(["ecg 12 500", *lines]) + "\n")
+    with (tmp_path / "ecg.dat").open("wb") as file:
+        file.truncate(too_many)
+    assert count_samples(tmp_path / "ecg.hea") > MAX_SAMPLES
+    if fmt != "524":
+        with (tmp_path / "ecg.dat").open("wb") as file:
+            file.truncate(too_many - 2)
+        assert count_samples(tmp_path / "ecg.hea") <= MAX_SAMPLES
+
+
+def test_the_samples_of_a_dicom_file_are_counted_by_its_header(tmp_path):
+    """A third of a megabyte can unpack to gigabytes."""
+    dataset = pydicom.dcmread(get_testdata_file("waveform_ecg.dcm"))
+    groups = dataset.WaveformSequence
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.save_as(tmp_path / "ecg.dcm")
+    assert count_samples(tmp_path / "ecg.dcm") == sum(12 * group.NumberOfWaveformSamples for group in groups)
+    groups[0].WaveformData, groups[0].NumberOfWaveformSamples = bytes(2 * 12 * 3_000_000), 3_000_000
+    dataset.save_as(tmp_path / "bomb.dcm")
+    assert (tmp_path / "bomb.dcm").stat().st_size < 500_000
+    with pytest.raises(UserError, match="holds more than 25,000,000 samples"):
+        read_upload([tmp_path / "bomb.dcm"], 2**20, tmp_path)
+
+
+def test_a_high_sampling_rate_is_refused(tmp_path):
+    signal = np.cumsum(np.random.default_rng(0).normal(0, 0.001, (12, 60_000)), 1).astype("f4")
+    np.savez(tmp_path / "fast.npz", signal=signal, fs=20_000, unit="mV", leads=LEADS)
+    with pytest.raises(UserError, match="sampled at 20000 Hz; at most 10,000"):
+        read_upload([tmp_path / "fast.npz"], 2**30, tmp_path)
 
 
 def test_an_hour_is_read_in_part(tmp_path):

@@ -1,5 +1,7 @@
 """Which addresses are safe to ask, and what of a server's failures may pass."""
 
+import errno
+import socket
 from urllib.parse import urlsplit
 
 import requests
@@ -20,6 +22,22 @@ def check_address(url: str, what: str) -> None:
         raise UserError(f"{what}: is no address") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise `UserError` where nothing can listen; port 0 is any free one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise UserError(f"--host {host}: no address of this machine") from None
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"port {port} of {host} is not free; choose another") from None
+        raise UserError(f"--host {host}, --port {port}: cannot be listened at ({error.strerror})") from None
 
 
 def check_key(key: str, name: str) -> None:

@@ -10,7 +10,7 @@ import pydicom
 from data_provider.leads import canonical_lead
 from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 
-MAX_BYTES = 1_000_000_000  # of a deflated file, unpacked
+MAX_BYTES = 200_000_000  # of a deflated file, unpacked
 # Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
 _LEAD_OF_CODE = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF"} | {n: f"V{n - 2}" for n in range(3, 9)}
 _CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
@@ -43,6 +43,13 @@ def read(path: Path) -> Channels:
     return best[0]
 
 
+def count_samples(path: Path) -> int:
+    """Samples of all channels of all waveforms, by their headers. Raises `FileError` as `read` does."""
+    _check_unpacked_size(path)
+    groups = pydicom.dcmread(path, defer_size=1_000_000).get("WaveformSequence", ())
+    return sum(int(group.NumberOfWaveformSamples) * int(group.NumberOfWaveformChannels) for group in groups)
+
+
 def _check_unpacked_size(path: Path) -> None:
     """Refuse a deflated file (PS3.5 A.5) that unpacks to more than `MAX_BYTES`; pydicom would unpack it all."""
     with open(path, "rb") as file:
@@ -56,7 +63,7 @@ def _check_unpacked_size(path: Path) -> None:
         while packed:
             left -= len(unpacked.decompress(packed, 1 << 24))
             if left < 0:
-                raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
+                raise FileError(f"unpacks to more than {MAX_BYTES // 10**6} MB")
             packed = unpacked.unconsumed_tail or file.read(1 << 20)
 
 

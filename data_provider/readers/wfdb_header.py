@@ -61,6 +61,16 @@ def read_header(path: Path) -> Header:
     return header
 
 
+def count_samples(header: Header, folder: Path) -> int | None:
+    """Samples of all signals, by the header or the sizes of its files; None where only unpacking FLAC would tell."""
+    if header.n_frames is not None:
+        return header.n_frames * sum(line.per_frame for line in header.signals)
+    files = {line.file_name: line.fmt for line in header.signals}
+    if not set(files.values()) <= set(_BYTES_PER_SAMPLE):
+        return None
+    return sum(int((folder / name).stat().st_size / _BYTES_PER_SAMPLE[fmt]) for name, fmt in files.items())
+
+
 def _record_line(line: str) -> tuple[int, float, int | None]:
     fields = line.split()
     if "/" in fields[0]:

@@ -4,12 +4,14 @@ A RECORD is any file that docs/DATA.md lists; a WFDB record with or without exte
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from model.serving.arguments import Parser, licence, line, named, number, path, whole, words
 from utils.errors import exit_on_user_error
 
 CHECKPOINT = Path("checkpoints/quickstart/llm")
@@ -17,7 +19,17 @@ CHECKPOINT = Path("checkpoints/quickstart/llm")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. What it needs is imported when it is known: --help and a mistyped option answer at once."""
-    options = vars(build_parser().parse_args(arguments))
+    parser = build_parser()
+    given, others = parser.parse_known_args(arguments)
+    options = vars(given)
+    # argparse gives up a list of words once an option stands among them: ask RECORD --patient "age 56" QUESTION
+    if "questions" in options and not any(word.startswith("-") for word in others):
+        try:
+            options["questions"] += map(words, others)
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"argument QUESTION: {error}")
+    elif others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     module, _, function = options.pop("run").partition(":")
     getattr(import_module(module), function)(**options)
 
@@ -34,10 +46,16 @@ def run() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at exit
         sys.exit(141)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "cardiolect", usage="cardiolect COMMAND ...; cardiolect COMMAND --help says more", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog="commands:",
     )  # fmt: skip
@@ -51,18 +69,18 @@ def build_parser() -> argparse.ArgumentParser:
 
     ask = command("ask", "model.serving.ask:ask", "answer questions about an ECG")
     _add_record(ask)
-    ask.add_argument("questions", nargs="*", metavar="QUESTION", help="each is answered on its own")
+    ask.add_argument("questions", nargs="*", type=words, metavar="QUESTION", help="each is answered on its own")
     ask.add_argument(
         "-i", "--chat", action="store_true", help="a conversation: questions from stdin, up to an empty line"
     )
-    ask.add_argument("--second", metavar="RECORD", help="another ECG, for a question that compares both")
+    ask.add_argument("--second", type=named, metavar="RECORD", help="another ECG, for a question that compares both")
     report = command("report", "model.serving.ask:report", "write the report of an ECG")
     _add_record(report)
     for each in (ask, report):
         _add_patient(each)
         _add_generation(each)
         _add_device(each)
-        each.add_argument("--endpoint", metavar="URL", help="ask this server; the ECG becomes tokens here")
+        each.add_argument("--endpoint", type=line, metavar="URL", help="ask this server; the ECG becomes tokens here")
         each.add_argument("--model", default="", metavar="NAME", help="the server's name of it, where it holds several")
         each.add_argument(
             "--logit-bias", action="store_true", help="keep ECG tokens out of answers of vLLM and llama.cpp"
@@ -74,9 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
     tokens.add_argument("--codes", action="store_true", help="numbers instead of tokens")
     show = command("show", "model.serving.show:show", "draw an ECG on paper")
     _add_record(show)
-    show.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture: .png, .pdf, .svg")
+    show.add_argument("--out", type=path, required=True, metavar="FILE", help="picture: .png, .pdf, .svg")
     show.add_argument("--reconstruction", action="store_true", help="with what the tokens keep of it, in blue")
-    show.add_argument("--question", metavar="QUESTION", help="answer it and shade where the answer came from")
+    show.add_argument(
+        "--question", type=line, metavar="QUESTION", help="answer it and shade where the answer came from"
+    )
     _add_patient(show)
     _add_device(show)
 
@@ -93,14 +113,18 @@ def build_parser() -> argparse.ArgumentParser:
     merge = command("merge", "model.serving.publish:merge", "fold adapters into a stock checkpoint")
     export = command("export", "model.serving.publish:export", "make a folder for a model hub, with a model card")
     for each in (merge, export):
-        each.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a checkpoint")
-        each.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new or empty")
+        each.add_argument("checkpoint", type=path, metavar="CHECKPOINT", help="folder of a checkpoint")
+        each.add_argument("--out", type=path, required=True, metavar="FOLDER", help="new or empty")
     export.add_argument(
-        "--results", type=Path, nargs="+", required=True, metavar="RESULT", help="evaluations of this checkpoint"
+        "--results", type=path, nargs="+", required=True, metavar="RESULT", help="evaluations of this checkpoint"
     )
-    export.add_argument("--name", default="", help="of the model; else that of FOLDER")
+    export.add_argument("--name", type=line, default="", help="of the model; else that of FOLDER")
     export.add_argument(
-        "--license", default="unknown", metavar="ID", help="of the weights, as model hubs spell it (cc-by-4.0)"
+        "--license",
+        type=licence,
+        default="unknown",
+        metavar="ID",
+        help="of the weights, as model hubs spell it (cc-by-4.0)",
     )
 
     demo = command("demo", "model.serving.demo:launch", "a page in the browser to look at ECGs and ask about them")
@@ -108,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     for each, port in ((demo, 7860), (serve, 8000)):
         _add_checkpoint(each)
         _add_device(each)
-        each.add_argument("--port", type=_whole(1), default=port, metavar="N", help=f"of this machine; {port}")
+        each.add_argument("--port", type=whole(0, 65535), default=port, metavar="N", help=f"of this machine; {port}")
     _add_page(demo)
     return parser
 
@@ -118,21 +142,19 @@ def _add_page(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--share", action="store_true", help="open the page to the internet through Gradio's servers")
     demo.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     demo.add_argument("--quantize", type=int, choices=(8, 4), help="bits of the language model; CUDA, bitsandbytes")
-    demo.add_argument("--feedback", type=Path, metavar="FOLDER", help="where to keep what people think of answers")
-    demo.add_argument("--max-upload-mb", type=_whole(1), default=50, metavar="MB", help="50")
-    demo.add_argument(
-        "--answer-seconds", type=_number(1), default=120.0, metavar="S", help="of one answer at most; 120"
-    )
+    demo.add_argument("--feedback", type=path, metavar="FOLDER", help="where to keep what people think of answers")
+    demo.add_argument("--max-upload-mb", type=whole(1), default=50, metavar="MB", help="50")
+    demo.add_argument("--answer-seconds", type=number(1), default=120.0, metavar="S", help="of one answer at most; 120")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("record", metavar="RECORD", help="file of an ECG")
-    parser.add_argument("--start", type=_number(0), default=0.0, metavar="SECONDS", help="the 10 s from here on; 0")
+    parser.add_argument("record", type=named, metavar="RECORD", help="file of an ECG")
+    parser.add_argument("--start", type=number(0), default=0.0, metavar="SECONDS", help="the 10 s from here on; 0")
     _add_checkpoint(parser)
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, metavar="FOLDER", help=str(CHECKPOINT))
+    parser.add_argument("--checkpoint", type=path, default=CHECKPOINT, metavar="FOLDER", help=str(CHECKPOINT))
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -140,27 +162,14 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_patient(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--patient", default="", help='age, sex, height, weight: "age 56, sex female"')
+    parser.add_argument("--patient", type=words, default="", help='age, sex, height, weight: "age 56, sex female"')
 
 
 def _add_generation(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-new-tokens", type=_whole(1), default=200, metavar="N", help="200")
+    parser.add_argument("--max-new-tokens", type=whole(1), default=200, metavar="N", help="200")
     parser.add_argument(
-        "--temperature", type=_number(0), default=0.0, metavar="T", help="0 (the default) says what is most probable"
+        "--temperature", type=number(0), default=0.0, metavar="T", help="0 (the default) says what is most probable"
     )
-    parser.add_argument("--seed", type=_whole(0), default=0, help="of what is drawn at a higher temperature; 0")
-
-
-def _number(least: float, kind: type = float):
-    def read(text: str):
-        value = kind(text)
-        if not least <= value < float("inf"):
-            raise ValueError
-        return value
-
-    read.__name__ = f"{'whole ' if kind is int else ''}number from {least} on"  # argparse: "invalid NAME value"
-    return read
-
-
-def _whole(least: int):
-    return _number(least, int)
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, help="of what is drawn at a higher temperature; 0"
+    )

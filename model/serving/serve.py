@@ -1,7 +1,6 @@
 """The stock `transformers serve` with a checkpoint, on this machine alone."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +10,7 @@ from transformers.utils.import_utils import is_serve_available
 from model.serving.checkpoints import need_checkpoint
 from model.serving.stock import stock_settings
 from utils.errors import UserError
-from utils.servers import LOOPBACK
+from utils.servers import LOOPBACK, check_free
 
 
 def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> NoReturn:
@@ -29,19 +28,10 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
         raise UserError('the server is not installed: pip install -e ".[serve]"')
     if host not in LOOPBACK:
         raise UserError(f"host {host}: the server knows no keys and stays on this machine; 127.0.0.1 is possible")
-    _check_free(host, port)
+    check_free(host, port)
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder),
                "--host", host, "--port", str(port), "--device", device]  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     print(f"{folder}: http://{shown}:{port}/v1/chat/completions; Ctrl-C ends it", flush=True)
     os.environ["HF_HUB_OFFLINE"] = "1"  # no request has a model downloaded
     os.execv(sys.executable, command)
-
-
-def _check_free(host: str, port: int) -> None:
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except (OSError, OverflowError):
-        raise UserError(f"port {port} of {host} is not free; choose another") from None

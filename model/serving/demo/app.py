@@ -34,8 +34,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
     first = next(iter(do.examples))
     start, sentence, paper, kept, strip, tokens, *_ = do.examples[first]
     info = do.chat.checkpoint.info
-    # Pictures and uploads are removed a quarter of an hour after they were made.
-    with gr.Blocks(title="Cardiolect", analytics_enabled=False, delete_cache=(60, 900)) as page:
+    with gr.Blocks(title="Cardiolect", analytics_enabled=False) as page:
         session = gr.State(start, time_to_live=SESSION_SECONDS)
         gr.HTML(f'<div id="disclaimer" role="note"><b>{DISCLAIMER}.</b></div>')
         gr.HTML(f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>")
@@ -97,7 +96,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
                 exported = gr.File(label="Conversation", visible=False, interactive=False)
                 with gr.Accordion("Patient and settings", open=False):
                     with gr.Row():
-                        age = gr.Number(None, label="Age (optional)", minimum=0, maximum=120, min_width=120)
+                        age = gr.Number(None, label="Age (optional)", min_width=120)
                         sex = gr.Dropdown(
                             [("not stated", ""), "female", "male"], value="", label="Sex (optional)", min_width=120
                         )
@@ -119,17 +118,17 @@ def build_page(do: Callbacks) -> gr.Blocks:
             gr.on([ask.click, question.submit], told(do.ask), [question, *how], api_name="ask", **answering),
             report.click(told(do.report), how, api_name="report", **answering),
         ]
-        reading["cancels"] = asking  # those that wait; an answer that has begun ends with its session's lease
+        tracing = trace.click(
+            told(do.trace), [session], [traced], api_name="trace", concurrency_id="model",
+            concurrency_limit=ANSWERS_AT_ONCE, show_progress="minimal",
+        )  # fmt: skip
+        reading["cancels"] = [*asking, tracing]  # those that wait; what has begun ends with its session's lease
         files.upload(told(do.show_upload), [files, session], view, api_name="upload", **reading).then(
             lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden"
         )
         example.input(told(do.show_example), [example, session], view, api_name="example", **reading)
         prompt.input(lambda text: text or "", [prompt], [question], api_visibility="private", queue=False)
         stop.click(None, cancels=asking, api_visibility="private")
-        trace.click(
-            told(do.trace), [session], [traced], api_name="trace", concurrency_id="model",
-            concurrency_limit=ANSWERS_AT_ONCE, show_progress="minimal",
-        )  # fmt: skip
         gr.on(
             [forget.click, talk.clear], told(do.forget), [session], [session, talk, status, traced],
             api_name="forget", cancels=asking,

@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from model.rendering import REPORT
 from model.serving.demo import session as steps
 from model.serving.demo.export import write_export
 from model.serving.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
-from model.serving.demo.session import BY_TIME, BY_TOKENS, Lease, Session
+from model.serving.demo.session import BY_TIME, BY_TOKENS, Session
 from model.serving.demo.uploads import read_upload
 from model.serving.prompts import UNTRAINED, is_trained
 from model.vocabulary import ecg_text
@@ -108,7 +108,7 @@ class Callbacks:
             raise UserError("choose one of the simulated ECGs")
         before.lease.over = True
         session, *others = self.examples[name]
-        return replace(session, lease=Lease()), *others
+        return session.of_another(), *others
 
     def show_upload(self, files: Sequence[str] | None, before: Session) -> tuple:
         """Ends the answers about the ECG before.

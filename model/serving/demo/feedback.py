@@ -23,10 +23,12 @@ def open_folder(folder: Path) -> None:
 
 
 def record(
-    question: str, history: Sequence[tuple[str, str]], answer: str, ended: str, good: bool, fingerprint: str
-) -> dict:
+    conversation: str, question: str, history: Sequence[tuple[str, str]], answer: str, ended: str, good: bool,
+    fingerprint: str,
+) -> dict:  # fmt: skip
     """One preference: prompt (what was asked, and before it), completion, how it ended, label, checkpoint.
 
+    conversation: a random name; a later line about the same prompt in it is the rater's last word.
     Neither the ECG nor its codes, age, sex or file name; only what was typed and what was answered.
     """
     return {
@@ -34,6 +36,7 @@ def record(
         "completion": f" {answer}",
         "ended": ended,
         "label": good,
+        "conversation": conversation,
         "checkpoint": fingerprint,
     }
 

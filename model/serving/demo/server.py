@@ -11,14 +11,18 @@ import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from transformers.utils.logging import disable_progress_bar
 
 from model.chat import ECGChat
 from model.checkpoint import fingerprint, load_checkpoint
 from model.quantization import placement
 from model.serving.checkpoints import need_checkpoint
 from model.serving.demo import feedback as preferences
+from model.serving.demo.storage import Sweeper
 from utils.errors import UserError
+from utils.servers import check_free
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
 PORT = 7860
 UPLOAD_MB = 50
 ANSWER_SECONDS = 120.0
+MAX_SESSIONS = 500  # the longest unused are forgotten
 _FORM_BYTES = 100_000  # around the files of an upload
+_UPLOADS_KEPT = 40  # of the largest size, before more have to wait for a quarter of an hour
 
 
 @dataclass
@@ -36,10 +42,12 @@ class RunningDemo:
     page: "gr.Blocks"
     url: str
     folder: Path
+    sweeper: Sweeper
 
     def close(self) -> None:
         """Stop, and delete every file that came or was made."""
         self.page.close(verbose=False)
+        self.sweeper.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -74,15 +82,17 @@ def start(
     think of answers; None keeps nothing. Raises `UserError` on what cannot be.
     """
     if find_spec("gradio") is None:
-        raise UserError("the demo needs Gradio: pip install 'cardiolect[demo]'")
+        raise UserError('the demo needs Gradio: pip install -e ".[demo]"')
+    need_checkpoint(Path(checkpoint))
+    check_free(host, port)
     if feedback is not None:
         preferences.open_folder(Path(feedback))
-    need_checkpoint(Path(checkpoint))
     chat = _load(Path(checkpoint), device, precision, quantize)
     folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner alone
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # Read by Gradio when it is imported, and when it makes its widgets.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(folder), HF_HUB_DISABLE_TELEMETRY="1")
+    from gradio import processing_utils
     from starlette.middleware import Middleware
 
     from model.serving.demo.app import STYLE, build_page, theme
@@ -97,7 +107,13 @@ def start(
         chat, fingerprint(Path(checkpoint)), simulated_ecgs(), limits, folder,
         None if feedback is None else Path(feedback),
     )  # fmt: skip
+    # Gradio would fetch any address that a client names in the place of an upload, whatever lies there.
+    processing_utils.async_ssrf_protected_download = _refuse_address
+    limit = Middleware(
+        BodyLimit, max_bytes=limits.upload + _FORM_BYTES, folder=folder, max_stored=_UPLOADS_KEPT * limits.upload
+    )
     page = build_page(callbacks)
+    sweeper = Sweeper(folder)
     try:
         _, url, shared = page.launch(
             server_name=host,
@@ -112,22 +128,30 @@ def start(
             enable_monitoring=False,
             ssr_mode=False,
             max_file_size=limits.upload,
-            app_kwargs={"middleware": [Middleware(BodyLimit, max_bytes=limits.upload + _FORM_BYTES)]},
+            app_kwargs={"middleware": [limit]},
+            state_session_capacity=MAX_SESSIONS,
             theme=theme(),
             css_paths=[STYLE],
         )
-    except OSError as error:
+    except OSError as error:  # the port has been taken since
+        sweeper.close()
         shutil.rmtree(folder, ignore_errors=True)
-        reason = error.strerror or "taken; give another port, or 0 for a free one"
-        raise UserError(f"port {port} on {host}: {reason}") from None
+        raise UserError(f"port {port} of {host}: {error.strerror or 'taken'}; choose another") from None
     print(f"demo: {url}" + (f" and {shared}" if shared else ""), flush=True)
-    return RunningDemo(page, url, folder)
+    return RunningDemo(page, url, folder, sweeper)
 
 
 def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -> ECGChat:
+    disable_progress_bar()
     if quantize is None:
         return ECGChat.from_pretrained(checkpoint, device, precision)
     return ECGChat(load_checkpoint(checkpoint, precision, **placement(quantize, device)))
+
+
+async def _refuse_address(*_, **__) -> NoReturn:
+    import gradio as gr
+
+    raise gr.Error("only files that were uploaded are read", print_exception=False, title="Not read")
 
 
 def _warnings(host: str, share: bool) -> list[str]:
@@ -149,8 +173,5 @@ def _is_loopback(host: str) -> bool:
 def _free_port(host: str) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError as error:
-            raise UserError(f"--host {host}: {error.strerror or error}") from None
+        probe.bind((host, 0))
         return probe.getsockname()[1]

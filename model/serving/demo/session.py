@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 
 import numpy as np
 
@@ -43,9 +44,19 @@ class Turn:
 
 @dataclass
 class Lease:
-    """Over as soon as another ECG, or a new conversation, takes a session's place."""
+    """Over as soon as another ECG, or a new conversation, takes a session's place.
+
+    begun: answers so far, of which the latest alone goes on. answering: whether it does.
+    """
 
     over: bool = False
+    begun: int = 0
+    answering: bool = False
+
+    def check(self) -> None:
+        """Raises `UserError` where it is over."""
+        if self.over:
+            raise UserError("another ECG or conversation came between: load the page or the ECG anew")
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,12 @@ class Session:
     about: str = "no ECG"
     turns: tuple[Turn, ...] = ()
     rated: tuple[tuple[int, bool], ...] = ()
+    conversation: str = field(default_factory=lambda: token_hex(8))
     lease: Lease = field(default_factory=Lease)
+
+    def of_another(self) -> "Session":
+        """The same for another visitor, or a new conversation."""
+        return replace(self, turns=(), rated=(), conversation=token_hex(8), lease=Lease())
 
     @property
     def history(self) -> tuple[tuple[str, str], ...]:
@@ -95,12 +111,12 @@ def ask(
     chat: ECGChat, session: Session, question: str, age: float | None, sex: str, max_new_tokens: int,
     temperature: float, limit_s: float,
 ) -> Iterator[Progress]:  # fmt: skip
-    """Yield after every token, and once at the end; nothing more once the session's lease is over.
+    """Yield after every token, and once at the end; nothing more once the lease is over or another answer has begun.
 
     Raises `UserError` on what cannot be asked.
     """
-    if session.lease.over:
-        raise UserError("another ECG or conversation came between: load the page or the ECG anew")
+    lease = session.lease
+    lease.check()
     if session.codes is None:
         raise UserError("there is no ECG: upload one, or choose a simulated one")
     if not (1 <= max_new_tokens <= MAX_TOKENS and 0 <= temperature <= MAX_TEMPERATURE):
@@ -117,47 +133,60 @@ def ask(
     answers = chat.stream(
         session.codes, question, session.history, patient, turn.max_new_tokens, turn.temperature, turn.seed
     )
-    for answer in answers:
-        count += 1
-        first = first or time.monotonic() - began
-        if session.lease.over:
-            return
-        turn = replace(turn, answer=answer)
-        yield now()
-        if time.monotonic() - began > limit_s:
-            turn = replace(turn, ended=BY_TIME)
-            break
-    else:
-        turn = replace(turn, ended=BY_TOKENS if count == turn.max_new_tokens else BY_MODEL)
-    if not session.lease.over:
-        yield now()
+    lease.begun += 1
+    mine, lease.answering = lease.begun, True
+    try:
+        for answer in answers:
+            count += 1
+            first = first or time.monotonic() - began
+            if lease.over or lease.begun != mine:
+                return
+            turn = replace(turn, answer=answer)
+            yield now()
+            if time.monotonic() - began > limit_s:
+                turn = replace(turn, ended=BY_TIME)
+                break
+        else:
+            turn = replace(turn, ended=BY_TOKENS if count == turn.max_new_tokens else BY_MODEL)
+        if not lease.over and lease.begun == mine:
+            yield now()
+    finally:
+        if lease.begun == mine:
+            lease.answering = False
 
 
 def where(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts and ends in seconds, and weights: when in the ECG the last answer, yes or no, came from."""
+    session.lease.check()
     said = session.turns[-1].answer.strip() if session.turns else ""
     if said not in (YES, NO):
         raise UserError("only an answer of yes or no can be traced back to times of the ECG")
     turn = session.turns[-1]
     ref = RecordRef("", Path(), background=turn.patient)
     example = Example("", (ref,), "qa", turn.question, (), background=turn.patient, history=session.history[:-1])
-    return shades(chat.checkpoint, example, said, [session.codes])[0]
+    shaded = shades(chat.checkpoint, example, said, [session.codes])[0]
+    session.lease.check()
+    return shaded
 
 
 def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Session:
-    """Store what was thought of the last answer, once; `UserError` where there is none."""
+    """Store what is thought of the last answer, unless it is known already; `UserError` where there is none."""
     if not session.turns:
         raise UserError("there is no answer yet")
-    verdict = (len(session.turns), good)
-    if verdict in session.rated:
+    if session.lease.answering:
+        raise UserError("the answer is still coming")
+    at = len(session.turns)
+    if dict(session.rated).get(at) == good:
         return session
     turn = session.turns[-1]
-    preference = feedback.record(turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint)
+    preference = feedback.record(
+        session.conversation, turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint
+    )
     feedback.append(folder, preference)
-    return replace(session, rated=(*session.rated, verdict))
+    return replace(session, rated=(*session.rated, (at, good)))
 
 
 def forget(session: Session) -> Session:
     """The same ECG, a new conversation."""
     session.lease.over = True
-    return replace(session, turns=(), rated=(), lease=Lease())
+    return session.of_another()

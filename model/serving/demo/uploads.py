@@ -3,23 +3,17 @@
 Files are copied into a folder of their own, read there and deleted: a header reaches nothing but what came with it.
 """
 
-import math
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
-
-import h5py
-import numpy as np
 
 from data_provider.readers import HDF5_SUFFIXES, READERS, WFDB_SUFFIXES, RecordError, read_record
 from data_provider.readers.channels import FileError
-from data_provider.readers.wfdb_header import read_header
 from data_provider.record import ECGRecord
 from model.chat import SECONDS, window
+from model.serving.demo.sizes import MAX_SAMPLES, count_samples
 from model.serving.remarks import remarks
 from utils.errors import UserError
 
@@ -28,8 +22,7 @@ LAYOUT = "layout.json"
 ALONE = (*READERS, *HDF5_SUFFIXES, ".xml")  # suffixes of files that hold a whole recording
 KINDS = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in ALONE)}"
 MAX_FILES = 8
-MAX_SAMPLES = 25_000_000  # of all leads together, each 8 bytes when read; an hour of 12 leads at 500 Hz fits
-_FLAC = ("508", "516", "524")
+MAX_HZ = 10_000  # of what is kept for each visitor
 
 
 @dataclass(frozen=True)
@@ -53,10 +46,12 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Uploa
             shutil.copyfile(path, _place(Path(folder), path))
         copy = _place(Path(folder), main)
         try:
-            if _samples(copy) > MAX_SAMPLES:
+            if count_samples(copy) > MAX_SAMPLES:
                 raise FileError(f"holds more than {MAX_SAMPLES:,} samples; cut it, {SECONDS:g} s are read")
             whole = read_record(copy)
             used = window(whole)
+            if whole.fs > MAX_HZ:
+                raise FileError(f"sampled at {whole.fs:g} Hz; at most {MAX_HZ:,} are read")
         except (RecordError, FileError) as error:
             line = str(error).removeprefix(f"record {copy}: ").replace(f"{folder}/", "")
             raise UserError(f"{main.name[:60]}: {line}") from None
@@ -99,50 +94,3 @@ def _main_file(paths: Sequence[Path]) -> Path:
 
 def _place(folder: Path, path: Path) -> Path:
     return folder / f"{path.stem}{path.suffix.lower()}"
-
-
-def _samples(path: Path) -> int:
-    """What the file says that it holds, before anything is unpacked; 0 where it is damaged, which its reader says.
-
-    Elements of more than 8 bytes, or of none that can be told, count as so many of 8.
-    """
-    try:
-        if path.suffix == ".npy":
-            with path.open("rb") as file:
-                return _promised(file, path.stat().st_size)
-        if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                found = 0
-                for member in archive.infolist():
-                    with archive.open(member) as file:
-                        found += _promised(file, member.file_size)
-                return found
-        if path.suffix in HDF5_SUFFIXES:
-            sizes = [0]
-            with h5py.File(path, "r") as file:
-                file.visititems(lambda _, item: sizes.append(_eights(item)) if isinstance(item, h5py.Dataset) else None)
-            return max(sizes)
-        if path.suffix == HEADER:
-            header = read_header(path)
-            per_frame = sum(line.per_frame for line in header.signals)
-            if any(line.fmt in _FLAC for line in header.signals) and not header.n_frames:
-                return MAX_SAMPLES + 1  # as many as its FLAC file likes
-            return (header.n_frames or 0) * per_frame
-    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile):
-        pass
-    return 0
-
-
-def _promised(file: IO[bytes], length: int) -> int:
-    """Samples of a NumPy array of ``length`` bytes, or more where its header says more."""
-    try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    except ValueError:
-        return length // 8
-    return max(math.prod(shape) * max(dtype.itemsize, 8), length) // 8
-
-
-def _eights(array: h5py.Dataset) -> int:
-    return (array.size or 0) * max(array.dtype.itemsize, 8) // 8
