@@ -129,10 +129,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = command("demo", "model.serving.demo:launch", "a page in the browser to look at ECGs and ask about them")
     serve = command("serve", "model.serving.serve:serve", "an OpenAI-compatible server on this machine")
-    for each, port in ((demo, 7860), (serve, 8000)):
+    for each, port, least in ((demo, 7860, 0), (serve, 8000, 1)):
         _add_checkpoint(each)
         _add_device(each)
-        each.add_argument("--port", type=whole(0, 65535), default=port, metavar="N", help=f"of this machine; {port}")
+        each.add_argument("--port", type=whole(least, 65535), default=port, metavar="N", help=f"of this machine; {port}")
     _add_page(demo)
     return parser
 
