@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_provider.readers import read_record
 from data_provider.record import LEADS
+from data_provider.resample import resample
 from data_provider.seen import load_seen
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training
@@ -26,6 +29,7 @@ from model.chat import ECGChat
 from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
 from model.results.document import write_result
 from model.serving import cli
+from model.serving.reconstruction import reconstruction
 from tests.conftest import tiny_language_model
 from tests.test_scoring import SETTINGS, samples_of
 from utils.errors import UserError
@@ -174,6 +178,38 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
     assert blue["plain"] == 0 and blue["both"] > 1000
 
 
+def test_where_an_answer_of_yes_or_no_is_from_is_shaded(stock, record, tmp_path, monkeypatch, capsys):
+    drawn, encoded = [], []
+    encode = ECGTokenizer.encode
+    monkeypatch.setattr("model.serving.show.draw_ecg_paper", lambda *_, shading, **__: drawn.append(shading) or Figure())
+    monkeypatch.setattr(ECGTokenizer, "encode", lambda *given: encoded.append(1) or encode(*given))
+    expected, options = {}, ["--checkpoint", str(stock), "--reconstruction", "--device", "cpu"]
+    for question, answer in (("Is it?", "yes"), ("Is it?", "maybe"), ("Report", "yes")):
+        monkeypatch.setattr(ECGChat, "stream", lambda *_, answer=answer, **__: iter([answer]))
+        cli.main(["show", record, "--out", str(tmp_path / "x.png"), "--question", question, *options])
+        expected[question, answer] = "not shaded: only an answer of yes or no" in capsys.readouterr().err
+    assert [shading is not None for shading in drawn] == [True, False, False] and len(encoded) == 3
+    assert list(expected.values()) == [False, True, True]
+
+
+def test_what_was_written_is_said_with_its_extension(stock, record, tmp_path, capsys):
+    cli.main(["show", record, "--out", str(tmp_path / "ecg"), "--checkpoint", str(stock)])
+    told = capsys.readouterr().err.strip().removeprefix("picture: ")
+    assert told == str(tmp_path / "ecg.png") and imread(told).size
+
+
+def test_a_reconstruction_ends_with_the_last_code(stock, record):
+    tokenizer, whole = ECGTokenizer.from_pretrained(stock / "ecg_tokenizer"), read_record(record)
+    ecg = replace(whole, signal=whole.signal[:, :4000], good=whole.good[:, :4000])
+    codes = tokenizer.encode(ecg.signal[:, :3000], ecg.fs)
+    kept = reconstruction(tokenizer, ecg, codes)
+    end = round(tokenizer.code_times(len(codes))[-1, 1] * ecg.fs)
+    assert kept.shape == ecg.signal.shape and 3000 <= end < 4000
+    assert np.isfinite(kept[:, :end]).all() and np.isnan(kept[:, end:]).all()
+    rate = tokenizer.config.sampling_rate
+    np.testing.assert_allclose(kept[:, :end], resample(tokenizer.decode(codes), rate, ecg.fs)[:, :end])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -205,6 +241,8 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["serve"], "bash quickstart.sh"),
         (["demo", "--checkpoint", "none"], "none: no such folder"),
         (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
+        (["show", "{record}", "--out", "."], "is a folder"),
+        (["show", "{record}", "--out", "x.png", "--question", " ", "--checkpoint", "{stock}"], "question is empty"),
         (["eval", "none.env"], "none.env: no such env file"),
         (["pretrain", "none.env"], "none.env: no such env file"),
         (["tokenizer", "none.env"], "none.env: no such env file"),
@@ -221,7 +259,7 @@ def test_what_a_user_can_mend_is_one_line(arguments, message, stock, adapters, r
     assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_out(stock, record, capsys):
+def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_out(stock, record, tmp_path, capsys):
     info = json.loads((stock / "cardiolect.json").read_text())
     asked = info | {"stage": "finetune", "settings": {"tasktype": "qa"}}
     (stock / "cardiolect.json").write_text(
@@ -234,6 +272,9 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
             assert "2.5 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
     finally:
         (stock / "cardiolect.json").write_text(json.dumps(info))
+    for command in (["tokens"], ["show", "--out", str(tmp_path / "x.png")]):
+        cli.main([*command, str(record), "--start", "7.5", "--checkpoint", str(stock)])
+        assert "2.5 s of ECG; models are trained on 10 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--temperature", "-1"), ("--max-new-tokens", "0"), ("--start", "nan")])

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from model.chat import ECGChat
 from model.checkpoint import read_info
 from model.rendering import REPORT
-from model.serving.checkpoints import background_of, load_chat, need_checkpoint
+from model.serving.checkpoints import background_of, load_chat, need_checkpoint, read_ecg
 from model.serving.prompts import UNTRAINED, is_trained
-from model.serving.remarks import remarks
 from utils.errors import UserError
 
 Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -53,7 +51,7 @@ def _answering(
     logit_bias: bool, max_new_tokens: int, temperature: float, seed: int,
 ) -> Answering:  # fmt: skip
     """Reads and encodes the ECGs once."""
-    background, ecgs = background_of(patient), [ECGChat.read(record, start) for record in records]
+    background, ecgs = background_of(patient), [read_ecg(record, start) for record in records]
     if endpoint is None:
         if model or logit_bias:
             raise UserError("--model and --logit-bias are for a server: name it with --endpoint")
@@ -67,9 +65,6 @@ def _answering(
             raise UserError("--device: the server has its own; leave it out beside --endpoint")
         need_checkpoint(checkpoint)
         chat, drawn = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
-    for record, ecg in zip(records, ecgs, strict=True):
-        for remark in remarks(ecg):
-            print(f"{record}: {remark}", file=sys.stderr)
     codes = list(map(chat.encode, ecgs))
     return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **drawn)
 
