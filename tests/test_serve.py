@@ -316,6 +316,26 @@ def said(*parts: str) -> bytes:
     return b"\r\n\r\n".join([*lines, b'data: {"choices": [], "usage": {}}', b"data: [DONE]", b""])
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE]", b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}', b""])
+def test_an_answer_is_whole_where_the_server_says_so(scripted, folder, codes, end):
+    scripted.reply = 200, {}, said(" 60", "°").replace(b"data: [DONE]", end)
+    answer = EndpointChat.from_pretrained(scripted.address, folder).stream(codes)
+    assert [next(answer), next(answer)] == ["60", "60°"]
+    if end:
+        assert list(answer) == []
+    else:
+        with pytest.raises(UserError, match="the answer broke off"):
+            next(answer)
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_was_said(folder, codes):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        chat = EndpointChat(url, ECGTokenizer.from_pretrained(folder / "ecg_tokenizer"), timeout=0.2)
+        with pytest.raises(UserError, match="no answer in time"):
+            chat.ask(codes)
+
+
 def test_other_servers_are_asked_the_same_way(scripted, folder, codes):
     scripted.reply = 200, {"Content-Type": "text/event-stream"}, said(" 60", "°", " axis")
     for url in (scripted.address, f"{scripted.address}/", f"{scripted.address}/v1"):
@@ -345,6 +365,10 @@ def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, c
     (307, b"", "answers 307; check the address"),
     (500, b"Internal\nServer Error", r"answers 500 \(Internal Server Error\); see"),
     (200, b'data: {"error": "out of memory"}\n\n', r"broke off \(out of memory\)"),
+    (200, b"<html>\n<p>Welcome</p>\n</html>", r"no stream of an answer \(<html> <p>Welcome</p> </html>\); check"),
+    (200, b'{"error": {"message": "no such model"}}', r"no stream of an answer \(no such model\)"),
+    (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'no stream .*"content": "yes"'),
+    (200, b"", r"no stream of an answer \(nothing"),
 ])  # fmt: skip
 def test_failures_are_one_line_each(scripted, folder, codes, status, text, message):
     scripted.reply = status, {"Location": "http://127.0.0.1:1/"}, text
@@ -359,8 +383,11 @@ def test_addresses_that_are_not_safe_or_not_there(folder, codes):
         "file:///etc/passwd": "only https",
         "http://key@127.0.0.1:1": "goes to ENDPOINT_KEY",
         "127.0.0.1:8000": "only https",
+        f"https://{'x' * 64}.org": "is no address",
     }.items():
         with pytest.raises(UserError, match=message):
             EndpointChat.from_pretrained(url, folder)
+    with pytest.raises(UserError, match="ENDPOINT_KEY has characters that no key has"):
+        EndpointChat.from_pretrained("https://example.org", folder, environment={"ENDPOINT_KEY": "secret\n"})
     with pytest.raises(UserError, match="no connection; is a server running there"):
         EndpointChat.from_pretrained("http://127.0.0.1:1", folder).ask(codes)
