@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -29,6 +30,7 @@ from model.chat import ECGChat
 from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
 from model.results.document import write_result
 from model.serving import cli
+from model.serving.prompts import is_trained
 from model.serving.reconstruction import reconstruction
 from tests.conftest import tiny_language_model
 from tests.test_scoring import SETTINGS, samples_of
@@ -128,6 +130,15 @@ def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, ca
     assert re.search(r"first token after [\d.]+ s, then [\d.]+ tokens/s; 12 tokens", printed.err)
 
 
+def test_an_answer_that_was_cut_off_is_said_to_be(stock, record, monkeypatch, capsys):
+    monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["a", "a b", "a b c"]))
+    for allowed, cut in ((3, True), (4, False)):
+        for command in (["ask", record, QUESTION], ["report", record]):
+            cli.main([*command, "--checkpoint", str(stock), "--max-new-tokens", str(allowed)])
+            printed = capsys.readouterr()
+            assert printed.out == "a b c\n" and ("cut off after 3 tokens" in printed.err) == cut
+
+
 def test_a_conversation_remembers_what_was_said(said, stock, record, monkeypatch):
     chat = ECGChat.from_pretrained(stock, "cpu")
     ecg, history = chat.read(record), []
@@ -220,6 +231,8 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
         (["ask", "{record}", "", "--checkpoint", "{stock}"], "a question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
+        (["ask", "#.h5", "{question}", "--checkpoint", "{stock}"], "record #.h5: no file before the #"),
+        (["tokens", ".", "--checkpoint", "{stock}"], "record .: a folder"),
         (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "at least 2.5 s are needed"),
         (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "nothing that a prompt may say"),
         (["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"], "weight is not"),
@@ -277,6 +290,46 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
     for command in (["tokens"], ["show", "--out", str(tmp_path / "x.png")]):
         cli.main([*command, str(record), "--start", "7.5", "--checkpoint", str(stock)])
         assert "2.5 s of ECG; models are trained on 10 s" in capsys.readouterr().err
+
+
+def test_a_question_is_trained_where_the_checkpoint_learned_its_kind():
+    asked = {"stage": "finetune", "settings": {"tasktype": "qa"}, "majority_answers": {"by_question": {QUESTION: []}}}
+    assert is_trained(asked, QUESTION) and is_trained(asked, f" {QUESTION}\n")
+    assert not is_trained(asked, "Why?") and not is_trained(asked, "Report")
+    reports = {"stage": "finetune", "settings": {"tasktype": "report"}}
+    assert is_trained(reports, " Report") and not is_trained(reports, QUESTION)
+    assert is_trained({}, QUESTION) and is_trained({}, "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"ecg_tokenizer": None}, "ecg_tokenizer.* is missing"),
+        ({"../llm": None}, "which is not there; put it back or merge"),
+        ({"adapter_config.json": "{"}, "adapter_config.json: not JSON"),
+        ({"adapter_config.json": "{}"}, "adapter_config.json: names no language model"),
+        ({"cardiolect.json": "[]"}, "cardiolect.json: holds no JSON object"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(damage, message, adapters, tmp_path):
+    result, copy = evaluated(tmp_path / "result", adapters), shutil.copytree(adapters.parent, tmp_path / "lora")
+    config = copy / "checkpoint/adapter_config.json"
+    config.write_text(config.read_text().replace(str(adapters.parent), str(copy)))
+    for name, text in damage.items():
+        path = copy / "checkpoint" / name
+        shutil.rmtree(path) if text is None else path.write_text(text)
+    for command, *options in (["export", "--results", str(result)], ["merge"]):
+        with pytest.raises(UserError, match=message) as refused:
+            cli.main([command, str(copy / "checkpoint"), "--out", str(tmp_path / "out"), *options])
+        assert "\n" not in str(refused.value)
+
+
+def test_a_line_that_is_no_text_is_one_line(stock, record, monkeypatch):
+    given = ["ask", record, "--chat", "--checkpoint", str(stock)]
+    for errors, message in (("strict", "a line on stdin is not UTF-8"), ("surrogateescape", "question is not UTF-8")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff?\n"), "utf-8", errors))
+        with pytest.raises(UserError, match=message):
+            cli.main(given)
 
 
 @pytest.mark.parametrize("option", [("--temperature", "-1"), ("--max-new-tokens", "0"), ("--start", "nan")])

@@ -9,6 +9,7 @@ from data_provider.examples import Example, RecordRef
 from data_provider.record import LEADS
 from model.rendering import task_of
 from model.serving.checkpoints import background_of, load_chat, load_ecg_tokenizer, read_ecg
+from model.serving.prompts import check_question
 from model.serving.reconstruction import reconstruction as reconstruct
 from model.showcase import shades
 from utils.errors import UserError, make_folder
@@ -21,8 +22,8 @@ def show(
     device: str,
 ) -> None:  # fmt: skip
     """Write a picture of an ECG; prints the answer where there is a question, and shades where a yes or no is from."""
-    if question is not None and not question.strip():
-        raise UserError("show: the question is empty; Report asks for a report")
+    if question is not None:
+        check_question(question)
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; name a file in it")
     out = out if out.suffix else Path(f"{out}.png")
