@@ -16,7 +16,7 @@ from bench.report import command_line, show
 from model.chat import ECGChat
 from model.serving.demo.examples import simulated_ecgs
 from model.serving.prompts import PROMPTS
-from utils.errors import exit_on_user_error
+from utils.errors import UserError, exit_on_user_error
 
 TEMPERATURE = 2.0
 
@@ -45,6 +45,8 @@ def main() -> None:
         if len(times) > 1:
             first.append(times[0])
             rates.append((len(times) - 1) / (times[-1] - times[0]))
+    if not rates:
+        raise UserError("no answer had two tokens, which a rate takes: ask for more --tokens, or more --asked")
     row = {
         "checkpoint": args.checkpoint.name,
         "encode (s)": statistics.median(encoding),

@@ -17,7 +17,7 @@ import torch
 from bench.report import command_line, seconds_per_call, show
 from model.chat import ECGChat
 from model.serving.endpoint import EndpointChat
-from utils.errors import exit_on_user_error
+from utils.errors import UserError, exit_on_user_error
 
 RECORDS, AT_ONCE = 12, 10
 ASKED = (
@@ -47,9 +47,11 @@ def main() -> None:
     parser.add_argument("--logit-bias", action="store_true", help="as cardiolect ask --logit-bias")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    paths = sorted(given.records.rglob("*.hea"))
+    if not paths:
+        raise UserError(f"{given.records}: holds no WFDB recordings (*.hea)")
     here = ECGChat.from_pretrained(given.checkpoint, device="cpu")
     there = EndpointChat.from_pretrained(given.endpoint, given.checkpoint, logit_bias=given.logit_bias)
-    paths = sorted(given.records.rglob("*.hea"))
     codes = [here.encode(here.read(path.with_suffix(""))) for path in paths[:: max(len(paths) // RECORDS, 1)][:RECORDS]]
     same, asked, first, rate = 0, 0, {here: [], there: []}, {here: [], there: []}
     for ecg in codes:

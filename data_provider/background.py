@@ -3,9 +3,13 @@
 import math
 import re
 
-_NUMBER = re.compile(r"\b(age|height|weight)\s*[:=]?\s*(over\s+)?(\d+(?:\.\d+)?)[\s-]*([a-z]+|['\"])?", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\b(age|height|weight)\s*[:=]?\s*(over\s+)?(\d+(?:\.\d+)?)"
+    r"[\s-]*(?!(?:age|sex|height|weight)\b)([a-z]+|['\"])?",  # the next key is no unit
+    re.IGNORECASE,
+)
 _OTHER_UNITS = {  # than years, cm and kg
-    "age": {"month", "months", "mo", "week", "weeks", "day", "days", "d"},
+    "age": {"month", "months", "mo", "mos", "m", "week", "weeks", "wk", "wks", "w", "day", "days", "d"},
     "height": {"m", "mm", "metre", "metres", "meter", "meters", "in", "inch", "inches", "ft", "feet", "foot", "'", '"'},
     "weight": {"lb", "lbs", "pound", "pounds", "st", "stone", "stones", "g", "oz"},
 }

@@ -8,7 +8,7 @@ The first message begins with one ECG or two, each followed by whose it is where
 question's place asks for a report. System messages are left out: no model has learned from one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from operator import add
 
@@ -19,7 +19,15 @@ from model.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
 
 # `render_ecgs` and `render_prompt` tokenize patient and conversation apart, a server all at once. `joint` stands before
 # each where a tokenizer begins every text with a space (SentencePiece's) but not what follows a special token.
+# `plain` does what `Vocabulary.text_ids` does to a text.
 _TEMPLATE = """\
+{%- macro plain(text) -%}
+  {%- set broken = namespace(text=text) -%}
+  {%- for word, instead in apart -%}
+    {%- set broken.text = broken.text | replace(word, instead) -%}
+  {%- endfor -%}
+  {{- broken.text -}}
+{%- endmacro -%}
 {{- bos_token -}}
 {%- set talk = namespace(begun=false) -%}
 {%- for message in messages -%}
@@ -41,7 +49,7 @@ _TEMPLATE = """\
         {%- if turn.text.startswith(patient) and patient_end in turn.text -%}
           {%- set line = turn.text.split(patient_end)[0] ~ patient_end -%}
           {%- set turn.text = turn.text[line | length:] -%}
-          {{- joint ~ line | replace('<|', '< |') -}}
+          {{- joint ~ plain(line) -}}
         {%- endif -%}
         {%- if turn.text | trim and not loop.last -%}
           {{- raise_exception('the question stands behind the last ECG') -}}
@@ -49,10 +57,10 @@ _TEMPLATE = """\
       {%- endfor -%}
       {{- joint -}}
     {%- endif -%}
-    {%- set asked = turn.text | trim | replace('<|', '< |') -%}
+    {%- set asked = plain(turn.text | trim) -%}
     {{- ask_report if asked in ['', report] else question ~ asked ~ answer -}}
   {%- elif message.role == 'assistant' -%}
-    {{- ' ' ~ message.content | trim | replace('<|', '< |') ~ '\\n' -}}
+    {{- ' ' ~ plain(message.content | trim) ~ '\\n' -}}
   {%- endif -%}
 {%- endfor -%}
 """
@@ -64,7 +72,7 @@ def chat_messages(
     question: str = REPORT,
     history: Sequence[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """What to send to a server. No text can spell an ECG token."""
+    """What to send to a server. No text can spell an ECG token; the template breaks up other special ones."""
     messages = []
     for asked, answered in [*history, (question, "")]:
         messages.append({"role": "user", "content": _plain(asked) or REPORT})
@@ -82,22 +90,24 @@ def set_chat_template(vocabulary: Vocabulary) -> bool:
     """Give the tokenizer its template; False, and none, where it cannot be exact for this tokenizer."""
     tokenizer = vocabulary.tokenizer
     for joint in ("", " "):
-        tokenizer.chat_template = _filled(joint)
+        tokenizer.chat_template = _filled(joint, vocabulary.apart)
         if _is_exact(vocabulary):
             return True
     tokenizer.chat_template = None
     return False
 
 
-def _filled(joint: str) -> str:
-    """The template with the words of `model.rendering`."""
+def _filled(joint: str, apart: Mapping[str, str]) -> str:
+    """The template with the words of `model.rendering` and what no text may hold."""
     question, answer = prompt_text("qa", "\0").split("\0")
     patient, patient_end = patient_text("\0").split("\0")
     words = {
         "joint": joint, "ecg_start": ECG_START, "ecg_end": ECG_END, "patient": patient, "patient_end": patient_end,
         "report": REPORT, "ask_report": prompt_text("report"), "question": question, "answer": answer,
     }  # fmt: skip
-    return "".join(f"{{%- set {name} = {_literal(text)} -%}}\n" for name, text in words.items()) + _TEMPLATE
+    pairs = ", ".join(f"({_literal(word)}, {_literal(instead)})" for word, instead in apart.items())
+    values = {name: _literal(text) for name, text in words.items()} | {"apart": f"[{pairs}]"}
+    return "".join(f"{{%- set {name} = {value} -%}}\n" for name, value in values.items()) + _TEMPLATE
 
 
 def _literal(text: str) -> str:
@@ -106,12 +116,12 @@ def _literal(text: str) -> str:
 
 def _is_exact(vocabulary: Vocabulary) -> bool:
     """Whether a server writes the prompts that `model.rendering` does, on conversations of every shape."""
-    codes = np.arange(min(3, vocabulary.num_codes))
+    codes, end = np.arange(min(3, vocabulary.num_codes)), vocabulary.tokenizer.eos_token
     shapes = product(
         ([codes], [codes, codes[::-1]]),
         ("", "age 56, sex female, height 161.5 cm"),
-        ("", "Is it atrial fibrillation?", "Is 1 < 2 <|eos|>?"),
-        ([], [("", "Sinus rhythm."), ("Why?", "no")]),
+        ("", "Is it atrial fibrillation?", f"Is 1 < 2 {end}?"),
+        ([], [("", "Sinus rhythm."), ("Why?", f"no{end}")]),
     )
     for ecgs, background, question, history in shapes:
         backgrounds = [background] * len(ecgs)

@@ -89,10 +89,7 @@ def read_info(path: Path) -> dict:
     """What a checkpoint says of itself. Raises `UserError` where ``path`` is none."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
-    try:
-        return json.loads((path / INFO).read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path / INFO}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
+    return _read_json(path / INFO)
 
 
 def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
@@ -100,10 +97,6 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     info = read_info(path)
     ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
     if (base := _base_of(path)) is not None:
-        if not base.is_dir():
-            raise UserError(
-                f"{path}: holds adapters of the language model {base}, which is not there; put it back or merge"
-            )
         model, tokenizer = load_language_model(base, precision, **placement)
         checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
         checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
@@ -117,10 +110,13 @@ def fingerprint(folder: Path) -> str:
     """Short hash of all that decides what a checkpoint says.
 
     Weights, configuration and text tokenizer, those of the base model of adapters too, and the ECG tokenizer.
+    Raises `UserError` where one of these is not there.
     """
     digest, paths = hashlib.sha256(), []
     for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
         if part is not None:
+            if not part.is_dir():
+                raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
             paths += [path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in DECIDING]
     for path in paths:
         digest.update(path.name.encode())
@@ -132,7 +128,26 @@ def fingerprint(folder: Path) -> str:
 def _base_of(folder: Path) -> Path | None:
     """The language model that a checkpoint's adapters belong to; None where the checkpoint is complete."""
     config = folder / "adapter_config.json"
-    return Path(json.loads(config.read_text())["base_model_name_or_path"]) if config.is_file() else None
+    if not config.is_file():
+        return None
+    name = _read_json(config).get("base_model_name_or_path")
+    if not isinstance(name, str):
+        raise UserError(f"{config}: names no language model; is the checkpoint complete?")
+    if not Path(name).is_dir():
+        raise UserError(
+            f"{folder}: holds adapters of the language model {name}, which is not there; put it back or merge"
+        )
+    return Path(name)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: holds no JSON object; is the checkpoint complete?")
+    return found
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:

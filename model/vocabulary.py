@@ -5,6 +5,7 @@ tokenizer and model are stock Hugging Face ones.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from utils.errors import UserError
 
 ECG_START = "<|ecg_start|>"
 ECG_END = "<|ecg_end|>"
+_BEGIN = "<|"  # of every ECG token, and of most tokenizers' special ones
 
 
 def code_token(code: int) -> str:
@@ -70,9 +72,22 @@ class Vocabulary:
         """Codes of one ECG, in their order -> token ids."""
         return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()
 
+    @cached_property
+    def apart(self) -> dict[str, str]:
+        """What text may not hold, and what is written instead: ``<|`` and the tokenizer's other special tokens.
+
+        A space behind the first character breaks each up, one after the other.
+        """
+        special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        special |= set(self.tokenizer.all_special_tokens)
+        others = sorted(token for token in special if _BEGIN not in token and len(token) > 1)
+        return {word: f"{word[0]} {word[1:]}" for word in (_BEGIN, *others)}
+
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of plain text. No text can spell an ECG or end-of-sequence token: ``<|`` is broken up."""
-        return self.tokenizer(text.replace("<|", "< |"), add_special_tokens=False)["input_ids"]
+        """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`apart`)."""
+        for word, broken in self.apart.items():
+            text = text.replace(word, broken)
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor, seed: int) -> None:

@@ -54,6 +54,19 @@ def tiny_language_model(folder: Path, tied: bool = True, bos: bool = True) -> Pa
     return folder
 
 
+def sentencepiece(scheme: str):
+    """Spaces are written as part of words, before the first too; the schemes are those of Llama 2 and its like."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    special = ["<unk>", "<s>", "</s>", "<start_of_turn>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    texts = [f"Patient: age {k}.\nQuestion: Is it?\nAnswer: yes.\nReport: no" for k in range(50)]
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False))
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
 @pytest.fixture(scope="session")
 def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
     """A saved checkpoint of a tiny language model with random weights, whose answers depend on the ECG."""

@@ -1,12 +1,14 @@
 """The baseline that benchmarks compare with is the architecture that was published."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
+from bench import answer_speed, serving
 from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.scaling import TASKS, estimate
 from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
@@ -31,6 +33,19 @@ def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
         codes = tokenizer.encode(z_score(torch.randn(2, 12, 5000)))
         assert codes.shape == (2, 313) and codes.min() >= 0 and codes.max() < 6**4
         assert tokenizer(torch.randn(1, 12, 5000)).shape == (1, 12, 5000)
+
+
+@pytest.mark.parametrize("bench, options, message", [
+    (answer_speed, ["--checkpoint", "{checkpoint}", "--device", "cpu", "--tokens", "1", "--asked", "1"], "two tokens"),
+    (serving, ["{checkpoint}", "{empty}"], "holds no WFDB recordings"),
+])  # fmt: skip
+def test_a_benchmark_that_can_measure_nothing_says_why(
+    bench, options, message, checkpoint_folder, tmp_path, monkeypatch
+):
+    filled = [option.format(checkpoint=checkpoint_folder, empty=tmp_path) for option in options]
+    monkeypatch.setattr(sys, "argv", ["bench", *filled, "--threads", "1"])
+    with pytest.raises(UserError, match=message):
+        bench.main()
 
 
 def test_a_corpus_is_estimated_from_one_rank_and_from_what_ranks_lose():

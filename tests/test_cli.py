@@ -4,8 +4,10 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +16,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_provider.readers import read_record
 from data_provider.record import LEADS
+from data_provider.resample import resample
 from data_provider.seen import load_seen
 from ecg_tokenizer import ECGTokenizer
 from model.adaptation import prepare_for_training
@@ -26,6 +30,8 @@ from model.chat import ECGChat
 from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
 from model.results.document import write_result
 from model.serving import cli
+from model.serving.prompts import is_trained
+from model.serving.reconstruction import reconstruction
 from tests.conftest import tiny_language_model
 from tests.test_scoring import SETTINGS, samples_of
 from utils.errors import UserError
@@ -124,6 +130,15 @@ def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, ca
     assert re.search(r"first token after [\d.]+ s, then [\d.]+ tokens/s; 12 tokens", printed.err)
 
 
+def test_an_answer_that_was_cut_off_is_said_to_be(stock, record, monkeypatch, capsys):
+    monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["a", "a b", "a b c"]))
+    for allowed, cut in ((3, True), (4, False)):
+        for command in (["ask", record, QUESTION], ["report", record]):
+            cli.main([*command, "--checkpoint", str(stock), "--max-new-tokens", str(allowed)])
+            printed = capsys.readouterr()
+            assert printed.out == "a b c\n" and ("cut off after 3 tokens" in printed.err) == cut
+
+
 def test_a_conversation_remembers_what_was_said(said, stock, record, monkeypatch):
     chat = ECGChat.from_pretrained(stock, "cpu")
     ecg, history = chat.read(record), []
@@ -174,6 +189,40 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
     assert blue["plain"] == 0 and blue["both"] > 1000
 
 
+def test_where_an_answer_of_yes_or_no_is_from_is_shaded(stock, record, tmp_path, monkeypatch, capsys):
+    drawn, encoded = [], []
+    encode = ECGTokenizer.encode
+    monkeypatch.setattr(
+        "model.serving.show.draw_ecg_paper", lambda *_, shading, **__: drawn.append(shading) or Figure()
+    )
+    monkeypatch.setattr(ECGTokenizer, "encode", lambda *given: encoded.append(1) or encode(*given))
+    expected, options = {}, ["--checkpoint", str(stock), "--reconstruction", "--device", "cpu"]
+    for question, answer in (("Is it?", "yes"), ("Is it?", "maybe"), ("Report", "yes")):
+        monkeypatch.setattr(ECGChat, "stream", lambda *_, answer=answer, **__: iter([answer]))
+        cli.main(["show", record, "--out", str(tmp_path / "x.png"), "--question", question, *options])
+        expected[question, answer] = "not shaded: only an answer of yes or no" in capsys.readouterr().err
+    assert [shading is not None for shading in drawn] == [True, False, False] and len(encoded) == 3
+    assert list(expected.values()) == [False, True, True]
+
+
+def test_what_was_written_is_said_with_its_extension(stock, record, tmp_path, capsys):
+    cli.main(["show", record, "--out", str(tmp_path / "ecg"), "--checkpoint", str(stock)])
+    told = capsys.readouterr().err.strip().removeprefix("picture: ")
+    assert told == str(tmp_path / "ecg.png") and imread(told).size
+
+
+def test_a_reconstruction_ends_with_the_last_code(stock, record):
+    tokenizer, whole = ECGTokenizer.from_pretrained(stock / "ecg_tokenizer"), read_record(record)
+    ecg = replace(whole, signal=whole.signal[:, :4000], good=whole.good[:, :4000])
+    codes = tokenizer.encode(ecg.signal[:, :3000], ecg.fs)
+    kept = reconstruction(tokenizer, ecg, codes)
+    end = round(tokenizer.code_times(len(codes))[-1, 1] * ecg.fs)
+    assert kept.shape == ecg.signal.shape and 3000 <= end < 4000
+    assert np.isfinite(kept[:, :end]).all() and np.isnan(kept[:, end:]).all()
+    rate = tokenizer.config.sampling_rate
+    np.testing.assert_allclose(kept[:, :end], resample(tokenizer.decode(codes), rate, ecg.fs)[:, :end])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -182,6 +231,8 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
         (["ask", "{record}", "", "--checkpoint", "{stock}"], "a question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
+        (["ask", "#.h5", "{question}", "--checkpoint", "{stock}"], "record #.h5: no file before the #"),
+        (["tokens", ".", "--checkpoint", "{stock}"], "record .: a folder"),
         (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "at least 2.5 s are needed"),
         (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "nothing that a prompt may say"),
         (["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"], "weight is not"),
@@ -205,6 +256,8 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
         (["serve"], "bash quickstart.sh"),
         (["demo", "--checkpoint", "none"], "none: no such folder"),
         (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
+        (["show", "{record}", "--out", "."], "is a folder"),
+        (["show", "{record}", "--out", "x.png", "--question", " ", "--checkpoint", "{stock}"], "question is empty"),
         (["eval", "none.env"], "none.env: no such env file"),
         (["pretrain", "none.env"], "none.env: no such env file"),
         (["tokenizer", "none.env"], "none.env: no such env file"),
@@ -221,7 +274,7 @@ def test_what_a_user_can_mend_is_one_line(arguments, message, stock, adapters, r
     assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_out(stock, record, capsys):
+def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_out(stock, record, tmp_path, capsys):
     info = json.loads((stock / "cardiolect.json").read_text())
     asked = info | {"stage": "finetune", "settings": {"tasktype": "qa"}}
     (stock / "cardiolect.json").write_text(
@@ -234,6 +287,49 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
             assert "2.5 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
     finally:
         (stock / "cardiolect.json").write_text(json.dumps(info))
+    for command in (["tokens"], ["show", "--out", str(tmp_path / "x.png")]):
+        cli.main([*command, str(record), "--start", "7.5", "--checkpoint", str(stock)])
+        assert "2.5 s of ECG; models are trained on 10 s" in capsys.readouterr().err
+
+
+def test_a_question_is_trained_where_the_checkpoint_learned_its_kind():
+    asked = {"stage": "finetune", "settings": {"tasktype": "qa"}, "majority_answers": {"by_question": {QUESTION: []}}}
+    assert is_trained(asked, QUESTION) and is_trained(asked, f" {QUESTION}\n")
+    assert not is_trained(asked, "Why?") and not is_trained(asked, "Report")
+    reports = {"stage": "finetune", "settings": {"tasktype": "report"}}
+    assert is_trained(reports, " Report") and not is_trained(reports, QUESTION)
+    assert is_trained({}, QUESTION) and is_trained({}, "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"ecg_tokenizer": None}, "ecg_tokenizer.* is missing"),
+        ({"../llm": None}, "which is not there; put it back or merge"),
+        ({"adapter_config.json": "{"}, "adapter_config.json: not JSON"),
+        ({"adapter_config.json": "{}"}, "adapter_config.json: names no language model"),
+        ({"cardiolect.json": "[]"}, "cardiolect.json: holds no JSON object"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(damage, message, adapters, tmp_path):
+    result, copy = evaluated(tmp_path / "result", adapters), shutil.copytree(adapters.parent, tmp_path / "lora")
+    config = copy / "checkpoint/adapter_config.json"
+    config.write_text(config.read_text().replace(str(adapters.parent), str(copy)))
+    for name, text in damage.items():
+        path = copy / "checkpoint" / name
+        shutil.rmtree(path) if text is None else path.write_text(text)
+    for command, *options in (["export", "--results", str(result)], ["merge"]):
+        with pytest.raises(UserError, match=message) as refused:
+            cli.main([command, str(copy / "checkpoint"), "--out", str(tmp_path / "out"), *options])
+        assert "\n" not in str(refused.value)
+
+
+def test_a_line_that_is_no_text_is_one_line(stock, record, monkeypatch):
+    given = ["ask", record, "--chat", "--checkpoint", str(stock)]
+    for errors, message in (("strict", "a line on stdin is not UTF-8"), ("surrogateescape", "question is not UTF-8")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff?\n"), "utf-8", errors))
+        with pytest.raises(UserError, match=message):
+            cli.main(given)
 
 
 @pytest.mark.parametrize("option", [("--temperature", "-1"), ("--max-new-tokens", "0"), ("--start", "nan")])

@@ -43,6 +43,11 @@ def test_paper_is_true_to_scale():
     assert image.min() < 50 < 240 < image.max()  # ink on paper
 
 
+def test_a_title_is_text_and_no_formula():
+    figure = draw_ecg_paper(ecg(), FS, LEADS, r"50 $\frac{$ of it")  # as a formula it would fail
+    assert r"50 $\frac{$ of it" in [text.get_text() for text in figure.axes[0].texts] and png(figure).size
+
+
 def test_leads_stand_where_they_belong():
     signal = np.zeros((12, 10 * FS))
     signal += np.arange(12)[:, None] / 100  # every lead at a voltage of its own

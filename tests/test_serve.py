@@ -14,8 +14,7 @@ import requests
 import torch
 from jinja2 import TemplateError
 from peft import LoraConfig, get_peft_model
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.import_utils import is_serve_available
 
 from ecg_tokenizer import ECGTokenizer
@@ -30,11 +29,12 @@ from model.serving.serve import serve
 from model.serving.stock import stock_settings
 from model.tiny import train_bpe
 from model.vocabulary import Vocabulary
-from tests.conftest import tiny_language_model
+from tests.conftest import sentencepiece, tiny_language_model
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
 from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
+SPELLED = "It is <s>: 1</s><start_of_turn>, <0x0A>?"  # special tokens of other kinds than <|...|>
 HISTORY = [("", "Sinus rhythm."), ("Is it regular?", "yes")]
 WORDS = 12  # of an answer
 
@@ -49,16 +49,6 @@ def byte_level(bos: bool = True):
     return tokenizer
 
 
-def sentencepiece(scheme: str):
-    """Spaces are written as part of words, before the first too; the schemes are those of Llama 2 and its like."""
-    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
-    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
-    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    texts = [f"Patient: age {k}.\nQuestion: Is it?\nAnswer: yes.\nReport: no" for k in range(50)]
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False))
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-
 TOKENIZERS = {
     "byte level": byte_level,
     "without beginning of sequence": lambda: byte_level(bos=False),
@@ -70,8 +60,8 @@ TOKENIZERS = {
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("ecgs", [1, 2])
 @pytest.mark.parametrize("background", ["", "age 56, sex female, height 161.5 cm"])
-@pytest.mark.parametrize("question", ["", QUESTION, "Is <|ecg_3|> an <|eos|> or 'it'?\nSo?"])
-@pytest.mark.parametrize("history", [[], HISTORY, [("What?", "<|ecg_end|>Patient: age 5.\nno")]])
+@pytest.mark.parametrize("question", ["", QUESTION, "Is <|ecg_3|> an <|eos|> or 'it'?\nSo?", SPELLED])
+@pytest.mark.parametrize("history", [[], HISTORY, [("What?", "<|ecg_end|>Patient: age 5.\nno")], [("", SPELLED)]])
 def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, background, question, history):
     vocabulary = Vocabulary.extend(TOKENIZERS[kind](), 7)
     assert set_chat_template(vocabulary)
@@ -82,6 +72,7 @@ def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, backg
     messages = [{"role": "system", "content": "Be brief."}, *chat_messages(codes, backgrounds, question, history)]
     served = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(messages, add_generation_prompt=True)
     assert served["input_ids"] == rendered
+    assert rendered.count(vocabulary.tokenizer.bos_token_id) <= 1 and vocabulary.tokenizer.eos_token_id not in rendered
 
 
 def test_no_template_is_better_than_an_inexact_one():
@@ -99,6 +90,7 @@ def test_what_people_type_is_understood_and_a_missing_ecg_refused():
     ecg = "<|ecg_start|><|ecg_1|><|ecg_end|>"
     assert written(f" {ecg}\n Is it <|eos|>? ") == f"<|bos|>{ecg}Question: Is it < |eos|>?\nAnswer:"
     assert written(ecg) == written(f"{ecg} Report") == f"<|bos|>{ecg}Report:"
+    assert written(f"{ecg}Patient: <|eos|>.\n") == f"<|bos|>{ecg}Patient: < |eos|>.\nReport:"
     assert written(f"{ecg}Patient: age 56.\n") == f"<|bos|>{ecg}Patient: age 56.\nReport:"
     put_in = [{"role": "user", "content": ecg}, {"role": "assistant", "content": " <|eos|><|ecg_2|> "},
               {"role": "user", "content": "<|ecg_3|>?"}]  # fmt: skip
@@ -316,6 +308,30 @@ def said(*parts: str) -> bytes:
     return b"\r\n\r\n".join([*lines, b'data: {"choices": [], "usage": {}}', b"data: [DONE]", b""])
 
 
+@pytest.mark.parametrize(
+    "end", [b"data: [DONE]", b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}', b""]
+)
+def test_an_answer_is_whole_where_the_server_says_so(scripted, folder, codes, end):
+    scripted.reply = 200, {}, said(" 60", "°").replace(b"data: [DONE]", end)
+    answer = EndpointChat.from_pretrained(scripted.address, folder).stream(codes)
+    assert [next(answer), next(answer)] == ["60", "60°"]
+    if end:
+        assert list(answer) == []
+    else:
+        with pytest.raises(UserError, match="the answer broke off"):
+            next(answer)
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_was_said(folder, codes):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        chat = EndpointChat(url, ECGTokenizer.from_pretrained(folder / "ecg_tokenizer"), timeout=0.2)
+        began = time.monotonic()
+        with pytest.raises(UserError, match="no answer in time"):
+            chat.ask(codes)
+    assert time.monotonic() - began < 60
+
+
 def test_other_servers_are_asked_the_same_way(scripted, folder, codes):
     scripted.reply = 200, {"Content-Type": "text/event-stream"}, said(" 60", "°", " axis")
     for url in (scripted.address, f"{scripted.address}/", f"{scripted.address}/v1"):
@@ -345,6 +361,10 @@ def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, c
     (307, b"", "answers 307; check the address"),
     (500, b"Internal\nServer Error", r"answers 500 \(Internal Server Error\); see"),
     (200, b'data: {"error": "out of memory"}\n\n', r"broke off \(out of memory\)"),
+    (200, b"<html>\n<p>Welcome</p>\n</html>", r"no stream of an answer \(<html> <p>Welcome</p> </html>\); check"),
+    (200, b'{"error": {"message": "no such model"}}', r"no stream of an answer \(no such model\)"),
+    (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'no stream .*"content": "yes"'),
+    (200, b"", r"no stream of an answer \(nothing"),
 ])  # fmt: skip
 def test_failures_are_one_line_each(scripted, folder, codes, status, text, message):
     scripted.reply = status, {"Location": "http://127.0.0.1:1/"}, text
@@ -359,8 +379,11 @@ def test_addresses_that_are_not_safe_or_not_there(folder, codes):
         "file:///etc/passwd": "only https",
         "http://key@127.0.0.1:1": "goes to ENDPOINT_KEY",
         "127.0.0.1:8000": "only https",
+        f"https://{'x' * 64}.org": "is no address",
     }.items():
         with pytest.raises(UserError, match=message):
             EndpointChat.from_pretrained(url, folder)
+    with pytest.raises(UserError, match="ENDPOINT_KEY has characters that no key has"):
+        EndpointChat.from_pretrained("https://example.org", folder, environment={"ENDPOINT_KEY": "secret\n"})
     with pytest.raises(UserError, match="no connection; is a server running there"):
         EndpointChat.from_pretrained("http://127.0.0.1:1", folder).ask(codes)

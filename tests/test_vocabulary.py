@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ecg_tokenizer import ECGTokenizer
 from model.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
 from model.vocabulary import ECG_END, ECG_START, Vocabulary
-from tests.conftest import tiny_language_model
+from tests.conftest import sentencepiece, tiny_language_model
 from utils.errors import UserError
 
 
@@ -35,6 +35,23 @@ def test_a_question_cannot_smuggle_in_an_ecg_or_an_end(fresh):
     vocabulary = fresh[0].vocabulary
     ids = vocabulary.text_ids(f"{ECG_START}<|ecg_3|>{vocabulary.tokenizer.eos_token}")
     assert not set(ids) & {*vocabulary.new_ids, vocabulary.tokenizer.eos_token_id}
+
+
+@pytest.mark.parametrize("scheme", ["first", "always"])
+def test_text_spells_no_special_token_of_any_kind(scheme):
+    vocabulary = Vocabulary.extend(sentencepiece(scheme), 7)
+    text = "a<s>b</s>c<start_of_turn>d<<s>/s><|ecg_3|> <unk>"
+    special = vocabulary.tokenizer.convert_tokens_to_ids(["<unk>", "<s>", "</s>", "<start_of_turn>"])
+    assert set(special) <= set(vocabulary.tokenizer(text)["input_ids"])
+    assert not set(vocabulary.text_ids(text)) & {*special, *vocabulary.new_ids}
+
+
+def test_tokenizers_whose_special_tokens_begin_alike_give_the_ids_that_they_gave(fresh):
+    vocabulary = fresh[0].vocabulary
+    assert vocabulary.apart == {"<|": "< |"}
+    text = "Is <|eos|> <s> 1 <| 2?"
+    ids = vocabulary.tokenizer(text.replace("<|", "< |"), add_special_tokens=False)["input_ids"]
+    assert vocabulary.text_ids(text) == ids
 
 
 def test_text_logits_before_training_equal_the_base_models(fresh):

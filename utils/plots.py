@@ -190,4 +190,7 @@ def _draw_shades(
 
 def _write(axes: Axes, x: float, y: float, text: str, size: float, **style: str) -> None:
     halo = [patheffects.withStroke(linewidth=2.5, foreground=_PAPER)]
-    axes.text(x, y, text, fontsize=size, color=_INK, va="baseline", path_effects=halo, zorder=5, **style)
+    # A title may hold what a user typed: a dollar sign begins no formula.
+    axes.text(
+        x, y, text, fontsize=size, color=_INK, va="baseline", path_effects=halo, zorder=5, parse_math=False, **style
+    )

@@ -18,7 +18,8 @@ def check_address(url: str, what: str) -> None:
     """Raise `UserError`, which begins with ``what``, where an address is neither https nor loopback."""
     try:
         parts = urlsplit(url)
-    except ValueError:
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # UnicodeError is one: a name with a part that is empty or too long
         raise UserError(f"{what}: is no address") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")

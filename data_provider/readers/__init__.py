@@ -66,9 +66,13 @@ def read_record(
 
 
 def _read(path: Path) -> Channels:
+    if not path.name:
+        raise FileError("a folder; name a recording in it")
     suffix = path.suffix.lower().split("#")[0]
     if suffix in HDF5_SUFFIXES:
         name, _, recording = path.name.partition("#")
+        if not name:
+            raise FileError("no file before the #")
         return _with(lambda file: hdf5_reader.read(file, recording), path.with_name(name))
     if suffix in READERS:
         return _with(READERS[suffix], path)

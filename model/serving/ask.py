@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from model.chat import ECGChat
 from model.checkpoint import read_info
 from model.rendering import REPORT
-from model.serving.checkpoints import background_of, load_chat, need_checkpoint
-from model.serving.prompts import UNTRAINED, is_trained
-from model.serving.remarks import remarks
+from model.serving.checkpoints import background_of, load_chat, need_checkpoint, read_ecg
+from model.serving.prompts import UNTRAINED, check_question, is_trained
 from utils.errors import UserError
 
 Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -24,8 +22,8 @@ def ask(
     """Print an answer per question; with ``chat`` each is asked behind those before it."""
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
-    if not all(question.strip() for question in questions):
-        raise UserError("ask: a question is empty; cardiolect report writes a report")
+    for question in questions:
+        check_question(question)
     records = [record] if second is None else [record, second]
     answering = _answering(records, start, checkpoint, patient, device, **how)
     info = read_info(checkpoint)
@@ -33,7 +31,7 @@ def ask(
     for question in chain(questions, _typed() if chat else ()):
         if not is_trained(info, question):
             print(UNTRAINED, file=sys.stderr)
-        answer = _print_streamed(answering(question, list(history)), verbose)
+        answer = _print_streamed(answering(question, list(history)), verbose, **how)
         if chat:
             history.append((question, answer))
 
@@ -45,7 +43,7 @@ def report(
     answering = _answering([record], start, checkpoint, patient, device, **how)
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
-    _print_streamed(answering(REPORT, []), verbose)
+    _print_streamed(answering(REPORT, []), verbose, **how)
 
 
 def _answering(
@@ -53,7 +51,7 @@ def _answering(
     logit_bias: bool, max_new_tokens: int, temperature: float, seed: int,
 ) -> Answering:  # fmt: skip
     """Reads and encodes the ECGs once."""
-    background, ecgs = background_of(patient), [ECGChat.read(record, start) for record in records]
+    background, ecgs = background_of(patient), [read_ecg(record, start) for record in records]
     if endpoint is None:
         if model or logit_bias:
             raise UserError("--model and --logit-bias are for a server: name it with --endpoint")
@@ -67,9 +65,6 @@ def _answering(
             raise UserError("--device: the server has its own; leave it out beside --endpoint")
         need_checkpoint(checkpoint)
         chat, drawn = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
-    for record, ecg in zip(records, ecgs, strict=True):
-        for remark in remarks(ecg):
-            print(f"{record}: {remark}", file=sys.stderr)
     codes = list(map(chat.encode, ecgs))
     return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **drawn)
 
@@ -80,13 +75,17 @@ def _typed() -> Iterator[str]:
     while True:
         if asked:
             print("> ", end="", file=sys.stderr, flush=True)
-        question = sys.stdin.readline().strip()
+        try:
+            question = sys.stdin.readline().strip()
+        except UnicodeDecodeError:
+            raise UserError("ask: a line on stdin is not UTF-8") from None
         if not question:
             return
+        check_question(question)
         yield question
 
 
-def _print_streamed(parts: Iterable[str], verbose: bool) -> str:
+def _print_streamed(parts: Iterable[str], verbose: bool, endpoint: str | None, max_new_tokens: int, **_) -> str:
     """Print what each part adds to the one before; returns the last, the whole answer."""
     begun, times, shown, whole = time.perf_counter(), [], "", ""
     for whole in parts:
@@ -95,6 +94,8 @@ def _print_streamed(parts: Iterable[str], verbose: bool) -> str:
         print(certain[len(shown) :], end="", flush=True)
         shown = certain
     print(whole[len(shown) :], flush=True)
+    if endpoint is None and len(times) == max_new_tokens:  # parts from a server may be of several tokens
+        print(f"The answer was cut off after {max_new_tokens} tokens; --max-new-tokens allows more.", file=sys.stderr)
     if verbose:
         first = f"first token after {times[0]:.2f} s" if times else "no token"
         rate = f", then {(len(times) - 1) / (times[-1] - times[0]):.1f} tokens/s" if len(times) > 1 else ""

@@ -1,14 +1,17 @@
-"""What commands load of a checkpoint, and of what a user says about a patient."""
+"""What commands load: of a checkpoint, an ECG, and of what a user says about a patient."""
 
 import re
+import sys
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
 from data_provider.background import parse_background
+from data_provider.record import ECGRecord
 from ecg_tokenizer import ECGTokenizer
 from model.chat import ECGChat
 from model.serving.cli import CHECKPOINT
+from model.serving.remarks import remarks
 from utils.errors import UserError
 
 
@@ -32,6 +35,14 @@ def load_ecg_tokenizer(folder: Path) -> ECGTokenizer:
     """The ECG tokenizer alone, which needs no language model in memory."""
     need_checkpoint(folder)
     return ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
+
+
+def read_ecg(record: str, start: float) -> ECGRecord:
+    """`ECGChat.read`; stderr says in which ways the ECG is less than models are trained on."""
+    ecg = ECGChat.read(record, start)
+    for remark in remarks(ecg):
+        print(f"{record}: {remark}", file=sys.stderr)
+    return ecg
 
 
 def background_of(patient: str) -> str:

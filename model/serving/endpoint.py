@@ -18,6 +18,7 @@ from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import check_address, check_key, failure_reason, signed_session
 
+_SHOWN = 4000  # bytes of a failure that are looked at
 CONNECT, SILENCE = 10.0, 120.0  # seconds until a connection stands; without a byte of the answer
 
 
@@ -123,17 +124,27 @@ class EndpointChat(Chat):
         raise UserError(f"endpoint {self.url}: the server answers {status}{_complaint(response.content)}; {what}")
 
     def _parts(self, response: requests.Response) -> Iterator[str]:
-        """The text of each server-sent event."""
+        """The text of each server-sent event. Raises `UserError` where there is none, or none says that it is whole."""
+        other, begun, whole = b"", False, False
         for line in response.iter_lines():
-            data = line.removeprefix(b"data:").strip()
-            if data == line or data == b"[DONE]":  # other fields, empty lines, the end
+            if not line.startswith(b"data:"):  # other fields, empty lines; or no stream at all
+                other = (other + line + b"\n")[:_SHOWN]
                 continue
+            data, begun = line.removeprefix(b"data:").strip(), True
+            if data == b"[DONE]":
+                return
             try:
-                event = json.loads(data)
-                text = "".join(choice["delta"].get("content") or "" for choice in event["choices"])
+                choices = json.loads(data)["choices"]
+                text = "".join(choice["delta"].get("content") or "" for choice in choices)
+                whole = whole or any(choice.get("finish_reason") for choice in choices)
             except (ValueError, LookupError, TypeError, AttributeError):
                 raise UserError(f"endpoint {self.url}: the answer broke off{_complaint(data)}") from None
             yield text
+        if not begun:
+            came = _complaint(other) or " (nothing that can be read)"
+            raise UserError(f"endpoint {self.url}: what came is no stream of an answer{came}; check the address")
+        if not whole:
+            raise UserError(f"endpoint {self.url}: the answer broke off; see what the server printed")
 
 
 def _complaint(data: bytes) -> str:
@@ -141,7 +152,7 @@ def _complaint(data: bytes) -> str:
     text = data.decode(errors="replace")
     try:
         said = json.loads(text)
-        said = said.get("detail") or said.get("error") or ""
+        said = said.get("detail") or said.get("error") or text
         text = str(said.get("message", said) if isinstance(said, dict) else said)
     except (ValueError, AttributeError):
         pass

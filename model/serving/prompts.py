@@ -1,6 +1,7 @@
 """Prompts to pick from, and whether a checkpoint was trained on one."""
 
 from model.rendering import task_of
+from utils.errors import UserError
 
 # Questions in the words of ECG-QA's templates, which the stages here train on; then requests of other kinds.
 PROMPTS = (
@@ -31,6 +32,16 @@ def choices(info: dict) -> list[tuple[str, str]]:
     return [(f"{kind}: {text}{'' if is_trained(info, text) else ' (not trained)'}", text) for kind, text in PROMPTS]
 
 
+def check_question(question: str) -> None:
+    """Raise `UserError` where a question is empty, or was typed in bytes that are no text."""
+    if not question.strip():
+        raise UserError("a question is empty; Report asks for a report")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise UserError("a question is not UTF-8") from None
+
+
 def is_trained(info: dict, question: str) -> bool:
     """False where a checkpoint is known not to have been trained on a question, or on reports.
 
@@ -42,4 +53,4 @@ def is_trained(info: dict, question: str) -> bool:
     if task_of(question) == "report":
         return task in (None, "report", "all")
     asked = info.get("majority_answers", {}).get("by_question")
-    return task == "instruct" or not asked or question in asked
+    return task != "report" and (task == "instruct" or not asked or question.strip() in asked)

@@ -16,7 +16,7 @@ from utils.servers import LOOPBACK, check_free
 def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> NoReturn:
     """Become the server that answers at ``http://host:port/v1/chat/completions``, until interrupted.
 
-    host: of this machine's loopback; the server knows no keys. device: auto, cpu, cuda or cuda:N.
+    host: of this machine's loopback; the server knows no keys. device: auto, cpu or cuda.
     Raises `UserError` where the checkpoint cannot be served.
     """
     folder = Path(checkpoint)

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from data_provider.examples import Example, RecordRef
-from data_provider.record import LEADS, ECGRecord
-from data_provider.resample import resample
-from ecg_tokenizer import ECGTokenizer
-from model.chat import ECGChat
-from model.serving.checkpoints import background_of, load_chat, load_ecg_tokenizer
+from data_provider.record import LEADS
+from model.rendering import task_of
+from model.serving.checkpoints import background_of, load_chat, load_ecg_tokenizer, read_ecg
+from model.serving.prompts import check_question
+from model.serving.reconstruction import reconstruction as reconstruct
 from model.showcase import shades
 from utils.errors import UserError, make_folder
+from utils.metrics import NO, YES
 from utils.plots import draw_ecg_paper
 
 
@@ -20,21 +21,31 @@ def show(
     record: str, start: float, checkpoint: Path, out: Path, reconstruction: bool, question: str | None, patient: str,
     device: str,
 ) -> None:  # fmt: skip
-    """Write a picture of an ECG; prints the answer where there is a question."""
-    ecg, background = ECGChat.read(record, start), background_of(patient)
+    """Write a picture of an ECG; prints the answer where there is a question, and shades where a yes or no is from."""
+    if question is not None:
+        check_question(question)
+    if out.is_dir():
+        raise UserError(f"--out {out}: is a folder; name a file in it")
+    out = out if out.suffix else Path(f"{out}.png")
+    ecg, background = read_ecg(record, start), background_of(patient)
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
-    if question:
+    if question is not None:
         chat = load_chat(checkpoint, device)
-        codes = chat.encode(ecg)
+        tokenizer, codes = chat.ecg_tokenizer, chat.encode(ecg)
         said = chat.ask(codes, question, patient=background)
-        ref = RecordRef(ecg.record_id, Path(record), background=background)
-        example = Example("", (ref,), "qa", question, (), background=background)
-        shading = shades(chat.checkpoint, example, said, [codes])[0]
         title = f"{title}: {question} {said}"
         print(said)
+        if task_of(question) == "qa" and said in (YES, NO):
+            ref = RecordRef(ecg.record_id, Path(record), background=background)
+            example = Example("", (ref,), "qa", question.strip(), (), background=background)
+            shading = shades(chat.checkpoint, example, said, [codes])[0]
+        else:
+            print("not shaded: only an answer of yes or no can be traced back to times of the ECG", file=sys.stderr)
+    elif reconstruction:
+        tokenizer = load_ecg_tokenizer(checkpoint)
+        codes = tokenizer.encode(ecg.signal, ecg.fs)
     if reconstruction:
-        tokenizer = chat.checkpoint.ecg_tokenizer if question else load_ecg_tokenizer(checkpoint)
-        overlay = _kept(ecg, tokenizer)
+        overlay = reconstruct(tokenizer, ecg, codes)
     there = ecg.lead_present[:, None]
     figure = draw_ecg_paper(
         np.where(there, ecg.signal, np.nan), ecg.fs, LEADS, _shortened(title),
@@ -48,16 +59,6 @@ def show(
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror})") from None
     print(f"picture: {out}", file=sys.stderr)
-
-
-def _kept(ecg: ECGRecord, tokenizer: ECGTokenizer) -> np.ndarray:
-    """What the codes keep of an ECG, at its own rate: mV ``(12, T)``."""
-    decoded = tokenizer.decode(tokenizer.encode(ecg.signal, ecg.fs))
-    decoded = resample(decoded, tokenizer.config.sampling_rate, ecg.fs)
-    kept = np.full(ecg.signal.shape, np.nan, np.float32)
-    length = min(kept.shape[1], decoded.shape[1])
-    kept[:, :length] = decoded[:, :length]
-    return kept
 
 
 def _shortened(title: str, most: int = 110) -> str:
