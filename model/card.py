@@ -42,7 +42,7 @@ def model_card(
         name=name,
         question=QUESTION,
         corpora=info.get("corpora", ()),
-        texts=[f"`{Path(path).name}`" for path in settings.get("train_data", ())],
+        texts=list(dict.fromkeys(f"`{Path(path).name}`" for path in settings.get("train_data", ()))),
         results=[
             dict(
                 r,

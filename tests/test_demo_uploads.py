@@ -188,13 +188,17 @@ def test_files_are_deleted_by_age_without_being_asked(tmp_path):
 def test_nothing_is_left_however_the_demo_is_ended(checkpoint_folder, tmp_path, end):
     command = [sys.executable, "-m", "model.serving", "demo", "--checkpoint", str(checkpoint_folder), "--port", "0"]
     with subprocess.Popen(
-        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        url = process.stdout.readline().removeprefix("demo: ").strip()
-        httpx.post(f"{url}gradio_api/upload", files=[("files", ("a.npy", b"x"))]).raise_for_status()
-        assert stored_bytes(tmp_path) > 0
-        process.send_signal(end)
-        _, said = process.communicate(timeout=60)
+        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(end, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    ) as process:  # fmt: skip
+        try:
+            url = process.stdout.readline().removeprefix("demo: ").strip()
+            httpx.post(f"{url}gradio_api/upload", files=[("files", ("a.npy", b"x"))]).raise_for_status()
+            assert stored_bytes(tmp_path) > 0
+            process.send_signal(end)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert list(tmp_path.glob("cardiolect-demo-*")) == [] and "Traceback" not in said
 
 

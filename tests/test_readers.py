@@ -349,3 +349,12 @@ def test_a_copy_under_another_name_reads_the_same(ecg, tmp_path):
     path = write_npz(tmp_path, ecg)
     shutil.copy(path, tmp_path / "Copy.NPZ")
     np.testing.assert_array_equal(read_record(tmp_path / "Copy.NPZ").signal, read_record(path).signal)
+
+
+def test_a_file_of_another_kind_and_a_folder_are_named(tmp_path):
+    (tmp_path / "README").write_text("x")
+    (tmp_path / "notes.md").write_text("x")
+    for name, reason in (("README", "files without extension are not read"), ("notes.md", "files .md are not read"),
+                         ("", "a folder; name a recording in it"), ("nothing", "no such")):  # fmt: skip
+        with pytest.raises(RecordError, match=reason):
+            read_record(tmp_path / name)

@@ -82,6 +82,12 @@ def _read(path: Path) -> Channels:
         path = path.with_suffix("")
     elif suffix in (".scp", ".ecg"):
         raise FileError("SCP-ECG is not read; convert it to DICOM or WFDB")
+    elif not Path(f"{path}.hea").is_file():
+        if path.is_dir():
+            raise FileError("a folder; name a recording in it")
+        if path.is_file():
+            kind = f"files {path.suffix}" if path.suffix else "files without extension"
+            raise FileError(f"{kind} are not read; docs/DATA.md lists those that are")
     return wfdb_reader.read(path)
 
 

@@ -24,10 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vars(given)
     # argparse gives up a list of words once an option stands among them: ask RECORD --patient "age 56" QUESTION
     if "questions" in options and not any(word.startswith("-") for word in others):
-        try:
-            options["questions"] += map(words, others)
-        except argparse.ArgumentTypeError as error:
-            parser.error(f"argument QUESTION: {error}")
+        options["questions"] += others
     elif others:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     module, _, function = options.pop("run").partition(":")
@@ -69,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     ask = command("ask", "model.serving.ask:ask", "answer questions about an ECG")
     _add_record(ask)
-    ask.add_argument("questions", nargs="*", type=words, metavar="QUESTION", help="each is answered on its own")
+    ask.add_argument("questions", nargs="*", metavar="QUESTION", help="each is answered on its own")
     ask.add_argument(
         "-i", "--chat", action="store_true", help="a conversation: questions from stdin, up to an empty line"
     )
@@ -94,9 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_record(show)
     show.add_argument("--out", type=path, required=True, metavar="FILE", help="picture: .png, .pdf, .svg")
     show.add_argument("--reconstruction", action="store_true", help="with what the tokens keep of it, in blue")
-    show.add_argument(
-        "--question", type=line, metavar="QUESTION", help="answer it and shade where the answer came from"
-    )
+    show.add_argument("--question", metavar="QUESTION", help="answer it and shade where the answer came from")
     _add_patient(show)
     _add_device(show)
 
@@ -118,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--results", type=path, nargs="+", required=True, metavar="RESULT", help="evaluations of this checkpoint"
     )
-    export.add_argument("--name", type=line, default="", help="of the model; else that of FOLDER")
+    export.add_argument("--name", type=line, help="of the model; else that of FOLDER")
     export.add_argument(
         "--license",
         type=licence,
@@ -132,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     for each, port, least in ((demo, 7860, 0), (serve, 8000, 1)):
         _add_checkpoint(each)
         _add_device(each)
-        each.add_argument("--port", type=whole(least, 65535), default=port, metavar="N", help=f"of this machine; {port}")
+        each.add_argument("--port", type=whole(least, 65535), default=port, metavar="N", help=f"{port}")
     _add_page(demo)
     return parser
 

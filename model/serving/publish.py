@@ -40,7 +40,7 @@ def merge(checkpoint: Path, out: Path) -> None:
         raise UserError(f"{out}: {_NO_TEMPLATE}")
 
 
-def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, license: str) -> None:
+def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | None, license: str) -> None:
     """Write a folder that can be pushed as it is: stock model, card with its scores, nothing of this machine.
 
     Raises `UserError` where a result is of another checkpoint.
@@ -48,7 +48,7 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str, lice
     info = read_info(checkpoint)
     own = {fingerprint(checkpoint), info.get("merged_from")}
     measured = []
-    for path in results:
+    for path in dict.fromkeys(results):
         result, _ = read_result(path)
         if result.get("checkpoint", {}).get("fingerprint") not in own:
             raise UserError(f"{path}: was measured on another checkpoint than {checkpoint}")
@@ -82,6 +82,8 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     loaded.model.config.use_cache = True  # training turns it off; generation would compute every prefix anew
     make_folder("--out", out)
     save_checkpoint(loaded, out, merge=True)
+    for weights in out.rglob("*.safetensors"):  # written for their owner alone
+        weights.chmod((out / INFO).stat().st_mode)
     if (checkpoint / SEEN).is_file():
         shutil.copy(checkpoint / SEEN, out)
 
@@ -103,7 +105,9 @@ def _licence_note(info: Mapping[str, Any], licence: str) -> str:
     lines = [
         f"Licence of the weights: {licence}.",
         "What they were trained on may ask for more:",
-        *(f"- {c['name']} {c['version']}".rstrip() + f": {c['licence']}; {c['citation']}" for c in info["corpora"]),
+        *dict.fromkeys(
+            f"- {c['name']} {c['version']}".rstrip() + f": {c['licence']}; {c['citation']}" for c in info["corpora"]
+        ),
         f"- language model to begin with: {info.get('base_model', UNKNOWN)}",
         "The code that runs them, Cardiolect, is under the MIT licence.",
     ]

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from data_provider.record import LEADS, ECGRecord
-from data_provider.resample import resample
 from ecg_tokenizer import ECGTokenizer
+from model.serving.reconstruction import reconstruction
 from utils.plots import draw_ecg_paper
 
 DPI = 150
@@ -26,17 +26,13 @@ def draw_paper(record: ECGRecord, shading: tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def draw_reconstruction(record: ECGRecord, tokenizer: ECGTokenizer, codes: np.ndarray) -> Image.Image:
-    """What the codes decode to, over the ECG, at the tokenizer's rate."""
-    rate = tokenizer.config.sampling_rate
-    original = resample(record.signal, record.fs, rate)
-    decoded = tokenizer.decode(codes)
-    length = min(original.shape[1], decoded.shape[1])
-    there = record.lead_present[:, None]
+    """What the codes decode to, over the ECG."""
+    there, kept = record.lead_present[:, None], reconstruction(tokenizer, record, codes)
     with _drawing:
         return _rendered(
             draw_ecg_paper(
-                np.where(there, original[:, :length], np.nan), rate, LEADS,
-                overlay=decoded[:, :length], labels=("ECG", "from its tokens"),
+                np.where(there, record.signal, np.nan), record.fs, LEADS, overlay=np.where(there, kept, np.nan),
+                labels=("ECG", "from its tokens"),
             )
         )  # fmt: skip
 
