@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from data_provider.corpora.simulated import LICENCE as SIMULATED
 from data_provider.manifest import is_manifest, load_corpus
@@ -28,4 +28,5 @@ def _corpus(root: Path) -> dict[str, str]:
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
         return {"name": root.resolve().name, "version": "", "licence": SIMULATED, "citation": "simulated by Cardiolect"}
-    return {"name": root.resolve().name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}
+    name = PureWindowsPath(root.resolve()).name  # a checkpoint may come from there; it knows both separators
+    return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -130,4 +130,4 @@ def _same_recording(path: str, known: RecordRef) -> bool:
 
 def exists(path: Path) -> bool:
     """Whether a recording is on disk: a WFDB header, another file, or the HDF5 file that holds it."""
-    return path.with_name(path.name + ".hea").is_file() or path.with_name(path.name.partition("#")[0]).is_file()
+    return (path.parent / f"{path.name}.hea").is_file() or (path.parent / path.name.partition("#")[0]).is_file()

@@ -10,6 +10,7 @@ import pytest
 from data_provider.readers import read_record
 from data_provider.record import LEADS
 from model.chat import ECGChat
+from model.checkpoint import longest_sequence
 from model.generation import Prompt, generate_texts
 from model.rendering import render_ecg, render_ecgs, render_prompt
 from utils.errors import UserError
@@ -99,3 +100,9 @@ def test_report_typed_as_a_question_asks_for_a_report_and_blanks_around_what_is_
 def test_a_conversation_that_is_too_long_is_refused_with_a_line(chat, ecg):
     with pytest.raises(UserError, match="begin a new conversation"):
         chat.ask(ecg, QUESTION, history=[("why " * 4000, "because")])
+    vocabulary = chat.checkpoint.vocabulary
+    asked = len(render_ecg(vocabulary, chat.encode(ecg)) + render_prompt(vocabulary, "qa", QUESTION))
+    room = longest_sequence(chat.checkpoint.model) - asked
+    with pytest.raises(UserError, match=f"make {asked + room + 1} tokens"):
+        next(chat.stream(ecg, QUESTION, max_new_tokens=room + 1))
+    assert next(chat.stream(ecg, QUESTION, max_new_tokens=room)) is not None

@@ -18,6 +18,7 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data_provider.readers import read_record
@@ -389,6 +390,36 @@ def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adap
     chat, transformers = re.findall(r"```python\n(.+?)```", card, re.DOTALL)
     exec(chat.replace('"RECORD"', repr(record)), {})
     exec(transformers, {})
+
+
+def test_results_of_adapters_are_taken_for_what_they_were_merged_into(said, adapters, tmp_path):
+    result, merged = evaluated(tmp_path / "result", adapters), tmp_path / "merged"
+    said("merge", adapters, "--out", merged)
+    said("export", merged, "--results", result, "--out", tmp_path / "out")
+    assert "| exact match | 66.7 | 33.3 |" in (tmp_path / "out/README.md").read_text()
+
+
+def test_an_export_is_ready_to_generate_in_its_precision_and_names_no_folder(said, stock, tmp_path):
+    source, out = shutil.copytree(stock, tmp_path / "source"), tmp_path / "out"
+    AutoModelForCausalLM.from_pretrained(stock, dtype=torch.bfloat16).save_pretrained(source)
+    for name, more in {
+        "config.json": {"use_cache": False},
+        "tokenizer_config.json": {"name_or_path": "/home/ann/llm", "is_local": True, "local_files_only": True},
+    }.items():
+        (source / name).write_text(json.dumps(json.loads((source / name).read_text()) | more))
+    info = json.loads((source / "cardiolect.json").read_text())
+    info["settings"] |= {"precision": "bf16", "data_root": ["C:\\Users\\ann\\ptb-xl"], "cache_dir": "D:\\ann\\cache/"}
+    (source / "cardiolect.json").write_text(json.dumps(info))
+    said("export", source, "--results", evaluated(tmp_path / "result", source), "--out", out)
+    config = json.loads((out / "config.json").read_text())
+    assert config["use_cache"] is True and config["dtype"] == "bfloat16"
+    with safe_open(out / "model.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.bfloat16}  # noqa: SIM118
+    words = json.loads((out / "tokenizer_config.json").read_text())
+    assert not {"name_or_path", "is_local", "local_files_only"} & set(words) and "eos_token" in words
+    settings = json.loads((out / "cardiolect.json").read_text())["settings"]
+    assert settings["data_root"] == ["ptb-xl"] and settings["cache_dir"] == "cache"
+    assert not [path for path in out.rglob("*") if path.is_file() and b"\\ann" in path.read_bytes()]
 
 
 def test_an_export_without_chat_template_says_so(adapters, tmp_path, monkeypatch, capsys):

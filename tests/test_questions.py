@@ -239,6 +239,13 @@ def test_malformed_files(tmp_path, content, reason):
     assert str(file) in str(caught.value)
 
 
+def test_a_path_that_names_no_file_is_of_no_recording(tmp_path):
+    touch(tmp_path, "rec")
+    items = [QUESTION | {"ecg_path": path} for path in ("rec", "#7", "/")]
+    loaded = load_examples([write_json(tmp_path / "q.json", items)], tmp_path, None)
+    assert len(loaded.examples) == 1
+
+
 def test_absent_files(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         load_examples([tmp_path / "none.json"], tmp_path, None)

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from peft import PeftModel
@@ -57,7 +57,7 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
     info = _scrubbed(read_info(out))
     (out / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
     words = json.loads((out / _TOKENIZER_CONFIG).read_text())
-    here = {"name_or_path", "is_local", "local_files_only"}  # of where it was loaded from
+    here = {"is_local", "local_files_only"}  # of where it was loaded from
     kept = {key: value for key, value in words.items() if key not in here}
     (out / _TOKENIZER_CONFIG).write_text(json.dumps(kept, indent=2) + "\n")
     (out / "README.md").write_text(model_card(info, True, measured, name or out.resolve().name, license))
@@ -98,7 +98,8 @@ def _scrubbed(info: Mapping[str, Any]) -> dict[str, Any]:
 def _name(value: Any) -> Any:
     if isinstance(value, list):
         return [_name(each) for each in value]
-    return Path(value).name if isinstance(value, str) and ("/" in value or "\\" in value) else value
+    # Of Windows both separators are known: the checkpoint may have been trained there.
+    return PureWindowsPath(value).name if isinstance(value, str) and ("/" in value or "\\" in value) else value
 
 
 def _licence_note(info: Mapping[str, Any], licence: str) -> str:
