@@ -143,8 +143,9 @@ def _base_of(folder: Path) -> Path | None:
 def _read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON (line {error.lineno}); is the checkpoint complete?") from None
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(f"{path}: not JSON ({reason}); is the checkpoint complete?") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: holds no JSON object; is the checkpoint complete?")
     return found
