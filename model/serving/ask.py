@@ -99,5 +99,5 @@ def _print_streamed(parts: Iterable[str], verbose: bool, endpoint: str | None, m
     if verbose:
         first = f"first token after {times[0]:.2f} s" if times else "no token"
         rate = f", then {(len(times) - 1) / (times[-1] - times[0]):.1f} tokens/s" if len(times) > 1 else ""
-        print(f"{first}{rate}; {len(times)} tokens", file=sys.stderr)
+        print(f"{first}{rate}; {len(times)} token{'s' * (len(times) != 1)}", file=sys.stderr)
     return whole
