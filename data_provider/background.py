@@ -46,7 +46,7 @@ def parse_background(text: str) -> str:
     """
     values = {}
     for key, over, value, unit in _NUMBER.findall(text):  # of its own sentence it keeps "age over 89"
-        if unit.lower() in _OTHER_UNITS[key.lower()]:
+        if (unit if unit == "M" else unit.lower()) in _OTHER_UNITS[key.lower()]:  # "age 56 M" is a man's
             continue
         values[key.lower()] = str(_OLDEST + 1) if over and key.lower() == "age" else value
     sex = _SEX.search(text)

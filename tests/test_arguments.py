@@ -31,11 +31,16 @@ def asked(monkeypatch):
     ("Q", "--second", "S", "R", "--patient", "age 56"),
     ("--patient", "age 56", "Q", "R", "--second", "S"),
     ("--patient=age 56", "--second", "S", "Q", "R"),
+    ("--patient=age 56", "--second", "S", "--", "Q", "R"),
 ])  # fmt: skip
 def test_options_and_questions_stand_in_any_order(asked, arguments):
     options = asked("ask", "RECORD", *arguments)
     assert (options["record"], options["questions"]) == ("RECORD", ["Q", "R"])
     assert (options["second"], options["patient"]) == ("S", "age 56")
+
+
+def test_a_question_may_begin_with_a_dash(asked):
+    assert asked("ask", "RECORD", "--verbose", "- is it?")["questions"] == ["- is it?"]
 
 
 def test_a_free_port_may_be_asked_for(asked):

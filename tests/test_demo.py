@@ -313,6 +313,39 @@ def test_an_answer_about_an_ecg_that_was_replaced_ends_and_does_not_come_back(ch
             next(session.ask(chat, late, QUESTION, None, "", 200, 0.0, limit_s=60.0))
 
 
+def test_a_session_that_was_forgotten_has_no_ecg_whatever_its_page_shows(demo, client, tmp_path, monkeypatch):
+    upload(client, *write_record(tmp_path))
+    ask(client)
+    for session_hash in list(demo.page.state_holder.session_data):
+        del demo.page.state_holder.session_data[session_hash]
+    with pytest.raises(Exception, match="there is no ECG"):
+        ask(client)
+
+
+def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, tmp_path):
+    from model.serving.demo.callbacks import Callbacks, Limits
+
+    do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
+    one, two = do.begin("a"), do.begin("a")
+    assert one.conversation != two.conversation and one.lease is not two.lease and one.codes is two.codes
+
+
+def test_a_new_conversation_is_not_about_an_ecg_that_is_being_replaced(chat, corpus):
+    from model.serving.demo import session
+
+    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
+    begun.lease.over = True  # an upload is being read
+    with pytest.raises(UserError, match="came between"):
+        session.forget(begun)
+
+
+def test_an_age_that_cannot_be_is_refused(client, tmp_path):
+    upload(client, *write_record(tmp_path))
+    for age, sex in ((121, ""), (-1, "")):
+        with pytest.raises(Exception, match="the age lies within 0 and 120"):
+            ask(client, age=age, sex=sex)
+
+
 def test_an_upload_ends_the_answer_about_the_ecg_before(client, chat, tmp_path, monkeypatch):
     """A client that does not cancel, as the page does, gets no late answer into the new conversation."""
     signals = np.random.default_rng(0).normal(0, 0.3, (2, 12, 5000)).astype("f4")
@@ -337,7 +370,7 @@ def test_an_upload_ends_the_answer_about_the_ecg_before(client, chat, tmp_path, 
 
 
 def test_questions_that_cannot_be_asked_get_one_line(client, tmp_path):
-    for question, reason in (("  ", "the question is empty"), ("why " * 2000, "at most 2000 are read|characters")):
+    for question, reason in (("  ", "a question is empty"), ("why " * 2000, "at most 2000 are read|characters")):
         with pytest.raises(Exception, match=reason):
             ask(client, question)
     upload(client, write_record(tmp_path)[0])

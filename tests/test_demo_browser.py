@@ -139,8 +139,7 @@ def test_a_header_with_html_is_shown_as_text_and_a_large_file_is_refused(demo, b
     wait.until(lambda b: "Not read" in b.find_element(By.ID, "about").text)
     line = browser.find_element(By.ID, "about").text
     assert '<img src="/seen"' in line
-    toast = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "[data-testid=toast-body]"))
-    assert '<img src="/seen"' in toast.text
+    wait.until(lambda b: '<img src="/seen"' in b.find_element(By.CSS_SELECTOR, "[data-testid=toast-body]").text)
     wait.until(lambda b: "Drop File Here" in b.find_element(By.ID, "files").text)
     wait.until(lambda b: _choose(b, tmp_path / "large.npy"))
     wait.until(lambda b: "maximum allowed size" in b.find_element(By.TAG_NAME, "body").text)

@@ -197,6 +197,7 @@ def test_only_mimic_reports_change_and_empty_ones_are_counted(tmp_path):
       "- Recording Date: 1993-05-03; - Nurse ID: 0; - Device ID: CS-12   E.", "age 54, sex female, weight 59 kg"),
      ("- Age: nan; - Sex: 0; - Height: 170; - Weight: nan;", "sex male, height 170 cm"), ("", ""),
      ("age 56 height 161 weight 63 sex f", "age 56, sex female, height 161 cm, weight 63 kg"),
+     ("Age: 56 M, Sex: M", "age 56, sex male"),
      ("Age 56 Weight 63kg Height 161", "age 56, height 161 cm, weight 63 kg"),
      ("weight 63 age 3m", "weight 63 kg"), ("age 3 mo", ""), ("age 3-w", ""), ("age 3 y height 1.6 m", "age 3")],
 )  # fmt: skip

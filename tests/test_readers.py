@@ -358,3 +358,9 @@ def test_a_file_of_another_kind_and_a_folder_are_named(tmp_path):
                          ("", "a folder; name a recording in it"), ("nothing", "no such")):  # fmt: skip
         with pytest.raises(RecordError, match=reason):
             read_record(tmp_path / name)
+
+
+def test_a_name_that_cannot_be_looked_up_is_one_line():
+    for name in ("x" * 300, "x" * 300 + ".csv"):
+        with pytest.raises(RecordError, match=r"too long|no such file"):
+            read_record(name)

@@ -1,6 +1,7 @@
 """Any ECG file -> ECGRecord: leads by name, millivolts, gaps and missing leads masked, damage named."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -82,10 +83,10 @@ def _read(path: Path) -> Channels:
         path = path.with_suffix("")
     elif suffix in (".scp", ".ecg"):
         raise FileError("SCP-ECG is not read; convert it to DICOM or WFDB")
-    elif not Path(f"{path}.hea").is_file():
-        if path.is_dir():
+    elif not os.path.isfile(f"{path}.hea"):  # as pathlib's, but false where it may not be looked up
+        if os.path.isdir(path):
             raise FileError("a folder; name a recording in it")
-        if path.is_file():
+        if os.path.isfile(path):
             kind = f"files {path.suffix}" if path.suffix else "files without extension"
             raise FileError(f"{kind} are not read; docs/DATA.md lists those that are")
     return wfdb_reader.read(path)
@@ -99,7 +100,7 @@ def _read_xml(path: Path) -> Channels:
 
 def _with(read: Callable[[Path], Channels], path: Path) -> Channels:
     """``read(path)``; whatever its library raises on a damaged file becomes a `FileError`."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileError("no such file")
     try:
         # What libraries say about a damaged file may quote it, names of patients included.

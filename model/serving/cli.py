@@ -23,10 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given, others = parser.parse_known_args(arguments)
     options = vars(given)
     # argparse gives up a list of words once an option stands among them: ask RECORD --patient "age 56" QUESTION
-    if "questions" in options and not any(word.startswith("-") for word in others):
+    others = [word for word in others if word != "--"]
+    unknown = [word for word in others if word.startswith("-") and " " not in word]
+    if "questions" in options and not unknown:
         options["questions"] += others
     elif others:
-        parser.error(f"unrecognized arguments: {' '.join(others)}")
+        parser.error(f"unrecognized arguments: {' '.join(unknown or others)}")
     module, _, function = options.pop("run").partition(":")
     getattr(import_module(module), function)(**options)
 

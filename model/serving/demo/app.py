@@ -7,7 +7,7 @@ import gradio as gr
 
 from model.serving.demo.callbacks import Callbacks, told
 from model.serving.demo.export import DISCLAIMER
-from model.serving.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS
+from model.serving.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS, Session
 from model.serving.demo.uploads import KINDS
 from model.serving.prompts import ADVICE, choices
 
@@ -32,10 +32,12 @@ def theme() -> gr.themes.Base:
 def build_page(do: Callbacks) -> gr.Blocks:
     """The widgets and what they call; names of endpoints are those of `Callbacks`."""
     first = next(iter(do.examples))
-    start, sentence, paper, kept, strip, tokens, *_ = do.examples[first]
+    _, sentence, paper, kept, strip, tokens, *_ = do.examples[first]
     info = do.chat.checkpoint.info
     with gr.Blocks(title="Cardiolect", analytics_enabled=False) as page:
-        session = gr.State(start, time_to_live=SESSION_SECONDS)
+        # One that was forgotten begins without an ECG, whatever its page still shows.
+        session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+        page.load(lambda: do.begin(first), None, session, api_visibility="private", queue=False)
         gr.HTML(f'<div id="disclaimer" role="note"><b>{DISCLAIMER}.</b></div>')
         gr.HTML(f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>")
         with gr.Row():
@@ -52,11 +54,11 @@ def build_page(do: Callbacks) -> gr.Blocks:
                 with gr.Tabs():
                     with gr.Tab("ECG"):
                         paper = gr.Image(paper, **picture, alt_text="12-lead ECG on paper", elem_classes="paper")
-                    with gr.Tab("From tokens"):
+                    with gr.Tab("From tokens", render_children=True):
                         kept = gr.Image(
                             kept, **picture, alt_text="the ECG and its reconstruction", elem_classes="paper"
                         )
-                    with gr.Tab("Trace answer"):
+                    with gr.Tab("Trace answer", render_children=True):
                         gr.HTML("<p class='facts'>When in the ECG the last yes or no came from, by integrated "
                                 "gradients: shaded more where more.</p>")  # fmt: skip
                         trace = gr.Button("Trace the last answer", size="sm")
@@ -110,7 +112,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
         view = [session, about, paper, kept, strip, tokens, traced, talk, status]
         reading = {"concurrency_id": "reading", "concurrency_limit": READS_AT_ONCE, "show_progress": "minimal"}
         answering = {
-            "outputs": [session, talk, status, question], "concurrency_id": "model",
+            "outputs": [session, talk, status, question, traced], "concurrency_id": "model",
             "concurrency_limit": ANSWERS_AT_ONCE, "trigger_mode": "once", "show_progress": "minimal",
         }  # fmt: skip
         how = [age, sex, most, temperature, session]

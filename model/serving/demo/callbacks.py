@@ -102,13 +102,16 @@ class Callbacks:
             "",
         )
 
+    def begin(self, name: str) -> Session:
+        """A visitor's own session about one of `examples`."""
+        return self.examples[name][0].of_another()
+
     def show_example(self, name: str, before: Session) -> tuple:
         """Ends the answers about the ECG before."""
         if name not in self.examples:
             raise UserError("choose one of the simulated ECGs")
         before.lease.over = True
-        session, *others = self.examples[name]
-        return session.of_another(), *others
+        return self.begin(name), *self.examples[name][1:]
 
     def show_upload(self, files: Sequence[str] | None, before: Session) -> tuple:
         """Ends the answers about the ECG before.
@@ -127,7 +130,7 @@ class Callbacks:
     def ask(
         self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
     ) -> Iterator[tuple]:
-        """Values of session, conversation, status and question, after every token."""
+        """Values of session, conversation, status, question and traced paper, after every token."""
         yield from self._ask(steps.check_question(question), age, sex, max_new_tokens, temperature, session)
 
     def report(
@@ -147,7 +150,7 @@ class Callbacks:
             ended = at.session.turns[-1].ended
             parts += [f"ended by its {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
             parts += [] if trained else [UNTRAINED]
-            yield at.session, messages(at.session), " · ".join(parts), ""
+            yield at.session, messages(at.session), " · ".join(parts), "", None
 
     def trace(self, session: Session) -> Any:
         """The paper shaded by where in time the last answer came from."""

@@ -16,6 +16,7 @@ from data_provider.background import describe_patient
 from data_provider.examples import Example, RecordRef
 from data_provider.record import ECGRecord
 from model.chat import ECGChat
+from model.serving import prompts
 from model.serving.demo import feedback
 from model.showcase import shades
 from utils.errors import UserError
@@ -24,6 +25,7 @@ from utils.metrics import NO, YES
 MAX_QUESTION = 2000  # characters
 MAX_TOKENS = 512
 MAX_TEMPERATURE = 2.0
+MAX_AGE = 120  # years
 
 # How an answer ended.
 BY_MODEL, BY_TOKENS, BY_TIME, STOPPED = "by the model", "token limit", "time limit", "stopped"
@@ -99,9 +101,8 @@ def begin(chat: ECGChat, record: ECGRecord, about: str) -> Session:
 
 def check_question(question: str) -> str:
     """The question without space around it; `UserError` where it is none."""
+    prompts.check_question(question)
     question = question.strip()
-    if not question:
-        raise UserError("the question is empty: type one, or pick a prompt")
     if len(question) > MAX_QUESTION:
         raise UserError(f"the question has {len(question)} characters; at most {MAX_QUESTION} are read")
     return question
@@ -118,10 +119,12 @@ def ask(
     lease = session.lease
     lease.check()
     if session.codes is None:
-        raise UserError("there is no ECG: upload one, or choose a simulated one")
+        raise UserError("there is no ECG: upload one, or choose a simulated one; after hours load the page anew")
     if not (1 <= max_new_tokens <= MAX_TOKENS and 0 <= temperature <= MAX_TEMPERATURE):
         raise UserError(f"tokens lie within 1 and {MAX_TOKENS}, the temperature within 0 and {MAX_TEMPERATURE:g}")
     patient = describe_patient(age="" if age is None else str(age), sex=sex)
+    if (age is not None and not 0 <= age <= MAX_AGE) or (sex and "sex" not in patient):
+        raise UserError(f"the age lies within 0 and {MAX_AGE} years, the sex is female or male, where they are stated")
     turn = Turn(question, patient, int(max_new_tokens), float(temperature), seed=len(session.turns))
     began, first, count = time.monotonic(), 0.0, 0
 
@@ -188,5 +191,6 @@ def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Sessio
 
 def forget(session: Session) -> Session:
     """The same ECG, a new conversation."""
+    session.lease.check()
     session.lease.over = True
     return session.of_another()

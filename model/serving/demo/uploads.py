@@ -11,9 +11,9 @@ from pathlib import Path
 
 from data_provider.readers import HDF5_SUFFIXES, READERS, WFDB_SUFFIXES, RecordError, read_record
 from data_provider.readers.channels import FileError
+from data_provider.readers.sizes import count_samples
 from data_provider.record import ECGRecord
 from model.chat import SECONDS, window
-from model.serving.demo.sizes import MAX_SAMPLES, count_samples
 from model.serving.remarks import remarks
 from utils.errors import UserError
 
@@ -22,6 +22,7 @@ LAYOUT = "layout.json"
 ALONE = (*READERS, *HDF5_SUFFIXES, ".xml")  # suffixes of files that hold a whole recording
 KINDS = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in ALONE)}"
 MAX_FILES = 8
+MAX_SAMPLES = 25_000_000  # of all leads together; an hour of 12 leads at 500 Hz fits
 MAX_HZ = 10_000  # of what is kept for each visitor
 
 
@@ -46,7 +47,7 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Uploa
             shutil.copyfile(path, _place(Path(folder), path))
         copy = _place(Path(folder), main)
         try:
-            if count_samples(copy) > MAX_SAMPLES:
+            if (samples := count_samples(copy)) is None or samples > MAX_SAMPLES:
                 raise FileError(f"holds more than {MAX_SAMPLES:,} samples; cut it, {SECONDS:g} s are read")
             whole = read_record(copy)
             used = window(whole)

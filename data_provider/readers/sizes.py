@@ -1,4 +1,4 @@
-"""How many samples an uploaded file says that it holds, told before anything is unpacked: each is 8 bytes when read."""
+"""How many samples a file says that it holds, told before anything is unpacked: each is 8 bytes when read."""
 
 import math
 import zipfile
@@ -11,13 +11,12 @@ import numpy as np
 from data_provider.readers import HDF5_SUFFIXES, dicom_reader, wfdb_header
 from data_provider.readers.channels import FileError
 
-MAX_SAMPLES = 25_000_000  # of all leads together; an hour of 12 leads at 500 Hz fits
 
+def count_samples(path: Path) -> int | None:
+    """Of all leads together; 0 where the file is damaged, or of a format in which a sample takes a byte or more.
 
-def count_samples(path: Path) -> int:
-    """Of all leads together; 0 where the file is damaged, or so small a format that its size is limit enough.
-
-    Elements of more than 8 bytes, or of none that can be told, count as so many of 8.
+    Elements of more than 8 bytes, or of none that can be told, count as so many of 8. None where only unpacking tells.
+    Suffixes are in lower case.
     """
     try:
         if path.suffix == ".npy":
@@ -36,8 +35,7 @@ def count_samples(path: Path) -> int:
                 file.visititems(lambda _, item: sizes.append(_eights(item)) if isinstance(item, h5py.Dataset) else None)
             return max(sizes)
         if path.suffix == ".hea":
-            count = wfdb_header.count_samples(wfdb_header.read_header(path), path.parent)
-            return MAX_SAMPLES + 1 if count is None else count
+            return wfdb_header.count_samples(wfdb_header.read_header(path), path.parent)
         if path.suffix == ".dcm":
             return dicom_reader.count_samples(path)
     except FileError:
