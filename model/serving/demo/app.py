@@ -37,7 +37,10 @@ def build_page(do: Callbacks) -> gr.Blocks:
     with gr.Blocks(title="Cardiolect", analytics_enabled=False) as page:
         # One that was forgotten begins without an ECG, whatever its page still shows.
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
-        page.load(lambda: do.begin(first), None, session, api_visibility="private", queue=False)
+        page.load(
+            lambda now: do.begin(first) if now.codes is None else now, session, session, api_visibility="private",
+            queue=False,
+        )  # fmt: skip
         gr.HTML(f'<div id="disclaimer" role="note"><b>{DISCLAIMER}.</b></div>')
         gr.HTML(f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>")
         with gr.Row():
