@@ -7,12 +7,12 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader
 
+from data_provider.provenance import UNKNOWN
 from model.results.conditions import CONDITIONS, WITH_ECG, floors
 from model.results.tables import balanced_accuracy
-from model.results.verdict import verdict
+from model.results.verdict import gaps, verdict
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
-UNKNOWN = "unknown"
 _TASKS = {
     "qa": ("question-answering", "Questions"),
     "report": ("text-generation", "Reports"),
@@ -48,7 +48,7 @@ def model_card(
                 r,
                 balanced=balanced_accuracy(r),
                 title=f"{_TASKS[r['task']][1]} on {_data_of(r)}",
-                gaps=[dict(g, says=verdict(r, g)) for g in _gaps(r)],
+                gaps=[dict(g, says=verdict(r, g)) for g in gaps(r)],
             )
             for r in results
         ],
@@ -75,16 +75,12 @@ def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
     ]
     rows += [
         ("signal-use-gap", f"signal-use gap of {'exact match' if gap['of'] == 'em' else gap['of']}", gap["value"])
-        for gap in _gaps(result)
+        for gap in gaps(result)
     ]
     return [
         EvalResult(task, data, data, metric, round(100 * value, 2), task_name=title, metric_name=name)
         for metric, name, value in rows
     ]
-
-
-def _gaps(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [result[key] for key in ("gap", "content_gap") if key in result]
 
 
 def _data_of(result: Mapping[str, Any]) -> str:

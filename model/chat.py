@@ -15,15 +15,13 @@ from data_provider.readers import RecordError, read_record
 from data_provider.readers.channels import FileError
 from data_provider.record import ECGRecord
 from ecg_tokenizer import ECGTokenizer
-from model.checkpoint import Checkpoint, load_checkpoint, longest_sequence
+from model.checkpoint import MAX_NEW_TOKENS, Checkpoint, load_checkpoint, longest_sequence
 from model.generation import stream_text
 from model.rendering import REPORT, render_ecgs, render_prompt, task_of
 from utils.errors import UserError
 
 SECONDS = 10.0  # of ECG in a prompt: what the models are trained on
 LEAST_SECONDS = 2.5  # a printed 12-lead ECG shows as much of each lead
-
-
 ECG = ECGRecord | np.ndarray  # a recording or its codes
 
 
@@ -36,17 +34,43 @@ class Chat(ABC):
         """The codes of a recording, int64 ``(codes,)``."""
         return self.ecg_tokenizer.encode(record.signal, record.fs)
 
-    def _codes(self, ecg: ECG | Sequence[ECG]) -> list[np.ndarray]:
-        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
-        return [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+    def stream(
+        self,
+        ecg: ECG | Sequence[ECG],
+        question: str = REPORT,
+        history: Sequence[tuple[str, str]] = (),
+        patient: str = "",
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        **drawn,
+    ) -> Iterator[str]:
+        """Yield the answer so far, whenever a part of it comes.
 
-    @abstractmethod
-    def stream(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> Iterator[str]:
-        """Yield the answer so far, whenever a part of it comes."""
+        ecg: a recording or its codes, or two to compare. question: `REPORT`, or nothing, asks for a report.
+        history: questions and answers before this one about the same ECG. patient: age, sex, height and weight ("age
+        56, sex female"), of both where there are two; anything else in it is dropped. drawn: ``temperature`` and
+        ``seed``, where the language model is here: 0, as without, takes the most probable token, above that tokens are
+        drawn by the seed.
+        Raises `UserError` where no answer can be had.
+        """
+        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
+        codes = [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+        backgrounds = [parse_background(patient)] * len(codes)
+        said = [(asked.strip(), answered.strip()) for asked, answered in history]
+        yield from self._answer(codes, backgrounds, question.strip(), said, max_new_tokens, **drawn)
 
     def ask(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> str:
         """The whole answer; options as of `stream`."""
         return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
+
+    @abstractmethod
+    def _answer(
+        self,
+        ecgs: Sequence[np.ndarray],
+        backgrounds: Sequence[str],
+        question: str,
+        history: Sequence[tuple[str, str]],
+        max_new_tokens: int,
+    ) -> Iterator[str]: ...
 
 
 class ECGChat(Chat):
@@ -78,28 +102,10 @@ class ECGChat(Chat):
         except FileError as error:
             raise RecordError(f"record {path}: {error}") from None
 
-    def stream(
-        self,
-        ecg: ECG | Sequence[ECG],
-        question: str = REPORT,
-        history: Sequence[tuple[str, str]] = (),
-        patient: str = "",
-        max_new_tokens: int = 200,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> Iterator[str]:
-        """Yield the answer so far, after every token.
-
-        ecg: a recording or its codes, or two to compare. question: `REPORT`, or nothing, asks for a report.
-        history: questions and answers before this one about the same ECG. patient: age, sex, height and weight ("age
-        56, sex female"), of both where there are two; anything else in it is dropped. temperature: 0 takes the most
-        probable token, above that tokens are drawn by ``seed``.
-        Raises `UserError` where ECG and question are longer than the language model takes.
-        """
+    def _answer(self, ecgs, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
+        """After every token. Raises `UserError` where ECG and question are longer than the language model takes."""
         vocabulary = self.checkpoint.vocabulary
-        ecgs, background = self._codes(ecg), parse_background(patient)
-        question, history = question.strip(), [(asked.strip(), answered.strip()) for asked, answered in history]
-        ids, _ = render_ecgs(vocabulary, ecgs, [background] * len(ecgs))
+        ids, _ = render_ecgs(vocabulary, ecgs, backgrounds)
         ids += render_prompt(vocabulary, task_of(question), question, history)
         limit = longest_sequence(self.checkpoint.model)
         if limit and len(ids) + max_new_tokens > limit:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from data_provider.readers import read_record
 from data_provider.record import LEADS
 from model.attribution import where_it_looked
 from model.checkpoint import Checkpoint
-from model.rendering import render_answer, render_ecgs, render_prompt
+from model.rendering import render_answer, render_ecgs, render_prompt, task_of
 from model.results.closed import is_closed
 from model.results.conditions import WITH_ECG
 from model.results.page import ShownExample
@@ -80,3 +81,15 @@ def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[n
         found.append((times[:, 0], times[:, 1], own))
         start += len(codes)
     return found
+
+
+def shade_yes_or_no(
+    checkpoint: Checkpoint, codes: np.ndarray, question: str, said: str, patient: str = "",
+    history: Sequence[tuple[str, str]] = (),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """`shades` of one ECG. Raises `UserError` where there is no other answer to weigh this one against."""
+    if task_of(question) == "report" or said not in (YES, NO):
+        raise UserError("only an answer of yes or no can be traced back to times of the ECG")
+    ref = RecordRef("", Path(), background=patient)
+    example = Example("", (ref,), "qa", question, (), background=patient, history=tuple(history))
+    return shades(checkpoint, example, said, [codes])[0]

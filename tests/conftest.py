@@ -130,3 +130,35 @@ def varied_prompts(vocabulary) -> list:
         found += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
         found.append(Prompt(prefix, tuple(render_prompt(vocabulary, "report"))))
     return [found[i] for i in rng.permutation(len(found))]
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory, tokenizer_folder) -> Path:
+    from tests.checkpoints import made
+
+    return made(tmp_path_factory.mktemp("stock"), tokenizer_folder, lora=False)
+
+
+@pytest.fixture(scope="session")
+def adapters(tmp_path_factory, tokenizer_folder) -> Path:
+    from tests.checkpoints import made
+
+    return made(tmp_path_factory.mktemp("lora"), tokenizer_folder, lora=True)
+
+
+@pytest.fixture(scope="session")
+def record(corpus) -> str:
+    return str(corpus / "records500/00000/00001_hr")
+
+
+@pytest.fixture
+def said(capsys):
+    """What a command prints."""
+
+    from model.serving import cli
+
+    def run(*arguments) -> str:
+        cli.main(list(map(str, arguments)))
+        return capsys.readouterr().out
+
+    return run

@@ -9,103 +9,27 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
-import torch
-import yaml
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from data_provider.readers import read_record
 from data_provider.record import LEADS
 from data_provider.resample import resample
-from data_provider.seen import load_seen
 from ecg_tokenizer import ECGTokenizer
-from model.adaptation import prepare_for_training
 from model.chat import ECGChat
-from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
-from model.results.document import write_result
 from model.serving import cli
 from model.serving.prompts import is_trained
-from model.serving.reconstruction import reconstruction
-from tests.conftest import tiny_language_model
-from tests.test_scoring import SETTINGS, samples_of
+from model.serving.reconstruction import reconstruct
+from tests.checkpoints import evaluated
 from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def _shake(model, size: float) -> None:
-    torch.manual_seed(4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(size * torch.randn_like(parameter))
-
-
-def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
-    """A checkpoint of random weights that answers at length; with ``lora`` adapters of ``folder``/llm."""
-    model, words = load_language_model(tiny_language_model(folder / "llm"), "fp32")
-    _shake(model, 0.1)
-    model.save_pretrained(folder / "llm")  # what adapters belong to
-    checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
-    if lora:
-        settings = SimpleNamespace(
-            gradient_checkpointing=False, tuning="lora", lora_targets=["v_proj", "up_proj"], lora_rank=4, lora_alpha=8,
-            lora_dropout=0.0,
-        )  # fmt: skip
-        checkpoint.model = prepare_for_training(model, checkpoint.vocabulary, settings)
-        _shake(checkpoint.model, 0.3)
-    checkpoint.info |= {
-        "stage": "finetune", "valid_loss": 1.5, "best_step": 10,
-        "settings": {"data_root": [str(folder / "ptb-xl")], "train_data": [str(folder / "questions/train.json")],
-                     "output_dir": str(folder), "precision": "fp32", "tasktype": "qa"},
-    }  # fmt: skip
-    out = folder / "checkpoint"
-    save_checkpoint(checkpoint, out, merge=False)
-    (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')
-    return out
-
-
-@pytest.fixture(scope="module")
-def stock(tmp_path_factory, tokenizer_folder) -> Path:
-    return made(tmp_path_factory.mktemp("stock"), tokenizer_folder, lora=False)
-
-
-@pytest.fixture(scope="module")
-def adapters(tmp_path_factory, tokenizer_folder) -> Path:
-    return made(tmp_path_factory.mktemp("lora"), tokenizer_folder, lora=True)
-
-
-@pytest.fixture(scope="module")
-def record(corpus) -> str:
-    return str(corpus / "records500/00000/00001_hr")
-
-
-@pytest.fixture
-def said(capsys):
-    """What a command prints."""
-
-    def run(*arguments) -> str:
-        cli.main(list(map(str, arguments)))
-        return capsys.readouterr().out
-
-    return run
-
-
-def evaluated(folder: Path, checkpoint: Path) -> Path:
-    """A result of ``checkpoint`` with a known gap."""
-    asked = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
-    settings = SETTINGS | {"data_root": ["/home/somebody/ptb-xl"], "checkpoint": str(checkpoint)}
-    folder.mkdir()
-    write_result(folder, asked, settings, {"checkpoint": {"fingerprint": fingerprint(checkpoint)}})
-    return folder
 
 
 def test_help_lists_every_command_without_importing_what_it_needs():
@@ -216,7 +140,7 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
     tokenizer, whole = ECGTokenizer.from_pretrained(stock / "ecg_tokenizer"), read_record(record)
     ecg = replace(whole, signal=whole.signal[:, :4000], good=whole.good[:, :4000])
     codes = tokenizer.encode(ecg.signal[:, :3000], ecg.fs)
-    kept = reconstruction(tokenizer, ecg, codes)
+    kept = reconstruct(tokenizer, ecg, codes)
     end = round(tokenizer.code_times(len(codes))[-1, 1] * ecg.fs)
     assert kept.shape == ecg.signal.shape and 3000 <= end < 4000
     assert np.isfinite(kept[:, :end]).all() and np.isnan(kept[:, end:]).all()
@@ -352,85 +276,3 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("model.serving.demo.server.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"the demo needs Gradio: pip install -e .\.\[demo\]"):
         cli.main(["demo"])
-
-
-def test_merged_adapters_answer_as_before(said, adapters, record, tmp_path):
-    out, asked = tmp_path / "merged", ["ask", record, QUESTION, "Normal?", "--max-new-tokens", 12, "--checkpoint"]
-    said("merge", adapters, "--out", out)
-    before = said(*asked, adapters)
-    assert said(*asked, out) == before
-    chat = ECGChat.from_pretrained(adapters, "cpu")
-    with chat.checkpoint.model.disable_adapter():
-        assert chat.ask(chat.read(record), QUESTION, max_new_tokens=12) != before.splitlines()[0]
-
-
-def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adapters, record, tmp_path, monkeypatch):
-    out, result = tmp_path / "my-model", evaluated(tmp_path / "result", adapters)
-    said("export", adapters, "--results", result, "--out", out, "--license", "cc-by-4.0")
-    card = (out / "README.md").read_text()
-    front = yaml.safe_load(card.split("---")[1])
-    assert front["license"] == "cc-by-4.0" and front["model-index"][0]["name"] == "my-model"
-    metrics = {m["name"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
-    assert metrics == {
-        "exact match, with ECG": 66.67, "exact match, no ECG": 33.33, "signal-use gap of exact match": 33.33
-    }  # fmt: skip
-    assert "| exact match | 66.7 | 33.3 |" in card and "### Questions on ptb-xl" in card
-    assert re.search(r"gap of exact match: \+33\.3 points \[[-\d.]+, [\d.]+\] against the best floor, no ECG", card)
-    for name in ("Intended use", "Limits", "Training"):
-        assert f"\n## {name}\n" in card
-    assert "Not for clinical diagnosis" in card and "| finetune | ptb-xl | unknown | unknown |" in card
-    assert load_seen(out) == {"0123456789abcdef"} and "ptb-xl: unknown" in (out / "LICENSE").read_text()
-    for path in out.rglob("*"):
-        text = path.read_bytes().decode(errors="ignore") if path.is_file() else ""
-        assert str(tmp_path.parent) not in text and "/home/" not in text and str(adapters.parent) not in text, path
-
-    monkeypatch.chdir(out)
-    AutoModelForCausalLM.from_pretrained(".")
-    Path("ecg.txt").write_text(said("tokens", record, "--checkpoint", "."))
-    chat, transformers = re.findall(r"```python\n(.+?)```", card, re.DOTALL)
-    exec(chat.replace('"RECORD"', repr(record)), {})
-    exec(transformers, {})
-
-
-def test_results_of_adapters_are_taken_for_what_they_were_merged_into(said, adapters, tmp_path):
-    result, merged = evaluated(tmp_path / "result", adapters), tmp_path / "merged"
-    said("merge", adapters, "--out", merged)
-    said("export", merged, "--results", result, "--out", tmp_path / "out")
-    assert "| exact match | 66.7 | 33.3 |" in (tmp_path / "out/README.md").read_text()
-
-
-def test_an_export_is_ready_to_generate_in_its_precision_and_names_no_folder(said, stock, tmp_path):
-    source, out = shutil.copytree(stock, tmp_path / "source"), tmp_path / "out"
-    AutoModelForCausalLM.from_pretrained(stock, dtype=torch.bfloat16).save_pretrained(source)
-    for name, more in {
-        "config.json": {"use_cache": False},
-        "tokenizer_config.json": {"name_or_path": "/home/ann/llm", "is_local": True, "local_files_only": True},
-    }.items():
-        (source / name).write_text(json.dumps(json.loads((source / name).read_text()) | more))
-    info = json.loads((source / "cardiolect.json").read_text())
-    info["settings"] |= {"precision": "bf16", "data_root": ["C:\\Users\\ann\\ptb-xl"], "cache_dir": "D:\\ann\\cache/"}
-    (source / "cardiolect.json").write_text(json.dumps(info))
-    said("export", source, "--results", evaluated(tmp_path / "result", source), "--out", out)
-    config = json.loads((out / "config.json").read_text())
-    assert config["use_cache"] is True and config["dtype"] == "bfloat16"
-    with safe_open(out / "model.safetensors", "pt") as weights:
-        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.bfloat16}  # noqa: SIM118
-    words = json.loads((out / "tokenizer_config.json").read_text())
-    assert not {"name_or_path", "is_local", "local_files_only"} & set(words) and "eos_token" in words
-    settings = json.loads((out / "cardiolect.json").read_text())["settings"]
-    assert settings["data_root"] == ["ptb-xl"] and settings["cache_dir"] == "cache"
-    assert not [path for path in out.rglob("*") if path.is_file() and b"\\ann" in path.read_bytes()]
-
-
-def test_an_export_without_chat_template_says_so(adapters, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("model.checkpoint.set_chat_template", lambda vocabulary: False)
-    result, out = evaluated(tmp_path / "result", adapters), tmp_path / "out"
-    cli.main(["export", str(adapters), "--results", str(result), "--out", str(out)])
-    assert "no chat template is exact" in capsys.readouterr().err and (out / "README.md").is_file()
-
-
-def test_a_result_of_another_checkpoint_is_not_exported(stock, adapters, tmp_path):
-    result = evaluated(tmp_path / "result", stock)
-    with pytest.raises(UserError, match="measured on another checkpoint"):
-        cli.main(["export", str(adapters), "--results", str(result), "--out", str(tmp_path / "out")])
-    assert not (tmp_path / "out").exists()

@@ -247,7 +247,7 @@ def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ec
             now.lease.over = True
         return ["shades"]
 
-    monkeypatch.setattr(session, "shades", shaded)
+    monkeypatch.setattr("model.showcase.shades", shaded)
     assert session.where(chat, now) == "shades"
     assert seen == [("Was it yes?", (("Was it no?", "no"),), "age 56, sex female", "yes")]
     with pytest.raises(UserError, match="came between"):

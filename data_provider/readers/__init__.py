@@ -67,8 +67,6 @@ def read_record(
 
 
 def _read(path: Path) -> Channels:
-    if not path.name:
-        raise FileError("a folder; name a recording in it")
     suffix = path.suffix.lower().split("#")[0]
     if suffix in HDF5_SUFFIXES:
         name, _, recording = path.name.partition("#")

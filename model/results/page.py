@@ -14,7 +14,7 @@ from model.results.breakdown import FEWEST, FEWEST_PATIENTS
 from model.results.conditions import CONDITIONS, WITH_ECG, colours, floors
 from model.results.samples import Sample
 from model.results.tables import balanced_accuracy
-from model.results.verdict import verdict, warnings
+from model.results.verdict import gaps, verdict, warnings
 from utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
@@ -49,7 +49,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         balanced=balanced_accuracy(result),
         floors=floors(names),
         conditions=CONDITIONS,
-        gaps=[(result[key], verdict(result, result[key])) for key in ("gap", "content_gap") if key in result],
+        gaps=[(gap, verdict(result, gap)) for gap in gaps(result)],
         bars=_bars(result),
         fewest=f"{FEWEST} samples of {FEWEST_PATIENTS} patients",
         groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},

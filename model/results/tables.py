@@ -7,6 +7,7 @@ import numpy as np
 
 from model.results.breakdown import KEYS
 from model.results.conditions import CONDITIONS, WITH_ECG
+from model.results.verdict import gaps
 
 IN_SCORES = ("question_type", "attribute_type")  # the others fill a table of their own
 
@@ -46,7 +47,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"answers ranked among {listed['mean_candidates']:.1f} candidates; the right one is not among them in "
             f"{listed['outside']} samples: {100 * listed['ceiling']:.1f} % can be right"
         )
-    for gap in (result[key] for key in ("gap", "content_gap") if key in result):
+    for gap in gaps(result):
         what = "exact match" if gap["of"] == "em" else gap["of"]
         lines.append(
             f"signal-use gap of {what}: {points(gap['value'])} points{interval(gap['ci95'])} against the best floor, "

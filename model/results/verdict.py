@@ -7,6 +7,11 @@ from model.results.breakdown import FEWEST_PATIENTS
 from model.results.conditions import CONDITIONS, NO_ECG, OTHER_ECG
 
 
+def gaps(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Signal-use gaps: of the main score, and of reports of what they say."""
+    return [result[key] for key in ("gap", "content_gap") if key in result]
+
+
 def verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
     """What a signal-use gap says, in a sentence or two."""
     low, high = gap["ci95"]

@@ -9,11 +9,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from data_provider.background import parse_background
 from ecg_tokenizer import ECGTokenizer
-from model.chat import ECG, Chat
+from model.chat import Chat
 from model.chat_template import chat_messages
-from model.rendering import REPORT
 from model.serving.stock import stock_settings
 from utils.errors import UserError
 from utils.servers import check_address, check_key, failure_reason, signed_session
@@ -71,21 +69,10 @@ class EndpointChat(Chat):
         ecg_tokenizer = ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
         return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), never)
 
-    def stream(
-        self,
-        ecg: ECG | Sequence[ECG],
-        question: str = REPORT,
-        history: Sequence[tuple[str, str]] = (),
-        patient: str = "",
-        max_new_tokens: int = 200,
-    ) -> Iterator[str]:
-        """Yield the greedy answer so far, whenever a part of it comes; arguments as of `ECGChat.stream`.
-
-        Raises `UserError` where no answer can be had, with what the server says of it.
-        """
-        ecgs, background = self._codes(ecg), parse_background(patient)
+    def _answer(self, ecgs, backgrounds, question, history, max_new_tokens) -> Iterator[str]:
+        """The greedy answer. Raises `UserError` where none can be had, with what the server says of it."""
         body = {
-            "messages": chat_messages(ecgs, [background] * len(ecgs), question, history),
+            "messages": chat_messages(ecgs, backgrounds, question, history),
             "stream": True,
             "temperature": 0,
             "max_tokens": max_new_tokens,

@@ -7,7 +7,7 @@ from data_provider.resample import resample
 from ecg_tokenizer import ECGTokenizer
 
 
-def reconstruction(tokenizer: ECGTokenizer, ecg: ECGRecord, codes: np.ndarray) -> np.ndarray:
+def reconstruct(tokenizer: ECGTokenizer, ecg: ECGRecord, codes: np.ndarray) -> np.ndarray:
     """What the codes of an ECG decode to: mV ``(12, T)`` at the ECG's own rate, NaN behind the last code."""
     decoded = resample(tokenizer.decode(codes), tokenizer.config.sampling_rate, ecg.fs)
     kept = np.full(ecg.signal.shape, np.nan, np.float32)

@@ -5,15 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_provider.examples import Example, RecordRef
 from data_provider.record import LEADS
-from model.rendering import task_of
 from model.serving.checkpoints import background_of, load_chat, load_ecg_tokenizer, read_ecg
 from model.serving.prompts import check_question
-from model.serving.reconstruction import reconstruction as reconstruct
-from model.showcase import shades
+from model.serving.reconstruction import reconstruct
+from model.showcase import shade_yes_or_no
 from utils.errors import UserError, make_folder
-from utils.metrics import NO, YES
 from utils.plots import draw_ecg_paper
 
 
@@ -35,12 +32,10 @@ def show(
         said = chat.ask(codes, question, patient=background)
         title = f"{title}: {question} {said}"
         print(said)
-        if task_of(question) == "qa" and said in (YES, NO):
-            ref = RecordRef(ecg.record_id, Path(record), background=background)
-            example = Example("", (ref,), "qa", question.strip(), (), background=background)
-            shading = shades(chat.checkpoint, example, said, [codes])[0]
-        else:
-            print("not shaded: only an answer of yes or no can be traced back to times of the ECG", file=sys.stderr)
+        try:
+            shading = shade_yes_or_no(chat.checkpoint, codes, question.strip(), said, background)
+        except UserError as error:
+            print(f"not shaded: {error}", file=sys.stderr)
     elif reconstruction:
         tokenizer = load_ecg_tokenizer(checkpoint)
         codes = tokenizer.encode(ecg.signal, ecg.fs)

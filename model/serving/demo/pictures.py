@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_provider.record import LEADS, ECGRecord
 from ecg_tokenizer import ECGTokenizer
-from model.serving.reconstruction import reconstruction
+from model.serving.reconstruction import reconstruct
 from utils.plots import draw_ecg_paper
 
 DPI = 150
@@ -27,7 +27,7 @@ def draw_paper(record: ECGRecord, shading: tuple[np.ndarray, np.ndarray, np.ndar
 
 def draw_reconstruction(record: ECGRecord, tokenizer: ECGTokenizer, codes: np.ndarray) -> Image.Image:
     """What the codes decode to, over the ECG."""
-    there, kept = record.lead_present[:, None], reconstruction(tokenizer, record, codes)
+    there, kept = record.lead_present[:, None], reconstruct(tokenizer, record, codes)
     with _drawing:
         return _rendered(
             draw_ecg_paper(

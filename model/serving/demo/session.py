@@ -13,14 +13,12 @@ from secrets import token_hex
 import numpy as np
 
 from data_provider.background import describe_patient
-from data_provider.examples import Example, RecordRef
 from data_provider.record import ECGRecord
 from model.chat import ECGChat
 from model.serving import prompts
 from model.serving.demo import feedback
-from model.showcase import shades
+from model.showcase import shade_yes_or_no
 from utils.errors import UserError
-from utils.metrics import NO, YES
 
 MAX_QUESTION = 2000  # characters
 MAX_TOKENS = 512
@@ -89,7 +87,6 @@ class Progress:
     session: Session
     first_token: float  # seconds
     rate: float  # tokens per second behind the first; 0 where there is one alone
-    tokens: int
 
 
 def begin(chat: ECGChat, record: ECGRecord, about: str) -> Session:
@@ -131,11 +128,12 @@ def ask(
     def now() -> Progress:
         passed = time.monotonic() - began - first
         rate = (count - 1) / passed if count > 1 else 0.0
-        return Progress(replace(session, turns=(*session.turns, turn)), first, rate, count)
+        return Progress(replace(session, turns=(*session.turns, turn)), first, rate)
 
     answers = chat.stream(
-        session.codes, question, session.history, patient, turn.max_new_tokens, turn.temperature, turn.seed
-    )
+        session.codes, question, session.history, patient, turn.max_new_tokens,
+        temperature=turn.temperature, seed=turn.seed,
+    )  # fmt: skip
     lease.begun += 1
     mine, lease.answering = lease.begun, True
     try:
@@ -161,13 +159,12 @@ def ask(
 def where(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts and ends in seconds, and weights: when in the ECG the last answer, yes or no, came from."""
     session.lease.check()
-    said = session.turns[-1].answer.strip() if session.turns else ""
-    if said not in (YES, NO):
-        raise UserError("only an answer of yes or no can be traced back to times of the ECG")
+    if not session.turns:
+        raise UserError("there is no answer yet")
     turn = session.turns[-1]
-    ref = RecordRef("", Path(), background=turn.patient)
-    example = Example("", (ref,), "qa", turn.question, (), background=turn.patient, history=session.history[:-1])
-    shaded = shades(chat.checkpoint, example, said, [session.codes])[0]
+    shaded = shade_yes_or_no(
+        chat.checkpoint, session.codes, turn.question, turn.answer, turn.patient, session.history[:-1]
+    )
     session.lease.check()
     return shaded
 

@@ -1,0 +1,54 @@
+"""Checkpoints of random weights that answer at length, and results of theirs."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from ecg_tokenizer import ECGTokenizer
+from model.adaptation import prepare_for_training
+from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
+from model.results.document import write_result
+from tests.conftest import tiny_language_model
+from tests.test_scoring import SETTINGS, samples_of
+
+
+def _shake(model, size: float) -> None:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(size * torch.randn_like(parameter))
+
+
+def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
+    """A checkpoint of random weights that answers at length; with ``lora`` adapters of ``folder``/llm."""
+    model, words = load_language_model(tiny_language_model(folder / "llm"), "fp32")
+    _shake(model, 0.1)
+    model.save_pretrained(folder / "llm")  # what adapters belong to
+    checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+    if lora:
+        settings = SimpleNamespace(
+            gradient_checkpointing=False, tuning="lora", lora_targets=["v_proj", "up_proj"], lora_rank=4, lora_alpha=8,
+            lora_dropout=0.0,
+        )  # fmt: skip
+        checkpoint.model = prepare_for_training(model, checkpoint.vocabulary, settings)
+        _shake(checkpoint.model, 0.3)
+    checkpoint.info |= {
+        "stage": "finetune", "valid_loss": 1.5, "best_step": 10,
+        "settings": {"data_root": [str(folder / "ptb-xl")], "train_data": [str(folder / "questions/train.json")],
+                     "output_dir": str(folder), "precision": "fp32", "tasktype": "qa"},
+    }  # fmt: skip
+    out = folder / "checkpoint"
+    save_checkpoint(checkpoint, out, merge=False)
+    (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')
+    return out
+
+
+def evaluated(folder: Path, checkpoint: Path) -> Path:
+    """A result of ``checkpoint`` with a known gap."""
+    asked = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
+    settings = SETTINGS | {"data_root": ["/home/somebody/ptb-xl"], "checkpoint": str(checkpoint)}
+    folder.mkdir()
+    write_result(folder, asked, settings, {"checkpoint": {"fingerprint": fingerprint(checkpoint)}})
+    return folder
