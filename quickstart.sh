@@ -17,14 +17,14 @@ stage() { # stage NAME COMMAND...: run it, remember its seconds
     stages+=("\"$name\": $((SECONDS - start))")
 }
 
-stage simulate "$python" -m data_provider.simulator --out data/quickstart/corpus --records 6000 --seed 7
+stage simulate "$python" -m cardiolect simulate --out data/quickstart/corpus --records 6000 --seed 7
 stage tokenizer bash ecg_tokenizer/run_tokenizer.sh env/quickstart/tokenizer.env
 stage pretrain bash pretrain.sh env/quickstart/pretrain.env
 stage finetune bash finetune.sh env/quickstart/finetune.env
 stage eval_qa bash eval.sh env/quickstart/test_qa.env
 stage eval_report bash eval.sh env/quickstart/test_report.env
 (IFS=,; echo "{${stages[*]}}") >"$results/seconds.json"
-"$python" -m model.summary env/quickstart/summary.env
+"$python" -m cardiolect summary env/quickstart/summary.env
 cat "$results/qa/scores.txt" "$results/report/scores.txt"
 echo "seconds per stage: $(cat "$results/seconds.json")"
 echo "pictures: $results/ecg.png, $results/scores.png; all figures: $results/summary.json"

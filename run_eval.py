@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from utils.errors import exit_on_user_error, make_folder
+from cardiolect.utils.errors import exit_on_user_error, make_folder
 
 
 def main() -> None:
@@ -37,23 +37,23 @@ def main() -> None:
         if arguments.check:
             check(arguments.check)
         else:
-            from model.entry import run_stage
+            from cardiolect.model.entry import run_stage
 
             run_stage("eval", arguments.env_file)
         return
     if arguments.rescore:
-        from model.results.document import rescore
-        from model.results.tables import scores_table as table
+        from cardiolect.model.evaluation.result import rescore
+        from cardiolect.model.evaluation.tables import scores_table as table
 
         figures = rescore(Path(arguments.rescore[0]), arguments.rescore[1])
     elif arguments.compare:
-        from model.results.compare import compare
-        from model.results.compare import comparison_table as table
+        from cardiolect.model.evaluation.compare import compare
+        from cardiolect.model.evaluation.compare import comparison_table as table
 
         figures = compare(*arguments.compare, metrics=arguments.metrics)
     else:
-        from model.results.seeds import runs_table as table
-        from model.results.seeds import several_runs
+        from cardiolect.model.evaluation.seeds import runs_table as table
+        from cardiolect.model.evaluation.seeds import several_runs
 
         figures = several_runs(arguments.seeds, metrics=arguments.metrics)
     print(table(figures))
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def check(result: Path) -> None:
-    from model.results.document import check_result
+    from cardiolect.model.evaluation.result import check_result
 
     if differences := check_result(result):
         print("\n".join(differences))

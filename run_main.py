@@ -1,14 +1,14 @@
-"""Train one stage: ``python run_main.py pretrain|finetune ENV_FILE`` (pretrain.sh and finetune.sh call it)."""
+"""Train one stage: ``python run_main.py tokenizer|pretrain|finetune ENV_FILE``."""
 
 import argparse
 
-from model.entry import run_stage
-from utils.errors import exit_on_user_error
+from cardiolect.model.entry import run_stage
+from cardiolect.utils.errors import exit_on_user_error
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=("pretrain", "finetune"))
+    parser.add_argument("stage", choices=("tokenizer", "pretrain", "finetune"))
     parser.add_argument("env_file", help="settings of the experiment, see docs/SETTINGS.md")
     arguments = parser.parse_args()
     run_stage(arguments.stage, arguments.env_file)

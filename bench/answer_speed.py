@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from bench.report import command_line, show
-from model.chat import ECGChat
-from model.serving.demo.examples import simulated_ecgs
-from model.serving.prompts import PROMPTS
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.model.cli.prompts import PROMPTS
+from cardiolect.model.demo.examples import simulated_ecgs
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 TEMPERATURE = 2.0
 

@@ -1,4 +1,4 @@
-"""Does `model.attribution` find where a finding is, and what the answer depends on? Beside other methods and chance.
+"""Does `model.inference.attribution` find a finding, and what the answer depends on? Beside other methods and chance.
 
     python -m bench.attribution --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
     python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus ../shared/data/ptb-xl \\
@@ -26,18 +26,18 @@ from tqdm import tqdm
 from bench.attribution_baselines import BASELINES
 from bench.report import command_line, show
 from bench.simulated_places import PLACES, SimulatedPlaces, share_within
-from data_provider.examples import Example
-from data_provider.ptbxl import load_database, parse_folds
-from data_provider.questions import load_examples
-from data_provider.readers import read_record
-from data_provider.simulator.corpus import MADE
-from model.answering import yes_no_tokens
-from model.attribution import answer_margin, code_positions, embed, where_it_looked
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.rendering import render_ecgs, render_prompt
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.simulator.corpus import MADE
+from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.model.evaluation.answers import yes_no_tokens
+from cardiolect.model.inference.attribution import answer_margin, code_positions, embed, where_it_looked
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
+from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
-OURS = "model.attribution"
+OURS = "cardiolect.model.inference.attribution"
 HIDDEN = 0.1  # share of the codes that the test of `lost` hides
 
 

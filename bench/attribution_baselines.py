@@ -1,4 +1,4 @@
-"""Other ways to ask where a model looked, and chance: what `model.attribution` is measured against.
+"""Other ways to ask where a model looked, and chance: what `model.inference.attribution` is measured against.
 
 Each takes a model, an embedded prompt ``(tokens, width)``, where its codes stand, the answer's and the other's tokens,
 and gives one weight per code, none below 0.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from model.attribution import answer_margin
+from cardiolect.model.inference.attribution import answer_margin
 
 WINDOW_SECONDS = 0.2
 

@@ -19,19 +19,19 @@ import torch
 from bench.models import random_checkpoint, random_example
 from bench.plain_ranking import score_plainly
 from bench.report import command_line, seconds_per_call, show
-from data_provider.corpus import load_splits
-from data_provider.record import LEADS
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.choices import ANSWER_LISTS, answer_lists, coverage
-from model.generation import Prompt, generate_texts
-from model.ranking import Answers, Ranked, rank_answers
-from model.rendering import render_ecg, render_ecgs, render_prompt
-from model.settings import EvalSettings
-from model.shown import another_patient
-from model.stages import open_code_cache
-from utils.errors import exit_on_user_error
-from utils.metrics import AnswerLists, definition
-from utils.metrics.normalised_match import normalised_match
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.splits import load_splits
+from cardiolect.model.evaluation.choices import ANSWER_LISTS, answer_lists, coverage
+from cardiolect.model.evaluation.inputs import another_patient
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
+from cardiolect.model.prompt.rendering import render_ecg, render_ecgs, render_prompt
+from cardiolect.model.training.stages import open_code_cache
+from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.metrics import AnswerLists, definition
+from cardiolect.utils.metrics.normalised_match import normalised_match
 
 ECGS, QUESTIONS, BATCH = 2, 8, 100
 FEATURES = ("p duration", "pr interval", "qrs duration", "qt corrected", "qt interval", "rr interval")
@@ -78,21 +78,24 @@ def _random(llm: str, frames: int, out: Path) -> None:
 
         differs = _difference(shared(), plain())
         slow, fast = seconds_per_call(plain, at_least=0, calls=1), seconds_per_call(shared)
-        table.append({
-            "list": name, "candidates": len(answers), "questions/s plain": len(prompts) / slow,
-            "questions/s ranked": len(prompts) / fast, "ratio": slow / fast,
-            "largest difference": differs,
-        })  # fmt: skip
+        table.append(
+            {
+                "list": name,
+                "candidates": len(answers),
+                "questions/s plain": len(prompts) / slow,
+                "questions/s ranked": len(prompts) / fast,
+                "ratio": slow / fast,
+                "largest difference": differs,
+            }
+        )
     show("choices", table, out, f"{ECGS} ECGs of {frames} codes, {QUESTIONS} questions each; batches of {BATCH}")
 
 
 def _difference(ranked: dict[int, Ranked], plain: list[list[float]]) -> float:
     """The largest absolute difference of log-probabilities."""
     return max(
-        abs(a - b)
-        for i, scores in enumerate(plain)
-        for a, b in zip(ranked[i].log_probabilities, scores, strict=True)
-    )  # fmt: skip
+        abs(a - b) for i, scores in enumerate(plain) for a, b in zip(ranked[i].log_probabilities, scores, strict=True)
+    )
 
 
 def _trained(settings: EvalSettings, out: Path) -> None:
@@ -114,14 +117,20 @@ def _trained(settings: EvalSettings, out: Path) -> None:
     for condition in ("with ECG", "no ECG", "other ECG"):
         prompts = [
             Prompt(
-                tuple(render_ecgs(vocabulary, [
-                    None if condition == "no ECG" else cache.codes(ref)
-                    for ref in (others[e.record_ids] if condition == "other ECG" else e.records)
-                ], e.backgrounds)[0]),
+                tuple(
+                    render_ecgs(
+                        vocabulary,
+                        [
+                            None if condition == "no ECG" else cache.codes(ref)
+                            for ref in (others[e.record_ids] if condition == "other ECG" else e.records)
+                        ],
+                        e.backgrounds,
+                    )[0]
+                ),
                 tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
             )
             for e in examples
-        ]  # fmt: skip
+        ]
         start = time.perf_counter()
         free = dict(generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size))
         generated = time.perf_counter()
@@ -135,11 +144,14 @@ def _trained(settings: EvalSettings, out: Path) -> None:
             for text, sets in zip(texts[0], candidates, strict=True)
         ]
         row = {
-            "condition": condition, "em generated": em[0], "em ranked": em[1],
+            "condition": condition,
+            "em generated": em[0],
+            "em ranked": em[1],
             "different": float(np.mean([a != b for a, b in zip(*texts, strict=True)])),
             "generated not among candidates": 1 - float(np.mean(among)),
-            "s generated": generated - start, "s ranked": end - generated,
-        }  # fmt: skip
+            "s generated": generated - start,
+            "s ranked": end - generated,
+        }
         if condition == "with ECG":
             few = range(0, len(prompts), max(1, len(prompts) // 200))
             begin = time.perf_counter()

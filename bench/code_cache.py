@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from bench.report import command_line, show
-from data_provider.code_cache import CodeCache
-from data_provider.ptbxl import load_database
-from data_provider.stream import stream_signals
-from ecg_tokenizer.tokenizer import ECGTokenizer
-from utils.errors import exit_on_user_error
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.data_provider.storage.stream import stream_signals
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.utils.errors import exit_on_user_error
 
 
 def main() -> None:

@@ -18,16 +18,16 @@ from tqdm import tqdm
 
 from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.report import command_line, seconds_per_call, show
-from data_provider.resample import resample
-from data_provider.simulator.patients import draw_patient
-from data_provider.simulator.render import simulate
-from ecg_tokenizer.fidelity.distortion import code_use, prdn
-from ecg_tokenizer.losses import distortion
-from ecg_tokenizer.optimization import descend, make_optimizers
-from ecg_tokenizer.settings import TokenizerSettings
-from ecg_tokenizer.tokenizer import ECGTokenizer
-from utils.errors import exit_on_user_error
-from utils.memory import keep_freed_memory
+from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.render import simulate
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.fidelity.distortion import code_use, prdn
+from cardiolect.ecg_tokenizer.training.optimizers import descend, make_optimizers
+from cardiolect.ecg_tokenizer.training.reconstruction import distortion
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.memory import keep_freed_memory
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
 WIDTHS = (128, 64, 32)  # of our tokenizer: what is gained in speed, and its price
@@ -43,9 +43,16 @@ def settings(folder: Path, hidden: int) -> TokenizerSettings:
     """The default architecture, trained as the quickstart's, whose texture and companded losses cost time too."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
     return TokenizerSettings.load(
-        env, output_dir=folder, data_root=folder, measurements_data=None, measurements=[], stride_ms=40,
-        coarse_frames=4, fsq_levels=[8, 5, 5, 5], hidden=hidden,
-    )  # fmt: skip
+        env,
+        output_dir=folder,
+        data_root=folder,
+        measurements_data=None,
+        measurements=[],
+        stride_ms=40,
+        coarse_frames=4,
+        fsq_levels=[8, 5, 5, 5],
+        hidden=hidden,
+    )
 
 
 def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):

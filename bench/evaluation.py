@@ -12,9 +12,9 @@ import torch
 from bench.models import random_checkpoint, random_example
 from bench.plain_generation import generate_plainly
 from bench.report import command_line, seconds_per_call, show
-from model.generation import Generated, Prompt, generate_texts
-from model.rendering import render_ecg, render_prompt
-from utils.errors import exit_on_user_error
+from cardiolect.model.inference.generation import Generated, Prompt, generate_texts
+from cardiolect.model.prompt.rendering import render_ecg, render_prompt
+from cardiolect.utils.errors import exit_on_user_error
 
 ECGS, BATCH = 8, 100
 
@@ -48,15 +48,17 @@ def main() -> None:
         same = np.mean([alone[i] == answer.text for i, answer in shared().items()])
         one, batched = (seconds_per_call(lambda: plain(size)) for size in (1, BATCH))  # noqa: B023
         fast = seconds_per_call(shared)
-        table.append({
-            "questions per ECG": questions,
-            "answers/s one by one": len(prompts) / one,
-            "answers/s in batches": len(prompts) / batched,
-            "answers/s shared": len(prompts) / fast,
-            "ratio": one / fast,
-            "ratio to batches": batched / fast,
-            "equal texts": float(same),
-        })  # fmt: skip
+        table.append(
+            {
+                "questions per ECG": questions,
+                "answers/s one by one": len(prompts) / one,
+                "answers/s in batches": len(prompts) / batched,
+                "answers/s shared": len(prompts) / fast,
+                "ratio": one / fast,
+                "ratio to batches": batched / fast,
+                "equal texts": float(same),
+            }
+        )
     show(
         "evaluation",
         table,

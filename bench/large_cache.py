@@ -27,18 +27,18 @@ import numpy as np
 import torch
 
 from bench.report import command_line, show
-from data_provider.code_cache import ENCODE_BATCH, FLUSH_RECORDS, CodeCache
-from data_provider.code_shards import JOINED_RECORDS, key_of, open_shards, write_shard
-from data_provider.examples import RecordRef
-from data_provider.manifest import is_manifest, load_records
-from data_provider.ptbxl import DATABASE_NAME
-from data_provider.settings import DataSettings
-from data_provider.stream import stream_signals
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.config import TokenizerConfig
-from utils import launch
-from utils.errors import UserError, exit_on_user_error
-from utils.memory import keep_freed_memory
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.manifest import is_manifest, load_records
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH, FLUSH_RECORDS, CodeCache
+from cardiolect.data_provider.storage.shards import JOINED_RECORDS, key_of, open_shards, write_shard
+from cardiolect.data_provider.storage.stream import stream_signals
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.memory import keep_freed_memory
 
 KILLED_AT, DAMAGED, LARGE = (0.3, 0.65), 5, 800_000
 SAMPLE = 1000  # recordings on which reading and encoding are timed alone
@@ -47,7 +47,7 @@ SAMPLE = 1000  # recordings on which reading and encoding are timed alone
 def simulate(folder: Path, records: int) -> None:
     """The corpus, unless it is there; then the damage, always to the same files."""
     if not (folder / DATABASE_NAME).is_file():
-        run("data_provider.simulator", "--out", folder, "--records", records, "--seed", 11, "--workers", 1)
+        run("cardiolect.data_provider.simulator", "--out", folder, "--records", records, "--seed", 11, "--workers", 1)
     signals = sorted(folder.glob("records500/*/*.dat"))
     if len(signals) != records:
         raise UserError(f"{folder}: {len(signals)} recordings, not {records}; give --records or another --folder")
@@ -77,7 +77,9 @@ def fill(manifest: str, tokenizer: str, workers: str, folder: str) -> None:
     """What training does before its first step, every encoded recording counted in encoded.log; runs as a process."""
     launch.ensure_ranks(1)
     keep_freed_memory()
-    from model.stages import open_code_cache  # after the rank stands: DeepSpeed reads the process environment
+    from cardiolect.model.training.stages import (
+        open_code_cache,  # after the rank stands: DeepSpeed reads the process environment
+    )
 
     cache = Path(folder)
     ecg_tokenizer = ECGTokenizer.from_pretrained(tokenizer)
@@ -89,18 +91,21 @@ def fill(manifest: str, tokenizer: str, workers: str, folder: str) -> None:
         return encode_batch(signals)
 
     ecg_tokenizer.encode_batch = counted
-    settings = DataSettings(
-        data_root=manifest, output_dir=cache, cache_dir=cache, workers=int(workers), device="cpu"
-    )  # fmt: skip
+    settings = DataSettings(data_root=manifest, output_dir=cache, cache_dir=cache, workers=int(workers), device="cpu")
     begun = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()) as said:
         open_code_cache(ecg_tokenizer, references(Path(manifest)), settings)
     print(said.getvalue(), end="", flush=True)
-    (cache / "figures.json").write_text(json.dumps({
-        "seconds": time.perf_counter() - begun, "said": said.getvalue(),
-        "main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-    }))  # fmt: skip
+    (cache / "figures.json").write_text(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - begun,
+                "said": said.getvalue(),
+                "main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+            }
+        )
+    )
 
 
 def references(manifest: Path) -> list[RecordRef]:
@@ -180,8 +185,10 @@ def alone(refs: list[RecordRef], tokenizer: Path, workers: int) -> tuple[float, 
 def index(folder: Path) -> dict:
     """Opening a cache of LARGE recordings, and looking them up; runs as a process for the sake of its memory."""
     rng, shape = np.random.default_rng(0), "{:04d}/p1{:07d}/s4{:07d}/4{:07d}"
-    refs = [RecordRef(str(i), Path(f"/data/mimic-iv-ecg/files/p1{shape.format(i // 800, i // 5, i, i)}"))
-            for i in range(LARGE)]  # fmt: skip
+    refs = [
+        RecordRef(str(i), Path(f"/data/mimic-iv-ecg/files/p1{shape.format(i // 800, i // 5, i, i)}"))
+        for i in range(LARGE)
+    ]
     for ref in refs:
         hash(ref)  # their paths as text, which any use makes
     keys = rng.integers(0, 2**64, LARGE, np.uint64)
@@ -198,9 +205,12 @@ def index(folder: Path) -> dict:
     keys_mb, begun = memory() - before + sum(map(sys.getsizeof, known.values())) / 2**20, time.perf_counter()
     assert all(ref in cache for ref in refs)
     return {
-        "shards": len(list(folder.glob("*.json"))), "open_s": opened, "index_mb": index_mb, "keys_mb": keys_mb,
+        "shards": len(list(folder.glob("*.json"))),
+        "open_s": opened,
+        "index_mb": index_mb,
+        "keys_mb": keys_mb,
         "lookup_s": time.perf_counter() - begun,
-    }  # fmt: skip
+    }
 
 
 def memory() -> float:
@@ -231,7 +241,7 @@ def main() -> None:
     for old in (manifest, audit, *(folder / name for name in ("straight", "killed", "index"))):
         shutil.rmtree(old, ignore_errors=True)
 
-    prepare = ("data_provider.prepare", "ptb-xl", "--source", corpus, "--out", manifest)
+    prepare = ("cardiolect.data_provider.corpora.prepare", "ptb-xl", "--source", corpus, "--out", manifest)
     run(*prepare, kill_when=lambda: manifest.is_dir() and any(manifest.iterdir()))
     if is_manifest(manifest):
         raise UserError("a killed prepare left a manifest")
@@ -255,7 +265,7 @@ def main() -> None:
     opened = json.loads((folder / "killed/figures.json").read_text())
     rows.append(row("open the full cache", len(refs), opened["seconds"], opened["main"]))
 
-    command = ("data_provider.audit", manifest, "--out", audit, "--workers", workers)
+    command = ("cardiolect.data_provider.audit", manifest, "--out", audit, "--workers", workers)
     begun = time.perf_counter()
     run(*command, kill_when=lambda: time.perf_counter() - begun > 10)
     if audit.is_dir():
@@ -284,8 +294,14 @@ def main() -> None:
 
 
 def row(what: str, records: int, seconds: float, main_mb: float | None = None, worker_mb: float | None = None) -> dict:
-    return {"what": what, "records": records, "seconds": seconds, "ECGs/s": records / seconds, "peak MB": main_mb,
-            "of a reader": worker_mb}  # fmt: skip
+    return {
+        "what": what,
+        "records": records,
+        "seconds": seconds,
+        "ECGs/s": records / seconds,
+        "peak MB": main_mb,
+        "of a reader": worker_mb,
+    }
 
 
 if __name__ == "__main__":

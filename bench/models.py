@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data_provider.examples import Example, RecordRef
-from ecg_tokenizer.config import TokenizerConfig
-from ecg_tokenizer.tokenizer import ECGTokenizer
-from model.checkpoint import INFO, Checkpoint, load_checkpoint, load_language_model, new_checkpoint
-from model.tiny import build_tiny_llama, train_bpe
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.model.llm.checkpoint import INFO, Checkpoint, load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 
 ASKED = (
     "Does this ECG show atrial fibrillation?",

@@ -11,11 +11,11 @@ import torch
 
 from bench.models import random_checkpoint, random_example
 from bench.report import command_line, seconds_per_call, show
-from model.attention import NAME, supports_rows
-from model.packing import collate, lay_out, pack
-from model.rendering import render_ecg, render_turn
-from model.training import LengthBucketSampler, weighted_loss
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.model.prompt.rendering import render_ecg, render_turn
+from cardiolect.model.training.attention import NAME, supports_rows
+from cardiolect.model.training.packing import collate, lay_out, pack
+from cardiolect.model.training.trainer import LengthBucketSampler, weighted_loss
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 ECGS, UNPACKED_BATCH, BATCH = 8, 32, 16
 LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25, 3.0)}  # parts of --frames
@@ -67,15 +67,17 @@ def main() -> None:
             seconds_per_call(lambda: step(single, UNPACKED_BATCH)),  # noqa: B023
             seconds_per_call(lambda: step(packed, ECGS)),  # noqa: B023
         )
-        table.append({
-            "questions per ECG": questions,
-            "tokens unpacked": sum(map(len, single)),
-            "tokens packed": sum(map(len, packed)),
-            "answers/s unpacked": ECGS * questions / slow,
-            "answers/s packed": ECGS * questions / fast,
-            "ratio": slow / fast,
-            "loss difference": abs(apart - together) / abs(apart),
-        })  # fmt: skip
+        table.append(
+            {
+                "questions per ECG": questions,
+                "tokens unpacked": sum(map(len, single)),
+                "tokens packed": sum(map(len, packed)),
+                "answers/s unpacked": ECGS * questions / slow,
+                "answers/s packed": ECGS * questions / fast,
+                "ratio": slow / fast,
+                "loss difference": abs(apart - together) / abs(apart),
+            }
+        )
     show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
 
     if not supports_rows(model):
@@ -95,15 +97,17 @@ def main() -> None:
             tokens[attention] = sum(batch["input_ids"].numel() for batch in made)
             losses[attention] = train(made)
             seconds[attention] = seconds_per_call(lambda: train([make(batch) for batch in batches]))  # noqa: B023
-        table.append({
-            "length of ECGs": name,
-            "tokens padded": tokens["sdpa"],
-            "tokens end to end": tokens[NAME],
-            "ECGs/s padded": BATCH * len(batches) / seconds["sdpa"],
-            "ECGs/s end to end": BATCH * len(batches) / seconds[NAME],
-            "ratio": seconds["sdpa"] / seconds[NAME],
-            "loss difference": abs(losses["sdpa"] - losses[NAME]) / losses["sdpa"],
-        })  # fmt: skip
+        table.append(
+            {
+                "length of ECGs": name,
+                "tokens padded": tokens["sdpa"],
+                "tokens end to end": tokens[NAME],
+                "ECGs/s padded": BATCH * len(batches) / seconds["sdpa"],
+                "ECGs/s end to end": BATCH * len(batches) / seconds[NAME],
+                "ratio": seconds["sdpa"] / seconds[NAME],
+                "loss difference": abs(losses["sdpa"] - losses[NAME]) / losses["sdpa"],
+            }
+        )
     notes = f"batches of {BATCH} ECGs of similar length, as training draws them; loss and gradients, fp32"
     show("pretraining", table, arguments.out, notes)
 

@@ -1,12 +1,12 @@
-"""The plain loop that `model.generation` replaces: every prompt whole, as transformers' ``generate`` takes it."""
+"""The plain loop that `model.inference.generation` replaces: every prompt whole, through transformers' ``generate``."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from model.generation import Prompt
-from model.vocabulary import Vocabulary
+from cardiolect.model.inference.generation import Prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 @torch.inference_mode()
@@ -16,9 +16,12 @@ def generate_plainly(
     """Yield ``(index, text)`` in the order of ``prompts``; padding on the left, a batch goes on until all rows end."""
     pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
     greedy = GenerationConfig(
-        max_new_tokens=max_new_tokens, do_sample=False, suppress_tokens=list(vocabulary.new_ids), pad_token_id=pad,
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        suppress_tokens=list(vocabulary.new_ids),
+        pad_token_id=pad,
         eos_token_id=eos,
-    )  # fmt: skip
+    )
     model.generation_config = greedy
     for start in range(0, len(prompts), batch_size):
         rows = [list(p.prefix + p.question) for p in prompts[start : start + batch_size]]

@@ -1,14 +1,14 @@
-"""The plain loop that `model.ranking` replaces: every candidate a full sequence of its own."""
+"""The plain loop that `model.inference.ranking` replaces: every candidate a full sequence of its own."""
 
 from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel
 
-from model.generation import Prompt, left_padded, positions_of
-from model.ranking import Answers
-from model.rendering import render_answer
-from model.vocabulary import Vocabulary
+from cardiolect.model.inference.generation import Prompt, left_padded, positions_of
+from cardiolect.model.inference.ranking import Answers
+from cardiolect.model.prompt.rendering import render_answer
+from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 @torch.inference_mode()

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from bench.report import command_line, show
-from data_provider.corpus import load_splits
-from data_provider.signal_cache import SignalCache, open_signal_cache
-from ecg_tokenizer.fidelity.distortion import prdn, snr
-from ecg_tokenizer.settings import TokenizerSettings
-from ecg_tokenizer.tokenizer import ECGTokenizer
-from ecg_tokenizer.train import fit
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.data_provider.splits import load_splits
+from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.fidelity.distortion import prdn, snr
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.train import fit
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
 STRIDES = "16,32,40,64"
@@ -92,10 +92,17 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     work = arguments.out / "rate_distortion"
     base = dict(
-        data_root=arguments.data, test_folds="9-10", steps=arguments.steps, eval_steps=arguments.steps,
-        max_train=arguments.max_train, max_valid=50, electrode_jitter=0, wander_chance=0, time_stretch=0,
+        data_root=arguments.data,
+        test_folds="9-10",
+        steps=arguments.steps,
+        eval_steps=arguments.steps,
+        max_train=arguments.max_train,
+        max_valid=50,
+        electrode_jitter=0,
+        wander_chance=0,
+        time_stretch=0,
         coarse_frames=0,
-    )  # fmt: skip
+    )
     settings = TokenizerSettings.load(ENV, output_dir=work, **base)
     splits = load_splits(settings, ("train", "valid", "test"), task=None)
     caches = {

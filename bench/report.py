@@ -35,8 +35,13 @@ def seconds_per_call(call: Callable[[], object], at_least: float = 2.0, calls: i
 
 def machine() -> dict:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": device, "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine()}  # fmt: skip
+    return {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": device,
+        "torch": torch.__version__,
+        "processor": platform.processor() or platform.machine(),
+    }
 
 
 def show(name: str, rows: list[dict], out: Path, notes: str = "") -> None:

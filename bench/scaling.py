@@ -19,14 +19,14 @@ import torch
 
 from bench.models import random_checkpoint
 from bench.report import command_line, seconds_per_call, show
-from data_provider.ptbxl import load_database
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.config import TokenizerConfig
-from model.attention import NAME
-from model.packing import lay_out, pack
-from model.rendering import render_ecg
-from model.training import weighted_loss
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.model.prompt.rendering import render_ecg
+from cardiolect.model.training.attention import NAME
+from cardiolect.model.training.packing import lay_out, pack
+from cardiolect.model.training.trainer import weighted_loss
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 BATCH, RECORDS, CORPUS = 16, 800_000, "MIMIC-IV-ECG"
 # What is repeated, how often in the short and in the long run, and ECGs of 10 s per repetition and rank.
@@ -41,28 +41,42 @@ def run(task: str, data: Path, folder: Path, ranks: int, threads: int, repetitio
     """Seconds of one command of the pipeline; caches are empty where encoding is what is timed."""
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         lines = {
-            "DATA_ROOT": data, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "MAX_VALID": 4, "WORKERS": 0,
-            "OUTPUT_DIR": f"{fresh}/out", "EVAL_STEPS": 100_000, "NUM_PROCESSES": ranks, "MAX_TRAIN": 400,
+            "DATA_ROOT": data,
+            "TRAIN_FOLDS": "1-8",
+            "VALID_FOLDS": 9,
+            "MAX_VALID": 4,
+            "WORKERS": 0,
+            "OUTPUT_DIR": f"{fresh}/out",
+            "EVAL_STEPS": 100_000,
+            "NUM_PROCESSES": ranks,
+            "MAX_TRAIN": 400,
             "CACHE_DIR": f"{fresh}/cache" if task.startswith("encode") else folder / "cache",
-        }  # fmt: skip
+        }
         if task == "train the tokenizer":
-            command = ["-m", "ecg_tokenizer.train"]
+            command = ["run_main.py", "tokenizer"]
             lines |= {"HIDDEN": 128, "BATCH_SIZE": BATCH * ranks, "SMALL_WAVE_WEIGHT": 0.5, "TEXTURE_WEIGHT": 0.3}
         else:
             command = ["run_main.py", "pretrain"]
             lines |= {
-                "TOKENIZER_PATH": folder / "tokenizer", "LLM_PATH": "tiny", "TUNING": "full", "MAX_STEPS": 1,
-                "TINY_CORPUS": data / "reports/train.json", "TINY_HIDDEN": 128, "TINY_HEADS": 4,
+                "TOKENIZER_PATH": folder / "tokenizer",
+                "LLM_PATH": "tiny",
+                "TUNING": "full",
+                "MAX_STEPS": 1,
+                "TINY_CORPUS": data / "reports/train.json",
+                "TINY_HIDDEN": 128,
+                "TINY_HEADS": 4,
                 "BATCH_SIZE": BATCH,
-            }  # fmt: skip
+            }
         lines[TASKS[task][0]] = repetitions
         env_file = Path(fresh) / "run.env"
         env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
         start = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, *command, str(env_file)], capture_output=True, text=True,
+            [sys.executable, *command, str(env_file)],
+            capture_output=True,
+            text=True,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-        )  # fmt: skip
+        )
         if done.returncode:
             raise UserError(f"{task} on {ranks} ranks failed: {done.stderr.strip()[-300:]}")
         return time.perf_counter() - start
@@ -98,10 +112,15 @@ def estimate(rows: list[dict], node_ranks: int) -> list[dict]:
         for nodes in (1, 8):
             ranks = nodes * node_ranks
             hours = RECORDS / (measured[0]["ECGs/s"] / measured[0]["ranks"] * ranks) / 3600
-            table.append({
-                "one pass": task, "nodes": nodes, "ranks": ranks, "hours": hours / measured[-1]["efficiency"],
-                "hours, no loss": hours,
-            })  # fmt: skip
+            table.append(
+                {
+                    "one pass": task,
+                    "nodes": nodes,
+                    "ranks": ranks,
+                    "hours": hours / measured[-1]["efficiency"],
+                    "hours, no loss": hours,
+                }
+            )
     return table
 
 
@@ -125,10 +144,15 @@ def over_tokens(threads: int) -> list[dict]:
 
         seconds = seconds_per_call(step)
         tokens = batch["input_ids"].numel()
-        rows.append({
-            "codes in the alphabet": vocabulary.num_codes, "codes per ECG": frames, "ms per ECG": 1000 * seconds / 8,
-            "tokens/s": tokens / seconds, "ms per token, ratio": seconds / tokens,
-        })  # fmt: skip
+        rows.append(
+            {
+                "codes in the alphabet": vocabulary.num_codes,
+                "codes per ECG": frames,
+                "ms per ECG": 1000 * seconds / 8,
+                "tokens/s": tokens / seconds,
+                "ms per token, ratio": seconds / tokens,
+            }
+        )
     unit = rows[1]["ms per token, ratio"]  # of 313 codes from 1000
     for row in rows:
         row["ms per token, ratio"] /= unit
@@ -143,7 +167,7 @@ def main() -> None:
     parser.add_argument("--node-ranks", type=int, default=64, help="ranks of a node in the estimate")
     arguments = parser.parse_args()
     if not (arguments.data / "reports/train.json").is_file():
-        raise UserError(f"--data {arguments.data}: no simulated corpus; python -m data_provider.simulator makes one")
+        raise UserError(f"--data {arguments.data}: no simulated corpus; cardiolect simulate makes one")
     numbers = arguments.ranks.split(",")
     if not all(n.strip().isdigit() and int(n) > 0 for n in numbers) or arguments.node_ranks < 1:
         raise UserError("--ranks takes numbers such as 1,2 and --node-ranks one, all above 0")

@@ -15,9 +15,9 @@ from statistics import median
 import torch
 
 from bench.report import command_line, seconds_per_call, show
-from model.chat import ECGChat
-from model.serving.endpoint import EndpointChat
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.serving.endpoint import EndpointChat
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 RECORDS, AT_ONCE = 12, 10
 ASKED = (

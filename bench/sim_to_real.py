@@ -25,44 +25,57 @@ from torch import nn
 from tqdm import tqdm
 
 from bench.report import command_line, show
-from data_provider.ptbxl import DATABASE_NAME, load_database, parse_folds
-from data_provider.ptbxl_labels import FORMS, RHYTHMS, SURE
-from data_provider.r_peaks import rr_interval
-from data_provider.readers import read_record
-from data_provider.resample import resample
-from data_provider.simulator.patients import draw_patient
-from data_provider.simulator.render import simulate
-from data_provider.simulator.tables import scp_codes
-from data_provider.simulator.truth import AXES, Truth
-from data_provider.simulator.varied.real_noise import noise_library
-from data_provider.simulator.varied.render import simulate_varied
-from data_provider.simulator.varied.truth import VariedTruth
-from utils.errors import UserError, exit_on_user_error
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
+from cardiolect.data_provider.ecgqa.labels import FORMS, RHYTHMS, SURE
+from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.render import simulate
+from cardiolect.data_provider.simulator.tables import scp_codes
+from cardiolect.data_provider.simulator.truth import AXES, Truth
+from cardiolect.data_provider.simulator.varied.real_noise import noise_library
+from cardiolect.data_provider.simulator.varied.render import simulate_varied
+from cardiolect.data_provider.simulator.varied.truth import VariedTruth
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 FS = 125.0  # of the network; peaks are found at 250 Hz, as the tokenizer has it
 SECONDS = 10
 RATE_MARGIN = 1.5  # bpm around the limits of 60 and 100 where no side is taken
 KINDS = ("default", "varied", "varied + real noise")
 CODES = {  # finding -> PTB-XL's codes, any of which states it
-    "atrial fibrillation": ("AFIB",), "left bundle branch block": ("CLBBB",), "right bundle branch block": ("CRBBB",),
-    "LVH": ("LVH", "VCLVH"), "inferior infarction": ("IMI", "ILMI", "IPMI", "IPLMI"),
+    "atrial fibrillation": ("AFIB",),
+    "left bundle branch block": ("CLBBB",),
+    "right bundle branch block": ("CRBBB",),
+    "LVH": ("LVH", "VCLVH"),
+    "inferior infarction": ("IMI", "ILMI", "IPMI", "IPLMI"),
     "anterior infarction": ("ASMI", "AMI", "ALMI"),
-    "incomplete RBBB": ("IRBBB",), "left anterior fascicular": ("LAFB",), "first degree AV block": ("1AVB",),
-    "sinus arrhythmia": ("SARRH",), "ST depression": ("STD_",), "inverted T": ("INVT",), "Q waves": ("QWAVE",),
+    "incomplete RBBB": ("IRBBB",),
+    "left anterior fascicular": ("LAFB",),
+    "first degree AV block": ("1AVB",),
+    "sinus arrhythmia": ("SARRH",),
+    "ST depression": ("STD_",),
+    "inverted T": ("INVT",),
+    "Q waves": ("QWAVE",),
     "ventricular ectopy": ("PVC",),
-}  # fmt: skip
+}
 LEAVE_OPEN = {  # codes beside which a finding is not denied: injury of the same wall, ectopy of an unnamed kind
-    "inferior infarction": ("INJIN", "INJIL"), "anterior infarction": ("INJAS", "INJAL"),
-    "ventricular ectopy": ("BIGU", "TRIGU"), "inverted T": ("NT_", "TAB_"), "ST depression": ("NST_",),
-}  # fmt: skip
+    "inferior infarction": ("INJIN", "INJIL"),
+    "anterior infarction": ("INJAS", "INJAL"),
+    "ventricular ectopy": ("BIGU", "TRIGU"),
+    "inverted T": ("NT_", "TAB_"),
+    "ST depression": ("NST_",),
+}
 FINDINGS = ("slow", "fast", *CODES, "left axis", "right axis")
 OPEN = np.nan  # label of a finding that is neither stated nor denied
 
 
 def rate_labels(rate: float) -> list[float]:
     """slow and fast, of beats per minute."""
-    return [OPEN if not abs(rate - limit) > RATE_MARGIN else float(sign * (rate - limit) > 0)
-            for limit, sign in ((60, -1), (100, 1))]  # fmt: skip
+    return [
+        OPEN if not abs(rate - limit) > RATE_MARGIN else float(sign * (rate - limit) > 0)
+        for limit, sign in ((60, -1), (100, 1))
+    ]
 
 
 def axis_labels(axis: str | None) -> list[float]:
@@ -134,10 +147,15 @@ class Network(nn.Module):
         sizes = (width, 48, 64, 96, 128)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.BatchNorm1d(a), nn.ReLU(), nn.Conv1d(a, b, 7, stride=2, padding=3),
-                nn.BatchNorm1d(b), nn.ReLU(), nn.Conv1d(b, b, 5, padding=2),
-            ) for a, b in pairwise(sizes)
-        )  # fmt: skip
+                nn.BatchNorm1d(a),
+                nn.ReLU(),
+                nn.Conv1d(a, b, 7, stride=2, padding=3),
+                nn.BatchNorm1d(b),
+                nn.ReLU(),
+                nn.Conv1d(b, b, 5, padding=2),
+            )
+            for a, b in pairwise(sizes)
+        )
         self.skips = nn.ModuleList(nn.Conv1d(a, b, 1, stride=2) for a, b in pairwise(sizes))
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * sizes[-1], findings))
 
@@ -178,8 +196,12 @@ def fit(signals: np.ndarray, labels: np.ndarray, epochs: int, seed: int = 0) -> 
 
 @torch.inference_mode()
 def logits(network: Network, signals: np.ndarray) -> np.ndarray:
-    return np.concatenate([network(torch.from_numpy(part.astype(np.float32))).numpy()
-                           for part in np.array_split(signals, max(len(signals) // 128, 1))])  # fmt: skip
+    return np.concatenate(
+        [
+            network(torch.from_numpy(part.astype(np.float32))).numpy()
+            for part in np.array_split(signals, max(len(signals) // 128, 1))
+        ]
+    )
 
 
 def crossed(signals: np.ndarray, labels: np.ndarray, patients: np.ndarray, epochs: int) -> np.ndarray:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from data_provider.examples import RecordRef
-from data_provider.record import ECGRecord
-from data_provider.simulator.corpus import MADE
-from data_provider.simulator.patients import draw_patient, plan_patients
-from data_provider.simulator.render import FS, clean_signal, simulate
-from data_provider.simulator.rhythm import Beat
-from data_provider.simulator.truth import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB, Truth
-from utils.errors import UserError
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.simulator.corpus import MADE
+from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients
+from cardiolect.data_provider.simulator.render import FS, clean_signal, simulate
+from cardiolect.data_provider.simulator.rhythm import Beat
+from cardiolect.data_provider.simulator.truth import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB, Truth
+from cardiolect.utils.errors import UserError
 
 Places = list[tuple[float, float]]  # seconds
 NOISE_MV, NOISE_SECONDS = 0.15, 0.1  # what counts as disturbed: root mean square in any lead, over so long

@@ -8,7 +8,7 @@ import argparse
 
 import numpy as np
 
-from utils.metrics import Scores, paired_test, summarise_runs
+from cardiolect.utils.metrics import Scores, paired_test, summarise_runs
 
 RESAMPLES = 199
 

@@ -19,22 +19,39 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_provider.examples import Example, RecordRef
-from utils.errors import UserError
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.utils.errors import UserError
 
 MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
 
-RECORD_SCHEMA = pa.schema({
-    "record_id": pa.string(), "path": pa.string(), "patient_id": pa.string(), "split": pa.string(),
-    "fold": pa.int8(), "background": pa.string(),
-})  # fmt: skip
-TEXT_SCHEMA = pa.schema({
-    "sample_id": pa.string(), "record_ids": pa.list_(pa.string()), "task": pa.string(), "question": pa.string(),
-    "answers": pa.list_(pa.string()), "question_type": pa.string(), "attribute_type": pa.string(),
-    "template_id": pa.int32(), "background": pa.string(), "split": pa.string(), "provenance": pa.string(),
-    "licence": pa.string(), "history": pa.list_(pa.list_(pa.string())),
-    "attributes": pa.list_(pa.string()),
-})  # fmt: skip
+RECORD_SCHEMA = pa.schema(
+    {
+        "record_id": pa.string(),
+        "path": pa.string(),
+        "patient_id": pa.string(),
+        "split": pa.string(),
+        "fold": pa.int8(),
+        "background": pa.string(),
+    }
+)
+TEXT_SCHEMA = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "record_ids": pa.list_(pa.string()),
+        "task": pa.string(),
+        "question": pa.string(),
+        "answers": pa.list_(pa.string()),
+        "question_type": pa.string(),
+        "attribute_type": pa.string(),
+        "template_id": pa.int32(),
+        "background": pa.string(),
+        "split": pa.string(),
+        "provenance": pa.string(),
+        "licence": pa.string(),
+        "history": pa.list_(pa.list_(pa.string())),
+        "attributes": pa.list_(pa.string()),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -118,13 +135,16 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
     return {
         row.record_id: (
             RecordRef(
-                row.record_id, source / row.path, row.patient_id or None, None if pd.isna(row.fold) else int(row.fold),
+                row.record_id,
+                source / row.path,
+                row.patient_id or None,
+                None if pd.isna(row.fold) else int(row.fold),
                 row.background or "",
             ),
             row.split or "",
         )
         for row in frame.itertuples(index=False)
-    }  # fmt: skip
+    }
 
 
 def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[tuple[Example, str]]:
@@ -139,11 +159,19 @@ def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[
         refs = tuple(records[i][0] for i in row.record_ids)
         splits = {records[i][1] for i in row.record_ids}
         example = Example(
-            row.sample_id, refs, row.task, row.question or "", tuple(row.answers), row.question_type or "",
-            row.attribute_type or "", None if pd.isna(row.template_id) else int(row.template_id),
-            row.background or refs[0].background, tuple((asked, said) for asked, said in row.history),
-            row.provenance, tuple(row.attributes),
-        )  # fmt: skip
+            row.sample_id,
+            refs,
+            row.task,
+            row.question or "",
+            tuple(row.answers),
+            row.question_type or "",
+            row.attribute_type or "",
+            None if pd.isna(row.template_id) else int(row.template_id),
+            row.background or refs[0].background,
+            tuple((asked, said) for asked, said in row.history),
+            row.provenance,
+            tuple(row.attributes),
+        )
         found.append((example, row.split or (splits.pop() if len(splits) == 1 else "")))
     return found
 

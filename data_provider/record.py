@@ -1,10 +1,24 @@
-"""One electrocardiogram in memory: millivolts, canonical leads, and which samples can be trusted."""
+"""One electrocardiogram in memory: millivolts, canonical leads and their laws, usable samples, sampling rates."""
 
+import math
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+LIMB_LEADS = LEADS[:6]
+INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))
+
+# Every limb lead is a combination of I and II (Einthoven: III = II - I; Goldberger: the augmented leads).
+LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+
+_PREFIX = re.compile(r"^(mdc_ecg_lead|lead|ecg|ekg)[\s_:]*(?=\S)")
+_CANONICAL = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
+
+_MAX_DENOMINATOR = 10_000  # 257.3 Hz -> 500 Hz is 5000/2573 exactly; the clock error of any other pair stays below 1e-4
+_HALF_FILTER = 10  # half the length of resample_poly's filter, in samples of the slower rate
 
 
 @dataclass(frozen=True)
@@ -32,3 +46,50 @@ class ECGRecord:
     def lead_present(self) -> np.ndarray:
         """bool ``(12,)``: the lead has at least one usable sample."""
         return self.good.any(axis=1)
+
+
+def canonical_lead(name: str) -> str | None:
+    """The member of `LEADS` that a header means by ``name`` ("AVR", "lead I", "ECG V1"), None for any other signal.
+
+    A sign is kept, so "-aVR" (Cabrera) is not taken for aVR; monitor leads such as "MLII" are not taken for limb leads.
+    """
+    text = name.strip().lower()
+    return _CANONICAL.get(_PREFIX.sub("", text).replace(" ", ""))
+
+
+def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[bool]) -> None:
+    """Fill absent limb leads from two usable ones, in place; does nothing where fewer than two are usable.
+
+    signal ``(12, T)`` in mV, in the order of `LEADS`, NaN where unknown; usable and absent have 12 flags. A computed
+    sample is NaN where either source is.
+    """
+    sources = [row for row in range(len(LIMB_LEADS)) if usable[row]][:2]
+    if len(sources) < 2:
+        return
+    # Any two of the six rows are linearly independent, so I and II follow from whichever two there are.
+    to_limb = LIMB_FROM_I_II @ np.linalg.inv(LIMB_FROM_I_II[sources])
+    for row in range(len(LIMB_LEADS)):
+        if absent[row]:
+            signal[row] = to_limb[row] @ signal[sources]
+
+
+def resample(signal: np.ndarray, fs_in: float, fs_out: float) -> np.ndarray:
+    """Signal ``(C, T)`` at ``fs_in`` Hz -> float32 ``(C, round(T * fs_out / fs_in))`` at ``fs_out`` Hz.
+
+    Raises ValueError for rates that are not positive and for a signal without samples.
+    """
+    if not (fs_in > 0 and fs_out > 0) or signal.shape[1] == 0:
+        raise ValueError(f"cannot resample {signal.shape} from {fs_in} Hz to {fs_out} Hz")
+    signal = np.asarray(signal, np.float32)
+    if fs_in == fs_out:
+        return signal
+    from scipy.signal import resample_poly  # a third of a second, which readers need not wait for
+
+    ratio = Fraction(fs_out / fs_in).limit_denominator(_MAX_DENOMINATOR)
+    n_out = max(1, round(signal.shape[1] * fs_out / fs_in))
+    up, down = ratio.numerator, ratio.denominator
+    # Both ends are continued by their point reflection for half a filter: offset, drift and waves do not ring there.
+    # A multiple of ``down`` keeps the first output sample on the first input sample.
+    blocks = math.ceil(_HALF_FILTER * max(up, down) / (up * down)) + 1
+    padded = np.pad(signal, ((0, 0), (blocks * down,) * 2), mode="reflect", reflect_type="odd")
+    return np.ascontiguousarray(resample_poly(padded, up, down, axis=1)[:, blocks * up : blocks * up + n_out])

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from data_provider.manifest import is_manifest
-from data_provider.ptbxl import parse_folds
-from utils.errors import UserError
-from utils.settings import EnvSettings, Numbers, Paths, need_path
+from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
+from cardiolect.data_provider.manifest import is_manifest
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.settings import EnvSettings, Numbers, Paths, need_path
 
 MAX_WEIGHT = 100
 
@@ -79,7 +79,7 @@ class DataSettings(EnvSettings):
             if not is_manifest(root):
                 raise UserError(
                     f"DATA_ROOT: {root} is no prepared corpus; several are mixed as manifests: "
-                    "python -m data_provider.prepare NAME --source DIR --out DIR"
+                    "cardiolect prepare NAME --source DIR --out DIR"
                 )
         for split in ("train", "valid", "test"):
             for key in ("data", "folds"):

@@ -1,11 +1,170 @@
-"""Splits that share no patient: choosing by fold, and the check that must pass before training or scoring."""
+"""One split of a corpus, as the settings describe it: its recordings and the examples about them."""
 
 import os
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
+from typing import Literal
 
-from data_provider.examples import RecordRef
-from utils.errors import UserError
+from cardiolect.data_provider.audit.seen import load_seen
+from cardiolect.data_provider.corpora.mixture import corpus_names, rename, rename_example
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.utils.errors import UserError
+
+SplitName = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    name: SplitName
+    records: list[RecordRef]
+    examples: list[Example]
+
+
+def find_database(root: Path) -> dict[str, RecordRef] | None:
+    """Every recording of a corpus by id: a manifest's, PTB-XL's; None where ``root`` has neither."""
+    if is_manifest(root):
+        return {record_id: ref for record_id, (ref, _) in load_records(root).items()}
+    return load_database(root) if (root / DATABASE_NAME).is_file() else None
+
+
+def known_recordings(roots: Sequence[Path]) -> dict[str, RecordRef]:
+    """Every recording of one corpus or of a mixture by id; empty where the corpus has no list of them."""
+    if len(roots) == 1:
+        return find_database(roots[0]) or {}
+    refs = [
+        rename(ref, name)
+        for root, name in zip(roots, corpus_names(roots), strict=True)
+        for ref, _ in load_records(root).values()
+    ]
+    return {ref.record_id: ref for ref in refs}
+
+
+def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str | None) -> dict[SplitName, Split]:
+    """The named splits of all corpora together; ``task`` "qa", "report" or "instruct" keeps these texts, None all.
+
+    Raises `UserError` when a split is empty or a patient stands in two of them.
+    """
+    roots = settings.data_root
+    if not settings.prepared:
+        database = find_database(roots[0])
+        splits = {name: _load_split(settings, name, task, database) for name in names}
+    elif len(roots) == 1:
+        splits = _splits_of_manifest(roots[0], settings, names, task)
+    else:
+        parts = [
+            (corpus, {name: _limited(settings, split) for name, split in part.items()})
+            for root, corpus in zip(roots, corpus_names(roots), strict=True)
+            if (part := _splits_of_manifest(root, settings, names, task))
+        ]
+        splits = {
+            split: Split(
+                split,
+                [rename(ref, corpus) for corpus, part in parts for ref in part[split].records],
+                [rename_example(example, corpus) for corpus, part in parts for example in part[split].examples],
+            )
+            for split in names
+        }
+    if len(roots) == 1:
+        splits = {name: _limited(settings, split) for name, split in splits.items()}
+    check_no_leakage({name: split.records for name, split in splits.items()})
+    return splits
+
+
+def seen_in_data(settings: DataSettings) -> set[str]:
+    """Digests of recordings that went into the corpora themselves, as noise of real ones goes into simulated ones."""
+    sources = [Path(load_corpus(root).source) for root in settings.data_root if is_manifest(root)]
+    return {digest for folder in (*settings.data_root, *sources) for digest in load_seen(folder)}
+
+
+def corpus_weights(settings: DataSettings) -> dict[str, float]:
+    """Corpus -> how often an epoch takes it; empty where all are taken once."""
+    if not settings.corpus_weights:
+        return {}
+    names = corpus_names(settings.data_root) if len(settings.data_root) > 1 else [""]
+    return dict(zip(names, settings.corpus_weights, strict=True))
+
+
+def _splits_of_manifest(
+    root: Path, settings: DataSettings, names: tuple[SplitName, ...], task: str | None
+) -> dict[SplitName, Split]:
+    """Splits as the manifest has them, or by the folds of the settings; texts of ``*_DATA`` where these are set."""
+    records = load_records(root)
+    database = {record_id: ref for record_id, (ref, _) in records.items()}
+    texts = load_texts(root, records)
+    splits = {}
+    for name in names:
+        if getattr(settings, f"{name}_data"):
+            splits[name] = _load_split(settings, name, task, database)
+            continue
+        folds = parse_folds(getattr(settings, f"{name}_folds"))
+        chosen = [ref for ref, split in records.values() if (ref.fold in folds if folds else split == name)]
+        kept = {ref.record_id for ref in chosen}
+        examples = [
+            example
+            for example, split in texts
+            if task in (None, example.task) and kept.issuperset(example.record_ids) and (folds or split == name)
+        ]
+        splits[name] = Split(name, chosen, examples)
+    return splits
+
+
+def _load_split(settings: DataSettings, name: SplitName, task: str | None, database) -> Split:
+    root, paths = settings.data_root[0], getattr(settings, f"{name}_data")
+    folds = parse_folds(getattr(settings, f"{name}_folds"))
+    examples: list[Example] = []
+    if paths:
+        loaded = load_examples(paths, root, database, allow_missing=settings.allow_missing)
+        print(loaded.summary(name))
+        examples = [e for e in loaded.examples if task is None or e.task == task]
+        records = list({ref.record_id: ref for e in examples for ref in e.records}.values())
+    elif database is not None and task is None:
+        records = list(database.values())
+    else:
+        key = name.upper()
+        raise UserError(
+            f"{key}_DATA is not set and is needed for questions and reports"
+            if task
+            else f"{key}_DATA is not set and {root}/ptbxl_database.csv does not exist; set one of them"
+        )
+    if folds:
+        records = select_folds(records, folds)
+    return Split(name, records, examples)
+
+
+def _draw(records: list[RecordRef], examples: list[Example], most: int, rng: random.Random) -> list[RecordRef]:
+    """``most`` of the recordings at random, whole comparisons first."""
+    compared = list(dict.fromkeys(e.record_ids for e in examples if len(e.records) > 1))
+    kept: set[str] = set()
+    for ids in rng.sample(compared, len(compared)):
+        if len(kept.union(ids)) <= most:
+            kept.update(ids)
+    others = [record for record in records if record.record_id not in kept]
+    return [r for r in records if r.record_id in kept] + rng.sample(others, most - len(kept))
+
+
+def _limited(settings: DataSettings, split: Split) -> Split:
+    """At most MAX_* recordings, and the examples about them; of comparisons both recordings or none."""
+    name, records = split.name, split.records
+    kept = {record.record_id for record in records}
+    across = [e for e in split.examples if not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids)]
+    if across:
+        print(f"{name}: left out {len(across)} comparisons with a recording that is not in this split")
+    examples = [e for e in split.examples if kept.issuperset(e.record_ids)]
+    most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
+    if most and len(records) > most:
+        records = _draw(records, examples, most, random.Random(settings.seed))
+        kept = {record.record_id for record in records}
+        examples = [e for e in examples if kept.issuperset(e.record_ids)]
+    if not records:
+        raise UserError(f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS and TASKTYPE")
+    return Split(name, records, examples)
 
 
 def patients_in_common(a: Iterable[RecordRef], b: Iterable[RecordRef]) -> set[str]:

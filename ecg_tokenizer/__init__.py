@@ -1,5 +1,5 @@
 """Stage 1: a VQ tokenizer that turns 12-lead ECGs into discrete codes and back."""
 
-from ecg_tokenizer.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 
 __all__ = ["ECGTokenizer"]

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from ecg_tokenizer.settings import TokenizerSettings
-from model.settings import EvalSettings, FinetuneSettings, PretrainSettings
-from utils.launch import ensure_ranks, join_ranks, leave_ranks
-from utils.memory import keep_freed_memory
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks
+from cardiolect.utils.memory import keep_freed_memory
 
 SETTINGS = {
     "tokenizer": TokenizerSettings,
@@ -23,13 +24,13 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     keep_freed_memory()
     # Only now that the ranks stand: DeepSpeed reads the process environment when imported.
     if stage == "tokenizer":
-        from ecg_tokenizer.train import train_tokenizer as work
+        from cardiolect.ecg_tokenizer.training.train import train_tokenizer as work
     elif stage == "eval":
-        from model.evaluation import evaluate as work
+        from cardiolect.model.evaluation.evaluate import evaluate as work
     elif stage == "pretrain":
-        from model.stages import pretrain as work
+        from cardiolect.model.training.stages import pretrain as work
     else:
-        from model.stages import finetune as work
+        from cardiolect.model.training.stages import finetune as work
     join_ranks(settings.device)
     try:
         work(settings)

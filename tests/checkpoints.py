@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import torch
 
-from ecg_tokenizer import ECGTokenizer
-from model.adaptation import prepare_for_training
-from model.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
-from model.results.document import write_result
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.evaluation.result import write_result
+from cardiolect.model.llm.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
+from cardiolect.model.training.adaptation import prepare_for_training
 from tests.conftest import tiny_language_model
 from tests.test_scoring import SETTINGS, samples_of
 
@@ -29,16 +29,27 @@ def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
     checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
     if lora:
         settings = SimpleNamespace(
-            gradient_checkpointing=False, tuning="lora", lora_targets=["v_proj", "up_proj"], lora_rank=4, lora_alpha=8,
+            gradient_checkpointing=False,
+            tuning="lora",
+            lora_targets=["v_proj", "up_proj"],
+            lora_rank=4,
+            lora_alpha=8,
             lora_dropout=0.0,
-        )  # fmt: skip
+        )
         checkpoint.model = prepare_for_training(model, checkpoint.vocabulary, settings)
         _shake(checkpoint.model, 0.3)
     checkpoint.info |= {
-        "stage": "finetune", "valid_loss": 1.5, "best_step": 10,
-        "settings": {"data_root": [str(folder / "ptb-xl")], "train_data": [str(folder / "questions/train.json")],
-                     "output_dir": str(folder), "precision": "fp32", "tasktype": "qa"},
-    }  # fmt: skip
+        "stage": "finetune",
+        "valid_loss": 1.5,
+        "best_step": 10,
+        "settings": {
+            "data_root": [str(folder / "ptb-xl")],
+            "train_data": [str(folder / "questions/train.json")],
+            "output_dir": str(folder),
+            "precision": "fp32",
+            "tasktype": "qa",
+        },
+    }
     out = folder / "checkpoint"
     save_checkpoint(checkpoint, out, merge=False)
     (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')

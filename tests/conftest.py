@@ -17,7 +17,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> Path:
     """A simulated corpus of 120 recordings in PTB-XL's layout, with questions and reports."""
-    from data_provider.simulator.corpus import write_corpus
+    from cardiolect.data_provider.simulator.corpus import write_corpus
 
     folder = tmp_path_factory.mktemp("simulated") / "corpus"
     write_corpus(folder, records=120, seed=3, workers=1)
@@ -29,8 +29,8 @@ def tokenizer_folder(tmp_path_factory) -> Path:
     """An ECG tokenizer with random weights: 64 ms per code, 125 codes."""
     import torch
 
-    from ecg_tokenizer import ECGTokenizer
-    from ecg_tokenizer.config import TokenizerConfig
+    from cardiolect.ecg_tokenizer import ECGTokenizer
+    from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("ecg_tokenizer")
@@ -43,7 +43,7 @@ def tokenizer_folder(tmp_path_factory) -> Path:
 
 def tiny_language_model(folder: Path, tied: bool = True, bos: bool = True) -> Path:
     """A saved Llama of two layers x 32 and its BPE, as a user's local LLM_PATH."""
-    from model.tiny import build_tiny_llama, train_bpe
+    from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 
     tokenizer = train_bpe({"Does this ECG show atrial fibrillation? yes no", "Sinus rhythm. Normal ECG."}, 300)
     model = build_tiny_llama(tokenizer, layers=2, hidden=32, heads=2, tied=tied, seed=1)
@@ -72,8 +72,8 @@ def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
     """A saved checkpoint of a tiny language model with random weights, whose answers depend on the ECG."""
     import torch
 
-    from ecg_tokenizer import ECGTokenizer
-    from model.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+    from cardiolect.ecg_tokenizer import ECGTokenizer
+    from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
 
     folder = tmp_path_factory.mktemp("saved")
     model, tokenizer = load_language_model(tiny_language_model(folder / "llm", tied=False), "fp32")
@@ -92,8 +92,8 @@ def checkpoint(request, tmp_path, tokenizer_folder):
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
 
-    from ecg_tokenizer import ECGTokenizer
-    from model.checkpoint import load_language_model, new_checkpoint
+    from cardiolect.ecg_tokenizer import ECGTokenizer
+    from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 
     folder = tiny_language_model(tmp_path / "llm")
     if request.param == "gpt2":  # absolute positions
@@ -119,8 +119,8 @@ def varied_prompts(vocabulary) -> list:
     """Prompts about ECGs of different lengths and none, in no order: several behind each."""
     import numpy as np
 
-    from model.generation import Prompt
-    from model.rendering import render_ecg, render_prompt
+    from cardiolect.model.inference.generation import Prompt
+    from cardiolect.model.prompt.rendering import render_ecg, render_prompt
 
     rng = np.random.default_rng(0)
     asked = ["Does this ECG show atrial fibrillation?", "What?", "", "Is the rhythm regular, and if not, which is it?"]
@@ -155,7 +155,7 @@ def record(corpus) -> str:
 def said(capsys):
     """What a command prints."""
 
-    from model.serving import cli
+    from cardiolect.model.cli import commands as cli
 
     def run(*arguments) -> str:
         cli.main(list(map(str, arguments)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.serving import cli
+from cardiolect.model.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def asked(monkeypatch):
     """The options that a command is called with."""
     calls = []
-    monkeypatch.setattr("model.serving.ask.ask", lambda **options: calls.append(options))
-    monkeypatch.setattr("model.serving.demo.launch", lambda **options: calls.append(options))
+    monkeypatch.setattr("cardiolect.model.cli.ask.ask", lambda **options: calls.append(options))
+    monkeypatch.setattr("cardiolect.model.demo.launch", lambda **options: calls.append(options))
 
     def run(*arguments: str) -> dict:
         cli.main(arguments)
@@ -26,13 +26,16 @@ def asked(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("arguments", [
-    ("Q", "R", "--second", "S", "--patient", "age 56"),
-    ("Q", "--second", "S", "R", "--patient", "age 56"),
-    ("--patient", "age 56", "Q", "R", "--second", "S"),
-    ("--patient=age 56", "--second", "S", "Q", "R"),
-    ("--patient=age 56", "--second", "S", "--", "Q", "R"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("Q", "R", "--second", "S", "--patient", "age 56"),
+        ("Q", "--second", "S", "R", "--patient", "age 56"),
+        ("--patient", "age 56", "Q", "R", "--second", "S"),
+        ("--patient=age 56", "--second", "S", "Q", "R"),
+        ("--patient=age 56", "--second", "S", "--", "Q", "R"),
+    ],
+)
 def test_options_and_questions_stand_in_any_order(asked, arguments):
     options = asked("ask", "RECORD", *arguments)
     assert (options["record"], options["questions"]) == ("RECORD", ["Q", "R"])
@@ -47,23 +50,29 @@ def test_a_free_port_may_be_asked_for(asked):
     assert asked("demo", "--port", "0")["port"] == 0
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["ask", "R", "Q", "--temprature", "1"], "unrecognized arguments: --temprature"),
-    (["report", "R", "Q"], "unrecognized arguments: Q"),
-    (["ask", "", "Q"], "argument RECORD: is empty"),
-    (["ask", "R", "--patient", "age 5 caf\udcff", "Q"], "argument --patient: is not UTF-8"),
-    (["ask", "R", "Q", "--temperature", "-1"], "argument --temperature: '-1' is no number from 0"),
-    (["ask", "R", "Q", "--max-new-tokens", "0.5"], "argument --max-new-tokens: '0.5' is no whole number from 1"),
-    (["ask", "R", "Q", "--start", "nan"], "argument --start: 'nan' is no number from 0"),
-    (["ask", "R", "Q", "--seed", "9" * 20], "is no whole number from 0 to 9223372036854775807"),
-    (["ask", "R", "Q", "--checkpoint", ""], "argument --checkpoint: is empty"),
-    (["show", "R", "--out", ""], "argument --out: is empty"),
-    (["demo", "--port", "99999"], "argument --port: '99999' is no whole number from 0 to 65535"),
-    (["demo", "--feedback", ""], "argument --feedback: is empty"),
-    (["export", "C", "--results", "r", "--out", "x", "--license", "my licence!"], "is no identifier such as cc-by-4.0"),
-    (["export", "C", "--results", "r", "--out", "x", "--name", "a\n---\nb"], "not one line of text"),
-    (["sing"], "invalid choice: 'sing'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["ask", "R", "Q", "--temprature", "1"], "unrecognized arguments: --temprature"),
+        (["report", "R", "Q"], "unrecognized arguments: Q"),
+        (["ask", "", "Q"], "argument RECORD: is empty"),
+        (["ask", "R", "--patient", "age 5 caf\udcff", "Q"], "argument --patient: is not UTF-8"),
+        (["ask", "R", "Q", "--temperature", "-1"], "argument --temperature: '-1' is no number from 0"),
+        (["ask", "R", "Q", "--max-new-tokens", "0.5"], "argument --max-new-tokens: '0.5' is no whole number from 1"),
+        (["ask", "R", "Q", "--start", "nan"], "argument --start: 'nan' is no number from 0"),
+        (["ask", "R", "Q", "--seed", "9" * 20], "is no whole number from 0 to 9223372036854775807"),
+        (["ask", "R", "Q", "--checkpoint", ""], "argument --checkpoint: is empty"),
+        (["show", "R", "--out", ""], "argument --out: is empty"),
+        (["demo", "--port", "99999"], "argument --port: '99999' is no whole number from 0 to 65535"),
+        (["demo", "--feedback", ""], "argument --feedback: is empty"),
+        (
+            ["export", "C", "--results", "r", "--out", "x", "--license", "my licence!"],
+            "is no identifier such as cc-by-4.0",
+        ),
+        (["export", "C", "--results", "r", "--out", "x", "--name", "a\n---\nb"], "not one line of text"),
+        (["sing"], "invalid choice: 'sing'"),
+    ],
+)
 def test_a_mistake_is_one_line(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments)
@@ -74,7 +83,7 @@ def test_a_mistake_is_one_line(arguments, message, capsys):
 def test_a_full_disk_is_one_line():
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
-    talkative = "from model.serving import cli; cli.main = lambda: print('yes'); cli.run()"
+    talkative = "from cardiolect.model.cli import commands as cli; cli.main = lambda: print('yes'); cli.run()"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", talkative], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True

@@ -6,10 +6,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from model.attribution import where_it_looked
-from model.rendering import render_ecgs, render_prompt
-from model.tiny import build_tiny_llama, train_bpe
-from model.vocabulary import Vocabulary
+from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
+from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
 
 CODES, TELLING = 40, 7  # code 7 is what the question is about
 QUESTION = "Does this ECG show atrial fibrillation?"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data_provider.audit.__main__ import audit, main
-from data_provider.audit.leakage import Placed, duplicates, leaks
-from data_provider.audit.texts import ADMINISTRATIVE
-from data_provider.prepare import prepare
+from cardiolect.data_provider.audit.__main__ import audit, main
+from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
+from cardiolect.data_provider.audit.texts import ADMINISTRATIVE
+from cardiolect.data_provider.corpora.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,9 +55,13 @@ def test_a_copied_recording_in_another_split_is_found_though_its_file_differs(sh
 
 def test_patients_are_compared_within_a_corpus_signals_across():
     placed = [
-        Placed("a", "1", "p", "train", "x"), Placed("a", "2", "p", "test", "y"), Placed("b", "1", "p", "valid", "z"),
-        Placed("b", "2", None, "test", "x"), Placed("b", "3", None, "test", "y"), Placed("b", "4", None, "", "z"),
-    ]  # fmt: skip
+        Placed("a", "1", "p", "train", "x"),
+        Placed("a", "2", "p", "test", "y"),
+        Placed("b", "1", "p", "valid", "z"),
+        Placed("b", "2", None, "test", "x"),
+        Placed("b", "3", None, "test", "y"),
+        Placed("b", "4", None, "", "z"),
+    ]
     patients, signals = leaks(placed)
     assert patients == "1 patient stands in more than one split, for example a/1 (train) and a/2 (test)"
     assert signals.startswith("1 signal stands") and "a/1 (train)" in signals and "b/2 (test)" in signals
@@ -67,10 +71,17 @@ def test_patients_are_compared_within_a_corpus_signals_across():
 
 @pytest.mark.parametrize(
     ("text", "is_one"),
-    [("Unconfirmed", True), ("N/A", True), ("All 12 leads are missing", True), ("unbestätigter Bericht", True),
-     ("Sinus rhythm. Unconfirmed", False), ("trace only requested.", True),
-     ("No previous ECG available", True), ("Normal ECG", False)],
-)  # fmt: skip
+    [
+        ("Unconfirmed", True),
+        ("N/A", True),
+        ("All 12 leads are missing", True),
+        ("unbestätigter Bericht", True),
+        ("Sinus rhythm. Unconfirmed", False),
+        ("trace only requested.", True),
+        ("No previous ECG available", True),
+        ("Normal ECG", False),
+    ],
+)
 def test_administrative_text_is_told_from_findings(text: str, is_one: bool):
     assert bool(ADMINISTRATIVE.match(text)) == is_one
 
@@ -83,13 +94,13 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path, monkey
 
 def test_the_readmes_commands_run(shared_data, tmp_path):
     readme = (ROOT / "README.md").read_text()
-    commands = re.findall(r"^python -m data_provider\.(?:prepare|audit) .*$", readme, flags=re.MULTILINE)
+    commands = re.findall(r"^cardiolect (?:prepare|audit) .*$", readme, flags=re.MULTILINE)
     assert len(commands) == 2
     places = {"../shared/data": str(shared_data), "data/prepared": str(tmp_path), "results/audit": str(tmp_path / "a")}
     for command in commands:
         for place, stand_in in places.items():
             command = command.replace(place, stand_in)
-        words = [sys.executable, *shlex.split(command, comments=True)[1:]]
+        words = [sys.executable, "-m", "cardiolect", *shlex.split(command, comments=True)[1:]]
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-1000:]
     assert (tmp_path / "a/audit.html").is_file()

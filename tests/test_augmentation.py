@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from data_provider.leads import LIMB_FROM_I_II
-from ecg_tokenizer.augmentation import augment, baseline_wander, stretched_length, twelve_leads
-from ecg_tokenizer.settings import TokenizerSettings
-from utils.errors import UserError
+from cardiolect.data_provider.record import LIMB_FROM_I_II
+from cardiolect.ecg_tokenizer.training.augmentation import augment, baseline_wander, stretched_length, twelve_leads
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.utils.errors import UserError
 
 
 def settings(tmp_path, **values) -> TokenizerSettings:

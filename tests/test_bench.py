@@ -13,12 +13,12 @@ from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.scaling import TASKS, estimate
 from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
 from bench.simulated_places import SimulatedPlaces, share_within
-from data_provider.ptbxl import load_database
-from data_provider.readers import read_record
-from data_provider.simulator.patients import draw_patient
-from data_provider.simulator.truth import ECTOPIES, Truth
-from data_provider.simulator.varied.render import clean_varied
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.truth import ECTOPIES, Truth
+from cardiolect.data_provider.simulator.varied.render import clean_varied
+from cardiolect.utils.errors import UserError
 
 
 def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
@@ -35,10 +35,17 @@ def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
         assert tokenizer(torch.randn(1, 12, 5000)).shape == (1, 12, 5000)
 
 
-@pytest.mark.parametrize("bench, options, message", [
-    (answer_speed, ["--checkpoint", "{checkpoint}", "--device", "cpu", "--tokens", "1", "--asked", "1"], "two tokens"),
-    (serving, ["{checkpoint}", "{empty}"], "holds no WFDB recordings"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bench, options, message",
+    [
+        (
+            answer_speed,
+            ["--checkpoint", "{checkpoint}", "--device", "cpu", "--tokens", "1", "--asked", "1"],
+            "two tokens",
+        ),
+        (serving, ["{checkpoint}", "{empty}"], "holds no WFDB recordings"),
+    ],
+)
 def test_a_benchmark_that_can_measure_nothing_says_why(
     bench, options, message, checkpoint_folder, tmp_path, monkeypatch
 ):

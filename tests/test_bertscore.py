@@ -7,8 +7,8 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast, RobertaConfig, RobertaModel, RobertaTokenizer
 
-from utils.errors import UserError
-from utils.metrics.bertscore import BertScore
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.bertscore import BertScore
 
 WORDS = ["sinus", "rhythm", "normal", "ecg", "atrial", "fibrillation", "no", "with", "rapid", "response", ".", ","]
 GOLD = ["Normal sinus rhythm.", "Atrial fibrillation with rapid response.", "Normal ECG.", "No atrial fibrillation."]
@@ -22,9 +22,14 @@ def folder(tmp_path_factory):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=16, initializer_range=0.5,
-    )  # fmt: skip
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+    )
     BertModel(config).save_pretrained(path)
     BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, model_max_length=16).save_pretrained(path)
     return path
@@ -104,9 +109,15 @@ def tiny_roberta(path: Path, spaced: bool, positions: int = 66) -> Path:
     RobertaTokenizer(bpe.get_vocab(), merges, add_prefix_space=spaced, model_max_length=512).save_pretrained(path)
     torch.manual_seed(0)
     config = RobertaConfig(
-        vocab_size=320, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=positions, pad_token_id=1, initializer_range=0.5,
-    )  # fmt: skip
+        vocab_size=320,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=positions,
+        pad_token_id=1,
+        initializer_range=0.5,
+    )
     RobertaModel(config).save_pretrained(path)
     return path
 

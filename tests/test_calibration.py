@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from utils.errors import UserError
-from utils.metrics import calibration, confusion
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import calibration, confusion
 
 # Calibration
 

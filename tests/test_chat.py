@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from data_provider.readers import read_record
-from data_provider.record import LEADS
-from model.chat import ECGChat
-from model.checkpoint import longest_sequence
-from model.generation import Prompt, generate_texts
-from model.rendering import render_ecg, render_ecgs, render_prompt
-from utils.errors import UserError
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LEADS
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.llm.checkpoint import longest_sequence
+from cardiolect.model.prompt.rendering import render_ecg, render_ecgs, render_prompt
+from cardiolect.utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_provider.derived_questions import derive
-from data_provider.ptbxl import load_database
-from data_provider.questions import load_examples
-from model.choices import answer_lists, coverage
-from utils.errors import UserError
-from utils.metrics import AnswerLists
-from utils.metrics import answer_lists as module
-from utils.metrics.answer_lists import options
-from utils.metrics.normalised_match import normalised_match
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.ecgqa.derived import derive
+from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.model.evaluation.choices import answer_lists, coverage
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import AnswerLists
+from cardiolect.utils.metrics import answer_lists as module
+from cardiolect.utils.metrics.answer_lists import options
+from cardiolect.utils.metrics.normalised_match import normalised_match
 
 NOISES = [("baseline drift",), ("static noise",), ("burst noise",), ("none",)]
 RHYTHM = "bigeminal pattern (unknown origin, supraventricular, or ventricular)"
@@ -29,10 +29,18 @@ def loaded(folder: Path, name: str) -> list:
 
 
 def test_a_query_has_the_answer_sets_of_its_template_most_common_first_in_their_usual_spelling():
-    lists = AnswerLists.fit([
-        asked(["b", "a"]), asked(["a", "b"]), asked(["b", "a"]), asked(["c"]), asked(["d"]), asked(["d"]),
-        asked(["x"], template=2), asked(["y"], kind="other", template=None),
-    ])  # fmt: skip
+    lists = AnswerLists.fit(
+        [
+            asked(["b", "a"]),
+            asked(["a", "b"]),
+            asked(["b", "a"]),
+            asked(["c"]),
+            asked(["d"]),
+            asked(["d"]),
+            asked(["x"], template=2),
+            asked(["y"], kind="other", template=None),
+        ]
+    )
     assert lists.candidates(asked([])) == [("b", "a"), ("d",), ("c",)]
     assert lists.candidates(asked([], template=9)) == [("b", "a"), ("d",), ("c",), ("x",)]  # of the type
     assert ("y",) in lists.candidates(asked([], kind="", template=9))  # of all
@@ -80,8 +88,11 @@ def test_a_choice_has_its_options_both_and_none_and_its_templates_list_where_the
     lists = AnswerLists.fit([asked(answers, "single-choose") for answers in [*NOISES, ("static noise", "burst noise")]])
     question = "Which noise does this ECG show, burst noise or static noise?"
     assert lists.candidates(asked([], "single-choose", question=question)) == [
-        ("burst noise",), ("static noise",), ("static noise", "burst noise"), ("none",)
-    ]  # fmt: skip
+        ("burst noise",),
+        ("static noise",),
+        ("static noise", "burst noise"),
+        ("none",),
+    ]
     assert len(lists.candidates(asked([], "single-choose", question="Which noise?"))) == len(NOISES) + 1
 
 
@@ -89,9 +100,12 @@ def test_gold_answers_outside_the_candidates_are_counted():
     questions = [asked(["b", "a"]), asked(["z"]), asked(["yes"], "single-verify"), asked(["maybe"], "single-verify")]
     lists = AnswerLists.fit([asked(["a", "b"]), asked(["c"])])
     assert coverage(questions, [lists.candidates(q) for q in questions], normalised_match) == {
-        "n": 4, "outside": 2, "outside_by_type": {"single-query": 1, "single-verify": 1}, "ceiling": 0.5,
+        "n": 4,
+        "outside": 2,
+        "outside_by_type": {"single-query": 1, "single-verify": 1},
+        "ceiling": 0.5,
         "mean_candidates": 2,
-    }  # fmt: skip
+    }
 
 
 def test_simulated_questions_have_their_answers_among_the_candidates(corpus):
@@ -105,17 +119,29 @@ def test_simulated_questions_have_their_answers_among_the_candidates(corpus):
 
 
 def test_derived_questions_have_their_answers_among_the_candidates():
-    empty = dict.fromkeys(("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats",
-                           "infarction_stadium1", "infarction_stadium2"), "")  # fmt: skip
+    empty = dict.fromkeys(
+        (
+            "baseline_drift",
+            "static_noise",
+            "burst_noise",
+            "electrodes_problems",
+            "extra_beats",
+            "infarction_stadium1",
+            "infarction_stadium2",
+        ),
+        "",
+    )
     codes = [("{'NORM': 100.0, 'SR': 0.0}", "MID"), ("{'AFIB': 0.0}", "LAD"), ("{'IMI': 100.0, 'STACH': 0.0}", "RAD")]
     rows = [{**empty, "ecg_id": str(i), "scp_codes": c, "heart_axis": a} for i, (c, a) in enumerate(codes * 4)]
     questions = [
         SimpleNamespace(
-            question=q["question"], question_type=q["question_type"], template_id=q["template_id"],
+            question=q["question"],
+            question_type=q["question_type"],
+            template_id=q["template_id"],
             answers=tuple(q["answer"]),
         )
         for q in derive(rows, seed=0)
-    ]  # fmt: skip
+    ]
     lists = AnswerLists.fit(questions)
     assert {"single-choose", "single-verify", "single-query"} == {q.question_type for q in questions}
     candidates = [lists.candidates(q) for q in questions]

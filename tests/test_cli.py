@@ -17,16 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from transformers import AutoTokenizer
 
-from data_provider.readers import read_record
-from data_provider.record import LEADS
-from data_provider.resample import resample
-from ecg_tokenizer import ECGTokenizer
-from model.chat import ECGChat
-from model.serving import cli
-from model.serving.prompts import is_trained
-from model.serving.reconstruction import reconstruct
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.cli import commands as cli
+from cardiolect.model.cli.prompts import is_trained
+from cardiolect.model.cli.reconstruction import reconstruct
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.utils.errors import UserError
 from tests.checkpoints import evaluated
-from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,13 +33,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_help_lists_every_command_without_importing_what_it_needs():
     code = (
-        "import sys; from model.serving.cli import build_parser; print(build_parser().format_help()); "
+        "import sys; from cardiolect.model.cli.commands import build_parser; print(build_parser().format_help()); "
         "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     commands = re.findall(r"^  (\w+) .+", done.stdout, re.MULTILINE)
-    assert " ".join(commands) == "ask report tokens show tokenizer pretrain finetune eval merge export demo serve"
+    assert " ".join(commands) == (
+        "ask report tokens show tokenizer pretrain finetune eval merge export demo serve "
+        "simulate download prepare audit derive fidelity summary judge ecgbench statements settings"
+    )
+
+
+@pytest.mark.parametrize("name", cli.TOOLS)
+def test_commands_with_a_parser_of_their_own_say_their_name(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: cardiolect {name} ")
 
 
 def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, capsys):
@@ -118,7 +127,7 @@ def test_where_an_answer_of_yes_or_no_is_from_is_shaded(stock, record, tmp_path,
     drawn, encoded = [], []
     encode = ECGTokenizer.encode
     monkeypatch.setattr(
-        "model.serving.show.draw_ecg_paper", lambda *_, shading, **__: drawn.append(shading) or Figure()
+        "cardiolect.model.cli.show.draw_ecg_paper", lambda *_, shading, **__: drawn.append(shading) or Figure()
     )
     monkeypatch.setattr(ECGTokenizer, "encode", lambda *given: encoded.append(1) or encode(*given))
     expected, options = {}, ["--checkpoint", str(stock), "--reconstruction", "--device", "cpu"]
@@ -258,13 +267,13 @@ def test_a_line_that_is_no_text_is_one_line(stock, record, monkeypatch):
 
 
 def test_the_command_ends_quietly(tmp_path, monkeypatch):
-    talkative = "from model.serving import cli; cli.main = lambda: print('x' * 100_000); cli.run()"
+    talkative = "from cardiolect.model.cli import commands as cli; cli.main = lambda: print('x' * 100_000); cli.run()"
     reader, writer = os.pipe()
     os.close(reader)
     gone = subprocess.run([sys.executable, "-c", talkative], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (gone.returncode, gone.stderr) == (141, "")
-    command = [sys.executable, "-m", "model.serving", "eval", str(tmp_path / "x.env")]
+    command = [sys.executable, "-m", "cardiolect", "eval", str(tmp_path / "x.env")]
     wrong = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (wrong.returncode, wrong.stderr) == (2, f"error: {tmp_path}/x.env: no such env file\n")
     monkeypatch.setattr(cli, "main", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -273,6 +282,6 @@ def test_the_command_ends_quietly(tmp_path, monkeypatch):
 
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr("model.serving.demo.server.find_spec", lambda name: None)
+    monkeypatch.setattr("cardiolect.model.demo.server.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"the demo needs Gradio: pip install -e .\.\[demo\]"):
         cli.main(["demo"])

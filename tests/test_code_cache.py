@@ -13,14 +13,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_provider import code_cache, code_shards, stream
-from data_provider.code_cache import CodeCache, fill_code_cache
-from data_provider.code_shards import open_shards
-from data_provider.ptbxl import load_database
-from data_provider.signal_cache import record_key
-from data_provider.stream import report_bad, stream_signals
-from utils.errors import UserError
-from utils.parallel import CHUNK, CHUNKS_PER_WORKER
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.storage import item_cache as code_cache
+from cardiolect.data_provider.storage import shards as code_shards
+from cardiolect.data_provider.storage import stream
+from cardiolect.data_provider.storage.item_cache import CodeCache, fill_code_cache
+from cardiolect.data_provider.storage.shards import open_shards
+from cardiolect.data_provider.storage.signal_cache import record_key
+from cardiolect.data_provider.storage.stream import report_bad, stream_signals
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.parallel import CHUNK, CHUNKS_PER_WORKER
 
 FORK = multiprocessing.get_context("fork")
 

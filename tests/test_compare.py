@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.results.compare import compare, comparison_table
-from model.results.document import RESULT, write_result
-from model.results.samples import PREDICTIONS, Sample, write_samples
-from model.results.seeds import runs_table, several_runs
-from utils.errors import UserError
-from utils.metrics import Scores, summarise_runs
+from cardiolect.model.evaluation.compare import compare, comparison_table
+from cardiolect.model.evaluation.result import RESULT, write_result
+from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, write_samples
+from cardiolect.model.evaluation.seeds import runs_table, several_runs
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import Scores, summarise_runs
 
 FEW = 50  # resamples
 
@@ -19,21 +19,33 @@ def questions(right, floor=(), patients=None, kinds=("single-verify", "single-qu
     floors = {"no_ecg": floor} if len(floor) else {}
     return [
         Sample(
-            f"q{k}", (f"r{k // 2}",), (k // 2,) if patients is None else patients[k], "qa", f"question {k}?", ("yes",),
+            f"q{k}",
+            (f"r{k // 2}",),
+            (k // 2,) if patients is None else patients[k],
+            "qa",
+            f"question {k}?",
+            ("yes",),
             kinds[k % len(kinds)],
             predictions={"with_ecg": "yes" if right[k] else "no"}
             | {name: "yes" if values[k] else "no" for name, values in floors.items()},
         )
         for k in range(len(right))
-    ]  # fmt: skip
+    ]
 
 
 def reports(texts):
     return [
-        Sample(f"r{k}", (f"r{k}",), (k,), "report", "", ("sinus rhythm with left axis deviation",),
-               predictions={"with_ecg": text, "other_ecg": "normal ecg"})
+        Sample(
+            f"r{k}",
+            (f"r{k}",),
+            (k,),
+            "report",
+            "",
+            ("sinus rhythm with left axis deviation",),
+            predictions={"with_ecg": text, "other_ecg": "normal ecg"},
+        )
         for k, text in enumerate(texts)
-    ]  # fmt: skip
+    ]
 
 
 def written(folder, samples, metrics="strict", seed=0, fingerprint=None, **settings):

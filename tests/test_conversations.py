@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from data_provider.conversations import exchanges, recording
-from data_provider.examples import RecordRef
-from data_provider.ptbxl import load_database
-from data_provider.questions import load_examples
-from model.rendering import prompt_text
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.texts.conversations import exchanges, recording
+from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.model.prompt.rendering import prompt_text
+from cardiolect.utils.errors import UserError
 
 MIMIC = "p1000/p10000032/s40689238/40689238"
 ASKED = [
@@ -46,8 +46,10 @@ def test_every_answer_stands_behind_what_was_said_before(shared_data, tmp_path):
     first, second = load_examples([file], root, load_database(root)).examples
     assert first.record_ids == second.record_ids == ("77",) and first.background == first.records[0].background != ""
     assert (first.task, first.question, first.answers) == (
-        "instruct", "What is the rhythm of this ECG signal?", ("Sinus rhythm.",)
-    )  # fmt: skip
+        "instruct",
+        "What is the rhythm of this ECG signal?",
+        ("Sinus rhythm.",),
+    )
     assert second.answers == ("The Signal shows a left axis.",)
     assert prompt_text(second.task, second.question, second.history) == (
         "Question: What is the rhythm of this ECG signal?\nAnswer: Sinus rhythm.\nQuestion: And the axis?\nAnswer:"
@@ -82,8 +84,11 @@ def test_a_manifest_finds_recordings_by_name_wherever_they_lie(tmp_path):
 
 def test_roles_and_pairs_are_read_like_speakers():
     said = [("What is it?", "An ECG.")]
-    roles = [{"role": "system", "content": "x"}, {"role": "user", "content": said[0][0]},
-             {"role": "assistant", "content": said[0][1]}]  # fmt: skip
+    roles = [
+        {"role": "system", "content": "x"},
+        {"role": "user", "content": said[0][0]},
+        {"role": "assistant", "content": said[0][1]},
+    ]
     assert exchanges({"conversation": roles}) == said
     assert exchanges({"conversations": [{"question": said[0][0], "answer": said[0][1]}]}) == said
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_provider.record import LEADS
-from data_provider.simulator.wfdb_write import write_wfdb
-from model.chat import ECGChat
-from model.checkpoint import fingerprint
-from model.serving.demo import server
-from utils.errors import UserError
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
+from cardiolect.model.demo import server
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.llm.checkpoint import fingerprint
+from cardiolect.utils.errors import UserError
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
@@ -103,8 +103,10 @@ def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared
     shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
     record = ECGChat.read(path)
     assert visible(shown["about"]) == f"Uploaded recording; 10.0 s at 500 Hz, {len(chat.encode(record))} tokens"
-    assert all(Path(shown[name]["path"] if isinstance(shown[name], dict) else shown[name]).stat().st_size > 10_000
-               for name in ("paper", "kept", "strip"))  # fmt: skip
+    assert all(
+        Path(shown[name]["path"] if isinstance(shown[name], dict) else shown[name]).stat().st_size > 10_000
+        for name in ("paper", "kept", "strip")
+    )
     assert re.findall(r"<\|ecg_(\d+)\|>", shown["tokens"]) == [str(code) for code in chat.encode(record)]
     steps = ask(client, age=56, sex="female")
     expected = chat.ask(record, QUESTION, patient="age 56, sex female", max_new_tokens=12)
@@ -130,8 +132,10 @@ def test_a_report_and_a_drawn_answer_are_those_of_the_model(client, chat, tmp_pa
 
 
 def test_ten_people_at_once_get_answers_about_their_own_ecg(demo, chat, loads, tmp_path):
-    records = [write_record(tmp_path, f"ecg{i}", 0.3 * np.random.default_rng(i).normal(size=(12, 5000)).astype("f4"))
-               for i in range(10)]  # fmt: skip
+    records = [
+        write_record(tmp_path, f"ecg{i}", 0.3 * np.random.default_rng(i).normal(size=(12, 5000)).astype("f4"))
+        for i in range(10)
+    ]
     answers, failures = {}, []
 
     def visit(i: int) -> None:
@@ -172,8 +176,12 @@ def test_what_people_think_is_kept_without_ecg_name_or_patient(client, feedback,
     client.predict(api_name="/bad")
     lines = list(map(json.loads, (feedback / "preferences.jsonl").read_text().splitlines()))
     talks = [line.pop("conversation") for line in lines]
-    asked = {"prompt": f"Question: {QUESTION}\nAnswer:", "completion": f" {answer}", "ended": "token limit",
-             "checkpoint": fingerprint(checkpoint_folder)}  # fmt: skip
+    asked = {
+        "prompt": f"Question: {QUESTION}\nAnswer:",
+        "completion": f" {answer}",
+        "ended": "token limit",
+        "checkpoint": fingerprint(checkpoint_folder),
+    }
     assert lines[:3] == [{**asked, "label": label} for label in (True, False, True)]
     assert lines[3]["prompt"] == f"Question: {QUESTION}\nAnswer: {answer}\nQuestion: And now?\nAnswer:"
     assert (lines[3]["completion"], lines[3]["label"], len(lines)) == (f" {second}", False, 5)
@@ -191,15 +199,22 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
     kept = json.loads(document)
     assert kept["disclaimer"] == "Not for clinical diagnosis" and kept["checkpoint"] == fingerprint(checkpoint_folder)
     assert kept["conversation"] == [
-        {"question": ATTACK, "answer": answer, "ended": "token limit", "patient": "age 56, sex female",
-         "max_new_tokens": 12, "temperature": 0.0, "seed": 0}
-    ]  # fmt: skip
+        {
+            "question": ATTACK,
+            "answer": answer,
+            "ended": "token limit",
+            "patient": "age 56, sex female",
+            "max_new_tokens": 12,
+            "temperature": 0.0,
+            "seed": 0,
+        }
+    ]
     assert "Not for clinical diagnosis" in markdown and html.escape(ATTACK, quote=False) in markdown
     assert "<img" not in markdown and "miller" not in markdown + document
 
 
 def test_a_later_answer_ends_the_one_before_and_none_is_rated_while_it_comes(chat, corpus, tmp_path):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     first = session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=60.0)
@@ -220,7 +235,7 @@ def test_a_later_answer_ends_the_one_before_and_none_is_rated_while_it_comes(cha
 
 
 def test_drawn_answers_differ_from_turn_to_turn(chat, corpus):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     for _ in range(2):
@@ -232,7 +247,7 @@ def test_drawn_answers_differ_from_turn_to_turn(chat, corpus):
 
 
 def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ecg_came(chat, corpus, monkeypatch):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     for said in ("no", "yes"):
@@ -247,7 +262,7 @@ def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ec
             now.lease.over = True
         return ["shades"]
 
-    monkeypatch.setattr("model.showcase.shades", shaded)
+    monkeypatch.setattr("cardiolect.model.evaluation.examples.shades", shaded)
     assert session.where(chat, now) == "shades"
     assert seen == [("Was it yes?", (("Was it no?", "no"),), "age 56, sex female", "yes")]
     with pytest.raises(UserError, match="came between"):
@@ -255,7 +270,7 @@ def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ec
 
 
 def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_path):
-    from model.serving.demo.callbacks import Callbacks, Limits
+    from cardiolect.model.demo.callbacks import Callbacks, Limits
 
     record = ECGChat.read(write_record(tmp_path)[0])
     do = Callbacks(chat, "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
@@ -268,7 +283,7 @@ def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_pa
 
 
 def test_the_log_gets_the_place_of_an_error_and_not_its_words(capsys):
-    from model.serving.demo.callbacks import line_of
+    from cardiolect.model.demo.callbacks import line_of
 
     try:
         raise ValueError("Mil" + "ler")
@@ -290,7 +305,7 @@ def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch
 
 
 def test_an_answer_stops_at_its_time_limit(chat, corpus):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     steps = list(session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=0.0))
@@ -300,7 +315,7 @@ def test_an_answer_stops_at_its_time_limit(chat, corpus):
 
 
 def test_an_answer_about_an_ecg_that_was_replaced_ends_and_does_not_come_back(chat, corpus):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     for replace in (session.forget, lambda old: setattr(old.lease, "over", True)):
@@ -323,7 +338,7 @@ def test_a_session_that_was_forgotten_has_no_ecg_whatever_its_page_shows(demo, c
 
 
 def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, tmp_path):
-    from model.serving.demo.callbacks import Callbacks, Limits
+    from cardiolect.model.demo.callbacks import Callbacks, Limits
 
     do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
     one, two = do.begin("a"), do.begin("a")
@@ -331,7 +346,7 @@ def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, t
 
 
 def test_a_new_conversation_is_not_about_an_ecg_that_is_being_replaced(chat, corpus):
-    from model.serving.demo import session
+    from cardiolect.model.demo import session
 
     begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
     begun.lease.over = True  # an upload is being read

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from model.chat import ECGChat
-from model.serving.demo import server
+from cardiolect.model.demo import server
+from cardiolect.model.inference.chat import ECGChat
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["SE_OFFLINE"] = "true"  # selenium would look for drivers in the internet
@@ -27,9 +27,15 @@ if not (CHROMIUM and DRIVER):
     pytest.skip("chromium or chromedriver is not installed", allow_module_level=True)
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-background-networking",
+    "--disable-sync",
+)
 ATTACK = '<img src="/seen" onerror="document.title=1">'
 QUESTION = f"Does this ECG show {ATTACK}?"
 
@@ -87,8 +93,10 @@ def contrast(browser, selector: str) -> float:
         do { back = getComputedStyle(at).backgroundColor; at = at.parentElement }
         while (at && /rgba\\(.*, 0\\)|transparent/.test(back));
         return [text, back]"""
-    channels = [[float(c) for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-                for colour in browser.execute_script(script, selector)]  # fmt: skip
+    channels = [
+        [float(c) for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+        for colour in browser.execute_script(script, selector)
+    ]
 
     def luminance(colour: list[float]) -> float:
         linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]

@@ -17,14 +17,14 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from data_provider.readers import read_record
-from data_provider.readers.sizes import count_samples
-from data_provider.record import LEADS
-from model.serving.demo import server
-from model.serving.demo.storage import KEPT_SECONDS, Sweeper, stored_bytes
-from model.serving.demo.uploads import MAX_SAMPLES, read_upload
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.readers.sizes import count_samples
+from cardiolect.data_provider.record import LEADS
+from cardiolect.model.demo import server
+from cardiolect.model.demo.storage import KEPT_SECONDS, Sweeper, stored_bytes
+from cardiolect.model.demo.uploads import MAX_SAMPLES, read_upload
+from cardiolect.utils.errors import UserError
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
-from utils.errors import UserError
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
@@ -85,8 +85,10 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
         ([put("b/x.hea", text.replace("ecg.dat", "/etc/passwd")), signal], "is not in the record's folder"),
         ([put("c/ecg.hea", text.replace(" I\n", f" {ATTACK}\n").replace("ecg 12", f"{ATTACK} 12")), signal], ATTACK),
         ([put("html.csv", f"time,{ATTACK.replace(',', '')},<b>V1</b>\n{rows}"), layout], ATTACK[:20]),
-        *(([put(f"noise.{kind}", noise), layout], f"noise.{kind}: ") for kind in
-          ("csv", "npy", "npz", "h5", "edf", "bdf", "dcm", "xml", "hea")),
+        *(
+            ([put(f"noise.{kind}", noise), layout], f"noise.{kind}: ")
+            for kind in ("csv", "npy", "npz", "h5", "edf", "bdf", "dcm", "xml", "hea")
+        ),
         ([put("ecg.edf", rows)], "its EDF header does not"),
         ([put("setup.exe", noise)], "files .exe are not read"),
         ([put("README", noise)], "a file without extension is not read"),
@@ -94,13 +96,20 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
         ([folder / "grows.npz"], "holds more than 25,000,000 samples"),
         ([folder / "promises.npy", layout], "holds more than 25,000,000 samples"),
         ([folder / "bomb.h5", layout], "holds more than 25,000,000 samples"),
-        ([put("short.csv", "I,II,V1,V2,V3,V4,V5,V6\n" + "0.1,0.2,0.1,0.2,0.3,0.4,0.5,0.6\n0,0,0,0,0,0,0,0\n" * 500),
-          put("short.layout.json", json.dumps({"sampling_rate": 500, "unit": "mV"}))], "at least 2.5 s are needed"),
+        (
+            [
+                put(
+                    "short.csv", "I,II,V1,V2,V3,V4,V5,V6\n" + "0.1,0.2,0.1,0.2,0.3,0.4,0.5,0.6\n0,0,0,0,0,0,0,0\n" * 500
+                ),
+                put("short.layout.json", json.dumps({"sampling_rate": 500, "unit": "mV"})),
+            ],
+            "at least 2.5 s are needed",
+        ),
         ([folder / "link.h5", layout], "link.h5: "),
         ([header, signal, put("ecg.csv", rows)], "2 recordings at once"),
         ([put(f"many/{i}.dat", b"x") for i in range(9)], "9 files"),
         ([layout], "the recording is missing"),
-    ]  # fmt: skip
+    ]
 
 
 def test_every_hostile_upload_is_refused_with_a_line_and_leaves_no_ecg(demo, capfd, tmp_path):
@@ -132,7 +141,7 @@ def test_a_request_of_unknown_length_is_refused(demo):
 
 
 def test_uploads_that_fill_the_folder_have_to_wait(demo, monkeypatch):
-    from model.serving.demo import body_limit
+    from cardiolect.model.demo import body_limit
 
     for stored, status in ((39 * 2**21, 200), (40 * 2**21, 503)):
         monkeypatch.setattr(body_limit, "stored_bytes", lambda folder, stored=stored: stored)
@@ -186,11 +195,24 @@ def test_files_are_deleted_by_age_without_being_asked(tmp_path):
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_is_left_however_the_demo_is_ended(checkpoint_folder, tmp_path, end):
-    command = [sys.executable, "-m", "model.serving", "demo", "--checkpoint", str(checkpoint_folder), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "cardiolect.model.cli",
+        "demo",
+        "--checkpoint",
+        str(checkpoint_folder),
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(
-        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(end, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
-    ) as process:  # fmt: skip
+    ) as process:
         try:
             url = process.stdout.readline().removeprefix("demo: ").strip()
             httpx.post(f"{url}gradio_api/upload", files=[("files", ("a.npy", b"x"))]).raise_for_status()

@@ -4,14 +4,21 @@ import csv
 
 import pytest
 
-from data_provider.derived_questions import derive
-from data_provider.ptbxl_labels import any_extrasystole, extrasystoles, is_extrasystole, noisy_leads, stages
-from data_provider.record import LEADS
+from cardiolect.data_provider.ecgqa.derived import derive
+from cardiolect.data_provider.ecgqa.labels import any_extrasystole, extrasystoles, is_extrasystole, noisy_leads, stages
+from cardiolect.data_provider.record import LEADS
 
 
 def row(codes, axis="MID", **columns):
-    names = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "extra_beats",
-             "infarction_stadium1", "infarction_stadium2")  # fmt: skip
+    names = (
+        "baseline_drift",
+        "static_noise",
+        "burst_noise",
+        "electrodes_problems",
+        "extra_beats",
+        "infarction_stadium1",
+        "infarction_stadium2",
+    )
     empty = dict.fromkeys(names, "")
     return {"ecg_id": "1", "scp_codes": str(codes), "heart_axis": axis, **empty, **columns}
 
@@ -30,10 +37,15 @@ def test_derived_questions_deny_nothing_that_a_label_leaves_open():
 @pytest.mark.parametrize(
     ("cell", "leads"),
     [
-        ("", set()), (" , alles,  ", set(LEADS)), (" , I-AVR,  ", {"I", "II", "III", "aVR"}), ("V2,3", {"V2", "V3"}),
-        ("I,II,AVR,AVL.AVF,V1", {"I", "II", "aVR", "aVL", "aVF", "V1"}), (" , leicht,  ", None), ("I-V9", None),
+        ("", set()),
+        (" , alles,  ", set(LEADS)),
+        (" , I-AVR,  ", {"I", "II", "III", "aVR"}),
+        ("V2,3", {"V2", "V3"}),
+        ("I,II,AVR,AVL.AVF,V1", {"I", "II", "aVR", "aVL", "aVF", "V1"}),
+        (" , leicht,  ", None),
+        ("I-V9", None),
     ],
-)  # fmt: skip
+)
 def test_leads_of_a_noise_are_read_as_ptbxl_writes_them(cell, leads):
     assert noisy_leads(cell) == leads
 
@@ -49,12 +61,15 @@ def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about
         return {q["ecg_id"][0] % 4: q["answer"][0] for q in asked if q["question"] == question}
 
     assert said("What stage of myocardial infarction does this ECG show?") == {
-        0: "old stage of myocardial infarction", 2: "none of myocardial infarction",
+        0: "old stage of myocardial infarction",
+        2: "none of myocardial infarction",
         3: "unknown stage of myocardial infarction",
-    }  # fmt: skip
+    }
     assert said("What kinds of extra systoles does this ECG show?") == {
-        0: "ventricular extrasystoles", 1: "extrasystoles", 2: "none",
-    }  # fmt: skip
+        0: "ventricular extrasystoles",
+        1: "extrasystoles",
+        2: "none",
+    }
     assert said("Does this ECG show ventricular extrasystoles?") == {0: "yes", 2: "no"}
     assert said("Does this ECG show old stage of myocardial infarction?") == {0: "yes", 2: "no"}  # unknown: open
 

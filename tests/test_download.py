@@ -20,14 +20,14 @@ import h5py
 import numpy as np
 import pytest
 
-from data_provider.download.fetch import download
-from data_provider.download.folder import readable
-from data_provider.download.server import TRIES, WRONG
-from data_provider.download.sources import SOURCES
-from data_provider.prepare import prepare
-from data_provider.readers import read_record
+from cardiolect.data_provider.corpora.download.fetch import download
+from cardiolect.data_provider.corpora.download.folder import readable
+from cardiolect.data_provider.corpora.download.server import TRIES, WRONG
+from cardiolect.data_provider.corpora.download.sources import SOURCES
+from cardiolect.data_provider.corpora.prepare import prepare
+from cardiolect.data_provider.readers import read_record
+from cardiolect.utils.errors import UserError
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
-from utils.errors import UserError
 
 
 class FileServer(LoopbackServer):
@@ -146,7 +146,16 @@ def test_size_is_said_before_anything_is_fetched(ptbxl, tmp_path, capsys):
 
 
 def command(server: FileServer, out: Path, *options: str, name: str = "ptb-xl") -> list[str]:
-    module = [sys.executable, "-m", "data_provider.download", name, "--out", str(out), "--base", server.base]
+    module = [
+        sys.executable,
+        "-m",
+        "cardiolect.data_provider.corpora.download",
+        name,
+        "--out",
+        str(out),
+        "--base",
+        server.base,
+    ]
     return [*module, *options]
 
 
@@ -278,7 +287,7 @@ def test_a_disk_without_room_is_seen_before_and_one_that_fills_up_during_the_dow
 
 
 def test_no_network_is_one_line_and_exit_code_2(ptbxl, tmp_path, monkeypatch):
-    monkeypatch.setattr("data_provider.download.server.TRIES", 2)
+    monkeypatch.setattr("cardiolect.data_provider.corpora.download.server.TRIES", 2)
     gone = FileServer()
     gone.server_close()
     with pytest.raises(UserError, match="no connection, 2 times; check the network"):
@@ -359,8 +368,12 @@ def test_code_15_is_unpacked_and_prepared_and_its_zips_go(server, tmp_path):
     folder = tmp_path / "corpus"
     assert get(server, folder, "code-15")
     assert {path.name for path in folder.iterdir()} == {
-        ".download", "exams.csv", "exams_part0.hdf5", "exams_part1.hdf5", "layout.json",
-    }  # fmt: skip
+        ".download",
+        "exams.csv",
+        "exams_part0.hdf5",
+        "exams_part1.hdf5",
+        "layout.json",
+    }
     assert prepare("code-15", folder, tmp_path / "manifest").records == 2
     assert read_record(f"{folder}/exams_part1.hdf5#8").fs == 400
     server.requests.clear()

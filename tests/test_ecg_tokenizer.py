@@ -7,17 +7,17 @@ import pytest
 import torch
 import wfdb
 
-from data_provider.readers import read_record
-from data_provider.record import LEADS
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.config import TokenizerConfig
-from ecg_tokenizer.fidelity.distortion import code_use, prdn
-from ecg_tokenizer.fidelity.probe import code_dims, code_series
-from ecg_tokenizer.losses import compand, reconstruction_loss, texture_loss
-from ecg_tokenizer.quantizers import FiniteScalarQuantizer
-from ecg_tokenizer.settings import TokenizerSettings
-from ecg_tokenizer.train import train_tokenizer
-from utils.errors import UserError
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.quantizers import FiniteScalarQuantizer
+from cardiolect.ecg_tokenizer.fidelity.distortion import code_use, prdn
+from cardiolect.ecg_tokenizer.fidelity.probe import code_dims, code_series
+from cardiolect.ecg_tokenizer.training.reconstruction import compand, reconstruction_loss, texture_loss
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.train import train_tokenizer
+from cardiolect.utils.errors import UserError
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -27,9 +27,15 @@ def tokenizer(request) -> ECGTokenizer:
     torch.manual_seed(0)
     quantizer, *coarse = request.param.split(" with ")
     config = TokenizerConfig(
-        quantizer=quantizer, codebook_size=64, num_codebooks=3 if quantizer == "rvq" else 1, hidden=32,
-        encoder_depth=1, decoder_depth=1, stride=8, coarse_frames=4 if coarse else 0,
-    )  # fmt: skip
+        quantizer=quantizer,
+        codebook_size=64,
+        num_codebooks=3 if quantizer == "rvq" else 1,
+        hidden=32,
+        encoder_depth=1,
+        decoder_depth=1,
+        stride=8,
+        coarse_frames=4 if coarse else 0,
+    )
     built = ECGTokenizer(config)
     if quantizer != "fsq":  # their codebooks start from data
         built.train()
@@ -46,9 +52,16 @@ def some_ecg(seconds: float = 10, fs: float = 500) -> np.ndarray:
 
 def write_wfdb(folder, name, signal, leads, fs=500):
     wfdb.wrsamp(
-        name, fs=fs, units=["mV"] * 12, sig_name=list(leads), p_signal=signal.T.astype(float), fmt=["16"] * 12,
-        adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(folder),
-    )  # fmt: skip
+        name,
+        fs=fs,
+        units=["mV"] * 12,
+        sig_name=list(leads),
+        p_signal=signal.T.astype(float),
+        fmt=["16"] * 12,
+        adc_gain=[1000.0] * 12,
+        baseline=[0] * 12,
+        write_dir=str(folder),
+    )
 
 
 def test_the_same_ecg_in_mimic_and_ptbxl_lead_order_gives_identical_codes(tokenizer, tmp_path):
@@ -327,7 +340,15 @@ def test_any_number_of_steps_has_a_schedule(tmp_path, corpus, steps):
     env = tmp_path / "tokenizer.env"
     env.write_text(f"DATA_ROOT={corpus}\nTRAIN_FOLDS=1-8\nVALID_FOLDS=9\nMAX_VALID=1\nMAX_TRAIN=4\nWORKERS=0\n")
     settings = TokenizerSettings.load(
-        env, output_dir=tmp_path / "out", cache_dir=corpus.parent / "cache", steps=steps, eval_steps=steps,
-        batch_size=1, crop_seconds=1, hidden=8, encoder_depth=1, decoder_depth=1,
-    )  # fmt: skip
+        env,
+        output_dir=tmp_path / "out",
+        cache_dir=corpus.parent / "cache",
+        steps=steps,
+        eval_steps=steps,
+        batch_size=1,
+        crop_seconds=1,
+        hidden=8,
+        encoder_depth=1,
+        decoder_depth=1,
+    )
     assert train_tokenizer(settings)["step"] == steps

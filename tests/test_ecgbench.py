@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, hamming_loss, roc_auc_score
 
-from utils.errors import UserError
-from utils.metrics.ecgbench import (
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.ecgbench import (
     TASKS,
     find_labels,
     find_letter,
@@ -17,8 +17,8 @@ from utils.metrics.ecgbench import (
     options_of,
     score_task,
 )
-from utils.metrics.ecgbench.letters import find_letter_legacy
-from utils.metrics.ecgbench.tasks import Task
+from cardiolect.utils.metrics.ecgbench.letters import find_letter_legacy
+from cardiolect.utils.metrics.ecgbench.tasks import Task
 
 PTB, CPSC = TASKS["ptb-test"].labels, TASKS["cpsc-test"].labels
 
@@ -284,8 +284,11 @@ def test_wrong_counts_are_an_error_and_by_legacy_skipped():
 
 def test_tasks_are_those_of_ecgbench():
     assert {name: task.size for name, task in TASKS.items() if task.enforced} == {
-        "csn-test-no-cot": 1611, "g12-test-no-cot": 2026, "mmmu-ecg": 200, "ptb-test-report": 500,
-    }  # fmt: skip
+        "csn-test-no-cot": 1611,
+        "g12-test-no-cot": 2026,
+        "mmmu-ecg": 200,
+        "ptb-test-report": 500,
+    }
     assert len(TASKS) == 9 and all(isinstance(task, Task) for task in TASKS.values())
 
 

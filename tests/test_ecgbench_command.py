@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import exit_on_user_error
-from utils.metrics.ecgbench.__main__ import main
+from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.metrics.ecgbench.__main__ import main
 
 REQUEST = "\n\nOnly answer based on the given Options without any explanation."
 
@@ -121,11 +121,17 @@ def test_one_form_stands_alone(write, capsys):
 # Files
 
 GOLD = [
-    {"id": "a", "image": "p/1-0.png", "conversations": [
-        {"from": "human", "value": "<image>\nLabels?"}, {"from": "gpt", "value": "NORM"}]},
-    {"id": "b", "image": "p/2-0.png", "conversations": [
-        {"from": "human", "value": "<image>\nLabels?"}, {"from": "gpt", "value": "MI, STTC"}]},
-]  # fmt: skip
+    {
+        "id": "a",
+        "image": "p/1-0.png",
+        "conversations": [{"from": "human", "value": "<image>\nLabels?"}, {"from": "gpt", "value": "NORM"}],
+    },
+    {
+        "id": "b",
+        "image": "p/2-0.png",
+        "conversations": [{"from": "human", "value": "<image>\nLabels?"}, {"from": "gpt", "value": "MI, STTC"}],
+    },
+]
 SAID = [
     {"question_id": "b", "prompt": "Labels?", "text": "MI"},
     {"question_id": "a", "prompt": "Labels?", "text": "NORM"},

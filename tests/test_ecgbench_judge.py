@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge, chat
+from cardiolect.utils.metrics.ecgbench.chat import TRIES
+from cardiolect.utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
-from utils.errors import UserError
-from utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge, chat
-from utils.metrics.ecgbench.chat import TRIES
-from utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
 
 
 def verdict(*scores, rubric=REPORT) -> str:
@@ -208,7 +208,7 @@ def test_another_prompt_model_or_text_is_asked_anew(server, judge, monkeypatch):
 KILLED = """
 import sys, json
 from pathlib import Path
-from utils.metrics.ecgbench import REPORT, ChatEndpoint, Judge
+from cardiolect.utils.metrics.ecgbench import REPORT, ChatEndpoint, Judge
 items = json.loads(sys.argv[3])
 Judge(REPORT, ChatEndpoint(sys.argv[1], "judge"), Path(sys.argv[2]), 2).score(items)
 """
@@ -219,8 +219,10 @@ def test_a_killed_run_asks_nothing_twice(server, judge, tmp_path):
     server.delay, items, path = 0.1, reports(*(f"answer {i}" for i in range(30))), tmp_path / "verdicts.jsonl"
     run = subprocess.Popen(
         [sys.executable, "-c", KILLED, server.url, str(path), json.dumps(items)],
-        cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     for _ in range(600):
         if path.is_file() and path.read_bytes().count(b"\n") >= 6:
             break

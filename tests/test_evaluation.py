@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model.checkpoint import fingerprint
+from cardiolect.model.llm.checkpoint import fingerprint
 from tests.test_training import ROOT, finetune_lines, one_thread, pretrain_lines, run
 
 FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
@@ -48,10 +48,21 @@ def single(tmp_path_factory, corpus, tuned) -> Path:
 def evaluation(folder: Path, corpus: Path, checkpoint: Path, **values) -> list[str]:
     """The command of an evaluation that writes to ``folder``."""
     lines = {
-        "TASKTYPE": "qa", "DATA_ROOT": corpus, "TEST_DATA": corpus / "questions/test.json", "CHECKPOINT": checkpoint,
-        "CACHE_DIR": folder.parent / "cache", "MAX_NEW_TOKENS": 8, "MAX_SAMPLES": 61, "WORKERS": 0, "FLOORS": FLOORS,
-        "BATCH_SIZE": 16, "BOOTSTRAP_RESAMPLES": 50, "PAGE_EXAMPLES": 4, "OUTPUT_DIR": folder, **values,
-    }  # fmt: skip
+        "TASKTYPE": "qa",
+        "DATA_ROOT": corpus,
+        "TEST_DATA": corpus / "questions/test.json",
+        "CHECKPOINT": checkpoint,
+        "CACHE_DIR": folder.parent / "cache",
+        "MAX_NEW_TOKENS": 8,
+        "MAX_SAMPLES": 61,
+        "WORKERS": 0,
+        "FLOORS": FLOORS,
+        "BATCH_SIZE": 16,
+        "BOOTSTRAP_RESAMPLES": 50,
+        "PAGE_EXAMPLES": 4,
+        "OUTPUT_DIR": folder,
+        **values,
+    }
     env_file = folder.parent / f"{folder.name}.env"
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     return [sys.executable, "run_eval.py", str(env_file)]
@@ -89,9 +100,13 @@ def test_ranks_and_batches_change_nothing(tmp_path, corpus, tuned, single, value
 def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, corpus, tuned, single):
     folder = tmp_path / "killed"
     process = subprocess.Popen(
-        evaluation(folder, corpus, tuned, BATCH_SIZE=1), cwd=ROOT, env=one_thread(), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        evaluation(folder, corpus, tuned, BATCH_SIZE=1),
+        cwd=ROOT,
+        env=one_thread(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     journal = folder / "unfinished/rank-0.jsonl"
     deadline = time.time() + 120
     while time.time() < deadline and not (journal.is_file() and journal.read_bytes().count(b"\n") > 80):

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_provider.readers import read_record
-from data_provider.resample import resample
-from data_provider.superclasses import load_superclasses
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.fidelity import rhythm
-from ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr
-from ecg_tokenizer.fidelity.panel import main
-from ecg_tokenizer.fidelity.probe import ProbeData, probe
-from utils.errors import UserError
+from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import resample
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.fidelity import rhythm
+from cardiolect.ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr
+from cardiolect.ecg_tokenizer.fidelity.panel import main
+from cardiolect.ecg_tokenizer.fidelity.probe import ProbeData, probe
+from cardiolect.utils.errors import UserError
 
 
 def test_distortion_has_its_textbook_values():
@@ -99,7 +99,7 @@ def test_superclasses_are_those_of_ptbxls_statements(shared_data: Path):
     """Against scp_statements.csv itself: our table must be PTB-XL's."""
     import csv
 
-    from data_provider.superclasses import SUPERCLASS_OF
+    from cardiolect.data_provider.ecgqa.scp_classes import SUPERCLASS_OF
 
     with (shared_data / "ptb-xl/scp_statements.csv").open() as file:
         rows = {row[""]: row for row in csv.DictReader(file)}
@@ -125,8 +125,8 @@ def test_the_panel_runs_on_ptbxl_and_on_any_folder(corpus: Path, tokenizer_folde
 def test_patients_of_the_tokenizers_training_are_left_out(corpus: Path, tokenizer_folder: Path, tmp_path: Path, capsys):
     import shutil
 
-    from data_provider.ptbxl import load_database
-    from data_provider.seen import save_seen
+    from cardiolect.data_provider.audit.seen import save_seen
+    from cardiolect.data_provider.corpora.ptbxl_database import load_database
 
     shutil.copytree(tokenizer_folder, tmp_path / "tokenizer")
     refs = list(load_database(corpus).values())
@@ -173,8 +173,8 @@ def test_what_cannot_be_measured_is_one_line(tokenizer_folder: Path, tmp_path: P
 
 def test_decode_is_measured_at_the_tokenizers_rate(corpus: Path, tokenizer_folder: Path):
     """500 Hz recordings, a 250 Hz tokenizer: comparing different rates would be a distortion of its own."""
-    from data_provider.ptbxl import load_database
-    from ecg_tokenizer.fidelity.reconstruction import reconstruct
+    from cardiolect.data_provider.corpora.ptbxl_database import load_database
+    from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 
     tokenizer = ECGTokenizer.from_pretrained(tokenizer_folder)
     measured = list(reconstruct(tokenizer, list(load_database(corpus).values())[:1], 0, "t"))

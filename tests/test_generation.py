@@ -9,13 +9,13 @@ from transformers import (
 )
 
 from bench.plain_generation import generate_plainly
-from model.answering import yes_no_tokens
-from model.checkpoint import load_language_model
-from model.generation import generate_texts
-from model.tiny import train_bpe
-from model.vocabulary import Vocabulary
+from cardiolect.model.evaluation.answers import yes_no_tokens
+from cardiolect.model.inference.generation import generate_texts
+from cardiolect.model.llm.checkpoint import load_language_model
+from cardiolect.model.llm.tiny import train_bpe
+from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.utils.errors import UserError
 from tests.conftest import tiny_language_model, varied_prompts
-from utils.errors import UserError
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from model.results import judge
-from model.results.samples import Sample, write_samples
+from cardiolect.model.evaluation import judge
+from cardiolect.model.evaluation.samples import Sample, write_samples
+from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.metrics.ecgbench import ARENA, ChatEndpoint
+from cardiolect.utils.metrics.ecgbench.__main__ import main as ecgbench
+from cardiolect.utils.metrics.ecgbench.chat import TRIES
+from cardiolect.utils.metrics.ecgbench.judge import READS
 from tests.loopback import serving
 from tests.test_ecgbench_judge import ChatServer, verdict
-from utils.errors import exit_on_user_error
-from utils.metrics.ecgbench import ARENA, ChatEndpoint
-from utils.metrics.ecgbench.__main__ import main as ecgbench
-from utils.metrics.ecgbench.chat import TRIES
-from utils.metrics.ecgbench.judge import READS
 
 
 @pytest.fixture
@@ -32,8 +32,15 @@ def server(monkeypatch) -> Iterator[ChatServer]:
 
 def report(number: int, patient: int | None = None, **predictions: str) -> Sample:
     patients = (number if patient is None else patient,)
-    return Sample(f"reports:{number}", (f"p77/rec{number}",), patients, "report", "", (f"truth {number}",),
-                  predictions={"with_ecg": f"said {number}", **predictions})  # fmt: skip
+    return Sample(
+        f"reports:{number}",
+        (f"p77/rec{number}",),
+        patients,
+        "report",
+        "",
+        (f"truth {number}",),
+        predictions={"with_ecg": f"said {number}", **predictions},
+    )
 
 
 @pytest.fixture
@@ -98,8 +105,10 @@ def test_floors_are_judged_beside_and_give_the_gap(server, result, capsys):
     folder = result(*(report(k, no_ecg="blind", other_ecg=f"other {k % 2}") for k in range(4)))
     found = judged(folder, "--floors")
     assert {name: of["score"] for name, of in found["conditions"].items()} == {
-        "with_ecg": 80, "no_ecg": 30, "other_ecg": 50,
-    }  # fmt: skip
+        "with_ecg": 80,
+        "no_ecg": 30,
+        "other_ecg": 50,
+    }
     assert found["gap"] == {"value": 30, "ci95": [30, 30], "best_floor": "other_ecg", "samples": 4}
     said = capsys.readouterr().out
     assert "4 of 4 reports under with_ecg, no_ecg, other_ecg: 12 requests" in said
@@ -118,8 +127,15 @@ def test_the_gap_is_of_what_is_judged_under_all_conditions(server, result):
 
 
 def turn(name: str, number: int, patient: int = 0) -> Sample:
-    return Sample(f"{name}:{number}", ("rec",), (patient,), "instruct", f"q{number}", (f"r{number}",),
-                  predictions={"with_ecg": f"{name} {number}"})  # fmt: skip
+    return Sample(
+        f"{name}:{number}",
+        ("rec",),
+        (patient,),
+        "instruct",
+        f"q{number}",
+        (f"r{number}",),
+        predictions={"with_ecg": f"{name} {number}"},
+    )
 
 
 def test_turns_of_a_conversation_are_judged_together(server, result, capsys):
@@ -156,7 +172,7 @@ def test_what_may_pass_is_asked_again(server, result, monkeypatch, act):
 
 
 def test_what_fails_is_said_and_asked_again_by_the_same_command(server, result, capsys, monkeypatch):
-    monkeypatch.setattr("utils.metrics.ecgbench.chat.MOST_WAIT", 0.01)
+    monkeypatch.setattr("cardiolect.utils.metrics.ecgbench.chat.MOST_WAIT", 0.01)
     server.plans = {"said 0": ["Diagnosis: 8/10"] * READS, "said 1": [(503, {})] * TRIES, "said 2": [verdict(9, 9, 9)]}
     folder = result(*(report(k) for k in range(3)))
     found = judged(folder)["conditions"]["with_ecg"]
@@ -171,9 +187,11 @@ def test_a_killed_command_goes_on_where_it_was(server, result):
     folder = result(*(report(k) for k in range(30)))
     server.delay, path = 0.1, folder / "judge" / "verdicts.jsonl"
     run = subprocess.Popen(
-        [sys.executable, "-m", "model.results.judge", str(folder), "--threads", "2"],
-        cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "cardiolect", "judge", str(folder), "--threads", "2"],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     for _ in range(1200):
         if path.is_file() and path.read_bytes().count(b"\n") >= 6:
             break
@@ -195,13 +213,16 @@ def test_a_killed_command_goes_on_where_it_was(server, result):
         ([report(0)], ["--rubric", "arena"], "rubric arena is for samples of task instruct"),
         ([turn("chat", 0)], [], "rubric report is for samples of task report"),
         ([turn("chat", 1)], ["--rubric", "arena"], "every conversation lacks a turn"),
-        ([Sample("a", ("r",), (0,), "instruct", "q", ("r",), predictions={"with_ecg": "x"})], ["--rubric", "arena"],
-         "sample a does not end in the number of its turn"),
+        (
+            [Sample("a", ("r",), (0,), "instruct", "q", ("r",), predictions={"with_ecg": "x"})],
+            ["--rubric", "arena"],
+            "sample a does not end in the number of its turn",
+        ),
         ([report(0)], ["--limit", -1], "--limit -1"),
         ([report(0)], ["--threads", 0], "at least one thread"),
         ([Sample("a", ("r",), (0,), "report", "", (" ",), predictions={"with_ecg": "x"})], [], "reference is empty"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_judged_is_one_line(server, result, capsys, samples, options, message):
     assert message in refused(judge.main, [result(*samples), *options], capsys)
     assert server.asked == []
@@ -245,8 +266,11 @@ def test_ecgbench_reports_go_to_the_judge(server, tmp_path, capsys):
 def test_arena_goes_to_the_judge_as_a_conversation(server, tmp_path, ours):
     server.reply = lambda answer: verdict(9, 3, 6, rubric=ARENA)
     golden = [{"question": f"q{k}", "answer": f"r{k}"} for k in range(2)]
-    row = {"question_id": "a-1", "golden_convs": golden,
-           "predict_convs": [{"question": f"q{k}", "answer": f"a{k}"} for k in range(2)]}  # fmt: skip
+    row = {
+        "question_id": "a-1",
+        "golden_convs": golden,
+        "predict_convs": [{"question": f"q{k}", "answer": f"a{k}"} for k in range(2)],
+    }
     if ours:
         row = {"id": "a-1", "conversations": golden, "response": [{"response": f"a{k}"} for k in range(2)]}
     answers, out = tmp_path / "answers.jsonl", tmp_path / "scores.json"

@@ -8,15 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data_provider.measurements import load_measurements
-from data_provider.simulator.truth import NORMAL_RANGES_MS
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.config import TokenizerConfig
-from ecg_tokenizer.losses import measurement_loss
-from ecg_tokenizer.measurements import MeasurementHead, standardised
-from ecg_tokenizer.settings import TokenizerSettings
-from ecg_tokenizer.train import train_tokenizer
-from utils.errors import UserError
+from cardiolect.data_provider.simulator.truth import NORMAL_RANGES_MS
+from cardiolect.data_provider.texts.measurements import load_measurements
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.training.measurements import MeasurementHead, standardised
+from cardiolect.ecg_tokenizer.training.reconstruction import measurement_loss
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.train import train_tokenizer
+from cardiolect.utils.errors import UserError
 
 
 def test_a_simulated_corpus_comes_with_its_intervals(corpus: Path):
@@ -82,10 +82,19 @@ def test_the_loss_on_measurements_reaches_the_encoder():
 
 def test_training_on_measurements_saves_no_head_and_names_a_bad_column_before_reading(corpus: Path, tmp_path: Path):
     lines = {
-        "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": "9", "CACHE_DIR": tmp_path / "cache", "HIDDEN": 16,
-        "ENCODER_DEPTH": 1, "DECODER_DEPTH": 1, "STEPS": 3, "EVAL_STEPS": 3, "BATCH_SIZE": 4, "WORKERS": 0,
+        "DATA_ROOT": corpus,
+        "TRAIN_FOLDS": "1-8",
+        "VALID_FOLDS": "9",
+        "CACHE_DIR": tmp_path / "cache",
+        "HIDDEN": 16,
+        "ENCODER_DEPTH": 1,
+        "DECODER_DEPTH": 1,
+        "STEPS": 3,
+        "EVAL_STEPS": 3,
+        "BATCH_SIZE": 4,
+        "WORKERS": 0,
         "MEASUREMENTS_DATA": corpus / "measurements.csv",
-    }  # fmt: skip
+    }
     env = tmp_path / "tokenizer.env"
     env.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))
     with pytest.raises(UserError, match="no column qtc"):

@@ -8,14 +8,14 @@ from nltk.translate.chrf_score import sentence_chrf
 from nltk.translate.meteor_score import meteor_score
 from sacrebleu.metrics import BLEU
 
-from model.settings import EvalSettings
-from utils.errors import UserError
-from utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
-from utils.metrics.definitions import DEFINITIONS, definition
-from utils.metrics.normalised_match import normalised_match, statements, token_f1, words
-from utils.metrics.rouge_package import RougePackage
-from utils.metrics.scores import Scores, bootstrap_score
-from utils.metrics.wordnet import find_wordnet
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
+from cardiolect.utils.metrics.definitions import DEFINITIONS, definition
+from cardiolect.utils.metrics.normalised_match import normalised_match, statements, token_f1, words
+from cardiolect.utils.metrics.rouge_package import RougePackage
+from cardiolect.utils.metrics.scores import Scores, bootstrap_score
+from cardiolect.utils.metrics.wordnet import find_wordnet
 
 REPORTS = [
     (
@@ -108,10 +108,16 @@ def test_rouge_package_by_hand():
 def test_rouge_package_equals_the_package():
     # python -c "from rouge import Rouge; print(Rouge().get_scores(PREDICTIONS, REFERENCES, avg=True))", rouge 1.0.1
     expected = {
-        "rouge1": 0.843939389094169, "rouge1_p": 0.9642857142857143, "rouge1_r": 0.7708333333333334,
-        "rouge2": 0.6931318634897748, "rouge2_p": 0.8263888888888888, "rouge2_r": 0.658008658008658,
-        "rougeL": 0.843939389094169, "rougeL_p": 0.9642857142857143, "rougeL_r": 0.7708333333333334,
-    }  # fmt: skip
+        "rouge1": 0.843939389094169,
+        "rouge1_p": 0.9642857142857143,
+        "rouge1_r": 0.7708333333333334,
+        "rouge2": 0.6931318634897748,
+        "rouge2_p": 0.8263888888888888,
+        "rouge2_r": 0.658008658008658,
+        "rougeL": 0.843939389094169,
+        "rougeL_p": 0.9642857142857143,
+        "rougeL_r": 0.7708333333333334,
+    }
     assert RougePackage().compute(predictions=PREDICTIONS, references=REFERENCES) == pytest.approx(expected, abs=1e-12)
 
     package = pytest.importorskip("rouge", reason="the package rouge is not installed")

@@ -8,8 +8,8 @@ import nltk
 import numpy as np
 import pytest
 
-from utils.errors import UserError
-from utils.metrics import (
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import (
     Bleu,
     MajorityAnswers,
     Meteor,
@@ -21,8 +21,8 @@ from utils.metrics import (
     verify_scores,
     wordnet,
 )
-from utils.metrics.floors import central_text
-from utils.metrics.wordnet import NO_WORDNET, SYSTEM_WORDNET, find_wordnet
+from cardiolect.utils.metrics.floors import central_text
+from cardiolect.utils.metrics.wordnet import NO_WORDNET, SYSTEM_WORDNET, find_wordnet
 
 TEXT_METRICS = [Bleu, lambda: Meteor(NO_WORDNET), Rouge]
 

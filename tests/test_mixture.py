@@ -10,17 +10,17 @@ from random import Random
 import numpy as np
 import pytest
 
-from data_provider.corpus import corpus_weights, known_recordings, load_splits, seen_in_data
-from data_provider.examples import Example, RecordRef
-from data_provider.mixture import probabilities, take
-from data_provider.prepare import prepare
-from data_provider.seen import SEEN, digest, save_seen
-from data_provider.settings import DataSettings
-from model.datasets import FinetuneDataset, PretrainDataset
-from model.settings import EvalSettings
-from model.shown import another_patient
+from cardiolect.data_provider.audit.seen import SEEN, digest, save_seen
+from cardiolect.data_provider.corpora.mixture import probabilities, take
+from cardiolect.data_provider.corpora.prepare import prepare
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.splits import corpus_weights, known_recordings, load_splits, seen_in_data
+from cardiolect.model.evaluation.inputs import another_patient
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
+from cardiolect.utils.errors import UserError
 from tests.test_training import ROOT, one_thread, run
-from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_a_mixture_with_comparisons_trains_and_evaluates(manifests, tmp_path, to
     tiny = {"TINY_VOCABULARY": 400, "TINY_LAYERS": 1, "TINY_HIDDEN": 32, "TINY_HEADS": 2}
     pretrained = run(
         "pretrain", tmp_path, "pre", **lines, **tiny, LLM_PATH="tiny", TOKENIZER_PATH=tokenizer_folder, MAX_TRAIN=40
-    )  # fmt: skip
+    )
     tuned = run("finetune", tmp_path, "ft", **lines, TASKTYPE="qa", CHECKPOINT=pretrained)
     env = tmp_path / "eval.env"
     env.write_text(

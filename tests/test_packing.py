@@ -8,18 +8,18 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, StableLmConfig
 
-from data_provider.examples import Example, RecordRef
-from ecg_tokenizer import ECGTokenizer
-from ecg_tokenizer.layout import CodeLayout
-from model import attention
-from model.checkpoint import load_language_model, new_checkpoint
-from model.datasets import FinetuneDataset, PretrainDataset
-from model.packing import collate, lay_out, pack
-from model.rendering import render, render_ecg, render_prompt, render_turn
-from model.training import weighted_loss
-from model.windows import draw_windows, window_sizes
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.order import CodeLayout
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.prompt.rendering import render, render_ecg, render_prompt, render_turn
+from cardiolect.model.training import attention
+from cardiolect.model.training.packing import collate, lay_out, pack
+from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
+from cardiolect.model.training.trainer import weighted_loss
+from cardiolect.model.training.windows import draw_windows, window_sizes
+from cardiolect.utils.errors import UserError
 from tests.conftest import tiny_language_model
-from utils.errors import UserError
 
 CODES = np.arange(40) % 125
 
@@ -54,9 +54,11 @@ def test_every_row_supervises_its_own_answers(checkpoint):
     dataset = FinetuneDataset(checkpoint.vocabulary, asked, Codes({ref: CODES for e in asked for ref in e.records}))
     said = []
     for row in (dataset[i] for i in range(len(dataset))):
-        said.append(checkpoint.vocabulary.tokenizer.decode(
-            [i for i, w in zip(row.ids, row.weights, strict=True) if w], skip_special_tokens=True
-        ))  # fmt: skip
+        said.append(
+            checkpoint.vocabulary.tokenizer.decode(
+                [i for i, w in zip(row.ids, row.weights, strict=True) if w], skip_special_tokens=True
+            )
+        )
     assert said == [" yes", " no", " not sure"]
 
 
@@ -101,17 +103,18 @@ def test_two_ecgs_stand_before_their_question_in_its_order(checkpoint):
     assert text.index("age 56") < text.index("age 61") < text.index(asked.question) and "3133" not in text
     assert [i - vocabulary.first_code_id for i in ids if i >= vocabulary.first_code_id] == [*ecgs[0], *ecgs[1]]
     assert [i for i in ids if i in (vocabulary.start_id, vocabulary.end_id)] == [
-        vocabulary.start_id, vocabulary.end_id, vocabulary.start_id, vocabulary.end_id,
-    ]  # fmt: skip
+        vocabulary.start_id,
+        vocabulary.end_id,
+        vocabulary.start_id,
+        vocabulary.end_id,
+    ]
     supervised = [i for i, m in zip(ids, mask, strict=True) if m]
     assert vocabulary.tokenizer.decode(supervised) == " pr interval" + vocabulary.tokenizer.eos_token
     cache = Codes(dict(zip(asked.records, ecgs, strict=True)))
     row = FinetuneDataset(vocabulary, [asked], cache, ecg_loss_weight=0.1)[0]
     assert row.ids == ids
     new = [i for i, w in zip(row.ids, row.weights, strict=True) if w == 0.1]
-    assert new == [
-        *vocabulary.code_ids(ecgs[0]), vocabulary.end_id, *vocabulary.code_ids(ecgs[1]), vocabulary.end_id
-    ]  # fmt: skip
+    assert new == [*vocabulary.code_ids(ecgs[0]), vocabulary.end_id, *vocabulary.code_ids(ecgs[1]), vocabulary.end_id]
 
 
 def test_comparisons_share_a_row_only_with_questions_about_the_same_two(checkpoint):

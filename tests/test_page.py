@@ -7,14 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from data_provider.record import LEADS
-from model.card import model_card
-from model.results.document import read_result, write_result
-from model.results.page import ShownExample, render_page
-from model.results.tables import balanced_accuracy, scores_table
-from model.showcase import choose
+from cardiolect.data_provider.record import LEADS
+from cardiolect.model.evaluation.card import model_card
+from cardiolect.model.evaluation.examples import choose
+from cardiolect.model.evaluation.page import ShownExample, render_page
+from cardiolect.model.evaluation.result import read_result, write_result
+from cardiolect.model.evaluation.tables import balanced_accuracy, scores_table
+from cardiolect.utils.plots import draw_ecg_paper
 from tests.test_scoring import PREDICTIONS, REFERENCES, SETTINGS, samples_of
-from utils.plots import draw_ecg_paper
 
 ATTACK = '</td><script>alert("1")</script><img src=http://example.org/x onerror=alert(1)>'
 
@@ -52,11 +52,15 @@ def result(tmp_path):
     asked = samples_of("qa", [("yes",), ("no",), ("no",), ("yes",)], ["yes", ATTACK, "no", "yes"])
     asked = [
         replace(
-            sample, question_type="single-verify", attribute_type="scp_code", attributes=("atrial fibrillation",),
-            probabilities={"with_ecg": 0.9, "no_ecg": 0.6}, yes_margins={"with_ecg": 2.0, "no_ecg": 0.1},
+            sample,
+            question_type="single-verify",
+            attribute_type="scp_code",
+            attributes=("atrial fibrillation",),
+            probabilities={"with_ecg": 0.9, "no_ecg": 0.6},
+            yes_margins={"with_ecg": 2.0, "no_ecg": 0.1},
         )
         for sample in asked
-    ]  # fmt: skip
+    ]
     write_result(
         tmp_path, asked, SETTINGS | {"checkpoint": "checkpoints/<b>x"}, {"checkpoint": {"fingerprint": "ab12"}}
     )

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, permutation_test
 
-from utils.errors import UserError
-from utils.metrics import definition
-from utils.metrics.paired import cross_table, independent_blocks, paired_test, paired_test_of
-from utils.metrics.scores import Scores
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import definition
+from cardiolect.utils.metrics.paired import cross_table, independent_blocks, paired_test, paired_test_of
+from cardiolect.utils.metrics.scores import Scores
 
 
 def em(values):

@@ -9,14 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from model.choices import answer_lists
-from model.serving.cli import main
+from cardiolect.model.cli.commands import main
+from cardiolect.model.evaluation.choices import answer_lists
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
-    "STEPS": "4", "MAX_STEPS": "2", "EVAL_STEPS": "2", "MAX_VALID": "4", "MAX_TRAIN": "24", "MAX_SAMPLES": "12",
-    "MAX_NEW_TOKENS": "4", "HIDDEN": "16", "TINY_LAYERS": "1", "TINY_HIDDEN": "32", "TINY_HEADS": "2", "WORKERS": "0",
-}  # fmt: skip
+    "STEPS": "4",
+    "MAX_STEPS": "2",
+    "EVAL_STEPS": "2",
+    "MAX_VALID": "4",
+    "MAX_TRAIN": "24",
+    "MAX_SAMPLES": "12",
+    "MAX_NEW_TOKENS": "4",
+    "HIDDEN": "16",
+    "TINY_LAYERS": "1",
+    "TINY_HIDDEN": "32",
+    "TINY_HEADS": "2",
+    "WORKERS": "0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +35,12 @@ def pipeline(tmp_path_factory, corpus) -> Path:
     out = tmp_path_factory.mktemp("pipeline")
     questions, reports = corpus / "questions", corpus / "reports"
     paths = {
-        "DATA_ROOT": corpus, "CACHE_DIR": out / "cache", "TOKENIZER_PATH": out / "tokenizer",
+        "DATA_ROOT": corpus,
+        "CACHE_DIR": out / "cache",
+        "TOKENIZER_PATH": out / "tokenizer",
         "TINY_CORPUS": f"{questions / 'train.json'},{reports / 'train.json'}",
         "MEASUREMENTS_DATA": corpus / "measurements.csv",
-    }  # fmt: skip
+    }
 
     def both(split: str) -> str:
         return f"{questions / split}.json,{reports / split}.json"
@@ -36,15 +48,27 @@ def pipeline(tmp_path_factory, corpus) -> Path:
     stages = [
         (["bash", "ecg_tokenizer/run_tokenizer.sh", "env/quickstart/tokenizer.env"], "tokenizer", {}),
         (["bash", "pretrain.sh", "env/quickstart/pretrain.env"], "pretrain", {}),
-        (["bash", "finetune.sh", "env/quickstart/finetune.env"], "llm",
-         {"TRAIN_DATA": both("train"), "VALID_DATA": both("valid"), "CHECKPOINT": out / "pretrain"}),
-        (["bash", "eval.sh", "env/quickstart/test_qa.env"], "qa",
-         {"TEST_DATA": questions / "test.json", "CHECKPOINT": out / "llm"}),
-        ([sys.executable, "-m", "model.serving", "eval", "env/quickstart/test_report.env"], "report",
-         {"TEST_DATA": reports / "test.json", "CHECKPOINT": out / "llm"}),
-        ([sys.executable, "-m", "model.summary", "env/quickstart/summary.env"], "results",
-         {"QA_RESULTS": out / "qa", "REPORT_RESULTS": out / "report", "STAGE_SECONDS": ""}),
-    ]  # fmt: skip
+        (
+            ["bash", "finetune.sh", "env/quickstart/finetune.env"],
+            "llm",
+            {"TRAIN_DATA": both("train"), "VALID_DATA": both("valid"), "CHECKPOINT": out / "pretrain"},
+        ),
+        (
+            ["bash", "eval.sh", "env/quickstart/test_qa.env"],
+            "qa",
+            {"TEST_DATA": questions / "test.json", "CHECKPOINT": out / "llm"},
+        ),
+        (
+            [sys.executable, "-m", "cardiolect", "eval", "env/quickstart/test_report.env"],
+            "report",
+            {"TEST_DATA": reports / "test.json", "CHECKPOINT": out / "llm"},
+        ),
+        (
+            [sys.executable, "-m", "cardiolect", "summary", "env/quickstart/summary.env"],
+            "results",
+            {"QA_RESULTS": out / "qa", "REPORT_RESULTS": out / "report", "STAGE_SECONDS": ""},
+        ),
+    ]
     for command, name, values in stages:
         lines = {**paths, **SMALL, **values, "OUTPUT_DIR": out / name}
         environment = {**os.environ, "PYTHON": sys.executable, **{k: str(v) for k, v in lines.items()}}

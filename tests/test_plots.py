@@ -6,9 +6,9 @@ import pytest
 from matplotlib.collections import QuadMesh
 from PIL import Image
 
-from utils.charts import draw_reliability, draw_scores
-from utils.errors import UserError
-from utils.plots import MM_PER_MILLIVOLT, draw_ecg_paper
+from cardiolect.utils.charts import draw_reliability, draw_scores
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.plots import MM_PER_MILLIVOLT, draw_ecg_paper
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 FS = 100

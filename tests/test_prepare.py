@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_provider.corpora import code15
-from data_provider.corpora.prepared import split_of_patient
-from data_provider.corpus import find_database, load_splits
-from data_provider.manifest import load_corpus, load_records
-from data_provider.prepare import prepare
-from data_provider.provenance import corpora_of
-from data_provider.readers import read_record
-from data_provider.seen import digest
-from data_provider.settings import DataSettings
-from utils.errors import UserError
+from cardiolect.data_provider.audit.seen import digest
+from cardiolect.data_provider.corpora import code15
+from cardiolect.data_provider.corpora.prepare import prepare
+from cardiolect.data_provider.corpora.prepared import split_of_patient
+from cardiolect.data_provider.corpora.provenance import corpora_of
+from cardiolect.data_provider.manifest import load_corpus, load_records
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.splits import find_database, load_splits
+from cardiolect.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +200,8 @@ def test_what_is_known_of_a_corpus_is_told_and_what_is_not_is_unknown(corpus, sh
     roots = [tmp_path / "manifest", corpus, shared_data / "ptb-xl"]
     told = [tuple(each.values()) for each in corpora_of(roots, "pretrain")]
     assert [(stage, name, licence) for stage, name, _, licence, _ in told] == [
-        ("pretrain", "simulated", "MIT"), ("pretrain", "corpus", "MIT"), ("pretrain", "ptb-xl", "unknown")
-    ]  # fmt: skip
+        ("pretrain", "simulated", "MIT"),
+        ("pretrain", "corpus", "MIT"),
+        ("pretrain", "ptb-xl", "unknown"),
+    ]
     assert "/" not in "".join(map("".join, told))

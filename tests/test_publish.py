@@ -11,11 +11,11 @@ import yaml
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from data_provider.seen import load_seen
-from model.chat import ECGChat
-from model.serving import cli
+from cardiolect.data_provider.audit.seen import load_seen
+from cardiolect.model.cli import commands as cli
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.utils.errors import UserError
 from tests.checkpoints import evaluated
-from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 
@@ -38,8 +38,10 @@ def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adap
     assert front["license"] == "cc-by-4.0" and front["model-index"][0]["name"] == "my-model"
     metrics = {m["name"]: m["value"] for m in front["model-index"][0]["results"][0]["metrics"]}
     assert metrics == {
-        "exact match, with ECG": 66.67, "exact match, no ECG": 33.33, "signal-use gap of exact match": 33.33
-    }  # fmt: skip
+        "exact match, with ECG": 66.67,
+        "exact match, no ECG": 33.33,
+        "signal-use gap of exact match": 33.33,
+    }
     assert "| exact match | 66.7 | 33.3 |" in card and "### Questions on ptb-xl" in card
     assert re.search(r"gap of exact match: \+33\.3 points \[[-\d.]+, [\d.]+\] against the best floor, no ECG", card)
     for name in ("Intended use", "Limits", "Training"):
@@ -89,7 +91,7 @@ def test_an_export_is_ready_to_generate_in_its_precision_and_names_no_folder(sai
 
 
 def test_an_export_without_chat_template_says_so(adapters, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("model.checkpoint.set_chat_template", lambda vocabulary: False)
+    monkeypatch.setattr("cardiolect.model.llm.checkpoint.set_chat_template", lambda vocabulary: False)
     result, out = evaluated(tmp_path / "result", adapters), tmp_path / "out"
     cli.main(["export", str(adapters), "--results", str(result), "--out", str(out)])
     assert "no chat template is exact" in capsys.readouterr().err and (out / "README.md").is_file()

@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from data_provider.background import describe_patient, parse_background
-from data_provider.examples import RecordRef
-from data_provider.ptbxl import load_database, parse_folds
-from data_provider.questions import load_examples, separate_statements
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.texts.background import describe_patient, parse_background
+from cardiolect.data_provider.texts.questions import load_examples, separate_statements
+from cardiolect.utils.errors import UserError
 
 QUESTION = {
-    "template_id": 1, "question_id": 0, "sample_id": 0, "question_type": "single-verify", "attribute_type": "scp_code",
-    "question": "Is it normal?", "answer": ["yes"], "ecg_id": [7],
-}  # fmt: skip
+    "template_id": 1,
+    "question_id": 0,
+    "sample_id": 0,
+    "question_type": "single-verify",
+    "attribute_type": "scp_code",
+    "question": "Is it normal?",
+    "answer": ["yes"],
+    "ecg_id": [7],
+}
 MIMIC = "p1330/p13304059/s44418529/44418529"
 
 
@@ -170,10 +176,15 @@ def test_a_missing_recording_is_named_without_its_patient(tmp_path):
 
 @pytest.mark.parametrize(
     ("joined", "separated"),
-    [("Sinus rhythm.Probable LVH.", "Sinus rhythm. Probable LVH."), ("ST 0.5 mm.Abnormal", "ST 0.5 mm. Abnormal"),
-     ("rhythm..Left axis", "rhythm. Left axis"), ("rhythm.- first degree", "rhythm. - first degree"),
-     ("in V1.rSr'", "in V1. rSr'"), ("Already. Apart.", "Already. Apart.")],
-)  # fmt: skip
+    [
+        ("Sinus rhythm.Probable LVH.", "Sinus rhythm. Probable LVH."),
+        ("ST 0.5 mm.Abnormal", "ST 0.5 mm. Abnormal"),
+        ("rhythm..Left axis", "rhythm. Left axis"),
+        ("rhythm.- first degree", "rhythm. - first degree"),
+        ("in V1.rSr'", "in V1. rSr'"),
+        ("Already. Apart.", "Already. Apart."),
+    ],
+)
 def test_statements_are_separated(joined, separated):
     assert separate_statements(joined) == separated
 
@@ -193,14 +204,23 @@ def test_only_mimic_reports_change_and_empty_ones_are_counted(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("Patient Information: - Patient ID: 9496; - Age: 54; - Sex: 1; - Height: nan; - Weight: 59; Recording Details: "
-      "- Recording Date: 1993-05-03; - Nurse ID: 0; - Device ID: CS-12   E.", "age 54, sex female, weight 59 kg"),
-     ("- Age: nan; - Sex: 0; - Height: 170; - Weight: nan;", "sex male, height 170 cm"), ("", ""),
-     ("age 56 height 161 weight 63 sex f", "age 56, sex female, height 161 cm, weight 63 kg"),
-     ("Age: 56 M, Sex: M", "age 56, sex male"),
-     ("Age 56 Weight 63kg Height 161", "age 56, height 161 cm, weight 63 kg"),
-     ("weight 63 age 3m", "weight 63 kg"), ("age 3 mo", ""), ("age 3-w", ""), ("age 3 y height 1.6 m", "age 3")],
-)  # fmt: skip
+    [
+        (
+            "Patient Information: - Patient ID: 9496; - Age: 54; - Sex: 1; - Height: nan; - Weight: 59; "
+            "Recording Details: - Recording Date: 1993-05-03; - Nurse ID: 0; - Device ID: CS-12   E.",
+            "age 54, sex female, weight 59 kg",
+        ),
+        ("- Age: nan; - Sex: 0; - Height: 170; - Weight: nan;", "sex male, height 170 cm"),
+        ("", ""),
+        ("age 56 height 161 weight 63 sex f", "age 56, sex female, height 161 cm, weight 63 kg"),
+        ("Age: 56 M, Sex: M", "age 56, sex male"),
+        ("Age 56 Weight 63kg Height 161", "age 56, height 161 cm, weight 63 kg"),
+        ("weight 63 age 3m", "weight 63 kg"),
+        ("age 3 mo", ""),
+        ("age 3-w", ""),
+        ("age 3 y height 1.6 m", "age 3"),
+    ],
+)
 def test_background(text, sentence):
     assert parse_background(text) == sentence
     assert parse_background(sentence) == sentence, "read again, as a conversation does"
@@ -220,18 +240,23 @@ def test_impossible_values_are_left_out():
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("{", "not JSON"), ({"a": 1}, "holds a JSON dict"), ([3], "item 0: is a JSON int"),
-     ([QUESTION | {"ecg_path": "rec"}, {"question": "?"}], "item 1: has no key answer, ecg_id"),
-     ([{"report": "x"}], "item 0: has no key ecg_id"), ([{"ecg_id": 1}], "item 0: has no key question, answer"),
-     ([QUESTION], "item 0: has no ecg_path; put ptbxl_database.csv"),
-     ([QUESTION | {"ecg_path": "rec", "answer": []}], "item 0: answer is not"),
-     ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
-     ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
-     ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
-     ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"),
-     ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
-     ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id")],
-)  # fmt: skip
+    [
+        ("{", "not JSON"),
+        ({"a": 1}, "holds a JSON dict"),
+        ([3], "item 0: is a JSON int"),
+        ([QUESTION | {"ecg_path": "rec"}, {"question": "?"}], "item 1: has no key answer, ecg_id"),
+        ([{"report": "x"}], "item 0: has no key ecg_id"),
+        ([{"ecg_id": 1}], "item 0: has no key question, answer"),
+        ([QUESTION], "item 0: has no ecg_path; put ptbxl_database.csv"),
+        ([QUESTION | {"ecg_path": "rec", "answer": []}], "item 0: answer is not"),
+        ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
+        ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
+        ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
+        ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"),
+        ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
+        ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id"),
+    ],
+)
 def test_malformed_files(tmp_path, content, reason):
     touch(tmp_path, "rec")
     file = write_json(tmp_path / "q.json", content)
@@ -276,12 +301,16 @@ def test_database_with_100_hz_files_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [(None, "no such file"), ("", "no column ecg_id"), ("ecg_id,patient_id,strat_fold,x\n", "no column filename_hr"),
-     ("ecg_id,patient_id,strat_fold,filename_hr\n", "no rows"),
-     ("ecg_id,patient_id,strat_fold,filename_hr\n1,x,3,a\n", "line 2 has no valid"),
-     ("ecg_id,patient_id,strat_fold,filename_hr\n1,2\n", "line 2 has no valid"),
-     ("ecg_id,patient_id,strat_fold,filename_hr\n1,2,3,a\n1,2,3,a\n", "line 3 repeats ecg_id 1")],
-)  # fmt: skip
+    [
+        (None, "no such file"),
+        ("", "no column ecg_id"),
+        ("ecg_id,patient_id,strat_fold,x\n", "no column filename_hr"),
+        ("ecg_id,patient_id,strat_fold,filename_hr\n", "no rows"),
+        ("ecg_id,patient_id,strat_fold,filename_hr\n1,x,3,a\n", "line 2 has no valid"),
+        ("ecg_id,patient_id,strat_fold,filename_hr\n1,2\n", "line 2 has no valid"),
+        ("ecg_id,patient_id,strat_fold,filename_hr\n1,2,3,a\n1,2,3,a\n", "line 3 repeats ecg_id 1"),
+    ],
+)
 def test_wrong_database(tmp_path, text, reason):
     if text is not None:
         (tmp_path / "ptbxl_database.csv").write_text(text)

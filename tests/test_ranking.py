@@ -8,11 +8,11 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from bench.plain_ranking import score_plainly
-from ecg_tokenizer import ECGTokenizer
-from model.checkpoint import load_language_model, new_checkpoint
-from model.generation import Prompt, generate_texts
-from model.ranking import Ranked, rank_answers
-from model.rendering import render_answer, render_ecg, render_prompt
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.ranking import Ranked, rank_answers
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.prompt.rendering import render_answer, render_ecg, render_prompt
 from tests.conftest import tiny_language_model, varied_prompts
 
 LEADS = [("lead I",), ("lead II",), ("lead I", "lead II"), ("lead III",)]
@@ -41,10 +41,16 @@ def test_layers_with_and_without_a_window_each_see_what_they_would(tmp_path, tok
     folder = tiny_language_model(tmp_path / "llm")
     torch.manual_seed(0)
     config = Gemma3TextConfig(
-        vocab_size=len(AutoTokenizer.from_pretrained(folder)), hidden_size=32, intermediate_size=64, head_dim=16,
-        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, sliding_window=32,
+        vocab_size=len(AutoTokenizer.from_pretrained(folder)),
+        hidden_size=32,
+        intermediate_size=64,
+        head_dim=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=32,
         layer_types=["sliding_attention", "full_attention"],
-    )  # fmt: skip
+    )
     Gemma3ForCausalLM(config).save_pretrained(folder)
     model, tokenizer = load_language_model(folder, "fp32")
     made = new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)

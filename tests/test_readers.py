@@ -13,10 +13,10 @@ import pyedflib
 import pytest
 from pydicom.data import get_testdata_file
 
-from data_provider.readers import RecordError, dicom_reader, numpy_reader, read_record
-from data_provider.record import LEADS
-from data_provider.simulator import simulate
-from data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.readers import RecordError, dicom_reader, numpy_reader, read_record
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator import simulate
+from cardiolect.data_provider.simulator.patients import draw_patient
 
 FS = 500
 EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -32,10 +32,20 @@ def write_edf(folder: Path, signal: np.ndarray, kind: str = "edf") -> Path:
     top, bottom = (8388607, -8388608) if kind == "bdf" else (32767, -32768)
     with pyedflib.EdfWriter(str(path), len(LEADS), file_type) as writer:
         for channel, lead in enumerate(LEADS):
-            writer.setSignalHeader(channel, {
-                "label": f"ECG {lead}", "dimension": "uV", "sample_frequency": FS, "physical_max": 8000,
-                "physical_min": -8000, "digital_max": top, "digital_min": bottom, "transducer": "", "prefilter": "",
-            })  # fmt: skip
+            writer.setSignalHeader(
+                channel,
+                {
+                    "label": f"ECG {lead}",
+                    "dimension": "uV",
+                    "sample_frequency": FS,
+                    "physical_max": 8000,
+                    "physical_min": -8000,
+                    "digital_max": top,
+                    "digital_min": bottom,
+                    "transducer": "",
+                    "prefilter": "",
+                },
+            )
         writer.writeSamples(list(np.ascontiguousarray(signal.astype(float) * 1000)))
     return path
 
@@ -49,8 +59,10 @@ def write_dicom(folder: Path, signal: np.ndarray) -> Path:
     dataset = pydicom.dcmread(get_testdata_file("waveform_ecg.dcm"))
     group = dataset.WaveformSequence[0]
     group.SamplingFrequency, group.NumberOfWaveformSamples = FS, signal.shape[1]
-    order = [c.ChannelSourceSequence[0].CodeMeaning.split("(")[0].removeprefix("Lead ").strip()
-             for c in group.ChannelDefinitionSequence]  # fmt: skip
+    order = [
+        c.ChannelSourceSequence[0].CodeMeaning.split("(")[0].removeprefix("Lead ").strip()
+        for c in group.ChannelDefinitionSequence
+    ]
     for channel in group.ChannelDefinitionSequence:
         channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = 2.5, 1, 0
     digital = np.round(rows(signal, tuple(order)) * 400).astype("<i2")
@@ -133,9 +145,16 @@ def write_hdf5(folder: Path, signal: np.ndarray) -> Path:
 
 
 WRITERS = {
-    "edf": write_edf, "bdf": write_bdf, "dicom": write_dicom, "aecg": write_aecg, "muse": write_muse, "csv": write_csv,
-    "npy": write_npy, "npz": write_npz, "hdf5": write_hdf5,
-}  # fmt: skip
+    "edf": write_edf,
+    "bdf": write_bdf,
+    "dicom": write_dicom,
+    "aecg": write_aecg,
+    "muse": write_muse,
+    "csv": write_csv,
+    "npy": write_npy,
+    "npz": write_npz,
+    "hdf5": write_hdf5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -340,8 +359,10 @@ def test_readers_of_other_corpora_agree_on_rate_and_length(shared_data):
     folders = (shared_data / "other").iterdir()
     found = {folder.name: read_record(sorted(folder.glob("**/*.hea"))[0]) for folder in folders}
     assert {name: record.fs for name, record in found.items()} == {
-        "cpsc2018_extra": 500, "code15": 400, "ptb_diag": 1000,
-    }  # fmt: skip
+        "cpsc2018_extra": 500,
+        "code15": 400,
+        "ptb_diag": 1000,
+    }
     assert all(record.lead_present.all() for record in found.values())
 
 
@@ -354,8 +375,12 @@ def test_a_copy_under_another_name_reads_the_same(ecg, tmp_path):
 def test_a_file_of_another_kind_and_a_folder_are_named(tmp_path):
     (tmp_path / "README").write_text("x")
     (tmp_path / "notes.md").write_text("x")
-    for name, reason in (("README", "files without extension are not read"), ("notes.md", "files .md are not read"),
-                         ("", "a folder; name a recording in it"), ("nothing", "no such")):  # fmt: skip
+    for name, reason in (
+        ("README", "files without extension are not read"),
+        ("notes.md", "files .md are not read"),
+        ("", "a folder; name a recording in it"),
+        ("nothing", "no such"),
+    ):
         with pytest.raises(RecordError, match=reason):
             read_record(tmp_path / name)
 

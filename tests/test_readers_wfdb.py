@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_provider.leads import canonical_lead
-from data_provider.readers import RecordError, read_record
-from data_provider.record import LEADS
+from cardiolect.data_provider.readers import RecordError, read_record
+from cardiolect.data_provider.record import LEADS, canonical_lead
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -28,9 +27,16 @@ def write(folder: Path, signal: np.ndarray, names=LEADS, fs=500, unit="mV", name
     per_mv = {"mV": 1.0, "uV": 1e3, "V": 1e-3}[unit]
     channels = len(names)
     wfdb.wrsamp(
-        name, fs=fs, units=[unit] * channels, sig_name=list(names), p_signal=signal.T * per_mv, fmt=["16"] * channels,
-        adc_gain=[4000.0 / per_mv] * channels, baseline=[0] * channels, write_dir=str(folder),
-    )  # fmt: skip
+        name,
+        fs=fs,
+        units=[unit] * channels,
+        sig_name=list(names),
+        p_signal=signal.T * per_mv,
+        fmt=["16"] * channels,
+        adc_gain=[4000.0 / per_mv] * channels,
+        baseline=[0] * channels,
+        write_dir=str(folder),
+    )
     return folder / name
 
 
@@ -74,9 +80,18 @@ def test_sampling_rates(tmp_path, fs):
 
 @pytest.mark.parametrize(
     ("name", "lead"),
-    [("AVR", "aVR"), ("lead I", "I"), ("ECG V1", "V1"), ("DII", "II"), ("MLII", None), ("-aVR", None), ("vx", None),
-     ("", None), ("V7", None)],
-)  # fmt: skip
+    [
+        ("AVR", "aVR"),
+        ("lead I", "I"),
+        ("ECG V1", "V1"),
+        ("DII", "II"),
+        ("MLII", None),
+        ("-aVR", None),
+        ("vx", None),
+        ("", None),
+        ("V7", None),
+    ],
+)
 def test_lead_names(name, lead):
     assert canonical_lead(name) == lead
 
@@ -143,9 +158,12 @@ def test_other_signals_are_ignored(tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "reason"),
-    [(["I", "II", "III", "aVR", "lead I"], "lead I stands twice"), (["vx", "vy", "vz"], "none of its signals"),
-     (["V1", "V2", "V3", "V4", "I"], "5 usable leads")],
-)  # fmt: skip
+    [
+        (["I", "II", "III", "aVR", "lead I"], "lead I stands twice"),
+        (["vx", "vy", "vz"], "none of its signals"),
+        (["V1", "V2", "V3", "V4", "I"], "5 usable leads"),
+    ],
+)
 def test_wrong_leads(tmp_path, names, reason):
     path = write(tmp_path, twelve_leads()[6 : 6 + len(names)], names)
     with pytest.raises(RecordError, match=reason):
@@ -154,17 +172,30 @@ def test_wrong_leads(tmp_path, names, reason):
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
-    [("/mV", "/furlong", "unit 'furlong'"), ("/mV", "/", "unit ''"), ("4000.0(0)", "0(0)", "uncalibrated"),
-     ("4000.0(0)", "4.0(0)", "reaches .* mV"), ("4000.0(0)", "nonsense", "signal line does not parse"),
-     ("rec 12 500", "rec 12 nan", "sampling rate 'nan'"), ("rec 12 500", "rec 12 0", "sampling rate '0'"),
-     ("rec 12 500", "rec 12 -500", "sampling rate '-500'"), ("rec 12 500", "rec 12 inf", "sampling rate 'inf'"),
-     ("rec 12 500", "rec", "does not parse"), ("rec 12 500", "rec/2 12 500", "multi-segment"),
-     ("rec 12 500", "rec 13 500", "announces 13"), ("500 5000", "500 5001", "truncated"),
-     ("500 5000", "500 4000", "checksum"), ("500 5000", "500 many", "'many'"), ("rec.dat", "gone.dat", "missing"),
-     ("rec.dat", "/etc/passwd", "not in the record's folder"), ("rec.dat 16", "rec.dat 99", "wfdb cannot read"),
-     ("V6", "V6\nrec.dat 16 1/mV 16 0 0 0 0 resp", "announces 12"), ("/mV 16", "/mV 1a", "parse"),
-     (" V6", "", "no name")],
-)  # fmt: skip
+    [
+        ("/mV", "/furlong", "unit 'furlong'"),
+        ("/mV", "/", "unit ''"),
+        ("4000.0(0)", "0(0)", "uncalibrated"),
+        ("4000.0(0)", "4.0(0)", "reaches .* mV"),
+        ("4000.0(0)", "nonsense", "signal line does not parse"),
+        ("rec 12 500", "rec 12 nan", "sampling rate 'nan'"),
+        ("rec 12 500", "rec 12 0", "sampling rate '0'"),
+        ("rec 12 500", "rec 12 -500", "sampling rate '-500'"),
+        ("rec 12 500", "rec 12 inf", "sampling rate 'inf'"),
+        ("rec 12 500", "rec", "does not parse"),
+        ("rec 12 500", "rec/2 12 500", "multi-segment"),
+        ("rec 12 500", "rec 13 500", "announces 13"),
+        ("500 5000", "500 5001", "truncated"),
+        ("500 5000", "500 4000", "checksum"),
+        ("500 5000", "500 many", "'many'"),
+        ("rec.dat", "gone.dat", "missing"),
+        ("rec.dat", "/etc/passwd", "not in the record's folder"),
+        ("rec.dat 16", "rec.dat 99", "wfdb cannot read"),
+        ("V6", "V6\nrec.dat 16 1/mV 16 0 0 0 0 resp", "announces 12"),
+        ("/mV 16", "/mV 1a", "parse"),
+        (" V6", "", "no name"),
+    ],
+)
 def test_wrong_headers(tmp_path, old, new, reason):
     path = edit_header(write(tmp_path, twelve_leads()), old, new)
     with pytest.raises(RecordError, match=reason) as caught:

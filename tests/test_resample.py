@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_provider.resample import resample
+from cardiolect.data_provider.record import resample
 
 
 def tone(hertz, fs, seconds=10.0):

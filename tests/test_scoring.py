@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.results.document import check_result, rescore, write_result
-from model.results.samples import Sample, fingerprint, read_samples, write_samples
-from model.results.scoring import ScoringRules, score
-from model.results.tables import groups_table, scores_table
-from utils.errors import UserError
-from utils.metrics import DEFINITIONS, definition
+from cardiolect.model.evaluation.result import check_result, rescore, write_result
+from cardiolect.model.evaluation.samples import Sample, fingerprint, read_samples, write_samples
+from cardiolect.model.evaluation.scoring import ScoringRules, score
+from cardiolect.model.evaluation.tables import groups_table, scores_table
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import DEFINITIONS, definition
 
 PREDICTIONS = ["sinus rhythm.left bundle branch block", "atrial fibrillation", "normal ecg"]
 REFERENCES = ["sinus rhythm.complete left bundle branch block", "atrial fibrillation.low voltage", "Normal ECG."]
@@ -22,11 +22,18 @@ def samples_of(task, answers, texts, **more):
     """Samples of as many patients, of a model that says nothing to the first without the ECG."""
     return [
         Sample(
-            f"s{i}", (str(i),), (i,), task, "which lead?", gold, "single-query", template_id=1,
+            f"s{i}",
+            (str(i),),
+            (i,),
+            task,
+            "which lead?",
+            gold,
+            "single-query",
+            template_id=1,
             predictions={"with_ecg": text, "no_ecg": text if i else "", **{key: said[i] for key, said in more.items()}},
         )
         for i, (gold, text) in enumerate(zip(answers, texts, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def scored(name, task, answers, texts):
@@ -99,8 +106,11 @@ def evaluated(reads: float, hears: float, seed: int):
         blind = gold if leaks else guess
         other = gold if leaks else ("yes" if stranger else "no")
         texts = {
-            "with_ecg": gold if rng.random() < reads else blind, "no_ecg": blind, "other_ecg": other, "majority": "yes",
-        }  # fmt: skip
+            "with_ecg": gold if rng.random() < reads else blind,
+            "no_ecg": blind,
+            "other_ecg": other,
+            "majority": "yes",
+        }
         sample = Sample(f"{i}", (str(patient),), (patient,), "qa", "?", (gold,), "single-verify", predictions=texts)
         samples.append(sample)
     return score(samples, ScoringRules(bootstrap_resamples=300, seed=seed))["gap"]
@@ -187,9 +197,15 @@ def test_what_is_no_sample_is_named_by_its_line(tmp_path):
     lines = path.read_text().splitlines()
     whole = json.loads(lines[1])
     wrong = {
-        "patients": None, "predictions": ["yes"], "question_type": None, "question": 3, "answers": [1],
-        "template_id": "1", "probabilities": {"with_ecg": "0.5"}, "extra": 1,
-    }  # fmt: skip
+        "patients": None,
+        "predictions": ["yes"],
+        "question_type": None,
+        "question": 3,
+        "answers": [1],
+        "template_id": "1",
+        "probabilities": {"with_ecg": "0.5"},
+        "extra": 1,
+    }
     others = [json.dumps(whole | {key: value}) for key, value in wrong.items()]
     fewer = json.dumps(whole | {"predictions": {"with_ecg": "no"}})
     for damaged in (lines[1][:-5], lines[0], "[]", '{"sample_id": "a"}', "\udcff", fewer, *others):

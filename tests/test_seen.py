@@ -2,8 +2,8 @@
 
 import shutil
 
-from data_provider.ptbxl import load_database
-from data_provider.seen import load_seen, save_seen, seen_again
+from cardiolect.data_provider.audit.seen import load_seen, save_seen, seen_again
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
 
 
 def test_a_patient_seen_through_another_recording_is_found(corpus, tmp_path):

@@ -17,21 +17,21 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.import_utils import is_serve_available
 
-from ecg_tokenizer import ECGTokenizer
-from model.chat import ECGChat
-from model.chat_template import chat_messages, set_chat_template
-from model.checkpoint import load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
-from model.rendering import render_ecgs, render_prompt
-from model.serving import cli
-from model.serving.endpoint import EndpointChat
-from model.serving.publish import merge
-from model.serving.serve import serve
-from model.serving.stock import stock_settings
-from model.tiny import train_bpe
-from model.vocabulary import Vocabulary
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.cli import commands as cli
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
+from cardiolect.model.llm.tiny import train_bpe
+from cardiolect.model.prompt.chat_template import chat_messages, set_chat_template
+from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.serving.endpoint import EndpointChat
+from cardiolect.model.serving.publish import merge
+from cardiolect.model.serving.serve import serve
+from cardiolect.model.serving.stock import stock_settings
+from cardiolect.utils.errors import UserError
 from tests.conftest import sentencepiece, tiny_language_model
 from tests.loopback import LoopbackHandler, LoopbackServer, serving
-from utils.errors import UserError
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 SPELLED = "It is <s>: 1</s><start_of_turn>, <0x0A>?"  # special tokens of other kinds than <|...|>
@@ -92,8 +92,11 @@ def test_what_people_type_is_understood_and_a_missing_ecg_refused():
     assert written(ecg) == written(f"{ecg} Report") == f"<|bos|>{ecg}Report:"
     assert written(f"{ecg}Patient: <|eos|>.\n") == f"<|bos|>{ecg}Patient: < |eos|>.\nReport:"
     assert written(f"{ecg}Patient: age 56.\n") == f"<|bos|>{ecg}Patient: age 56.\nReport:"
-    put_in = [{"role": "user", "content": ecg}, {"role": "assistant", "content": " <|eos|><|ecg_2|> "},
-              {"role": "user", "content": "<|ecg_3|>?"}]  # fmt: skip
+    put_in = [
+        {"role": "user", "content": ecg},
+        {"role": "assistant", "content": " <|eos|><|ecg_2|> "},
+        {"role": "user", "content": "<|ecg_3|>?"},
+    ]
     assert vocabulary.tokenizer.apply_chat_template(put_in, tokenize=False) == (
         f"<|bos|>{ecg}Report: < |eos|>< |ecg_2|>\nQuestion: < |ecg_3|>?\nAnswer:"
     )
@@ -206,7 +209,7 @@ def server(folder):
         pytest.skip('transformers serve is not installed: pip install -e ".[serve]"')
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    call = f"from model.serving.serve import serve; serve({str(folder)!r}, port={port}, device='cpu')"
+    call = f"from cardiolect.model.serving.serve import serve; serve({str(folder)!r}, port={port}, device='cpu')"
     with subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -227,9 +230,14 @@ def remote(server, folder) -> EndpointChat:
     return EndpointChat.from_pretrained(server, folder)
 
 
-@pytest.mark.parametrize("question, history, patient", [
-    (QUESTION, [], ""), ("", [], "age 56, sex 1, patient id 17"), ("Is it fast?", HISTORY, "age 56"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "question, history, patient",
+    [
+        (QUESTION, [], ""),
+        ("", [], "age 56, sex 1, patient id 17"),
+        ("Is it fast?", HISTORY, "age 56"),
+    ],
+)
 def test_the_server_answers_as_chat_does(server, remote, chat, codes, question, history, patient):
     asked = dict(history=history, patient=patient, max_new_tokens=WORDS)
     expected = chat.ask(codes, question, **asked)
@@ -346,8 +354,22 @@ def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, c
     monkeypatch.setenv("ENDPOINT_KEY", "")
     scripted.reply = 200, {"Content-Type": "text/event-stream"}, said(" yes")
     record = str(corpus / "records500/00000/00001_hr")
-    cli.main(["ask", record, " Report", "--checkpoint", str(folder), "--endpoint", scripted.address, "--model", "mine",
-              "--logit-bias", "--max-new-tokens", "7"])  # fmt: skip
+    cli.main(
+        [
+            "ask",
+            record,
+            " Report",
+            "--checkpoint",
+            str(folder),
+            "--endpoint",
+            scripted.address,
+            "--model",
+            "mine",
+            "--logit-bias",
+            "--max-new-tokens",
+            "7",
+        ]
+    )
     assert capsys.readouterr().out == "yes\n"
     body = scripted.asked[-1][2]
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("mine", 7, 0)
@@ -355,17 +377,20 @@ def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, c
     assert body["messages"] == chat_messages([codes], [""]) and body["messages"][0]["content"].endswith(">Report")
 
 
-@pytest.mark.parametrize("status, text, message", [
-    (404, b'{"error": {"message": "no model x"}}', r"answers 404 \(no model x\); check the address and the name"),
-    (401, b"", "answers 401; check ENDPOINT_KEY"),
-    (307, b"", "answers 307; check the address"),
-    (500, b"Internal\nServer Error", r"answers 500 \(Internal Server Error\); see"),
-    (200, b'data: {"error": "out of memory"}\n\n', r"broke off \(out of memory\)"),
-    (200, b"<html>\n<p>Welcome</p>\n</html>", r"no stream of an answer \(<html> <p>Welcome</p> </html>\); check"),
-    (200, b'{"error": {"message": "no such model"}}', r"no stream of an answer \(no such model\)"),
-    (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'no stream .*"content": "yes"'),
-    (200, b"", r"no stream of an answer \(nothing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "status, text, message",
+    [
+        (404, b'{"error": {"message": "no model x"}}', r"answers 404 \(no model x\); check the address and the name"),
+        (401, b"", "answers 401; check ENDPOINT_KEY"),
+        (307, b"", "answers 307; check the address"),
+        (500, b"Internal\nServer Error", r"answers 500 \(Internal Server Error\); see"),
+        (200, b'data: {"error": "out of memory"}\n\n', r"broke off \(out of memory\)"),
+        (200, b"<html>\n<p>Welcome</p>\n</html>", r"no stream of an answer \(<html> <p>Welcome</p> </html>\); check"),
+        (200, b'{"error": {"message": "no such model"}}', r"no stream of an answer \(no such model\)"),
+        (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'no stream .*"content": "yes"'),
+        (200, b"", r"no stream of an answer \(nothing"),
+    ],
+)
 def test_failures_are_one_line_each(scripted, folder, codes, status, text, message):
     scripted.reply = status, {"Location": "http://127.0.0.1:1/"}, text
     with pytest.raises(UserError, match=message) as caught:

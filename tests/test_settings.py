@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ecg_tokenizer.settings import TokenizerSettings
-from model.settings import EvalSettings, FinetuneSettings, PretrainSettings, SummarySettings, settings_page
-from utils.errors import UserError
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.model.cli.settings_page import settings_page
+from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
+from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.utils.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 
@@ -104,15 +106,19 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
 
     name = path.name
     cls = (
-        SummarySettings if name == "summary.env"
-        else TokenizerSettings if name in ("config.env", "tokenizer.env")
-        else PretrainSettings if name.startswith("pretrain")
-        else FinetuneSettings if name.startswith(("ft_", "finetune"))
+        SummarySettings
+        if name == "summary.env"
+        else TokenizerSettings
+        if name in ("config.env", "tokenizer.env")
+        else PretrainSettings
+        if name.startswith("pretrain")
+        else FinetuneSettings
+        if name.startswith(("ft_", "finetune"))
         else EvalSettings
-    )  # fmt: skip
+    )
     assert set(dotenv_values(path)) <= set(cls.keys())
     command = path.read_text().splitlines()[0]
-    assert command.startswith(("# bash ", "# python "))
+    assert command.startswith(("# bash ", "# cardiolect "))
     assert name in command or name == "config.env"
 
 
@@ -125,8 +131,11 @@ def test_an_output_folder_that_cannot_be_is_refused_before_any_work(tmp_path):
 def test_lines_that_would_be_passed_over_are_named(tmp_path):
     """python-dotenv skips what it cannot read: an evaluation of 60 samples became one of all."""
     path = tmp_path / "x.env"
-    for line, message in (("MAX_SAMPLES 5", "line 2 is not KEY=VALUE"), ("MAX_SAMPLES", "line 2 is not KEY=VALUE"),
-                          ("tasktype=qa", "line 2: tasktype is given already in line 1")):  # fmt: skip
+    for line, message in (
+        ("MAX_SAMPLES 5", "line 2 is not KEY=VALUE"),
+        ("MAX_SAMPLES", "line 2 is not KEY=VALUE"),
+        ("tasktype=qa", "line 2: tasktype is given already in line 1"),
+    ):
         path.write_text(f"TASKTYPE=qa\n{line}\n")
         with pytest.raises(UserError, match=message):
             EvalSettings.load(path)

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_provider.record import LEADS
-from data_provider.simulator import Truth, clean_signal, simulate
-from data_provider.simulator.beat_shapes import FS
-from data_provider.simulator.comparisons import TEMPLATES
-from data_provider.simulator.corpus import write_corpus
-from data_provider.simulator.leads import frontal_axis
-from data_provider.simulator.patients import draw_patient
-from data_provider.simulator.reports import LEXICON, findings_in, report
-from data_provider.simulator.rhythm import Beat
-from data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS, RANGES
-from data_provider.simulator.wfdb_write import write_wfdb
-from utils.errors import UserError
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator import Truth, clean_signal, simulate
+from cardiolect.data_provider.simulator.beat_shapes import FS
+from cardiolect.data_provider.simulator.comparisons import TEMPLATES
+from cardiolect.data_provider.simulator.corpus import write_corpus
+from cardiolect.data_provider.simulator.leads import frontal_axis
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.reports import LEXICON, findings_in, report
+from cardiolect.data_provider.simulator.rhythm import Beat
+from cardiolect.data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS, RANGES
+from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
+from cardiolect.utils.errors import UserError
 
 SEED, RECORDS = 5, 240
 V1, V5, V6 = (LEADS.index(name) for name in ("V1", "V5", "V6"))

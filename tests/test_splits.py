@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from data_provider.examples import RecordRef
-from data_provider.ptbxl import load_database, parse_folds
-from data_provider.splits import check_no_leakage, patients_in_common, select_folds
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.splits import check_no_leakage, patients_in_common, select_folds
+from cardiolect.utils.errors import UserError
 
 
 def ref(record_id, patient_id=None, fold=None):

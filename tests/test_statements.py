@@ -7,17 +7,17 @@ import sys
 import pandas as pd
 import pytest
 
-from data_provider.simulator.reports import LEXICON, VARIED_LEXICON
-from data_provider.simulator.truth import ABNORMAL, AXES, ECTOPIES, NOISES, NORMAL, TERRITORIES
-from data_provider.simulator.varied.truth import NAMES
-from utils.errors import UserError
-from utils.metrics import bootstrap_score
-from utils.metrics.statements import content_scores, content_table, extract
-from utils.metrics.statements.__main__ import agreement, labelled_reports
-from utils.metrics.statements.codes import AXES as AXIS_CODES
-from utils.metrics.statements.codes import CODES, SCP_CODES
-from utils.metrics.statements.extraction import read, sentences
-from utils.metrics.statements.scoring import coverage
+from cardiolect.data_provider.simulator.reports import LEXICON, VARIED_LEXICON
+from cardiolect.data_provider.simulator.truth import ABNORMAL, AXES, ECTOPIES, NOISES, NORMAL, TERRITORIES
+from cardiolect.data_provider.simulator.varied.truth import NAMES
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import bootstrap_score
+from cardiolect.utils.metrics.statements import content_scores, content_table, extract
+from cardiolect.utils.metrics.statements.__main__ import agreement, labelled_reports
+from cardiolect.utils.metrics.statements.codes import AXES as AXIS_CODES
+from cardiolect.utils.metrics.statements.codes import CODES, SCP_CODES
+from cardiolect.utils.metrics.statements.extraction import read, sentences
+from cardiolect.utils.metrics.statements.scoring import coverage
 
 
 def said(text: str) -> str:
@@ -101,8 +101,10 @@ def test_a_denial_holds_for_its_list_and_no_further(text, codes):
     ("text", "codes"),
     [
         ("sinusrhythmus linkstyp sonst normales ekg", "LAD NORM? SR"),
-        ("sinusrhythmus unvollstÄndiger rechtsschenkelblock mÄssige amplitudenkriterien f#r linkshypertrophie",
-         "IRBBB SR VCLVH"),
+        (
+            "sinusrhythmus unvollstÄndiger rechtsschenkelblock mÄssige amplitudenkriterien f#r linkshypertrophie",
+            "IRBBB SR VCLVH",
+        ),
         ("sinusrhythmus qrs(t) abnormal    septaler infarkt nicht auszuschliessen", "ABQRS ASMI? SR"),
         ("qrs(t) abnormal    inferiorer infarkt     wahrscheinlich alt", "ABQRS IMI"),
         ("qrs(t) abnormal    infarkt alter unbest. st-strecke anhebung", "ABQRS MI STE_"),
@@ -115,7 +117,7 @@ def test_a_denial_holds_for_its_list_and_no_further(text, codes):
         ("sinusrytm vÄnster el-axel inkomplett hÖgersidigt skÄnkelblock", "IRBBB LAD SR"),
         ("avvikande qrs(t) fÖrlopp    inferior myokardskada bÖr ÖvervÄgas", "ABQRS IMI?"),
     ],
-)  # fmt: skip
+)
 def test_german_and_swedish_compounds(text, codes):
     assert said(text) == codes
 
@@ -132,19 +134,29 @@ def test_notes_of_annotators_are_not_read():
 
 _EXPECTED = {
     **{name: code for code, name in NAMES.items()},
-    ECTOPIES[0]: "PAC", ECTOPIES[1]: "PVC", AXES[0]: "MID", AXES[1]: "LAD", AXES[2]: "RAD", NORMAL: "NORM",
+    ECTOPIES[0]: "PAC",
+    ECTOPIES[1]: "PVC",
+    AXES[0]: "MID",
+    AXES[1]: "LAD",
+    AXES[2]: "RAD",
+    NORMAL: "NORM",
     ABNORMAL: "NORM-",
     **{f"myocardial infarction in {t} leads": c for t, c in zip(TERRITORIES, ("AMI", "IMI", "LMI"), strict=True)},
     **dict.fromkeys(NOISES, ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("lexicon", [LEXICON, VARIED_LEXICON], ids=["default", "varied"])
 def test_every_sentence_of_the_simulator_has_its_code(lexicon):
     assert {finding: said(sentence) for finding, sentence in lexicon.items()} == {f: _EXPECTED[f] for f in lexicon}
     assert all(read(part).known for sentence in lexicon.values() for part in sentences(sentence))
-    assert said("PR interval above the normal range. QT corrected above the normal range. P duration below the normal "
-                "range.") == "LNGQT LPR"  # fmt: skip
+    assert (
+        said(
+            "PR interval above the normal range. QT corrected above the normal range. P duration below the normal "
+            "range."
+        )
+        == "LNGQT LPR"
+    )
 
 
 def test_codes_are_ptbxls(shared_data):
@@ -227,7 +239,7 @@ def test_the_table_counts_codes_and_shows_what_was_not_understood():
 
 
 def test_the_command_prints_agreement_and_refuses_nonsense(shared_data):
-    command = [sys.executable, "-m", "utils.metrics.statements", "--database"]
+    command = [sys.executable, "-m", "cardiolect", "statements", "--database"]
     done = subprocess.run(
         [*command, str(shared_data / "ptb-xl/ptbxl_database.csv"), "--folds", "1"], capture_output=True, text=True
     )

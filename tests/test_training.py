@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
-from data_provider.ptbxl import load_database
-from model.checkpoint import load_checkpoint
-from model.optimizer import muon
-from model.tiny import build_tiny_llama, train_bpe
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.model.llm.checkpoint import load_checkpoint
+from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
+from cardiolect.model.training.muon import muon
 from tests.conftest import tiny_language_model
 
 ROOT = Path(__file__).parent.parent
@@ -29,14 +29,19 @@ def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], P
     """The command of one run and its OUTPUT_DIR; ``values`` are the lines of its env file."""
     output = folder / name
     lines = {
-        "OUTPUT_DIR": output, "CACHE_DIR": folder / "cache", "EVAL_STEPS": 3, "LEARNING_RATE": 1e-3, "WORKERS": 0,
-        "MAX_VALID": 8, **values,
-    }  # fmt: skip
+        "OUTPUT_DIR": output,
+        "CACHE_DIR": folder / "cache",
+        "EVAL_STEPS": 3,
+        "LEARNING_RATE": 1e-3,
+        "WORKERS": 0,
+        "MAX_VALID": 8,
+        **values,
+    }
     if stage != "tokenizer":
         lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, "WARMUP_STEPS": 2, **lines}
     env_file = folder / f"{name}.env"
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    main = ["-m", "ecg_tokenizer.train"] if stage == "tokenizer" else ["run_main.py", stage]
+    main = ["run_main.py", stage]
     return [sys.executable, *main, str(env_file)], output
 
 
@@ -58,18 +63,29 @@ def curve(output: Path) -> np.ndarray:
 
 def pretrain_lines(corpus: Path, tokenizer_folder: Path) -> dict:
     return {
-        "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "TOKENIZER_PATH": tokenizer_folder,
-        "LLM_PATH": "tiny", "TUNING": "full", "TINY_CORPUS": corpus / "questions/train.json", "TINY_VOCABULARY": 400,
-        "TINY_LAYERS": 2, "TINY_HIDDEN": 32, "TINY_HEADS": 2,
-    }  # fmt: skip
+        "DATA_ROOT": corpus,
+        "TRAIN_FOLDS": "1-8",
+        "VALID_FOLDS": 9,
+        "TOKENIZER_PATH": tokenizer_folder,
+        "LLM_PATH": "tiny",
+        "TUNING": "full",
+        "TINY_CORPUS": corpus / "questions/train.json",
+        "TINY_VOCABULARY": 400,
+        "TINY_LAYERS": 2,
+        "TINY_HIDDEN": 32,
+        "TINY_HEADS": 2,
+    }
 
 
 def finetune_lines(corpus: Path, checkpoint: Path, task: str = "qa") -> dict:
     texts = {"qa": "questions", "report": "reports"}[task]
     return {
-        "TASKTYPE": task, "DATA_ROOT": corpus, "CHECKPOINT": checkpoint,
-        "TRAIN_DATA": corpus / texts / "train.json", "VALID_DATA": corpus / texts / "valid.json",
-    }  # fmt: skip
+        "TASKTYPE": task,
+        "DATA_ROOT": corpus,
+        "CHECKPOINT": checkpoint,
+        "TRAIN_DATA": corpus / texts / "train.json",
+        "VALID_DATA": corpus / texts / "valid.json",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +156,17 @@ def test_two_ranks_train_the_tokenizer_of_one(tmp_path, corpus):
     header, *rows = (corpus / "measurements.csv").read_text().splitlines()
     table.write_text("\n".join([header, *rows[::3]]) + "\n")
     lines = {
-        "DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 6, "BATCH_SIZE": 6, "HIDDEN": 16,
-        "MEASUREMENTS_DATA": table, "MEASUREMENTS": "rr_interval,qt_interval", "LEAD_DROPOUT": 0.3,
+        "DATA_ROOT": corpus,
+        "TRAIN_FOLDS": "1-8",
+        "VALID_FOLDS": 9,
+        "STEPS": 6,
+        "BATCH_SIZE": 6,
+        "HIDDEN": 16,
+        "MEASUREMENTS_DATA": table,
+        "MEASUREMENTS": "rr_interval,qt_interval",
+        "LEAD_DROPOUT": 0.3,
         "MUON_LEARNING_RATE": 1e-3,
-    }  # fmt: skip
+    }
     one, two = (run("tokenizer", tmp_path, f"on{n}", **lines, NUM_PROCESSES=n) for n in (1, 2))
     weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
     for name in weights[0]:

@@ -8,22 +8,21 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
-from data_provider import derived_questions
-from data_provider.ptbxl import load_database, parse_folds
-from data_provider.r_peaks import find_r_peaks
-from data_provider.record import LEADS
-from data_provider.resample import resample
-from data_provider.simulator.corpus import Variety, main, write_corpus
-from data_provider.simulator.leads import frontal_axis
-from data_provider.simulator.patients import draw_patient
-from data_provider.simulator.reports import findings_in, report
-from data_provider.simulator.truth import AXES, NOISES
-from data_provider.simulator.varied.questions import varied_questions
-from data_provider.simulator.varied.real_noise import noise_library, without_beats
-from data_provider.simulator.varied.render import clean_varied, simulate_varied
-from data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
+from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.ecgqa import derived as derived_questions
+from cardiolect.data_provider.ecgqa.r_peaks import find_r_peaks
+from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.simulator.corpus import Variety, main, write_corpus
+from cardiolect.data_provider.simulator.leads import frontal_axis
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.reports import findings_in, report
+from cardiolect.data_provider.simulator.truth import AXES, NOISES
+from cardiolect.data_provider.simulator.varied.questions import varied_questions
+from cardiolect.data_provider.simulator.varied.real_noise import noise_library, without_beats
+from cardiolect.data_provider.simulator.varied.render import clean_varied, simulate_varied
+from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
+from cardiolect.utils.errors import UserError
 from tests.test_simulator import _digest
-from utils.errors import UserError
 
 SEED, RECORDS, FS = 5, 40, 500
 Case = tuple[VariedTruth, np.ndarray]
@@ -100,17 +99,21 @@ def test_codes_follow_from_the_measures(cases: list[Case]) -> None:
             assert truth.axis_degrees < -30
         measures, intervals = truth.measures, truth.intervals
         criteria = {
-            "1AVB": lambda t: (t["pr interval"] or 0) > 200, "LNGQT": lambda t: (t["qt corrected"] or 0) > 475,
-            "CRBBB": lambda t: t["qrs duration"] >= 120, "CLBBB": lambda t: t["qrs duration"] >= 120,
-        }  # fmt: skip
+            "1AVB": lambda t: (t["pr interval"] or 0) > 200,
+            "LNGQT": lambda t: (t["qt corrected"] or 0) > 475,
+            "CRBBB": lambda t: t["qrs duration"] >= 120,
+            "CLBBB": lambda t: t["qrs duration"] >= 120,
+        }
         for code, holds in criteria.items():
             assert code not in truth.codes or holds(intervals), (code, intervals)
         for code in ("CRBBB", "IRBBB"):
             assert code not in truth.codes or measures["r_prime"] >= 0.05
         assert "LVOLT" not in truth.codes or measures["limb"] < 0.5
-        assert "IMI" not in truth.codes or set(measures["small_q_leads"]) & {"II", "III", "aVF"} or max(
-            measures["st"][lead] for lead in ("II", "III", "aVF")
-        ) > 0.05  # fmt: skip
+        assert (
+            "IMI" not in truth.codes
+            or set(measures["small_q_leads"]) & {"II", "III", "aVF"}
+            or max(measures["st"][lead] for lead in ("II", "III", "aVF")) > 0.05
+        )
     assert {"1AVB", "LNGQT", "CRBBB", "CLBBB", "LVOLT", "IMI"} <= {c for truth, _ in cases for c in truth.codes}
 
 

@@ -5,11 +5,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ecg_tokenizer import ECGTokenizer
-from model.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
-from model.vocabulary import ECG_END, ECG_START, Vocabulary
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.llm.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_language_model,
+    new_checkpoint,
+    save_checkpoint,
+)
+from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary
+from cardiolect.utils.errors import UserError
 from tests.conftest import sentencepiece, tiny_language_model
-from utils.errors import UserError
 
 
 @pytest.fixture(params=["tied, bos", "untied, no bos"])

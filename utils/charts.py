@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 _BAR, _GAP = 0.17, 0.14  # inches
 

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 CHUNK = 16
 CHUNKS_PER_WORKER = 3  # one in work, one that waits for the worker, one that waits for the caller

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 MM_PER_SECOND, MM_PER_MILLIVOLT = 25.0, 10.0
 _MM_PER_INCH = 25.4

@@ -8,7 +8,7 @@ import requests
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # worth another try
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}

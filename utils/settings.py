@@ -15,7 +15,7 @@ from dotenv.parser import parse_stream
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from utils.errors import UserError, make_folder
+from cardiolect.utils.errors import UserError, make_folder
 
 
 def _split(value: Any) -> Any:

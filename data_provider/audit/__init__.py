@@ -1,1 +1,1 @@
-"""What is in prepared corpora, and whether anything leaks: ``python -m data_provider.audit``."""
+"""What is in prepared corpora, and whether anything leaks: ``cardiolect audit``."""

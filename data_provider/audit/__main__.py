@@ -1,4 +1,4 @@
-"""What is in prepared corpora, and whether anything leaks: ``python -m data_provider.audit DIR [DIR ...]``.
+"""What is in prepared corpora, and whether anything leaks: ``cardiolect audit DIR [DIR ...]``.
 
 Writes audit.json and audit.html and exits with 1 where a patient or a signal stands in two splits, of one corpus or of
 several.
@@ -8,14 +8,15 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from data_provider.audit.leakage import Placed, duplicates, leaks
-from data_provider.audit.page import page
-from data_provider.audit.recordings import amplitudes, read_all
-from data_provider.audit.texts import text_figures
-from data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
-from utils.errors import UserError, exit_on_user_error, make_folder
+from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
+from cardiolect.data_provider.audit.page import page
+from cardiolect.data_provider.audit.recordings import amplitudes, read_all
+from cardiolect.data_provider.audit.texts import text_figures
+from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
 
 def audit(folders: list[Path], workers: int = 2) -> dict:
@@ -24,7 +25,7 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
     corpora: dict[str, dict] = {}
     for folder in folders:
         if not is_manifest(folder):
-            raise UserError(f"{folder}: no manifest.json; make one with python -m data_provider.prepare")
+            raise UserError(f"{folder}: no manifest.json; make one with cardiolect prepare")
         corpus, records = load_corpus(folder), load_records(folder)
         if corpus.name in corpora:
             raise UserError(f"{folder}: another manifest of {corpus.name}; give one of each corpus")
@@ -49,21 +50,25 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
     return {"leaks": leaks(placed), "duplicates": duplicates(placed), "corpora": corpora}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", help="manifests, as data_provider.prepare writes them")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        "cardiolect audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folders", type=Path, nargs="+", help="manifests, as cardiolect.data_provider.corpora.prepare writes them"
+    )
     parser.add_argument("--out", type=Path, default=Path("results/audit"))
     parser.add_argument("--workers", type=int, default=2, help="reading processes")
-    arguments = parser.parse_args()
-    make_folder("--out", arguments.out)
-    figures = audit(arguments.folders, arguments.workers)
-    (arguments.out / "audit.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (arguments.out / "audit.html").write_text(page(figures))
+    given = parser.parse_args(arguments)
+    make_folder("--out", given.out)
+    figures = audit(given.folders, given.workers)
+    (given.out / "audit.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (given.out / "audit.html").write_text(page(figures))
     for name, corpus in figures["corpora"].items():
         unreadable = sum(corpus["unreadable"].values())
         print(f"{name}: {corpus['records']} recordings of {corpus['patients']} patients, {unreadable} unreadable")
     print(f"{len(figures['duplicates'])} groups of recordings have the same signal")
-    print("\n".join(figures["leaks"]) or "no leakage", f"audit.json and audit.html are in {arguments.out}", sep="\n")
+    print("\n".join(figures["leaks"]) or "no leakage", f"audit.json and audit.html are in {given.out}", sep="\n")
     if figures["leaks"]:
         sys.exit(1)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from data_provider.examples import RecordRef
-from data_provider.readers import RecordError, read_record
-from data_provider.record import LEADS
-from utils.parallel import ordered_map
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers import RecordError, read_record
+from cardiolect.data_provider.record import LEADS
+from cardiolect.utils.parallel import ordered_map
 
 HASH_STEP_MV = 0.001  # a signal written in another format is the same to this
 

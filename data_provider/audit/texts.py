@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from data_provider.examples import Example
+from cardiolect.data_provider.examples import Example
 
 # What carts and archives print instead of a finding.
 ADMINISTRATIVE = re.compile(

@@ -1,1 +1,1 @@
-"""Published corpora -> manifests: one module each, run by ``python -m data_provider.prepare NAME``."""
+"""Published corpora -> manifests: one module each, run by ``cardiolect prepare NAME``."""

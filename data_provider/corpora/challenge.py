@@ -6,9 +6,9 @@ WFDB records anywhere below the source; age, sex and SNOMED CT diagnoses stand i
 import re
 from pathlib import Path
 
-from data_provider.background import describe_patient
-from data_provider.corpora.prepared import Prepared, split_of_patient
-from data_provider.manifest import Record
+from cardiolect.data_provider.corpora.prepared import Prepared, split_of_patient
+from cardiolect.data_provider.manifest import Record
+from cardiolect.data_provider.texts.background import describe_patient
 
 LICENCE = "CC BY 4.0"
 CITATION = "Reyna et al. 2021, https://doi.org/10.13026/34va-7q14"

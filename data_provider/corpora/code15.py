@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_provider.background import describe_patient
-from data_provider.corpora.prepared import Prepared, read_table, split_of_patient
-from data_provider.manifest import Record
-from data_provider.readers.channels import FileError
-from data_provider.readers.hdf5_reader import recordings
-from data_provider.readers.layout import Layout
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.prepared import Prepared, read_table, split_of_patient
+from cardiolect.data_provider.manifest import Record
+from cardiolect.data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.hdf5_reader import recordings
+from cardiolect.data_provider.readers.layout import Layout
+from cardiolect.data_provider.texts.background import describe_patient
+from cardiolect.utils.errors import UserError
 
 LICENCE = "CC BY 4.0"
 LEADS = ["DI", "DII", "DIII", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from data_provider.corpora.prepared import Prepared, read_table, split_of_patient
-from data_provider.manifest import Record, Text
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.prepared import Prepared, read_table, split_of_patient
+from cardiolect.data_provider.manifest import Record, Text
+from cardiolect.utils.errors import UserError
 
 LICENCE = "ODbL 1.0"
 LIST, MEASUREMENTS = "record_list.csv", "machine_measurements.csv"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_provider.manifest import Record, Text
-from utils.errors import UserError
+from cardiolect.data_provider.manifest import Record, Text
+from cardiolect.utils.errors import UserError
 
 TEST_PERCENT, VALID_PERCENT = 10, 10
 

@@ -3,9 +3,9 @@
 import csv
 from pathlib import Path
 
-from data_provider.corpora.prepared import Prepared
-from data_provider.manifest import Record, Text
-from data_provider.ptbxl import DATABASE_NAME, load_database
+from cardiolect.data_provider.corpora.prepared import Prepared
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database
+from cardiolect.data_provider.manifest import Record, Text
 
 LICENCE = "CC BY 4.0"
 TRANSLATED = "report_en"  # a column that copies of the database with translated reports bring

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from data_provider.corpora.prepared import Prepared
-from data_provider.derived_questions import derive
-from data_provider.examples import Example, RecordRef
-from data_provider.manifest import Text
-from data_provider.ptbxl import DATABASE_NAME, parse_folds
-from data_provider.questions import load_examples
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.prepared import Prepared
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, parse_folds
+from cardiolect.data_provider.ecgqa.derived import derive
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.manifest import Text
+from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.utils.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 
@@ -81,10 +81,19 @@ def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str)
         members = [record for record in done.records if record.split == split]
         for item in derive([rows[record.record_id] for record in members], seed):
             text = Text(
-                f"derived/{split}:{item['sample_id']}", (str(item["ecg_id"][0]),), "qa", item["question"],
-                tuple(item["answer"]), item["question_type"], item["attribute_type"], item["template_id"],
-                split=split, provenance="derived", licence=licence, attributes=tuple(item["attribute"] or ()),
-            )  # fmt: skip
+                f"derived/{split}:{item['sample_id']}",
+                (str(item["ecg_id"][0]),),
+                "qa",
+                item["question"],
+                tuple(item["answer"]),
+                item["question_type"],
+                item["attribute_type"],
+                item["template_id"],
+                split=split,
+                provenance="derived",
+                licence=licence,
+                attributes=tuple(item["attribute"] or ()),
+            )
             done.texts.append(text)
 
 
@@ -96,9 +105,21 @@ def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:
             done.left_out["comparisons across splits"] += 1
             continue
         text = Text(
-            e.sample_id, e.record_ids, e.task, e.question, e.answers, e.question_type, e.attribute_type, e.template_id,
-            e.background, splits.pop(), e.provenance, licence, e.history, e.attributes,
-        )  # fmt: skip
+            e.sample_id,
+            e.record_ids,
+            e.task,
+            e.question,
+            e.answers,
+            e.question_type,
+            e.attribute_type,
+            e.template_id,
+            e.background,
+            splits.pop(),
+            e.provenance,
+            licence,
+            e.history,
+            e.attributes,
+        )
         done.texts.append(text)
 
 

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from data_provider.examples import RecordRef
-from data_provider.readers import (
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers import (
     aecg_reader,
     csv_reader,
     dicom_reader,
@@ -17,9 +17,9 @@ from data_provider.readers import (
     numpy_reader,
     wfdb_reader,
 )
-from data_provider.readers.channels import Channels, FileError, assemble
-from data_provider.record import ECGRecord
-from utils.errors import UserError
+from cardiolect.data_provider.readers.channels import Channels, FileError, assemble
+from cardiolect.data_provider.record import ECGRecord
+from cardiolect.utils.errors import UserError
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # see `_with`
 

@@ -5,8 +5,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
-from data_provider.readers.xml_parser import local, parse
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.xml_parser import local, parse
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 

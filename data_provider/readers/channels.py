@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.leads import canonical_lead, complete_limb_leads
-from data_provider.record import LEADS
+from cardiolect.data_provider.record import LEADS, canonical_lead, complete_limb_leads
 
 MIN_LEADS = 6
 MIN_SECONDS = 1.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data_provider.readers.channels import Channels, FileError
-from data_provider.readers.layout import need_layout
-from data_provider.readers.table import channels_of
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.table import channels_of
 
 MAX_BYTES = 500_000_000
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from data_provider.leads import canonical_lead
-from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.record import canonical_lead
 
 MAX_BYTES = 200_000_000  # of a deflated file, unpacked
 # Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).

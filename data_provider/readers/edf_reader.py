@@ -5,7 +5,7 @@ from pathlib import Path
 import edfio
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 
 _HEADER_BYTES = 256
 

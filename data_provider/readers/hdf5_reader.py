@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError
-from data_provider.readers.layout import need_layout
-from data_provider.readers.table import channels_of
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.table import channels_of
 
 MAX_BYTES = 1_000_000_000  # of what one read unpacks
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.channels import FileError
 
 
 class Layout(BaseModel):

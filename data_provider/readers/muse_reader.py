@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
-from data_provider.readers.xml_parser import parse
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.xml_parser import parse
 
 
 def read(path: Path) -> Channels:

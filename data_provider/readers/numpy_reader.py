@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError
-from data_provider.readers.layout import need_layout
-from data_provider.readers.table import channels_of
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.table import channels_of
 
 MAX_BYTES = 4_000_000_000  # of all arrays, unpacked
 

@@ -8,8 +8,8 @@ from typing import IO
 import h5py
 import numpy as np
 
-from data_provider.readers import HDF5_SUFFIXES, dicom_reader, wfdb_header
-from data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers import HDF5_SUFFIXES, dicom_reader, wfdb_header
+from cardiolect.data_provider.readers.channels import FileError
 
 
 def count_samples(path: Path) -> int | None:

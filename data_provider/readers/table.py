@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 
 
 def channels_of(values: np.ndarray, leads: list[str], unit: str, scale: float, fs: float) -> Channels:

@@ -6,12 +6,21 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_provider.readers.channels import FileError, mv_per_unit
+from cardiolect.data_provider.readers.channels import FileError, mv_per_unit
 
 # Bytes per sample of the formats with a fixed size; FLAC formats (508, 516, 524) check themselves while decoding.
 _BYTES_PER_SAMPLE = {
-    "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
-}  # fmt: skip
+    "8": 1.0,
+    "16": 2.0,
+    "24": 3.0,
+    "32": 4.0,
+    "61": 2.0,
+    "80": 1.0,
+    "160": 2.0,
+    "212": 1.5,
+    "310": 4 / 3,
+    "311": 4 / 3,
+}
 _FORMAT = re.compile(r"^(?P<fmt>\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+(?P<offset>\d+))?$")
 _GAIN = re.compile(r"^(?P<gain>-?\d+\.?\d*(e[+-]?\d+)?)(\(-?\d+\))?(?P<slash>/(?P<unit>.*))?$")
 

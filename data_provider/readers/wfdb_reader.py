@@ -4,8 +4,8 @@ from pathlib import Path
 
 import wfdb
 
-from data_provider.readers.channels import Channels, FileError, lead_rows
-from data_provider.readers.wfdb_header import Header, read_header
+from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows
+from cardiolect.data_provider.readers.wfdb_header import Header, read_header
 
 
 def read(path: Path) -> Channels:

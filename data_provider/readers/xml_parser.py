@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.channels import FileError
 
 MAX_BYTES = 200_000_000
 

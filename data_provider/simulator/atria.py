@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_provider.simulator.leads import frontal, horizontal
+from cardiolect.data_provider.simulator.leads import frontal, horizontal
 
 
 def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> np.ndarray:

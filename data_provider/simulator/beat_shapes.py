@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.simulator import waves
-from data_provider.simulator.leads import frontal, frontal_axis, horizontal, twelve
-from data_provider.simulator.patients import Patient
-from data_provider.simulator.truth import LBBB, RBBB, Truth
+from cardiolect.data_provider.simulator import waves
+from cardiolect.data_provider.simulator.leads import frontal, frontal_axis, horizontal, twelve
+from cardiolect.data_provider.simulator.patients import Patient
+from cardiolect.data_provider.simulator.truth import LBBB, RBBB, Truth
 
 FS = 500
 BEFORE = 0.5  # seconds of a beat's curve before its QRS onset, room for P

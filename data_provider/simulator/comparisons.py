@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from data_provider.simulator.questions import FEATURES, TOP_SHARE, Answer, balanced
-from data_provider.simulator.truth import RANGES, Truth
+from cardiolect.data_provider.simulator.questions import FEATURES, TOP_SHARE, Answer, balanced
+from cardiolect.data_provider.simulator.truth import RANGES, Truth
 
 # Template -> its text, and which features it names from (abnormal in the first, abnormal in the second).
 TEMPLATES: dict[int, tuple[str, Callable[[bool, bool], bool]]] = {
@@ -49,12 +49,14 @@ def compare_all(truths: list[Truth], rng: np.random.Generator) -> list[dict[str,
         answers = {i: answer for answer, members in groups.items() for i in members}
         for i in sorted(balanced(groups, len(pairs), TOP_SHARE, rng)):
             (first, _), (second, _) = pairs[i]
-            rows.append({
-                "template_id": template,
-                "question_type": "comparison_irrelevant-query",
-                "attribute_type": "numeric_feature",
-                "question": text,
-                "answer": list(answers[i]),
-                "ecg_id": [first.record_id, second.record_id],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "template_id": template,
+                    "question_type": "comparison_irrelevant-query",
+                    "attribute_type": "numeric_feature",
+                    "question": text,
+                    "answer": list(answers[i]),
+                    "ecg_id": [first.record_id, second.record_id],
+                }
+            )
     return [{"sample_id": n, **row} for n, row in enumerate(rows)]

@@ -1,7 +1,7 @@
 """Writes a simulated corpus in PTB-XL's layout, with ECG-QA questions and HeartLLM reports.
 
-python -m data_provider.simulator --out DIR --records 6000 --seed 7 [--workers 2]
-python -m data_provider.simulator --out DIR --varied [--noise-from PTBXL --noise-folds 1-8]
+cardiolect simulate --out DIR --records 6000 --seed 7 [--workers 2]
+cardiolect simulate --out DIR --varied [--noise-from PTBXL --noise-folds 1-8]
 """
 
 import argparse
@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_provider.ptbxl import parse_folds
-from data_provider.seen import save_seen
-from data_provider.simulator.comparisons import compare_all
-from data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
-from data_provider.simulator.questions import ask_all
-from data_provider.simulator.render import simulate
-from data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
-from data_provider.simulator.truth import Truth
-from data_provider.simulator.varied.questions import varied_questions
-from data_provider.simulator.varied.real_noise import noise_library, noise_sources
-from data_provider.simulator.varied.render import simulate_varied
-from data_provider.simulator.wfdb_write import write_wfdb
-from utils.errors import UserError
+from cardiolect.data_provider.audit.seen import save_seen
+from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
+from cardiolect.data_provider.simulator.comparisons import compare_all
+from cardiolect.data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
+from cardiolect.data_provider.simulator.questions import ask_all
+from cardiolect.data_provider.simulator.render import simulate
+from cardiolect.data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
+from cardiolect.data_provider.simulator.truth import Truth
+from cardiolect.data_provider.simulator.varied.questions import varied_questions
+from cardiolect.data_provider.simulator.varied.real_noise import noise_library, noise_sources
+from cardiolect.data_provider.simulator.varied.render import simulate_varied
+from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
+from cardiolect.utils.errors import UserError
 
 VERSION = 7  # raise when the same seed gives other bytes
 VARIED_VERSION = 2  # the same, of the varied mode
@@ -174,7 +174,7 @@ def _dump(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m data_provider.simulator", description="Simulate labelled ECGs.")
+    parser = argparse.ArgumentParser(prog="cardiolect simulate", description="Simulate labelled ECGs.")
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
     parser.add_argument("--records", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=7)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from data_provider.record import LEADS
-from data_provider.simulator.patients import Patient
-from data_provider.simulator.truth import (
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.patients import Patient
+from cardiolect.data_provider.simulator.truth import (
     ECTOPIES,
     LBBB,
     MARGINS_MS,

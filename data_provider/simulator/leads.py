@@ -7,7 +7,7 @@ axis turn without emptying V5 and V6, as chest electrodes sit close to the heart
 
 import numpy as np
 
-from data_provider.leads import LIMB_FROM_I_II
+from cardiolect.data_provider.record import LIMB_FROM_I_II
 
 # Direction (degrees; 0 left, 90 forward) and strength of V1..V6: the horizontal part of Dower's matrix (Dower 1980),
 # with the strengths of V2..V4 lowered towards what PTB-XL recordings show.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_provider.record import LEADS
-from data_provider.simulator.truth import Truth
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.truth import Truth
 
 FS = 500
 ROWS = ("I", "II", *LEADS[6:])

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from data_provider.record import LEADS
-from data_provider.simulator.truth import (
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.truth import (
     AV_BLOCK,
     AXES,
     ECTOPIES,
@@ -103,10 +103,14 @@ def _verify(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
     for n in NOISES[:3]:
         for lead in LEADS:
             yield ask(
-                26, "noise", f"Does this ECG show {n} in lead {lead}?", n,
+                26,
+                "noise",
+                f"Does this ECG show {n} in lead {lead}?",
+                n,
                 # Asked only where the noise is somewhere, so that the lead has to be looked at.
-                lambda t, n=n, lead=lead: lead in t.noise[n] if n in t.noise else None, 0.01,
-            )  # fmt: skip
+                lambda t, n=n, lead=lead: lead in t.noise[n] if n in t.noise else None,
+                0.01,
+            )
     for n in NOISES:
         yield ask(27, "noise", f"Does this ECG show {n}?", n, lambda t, n=n: n in t.noise, VERIFY)
     any_noise = "Does this ECG show any kind of noises?"
@@ -117,9 +121,13 @@ def _verify(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
         yield ask(36, "extra_systole", f"Does this ECG show {e}?", e, lambda t, e=e: t.ectopy == e, VERIFY)
     for f in FEATURES:
         yield ask(
-            39, "numeric_feature", f"Does the {f} of this ECG fall within the normal range?", f,
-            lambda t, f=f: None if t.range_of(f) is None else t.range_of(f) == RANGES[1], VERIFY_RARE,
-        )  # fmt: skip
+            39,
+            "numeric_feature",
+            f"Does the {f} of this ECG fall within the normal range?",
+            f,
+            lambda t, f=f: None if t.range_of(f) is None else t.range_of(f) == RANGES[1],
+            VERIFY_RARE,
+        )
 
 
 def _choose(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
@@ -144,16 +152,23 @@ def _choose(has: Callable[[Truth, str], bool | None]) -> Iterator[Question]:
     for f in ("rr interval", "qt interval", "qt corrected", "pr interval"):
         for pair in combinations(RANGES, 2):
             yield ask(
-                40, "numeric_feature", f"Which range does the {f} of this ECG fall in", pair,
+                40,
+                "numeric_feature",
+                f"Which range does the {f} of this ECG fall in",
+                pair,
                 lambda t, r, f=f: None if t.range_of(f) is None else t.range_of(f) == r,
-            )  # fmt: skip
+            )
 
 
 def _query() -> Iterator[Question]:
     def ask(
-        template: int, kind: str, text: str, answer: Callable[[Truth], Answer | None],
-        attribute: list[str] | None = None, share: float = QUERY,
-    ):  # fmt: skip
+        template: int,
+        kind: str,
+        text: str,
+        answer: Callable[[Truth], Answer | None],
+        attribute: list[str] | None = None,
+        share: float = QUERY,
+    ):
         return Question(template, "single-query", kind, text, attribute, answer, share)
 
     def features_in(truth: Truth, wanted: str) -> Answer | None:
@@ -170,14 +185,21 @@ def _query() -> Iterator[Question]:
     yield ask(38, "extra_systole", kinds, lambda t: _listed([t.ectopy or ""], ECTOPIES))
     for f in FEATURES:
         yield ask(
-            41, "numeric_feature", f"What range does the {f} of this ECG fall in?",
-            lambda t, f=f: None if (r := t.range_of(f)) is None else (r,), [f], 0.08,
-        )  # fmt: skip
+            41,
+            "numeric_feature",
+            f"What range does the {f} of this ECG fall in?",
+            lambda t, f=f: None if (r := t.range_of(f)) is None else (r,),
+            [f],
+            0.08,
+        )
     for wanted in (RANGES[2], RANGES[0]):
         yield ask(
-            42, "numeric_feature", f"What numeric features of this ECG fall {wanted}?",
-            lambda t, w=wanted: features_in(t, w), share=0.3,
-        )  # fmt: skip
+            42,
+            "numeric_feature",
+            f"What numeric features of this ECG fall {wanted}?",
+            lambda t, w=wanted: features_in(t, w),
+            share=0.3,
+        )
 
 
 def balanced(groups: dict[Answer, list[int]], want: int, top_share: float, rng: np.random.Generator) -> list[int]:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from data_provider.simulator.atria import fibrillation, flutter
-from data_provider.simulator.beat_shapes import BEFORE, FS, beat_shapes
-from data_provider.simulator.draw import draw_truth
-from data_provider.simulator.leads import twelve
-from data_provider.simulator.noise import add_noise
-from data_provider.simulator.patients import RECORD_STREAM, Patient, stream
-from data_provider.simulator.rhythm import SECONDS, Beat, beats
-from data_provider.simulator.truth import Truth
+from cardiolect.data_provider.simulator.atria import fibrillation, flutter
+from cardiolect.data_provider.simulator.beat_shapes import BEFORE, FS, beat_shapes
+from cardiolect.data_provider.simulator.draw import draw_truth
+from cardiolect.data_provider.simulator.leads import twelve
+from cardiolect.data_provider.simulator.noise import add_noise
+from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
+from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat, beats
+from cardiolect.data_provider.simulator.truth import Truth
 
 SAMPLES = int(SECONDS * FS)
 

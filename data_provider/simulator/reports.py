@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from data_provider.simulator.truth import (
+from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AV_BLOCK,
     AXES,
@@ -23,8 +23,8 @@ from data_provider.simulator.truth import (
     TERRITORIES,
     Truth,
 )
-from data_provider.simulator.varied.lexicon import varied_lexicon
-from data_provider.simulator.varied.truth import VariedTruth
+from cardiolect.data_provider.simulator.varied.lexicon import varied_lexicon
+from cardiolect.data_provider.simulator.varied.truth import VariedTruth
 
 # One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
 # infarction, T wave, QT, conclusion, technical quality; intervals out of range stand before the conclusion.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.simulator.truth import ECTOPIES, Truth
+from cardiolect.data_provider.simulator.truth import ECTOPIES, Truth
 
 SECONDS = 10.0
 

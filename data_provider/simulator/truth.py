@@ -23,9 +23,21 @@ NOISES = ("baseline drift", "static noise", "burst noise", "electrodes problems"
 
 # The one order in which findings are listed, reported and answered.
 FINDINGS = (
-    *RHYTHMS, *ECTOPIES, AV_BLOCK, LBBB, RBBB, *AXES, LVH, LOW_VOLTAGE,
-    *(f"myocardial infarction in {t} leads" for t in TERRITORIES), INVERTED_T, LONG_QT, NORMAL, ABNORMAL, *NOISES,
-)  # fmt: skip
+    *RHYTHMS,
+    *ECTOPIES,
+    AV_BLOCK,
+    LBBB,
+    RBBB,
+    *AXES,
+    LVH,
+    LOW_VOLTAGE,
+    *(f"myocardial infarction in {t} leads" for t in TERRITORIES),
+    INVERTED_T,
+    LONG_QT,
+    NORMAL,
+    ABNORMAL,
+    *NOISES,
+)
 UNREMARKABLE = frozenset({"sinus rhythm", "normal heart axis", *NOISES})
 
 # Normal ranges in milliseconds, both ends included: the usual ones for adults (Surawicz and Knilans, Chou's
@@ -93,14 +105,18 @@ class Truth:
         """The finding keys of this ECG, a subset of `FINDINGS` in its order."""
         qtc = self.intervals["qt corrected"]
         present = {
-            self.rhythm, self.ectopy, self.conduction, self.axis, *self.noise,
+            self.rhythm,
+            self.ectopy,
+            self.conduction,
+            self.axis,
+            *self.noise,
             AV_BLOCK if self.first_degree_av_block else None,
             LVH if self.left_ventricular_hypertrophy else None,
             LOW_VOLTAGE if self.low_voltage else None,
             f"myocardial infarction in {self.infarction} leads" if self.infarction else None,
             INVERTED_T if self.t_inversion else None,
             LONG_QT if qtc is not None and qtc > LONG_QTC_MS else None,
-        } - {None}  # fmt: skip
+        } - {None}
         present.add(ABNORMAL if present - UNREMARKABLE else NORMAL)
         return tuple(f for f in FINDINGS if f in present)
 

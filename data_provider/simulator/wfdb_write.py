@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_provider.record import LEADS
+from cardiolect.data_provider.record import LEADS
 
 GAIN = 1000.0  # steps per mV, as PTB-XL
 

@@ -1,1 +1,1 @@
-"""What a tokenizer keeps of an ECG: ``python -m ecg_tokenizer.fidelity --tokenizer DIR --data DIR``."""
+"""What a tokenizer keeps of an ECG: ``cardiolect fidelity --tokenizer DIR --data DIR``."""

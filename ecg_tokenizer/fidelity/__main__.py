@@ -1,5 +1,5 @@
-from ecg_tokenizer.fidelity.panel import main
-from utils.errors import exit_on_user_error
+from cardiolect.ecg_tokenizer.fidelity.panel import main
+from cardiolect.utils.errors import exit_on_user_error
 
 if __name__ == "__main__":
     exit_on_user_error(main)

@@ -1,6 +1,6 @@
 """The fidelity panel: what a tokenizer keeps of an ECG, as a table, JSON and a picture.
 
-    python -m ecg_tokenizer.fidelity --tokenizer DIR --data PTBXL --folds 9-10 --probe-folds 1-8 --out DIR
+    cardiolect fidelity --tokenizer DIR --data PTBXL --folds 9-10 --probe-folds 1-8 --out DIR
 
 Distortion in millivolts and rate; what a reader measures (R peaks, heart rate, QRS, PR, QT); what a linear probe reads
 of PTB-XL's superclasses. Everything is measured at the tokenizer's sampling rate.
@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_provider.examples import RecordRef
-from data_provider.record import LEADS
-from data_provider.superclasses import SUPERCLASSES, load_superclasses
-from ecg_tokenizer.fidelity import rhythm
-from ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
-from ecg_tokenizer.fidelity.picture import draw_fidelity
-from ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_dims, code_series, probe
-from ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
-from ecg_tokenizer.fidelity.selection import choose
-from ecg_tokenizer.fidelity.table import table
-from ecg_tokenizer.tokenizer import ECGTokenizer
-from utils.errors import UserError, make_folder
+from cardiolect.data_provider.ecgqa.scp_classes import SUPERCLASSES, load_superclasses
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.fidelity import rhythm
+from cardiolect.ecg_tokenizer.fidelity.distortion import EINTHOVEN, einthoven_residual, prdn, rmse, snr
+from cardiolect.ecg_tokenizer.fidelity.picture import draw_fidelity
+from cardiolect.ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolutions, code_dims, code_series, probe
+from cardiolect.ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
+from cardiolect.ecg_tokenizer.fidelity.selection import choose
+from cardiolect.ecg_tokenizer.fidelity.table import table
+from cardiolect.utils.errors import UserError, make_folder
 
 
 def distortion(measured: Sequence[Measured]) -> dict:
@@ -147,7 +147,7 @@ def panel(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m ecg_tokenizer.fidelity", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="cardiolect fidelity", description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a trained tokenizer")
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or any folder of WFDB recordings")
     parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10; all where left out")

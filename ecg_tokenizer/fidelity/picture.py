@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_provider.record import LEADS
-from ecg_tokenizer.fidelity.distortion import prdn
+from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 
 ORIGINAL, RECONSTRUCTION = "#111111", "#1f7aff"
 SECONDS = 5.0

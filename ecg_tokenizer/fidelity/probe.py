@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm import tqdm
 
-from ecg_tokenizer.coarse import WIDTH as COARSE_WIDTH
-from ecg_tokenizer.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.coarse import WIDTH as COARSE_WIDTH
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 
 KERNELS, KERNEL_LENGTH = 1000, 9
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # candidates for the inverse penalty, chosen on training patients

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.examples import RecordRef
-from data_provider.stream import stream_signals
-from ecg_tokenizer.tokenizer import ECGTokenizer
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.storage.stream import stream_signals
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 
 
 @dataclass(frozen=True)

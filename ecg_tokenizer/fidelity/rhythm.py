@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import neurokit2 as nk
 import numpy as np
 
-from data_provider.r_peaks import NO_BEATS, find_r_peaks
-from data_provider.record import LEADS
+from cardiolect.data_provider.ecgqa.r_peaks import NO_BEATS, find_r_peaks
+from cardiolect.data_provider.record import LEADS
 
 R_TOLERANCE_MS = 50.0
 WAVE_LEADS = ("I", "II", "III", "aVL", "aVF", "V5", "V6")

@@ -4,12 +4,11 @@ import argparse
 import random
 from pathlib import Path
 
-from data_provider.corpus import find_database
-from data_provider.examples import RecordRef
-from data_provider.ptbxl import parse_folds
-from data_provider.seen import load_seen, seen_again
-from data_provider.splits import check_no_leakage, select_folds
-from utils.errors import UserError
+from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.splits import check_no_leakage, find_database, select_folds
+from cardiolect.utils.errors import UserError
 
 
 def find_records(root: Path) -> dict[str, RecordRef]:

@@ -1,6 +1,6 @@
 """The panel as text."""
 
-from ecg_tokenizer.fidelity.rhythm import UNITS
+from cardiolect.ecg_tokenizer.fidelity.rhythm import UNITS
 
 NAMES = {"heart_rate": "heart rate", "qrs": "QRS", "pr": "PR", "qt": "QT"}
 

@@ -9,19 +9,19 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ecg_tokenizer import ECGTokenizer
-from model.chat import Chat
-from model.chat_template import chat_messages
-from model.serving.stock import stock_settings
-from utils.errors import UserError
-from utils.servers import check_address, check_key, failure_reason, signed_session
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.inference.chat import Chat
+from cardiolect.model.prompt.chat_template import chat_messages
+from cardiolect.model.serving.stock import stock_settings
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.servers import check_address, check_key, failure_reason, signed_session
 
 _SHOWN = 4000  # bytes of a failure that are looked at
 CONNECT, SILENCE = 10.0, 120.0  # seconds until a connection stands; without a byte of the answer
 
 
 class EndpointChat(Chat):
-    """Answers as `model.chat.ECGChat` does, of a server; only the ECG tokenizer is loaded.
+    """Answers as `model.inference.chat.ECGChat` does, of a server; only the ECG tokenizer is loaded.
 
     url: of the server, "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine. model: its name
     there; "" leaves it to the server, which is enough where it holds one. key: sent as a bearer token to that
@@ -87,9 +87,12 @@ class EndpointChat(Chat):
                 signed_session(self.url, self._key) as session,
                 session.post(
                     f"{self.url}/chat/completions",
-                    json=body, stream=True, timeout=(CONNECT, self.timeout), allow_redirects=False,
+                    json=body,
+                    stream=True,
+                    timeout=(CONNECT, self.timeout),
+                    allow_redirects=False,
                 ) as response,
-            ):  # fmt: skip
+            ):
                 self._check(response)
                 for part in self._parts(response):
                     said += part

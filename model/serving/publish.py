@@ -10,14 +10,14 @@ from typing import Any
 from peft import PeftModel
 from transformers.utils.logging import disable_progress_bar
 
-from data_provider.provenance import UNKNOWN, corpora_of
-from data_provider.seen import SEEN
-from model.card import model_card
-from model.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
-from model.results.document import read_result
-from model.serving.stock import CHAT_TEMPLATE, is_stock
-from utils.errors import UserError, make_folder
-from utils.launch import quieten_libraries
+from cardiolect.data_provider.audit.seen import SEEN
+from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
+from cardiolect.model.evaluation.card import model_card
+from cardiolect.model.evaluation.result import read_result
+from cardiolect.model.llm.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
+from cardiolect.model.serving.stock import CHAT_TEMPLATE, is_stock
+from cardiolect.utils.errors import UserError, make_folder
+from cardiolect.utils.launch import quieten_libraries
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _NO_TEMPLATE = (

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
-from model.serving.checkpoints import need_checkpoint
-from model.serving.stock import stock_settings
-from utils.errors import UserError
-from utils.servers import LOOPBACK, check_free
+from cardiolect.model.cli.loading import need_checkpoint
+from cardiolect.model.serving.stock import stock_settings
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.servers import LOOPBACK, check_free
 
 
 def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> NoReturn:
@@ -29,8 +29,19 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     if host not in LOOPBACK:
         raise UserError(f"host {host}: the server knows no keys and stays on this machine; 127.0.0.1 is possible")
     check_free(host, port)
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder),
-               "--host", host, "--port", str(port), "--device", device]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        str(folder),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--device",
+        device,
+    ]
     shown = f"[{host}]" if ":" in host else host
     print(f"{folder}: http://{shown}:{port}/v1/chat/completions; Ctrl-C ends it", flush=True)
     os.environ["HF_HUB_OFFLINE"] = "1"  # no request has a model downloaded

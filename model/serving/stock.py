@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 CHAT_TEMPLATE = "chat_template.jinja"
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol, Self
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 Answers = tuple[str, ...]
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from utils.errors import UserError
-from utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
-from utils.metrics.verify import NO, YES
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
+from cardiolect.utils.metrics.verify import NO, YES
 
 LONGEST = 200  # answer sets kept of a template: the most common of training
 NONE, NOT_SURE = "none", "not sure"
@@ -70,8 +70,9 @@ class AnswerLists:
 
     def extended(self, other: Self) -> Self:
         """These lists, and behind them what only ``other`` has of a template; without a limit."""
-        templates = self.by_template | {key: _joined(self.by_template.get(key, []), sets)
-                                        for key, sets in other.by_template.items()}  # fmt: skip
+        templates = self.by_template | {
+            key: _joined(self.by_template.get(key, []), sets) for key, sets in other.by_template.items()
+        }
         return type(self)(templates, self.by_type, _joined(self.overall, other.overall))
 
     def candidates(self, question: Question) -> list[Answers]:

@@ -17,9 +17,9 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
 
-from utils.errors import UserError
-from utils.metrics.scores import Scores
-from utils.metrics.text_metric import check_pairs
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.scores import Scores
+from cardiolect.utils.metrics.text_metric import check_pairs
 
 Embedded = tuple[Tensor, Tensor]  # unit vectors (tokens, hidden); bool (tokens,), False of special tokens
 
@@ -88,9 +88,13 @@ class BertScore:
             spaced = [space + text if text else text for text in batch]
             cut += sum(len(ids) > self.longest for ids in self.tokenizer(spaced, verbose=False)["input_ids"])
             encoded = self.tokenizer(
-                spaced, truncation=True, max_length=self.longest, padding=True, return_special_tokens_mask=True,
+                spaced,
+                truncation=True,
+                max_length=self.longest,
+                padding=True,
+                return_special_tokens_mask=True,
                 return_tensors="pt",
-            )  # fmt: skip
+            )
             special = encoded.pop("special_tokens_mask").bool()
             hidden = self.model(**encoded.to(self.device), output_hidden_states=True).hidden_states[self.layer].cpu()
             there = encoded["attention_mask"].bool().cpu()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from utils.metrics.text_metric import TextMetric
+from cardiolect.utils.metrics.text_metric import TextMetric
 
 _WEIGHTS = ((1.0,), (1 / 2,) * 2, (1 / 3,) * 3, (1 / 4,) * 4)
 HEARTLLM_WEIGHTS = ((1.0,), (0.5,) * 2, (0.33,) * 3, (0.25,) * 4)

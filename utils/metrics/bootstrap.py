@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ def bootstrap_ci(
 
     numbers: dict[Hashable, int] = {}
     units: dict[tuple[int, ...], int] = {}  # patients asked about together
-    cluster = np.array([
-        units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
-        for patient in patients
-    ])  # fmt: skip
+    cluster = np.array(
+        [
+            units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
+            for patient in patients
+        ]
+    )
     n_patients = len(numbers)
     most = max(map(len, units))
     members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients: nobody

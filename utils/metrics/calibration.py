@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
-from utils.errors import UserError
-from utils.metrics.verify import wilson
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.verify import wilson
 
 FEWEST = 10  # samples for each bin; the calibration error of emptier bins is mostly noise
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 OTHER = "other"
 

@@ -6,7 +6,7 @@ from math import exp, log
 from nltk.translate.bleu_score import modified_precision
 from sacrebleu.metrics import BLEU
 
-from utils.metrics.scores import Scores
+from cardiolect.utils.metrics.scores import Scores
 
 _ORDERS = range(1, 5)
 _EPSILON = 0.1  # smoothing method 1 of Chen & Cherry 2014, as NLTK sets it

@@ -7,16 +7,16 @@ import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from sacrebleu.metrics import CHRF
 
-from utils.errors import UserError
-from utils.metrics.bleu import HEARTLLM_WEIGHTS, Bleu
-from utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
-from utils.metrics.exact_match import exact_match
-from utils.metrics.meteor import Meteor
-from utils.metrics.normalised_match import answer_f1, normalised_match, token_f1, words
-from utils.metrics.rouge import Rouge
-from utils.metrics.rouge_package import RougePackage
-from utils.metrics.scores import Scores
-from utils.metrics.text_metric import check_pairs
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.bleu import HEARTLLM_WEIGHTS, Bleu
+from cardiolect.utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
+from cardiolect.utils.metrics.exact_match import exact_match
+from cardiolect.utils.metrics.meteor import Meteor
+from cardiolect.utils.metrics.normalised_match import answer_f1, normalised_match, token_f1, words
+from cardiolect.utils.metrics.rouge import Rouge
+from cardiolect.utils.metrics.rouge_package import RougePackage
+from cardiolect.utils.metrics.scores import Scores
+from cardiolect.utils.metrics.text_metric import check_pairs
 
 Texts = Sequence[str]
 Answers = Sequence[Sequence[str]]
@@ -105,10 +105,12 @@ def _length_adaptive_bleu(predictions: Texts, references: Texts) -> np.ndarray:
 
 def _strict_answers(predictions: Texts, answers: Answers) -> Scores:
     pairs = list(zip(predictions, answers, strict=True))
-    return Scores.per_sample({
-        "em": [normalised_match(said, gold) for said, gold in pairs],
-        "f1": [answer_f1(said, gold) for said, gold in pairs],
-    })  # fmt: skip
+    return Scores.per_sample(
+        {
+            "em": [normalised_match(said, gold) for said, gold in pairs],
+            "f1": [answer_f1(said, gold) for said, gold in pairs],
+        }
+    )
 
 
 def _strict_texts(predictions: Texts, references: Texts) -> Scores:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 
 def answer_set_heartllm(text: str) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from statistics import fmean
 from typing import Any
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 
 def finding_scores(predicted: Sequence[Collection[str]], truth: Sequence[Collection[str]]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, Literal, Self
 
-from utils.errors import UserError
-from utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
-from utils.metrics.normalised_match import token_f1, words
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
+from cardiolect.utils.metrics.normalised_match import token_f1, words
 
 CENTRAL_OF = 500  # reports compared with as many
 

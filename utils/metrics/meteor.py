@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from nltk.translate.meteor_score import single_meteor_score
 
-from utils.metrics.text_metric import TextMetric
-from utils.metrics.wordnet import Thesaurus, find_wordnet
+from cardiolect.utils.metrics.text_metric import TextMetric
+from cardiolect.utils.metrics.wordnet import Thesaurus, find_wordnet
 
 
 class Meteor(TextMetric):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 # A decimal number, else a full stop. A number stands alone: in "V1.2nd" the stop ends the answer "V1".
 _NUMBER_OR_STOP = re.compile(r"(?<![\w.])\d*\.\d+|\.")

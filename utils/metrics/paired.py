@@ -7,9 +7,9 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from utils.errors import UserError
-from utils.metrics.bootstrap import Interval
-from utils.metrics.scores import Scores, bootstrap_score
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.bootstrap import Interval
+from cardiolect.utils.metrics.scores import Scores, bootstrap_score
 
 FEW_BLOCKS = 12  # up to here all 2 ** 12 exchanges are gone through
 _ROUNDING = 1e-10  # differences that are this close are equal
@@ -123,9 +123,14 @@ def cross_table(a: Sequence[float], b: Sequence[float]) -> dict[str, int] | None
 
 
 def _randomisation_p(
-    statistic: Statistic, name: str, a: Mapping[str, Scores], b: Mapping[str, Scores], blocks: np.ndarray,
-    n_resamples: int, seed: int,
-) -> tuple[float, bool]:  # fmt: skip
+    statistic: Statistic,
+    name: str,
+    a: Mapping[str, Scores],
+    b: Mapping[str, Scores],
+    blocks: np.ndarray,
+    n_resamples: int,
+    seed: int,
+) -> tuple[float, bool]:
     """``(p, whether it is exact)``."""
     keys = [(c, column) for c, s in a.items() for column in s.columns if column == name or s.of_samples(name) is None]
     first, second = (
@@ -138,10 +143,12 @@ def _randomisation_p(
 
     def differences(exchanged: np.ndarray) -> np.ndarray:
         gained = exchanged.astype(np.float64) @ moved
-        return np.array([
-            value(second_sums) - value(first_sums)
-            for first_sums, second_sums in zip(totals[0] + gained, totals[1] - gained, strict=True)
-        ])  # fmt: skip
+        return np.array(
+            [
+                value(second_sums) - value(first_sums)
+                for first_sums, second_sums in zip(totals[0] + gained, totals[1] - gained, strict=True)
+            ]
+        )
 
     def value(sums: np.ndarray) -> float:
         means: dict[str, dict[str, float]] = {c: {} for c in a}

@@ -6,7 +6,7 @@ import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
-from utils.metrics.text_metric import TextMetric
+from cardiolect.utils.metrics.text_metric import TextMetric
 
 _NAMES = ("rouge1", "rouge2", "rougeL")
 

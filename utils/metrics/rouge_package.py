@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.metrics.text_metric import TextMetric
+from cardiolect.utils.metrics.text_metric import TextMetric
 
 _TINY = 1e-8  # in the package's F, so a perfect text scores a little below 1
 

@@ -7,8 +7,8 @@ from math import hypot, sqrt
 import numpy as np
 from scipy.stats import t as student_t
 
-from utils.errors import UserError
-from utils.metrics.scores import Scores, bootstrap_score
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.scores import Scores, bootstrap_score
 
 Ends = tuple[float, float] | tuple[None, None]
 

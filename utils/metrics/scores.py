@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.metrics.bootstrap import Interval, bootstrap_ci
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.bootstrap import Interval, bootstrap_ci
 
 Formula = Callable[[Mapping[str, float], float], float]
 

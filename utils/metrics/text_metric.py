@@ -8,7 +8,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 
 class TextMetric(evaluate.Metric):

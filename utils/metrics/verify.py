@@ -7,16 +7,18 @@ from typing import Any
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from utils.errors import UserError
-from utils.metrics.normalised_match import answer_set
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.normalised_match import answer_set
 
 YES, NO = "yes", "no"
 
 
 def verify_scores(
-    questions: Sequence[str], answers: Sequence[Sequence[str]], predictions: Sequence[str],
+    questions: Sequence[str],
+    answers: Sequence[Sequence[str]],
+    predictions: Sequence[str],
     margins: Sequence[float | None] | None = None,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+) -> dict[str, dict[str, Any]]:
     """``{question: figures}`` of every question that is truly answered by yes at least once, and by no.
 
     Figures: ``yes`` and ``no``, how often each is true; ``sensitivity``, the share of true yes that is found, and

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.simulator import waves
-from data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
-from data_provider.simulator.leads import CHEST_DEGREES, CHEST_STRENGTH, frontal, frontal_axis, twelve
-from data_provider.simulator.truth import LBBB, RBBB
-from data_provider.simulator.varied.heart import (
+from cardiolect.data_provider.simulator import waves
+from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
+from cardiolect.data_provider.simulator.leads import CHEST_DEGREES, CHEST_STRENGTH, frontal, frontal_axis, twelve
+from cardiolect.data_provider.simulator.truth import LBBB, RBBB
+from cardiolect.data_provider.simulator.varied.heart import (
     ANTERIOR_FASCICLE,
     INCOMPLETE_RBBB,
     PACED,
@@ -152,19 +152,42 @@ def _qrs(
         table[-1, [2, 4]] *= rng.uniform(0.7, 1.7)
         table[-1, 5] = rng.uniform(165, 205) - turn
     elif conduction == INCOMPLETE_RBBB:
-        extra.append([rng.uniform(0.68, 0.9), rng.uniform(0.04, 0.1), rng.uniform(0.15, 0.6), rng.uniform(105, 130),
-                      rng.uniform(0.1, 0.25), rng.uniform(160, 220) - turn])  # fmt: skip
+        extra.append(
+            [
+                rng.uniform(0.68, 0.9),
+                rng.uniform(0.04, 0.1),
+                rng.uniform(0.15, 0.6),
+                rng.uniform(105, 130),
+                rng.uniform(0.1, 0.25),
+                rng.uniform(160, 220) - turn,
+            ]
+        )
     notches = own.random() < (0.8 if conduction == UNSPECIFIC_DELAY else 0.3)
     for _ in range(int(own.integers(1, 4)) if notches else 0):
-        extra.append([own.uniform(0.2, 0.9), own.uniform(0.02, 0.05), own.uniform(0.05, 0.3), own.uniform(-180, 180),
-                      own.uniform(0.05, 0.3), own.uniform(-180, 180)])  # fmt: skip
+        extra.append(
+            [
+                own.uniform(0.2, 0.9),
+                own.uniform(0.02, 0.05),
+                own.uniform(0.05, 0.3),
+                own.uniform(-180, 180),
+                own.uniform(0.05, 0.3),
+                own.uniform(-180, 180),
+            ]
+        )
     rotation = anatomy.rotation * (1.0 if conduction is None else 0.6)
     for wall in condition.infarctions:
         (chest_deg, chest_size), (limb_deg, limb_size) = DEAD_WALL[wall]
         size = rng.uniform(0.3, 1.25)
-        extra.append([rng.uniform(0.15, 0.28), rng.uniform(0.07, 0.14), size * chest_size,
-                      chest_deg + rng.normal(0, 12) - rotation, size * limb_size,
-                      limb_deg + rng.normal(0, 18) - turn])  # fmt: skip
+        extra.append(
+            [
+                rng.uniform(0.15, 0.28),
+                rng.uniform(0.07, 0.14),
+                size * chest_size,
+                chest_deg + rng.normal(0, 12) - rotation,
+                size * limb_size,
+                limb_deg + rng.normal(0, 18) - turn,
+            ]
+        )
         table[0, [2, 4]] *= rng.uniform(0, 0.4)
         if wall in ("anteroseptal", "anterior"):
             table[1, 2] *= rng.uniform(0.1, 0.7)

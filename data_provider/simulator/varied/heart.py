@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_provider.simulator.truth import LBBB, RBBB
+from cardiolect.data_provider.simulator.truth import LBBB, RBBB
 
 INCOMPLETE_RBBB = "incomplete right bundle branch block"
 ANTERIOR_FASCICLE = "left anterior fascicular block"
@@ -16,8 +16,14 @@ UNSPECIFIC_DELAY = "non-specific intraventricular conduction disturbance"
 PACED = "normal functioning artificial pacemaker"
 FIBRILLATION, FLUTTER, SINUS = "atrial fibrillation", "atrial flutter", "sinus"
 
-CONDUCTIONS = {LBBB: 0.09, RBBB: 0.09, INCOMPLETE_RBBB: 0.09, ANTERIOR_FASCICLE: 0.08, POSTERIOR_FASCICLE: 0.02,
-               UNSPECIFIC_DELAY: 0.06}  # fmt: skip
+CONDUCTIONS = {
+    LBBB: 0.09,
+    RBBB: 0.09,
+    INCOMPLETE_RBBB: 0.09,
+    ANTERIOR_FASCICLE: 0.08,
+    POSTERIOR_FASCICLE: 0.02,
+    UNSPECIFIC_DELAY: 0.06,
+}
 RHYTHM_SHARES = {SINUS: 0.74, FIBRILLATION: 0.17, FLUTTER: 0.05, PACED: 0.04}
 INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.06, "lateral": 0.04}
 HEALTHY = 0.28  # of persons
@@ -113,8 +119,9 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
         if conduction != LBBB and rhythm != PACED and (first := one_of(rng, INFARCTIONS)):
             second = one_of(rng, INFARCTIONS)
             infarctions = tuple(dict.fromkeys((first, second or first)))
-        repolarisation = one_of(rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy
-                                else REPOLARISATIONS)  # fmt: skip
+        repolarisation = one_of(
+            rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy else REPOLARISATIONS
+        )
     rate = _rate(rng, rhythm, anatomy.healthy)
     qrs = float(np.clip(rng.normal(0.092, 0.009) + 0.006 * anatomy.hypertrophy, 0.070, 0.112))
     if conduction in (LBBB, RBBB) or rhythm == PACED:
@@ -132,12 +139,18 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     enlarged = not healthy and rng.random() < (0.3 if anatomy.hypertrophy else 0.08)
     long_pr = not healthy and rng.random() < 0.13
     return Condition(
-        rhythm=rhythm, rate=rate, conduction=conduction, infarctions=infarctions,
+        rhythm=rhythm,
+        rate=rate,
+        conduction=conduction,
+        infarctions=infarctions,
         infarction_age=str(rng.choice(["acute", "recent", "old"], p=[0.15, 0.25, 0.6])),
-        repolarisation=repolarisation, atrial_enlargement=enlarged, qrs=qrs,
+        repolarisation=repolarisation,
+        atrial_enlargement=enlarged,
+        qrs=qrs,
         pr=float(rng.uniform(0.206, 0.32) if long_pr else np.clip(rng.normal(0.158, 0.02), 0.112, 0.204)),
-        p=float(rng.uniform(0.122, 0.15) if enlarged else np.clip(rng.normal(0.102, 0.01), 0.07, 0.122)), qtc=qtc,
-    )  # fmt: skip
+        p=float(rng.uniform(0.122, 0.15) if enlarged else np.clip(rng.normal(0.102, 0.01), 0.07, 0.122)),
+        qtc=qtc,
+    )
 
 
 def _rate(rng: np.random.Generator, rhythm: str, healthy: bool) -> float:

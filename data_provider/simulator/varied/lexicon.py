@@ -1,7 +1,7 @@
 """Statements of reports about varied recordings: the simulator's own, and those of what only they show."""
 
-from data_provider.simulator.truth import TERRITORIES
-from data_provider.simulator.varied.truth import VARIED_FINDINGS
+from cardiolect.data_provider.simulator.truth import TERRITORIES
+from cardiolect.data_provider.simulator.varied.truth import VARIED_FINDINGS
 
 
 def _statement(finding: str) -> str:

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from data_provider.record import LEADS
-from data_provider.simulator.beat_shapes import BEFORE, FS
-from data_provider.simulator.leads import frontal_axis, twelve
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.beat_shapes import BEFORE, FS
+from cardiolect.data_provider.simulator.leads import frontal_axis, twelve
 
 Q, SMALL_Q = (0.1, 0.03), (0.05, 0.02)  # depth in mV and seconds
 WALLS = {
@@ -53,10 +53,13 @@ class Measures:
     def to_json(self) -> dict:
         rounded = lambda value: round(value, 3)  # noqa: E731
         return {
-            name: {k: rounded(v) for k, v in value.items()} if isinstance(value, dict)
-            else list(value) if isinstance(value, tuple) else rounded(value)
+            name: {k: rounded(v) for k, v in value.items()}
+            if isinstance(value, dict)
+            else list(value)
+            if isinstance(value, tuple)
+            else rounded(value)
             for name, value in asdict(self).items()
-        }  # fmt: skip
+        }
 
 
 def measure(eight: np.ndarray, qrs_seconds: float, qt_seconds: float) -> Measures:

@@ -7,12 +7,11 @@ large nor small is left open.
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from data_provider.leads import LIMB_FROM_I_II
-from data_provider.record import LEADS
-from data_provider.simulator import noise as drawn
-from data_provider.simulator.noise import FS, ROWS
-from data_provider.simulator.truth import NOISES
-from data_provider.simulator.varied.real_noise import draw_noise
+from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
+from cardiolect.data_provider.simulator import noise as drawn
+from cardiolect.data_provider.simulator.noise import FS, ROWS
+from cardiolect.data_provider.simulator.truth import NOISES
+from cardiolect.data_provider.simulator.varied.real_noise import draw_noise
 
 DRIFT_MV = (0.25, 0.45)  # range of the noise below 0.7 Hz: from here open, from there "baseline drift"
 STATIC_MV = (0.018, 0.035)  # deviation of the noise above 15 Hz
@@ -65,8 +64,9 @@ def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
     fast = sosfiltfilt(butter(2, 15, "highpass", fs=FS, output="sos"), twelve, axis=1)
     named, open_ = {}, set()
     for kind, size, (low, high) in (
-        (NOISES[0], np.ptp(slow, axis=1), DRIFT_MV), (NOISES[1], fast.std(axis=1), STATIC_MV),
-    ):  # fmt: skip
+        (NOISES[0], np.ptp(slow, axis=1), DRIFT_MV),
+        (NOISES[1], fast.std(axis=1), STATIC_MV),
+    ):
         if (size > high).any():
             named[kind] = [lead for lead, s in zip(LEADS, size, strict=True) if s > high]
         elif (size > low).any():

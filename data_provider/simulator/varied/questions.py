@@ -7,12 +7,12 @@ recording. What `VariedTruth.open` names is neither asked about nor denied.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from data_provider import derived_questions as derived
-from data_provider.ptbxl_labels import DIAGNOSES, FORMS, RHYTHMS
-from data_provider.simulator.questions import CHOOSE, QUERY, VERIFY, Answer, Question, questions
-from data_provider.simulator.tables import AXIS_CODES, EXTRA_BEATS, NOISE_COLUMNS, noise_cell
-from data_provider.simulator.truth import NOISES
-from data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
+from cardiolect.data_provider.ecgqa import derived as derived
+from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS, RHYTHMS
+from cardiolect.data_provider.simulator.questions import CHOOSE, QUERY, VERIFY, Answer, Question, questions
+from cardiolect.data_provider.simulator.tables import AXIS_CODES, EXTRA_BEATS, NOISE_COLUMNS, noise_cell
+from cardiolect.data_provider.simulator.truth import NOISES
+from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
 
 LISTS = (5, 7, 22, 32)  # templates of open questions, which derived questions ask too, with more names
 ABOUT_NOISE = (26, 27, 29, 30, 32)
@@ -32,10 +32,15 @@ def varied_questions() -> Iterator[Question]:
             continue
         asked.add(text)
         yield Question(
-            template, kind, attribute, text, named,
+            template,
+            kind,
+            attribute,
+            text,
+            named,
             _with_noise_known(template, lambda t, answer=answer, kind=kind: answer(_row(t, kind))),
-            BY_LEAD if template == 26 else SHARES[kind], top_share=0.5 if kind == "single-verify" else 0.35,
-        )  # fmt: skip
+            BY_LEAD if template == 26 else SHARES[kind],
+            top_share=0.5 if kind == "single-verify" else 0.35,
+        )
     for question in questions(lambda truth, finding: truth.states(finding)):
         if question.text not in asked and question.template_id not in LISTS:
             yield replace(question, answer=_with_noise_known(question.template_id, question.answer))

@@ -11,12 +11,11 @@ import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 from tqdm import tqdm
 
-from data_provider.examples import RecordRef
-from data_provider.leads import INDEPENDENT
-from data_provider.ptbxl import load_database
-from data_provider.readers import RecordError, read_record
-from data_provider.resample import resample
-from utils.errors import UserError
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers import RecordError, read_record
+from cardiolect.data_provider.record import INDEPENDENT, resample
+from cardiolect.utils.errors import UserError
 
 FS = 500
 SAMPLES = 5000

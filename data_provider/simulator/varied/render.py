@@ -4,18 +4,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from data_provider.record import LEADS
-from data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
-from data_provider.simulator.leads import twelve
-from data_provider.simulator.patients import RECORD_STREAM, Patient, stream
-from data_provider.simulator.render import SAMPLES
-from data_provider.simulator.rhythm import SECONDS, Beat
-from data_provider.simulator.truth import ECTOPIES, NORMAL_RANGES_MS, RBBB, TERRITORIES
-from data_provider.simulator.varied import noise as disturbance
-from data_provider.simulator.varied.atria import fibrillation, flutter
-from data_provider.simulator.varied.beat import Beats, draw_beats
-from data_provider.simulator.varied.filters import record_through
-from data_provider.simulator.varied.heart import (
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
+from cardiolect.data_provider.simulator.leads import twelve
+from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
+from cardiolect.data_provider.simulator.render import SAMPLES
+from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
+from cardiolect.data_provider.simulator.truth import ECTOPIES, NORMAL_RANGES_MS, RBBB, TERRITORIES
+from cardiolect.data_provider.simulator.varied import noise as disturbance
+from cardiolect.data_provider.simulator.varied.atria import fibrillation, flutter
+from cardiolect.data_provider.simulator.varied.beat import Beats, draw_beats
+from cardiolect.data_provider.simulator.varied.filters import record_through
+from cardiolect.data_provider.simulator.varied.heart import (
     FIBRILLATION,
     FLUTTER,
     PACED,
@@ -25,9 +25,9 @@ from data_provider.simulator.varied.heart import (
     draw_anatomy,
     draw_condition,
 )
-from data_provider.simulator.varied.measure import measure
-from data_provider.simulator.varied.rhythm import draw_rhythm, flutter_cycle
-from data_provider.simulator.varied.truth import VariedTruth, judge, judge_axis
+from cardiolect.data_provider.simulator.varied.measure import measure
+from cardiolect.data_provider.simulator.varied.rhythm import draw_rhythm, flutter_cycle
+from cardiolect.data_provider.simulator.varied.truth import VariedTruth, judge, judge_axis
 
 ANATOMY_STREAM = 3
 BURSTS, LOOSE = 0.05, 0.03  # shares of recordings
@@ -111,9 +111,14 @@ def _spike(rng: np.random.Generator) -> np.ndarray:
 
 
 def _truth(
-    index: int, patient: Patient, anatomy: Anatomy, condition: Condition, ectopy: str | None, beats: list[Beat],
+    index: int,
+    patient: Patient,
+    anatomy: Anatomy,
+    condition: Condition,
+    ectopy: str | None,
+    beats: list[Beat],
     shapes: Beats,
-) -> dict:  # fmt: skip
+) -> dict:
     inside = [b for b in beats if 0 <= b.onset <= SECONDS]
     gaps = np.diff([b.onset for b in inside])
     plain = np.array([a.kind == b.kind == "normal" for a, b in pairwise(inside)], dtype=bool)
@@ -126,21 +131,36 @@ def _truth(
     axis, open_axes = judge_axis(found.axis, condition.conduction == RBBB or condition.rhythm == PACED)
     sinus = condition.rhythm == SINUS
     values = {
-        "rr interval": rr, "p duration": condition.p if sinus else None, "pr interval": condition.pr if sinus else None,
-        "qrs duration": condition.qrs, "qt interval": qt if sinus else None,
+        "rr interval": rr,
+        "p duration": condition.p if sinus else None,
+        "pr interval": condition.pr if sinus else None,
+        "qrs duration": condition.qrs,
+        "qt interval": qt if sinus else None,
         "qt corrected": condition.qtc if sinus else None,
-    }  # fmt: skip
+    }
     rhythm = {SINUS: "sinus rhythm"}.get(condition.rhythm, condition.rhythm)
     rhythm = "sinus bradycardia" if "SBRAD" in codes else "sinus tachycardia" if "STACH" in codes else rhythm
     infarct = {"ASMI": TERRITORIES[0], "AMI": TERRITORIES[0], "IMI": TERRITORIES[1], "LMI": TERRITORIES[2]}
     return {
-        "record_id": index + 1, "patient_id": patient.patient_id, "fold": patient.fold, "age": patient.age,
-        "sex": patient.sex, "height": patient.height, "weight": patient.weight, "heart_rate": rate, "rhythm": rhythm,
+        "record_id": index + 1,
+        "patient_id": patient.patient_id,
+        "fold": patient.fold,
+        "age": patient.age,
+        "sex": patient.sex,
+        "height": patient.height,
+        "weight": patient.weight,
+        "heart_rate": rate,
+        "rhythm": rhythm,
         "intervals": {k: None if values[k] is None else round(1000 * values[k], 1) for k in NORMAL_RANGES_MS},
         "ectopy": {None: None, "atrial": ECTOPIES[0], "ventricular": ECTOPIES[1]}[ectopy],
-        "first_degree_av_block": "1AVB" in codes, "conduction": condition.conduction, "axis": axis,
-        "axis_degrees": round(found.axis, 1), "left_ventricular_hypertrophy": "LVH" in codes,
+        "first_degree_av_block": "1AVB" in codes,
+        "conduction": condition.conduction,
+        "axis": axis,
+        "axis_degrees": round(found.axis, 1),
+        "left_ventricular_hypertrophy": "LVH" in codes,
         "low_voltage": "LVOLT" in codes,
         "infarction": next((wall for code, wall in infarct.items() if code in codes), None),
-        "codes": tuple(sorted(codes)), "open": tuple(sorted(left_open | open_axes)), "measures": found.to_json(),
-    }  # fmt: skip
+        "codes": tuple(sorted(codes)),
+        "open": tuple(sorted(left_open | open_axes)),
+        "measures": found.to_json(),
+    }

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_provider.simulator.rhythm import SECONDS, Beat
-from data_provider.simulator.varied.heart import FIBRILLATION, FLUTTER, PACED, SINUS, Condition
+from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
+from cardiolect.data_provider.simulator.varied.heart import FIBRILLATION, FLUTTER, PACED, SINUS, Condition
 
 START = -1.6  # seconds; beats before the recording reach into it
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from data_provider.ptbxl_labels import DIAGNOSES, FORMS
-from data_provider.ptbxl_labels import RHYTHMS as RHYTHM_CODES
-from data_provider.simulator.truth import (
+from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS
+from cardiolect.data_provider.ecgqa.labels import RHYTHMS as RHYTHM_CODES
+from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AXES,
     ECTOPIES,
@@ -23,7 +23,7 @@ from data_provider.simulator.truth import (
     TERRITORIES,
     Truth,
 )
-from data_provider.simulator.varied.heart import (
+from cardiolect.data_provider.simulator.varied.heart import (
     ANTERIOR_FASCICLE,
     FIBRILLATION,
     FLUTTER,
@@ -35,19 +35,30 @@ from data_provider.simulator.varied.heart import (
     Anatomy,
     Condition,
 )
-from data_provider.simulator.varied.measure import MAIN, WALLS, Measures
+from cardiolect.data_provider.simulator.varied.measure import MAIN, WALLS, Measures
 
 NOT_SIMULATED = ("DIG", "ABQRS")  # asked about PTB-XL, never about a simulated recording
 MORE = {
-    "LMI": f"myocardial infarction in {TERRITORIES[2]} leads", "LPFB": POSTERIOR_FASCICLE, "IVCD": UNSPECIFIC_DELAY,
-}  # fmt: skip
+    "LMI": f"myocardial infarction in {TERRITORIES[2]} leads",
+    "LPFB": POSTERIOR_FASCICLE,
+    "IVCD": UNSPECIFIC_DELAY,
+}
 NAMES = {**DIAGNOSES, **RHYTHM_CODES, **FORMS, **MORE}
 _SAID_OTHERWISE = {"PVC": ECTOPIES[1], "PAC": ECTOPIES[0]}  # findings keep the simulator's own names
 # The order of findings and reports: the simulator's own, and the new ones behind their kind.
 _OWN = [NAMES[code] for code in NAMES if NAMES[code] not in FINDINGS and code not in (*NOT_SIMULATED, "PVC", "PAC")]
 VARIED_FINDINGS = (*FINDINGS[: FINDINGS.index(NORMAL)], *_OWN, *FINDINGS[FINDINGS.index(NORMAL) :])
-_UNREMARKABLE = frozenset({"sinus rhythm", "sinus arrhythmia", AXES[0], "baseline drift", "static noise", "burst noise",
-                           "electrodes problems"})  # fmt: skip
+_UNREMARKABLE = frozenset(
+    {
+        "sinus rhythm",
+        "sinus arrhythmia",
+        AXES[0],
+        "baseline drift",
+        "static noise",
+        "burst noise",
+        "electrodes problems",
+    }
+)
 
 RATE_MARGIN = 1.5  # bpm around 60 and 100 where bradycardia and tachycardia stay open
 ARRHYTHMIA_S = (0.12, 0.20)  # longest less shortest RR interval of sinus beats: open from, sinus arrhythmia from
@@ -213,9 +224,13 @@ def romhilt_estes(condition: Condition, found: Measures) -> int:
     """Points of Romhilt and Estes 1968 (Am Heart J 75:752): 5 are left ventricular hypertrophy, 4 probable."""
     strain = any(found.t[lead] <= -0.05 and found.st[lead] <= -0.03 for lead in ("V5", "V6"))
     return (
-        3 * (found.largest >= 1) + 3 * strain + 3 * condition.atrial_enlargement + 2 * (found.axis <= -30)
-        + (condition.qrs >= 0.09) + (found.r_peak_ms >= 50)
-    )  # fmt: skip
+        3 * (found.largest >= 1)
+        + 3 * strain
+        + 3 * condition.atrial_enlargement
+        + 2 * (found.axis <= -30)
+        + (condition.qrs >= 0.09)
+        + (found.r_peak_ms >= 50)
+    )
 
 
 def _infarction(condition: Condition, found: Measures, yes: set[str], maybe: set[str]) -> None:

@@ -3,13 +3,13 @@
 Source: Liu et al., Teach Multimodal LLMs to Comprehend Electrocardiographic Images, arXiv 2410.19008.
 """
 
-from utils.metrics.ecgbench.chat import ChatEndpoint
-from utils.metrics.ecgbench.judge import Judge
-from utils.metrics.ecgbench.labels import find_labels, label_scores
-from utils.metrics.ecgbench.letters import find_letter
-from utils.metrics.ecgbench.options import find_options, options_of
-from utils.metrics.ecgbench.rubric import ARENA, REPORT, Rubric
-from utils.metrics.ecgbench.tasks import TASKS, Task, score_task
+from cardiolect.utils.metrics.ecgbench.chat import ChatEndpoint
+from cardiolect.utils.metrics.ecgbench.judge import Judge
+from cardiolect.utils.metrics.ecgbench.labels import find_labels, label_scores
+from cardiolect.utils.metrics.ecgbench.letters import find_letter
+from cardiolect.utils.metrics.ecgbench.options import find_options, options_of
+from cardiolect.utils.metrics.ecgbench.rubric import ARENA, REPORT, Rubric
+from cardiolect.utils.metrics.ecgbench.tasks import TASKS, Task, score_task
 
 __all__ = [
     "ARENA",

@@ -1,4 +1,4 @@
-"""Score answers to one of ECGBench's tasks: ``python -m utils.metrics.ecgbench TASK ANSWERS [--gold FILE]``.
+"""Score answers to one of ECGBench's tasks: ``cardiolect ecgbench TASK ANSWERS [--gold FILE]``.
 
 Files are JSON or JSON lines as PULSE and LLaVA write them, or {id, gold, prediction, question}. Prints the strict score
 beside that of PULSE's scorer. ptb-test-report and arena go to the judge that JUDGE_URL, JUDGE_MODEL and JUDGE_KEY name.
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError, exit_on_user_error
-from utils.metrics.ecgbench import ARENA, REPORT, TASKS, ChatEndpoint, Judge, score_task
-from utils.metrics.ecgbench.files import read_samples
+from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, TASKS, ChatEndpoint, Judge, score_task
+from cardiolect.utils.metrics.ecgbench.files import read_samples
 
 RUBRICS = {"ptb-test-report": REPORT, "arena": ARENA}
 COUNTS = ("n", "unparsed", "guessed")
@@ -23,7 +23,7 @@ COUNTS = ("n", "unparsed", "guessed")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m utils.metrics.ecgbench", description=__doc__, formatter_class=shape)
+    parser = argparse.ArgumentParser("cardiolect ecgbench", description=__doc__, formatter_class=shape)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("answers", type=Path)
     parser.add_argument("--gold", type=Path, help="gold answers, where ANSWERS does not hold them; joined by id")
@@ -39,9 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     expected = given.expected if given.expected is not None else TASKS[given.task].size
     files = [path for path in (given.answers, given.gold) if path]
     result: dict[str, Any] = {
-        "task": given.task, "samples": len(samples), "expected": expected, "seed": given.seed,
+        "task": given.task,
+        "samples": len(samples),
+        "expected": expected,
+        "seed": given.seed,
         "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-    }  # fmt: skip
+    }
     if given.task in RUBRICS:
         try:
             result |= _judge(given, samples, expected)

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import requests
 
-from utils.errors import UserError
-from utils.servers import PASSING, check_address, check_key, failure_reason, retry_after, signed_session
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.servers import PASSING, check_address, check_key, failure_reason, retry_after, signed_session
 
 TRIES = 5
 MOST_WAIT = 120.0  # seconds before one further try, whatever the server asks for
@@ -77,8 +77,10 @@ class Chat:
             try:
                 response = self._session().post(
                     f"{self.endpoint.url.rstrip('/')}/chat/completions",
-                    json=body, timeout=self.endpoint.timeout, allow_redirects=False,
-                )  # fmt: skip
+                    json=body,
+                    timeout=self.endpoint.timeout,
+                    allow_redirects=False,
+                )
             except requests.RequestException as error:
                 reason, wait = failure_reason(error), None
             else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 Row = Mapping[str, Any]
 Turn = dict[str, Any]  # question, gold, prediction; what is not known is not there
@@ -110,9 +110,10 @@ def _said(row: Row) -> list[str] | None:
     if isinstance(found, list):
         found = [
             next((turn[key] for key in ("prediction", "response", "answer") if key in turn), None)
-            if isinstance(turn, dict) else turn
+            if isinstance(turn, dict)
+            else turn
             for turn in found
-        ]  # fmt: skip
+        ]
     found = [found] if isinstance(found, str) else found
     return found if found and all(isinstance(text, str) for text in found) else None
 
@@ -138,9 +139,7 @@ def _gold(row: Row) -> list[Turn] | None:
     texts = [_text_or_list(text) for _, text in said]
     if None in texts:
         return None
-    return [
-        {"question": _plain(asked), "gold": gold} for asked, gold in zip(texts[::2], texts[1::2], strict=True)
-    ]  # fmt: skip
+    return [{"question": _plain(asked), "gold": gold} for asked, gold in zip(texts[::2], texts[1::2], strict=True)]
 
 
 def _question(row: Row) -> str | None:

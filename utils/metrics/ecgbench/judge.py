@@ -11,10 +11,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from utils.errors import UserError
-from utils.metrics.ecgbench.chat import Chat, ChatEndpoint, NoReplyError, StoppedError, UnreachableError
-from utils.metrics.ecgbench.rubric import MalformedError, Rubric
-from utils.metrics.ecgbench.verdicts import Verdicts
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.ecgbench.chat import Chat, ChatEndpoint, NoReplyError, StoppedError, UnreachableError
+from cardiolect.utils.metrics.ecgbench.rubric import MalformedError, Rubric
+from cardiolect.utils.metrics.ecgbench.verdicts import Verdicts
 
 READS = 3  # times that a reply may be malformed
 MOST_UNREACHABLE = 8  # items in a row that the endpoint fails; more are no accident

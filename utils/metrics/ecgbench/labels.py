@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 Form = Literal["strict", "legacy"]
 

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from utils.errors import UserError
-from utils.metrics.ecgbench.labels import Form, find_labels, label_scores
-from utils.metrics.ecgbench.letters import LETTERS, find_letter, find_letter_legacy, gold_letter, guess_letter
-from utils.metrics.ecgbench.options import find_options, options_of
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.ecgbench.labels import Form, find_labels, label_scores
+from cardiolect.utils.metrics.ecgbench.letters import (
+    LETTERS,
+    find_letter,
+    find_letter_legacy,
+    gold_letter,
+    guess_letter,
+)
+from cardiolect.utils.metrics.ecgbench.options import find_options, options_of
 
 Kind = Literal["labels", "letter", "options", "judge"]
 

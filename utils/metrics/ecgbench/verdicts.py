@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from utils.errors import UserError
+from cardiolect.utils.errors import UserError
 
 
 class Verdicts:

@@ -8,13 +8,14 @@ import argparse
 import ast
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError, exit_on_user_error
-from utils.metrics.findings import finding_scores
-from utils.metrics.statements.codes import AXES, SCP_CODES
-from utils.metrics.statements.scoring import coverage, stated
+from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.metrics.findings import finding_scores
+from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
+from cardiolect.utils.metrics.statements.scoring import coverage, stated
 
 _SHOWN = 10
 
@@ -85,9 +86,9 @@ def _reports_of(path: Path) -> list[str]:
         raise UserError(f"--reports {path}: is no JSON list of objects with a key report: {error!r}") from None
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m utils.metrics.statements",
+        prog="cardiolect statements",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -97,20 +98,20 @@ def main() -> None:
         "--misses", metavar="CODE", help="print the reports that disagree with their labels about a code"
     )
     parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports: coverage")
-    arguments = parser.parse_args()
-    if not arguments.database and not arguments.reports:
+    given = parser.parse_args(arguments)
+    if not given.database and not given.reports:
         raise UserError("nothing to read: give --database or --reports")
-    if arguments.database:
-        rows = labelled_reports(arguments.database, _folds(arguments.folds))
+    if given.database:
+        rows = labelled_reports(given.database, _folds(given.folds))
         if not rows:
-            raise UserError(f"--folds {arguments.folds}: no recording of {arguments.database} is in them")
-        if arguments.misses:
-            _print_misses(rows, arguments.misses)
+            raise UserError(f"--folds {given.folds}: no recording of {given.database} is in them")
+        if given.misses:
+            _print_misses(rows, given.misses)
             return
         _print_agreement("code", rows, SCP_CODES)
         _print_agreement("heart axis", rows, frozenset(AXES))
         _print_coverage([report for _, report, _ in rows])
-    for path in arguments.reports:
+    for path in given.reports:
         print(f"\n{path}", end="")
         _print_coverage(_reports_of(path))
 

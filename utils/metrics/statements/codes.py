@@ -7,20 +7,57 @@ Source: scp_statements.csv and the column heart_axis of PTB-XL (Wagner et al. 20
 CLASSES: dict[str, tuple[str, ...]] = {
     "NORM": ("NORM",),
     "MI": (
-        "IMI", "ASMI", "ILMI", "AMI", "ALMI", "INJAS", "LMI", "INJAL", "IPLMI", "IPMI", "INJIN", "INJLA", "PMI",
+        "IMI",
+        "ASMI",
+        "ILMI",
+        "AMI",
+        "ALMI",
+        "INJAS",
+        "LMI",
+        "INJAL",
+        "IPLMI",
+        "IPMI",
+        "INJIN",
+        "INJLA",
+        "PMI",
         "INJIL",
     ),
     "STTC": (
-        "NDT", "NST_", "DIG", "LNGQT", "ISC_", "ISCAL", "ISCIN", "ISCIL", "ISCAS", "ISCLA", "ANEUR", "EL", "ISCAN",
+        "NDT",
+        "NST_",
+        "DIG",
+        "LNGQT",
+        "ISC_",
+        "ISCAL",
+        "ISCIN",
+        "ISCIL",
+        "ISCAS",
+        "ISCLA",
+        "ANEUR",
+        "EL",
+        "ISCAN",
     ),
     "CD": ("LAFB", "IRBBB", "1AVB", "IVCD", "CRBBB", "CLBBB", "LPFB", "WPW", "ILBBB", "3AVB", "2AVB"),
     "HYP": ("LVH", "LAO/LAE", "RVH", "RAO/RAE", "SEHYP"),
     "form": (
-        "ABQRS", "PVC", "STD_", "VCLVH", "QWAVE", "LOWT", "NT_", "PAC", "LPR", "INVT", "LVOLT", "HVOLT", "TAB_", "STE_",
+        "ABQRS",
+        "PVC",
+        "STD_",
+        "VCLVH",
+        "QWAVE",
+        "LOWT",
+        "NT_",
+        "PAC",
+        "LPR",
+        "INVT",
+        "LVOLT",
+        "HVOLT",
+        "TAB_",
+        "STE_",
         "PRC(S)",
     ),
     "rhythm": ("SR", "AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT", "TRIGU"),
-}  # fmt: skip
+}
 SCP_CODES = frozenset(code for codes in CLASSES.values() for code in codes)
 
 # The column heart_axis: normal, left, extreme left, right, extreme right, borderline left, borderline right, sagittal.
@@ -31,15 +68,31 @@ CODES = SCP_CODES | {*AXES, INFARCT}
 # Walls by their letters, in any order, and what a statement about them is coded as; "" where no wall is named.
 _WALLS_OF: dict[str, dict[str, str]] = {
     "MI": {
-        "": INFARCT, "A": "AMI", "S": "ASMI", "AS": "ASMI", "AL": "ALMI", "I": "IMI", "IL": "ILMI", "IP": "IPMI",
-        "ILP": "IPLMI", "L": "LMI", "P": "PMI",
+        "": INFARCT,
+        "A": "AMI",
+        "S": "ASMI",
+        "AS": "ASMI",
+        "AL": "ALMI",
+        "I": "IMI",
+        "IL": "ILMI",
+        "IP": "IPMI",
+        "ILP": "IPLMI",
+        "L": "LMI",
+        "P": "PMI",
     },
     "ISC": {
-        "": "ISC_", "A": "ISCAN", "S": "ISCAS", "AS": "ISCAS", "AL": "ISCAL", "I": "ISCIN", "IL": "ISCIL",
-        "L": "ISCLA", "P": "ISC_",
+        "": "ISC_",
+        "A": "ISCAN",
+        "S": "ISCAS",
+        "AS": "ISCAS",
+        "AL": "ISCAL",
+        "I": "ISCIN",
+        "IL": "ISCIL",
+        "L": "ISCLA",
+        "P": "ISC_",
     },
     "INJ": {"S": "INJAS", "AS": "INJAS", "AL": "INJAL", "I": "INJIN", "IL": "INJIL", "L": "INJLA"},
-}  # fmt: skip
+}
 
 
 def codes_of_walls(family: str, walls: str) -> tuple[str, ...]:

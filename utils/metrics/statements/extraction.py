@@ -6,11 +6,11 @@ from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import NamedTuple
 
-from utils.metrics.normalised_match import statements as split_at_stops
-from utils.metrics.statements import english, german, swedish
-from utils.metrics.statements.codes import AXES
-from utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
-from utils.metrics.statements.lexicon import Rules, Stated, Status
+from cardiolect.utils.metrics.normalised_match import statements as split_at_stops
+from cardiolect.utils.metrics.statements import english, german, swedish
+from cardiolect.utils.metrics.statements.codes import AXES
+from cardiolect.utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
+from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 
 # Every sentence is read with all of them: languages mix within PTB-XL's reports, and their words do not clash.
 _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)

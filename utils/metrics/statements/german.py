@@ -1,6 +1,6 @@
 """German statements of PTB-XL's reports. Format: `lexicon.Lexicon`; umlauts come as ae, oe, ue."""
 
-from utils.metrics.statements.lexicon import Lexicon
+from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _INCOMPLETE = r"(?:unvollstaendig\w*|inkomplett\w*|partiell\w*)"
 _COMPLETE = r"(?:(?:vollstaendig|komplett|total)\w* )?"
@@ -14,16 +14,33 @@ _SUPRAVENTRICULAR = r"supraventri[kc]ul\w*"
 
 LEXICON = Lexicon(
     abbreviations={
-        r"\bv\.? ?a\.": "verdacht auf", r"\bz\. ?n\.": "zustand nach", r"\bunbest\.": "unbestimmt",
-        r"\binkompl?\.": "inkompletter", r"\bunvollst\.": "unvollstaendiger", r"\bkompl\.": "kompletter",
-        r"\bunspez\.": "unspezifische", r"\bwahrsch\.": "wahrscheinlich", r"\bevtl?\.": "eventuell",
-        r"\bmoegl\.": "moeglich", r"\bbzw\.": "oder", r"\bindiff\.": "indiff", r"\bges\.": "gesichert",
+        r"\bv\.? ?a\.": "verdacht auf",
+        r"\bz\. ?n\.": "zustand nach",
+        r"\bunbest\.": "unbestimmt",
+        r"\binkompl?\.": "inkompletter",
+        r"\bunvollst\.": "unvollstaendiger",
+        r"\bkompl\.": "kompletter",
+        r"\bunspez\.": "unspezifische",
+        r"\bwahrsch\.": "wahrscheinlich",
+        r"\bevtl?\.": "eventuell",
+        r"\bmoegl\.": "moeglich",
+        r"\bbzw\.": "oder",
+        r"\bindiff\.": "indiff",
+        r"\bges\.": "gesichert",
         r"\b([123]|i{1,3})\. ?(?=grad)": r"\1 ",
     },
     walls={
-        "ILP": r"infero ?postero ?lateral\w*", "AS": r"antero ?septal\w*", "AL": r"antero ?lateral\w*",
-        "IL": r"infero ?lateral\w*", "IP": r"infero ?posterior\w*", "PL": r"postero ?lateral\w*", "A": r"anterior\w*",
-        "I": r"inferior\w*", "S": r"septal\w*", "L": r"(?:hoch ?)?lateral\w*", "P": r"posterior\w*",
+        "ILP": r"infero ?postero ?lateral\w*",
+        "AS": r"antero ?septal\w*",
+        "AL": r"antero ?lateral\w*",
+        "IL": r"infero ?lateral\w*",
+        "IP": r"infero ?posterior\w*",
+        "PL": r"postero ?lateral\w*",
+        "A": r"anterior\w*",
+        "I": r"inferior\w*",
+        "S": r"septal\w*",
+        "L": r"(?:hoch ?)?lateral\w*",
+        "P": r"posterior\w*",
     },
     age=(
         r"(?:,? ?(?:alter (?:ist )?(?:unbestimmt|unbekannt|unklar|nicht bestimmbar)|unbestimmten alters"
@@ -40,7 +57,9 @@ LEXICON = Lexicon(
         "SVTAC": (rf"{_SUPRAVENTRICULAR} tach[yi]kardie", r"vorhoftachykardie"),
         "PSVT": (rf"paroxysmale {_SUPRAVENTRICULAR} tach[yi]kardie",),
         "SVARR": (
-            rf"{_SUPRAVENTRICULAR} arrh?ythmie", r"wandernder (?:vorhof)?schrittmacher", r"(?:knoten|vorhof)rhythmus",
+            rf"{_SUPRAVENTRICULAR} arrh?ythmie",
+            r"wandernder (?:vorhof)?schrittmacher",
+            r"(?:knoten|vorhof)rhythmus",
         ),
         "PACE": (r"(?:herz)?schrittmacher ?(?:ekg|rhythmus|stimulation)?", r"pacemaker(?: ekg| rhythmus)?"),
         "PVC": (r"ventri[kc]ul\w* extrasystol\w*", r"ves"),
@@ -50,11 +69,14 @@ LEXICON = Lexicon(
         "TRIGU": (r"trigemin\w+",),
         "1AVB": (r"a ?v block(?:ierung)? (?:1|i|ersten)(?: grade?s?)?", r"(?:1|i) gradiger a ?v block"),
         "2AVB": (
-            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?", r"(?:2|ii) gradiger a ?v block", r"wenckebach\w*",
+            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?",
+            r"(?:2|ii) gradiger a ?v block",
+            r"wenckebach\w*",
             r"mobitz\w*",
         ),
         "3AVB": (
-            r"a ?v block(?:ierung)? (?:3|iii|dritten)(?: grade?s?)?", r"(?:3|iii) gradiger a ?v block",
+            r"a ?v block(?:ierung)? (?:3|iii|dritten)(?: grade?s?)?",
+            r"(?:3|iii) gradiger a ?v block",
             r"totaler a ?v block",
         ),
         "LPR": (r"p[qr] ?(?:zeit|dauer|intervall)? ?verlaenger\w+", r"verlaengerte?s? p[qr](?: zeit| intervall)?"),
@@ -74,19 +96,24 @@ LEXICON = Lexicon(
         "RVH": (r"rechts(?:herz|kammer)?hypertrophie\w*", r"rechtsventrikulaere hypertrophie\w*", r"rvh"),
         "SEHYP": (r"septumhypertrophie", r"septale hypertrophie"),
         "LAO/LAE": (
-            r"p (?:sinistro ?\w+|mitrale)", r"vorhofs?ueberlastung links",
-            r"(?:links?|linke\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)", r"linksatriale \w+",
+            r"p (?:sinistro ?\w+|mitrale)",
+            r"vorhofs?ueberlastung links",
+            r"(?:links?|linke\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)",
+            r"linksatriale \w+",
         ),
         "RAO/RAE": (
-            r"p (?:dextro ?\w+|pulmonale)", r"vorhofs?ueberlastung rechts",
-            r"(?:rechts?|rechte\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)", r"rechtsatriale \w+",
+            r"p (?:dextro ?\w+|pulmonale)",
+            r"vorhofs?ueberlastung rechts",
+            r"(?:rechts?|rechte\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)",
+            r"rechtsatriale \w+",
         ),
         "LVOLT": (r"(?:periphere )?nieder ?(?:spannung|voltage)\w*",),
         "HVOLT": (r"hoch ?(?:spannung|voltage)\w*",),
         "QWAVE": (r"(?:pathologisch\w* |tiefe\w* )?q ?(?:zacken?|wellen?)",),
         "ABQRS": (r"qrs(?: t)? abnormal", r"abnormaler? qrs(?: komplex)?"),
         "MI*": (
-            r"(?:{walls} )?(?:myokard)?infarkt\w*{age}", r"(?:myokard)?infarkt {walls}{age}",
+            r"(?:{walls} )?(?:myokard)?infarkt\w*{age}",
+            r"(?:myokard)?infarkt {walls}{age}",
             r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*",
             r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
         ),
@@ -100,18 +127,22 @@ LEXICON = Lexicon(
         "STE_": (rf"{_ST}(?:an)?hebung\w*", rf"{_ST}elevation\w*"),
         "STD_": (rf"{_ST}(?:ab)?senkung\w*",),
         "NST_": (
-            rf"(?:{_UNSPECIFIC} )?{_ST}(?:t )?veraenderung\w*", r"st & t abnormal",
+            rf"(?:{_UNSPECIFIC} )?{_ST}(?:t )?veraenderung\w*",
+            r"st & t abnormal",
             rf"(?:{_UNSPECIFIC} )?(?:erregungsrueckbildungs|repolarisations)st\w+",
         ),
         "NT_": (rf"{_UNSPECIFIC} t(?: wellen)? ?veraenderung\w*",),
         "NDT": (rf"{_UNSPECIFIC} abnormale?s? t",),
         "TAB_": (r"t(?: wellen)? ?veraenderung\w*", r"abnormales t", r"t abnormal"),
         "INVT": (
-            r"t(?: wellen?)? neg\w*", r"neg\w* t(?: wellen?)?", r"t(?: wellen)? ?inversion\w*",
+            r"t(?: wellen?)? neg\w*",
+            r"neg\w* t(?: wellen?)?",
+            r"t(?: wellen)? ?inversion\w*",
             r"t veraenderung\w* (?P<s>neg\w*)",
         ),
         "LOWT": (
-            r"flache?\w* t(?: wellen?)?", r"t(?: wellen?)? ?(?:flach|abgeflacht|abflachung)\w*",
+            r"flache?\w* t(?: wellen?)?",
+            r"t(?: wellen?)? ?(?:flach|abgeflacht|abflachung)\w*",
             r"t veraenderung\w* .{0,80}?(?P<s>flach)",
         ),
         "LNGQT": (r"qt(?: zeit| intervall)? ?verlaenger\w+", r"(?:verlaengerte?|lange)\w* qt(?: zeit| intervall)?"),
@@ -119,8 +150,12 @@ LEXICON = Lexicon(
         "EL": (r"elektrolyt\w*", r"hyp(?:o|er)kali?aemie"),
         "ANEUR": (r"(?:ventrikel|herzwand)?aneurysma",),
         "NORM": (
-            rf"normal(?:es)? {_ECG}", rf"{_ECG} normal", r"normalbefund", rf"unauffaelliges {_ECG}",
-            r"lagetyp normal (?P<s>normal)$", r"abnormal (?P<s>normal)$",
+            rf"normal(?:es)? {_ECG}",
+            rf"{_ECG} normal",
+            r"normalbefund",
+            rf"unauffaelliges {_ECG}",
+            r"lagetyp normal (?P<s>normal)$",
+            r"abnormal (?P<s>normal)$",
         ),
         "NORM?": (rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",),
         "NORM-": (rf"patholog\w* ?{_ECG}", rf"{_ECG} pathologisch", r"pathologisch$"),
@@ -132,9 +167,14 @@ LEXICON = Lexicon(
         "AXR": (r"steil ?(?:typ|lage)",),
         "SAG": (r"sagittal ?typ", r"s1 ?s2 ?s3 ?typ"),
         "": (
-            r"a ?v block", r"schenkelblock", r"p verbreiterung", r"bifaszikulaerer block", r"r s uebergang",
-            r"(?:schlechte|langsame|verzoegerte) r progression", r"links(?:herz)?belastung",
+            r"a ?v block",
+            r"schenkelblock",
+            r"p verbreiterung",
+            r"bifaszikulaerer block",
+            r"r s uebergang",
+            r"(?:schlechte|langsame|verzoegerte) r progression",
+            r"links(?:herz)?belastung",
             r"rechts(?:herz)?belastung",
         ),
     },
-)  # fmt: skip
+)

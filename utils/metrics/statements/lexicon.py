@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from utils.metrics.statements.codes import codes_of_walls
+from cardiolect.utils.metrics.statements.codes import codes_of_walls
 
 Status = Literal["present", "possible", "absent"]
 _MARKS: dict[str, Status] = {"?": "possible", "-": "absent"}

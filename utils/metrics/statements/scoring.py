@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from utils.errors import UserError
-from utils.metrics.findings import finding_scores
-from utils.metrics.scores import Scores
-from utils.metrics.statements.codes import CLASSES, INFARCT
-from utils.metrics.statements.extraction import extract, read, sentences
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.findings import finding_scores
+from cardiolect.utils.metrics.scores import Scores
+from cardiolect.utils.metrics.statements.codes import CLASSES, INFARCT
+from cardiolect.utils.metrics.statements.extraction import extract, read, sentences
 
 _COMMON = 20  # unrecognised statements listed
 _CLASS_OF = {code: name for name in ("MI", "STTC", "CD", "HYP") for code in CLASSES[name]} | {INFARCT: "MI"}

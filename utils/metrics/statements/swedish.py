@@ -1,6 +1,6 @@
 """Swedish statements, which a part of PTB-XL's reports is in. Format: `lexicon.Lexicon`; a with ring comes as aa."""
 
-from utils.metrics.statements.lexicon import Lexicon
+from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _LEFT_HYPERTROPHY = r"vaenster ?kammarhypertrofi"
 _BEATS = r"(?:extrasystol\w*|extraslag)"
@@ -8,13 +8,17 @@ _BEATS = r"(?:extrasystol\w*|extraslag)"
 LEXICON = Lexicon(
     abbreviations={},
     walls={
-        "AS": r"antero ?septal\w*", "AL": r"antero ?lateral\w*", "IL": r"infero ?lateral\w*",
-        "IP": r"infero ?posterior\w*", "A": r"anterior\w*", "I": r"inferior\w*", "S": r"septal\w*",
-        "L": r"(?:hoeg )?lateral\w*", "P": r"posterior\w*",
+        "AS": r"antero ?septal\w*",
+        "AL": r"antero ?lateral\w*",
+        "IL": r"infero ?lateral\w*",
+        "IP": r"infero ?posterior\w*",
+        "A": r"anterior\w*",
+        "I": r"inferior\w*",
+        "S": r"septal\w*",
+        "L": r"(?:hoeg )?lateral\w*",
+        "P": r"posterior\w*",
     },
-    age=(
-        r"(?:,? ?(?:aalder ej bestaem\w+|(?:(?:moejligen|sannolikt|troligen) )?(?:faersk|aeldre|gammal|akut)))?"
-    ),
+    age=(r"(?:,? ?(?:aalder ej bestaem\w+|(?:(?:moejligen|sannolikt|troligen) )?(?:faersk|aeldre|gammal|akut)))?"),
     rules={
         "SR": (r"sinusrytm",),
         "SBRAD": (r"sinusbradykardi",),
@@ -64,9 +68,15 @@ LEXICON = Lexicon(
         "RAD": (r"hoeger el axel",),
         "ARAD": (r"extrem hoeger el axel",),
         "": (
-            r"svaarbestaemm?bar el axel", r"bifaskiculaert block", r"bifascikulaert block", r"p foerlaengd",
-            r"vaenster (?:kammar)?belastning", r"regelbunden rytm", r"inga p vaag funna",
-            r"supraventrikulaera? escape beats?", r"som inte fanns paa ekg",
+            r"svaarbestaemm?bar el axel",
+            r"bifaskiculaert block",
+            r"bifascikulaert block",
+            r"p foerlaengd",
+            r"vaenster (?:kammar)?belastning",
+            r"regelbunden rytm",
+            r"inga p vaag funna",
+            r"supraventrikulaera? escape beats?",
+            r"som inte fanns paa ekg",
         ),
     },
-)  # fmt: skip
+)

@@ -1,0 +1,212 @@
+"""A server of files: sizes, lists, and one file at a time, resumed where a connection broke."""
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import requests
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from cardiolect.data_provider.corpora.download.sources import RemoteFile
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.servers import PASSING, check_address, failure_reason, retry_after
+
+TRIES = 5  # without a single new byte
+WRONG = 3  # times that a file may arrive with another checksum
+TIMEOUT = (15, 30)  # seconds to connect, and between two pieces
+CHUNK = 1 << 18
+T = TypeVar("T")
+
+
+class FileFailedError(Exception):
+    """This one file cannot be had; others may."""
+
+
+class StoppedError(Exception):
+    """Another file ended the run, or the user did."""
+
+
+class _PassingError(Exception):
+    """Worth another try, after ``wait`` seconds where the server says so."""
+
+    def __init__(self, what: str, wait: float | None = None):
+        super().__init__(what)
+        self.wait = wait
+
+
+class Server:
+    """Files below one address; a connection per thread, kept open: a corpus is many small files.
+
+    pause: seconds before the second try; doubled for each further one. Raises `UserError` on an address that is
+    neither https nor loopback.
+    """
+
+    def __init__(self, base: str, stop: threading.Event, pause: float = 1.0):
+        self.base = base.rstrip("/")
+        check_address(self.base, f"--base {base}")
+        self.stop = stop
+        self.pause = pause
+        self._local = threading.local()
+
+    def size(self, remote: str) -> int | None:
+        """Bytes of a file, None where the server does not say."""
+
+        def ask() -> int | None:
+            with self._open("HEAD", quote(remote)) as response:
+                told = response.headers.get("Content-Length", "")
+                return int(told) if told.isdigit() else None
+
+        try:
+            return self._patiently(ask, remote)
+        except FileFailedError:
+            return None  # the name is told when the file itself is asked for
+
+    def save(self, address: str, target: Path) -> None:
+        """Fetch what has no checksum: a list. Raises `UserError` where it cannot be had."""
+
+        def fetch() -> None:
+            with self._open("GET", address) as response, target.open("wb") as out:
+                for chunk in self._pieces(response):
+                    out.write(chunk)
+
+        try:
+            self._patiently(fetch, address)
+        except FileFailedError as error:
+            raise UserError(f"{self.base}: {error}; is --base right?") from None
+
+    def fetch(self, file: RemoteFile, part: Path, received: Callable[[int], None]) -> None:
+        """Fill ``part``, from where an earlier try ended, until it has the file's checksum.
+
+        received: told the bytes as they come. Raises `FileFailedError` where this file cannot be had or stays wrong.
+        """
+        for _ in range(WRONG):
+            if self._patiently_from(file, part, received) == file.checksum:
+                return
+            part.unlink()
+        raise FileFailedError(f"{file.path}: another checksum than the server's list says, {WRONG} times")
+
+    def _patiently_from(self, file: RemoteFile, part: Path, received: Callable[[int], None]) -> str:
+        """Checksum of ``part`` once the server has sent all of it."""
+        digest = Checksum(file.checksum, file.size)
+        if part.is_file():
+            digest.read(part)
+            if digest.text() == file.checksum:  # ended between the last byte and the renaming
+                return file.checksum
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as out:
+
+            def go_on() -> None:
+                start = out.tell()
+                with self._open("GET", quote(file.remote), start) as response:
+                    if start and not _continues(response, start):
+                        out.seek(0)
+                        out.truncate()
+                        digest.reset()
+                        if response.status_code != 200:  # 416, or a range that was not asked for
+                            raise _PassingError("the server does not go on from there")
+                    for chunk in self._pieces(response):
+                        out.write(chunk)
+                        digest.update(chunk)
+                        received(len(chunk))
+
+            self._patiently(go_on, file.path, out.tell)
+        return digest.text()
+
+    def _patiently(self, act: Callable[[], T], name: str, progress: Callable[[], int] = lambda: 0) -> T:
+        """``act``, again while what went wrong may pass; what brings new bytes is not counted as a failed try."""
+        tries = 0
+        while True:
+            before = progress()
+            try:
+                return act()
+            except _PassingError as error:
+                tries = 0 if progress() > before else tries + 1
+                if tries >= TRIES:
+                    raise UserError(
+                        f"{self.base}: {name}: {error}, {TRIES} times; check the network, the same command goes on"
+                    ) from None
+                wait = self.pause * 2 ** max(tries - 1, 0) if error.wait is None else error.wait
+                if wait >= 1:
+                    tqdm.write(f"{name}: {error}; again in {wait:.0f} s", file=sys.stderr)
+                if self.stop.wait(wait):
+                    raise StoppedError from None
+
+    def _open(self, method: str, address: str, start: int = 0) -> requests.Response:
+        """A response to be read; raises `_PassingError`, `FileFailedError`, or `UserError` on an unsafe redirection."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            response = self._session().request(
+                method, f"{self.base}/{address}", headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True
+            )
+        except requests.RequestException as error:
+            raise _PassingError(failure_reason(error)) from None
+        for step in [*response.history, response]:
+            check_address(step.url, f"{self.base}/{address} is redirected to {step.url}")
+        status = response.status_code
+        if status in (200, 206, 416):
+            return response
+        response.close()
+        if status in PASSING:
+            raise _PassingError(f"the server answers {status}", retry_after(response))
+        raise FileFailedError(f"{address}: the server answers {status} {response.reason}")
+
+    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
+        """The body as it arrives: what came before a connection broke is kept, as ``iter_content`` would not."""
+        try:
+            while chunk := response.raw.read1(CHUNK, decode_content=False):
+                if self.stop.is_set():
+                    raise StoppedError
+                yield chunk
+        except ReadTimeoutError:
+            raise _PassingError("no answer in time") from None
+        except HTTPError:
+            raise _PassingError("the connection broke") from None
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            session = requests.Session()
+            # Bytes as they lie there: a checksum is of the file, not of what was unpacked on the way. Zenodo asks
+            # clients for a name of their own and slows down those called after a library.
+            session.headers.update(
+                {
+                    "Accept-Encoding": "identity",
+                    "User-Agent": "Cardiolect/0.1 cardiolect.data_provider.corpora.download",
+                }
+            )
+            session.trust_env = urlsplit(self.base).scheme == "https"  # no proxy stands before loopback
+            self._local.session = session
+        return self._local.session
+
+
+class Checksum:
+    """A running "algorithm:digest": sha256, md5, or git, which is SHA-1 of a header with the size and the bytes."""
+
+    def __init__(self, like: str, size: int | None = None):
+        self._name = like.partition(":")[0]
+        self._size = size
+        self.reset()
+
+    def reset(self) -> None:
+        self._hash = hashlib.new("sha1" if self._name == "git" else self._name, usedforsecurity=False)
+        if self._name == "git":
+            self._hash.update(b"blob %d\0" % self._size)
+
+    def update(self, data: bytes) -> None:
+        self._hash.update(data)
+
+    def read(self, path: Path) -> None:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                self._hash.update(chunk)
+
+    def text(self) -> str:
+        return f"{self._name}:{self._hash.hexdigest()}"
+
+
+def _continues(response: requests.Response, start: int) -> bool:
+    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")

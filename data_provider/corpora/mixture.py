@@ -1,0 +1,51 @@
+"""Several corpora in one: ids that stay apart, and how often each is seen."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import numpy as np
+
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.manifest import load_corpus
+from cardiolect.utils.errors import UserError
+
+Row = TypeVar("Row")
+
+
+def corpus_names(roots: Sequence[Path]) -> list[str]:
+    """What each manifest calls its corpus; `UserError` where two have the same name."""
+    names = [load_corpus(root).name for root in roots]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UserError(f"DATA_ROOT: {times} of the corpora are called {name}; mix each of them once")
+    return names
+
+
+def rename(ref: RecordRef, corpus: str) -> RecordRef:
+    """A reference whose ids cannot be taken for another corpus's."""
+    patient = None if ref.patient_id is None else f"{corpus}/{ref.patient_id}"
+    return replace(ref, record_id=f"{corpus}/{ref.record_id}", patient_id=patient, corpus=corpus)
+
+
+def rename_example(example: Example, corpus: str) -> Example:
+    return replace(
+        example,
+        sample_id=f"{corpus}/{example.sample_id}",
+        records=tuple(rename(ref, corpus) for ref in example.records),
+    )
+
+
+def take(rows: Sequence[Row], weight: float, rng: Random) -> list[Row]:
+    """``rows`` as often as ``weight`` says; of a fraction the nearest number of rows, others at every call."""
+    whole, part = divmod(weight, 1)
+    return [*rows] * int(whole) + rng.sample(list(rows), round(part * len(rows)))
+
+
+def probabilities(record_ids: Iterable[str], weights: dict[str, float]) -> np.ndarray | None:
+    """How likely each recording of a mixture is drawn by the weight of its corpus; None where all are as likely."""
+    drawn = np.array([weights.get(record_id.partition("/")[0], 1.0) for record_id in record_ids])
+    return None if len(set(drawn)) < 2 else drawn / drawn.sum()

@@ -1,0 +1,127 @@
+"""Make a manifest of a published corpus: ``cardiolect prepare ptb-xl --source DIR --out DIR``.
+
+Nothing is copied: recordings stay in the source folder. Settings then take the manifest: ``DATA_ROOT=DIR``.
+"""
+
+import argparse
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora.prepared import Prepared
+from cardiolect.data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits, take_folds
+from cardiolect.data_provider.manifest import Corpus, write_manifest
+from cardiolect.utils.errors import UserError, exit_on_user_error
+
+CORPORA: dict[str, Callable[[Path], Prepared]] = {
+    "ptb-xl": ptbxl.prepare,
+    "mimic-iv-ecg": mimic.prepare,
+    "code-15": code15.prepare,
+    "simulated": simulated.prepare,
+    **dict.fromkeys(challenge.NAMES, challenge.prepare),
+}
+
+
+def prepare(
+    name: str,
+    source: Path,
+    out: Path,
+    texts: list[Path] | None = None,
+    texts_licence: str = "",
+    ecg_qa_splits: Path | None = None,
+    folds: list[str] | None = None,
+    derived_seed: int | None = None,
+    called: str = "",
+) -> Corpus:
+    """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
+
+    texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder whose
+    splits are taken instead of the corpus's own. folds: those that train, validate and test ("1-7", "8", "9-10").
+    derived_seed: adds questions derived from PTB-XL's labels. called: its name in a mixture, if not ``name``.
+    """
+    if not re.fullmatch(r"[\w.-]*", called):
+        raise UserError(f"--name {called}: letters, digits, dots, hyphens and underscores")
+    if folds and ecg_qa_splits is not None:
+        raise UserError("--folds and --ecg-qa-splits are two ways to split; give one")
+    if derived_seed is not None and name != "ptb-xl":
+        raise UserError(f"--derived reads PTB-XL's labels; {name} has none of them")
+    if not source.is_dir():
+        raise UserError(f"--source {source}: no such folder")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder")
+    done = CORPORA[name](source)
+    if not done.records:
+        raise UserError(f"--source {source}: no recording of {name} is there ({_list(done.left_out)})")
+    if ecg_qa_splits is not None:
+        take_ecg_qa_splits(done, ecg_qa_splits)
+    if folds:
+        take_folds(done, folds)
+    if done.bundled:
+        add_texts(done, source, done.bundled, done.licence)
+    if texts:
+        add_texts(done, source, texts, texts_licence)
+    if derived_seed is not None:
+        add_derived_questions(done, source, derived_seed, done.licence)
+    corpus = Corpus(
+        called or name,
+        done.version,
+        done.licence,
+        done.citation,
+        str(source.resolve()),
+        len(done.records),
+        len(done.texts),
+        {reason: count for reason, count in done.left_out.items() if count},
+    )
+    write_manifest(out, corpus, done.records, done.texts)
+    return corpus
+
+
+def _list(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("cardiolect prepare", description=__doc__)
+    parser.add_argument("name", choices=sorted(CORPORA))
+    parser.add_argument("--source", type=Path, required=True, help="folder of the corpus as it was downloaded")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the manifest")
+    parser.add_argument(
+        "--texts",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="JSON files or folders with questions, reports or conversations about its recordings",
+    )
+    parser.add_argument("--texts-licence", default="", help="licence of these texts, for the manifest")
+    parser.add_argument(
+        "--ecg-qa-splits", type=Path, metavar="DIR", help="split as ECG-QA does: its folder with train_ecgs.tsv ..."
+    )
+    parser.add_argument(
+        "--folds",
+        nargs=3,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="split by these folds of PTB-XL, such as 1-7 8 9-10",
+    )
+    parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
+    parser.add_argument("--name", dest="called", default="", help="its name in a mixture, if not that of the corpus")
+    parser.add_argument("--seed", type=int, default=42, help="which recordings derived questions are asked about")
+    given = parser.parse_args(arguments)
+    corpus = prepare(
+        given.name,
+        given.source,
+        given.out,
+        given.texts,
+        given.texts_licence,
+        given.ecg_qa_splits,
+        given.folds,
+        given.seed if given.derived else None,
+        given.called,
+    )
+    left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
+    print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,32 @@
+"""Which corpora something was trained on, under which licences: for model cards."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+
+from cardiolect.data_provider.corpora.simulated import LICENCE as SIMULATED
+from cardiolect.data_provider.manifest import is_manifest, load_corpus
+from cardiolect.data_provider.simulator.corpus import MADE
+
+UNKNOWN = "unknown"
+
+
+def corpora_of(roots: Sequence[Path], stage: str) -> list[dict[str, str]]:
+    """Stage, name, version, licence and citation of each DATA_ROOT; "unknown" where nothing there says it."""
+    return [{"stage": stage, **_corpus(Path(root))} for root in roots]
+
+
+def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
+    """The same, of an ECG tokenizer as run_tokenizer.sh writes it; empty where its settings are not there."""
+    path = folder / "settings.json"
+    return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
+
+
+def _corpus(root: Path) -> dict[str, str]:
+    if is_manifest(root):
+        known = load_corpus(root)
+        return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
+    if (root / MADE).is_file():
+        return {"name": root.resolve().name, "version": "", "licence": SIMULATED, "citation": "simulated by Cardiolect"}
+    name = PureWindowsPath(root.resolve()).name  # a checkpoint may come from there; it knows both separators
+    return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -1,0 +1,82 @@
+"""PTB-XL's database: which recordings there are, whose they are, and their folds."""
+
+import csv
+import re
+from pathlib import Path
+
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.texts.background import describe_patient
+from cardiolect.utils.errors import UserError
+
+DATABASE_NAME = "ptbxl_database.csv"
+N_FOLDS = 10
+_COLUMNS = ("ecg_id", "patient_id", "strat_fold")
+_FILE_COLUMNS = ("filename_hr", "filename_lr")  # 500 Hz first
+
+
+def load_database(root: Path) -> dict[str, RecordRef]:
+    """ecg_id -> reference, from ``root/ptbxl_database.csv`` in the official layout.
+
+    The 500 Hz files are taken; the 100 Hz files where the corpus has only these. Raises `UserError` where the file is
+    missing, lacks a column or has a row that does not parse.
+    """
+    path = root / DATABASE_NAME
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; set DATA_ROOT to the folder of PTB-XL") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    missing = [name for name in _COLUMNS if name not in columns]
+    file_columns = [name for name in _FILE_COLUMNS if name in columns]
+    if missing or not file_columns:
+        names = ", ".join(missing or _FILE_COLUMNS[:1])
+        raise UserError(f"{path}: no column {names}; take the file as PTB-XL ships it")
+    if not rows:
+        raise UserError(f"{path}: no rows")
+    file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
+    database: dict[str, RecordRef] = {}
+    for line, row in enumerate(rows, start=2):
+        try:
+            ref = _reference(root, row, file_column)
+        except (TypeError, ValueError, AttributeError):  # short rows hold None
+            raise UserError(f"{path}: line {line} has no valid ecg_id, patient_id, fold and file name") from None
+        if ref.record_id in database:
+            raise UserError(f"{path}: line {line} repeats ecg_id {ref.record_id}")
+        database[ref.record_id] = ref
+    return database
+
+
+def parse_folds(text: str) -> frozenset[int]:
+    """The folds in "1-8,10", none in ""; raises `UserError` on anything but numbers from 1 to 10 and their ranges."""
+    if not text.strip():
+        return frozenset()
+    folds: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= N_FOLDS:
+            raise UserError(f"folds '{text}': write numbers from 1 to {N_FOLDS} such as 1-8,10")
+        folds.update(range(first, last + 1))
+    return frozenset(folds)
+
+
+def _folder_exists(root: Path, name: str | None) -> bool:
+    return bool(name) and (root / Path(name).parts[0]).is_dir()
+
+
+def _reference(root: Path, row: dict[str, str], file_column: str) -> RecordRef:
+    name = row[file_column].strip()
+    if not name:
+        raise ValueError(file_column)
+    patient = row["patient_id"].strip()
+    return RecordRef(
+        record_id=str(int(row["ecg_id"])),
+        path=root / name,
+        patient_id=str(int(float(patient))) if patient else None,
+        fold=int(float(row["strat_fold"])),
+        background=describe_patient(*(row.get(key) or "" for key in ("age", "sex", "height", "weight"))),
+    )

@@ -1,0 +1,42 @@
+"""Measurements that came with recordings, such as intervals in milliseconds: targets, never inputs."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cardiolect.utils.errors import UserError
+
+ID_COLUMNS = ("ecg_id", "study_id")  # PTB-XL, PTB-XL+ and the simulator; MIMIC-IV-ECG
+
+
+def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """record_id -> float32 ``(len(columns),)``, NaN where a cell is empty or says so.
+
+    What else stands for "not measured" (MIMIC-IV-ECG writes 29999) must be emptied first; it would be learned.
+
+    path: CSV with one of `ID_COLUMNS` and ``columns``: ``measurements.csv`` of a simulated corpus, or
+        ``features/12sl_features.csv`` of PTB-XL+ (Strodthoff et al. 2023, Sci. Data 10:279).
+    Raises `UserError` where the file cannot be read, lacks a column or holds something other than numbers.
+    """
+    table: dict[str, np.ndarray] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            present = reader.fieldnames or []
+            key = next((name for name in ID_COLUMNS if name in present), ID_COLUMNS[0])
+            if missing := [name for name in (key, *columns) if name not in present]:
+                raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(present[:20])}")
+            for row in reader:
+                try:
+                    values = [float(row[name]) if row[name].strip() else np.nan for name in columns]
+                    if np.isinf(values).any():
+                        raise ValueError(values)
+                    table[str(int(float(row[key])))] = np.array(values, dtype=np.float32)
+                except (AttributeError, ValueError, OverflowError):  # short rows hold None
+                    line = reader.line_num
+                    raise UserError(f"{path}: line {line}: not a number in every column asked for") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    return table

@@ -1,0 +1,227 @@
+"""Question, report and conversation JSON -> examples: ECG-QA, HeartLLM, ECG-Chat and PULSE files as they are."""
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.texts.background import parse_background
+from cardiolect.data_provider.texts.conversations import exchanges, is_conversation, recording
+from cardiolect.data_provider.texts.record_finder import RecordFinder
+from cardiolect.utils.errors import UserError
+
+MAX_ECGS = 2  # a comparison
+_LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" tells the files of the published corpora apart
+_JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dots between words, not in a number
+
+
+@dataclass
+class Loaded:
+    """Examples in file order, and what was left out.
+
+    empty_reports: reports without text; skipped_missing: examples of which a recording is not there; records and
+    missing_records: distinct recordings asked for and absent.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    empty_reports: int = 0
+    skipped_missing: int = 0
+    records: int = 0
+    missing_records: int = 0
+
+    def summary(self, name: str) -> str:
+        """One line: "train: 413 examples of 247 recordings, left out: 12 empty reports"."""
+        left_out = {
+            "empty reports": self.empty_reports,
+            f"examples of {self.missing_records} missing recordings": self.skipped_missing,
+        }
+        text = f"{name}: {len(self.examples)} examples of {self.records - self.missing_records} recordings"
+        notes = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+        return f"{text}, left out: {notes}" if notes else text
+
+
+def load_examples(
+    paths: list[Path], root: Path, database: dict[str, RecordRef] | None, allow_missing: bool = False
+) -> Loaded:
+    """Read files of questions, reports and conversations.
+
+    paths: JSON files, or folders whose *.json are taken in sorted order; each item tells its own format.
+    root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may lie below ``root/files``.
+    database: PTB-XL's references by ecg_id, for items that name no path, and for patients and backgrounds.
+    Raises `UserError` for malformed files and items, and, unless ``allow_missing``, for missing recordings.
+    """
+    finder = RecordFinder(root, database)
+    loaded = Loaded()
+    for label, file in _labelled(paths).items():
+        for index, item in enumerate(_items(file)):
+            try:
+                _add(loaded, item, f"{label}:{index}", finder)
+            except UserError as error:
+                raise UserError(f"{file}: item {index}: {error}") from None
+    loaded.examples = [_settled(example, finder) for example in loaded.examples]
+    loaded.records, loaded.missing_records = finder.n_records, finder.n_missing
+    if loaded.missing_records and not allow_missing:
+        raise UserError(
+            f"{loaded.missing_records} of {loaded.records} recordings are missing, first {finder.first_missing}; set "
+            "DATA_ROOT to the folder of the recordings, or ALLOW_MISSING=true to go on without them"
+        )
+    return loaded
+
+
+def separate_statements(report: str) -> str:
+    """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
+    return _JOINT.sub(". ", report).strip()
+
+
+def _settled(example: Example, finder: RecordFinder) -> Example:
+    """Whose a recording is may be said after a comparison has named it."""
+    records = tuple(map(finder.settled, example.records))
+    if records == example.records:
+        return example
+    return replace(example, records=records, background=example.background or records[0].background)
+
+
+def _labelled(paths: list[Path]) -> dict[str, Path]:
+    """Label -> file, each file once; the label starts its sample ids and does not depend on the other files."""
+    files: dict[str, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.rglob("*.json"))
+            if not found:
+                raise UserError(f"{path}: no *.json below this folder")
+        elif path.is_file():
+            found = [path]
+        else:
+            raise UserError(f"{path}: no such file or folder; give JSON files or folders of them")
+        for file in (each.resolve() for each in found):
+            label = "/".join(file.with_suffix("").parts[-_LABEL_PARTS:]).lstrip("/")
+            if files.setdefault(label, file) != file:
+                raise UserError(f"{file} and {files[label]} both give sample ids {label}; rename a folder of one")
+    return files
+
+
+def _items(file: Path) -> list:
+    try:
+        items = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: not JSON (line {error.lineno}: {error.msg})") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    if not isinstance(items, list):
+        raise UserError(f"{file}: holds a JSON {type(items).__name__}; a list of questions or reports is needed")
+    return items
+
+
+def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> None:
+    if not isinstance(item, dict):
+        raise UserError(f"is a JSON {type(item).__name__}, not an object")
+    if is_conversation(item):
+        _add_conversation(loaded, item, sample_id, finder)
+        return
+    is_report = "report" in item and "question" not in item
+    needed = ("report", "ecg_id") if is_report else ("question", "answer", "ecg_id")
+    absent = [key for key in needed if key not in item]
+    if absent:
+        raise UserError(f"has no key {', '.join(absent)}")
+    if is_report and not _text(item, "report").strip(" ."):
+        loaded.empty_reports += 1
+        return
+    background = _text(item, "background", "")
+    ecg_ids = _ecg_ids(item["ecg_id"])
+    paths = _paths(item.get("filepath" if is_report else "ecg_path"), len(ecg_ids))
+    patients = [item.get("patient_id")] if len(ecg_ids) == 1 else [None] * len(ecg_ids)
+    whose = background if len(ecg_ids) == 1 else ""
+    found = [finder.find(i, path, whose, p) for i, path, p in zip(ecg_ids, paths, patients, strict=True)]
+    records = tuple(ref for ref in found if ref is not None)
+    if len(records) < len(found):
+        loaded.skipped_missing += 1
+        return
+    loaded.examples.append(
+        Example(
+            sample_id=sample_id,
+            records=records,
+            task="report" if is_report else "qa",
+            question="" if is_report else _text(item, "question").strip(),
+            answers=(_report(item, paths[0]),) if is_report else _answers(item["answer"]),
+            question_type=_text(item, "question_type", ""),
+            attribute_type=_text(item, "attribute_type", ""),
+            attributes=_attributes(item.get("attribute")),
+            template_id=_template(item.get("template_id")),
+            background=parse_background(whose) or records[0].background,
+            provenance="derived" if item.get("derived") is True else "published",
+        )
+    )
+
+
+def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: RecordFinder) -> None:
+    """One example per answer, behind what was said before."""
+    record_id, path = recording(item)
+    said = exchanges(item)
+    record = finder.find(record_id, path, "", None)
+    if record is None:
+        loaded.skipped_missing += len(said)
+        return
+    for turn, (question, answer) in enumerate(said):
+        example = Example(
+            f"{sample_id}:{turn}",
+            (record,),
+            "instruct",
+            question,
+            (answer,),
+            background=record.background,
+            history=tuple(said[:turn]),
+        )
+        loaded.examples.append(example)
+
+
+def _text(item: dict, key: str, default: str | None = None) -> str:
+    value = item.get(key)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise UserError(f"{key} is not text")
+    return value
+
+
+def _report(item: dict, path: str | None) -> str:
+    from_mimic = path is not None and RecordFinder.mimic_patient(path) is not None
+    return separate_statements(item["report"]) if from_mimic else item["report"].strip()
+
+
+def _answers(value: object) -> tuple[str, ...]:
+    answers = value if isinstance(value, list) else [value]
+    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise UserError("answer is not a list of texts")
+    return tuple(answer.strip() for answer in answers)
+
+
+def _attributes(value: object) -> tuple[str, ...]:
+    attributes = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(attribute, str) for attribute in attributes):
+        raise UserError("attribute is not a list of texts")
+    return tuple(attributes)
+
+
+def _template(value: object) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UserError("template_id is not a number")
+    return value
+
+
+def _ecg_ids(value: object) -> list[str]:
+    ids = value if isinstance(value, list) else [value]
+    if any(isinstance(i, bool) or not isinstance(i, int | str) or not str(i).strip() for i in ids) or not ids:
+        raise UserError("ecg_id is not a number")
+    if len(ids) > MAX_ECGS:
+        raise UserError(f"ecg_id names {len(ids)} recordings; a question compares {MAX_ECGS} at most")
+    return [str(i).strip() for i in ids]
+
+
+def _paths(value: object, number: int) -> list[str | None]:
+    """One path per recording, None where the item names none."""
+    paths = value if isinstance(value, list) else [value] * number
+    if any(path is not None and not (isinstance(path, str) and path.strip()) for path in paths):
+        raise UserError("the path of the recording is not text")
+    if len(paths) != number or (number > 1 and isinstance(value, str)):
+        raise UserError(f"names {len(paths)} paths for {number} recordings")
+    return paths

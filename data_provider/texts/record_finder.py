@@ -1,0 +1,132 @@
+"""Where the recording of a question lies, and whose it is."""
+
+import re
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.texts.background import parse_background
+from cardiolect.utils.errors import UserError
+
+_MIMIC_PATH = re.compile(r"(?:^|/)(p\d{4}/p(\d+)/s\d+/\d+)$")
+_PTBXL_PATH = re.compile(r"(?:^|/)(records\d+/\d+/0*(\d+)_[hl]r)$")
+_PATIENT = re.compile(r"Patient ID:\s*(\d+)")
+
+
+class RecordFinder:
+    """Resolves each recording once and counts those that are absent.
+
+    root: the folder that paths are relative to. database: PTB-XL's references by ecg_id, or None.
+    """
+
+    def __init__(self, root: Path, database: dict[str, RecordRef] | None):
+        self._root = root
+        self._database = database
+        self._found: dict[tuple[str, str | None], RecordRef | None] = {}
+        self._known: dict[str, RecordRef] = {}  # by id, with all that any item has said about it
+        self.first_missing = ""
+
+    @property
+    def n_records(self) -> int:
+        return len(self._ids())
+
+    @property
+    def n_missing(self) -> int:
+        # One file may name a recording by path and another by ecg_id alone: found once is found.
+        return len(self._ids() - {ecg_id for (ecg_id, _), ref in self._found.items() if ref is not None})
+
+    def _ids(self) -> set[str]:
+        return {ecg_id for ecg_id, _ in self._found}
+
+    @staticmethod
+    def mimic_patient(path: str) -> str | None:
+        """The subject number in a MIMIC-IV-ECG path ("p1330/p13304059/s44418529/44418529"), None for other paths."""
+        match = _MIMIC_PATH.search(path)
+        return match[2] if match else None
+
+    def find(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
+        """The reference, or None where the recording is absent.
+
+        path: as the JSON has it, None to look ``ecg_id`` up in the database. background and patient_id of the JSON say
+        whose recording it is where neither path nor database does. Raises `UserError` where nothing says where to look,
+        or where an id leads to two recordings or two patients.
+        """
+        key = (ecg_id, path)
+        if key not in self._found:
+            self._found[key] = self._resolve(ecg_id, path, background, patient_id)
+        ref = self._found[key]
+        if ref is not None:
+            self._remember(ref, path, background, patient_id)
+        return ref
+
+    def settled(self, ref: RecordRef) -> RecordRef:
+        """``ref`` with what items after the one that found it have said about its patient."""
+        return self._known[ref.record_id]
+
+    def _remember(self, ref: RecordRef, path: str | None, background: str, patient_id: object) -> None:
+        known = self._known.setdefault(ref.record_id, ref)
+        if known.path != ref.path:
+            raise UserError(f"ecg_id {ref.record_id} is {known.path.name} and, elsewhere, {ref.path.name}; name one")
+        if known.patient_id and known.background:
+            return
+        patient = known.patient_id or self._patient(path or "", background, patient_id)
+        whose = known.background or parse_background(background)
+        self._known[ref.record_id] = replace(known, patient_id=patient, background=whose)
+
+    def _resolve(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
+        path = path.strip().removesuffix(".hea").removesuffix(".dat") if path else None
+        ptbxl = _PTBXL_PATH.search(path) if path else None
+        candidates: list[Path] = []
+        known = self._database.get(ecg_id) if self._database is not None else None
+        if known is not None and (path is None or _same_recording(path, known)):
+            if exists(known.path):
+                return known
+            candidates = [known.path]
+        elif path is None and self._database is None:
+            raise UserError(
+                "has no ecg_path; put ptbxl_database.csv into DATA_ROOT, or prepare the corpus (cardiolect prepare)"
+            )
+        if path is not None:
+            candidates += self._candidates(path, ptbxl)
+        for candidate in candidates:
+            if exists(candidate):
+                patient = self._patient(path, background, patient_id)
+                return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
+        if not self.first_missing:
+            # The folders of MIMIC-IV-ECG's paths name patients.
+            self.first_missing = candidates[0].name if candidates else f"ecg_id {ecg_id}"
+        return None
+
+    def _candidates(self, path: str, ptbxl: re.Match | None) -> list[Path]:
+        """The path below root and root/files; of an absolute path of another machine, the part its corpus defines."""
+        tail = ptbxl or _MIMIC_PATH.search(path)
+        places = [self._root / path]  # an absolute path stays as it is
+        if tail:
+            places += [self._root / tail[1], self._root / "files" / tail[1]]
+        elif not PurePosixPath(path).is_absolute():
+            places.append(self._root / "files" / path)
+        return places
+
+    def _patient(self, path: str, background: str, patient_id: object) -> str | None:
+        from_path = self.mimic_patient(path)
+        if from_path:
+            return from_path
+        try:
+            return str(int(float(patient_id)))
+        except (TypeError, ValueError, OverflowError):
+            match = _PATIENT.search(background)
+            return match[1] if match else None
+
+
+def _same_recording(path: str, known: RecordRef) -> bool:
+    """Whether a path ends in the name of what the database has under this id, PTB-XL's at either rate.
+
+    The id alone would take exam 77 of CODE-15 for recording 77 of PTB-XL.
+    """
+    names = (PurePosixPath(path).name, known.path.name.rpartition("#")[2])
+    return len({re.sub(r"_[hl]r$", "", name) for name in names}) == 1
+
+
+def exists(path: Path) -> bool:
+    """Whether a recording is on disk: a WFDB header, another file, or the HDF5 file that holds it."""
+    return (path.parent / f"{path.name}.hea").is_file() or (path.parent / path.name.partition("#")[0]).is_file()

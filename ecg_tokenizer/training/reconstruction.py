@@ -1,0 +1,78 @@
+"""What training the tokenizer minimises beside the quantizer's own loss."""
+
+import torch
+import torch.nn.functional as F
+
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.utils.launch import average, world_size
+
+# Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
+VARIANCE_FLOOR = 0.005
+SMALL_WAVE = 0.15  # mV, where `compand` turns from linear to logarithmic: a P wave
+
+
+def reconstruction_loss(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, derivative_weight: float
+) -> torch.Tensor:
+    """Squared error relative to each crop's variance, over present leads, plus the same on first differences.
+
+    signal, reconstruction: ``(batch, 12, T)`` mV; present: ``(batch, 12)``, 1 where the lead was recorded.
+    """
+    mask = present[:, :, None]
+    weight = mask.sum(dim=(1, 2)) * signal.shape[-1] + 1e-6
+    centred = (signal - signal.mean(dim=2, keepdim=True)) * mask
+    variance = centred.square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR
+    error = (reconstruction - signal) * mask
+    loss = (error.square().sum(dim=(1, 2)) / weight / variance).mean()
+    if derivative_weight:
+        slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
+        loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
+    return loss
+
+
+def compand(signal: torch.Tensor) -> torch.Tensor:
+    """Millivolts, linear for small waves and logarithmic for large ones: a P wave counts beside the R wave."""
+    return torch.asinh(signal / SMALL_WAVE) * SMALL_WAVE
+
+
+def texture_loss(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, window: int
+) -> torch.Tensor:
+    """Mean absolute difference of log slope energy in half-overlapping windows of ``window`` samples.
+
+    Squared error lets a decoder smooth noise away; this asks it to keep how much there is, and where.
+    """
+    floor = 0.005**2  # mV^2: what is quieter is flat
+
+    def energy(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool1d(x.diff(dim=2).square(), window, window // 2)
+
+    difference = ((energy(reconstruction) + floor).log() - (energy(signal) + floor).log()).abs() * present[:, :, None]
+    return difference.mean()
+
+
+def distortion(
+    signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings
+) -> torch.Tensor:
+    """What training minimises beside the quantizer's own loss; the settings weigh its parts."""
+    small, slopes = settings.small_wave_weight, settings.derivative_weight
+    loss = torch.zeros((), device=signal.device)
+    if small < 1:
+        loss = loss + (1 - small) * reconstruction_loss(signal, reconstruction, present, slopes)
+    if small > 0:
+        loss = loss + small * reconstruction_loss(compand(signal), compand(reconstruction), present, slopes)
+    if settings.texture_weight:
+        loss = loss + settings.texture_weight * texture_loss(signal, reconstruction, present, 2 * settings.stride)
+    return loss
+
+
+def measurement_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Huber loss over what was measured, all columns alike; predicted, target: ``(batch, measurements)``.
+
+    Its mean over ranks is that of their batches in one.
+    """
+    known = ~target.isnan()
+    error = F.smooth_l1_loss(predicted, target.nan_to_num(), reduction="none", beta=0.5) * known
+    count = known.sum(0).float()
+    average([count])
+    return (error.sum(0) / count.clamp(min=1 / world_size())).mean()

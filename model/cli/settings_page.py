@@ -1,0 +1,32 @@
+"""``cardiolect settings`` prints every key of every stage as Markdown: docs/SETTINGS.md."""
+
+import argparse
+from collections.abc import Sequence
+
+from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
+from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.utils.settings import settings_table
+
+
+def settings_page() -> str:
+    """The text of docs/SETTINGS.md."""
+    parts = [
+        "# Settings",
+        "One env file per experiment; the process environment overrides it: `BATCH_SIZE=2 bash finetune.sh FILE`.",
+        "Lists are comma-separated. This page is made by `cardiolect settings > docs/SETTINGS.md`.",
+    ]
+    for title, cls in (
+        ("Tokenizer (`ecg_tokenizer/run_tokenizer.sh`)", TokenizerSettings),
+        ("Pretraining (`pretrain.sh`)", PretrainSettings),
+        ("Fine-tuning (`finetune.sh`)", FinetuneSettings),
+        ("Evaluation (`eval.sh`)", EvalSettings),
+        ("Summary (`cardiolect summary`)", SummarySettings),
+    ):
+        parts += [f"## {title}", settings_table(cls)]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser("cardiolect settings", description=__doc__).parse_args(arguments)
+    print(settings_page(), end="")

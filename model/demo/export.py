@@ -1,0 +1,69 @@
+"""A conversation as files to keep: Markdown to read, JSON to process."""
+
+import html
+import json
+import tempfile
+from pathlib import Path
+
+from cardiolect.model.demo.session import BY_MODEL, Session
+
+DISCLAIMER = "Not for clinical diagnosis"
+
+
+def write_export(session: Session, fingerprint: str, temporary: Path) -> list[str]:
+    """Write ``conversation.md`` and ``conversation.json`` into a new folder in ``temporary``; their paths.
+
+    They hold what was said, the age and sex that were stated, and how the answers were made; no signal and no name.
+    """
+    folder = Path(tempfile.mkdtemp(dir=temporary))
+    document = as_json(session, fingerprint)
+    (folder / "conversation.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (folder / "conversation.md").write_text(as_markdown(session, fingerprint), "utf-8")
+    return [str(folder / "conversation.md"), str(folder / "conversation.json")]
+
+
+def as_json(session: Session, fingerprint: str) -> dict:
+    """The content of ``conversation.json``."""
+    return {
+        "disclaimer": DISCLAIMER,
+        "checkpoint": fingerprint,
+        "ecg": session.about,
+        "conversation": [
+            {
+                "question": turn.question,
+                "answer": turn.answer,
+                "ended": turn.ended,
+                "patient": turn.patient,
+                "max_new_tokens": turn.max_new_tokens,
+                "temperature": turn.temperature,
+                "seed": turn.seed,
+            }
+            for turn in session.turns
+        ],
+    }
+
+
+def as_markdown(session: Session, fingerprint: str) -> str:
+    """The content of ``conversation.md``."""
+    lines = [
+        "# Conversation about an ECG",
+        "",
+        f"**{DISCLAIMER}.**",
+        "",
+        f"- checkpoint: `{fingerprint}`",
+        f"- ECG: {html.escape(session.about)}",
+    ]
+    for turn in session.turns:
+        drawn = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""
+        lines += ["", f"## {_line(turn.question)}", "", _quoted(turn.answer), ""]
+        ended = "" if turn.ended == BY_MODEL else f"; not ended by the model: {turn.ended}"
+        lines.append(f"*{turn.patient or 'no age and sex stated'}; at most {turn.max_new_tokens} tokens{drawn}{ended}*")
+    return "\n".join(lines) + "\n"
+
+
+def _line(text: str) -> str:
+    return html.escape(" ".join(text.split()), quote=False)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {html.escape(line, quote=False)}" for line in text.splitlines() or [""])

@@ -1,0 +1,181 @@
+"""Start the page: load the checkpoint once, keep files in a private folder, listen on this machine alone."""
+
+import atexit
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from transformers.utils.logging import disable_progress_bar
+
+from cardiolect.model.cli.loading import need_checkpoint
+from cardiolect.model.demo import feedback as preferences
+from cardiolect.model.demo.storage import Sweeper
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.llm.checkpoint import fingerprint, load_checkpoint
+from cardiolect.model.llm.quantization import placement
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.servers import check_free
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+PORT = 7860
+UPLOAD_MB = 50
+ANSWER_SECONDS = 120.0
+MAX_SESSIONS = 500  # the longest unused are forgotten
+_FORM_BYTES = 100_000  # around the files of an upload
+_UPLOADS_KEPT = 40  # of the largest size, before more have to wait for a quarter of an hour
+
+
+@dataclass
+class RunningDemo:
+    """A page that is being served, and the folder of its files."""
+
+    page: "gr.Blocks"
+    url: str
+    folder: Path
+    sweeper: Sweeper
+
+    def close(self) -> None:
+        """Stop, and delete every file that came or was made."""
+        self.page.close(verbose=False)
+        self.sweeper.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def launch(checkpoint: Path | str, **options) -> None:
+    """`start` with these options, and wait until Ctrl-C."""
+    for end in (signal.SIGTERM, signal.SIGHUP):  # files are deleted at these ends, too
+        signal.signal(end, lambda *_: sys.exit(0))
+    demo = start(checkpoint, **options)
+    try:
+        demo.page.block_thread()
+    finally:
+        demo.close()
+
+
+def start(
+    checkpoint: Path | str,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    share: bool = False,
+    device: str = "auto",
+    precision: str = "fp32",
+    quantize: int | None = None,
+    feedback: Path | str | None = None,
+    max_upload_mb: int = UPLOAD_MB,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> RunningDemo:
+    """Serve the page.
+
+    checkpoint: folder of a checkpoint. host: other than loopback the page is open to the network; share: to the
+    internet, through Gradio's servers. Both print a warning. port: 0 takes a free one. device, precision: as
+    `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
+    think of answers; None keeps nothing. Raises `UserError` on what cannot be.
+    """
+    if find_spec("gradio") is None:
+        raise UserError('the demo needs Gradio: pip install -e ".[demo]"')
+    need_checkpoint(Path(checkpoint))
+    check_free(host, port)
+    if feedback is not None:
+        preferences.open_folder(Path(feedback))
+    chat = _load(Path(checkpoint), device, precision, quantize)
+    folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Read by Gradio when it is imported, and when it makes its widgets.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(folder), HF_HUB_DISABLE_TELEMETRY="1")
+    from gradio import processing_utils
+    from starlette.middleware import Middleware
+
+    from cardiolect.model.demo.app import STYLE, build_page, theme
+    from cardiolect.model.demo.body_limit import BodyLimit
+    from cardiolect.model.demo.callbacks import Callbacks, Limits
+    from cardiolect.model.demo.examples import simulated_ecgs
+
+    for line in _warnings(host, share):
+        print(f"warning: {line}", file=sys.stderr)
+    limits = Limits(max_upload_mb * 2**20, answer_seconds)
+    callbacks = Callbacks(
+        chat,
+        fingerprint(Path(checkpoint)),
+        simulated_ecgs(),
+        limits,
+        folder,
+        None if feedback is None else Path(feedback),
+    )
+    # Gradio would fetch any address that a client names in the place of an upload, whatever lies there.
+    processing_utils.async_ssrf_protected_download = _refuse_address
+    limit = Middleware(
+        BodyLimit, max_bytes=limits.upload + _FORM_BYTES, folder=folder, max_stored=_UPLOADS_KEPT * limits.upload
+    )
+    page = build_page(callbacks)
+    sweeper = Sweeper(folder)
+    try:
+        _, url, shared = page.launch(
+            server_name=host,
+            server_port=port or _free_port(host),
+            share=share,
+            prevent_thread_lock=True,
+            quiet=True,
+            inbrowser=False,
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            max_file_size=limits.upload,
+            app_kwargs={"middleware": [limit]},
+            state_session_capacity=MAX_SESSIONS,
+            theme=theme(),
+            css_paths=[STYLE],
+        )
+    except OSError as error:  # the port has been taken since
+        sweeper.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(f"port {port} of {host}: {error.strerror or 'taken'}; choose another") from None
+    print(f"demo: {url}" + (f" and {shared}" if shared else ""), flush=True)
+    return RunningDemo(page, url, folder, sweeper)
+
+
+def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -> ECGChat:
+    disable_progress_bar()
+    if quantize is None:
+        return ECGChat.from_pretrained(checkpoint, device, precision)
+    return ECGChat(load_checkpoint(checkpoint, precision, **placement(quantize, device)))
+
+
+async def _refuse_address(*_, **__) -> NoReturn:
+    import gradio as gr
+
+    raise gr.Error("only files that were uploaded are read", print_exception=False, title="Not read")
+
+
+def _warnings(host: str, share: bool) -> list[str]:
+    lines = []
+    if host != "localhost" and not _is_loopback(host):
+        lines.append(f"--host {host} opens the page to everyone who reaches this machine, without a password")
+    if share:
+        lines.append("--share sends what is uploaded through Gradio's servers, open to everyone who has the address")
+    return lines
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]

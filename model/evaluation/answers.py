@@ -1,0 +1,86 @@
+"""A checkpoint answers questions: it generates text, or ranks the answers that a question can have."""
+
+from collections.abc import Iterator, Sequence
+from math import exp
+from typing import NamedTuple
+
+import torch
+
+from cardiolect.data_provider.examples import Example
+from cardiolect.model.evaluation.inputs import Shown
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.ranking import rank_answers
+from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
+from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import NO, YES, AnswerLists
+
+
+class Answer(NamedTuple):
+    """What the model said, how probable that was to it, and by how much the logit of "yes" exceeded that of "no".
+
+    The probability is that of the text and its end; of a ranked answer, that among the candidates. cut_off: the text
+    has no end, MAX_NEW_TOKENS came before it.
+    """
+
+    text: str
+    probability: float
+    yes_margin: float | None = None
+    cut_off: bool = False
+
+
+def answers(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    shown: Shown,
+    settings: EvalSettings,
+    lists: AnswerLists | None = None,
+) -> Iterator[tuple[int, Answer]]:
+    """Yield ``(index, answer)`` of every example, in the order in which they are computed.
+
+    shown: from recordings to the codes that stand in the prompt. lists: answers are ranked by it; None generates them.
+    """
+    vocabulary = checkpoint.vocabulary
+    prompts = [
+        Prompt(
+            tuple(render_ecgs(vocabulary, shown(e.records), e.backgrounds)[0]),
+            tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
+        )
+        for e in examples
+    ]
+    candidates = [lists.candidates(e) for e in examples] if lists else []
+    longest = longest_sequence(checkpoint.model)
+    for i, (e, prompt) in enumerate(zip(examples, prompts, strict=True)):
+        room = settings.new_tokens
+        if lists:
+            room = max(len(render_answer(vocabulary, each)) for each in candidates[i])
+        if longest and len(prompt.prefix) + len(prompt.question) + room > longest:
+            raise UserError(
+                f"record {' and '.join(e.record_ids)}: ECG, question and "
+                f"{'its longest answer' if lists else 'MAX_NEW_TOKENS'} make more than the {longest} tokens that the "
+                "language model takes"
+            )
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
+    if lists:
+        for i, ranked in rank_answers(model, vocabulary, prompts, candidates, settings.batch_size):
+            likely = dict(zip(candidates[i], ranked.log_probabilities, strict=True))
+            margin = round(likely[YES,] - likely[NO,], 4) if _is_verify(examples[i]) else None
+            yield i, Answer(ranked.text, round(ranked.probability, 6), margin)
+        return
+    watched = yes_no_tokens(vocabulary)
+    for i, said in generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, watched):
+        margin = round(said.watched[0] - said.watched[1], 4) if watched and _is_verify(examples[i]) else None
+        yield i, Answer(said.text, round(exp(said.logprob), 6), margin, said.cut_off)
+
+
+def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The tokens of yes and no, whose logits are compared; none where one of them takes several tokens."""
+    words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
+    return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
+
+
+def _is_verify(example: Example) -> bool:
+    return example.question_type.endswith("verify")

@@ -1,0 +1,92 @@
+"""The model card of a checkpoint: README.md with what a model hub reads and what a person should know."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader
+
+from cardiolect.data_provider.corpora.provenance import UNKNOWN
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors
+from cardiolect.model.evaluation.tables import balanced_accuracy
+from cardiolect.model.evaluation.verdict import gaps, verdict
+
+QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
+_TASKS = {
+    "qa": ("question-answering", "Questions"),
+    "report": ("text-generation", "Reports"),
+    "instruct": ("text-generation", "Conversations"),
+}
+
+
+def model_card(
+    info: Mapping[str, Any],
+    stock: bool,
+    results: Sequence[Mapping[str, Any]] = (),
+    name: str = "",
+    licence: str = UNKNOWN,
+) -> str:
+    """README.md of a checkpoint.
+
+    info: cardiolect.json. stock: whether it is a whole model rather than adapters. results: as of `read_result`, each
+    shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
+    """
+    settings = info.get("settings", {})
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["heading"] = _heading
+    text = environment.get_template("card.md").render(
+        info=info,
+        settings=settings,
+        stock=stock,
+        name=name,
+        question=QUESTION,
+        corpora=info.get("corpora", ()),
+        texts=list(dict.fromkeys(f"`{Path(path).name}`" for path in settings.get("train_data", ()))),
+        results=[
+            dict(
+                r,
+                balanced=balanced_accuracy(r),
+                title=f"{_TASKS[r['task']][1]} on {_data_of(r)}",
+                gaps=[dict(g, says=verdict(r, g)) for g in gaps(r)],
+            )
+            for r in results
+        ],
+    )
+    data = ModelCardData(
+        license=licence,
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=["ecg", "electrocardiogram", "cardiolect"],
+        model_name=name or "ECG language model",
+        eval_results=[metric for result in results for metric in _metrics(result)] or None,
+    )
+    joined = text.replace("\\\n", "")  # the template's own line breaks
+    return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"
+
+
+def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
+    """The main score with the ECG, of every floor, and the gap, in percent."""
+    score, data, (task, title) = result["score"], _data_of(result), _TASKS[result["task"]]
+    what, metric = ("exact match", "exact_match") if score == "em" else (score, score)
+    rows = [
+        (metric, f"{what}, {_heading(name)}", result["conditions"][name][score])
+        for name in (WITH_ECG, *floors(result["conditions"]))
+    ]
+    rows += [
+        ("signal-use-gap", f"signal-use gap of {'exact match' if gap['of'] == 'em' else gap['of']}", gap["value"])
+        for gap in gaps(result)
+    ]
+    return [
+        EvalResult(task, data, data, metric, round(100 * value, 2), task_name=title, metric_name=name)
+        for metric, name, value in rows
+    ]
+
+
+def _data_of(result: Mapping[str, Any]) -> str:
+    """Names of the corpora that a result was measured on."""
+    return ", ".join(Path(root).name for root in result["settings"].get("data_root", ())) or UNKNOWN
+
+
+def _heading(condition: str) -> str:
+    return CONDITIONS[condition].heading

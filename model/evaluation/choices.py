@@ -1,0 +1,57 @@
+"""The candidate answers of an evaluation that ranks answers instead of generating them."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cardiolect.model.evaluation.floors import ANSWER_LISTS
+from cardiolect.model.prompt.rendering import answer_text
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import AnswerLists
+from cardiolect.utils.metrics.answer_counts import AnsweredQuestion
+
+TABLE = "answers_for_each_template.csv"  # ECG-QA's
+
+
+def answer_lists(checkpoint: Path, info: Mapping[str, Any], table: Path | None = None) -> AnswerLists:
+    """The answer lists that a checkpoint keeps, and behind them the single answers of ``table`` where one is given.
+
+    checkpoint: its folder, for the message; info: its cardiolect.json. Raises `UserError` where there are no lists.
+    """
+    if ANSWER_LISTS not in info and table is None:
+        raise UserError(
+            f"{checkpoint}: was fine-tuned before answer lists were kept: fine-tune again, or set ANSWER_LISTS={TABLE}"
+        )
+    kept = AnswerLists.from_json(info[ANSWER_LISTS]) if ANSWER_LISTS in info else None
+    if table is None:
+        return kept
+    single = AnswerLists.from_table(table)
+    return kept.extended(single) if kept else single
+
+
+def coverage(
+    questions: Sequence[AnsweredQuestion],
+    candidates: Sequence[Sequence[tuple[str, ...]]],
+    match: Callable[[str, Sequence[str]], bool],
+) -> dict[str, float | int | dict[str, int]]:
+    """How many gold answers are not among the candidates: what exact match of ranked answers cannot reach.
+
+    match: whether a text is right, of the definition of the scores.
+
+    ``n`` samples; ``outside``, how many have no right candidate, and ``outside_by_type`` per question type where there
+    are any; ``ceiling``, the share that can be right; ``mean_candidates`` per sample.
+    """
+    outside = [
+        q.question_type
+        for q, sets in zip(questions, candidates, strict=True)
+        if not any(match(answer_text(answers), q.answers) for answers in sets)
+    ]
+    n = len(questions)
+    return {
+        "n": n,
+        "outside": len(outside),
+        "outside_by_type": dict(sorted(Counter(outside).items())),
+        "ceiling": 1 - len(outside) / n,
+        "mean_candidates": sum(map(len, candidates)) / n,
+    }

@@ -1,0 +1,227 @@
+"""Evaluation of a checkpoint: the same questions under several conditions, scored beside their floors.
+
+Samples are dealt to the ranks and gathered by index: any number of ranks gives the scores of one.
+"""
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tqdm import tqdm
+
+from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.simulator.reports import load_true_findings
+from cardiolect.data_provider.splits import known_recordings, load_splits
+from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.model.evaluation.answers import Answer, answers
+from cardiolect.model.evaluation.choices import answer_lists, coverage
+from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
+from cardiolect.model.evaluation.examples import choose, show
+from cardiolect.model.evaluation.floors import MAJORITY_ANSWERS, MAJORITY_REPORT
+from cardiolect.model.evaluation.inputs import Shown, shown_under
+from cardiolect.model.evaluation.page import PAGE, render_page
+from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
+from cardiolect.model.evaluation.resume import Journal
+from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
+from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
+from cardiolect.model.prompt.rendering import answer_text
+from cardiolect.model.training.stages import open_code_cache
+from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import AnswerLists, MajorityAnswers, definition
+from cardiolect.utils.metrics.bertscore import BertScore
+
+# Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
+DECIDING = ("precision", "new_tokens", "seed", "answer_mode")
+
+
+def evaluate(settings: EvalSettings) -> dict:
+    """Evaluate by ``settings``; writes predictions.jsonl, result.json and tables to OUTPUT_DIR, returns the result."""
+    started = time.time()
+    checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
+    lists = None
+    if settings.answer_mode == "choices":
+        lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
+    if settings.bertscore_model and launch.is_main():
+        BertScore(settings.bertscore_model, settings.bertscore_layer)  # what cannot be loaded is said before the work
+    examples, cache = _examples(checkpoint, settings)
+    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
+    if lists:
+        candidates = [lists.candidates(e) for e in examples]
+        listed = coverage(examples, candidates, definition(settings.metrics).match)
+        provenance["choices"] = {**listed, "fingerprint": _hash(candidates)}
+    journal = Journal(settings.output_dir, _journal_key(provenance, settings))
+    asked = list(dict.fromkeys(e.records for e in examples))
+    mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
+    own = [e for e in examples if e.records in mine]
+    answered: dict[str, list[Answer]] = {}
+    for condition in (WITH_ECG, *settings.floor_conditions, *([GENERATED] if lists else [])):
+        seen = WITH_ECG if condition == GENERATED else condition
+        shown = shown_under(seen, asked, mine, checkpoint.ecg_tokenizer, cache, settings)
+        if shown is None:
+            if launch.is_main():
+                print(f"{condition}: left out, not every sample has one of another patient")
+            continue
+        ranked_by = None if condition == GENERATED else lists
+        said = dict(_said(checkpoint, own, shown, condition, journal, settings, ranked_by))
+        said = {sample_id: answer for part in launch.gather(said) for sample_id, answer in part.items()}
+        answered[condition] = [said[e.sample_id] for e in examples]
+    result: dict = {}
+    if launch.is_main():
+        samples = _samples(examples, answered, checkpoint, settings)
+        provenance["seconds"] = round(time.time() - started, 1)
+        result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
+        written = tables(result)
+        print(written["scores.txt"])
+        _write_page(result, samples, examples, checkpoint, cache, settings)
+        print(f"{', '.join([PREDICTIONS, RESULT, PAGE, *written])} are in {settings.output_dir}")
+    journal.finish()
+    return result
+
+
+def _write_page(
+    result: dict,
+    samples: Sequence[Sample],
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    cache: CodeCache,
+    settings: EvalSettings,
+) -> None:
+    chosen = choose(samples, settings.metrics, settings.page_examples, settings.seed)
+    pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], cache, settings.metrics)
+    (settings.output_dir / PAGE).write_text(render_page(result, pictured), encoding="utf-8")
+
+
+def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CodeCache]:
+    """What is asked, and the codes of its recordings."""
+    examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
+    cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
+    examples = [e for e in examples if all(ref in cache for ref in e.records)]
+    examples = _without_seen_patients(examples, settings)
+    if settings.max_samples and len(examples) > settings.max_samples:
+        kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
+        examples = [examples[i] for i in sorted(kept)]
+    if not examples:
+        raise UserError(
+            f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
+        )
+    return examples, cache
+
+
+def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
+    """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
+    corpus = known_recordings(settings.data_root).values()
+    seen = seen_again([ref for e in examples for ref in e.records], corpus, load_seen(settings.checkpoint))
+    kept = [e for e in examples if seen.isdisjoint(e.record_ids)]
+    if launch.is_main() and len(kept) < len(examples):
+        what = "of patients that a training stage of the checkpoint has seen"
+        if settings.keep_seen_patients:
+            print(f"warning: {len(examples) - len(kept)} of {len(examples)} samples are {what}; the scores flatter")
+        else:
+            print(f"left out {len(examples) - len(kept)} of {len(examples)} samples {what}")
+    return examples if settings.keep_seen_patients else kept
+
+
+def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
+    info = checkpoint.info
+    return {
+        "fingerprint": launch.gather(fingerprint(settings.checkpoint) if launch.is_main() else "")[0],
+        "stage": info.get("stage"),
+        "seed": info.get("settings", {}).get("seed"),
+        "data_fingerprint": info.get("data_fingerprint"),
+        "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
+        "settings": info.get("settings"),
+        "versions": info.get("versions"),
+    }
+
+
+def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
+    """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them."""
+    context, codes = hashlib.sha256(), hashlib.sha256()
+    for e in sorted(examples, key=lambda e: e.sample_id):
+        context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
+    for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
+        codes.update(ref[0].encode() + cache.codes(ref[1]).tobytes())
+    return {
+        "texts_fingerprint": texts_fingerprint(samples_of(examples)),
+        "context_fingerprint": context.hexdigest()[:16],
+        "codes_fingerprint": codes.hexdigest()[:16],
+    }
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def _journal_key(provenance: dict, settings: EvalSettings) -> str:
+    deciding = {name: getattr(settings, name) for name in DECIDING}
+    listed = provenance.get("choices", {}).get("fingerprint")
+    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed, versions()])
+
+
+def _said(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    shown: Shown,
+    condition: str,
+    journal: Journal,
+    settings: EvalSettings,
+    lists: AnswerLists | None,
+) -> Iterator[tuple[str, Answer]]:
+    """``(sample id, answer)`` of every example; what the journal knows is not asked again."""
+    todo = []
+    for e in examples:
+        if answer := journal.known.get((condition, e.sample_id)):
+            yield e.sample_id, answer
+        else:
+            todo.append(e)
+    bar = tqdm(
+        answers(checkpoint, todo, shown, settings, lists),
+        total=len(examples),
+        initial=len(examples) - len(todo),
+        desc=condition,
+        unit="answer",
+        disable=not launch.is_main(),
+        mininterval=1,
+    )
+    for i, answer in bar:
+        journal.add(condition, todo[i].sample_id, answer)
+        yield todo[i].sample_id, answer
+
+
+def _samples(
+    examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
+) -> list[Sample]:
+    """The samples with what was said of them, and with the floors that need no model."""
+    majority, report = None, checkpoint.info.get(MAJORITY_REPORT)
+    if settings.tasktype == "qa" and MAJORITY_ANSWERS in checkpoint.info:
+        majority = MajorityAnswers.from_json(checkpoint.info[MAJORITY_ANSWERS])
+    truths = None
+    if settings.tasktype == "report" and len(settings.data_root) == 1:
+        truths = load_true_findings(settings.data_root[0])
+    samples = []
+    for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
+        said = {condition: given[i] for condition, given in answered.items()}
+        texts = {condition: answer.text for condition, answer in said.items()}
+        if majority:
+            for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):
+                texts[name] = answer_text(majority.predict(example, level))
+        elif settings.tasktype == "report" and report is not None:
+            texts[MAJORITY] = report
+        samples.append(
+            replace(
+                sample,
+                predictions=texts,
+                probabilities={condition: answer.probability for condition, answer in said.items()},
+                yes_margins={c: answer.yes_margin for c, answer in said.items() if answer.yes_margin is not None},
+                cut_off=tuple(condition for condition, answer in said.items() if answer.cut_off),
+                findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
+            )
+        )
+    return samples

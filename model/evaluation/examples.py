@@ -1,0 +1,105 @@
+"""Examples for the page of a result: the ECG on paper, and where in time a closed answer depended on it."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.model.evaluation.closed import is_closed
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.page import ShownExample
+from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.llm.checkpoint import Checkpoint
+from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt, task_of
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import NO, YES, definition
+from cardiolect.utils.plots import draw_ecg_paper
+
+
+def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
+    """Which samples to show, drawn by ``seed``; of questions as many right as wrong answers, where there are."""
+    order = random.Random(seed).sample(range(len(samples)), len(samples))
+    if samples[0].task != "qa":
+        return sorted(order[:count])
+    match = definition(metrics).match
+    right = [i for i in order if match(samples[i].predictions[WITH_ECG], samples[i].answers)]
+    wrong = [i for i in order if i not in set(right)]
+    hits = min(len(right), max(count - count // 2, count - len(wrong)))
+    return sorted([*right[:hits], *wrong[: count - hits]])
+
+
+def show(
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    samples: Sequence[Sample],
+    cache: CodeCache,
+    metrics: str,
+) -> list[ShownExample]:
+    """Pictures of the samples' ECGs; a sample whose recording cannot be read any more is left out."""
+    shown = []
+    for example, sample in zip(examples, samples, strict=True):
+        shaded = [None] * len(example.records)
+        if is_closed(sample):
+            shaded = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(cache.codes, example.records)))
+        try:
+            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shaded, strict=True)]
+        except UserError as error:
+            print(f"sample {sample.sample_id} is not shown: {error}")
+            continue
+        right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers) if sample.task == "qa" else None
+        shown.append(ShownExample(sample, pictures, right))
+    return shown
+
+
+def _draw(ref: RecordRef, shading):
+    record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
+    return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
+
+
+def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[np.ndarray]) -> list:
+    """Where the answer ``said`` to an example depended on its ECGs.
+
+    ecgs: codes of each. Returns per ECG ``(starts, ends, weights)`` in seconds, for `draw_ecg_paper`; of yes and no the
+    one is weighed against the other.
+    """
+    vocabulary = checkpoint.vocabulary
+    prefix, of_ecg = render_ecgs(vocabulary, ecgs, example.backgrounds)
+    other = {YES: NO, NO: YES}.get(said)
+    weights = where_it_looked(
+        checkpoint.model,
+        vocabulary,
+        prefix,
+        of_ecg,
+        render_prompt(vocabulary, example.task, example.question, example.history),
+        render_answer(vocabulary, [said]),
+        None if other is None else render_answer(vocabulary, [other]),
+    )
+    found, start = [], 0
+    for codes in ecgs:
+        times = checkpoint.ecg_tokenizer.code_times(len(codes))
+        own = weights[start : start + len(codes)]
+        found.append((times[:, 0], times[:, 1], own))
+        start += len(codes)
+    return found
+
+
+def shade_yes_or_no(
+    checkpoint: Checkpoint,
+    codes: np.ndarray,
+    question: str,
+    said: str,
+    patient: str = "",
+    history: Sequence[tuple[str, str]] = (),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`shades` of one ECG. Raises `UserError` where there is no other answer to weigh this one against."""
+    if task_of(question) == "report" or said not in (YES, NO):
+        raise UserError("only an answer of yes or no can be traced back to times of the ECG")
+    ref = RecordRef("", Path(), background=patient)
+    example = Example("", (ref,), "qa", question, (), background=patient, history=tuple(history))
+    return shades(checkpoint, example, said, [codes])[0]

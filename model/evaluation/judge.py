@@ -1,0 +1,249 @@
+"""Have reports or conversations of an evaluation judged: ``cardiolect judge RESULT_FOLDER``.
+
+The judge is the language model that JUDGE_URL, JUDGE_MODEL and JUDGE_KEY name. It is sent questions, references and
+answers, and nothing else. Writes judge.json to RESULT_FOLDER; the verdicts are kept in RESULT_FOLDER/judge, and a
+further run asks for none of them again.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardiolect.model.evaluation.conditions import WITH_ECG, gap_over
+from cardiolect.model.evaluation.conditions import floors as floors_of
+from cardiolect.model.evaluation.result import RESULT, read_result
+from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
+from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.metrics import bootstrap_ci
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge
+
+JUDGED = "judge.json"
+RUBRICS = {"report": REPORT, "arena": ARENA}
+TASKS = {"report": "report", "arena": "instruct"}  # of the samples that a rubric is for
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is judged at once: a report, or the turns of one conversation."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+    def item(self, condition: str, rubric: str) -> dict[str, Any]:
+        """As `Judge.score` takes it."""
+        turns = [
+            {
+                **({"question": sample.question} if sample.question else {}),
+                "reference": sample.answers[0],
+                "answer": sample.predictions[condition],
+            }
+            for sample in self.samples
+        ]
+        return {"id": self.name, **({"turns": turns} if rubric == "arena" else turns[0])}
+
+
+def judge_result(
+    folder: Path,
+    endpoint: ChatEndpoint,
+    rubric: str | None = None,
+    condition: str = WITH_ECG,
+    floors: bool = False,
+    limit: int = 0,
+    threads: int = 4,
+) -> dict[str, Any]:
+    """Judge the samples of the result in ``folder``; returns what judge.json holds. Scores are 0 to 100, axes 0 to 10.
+
+    rubric: "report" or "arena"; that of the result's task unless told. floors: judge the floors as well.
+    limit: so many reports or conversations, drawn by the seed of the evaluation; 0 for all.
+    """
+    result, samples = read_result(folder)
+    folder = folder if folder.is_dir() else folder.parent
+    rubric = rubric or {task: name for name, task in TASKS.items()}.get(result["task"], "report")
+    judged, incomplete = _units(folder, samples, rubric)
+    seed = int(result["settings"].get("seed", 0))
+    total = len(judged)
+    if limit and limit < total:
+        judged = [judged[i] for i in sorted(random.Random(seed).sample(range(total), limit))]
+    there = [name for name in judged[0].samples[0].predictions if _has(judged, name)]
+    if floors and condition != WITH_ECG:
+        raise UserError(f"--floors goes with --condition {WITH_ECG}: the gap is that of the model with the ECG")
+    if condition not in there:
+        raise UserError(f"{folder}: condition {condition} is not in all samples; there are {', '.join(there)}")
+    conditions = [condition, *(name for name in floors_of(there) if floors)]
+    if floors and len(conditions) == 1:
+        raise UserError(f"{folder}: has no floors to judge; evaluate with FLOORS=no_ecg,other_ecg")
+
+    judge = Judge(RUBRICS[rubric], endpoint, folder / "judge" / "verdicts.jsonl", threads)
+    items = {name: [unit.item(name, rubric) for unit in judged] for name in conditions}
+    asked = judge.unasked([item for each in items.values() for item in each])
+    print(
+        f"{len(judged):,} of {total:,} {_plural(rubric)} under {', '.join(conditions)}: {asked:,} requests", flush=True
+    )
+    found = {name: judge.score(each) for name, each in items.items()}
+    if not found[condition]["items"]:
+        why = next(iter(found[condition]["failed"].values()))
+        raise UserError(f"JUDGE_URL {endpoint.url}: none of {len(judged)} {_plural(rubric)} was judged: {why}")
+
+    patients = {unit.name: tuple(dict.fromkeys(p for s in unit.samples for p in s.patients)) for unit in judged}
+    resamples = int(result["settings"].get("bootstrap_resamples", 1000))
+    scored: dict[str, Any] = {}
+    for name, of in found.items():
+        scored[name] = {
+            key: of[key] for key in ("score", "axes", "n", "judged", "malformed", "failed", "items") if key in of
+        }
+        if of["items"]:
+            interval = _interval({name: of["items"]}, patients, lambda m: next(iter(m.values())), resamples, seed)
+            scored[name] |= {"ci95": [interval["low"], interval["high"]], "patients": interval["n_patients"]}
+    document = {
+        "task": result["task"],
+        "rubric": rubric,
+        "judge": {
+            **found[condition]["judge"],
+            "served": sorted({s for of in found.values() for s in of["judge"]["served"]}),
+        },
+        "hash": found[condition]["hash"],
+        "samples": len(judged),
+        "of": total,
+        "incomplete_conversations": incomplete,
+        "predictions_sha256": hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest(),
+        "conditions": scored,
+    }
+    if len(conditions) > 1:
+        document["gap"] = _gap({name: of["items"] for name, of in found.items()}, patients, resamples, seed)
+    return document
+
+
+def _units(folder: Path, samples: Sequence[Sample], rubric: str) -> tuple[list[Judged], int]:
+    """What is judged, in the order of the samples, and how many conversations lack a turn and are left out."""
+    samples = [sample for sample in samples if sample.task == TASKS[rubric]]
+    if not samples:
+        raise UserError(
+            f"{folder / RESULT}: rubric {rubric} is for samples of task {TASKS[rubric]}, and there are none"
+        )
+    if rubric == "report":
+        return [Judged(sample.sample_id, (sample,)) for sample in samples], 0
+    turns: dict[str, dict[int, Sample]] = defaultdict(dict)
+    for sample in samples:
+        name, _, turn = sample.sample_id.rpartition(":")
+        if not name or not turn.isdecimal():
+            raise UserError(f"{folder / PREDICTIONS}: sample {sample.sample_id} does not end in the number of its turn")
+        turns[name][int(turn)] = sample
+    whole = {name: [said[k] for k in sorted(said)] for name, said in turns.items() if max(said) == len(said) - 1}
+    if not whole:
+        raise UserError(f"{folder / PREDICTIONS}: every conversation lacks a turn; evaluate without MAX_SAMPLES")
+    return [Judged(name, tuple(said)) for name, said in whole.items()], len(turns) - len(whole)
+
+
+def _has(judged: Sequence[Judged], condition: str) -> bool:
+    return all(condition in sample.predictions for unit in judged for sample in unit.samples)
+
+
+def _interval(
+    scores: Mapping[str, Mapping[str, float]],
+    patients: Mapping[str, tuple[int, ...]],
+    statistic,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Over patients, of what is judged under every condition."""
+    both = [name for name in patients if all(name in of for of in scores.values())]
+    columns = {condition: np.array([of[name] for name in both]) for condition, of in scores.items()}
+    return asdict(bootstrap_ci(statistic, columns, [patients[name] for name in both], resamples, seed))
+
+
+def _gap(
+    scores: Mapping[str, Mapping[str, float]],
+    patients: Mapping[str, tuple[int, ...]],
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Signal-use gap by the judge: the score with the ECG less the best floor, of what is judged under all of them."""
+    both = [name for name in patients if all(name in of for of in scores.values())]
+    if not both:
+        return {"value": None, "ci95": [None, None], "best_floor": None, "samples": 0}
+    floors = floors_of(scores)
+    found = _interval(scores, patients, gap_over(floors), resamples, seed)
+    best = max(floors, key=lambda floor: sum(scores[floor][name] for name in both))
+    return {"value": found["value"], "ci95": [found["low"], found["high"]], "best_floor": best, "samples": len(both)}
+
+
+def judge_table(document: Mapping[str, Any]) -> str:
+    """The scores for a terminal."""
+    judge, conditions = document["judge"], document["conditions"]
+    first = next(iter(conditions.values()))
+    lines = [
+        f"{document['task']}: {document['samples']:,} {_plural(document['rubric'])} of {first['patients']:,} patients; "
+        "score 0 to 100, axes 0 to 10",
+        _row("", list(conditions)),
+        _row("score", [_number(of.get("score")) for of in conditions.values()]),
+        _row("95 %, over patients", [_range(of.get("ci95")) for of in conditions.values()]),
+        *(_row(axis, [_number(of.get("axes", {}).get(axis)) for of in conditions.values()]) for axis in first["axes"]),
+    ]
+    if failed := sum(len(of["failed"]) for of in conditions.values()):
+        lines.append(f"{failed} not judged, in no mean; the same command asks for them again")
+    if document["incomplete_conversations"]:
+        lines.append(f"{document['incomplete_conversations']} conversations lack a turn and are left out")
+    if (gap := document.get("gap")) and gap["samples"]:
+        lines.append(
+            f"signal-use gap by the judge: {gap['value']:+.1f} points {_range(gap['ci95'])} against the best floor, "
+            f"{gap['best_floor']}, over {gap['samples']} judged under all conditions"
+        )
+    lines.append(f"judge {judge['model']}, prompt {judge['prompt_sha256'][:12]} in our own wording")
+    return "\n".join(lines)
+
+
+def _plural(rubric: str) -> str:
+    return "conversations" if rubric == "arena" else "reports"
+
+
+def _row(label: str, cells: Sequence[str]) -> str:
+    return f"{label:24}" + "".join(f"{cell:>18}" for cell in cells)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _range(ends: Sequence[float | None] | None) -> str:
+    return "-" if not ends or ends[0] is None else f"[{ends[0]:.1f}, {ends[1]:.1f}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("cardiolect judge", description=__doc__, formatter_class=shape)
+    parser.add_argument("folder", type=Path, metavar="RESULT_FOLDER", help="OUTPUT_DIR of an evaluation")
+    parser.add_argument("--rubric", choices=RUBRICS, help="that of the result's task unless told")
+    parser.add_argument("--condition", default=WITH_ECG, help=f"whose answers are judged, {WITH_ECG} unless told")
+    parser.add_argument("--floors", action="store_true", help="judge the other conditions too, and state the gap")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="judge N, drawn by the evaluation's seed")
+    parser.add_argument("--threads", type=int, default=4, help="requests at a time")
+    given = parser.parse_args(arguments)
+    if given.limit < 0:
+        raise UserError(f"--limit {given.limit}: a number of reports or conversations, 0 for all")
+    endpoint = ChatEndpoint.from_environment()
+    try:
+        document = judge_result(
+            given.folder, endpoint, given.rubric, given.condition, given.floors, given.limit, given.threads
+        )
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    path = (given.folder if given.folder.is_dir() else given.folder.parent) / JUDGED
+    try:
+        path.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    print(judge_table(document), f"{path.name} is in {path.parent}", sep="\n")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,124 @@
+"""A result as one self-contained page: no script, nothing loaded from elsewhere."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from matplotlib.figure import Figure
+
+from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours, floors
+from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.evaluation.tables import balanced_accuracy
+from cardiolect.model.evaluation.verdict import gaps, verdict, warnings
+from cardiolect.utils.charts import draw_reliability, draw_scores
+
+PAGE = "result.html"
+MOST_GROUPS = 100  # of one kind; the others stand in groups.txt
+OPEN_GROUPS = ("question_type", "attribute_type")
+WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    """One sample with the pictures of its ECGs. right: None where nothing says whether a text is right."""
+
+    sample: Sample
+    pictures: Sequence[Figure]
+    right: bool | None
+
+
+def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()) -> str:
+    """The page of a result as HTML, with samples drawn as ``examples``."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    names = list(result["conditions"])
+    checkpoint = result.get("checkpoint", {})
+    settings = result["settings"]
+    reliability = ""
+    if "calibration" in result:
+        reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
+    return environment.get_template("page.html").render(
+        r=result,
+        title=f"{WHAT[result['task']].capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
+        what=WHAT[result["task"]],
+        names=names,
+        balanced=balanced_accuracy(result),
+        floors=floors(names),
+        conditions=CONDITIONS,
+        gaps=[(gap, verdict(result, gap)) for gap in gaps(result)],
+        bars=_bars(result),
+        fewest=f"{FEWEST} samples of {FEWEST_PATIENTS} patients",
+        groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},
+        open_groups=OPEN_GROUPS,
+        reliability=reliability,
+        examples=[
+            {
+                "sample": e.sample,
+                "pictures": [_picture(figure) for figure in e.pictures],
+                "mark": {True: "right", False: "wrong", None: ""}[e.right],
+            }
+            for e in examples
+        ],
+        drawn=_drawn(result, examples),
+        warnings=warnings(result),
+        shaded=result["task"] == "qa",
+        provenance=[
+            *(
+                (f"checkpoint, {key.replace('_', ' ')}", value)
+                for key, value in checkpoint.items()
+                if key != "versions"
+            ),
+            *((f"data, {key.replace('_', ' ')}", value) for key, value in result.get("data", {}).items()),
+            ("predictions, SHA-256", result["predictions"]["sha256"]),
+            ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
+        ],
+    )
+
+
+def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """In their order, the `MOST_GROUPS` with most samples."""
+    kept = set(sorted(groups, key=lambda group: -groups[group]["n"])[:MOST_GROUPS])
+    return {group: cell for group, cell in groups.items() if group in kept}
+
+
+def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:
+    seed = result["settings"].get("seed")
+    if result["task"] != "qa":
+        return f"{len(examples)} samples drawn by SEED={seed}, not picked."
+    right = round(result["conditions"][WITH_ECG]["em"] * result["samples"])
+    hits = sum(example.right is True for example in examples)
+    return (
+        f"Drawn by SEED={seed}, not picked: {hits} answered rightly and {len(examples) - hits} wrongly, of {right} and "
+        f"{result['samples'] - right}."
+    )
+
+
+def _bars(result: Mapping[str, Any]) -> str:
+    labels = {name: CONDITIONS[name].heading for name in result["conditions"]}
+    if result["task"] == "qa":
+        groups = {f"all ({result['samples']})": {name: row["em"] for name, row in result["conditions"].items()}}
+        for key in OPEN_GROUPS:
+            for group, cell in result.get("groups", {}).get(key, {}).items():
+                groups[f"{group.replace('_', ' ')} ({cell['n']})"] = cell["em"]
+    else:
+        groups = {
+            score: {name: row[score] for name, row in result["conditions"].items()}
+            for score in result["conditions"][WITH_ECG]
+            if all(0 <= row[score] <= 1 for row in result["conditions"].values())
+        }
+    named = {group: {labels[name]: value for name, value in row.items()} for group, row in groups.items()}
+    return _picture(draw_scores(named, colours(labels)))
+
+
+def _picture(figure: Figure) -> str:
+    """A data URL; few colours are enough for lines on paper and make the page small."""
+    from PIL import Image
+
+    raw, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", dpi=110)
+    Image.open(raw).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(packed, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()

@@ -1,0 +1,122 @@
+"""What was asked and what was said: predictions.jsonl, from which every score can be computed again."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cardiolect.data_provider.examples import Example
+from cardiolect.utils.errors import UserError
+
+PREDICTIONS = "predictions.jsonl"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One evaluated question or report. What is not known of it is empty, and not written.
+
+    patients: numbers of the patients within one evaluation, in the order of their first sample; no identifiers.
+    predictions: condition (`with_ecg`, and floors such as `no_ecg`) -> text.
+    probabilities: condition -> the probability, 0 to 1, that the model gave its answer.
+    yes_margins: condition -> by how much the logit of "yes" exceeds that of "no", of yes-or-no questions.
+    cut_off: conditions under which the text has no end, since MAX_NEW_TOKENS came before it.
+    findings: what is true of the recording, where the corpus knows (simulated ones).
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # for `read_samples`
+
+    sample_id: str
+    record_ids: tuple[str, ...]
+    patients: tuple[int, ...]
+    task: str
+    question: str
+    answers: tuple[str, ...]
+    question_type: str = ""
+    attribute_type: str = ""
+    attributes: tuple[str, ...] = ()
+    template_id: int | None = None
+    provenance: str = "published"
+    predictions: dict[str, str] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict)
+    yes_margins: dict[str, float] = field(default_factory=dict)
+    cut_off: tuple[str, ...] = ()
+    findings: tuple[str, ...] | None = None
+
+
+_DEFAULTS = {
+    each.name: each.default_factory() if each.default_factory is not MISSING else each.default
+    for each in fields(Sample)
+}
+_SAMPLE = TypeAdapter(Sample)
+_REQUIRED = ("sample_id", "record_ids", "patients", "task", "question", "answers", "predictions")
+
+
+def samples_of(examples: Sequence[Example]) -> list[Sample]:
+    """Samples without predictions, of examples in their order."""
+    numbers: dict[str, int] = {}
+    return [
+        Sample(
+            e.sample_id,
+            e.record_ids,
+            tuple(numbers.setdefault(p, len(numbers)) for p in e.patients),
+            e.task,
+            e.question,
+            e.answers,
+            e.question_type,
+            e.attribute_type,
+            e.attributes,
+            e.template_id,
+            e.provenance,
+        )
+        for e in examples
+    ]
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> str:
+    """Write one JSON object per line; returns the SHA-256 of the file."""
+    lines = []
+    for sample in samples:
+        row = {key: value for key, value in asdict(sample).items() if key in _REQUIRED or value != _DEFAULTS[key]}
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    data = "".join(lines).encode()
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read what `write_samples` wrote.
+
+    Raises `UserError` with the line that is no sample, that repeats an id, or that was asked under other conditions
+    than the first.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run_eval.py writes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    samples: dict[str, Sample] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            sample = _SAMPLE.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(f"{path}: line {number}: no sample of an evaluation ({where} {first['msg']})") from None
+        if sample.sample_id in samples:
+            raise UserError(f"{path}: line {number}: sample {sample.sample_id} is there twice")
+        samples[sample.sample_id] = sample
+        if sample.predictions.keys() != next(iter(samples.values())).predictions.keys() or not sample.answers:
+            raise UserError(f"{path}: line {number}: has no answers, or other conditions than the first sample")
+    if not samples:
+        raise UserError(f"{path}: holds no sample")
+    return list(samples.values())
+
+
+def fingerprint(samples: Iterable[Sample]) -> str:
+    """Short hash of what is asked, in any order: ids, recordings, questions, answers."""
+    rows = sorted(json.dumps([s.sample_id, s.record_ids, s.question, s.answers]) for s in samples)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

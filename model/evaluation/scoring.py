@@ -1,0 +1,178 @@
+"""From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cardiolect.data_provider.simulator.reports import findings_in
+from cardiolect.data_provider.simulator.truth import ABNORMAL, NORMAL
+from cardiolect.data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
+from cardiolect.model.evaluation.breakdown import break_down
+from cardiolect.model.evaluation.closed import closed_scores
+from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
+from cardiolect.model.evaluation.samples import Sample
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
+from cardiolect.utils.metrics.statements import content_scores, content_table
+
+
+@dataclass(frozen=True)
+class ScoringRules:
+    """How to score: the definition's name, resamples of the bootstrap, its seed, and a local model for BERTScore."""
+
+    metrics: str = "strict"
+    bootstrap_resamples: Annotated[int, Field(ge=10)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 42
+    bertscore_model: str | None = None
+    bertscore_layer: int = 17
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], path: Path) -> "ScoringRules":
+        """Those of a result's settings; `UserError` that names ``path`` where they are none."""
+        kept = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
+        try:
+            return TypeAdapter(cls).validate_python(kept)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"{path}: settings: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
+    """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
+    chosen = definition(rules.metrics)
+    task, patients = samples[0].task, [sample.patients for sample in samples]
+    texts = texts_of(samples)
+    shared = {
+        "task": task,
+        "samples": len(samples),
+        "derived": sum(sample.provenance == "derived" for sample in samples),
+        "records": len({i for sample in samples for i in sample.record_ids}),
+        "patients": len({number for sample in samples for number in sample.patients}),
+        "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
+    }
+    is_qa = task == "qa"
+    scored = scores_of(samples, rules.metrics)
+    if rules.bertscore_model and not is_qa:
+        scored = _with_bertscore(scored, samples, rules)
+    conditions = {name: dict(scores.values) for name, scores in scored.items()}
+    result = {
+        **shared,
+        "score": main_score(task, rules.metrics),
+        "notes": dict(scored[WITH_ECG].notes),
+        "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
+        "conditions": conditions,
+    }
+    if is_qa:
+        answers = [sample.answers for sample in samples]
+        matches = {
+            name: np.array([chosen.match(said, gold) for said, gold in zip(said_of, answers, strict=True)], dtype=float)
+            for name, said_of in texts.items()
+        }
+        for name, column in matches.items():
+            conditions[name]["em"] = float(column.mean())
+        result |= closed_scores(samples, matches)
+        result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
+        questions = [sample.question for sample in samples]
+        result["verify"] = {
+            name: verify_scores(questions, answers, said_of, _margins(samples, name)) for name, said_of in texts.items()
+        }
+    else:
+        result["wordnet"] = find_wordnet().source
+    if task == "report":
+        result["content"] = content_table(texts[WITH_ECG], [sample.answers[0] for sample in samples])
+        _add_true_findings(result, samples, texts)
+    main = [result["score"], *(["content_f1"] if task == "report" else [])]
+    result["ci95"] = {
+        score: {name: _interval(score, each, patients, rules) for name, each in scored.items()} for score in main
+    }
+    if floors(scored):
+        result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
+        if task == "report":
+            result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
+    return result
+
+
+def main_score(task: str, metrics: str) -> str:
+    """The score by which systems are compared."""
+    chosen = definition(metrics)
+    return chosen.answer_score if task == "qa" else chosen.text_score
+
+
+def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """Condition -> what was said under it, one text per sample."""
+    return {name: [sample.predictions[name] for sample in samples] for name in samples[0].predictions}
+
+
+def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
+    """Condition -> the definition's scores, and of reports those of their content."""
+    chosen = definition(metrics)
+    if samples[0].task == "qa":
+        answers = [sample.answers for sample in samples]
+        return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
+    references = [sample.answers[0] for sample in samples]
+    scored = {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
+    if samples[0].task == "report":
+        scored = {name: each | content_scores(texts_of(samples)[name], references) for name, each in scored.items()}
+    return scored
+
+
+def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Scores]:
+    from cardiolect.utils.metrics.bertscore import BertScore  # torch, which other scores do without
+
+    encoder = BertScore(Path(rules.bertscore_model), rules.bertscore_layer)
+    references = [sample.answers[0] for sample in samples]
+    return {name: each | encoder.score(texts_of(samples)[name], references) for name, each in scored.items()}
+
+
+def signal_use_gap(
+    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
+) -> dict[str, Any]:
+    """The score with the ECG less that of the best floor, with a bootstrap interval over patients.
+
+    Every resample of patients has its own best floor.
+    """
+    names = floors(conditions)
+    interval = bootstrap_score(
+        score,
+        {name: conditions[name] for name in (WITH_ECG, *names)},
+        patients,
+        gap_over(names),
+        n_resamples=rules.bootstrap_resamples,
+        seed=rules.seed,
+    )
+    best = max(names, key=lambda name: conditions[name].values[score])
+    return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
+
+
+def _interval(
+    score: str, scores: Scores, patients: Sequence[tuple[int, ...]], rules: ScoringRules
+) -> list[float | None]:
+    found = bootstrap_score(
+        score, {"": scores}, patients, lambda values: values[""], rules.bootstrap_resamples, rules.seed
+    )
+    return [found.low, found.high]
+
+
+def _margins(samples: Sequence[Sample], condition: str) -> list[float | None]:
+    return [sample.yes_margins.get(condition) for sample in samples]
+
+
+def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:
+    truth = [sample.findings for sample in samples]
+    if None in truth:
+        return
+    for name, said in texts.items():
+        found = finding_scores([findings_in(text) for text in said], truth)
+        row = result["conditions"][name]
+        row["finding_f1"] = found["macro_f1"]
+        diagnoses = [
+            each["f1"]
+            for finding, each in found["per_finding"].items()
+            if finding not in {*NOT_DIAGNOSES, NORMAL, ABNORMAL}
+        ]
+        row["diagnosis_f1"] = float(np.mean(diagnoses))
+        result.setdefault("findings", {})[name] = found

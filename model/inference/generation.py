@@ -1,0 +1,169 @@
+"""Greedy answers to many prompts at once: questions about one ECG share one pass over it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from cardiolect.model.prompt.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked of one ECG: token ids of its shared prefix, and of the question behind it."""
+
+    prefix: tuple[int, ...]
+    question: tuple[int, ...]
+
+
+class Generated(NamedTuple):
+    """A text, the logits that each watched token had for standing first in it, and its log-probability.
+
+    The log-probability is that of its tokens and of the end behind them; ECG tokens, which cannot be said, take no part
+    in it. cut_off: ``max_new_tokens`` came before the end; the log-probability is that of the tokens there are.
+    """
+
+    text: str
+    watched: tuple[float, ...]
+    logprob: float
+    cut_off: bool
+
+
+@torch.inference_mode()
+def generate_texts(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    batch_size: int,
+    watched: Sequence[int] = (),
+) -> Iterator[tuple[int, Generated]]:
+    """Yield ``(index, Generated)`` per prompt, those with short prefixes first.
+
+    Within a batch of at most ``batch_size`` questions, equal prefixes are computed once and their keys and values
+    shared; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt at a time, up
+    to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
+    """
+    window = getattr(model.config, "sliding_window", None)
+    longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
+    if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
+        batch_size = 1  # the window counts padding too, of which a batch of one has none
+    for batch in prefix_batches(prompts, batch_size):
+        yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
+
+
+def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[tuple[tuple[int, ...], list[int]]]]:
+    """Yield batches of at most ``batch_size`` prompts as ``(prefix, indices of its prompts)``, short prefixes first."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        groups.setdefault(prompt.prefix, []).append(i)
+    batch: list[tuple[tuple[int, ...], list[int]]] = []
+    room = batch_size
+    for prefix, members in sorted(groups.items(), key=lambda group: len(group[0])):
+        while members:
+            taken, members = members[:room], members[room:]
+            batch.append((prefix, taken))
+            room -= len(taken)
+            if room == 0:
+                yield batch
+                batch, room = [], batch_size
+    if batch:
+        yield batch
+
+
+def _answer(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    batch: list[tuple[tuple[int, ...], list[int]]],
+    max_new_tokens: int,
+    watched: Sequence[int],
+) -> Iterator[tuple[int, Generated]]:
+    device, eos = model.device, vocabulary.tokenizer.eos_token_id
+    pad = vocabulary.tokenizer.pad_token_id
+    ids, mask = left_padded([prefix for prefix, _ in batch], pad, device)
+    cache = DynamicCache(config=model.config)
+    step = partial(model, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    step(ids, attention_mask=mask, position_ids=positions_of(mask))
+
+    indices = [i for _, members in batch for i in members]
+    owner = torch.tensor([row for row, (_, members) in enumerate(batch) for _ in members], device=device)
+    cache.batch_select_indices(owner)
+    ids, asked = left_padded([prompts[i].question for i in indices], pad, device)
+    mask = torch.cat([mask[owner], asked], dim=1)
+    positions = positions_of(mask)[:, -ids.shape[1] :]
+
+    rows = list(range(len(indices)))  # those still in the batch
+    found: list[list[int]] = [[] for _ in indices]
+    logprobs = [0.0] * len(indices)
+    ended = [False] * len(indices)
+    first: list[list[float]] = []
+    for _ in range(max_new_tokens):
+        logits = step(ids, attention_mask=mask, position_ids=positions).logits[:, -1].float()
+        logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        first = first or logits[:, list(watched)].tolist()
+        ids = logits.argmax(dim=-1, keepdim=True)
+        likely = logits.log_softmax(dim=-1).gather(1, ids)[:, 0].tolist()
+        for row, token, logprob in zip(rows, ids[:, 0].tolist(), likely, strict=True):
+            if ended[row]:
+                continue
+            logprobs[row] += logprob
+            if token == eos:
+                ended[row] = True
+            else:
+                found[row].append(token)
+        going = [k for k, row in enumerate(rows) if not ended[row]]
+        if not going:
+            break
+        positions = positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        if len(going) <= len(rows) // 2:  # copying the cache pays when at least half of it goes
+            keep = torch.tensor(going, device=device)
+            cache.batch_select_indices(keep)
+            ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
+    for row, i in enumerate(indices):
+        text = vocabulary.tokenizer.decode(found[row], skip_special_tokens=True).strip()
+        yield i, Generated(text, tuple(first[row]), logprobs[row], not ended[row])
+
+
+@torch.inference_mode()
+def stream_text(
+    model: PreTrainedModel,
+    vocabulary: Vocabulary,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Yield the text behind one prompt, as far as it has come, after every token; greedy or drawn by ``seed``."""
+    ids, cache = torch.tensor([list(prompt)], device=model.device), DynamicCache(config=model.config)
+    draws, said = torch.Generator().manual_seed(seed), []
+    for _ in range(max_new_tokens):
+        logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1].float().cpu()
+        logits[vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        if temperature > 0:
+            token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=draws))
+        else:
+            token = int(logits.argmax())
+        if token == vocabulary.tokenizer.eos_token_id:
+            return
+        said.append(token)
+        yield vocabulary.tokenizer.decode(said, skip_special_tokens=True).strip()
+        ids = torch.tensor([[token]], device=model.device)
+
+
+def left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``(ids, mask)``, both ``(rows, longest)``."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """Position of every token among those that are not padding."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)

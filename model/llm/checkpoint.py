@@ -1,0 +1,194 @@
+"""A checkpoint: one folder that alone is enough to evaluate, ask and serve.
+
+    model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
+    chat_template.jinja, generation_config.json          how stock servers ask it
+    ecg_tokenizer/                                       what turns an ECG into its tokens
+    cardiolect.json                                      stage, settings, fingerprints, figures
+    README.md                                            model card
+
+safetensors and JSON only.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.evaluation.card import model_card
+from cardiolect.model.prompt.chat_template import set_chat_template
+from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary, extend_embeddings
+from cardiolect.utils.errors import UserError
+
+INFO = "cardiolect.json"
+DECIDING = (  # beside the weights
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+MAX_NEW_TOKENS = 200  # of an answer, where no one says otherwise
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Checkpoint:
+    """What a folder holds, loaded."""
+
+    model: PreTrainedModel | PeftModel
+    vocabulary: Vocabulary
+    ecg_tokenizer: ECGTokenizer
+    info: dict = field(default_factory=dict)
+
+
+def load_language_model(path: Path | str, precision: str, **placement):
+    """``(model, tokenizer)`` of any local causal LM; placement: `quantization.placement`. Raises `UserError`."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            local_files_only=True,
+            dtype=DTYPES[precision],
+            # Packed rows need a boolean 4-D mask, which eager attention adds instead of applying.
+            attn_implementation="sdpa",
+            **placement,
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UserError(
+            f"{path}: no causal language model can be loaded from here: {' '.join(str(error).split())[:200]}"
+        ) from None
+    kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds or getattr(model, "_is_stateful", False):
+        what = f" ({', '.join(sorted(kinds))})" if kinds else ""
+        raise UserError(
+            f"{path}: has layers that keep a state{what}; questions packed behind one ECG would see each other"
+        )
+    return model, tokenizer
+
+
+def longest_sequence(model: PreTrainedModel | PeftModel) -> int | None:
+    """Tokens that the language model takes: its positions, or its sliding window, which packed rows do not apply."""
+    limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:
+    """Extend a text model by the codes of an ECG tokenizer; nothing is trained yet."""
+    fresh = ECG_START not in tokenizer.get_vocab()
+    vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size)
+    if fresh:  # a language model that already knows these codes keeps what it has learned of them
+        extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
+    return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
+
+
+def read_info(path: Path) -> dict:
+    """What a checkpoint says of itself. Raises `UserError` where ``path`` is none."""
+    if not (path / INFO).is_file():
+        raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
+    return _read_json(path / INFO)
+
+
+def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
+    """Load what `save_checkpoint` wrote; placement: of `quantization`. Raises `UserError` with what is missing."""
+    info = read_info(path)
+    ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
+    if (base := _base_of(path)) is not None:
+        model, tokenizer = load_language_model(base, precision, **placement)
+        checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
+        checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
+        checkpoint.info = info
+        return checkpoint
+    model, tokenizer = load_language_model(path, precision, **placement)
+    return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
+
+
+def fingerprint(folder: Path) -> str:
+    """Short hash of all that decides what a checkpoint says.
+
+    Weights, configuration and text tokenizer, those of the base model of adapters too, and the ECG tokenizer.
+    Raises `UserError` where one of these is not there.
+    """
+    digest, paths = hashlib.sha256(), []
+    for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
+        if part is not None:
+            if not part.is_dir():
+                raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
+            paths += [path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in DECIDING]
+    for path in paths:
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _base_of(folder: Path) -> Path | None:
+    """The language model that a checkpoint's adapters belong to; None where the checkpoint is complete."""
+    config = folder / "adapter_config.json"
+    if not config.is_file():
+        return None
+    name = _read_json(config).get("base_model_name_or_path")
+    if not isinstance(name, str):
+        raise UserError(f"{config}: names no language model; is the checkpoint complete?")
+    if not Path(name).is_dir():
+        raise UserError(
+            f"{folder}: holds adapters of the language model {name}, which is not there; put it back or merge"
+        )
+    return Path(name)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(f"{path}: not JSON ({reason}); is the checkpoint complete?") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: holds no JSON object; is the checkpoint complete?")
+    return found
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
+    """Write the folder; ``merge`` folds adapters into a stock model (in place)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = checkpoint.model
+    if merge and isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    if not isinstance(model, PeftModel):
+        model.generation_config = generation_config(checkpoint.vocabulary)
+    model.save_pretrained(folder)
+    set_chat_template(checkpoint.vocabulary)
+    checkpoint.vocabulary.tokenizer.save_pretrained(folder)
+    checkpoint.ecg_tokenizer.save_pretrained(folder / "ecg_tokenizer")
+    packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
+    info = {
+        **checkpoint.info,
+        "ecg_tokenizer_fingerprint": checkpoint.ecg_tokenizer.fingerprint(),
+        "versions": {name: version(name) for name in packages},
+    }
+    (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
+    (folder / "README.md").write_text(model_card(info, stock=not isinstance(model, PeftModel)))
+
+
+def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
+    """Makes a stock ``generate`` and a stock server answer as `model.inference.generation`: greedily, in text only."""
+    words = vocabulary.tokenizer
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=MAX_NEW_TOKENS,
+        suppress_tokens=list(vocabulary.new_ids),
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )

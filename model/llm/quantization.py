@@ -1,0 +1,25 @@
+"""Language models in 8 or 4 bits, for answers on a small GPU (Dettmers et al. 2022, 2023; by bitsandbytes)."""
+
+from importlib.util import find_spec
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from cardiolect.utils.errors import UserError
+
+
+def placement(bits: int, device: str = "auto") -> dict:
+    """Options of ``from_pretrained`` that load a model in ``bits`` over all GPUs; ECG tokens stay unquantized.
+
+    Raises `UserError` where there is no CUDA device, or no bitsandbytes.
+    """
+    if bits not in (8, 4):
+        raise UserError(f"--quantize {bits}: 8 or 4")
+    if device == "cpu" or not torch.cuda.is_available():
+        raise UserError(f"--quantize {bits}: needs a CUDA device; leave it out to answer on the CPU")
+    if find_spec("bitsandbytes") is None:
+        raise UserError(f"--quantize {bits}: needs bitsandbytes (pip install bitsandbytes)")
+    config = BitsAndBytesConfig(
+        load_in_8bit=bits == 8, load_in_4bit=bits == 4, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    return {"quantization_config": config, "device_map": "auto"}

@@ -1,0 +1,66 @@
+"""What trains: adapters or everything, and of the token tables the ECG rows only."""
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.training.settings import TrainSettings
+from cardiolect.utils.errors import UserError
+
+
+def prepare_for_training(
+    model: PreTrainedModel | PeftModel, vocabulary: Vocabulary, settings: TrainSettings
+) -> nn.Module:
+    """Freeze and wrap ``model`` as the settings say. A model that already carries adapters goes on with them."""
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable()
+        model.enable_input_require_grads()
+    if settings.tuning == "full":
+        if isinstance(model, PeftModel):
+            raise UserError("CHECKPOINT holds adapters; TUNING=full needs a merged one")
+        if not settings.train_text_rows:
+            freeze_text_rows(model, vocabulary)
+        return model
+    if isinstance(model, PeftModel):
+        return model
+    missing = [t for t in settings.lora_targets if not any(n.endswith(t) for n, _ in model.named_modules())]
+    if missing:
+        raise UserError(f"LORA_TARGETS: the language model has no layers named {', '.join(missing)}")
+    new_rows = list(vocabulary.new_ids)
+    names = {id(module): name.split(".")[-1] for name, module in model.named_modules()}
+    tables = {names[id(model.get_input_embeddings())]: new_rows}
+    if not _tied(model):
+        # Naming the embedding alone would leave an untied head frozen: ECG tokens could then never be predicted.
+        tables[names[id(model.get_output_embeddings())]] = new_rows
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=settings.lora_rank,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.lora_dropout,
+            target_modules=list(settings.lora_targets),
+            trainable_token_indices=tables,
+        ),
+    )
+
+
+def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
+    """Zero the gradient of every row but the ECG tokens': with no weight decay on the tables they stay to the bit."""
+    tables = {id(t): t for t in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
+    for table in tables.values():
+        moves = torch.zeros(table.shape[0], 1)
+        moves[vocabulary.new_ids.start : vocabulary.new_ids.stop] = 1
+        table.register_hook(lambda grad, moves=moves: grad * moves.to(grad))
+
+
+def _tied(model: PreTrainedModel) -> bool:
+    head = model.get_output_embeddings()
+    return head is None or head.weight is model.get_input_embeddings().weight
+
+
+def trainable_parameters(model: nn.Module) -> tuple[int, int]:
+    """``(trainable, all)`` numbers."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad), sum(p.numel() for p in model.parameters())

@@ -1,0 +1,151 @@
+"""Training sequences: packed rows of stage 2 and stage 3, built from cached codes."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from cardiolect.data_provider.corpora.mixture import take
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.model.prompt.rendering import render_ecgs, render_turn
+from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.training.packing import Packed, pack
+from cardiolect.model.training.windows import draw_windows
+from cardiolect.utils.errors import UserError
+
+
+def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None) -> Packed:
+    """``packed``, if its longest sequence fits the language model; else `UserError`."""
+    if max_length and max(packed.positions) >= max_length:
+        records = " and ".join(ref.record_id for ref in refs)
+        raise UserError(
+            f"record {records}: ECG and text make {max(packed.positions) + 1} tokens, the language model takes "
+            f"{max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
+        )
+    return packed
+
+
+class PretrainDataset(Dataset):
+    """One row per recording: the whole ECG, or five windows of it."""
+
+    shares_prefix = False
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        refs: Sequence[RecordRef],
+        cache: CodeCache,
+        objective: str,
+        seed: int = 0,
+        group: int = 1,
+        max_length: int | None = None,
+        corpus_weights: Mapping[str, float] | None = None,
+    ):
+        self.vocabulary, self.cache, self.objective, self.seed = vocabulary, cache, objective, seed
+        self.group, self.max_length, self.corpus_weights = group, max_length, corpus_weights or {}
+        self.corpora: dict[str, list[RecordRef]] = {}
+        for ref in refs:
+            if ref in cache:
+                self.corpora.setdefault(ref.corpus, []).append(ref)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another epoch draws other windows, and of a corpus that is taken in part, other recordings."""
+        self.epoch = epoch
+        rng = random.Random(f"{self.seed}-{epoch}")
+        self.refs = [
+            ref for name, refs in self.corpora.items() for ref in take(refs, self.corpus_weights.get(name, 1), rng)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def lengths(self) -> list[int]:
+        """Tokens per row, up to a constant."""
+        return [len(self.cache.codes(ref)) for ref in self.refs]
+
+    def __getitem__(self, i: int) -> Packed:
+        codes = self.cache.codes(self.refs[i])
+        if self.objective == "multiscale":
+            rng = np.random.default_rng([self.seed, self.epoch, i])
+            drawn = draw_windows(self.vocabulary, codes, rng, self.group)
+            if not drawn:
+                raise UserError(
+                    f"record {self.refs[i].record_id}: too short for a window of PRETRAIN_OBJECTIVE=multiscale"
+                )
+            windows = pack([], drawn)
+            return _check_length(windows, [self.refs[i]], self.max_length)
+        ids, of_ecg = render_ecgs(self.vocabulary, [codes], [""])
+        whole = pack(ids, [], [float(supervised) for supervised in of_ecg])
+        return _check_length(whole, [self.refs[i]], self.max_length)
+
+
+class FinetuneDataset(Dataset):
+    """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once.
+
+    Comparisons stand behind their two ECGs in the same way.
+    """
+
+    shares_prefix = True
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        examples: Sequence[Example],
+        cache: CodeCache,
+        questions_per_ecg: int = 1,
+        ecg_loss_weight: float = 0.0,
+        ecg_dropout: float = 0.0,
+        seed: int = 0,
+        max_length: int | None = None,
+        corpus_weights: Mapping[str, float] | None = None,
+    ):
+        self.vocabulary, self.cache, self.seed, self.corpus_weights = vocabulary, cache, seed, corpus_weights or {}
+        self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
+        self.ecg_dropout, self.max_length = ecg_dropout, max_length
+        groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
+        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
+        for example in examples:
+            if all(ref in cache for ref in example.records):
+                text = (example.task, example.history, example.question, *example.answers)
+                if text not in rendered:
+                    ids, mask = render_turn(vocabulary, example)
+                    rendered[text] = (ids, [float(m) for m in mask])
+                groups.setdefault((example.records, example.backgrounds), []).append(rendered[text])
+        self.groups = list(groups.items())
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Another epoch puts other questions together and leaves out other ECGs."""
+        self.epoch = epoch
+        rng = random.Random(f"{self.seed}-{epoch}")
+        corpora: dict[str, list[tuple[int, list[int], bool]]] = {}
+        for group, ((refs, _), turns) in enumerate(self.groups):
+            order = rng.sample(range(len(turns)), len(turns))
+            rows = -(-len(turns) // self.questions_per_ecg)
+            for row in range(rows):  # 13 questions at most 12 a row: 7 and 6, not 12 and 1
+                chosen = (group, order[row::rows], rng.random() < self.ecg_dropout)
+                corpora.setdefault(refs[0].corpus, []).append(chosen)
+        self.rows = [row for name, rows in corpora.items() for row in take(rows, self.corpus_weights.get(name, 1), rng)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def lengths(self) -> list[int]:
+        """Tokens per row, up to a constant."""
+        tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
+        lengths = [sum(len(self.cache.codes(ref)) for ref in refs) for (refs, _), _ in self.groups]
+        return [
+            sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
+            for group, chosen, dropped in self.rows
+        ]
+
+    def __getitem__(self, i: int) -> Packed:
+        group, chosen, dropped = self.rows[i]
+        (refs, backgrounds), turns = self.groups[group]
+        ecgs = [None if dropped else self.cache.codes(ref) for ref in refs]
+        ids, of_ecg = render_ecgs(self.vocabulary, ecgs, backgrounds)
+        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * here for here in of_ecg])
+        return _check_length(packed, refs, self.max_length)

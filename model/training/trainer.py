@@ -1,0 +1,253 @@
+"""The training loop of stages 2 and 3: Hugging Face Trainer with DeepSpeed, weighted targets and packed rows."""
+
+import json
+import math
+import os
+import random
+from functools import partial
+from pathlib import Path
+
+import deepspeed
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from cardiolect.model.training import attention
+from cardiolect.model.training.muon import muon
+from cardiolect.model.training.packing import collate, lay_out
+from cardiolect.model.training.settings import TrainSettings
+from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError
+
+
+def weighted_loss(
+    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
+
+    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
+    a large vocabulary would cost more than the rest of a small model.
+    """
+    batch = dict(batch)
+    weights = batch.pop("loss_weights")[:, 1:]
+    chosen = weights > 0
+    before = F.pad(chosen, (0, 1))
+    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
+    try:
+        # No cache: with one, position_ids alone would let packed questions see each other.
+        logits = model(**batch, use_cache=False).logits
+    finally:
+        hook.remove()
+    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
+    return (losses * weights[chosen]).sum(), weights.sum()
+
+
+class LengthBucketSampler(Sampler):
+    """Shuffled rows, but rows of similar length stand together: little of a batch is padding.
+
+    The order depends on seed and epoch alone, so that a resumed run goes on with it. Rows that fill no whole batch are
+    left to another epoch: ranks would fill it up with repeated ones.
+    """
+
+    def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
+        self.rows, self.batch, self.seed, self.bucket = rows, batch, seed, batch * batches_per_bucket
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.batch * self.batch or len(self.rows)
+
+    def __iter__(self):
+        rng = random.Random(f"{self.seed}-{self.rows.epoch}")
+        lengths = self.rows.lengths()
+        order = rng.sample(range(len(lengths)), len(lengths))
+        buckets = (order[i : i + self.bucket] for i in range(0, len(order), self.bucket))
+        batches = []
+        for bucket in buckets:
+            bucket.sort(key=lengths.__getitem__)
+            batches += [bucket[i : i + self.batch] for i in range(0, len(bucket), self.batch)]
+        if len(batches) > 1:
+            batches = [batch for batch in batches if len(batch) == self.batch]
+        rng.shuffle(batches)
+        return iter([i for batch in batches for i in batch])
+
+
+class ECGTrainer(Trainer):
+    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
+
+    def __init__(self, *args, muon_learning_rate: float | None = None, **kwargs):
+        """muon_learning_rate: None for AdamW alone."""
+        super().__init__(*args, **kwargs)
+        self.muon_learning_rate = muon_learning_rate
+        self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.muon_learning_rate:
+            self.optimizer = muon(self.model, self._token_tables(), self.muon_learning_rate, self.args)
+        return super().create_optimizer(model)
+
+    def _token_tables(self) -> set[int]:
+        tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        return {id(table.weight) for table in tables if table is not None}
+
+    def _get_train_sampler(self, train_dataset=None) -> LengthBucketSampler:
+        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * launch.world_size()
+        return LengthBucketSampler(self.train_dataset, batch, self.args.seed)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)
+        return self.accelerator.gather(total).sum() if launch.world_size() > 1 else total
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss, _ = weighted_loss(model, self.model.get_output_embeddings(), inputs)
+        # Ranks average their gradients; the normaliser is already global.
+        return loss / num_items_in_batch * launch.world_size()
+
+    @torch.no_grad()
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        """Validation loss: mean over all supervised tokens of all ranks, every row counted once."""
+        self.model.eval()
+        rows = range(launch.rank(), len(self.eval_dataset), launch.world_size())
+        size = self.args.per_device_eval_batch_size
+        sums = torch.zeros(2, dtype=torch.float64)
+        for start in tqdm(range(0, len(rows), size), desc="validation", leave=False, disable=not launch.is_main()):
+            batch = self.data_collator([self.eval_dataset[i] for i in rows[start : start + size]])
+            with self.compute_loss_context_manager():
+                loss = weighted_loss(self.model, self.model.get_output_embeddings(), self._prepare_inputs(batch))
+            sums += torch.stack(loss).double().cpu()
+        total = self.accelerator.reduce(sums.to(self.args.device), "sum")
+        metrics = {f"{metric_key_prefix}_loss": (total[0] / total[1].clamp(min=1e-9)).item()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def get_decay_parameter_names(self, model) -> list[str]:
+        # Decay would move the rows of text tokens that must stay.
+        tables = self._token_tables()
+        frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
+        return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the training set which epoch it is; also after a resume, so that the same rows come."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.dataset.set_epoch(int(state.epoch or 0))
+
+
+def train(
+    model: torch.nn.Module,
+    train_rows: Dataset,
+    valid_rows: Dataset,
+    pad_id: int,
+    settings: TrainSettings,
+) -> dict:
+    """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
+    # No ops compiled at first use: they need a C++ compiler, and a run killed while it compiles leaves a lock in the
+    # user's cache for which every later run waits for ever. What they would replace, gloo does.
+    deepspeed.ops.__compatible_ops__ = {}
+    folder = settings.output_dir / "resume"
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
+    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        num_train_epochs=settings.train_epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        # DeepSpeed would clip what Muon has orthogonalised: updates whose norm says nothing about the gradient's.
+        max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
+        adam_beta2=0.99,
+        eval_strategy="steps",
+        eval_steps=settings.eval_steps,
+        save_strategy="steps",
+        save_steps=settings.eval_steps,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=settings.verbose_steps,
+        report_to=["tensorboard"],
+        bf16=settings.precision == "bf16",
+        use_cpu=on_cpu,
+        deepspeed=str(settings.deepspeed_config),
+        seed=settings.seed,
+        remove_unused_columns=False,
+        label_names=["input_ids"],
+        dataloader_pin_memory=not on_cpu,
+    )
+    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    # Packed questions differ in length from row to row: a call of attention for each costs more than their padding.
+    by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
+    if by_rows:
+        stock.set_attn_implementation(attention.NAME)
+    trainer = ECGTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train_rows,
+        eval_dataset=valid_rows,
+        data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
+        callbacks=[EpochCallback(train_rows)],
+        muon_learning_rate=settings.muon_learning_rate if settings.optimizer == "muon" else None,
+    )
+    last = _last_complete(folder) if settings.resume else None
+    if settings.resume and last is None and launch.is_main():
+        print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
+    if last is not None:
+        _check_world_size(last)
+        _check_optimizer(last, settings.optimizer)
+    elif launch.is_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.json").write_text(settings.to_json())
+    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if by_rows:
+        stock.set_attn_implementation("sdpa")
+    losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
+    best = trainer.state.best_metric
+    return {
+        "steps": result.global_step,
+        "epochs": trainer.state.epoch,
+        "train_loss": losses[-1] if losses else result.training_loss,
+        "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
+        "best_step": _step_of(trainer.state.best_model_checkpoint),
+        "loss_curve": losses,
+    }
+
+
+def _last_complete(folder: Path) -> Path | None:
+    """The newest saved step; one whose saving was cut short has no trainer_state.json, which is written last."""
+    steps = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(steps, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _step_of(checkpoint: str | None) -> int | None:
+    return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else None
+
+
+def _check_world_size(step_folder: Path) -> None:
+    """DeepSpeed's optimizer state is cut by rank; another number of ranks cannot go on from it."""
+    state = json.loads((step_folder / "trainer_state.json").read_text())
+    shards = list(step_folder.glob(f"global_step{state['global_step']}/*optim_states.pt"))
+    if shards and len(shards) != launch.world_size():
+        raise UserError(
+            f"RESUME: {step_folder} was saved by {len(shards)} ranks and this run has {launch.world_size()}; "
+            f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
+        )
+
+
+def _check_optimizer(step_folder: Path, optimizer: str) -> None:
+    """The state of one optimizer means nothing to another."""
+    settings = step_folder.parent / "settings.json"  # runs older than this check have none
+    saved = json.loads(settings.read_text())["optimizer"] if settings.is_file() else optimizer
+    if saved != optimizer:
+        raise UserError(f"RESUME: {step_folder} was saved with OPTIMIZER={saved}, and this run has {optimizer}")
