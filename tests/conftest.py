@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import ROOT
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real recordings and questions beside the checkout; the test is skipped where it is absent."""
-    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = ROOT.parent / "shared/data"
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder}")
     return folder
@@ -41,32 +43,6 @@ def tokenizer_folder(tmp_path_factory) -> Path:
     return folder
 
 
-def tiny_language_model(folder: Path, tied: bool = True, bos: bool = True) -> Path:
-    """A saved Llama of two layers x 32 and its BPE, as a user's local LLM_PATH."""
-    from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
-
-    tokenizer = train_bpe({"Does this ECG show atrial fibrillation? yes no", "Sinus rhythm. Normal ECG."}, 300)
-    model = build_tiny_llama(tokenizer, layers=2, hidden=32, heads=2, tied=tied, seed=1)
-    if not bos:
-        tokenizer.bos_token = None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def sentencepiece(scheme: str):
-    """Spaces are written as part of words, before the first too; the schemes are those of Llama 2 and its like."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
-    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
-    special = ["<unk>", "<s>", "</s>", "<start_of_turn>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    texts = [f"Patient: age {k}.\nQuestion: Is it?\nAnswer: yes.\nReport: no" for k in range(50)]
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False))
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-
 @pytest.fixture(scope="session")
 def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
     """A saved checkpoint of a tiny language model with random weights, whose answers depend on the ECG."""
@@ -74,6 +50,7 @@ def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
 
     from cardiolect.ecg_tokenizer import ECGTokenizer
     from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+    from tests.helpers.language_models import tiny_language_model
 
     folder = tmp_path_factory.mktemp("saved")
     model, tokenizer = load_language_model(tiny_language_model(folder / "llm", tied=False), "fp32")
@@ -94,6 +71,7 @@ def checkpoint(request, tmp_path, tokenizer_folder):
 
     from cardiolect.ecg_tokenizer import ECGTokenizer
     from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+    from tests.helpers.language_models import tiny_language_model
 
     folder = tiny_language_model(tmp_path / "llm")
     if request.param == "gpt2":  # absolute positions
@@ -115,33 +93,16 @@ def checkpoint(request, tmp_path, tokenizer_folder):
     return checkpoint
 
 
-def varied_prompts(vocabulary) -> list:
-    """Prompts about ECGs of different lengths and none, in no order: several behind each."""
-    import numpy as np
-
-    from cardiolect.model.inference.generation import Prompt
-    from cardiolect.model.prompt.rendering import render_ecg, render_prompt
-
-    rng = np.random.default_rng(0)
-    asked = ["Does this ECG show atrial fibrillation?", "What?", "", "Is the rhythm regular, and if not, which is it?"]
-    found = []
-    for ecg, background in ((rng.integers(0, 125, 40), "age 56"), (rng.integers(0, 125, 17), ""), (None, "age 56")):
-        prefix = tuple(render_ecg(vocabulary, ecg, background))
-        found += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
-        found.append(Prompt(prefix, tuple(render_prompt(vocabulary, "report"))))
-    return [found[i] for i in rng.permutation(len(found))]
-
-
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory, tokenizer_folder) -> Path:
-    from tests.checkpoints import made
+    from tests.helpers.checkpoints import made
 
     return made(tmp_path_factory.mktemp("stock"), tokenizer_folder, lora=False)
 
 
 @pytest.fixture(scope="session")
 def adapters(tmp_path_factory, tokenizer_folder) -> Path:
-    from tests.checkpoints import made
+    from tests.helpers.checkpoints import made
 
     return made(tmp_path_factory.mktemp("lora"), tokenizer_folder, lora=True)
 
@@ -154,7 +115,6 @@ def record(corpus) -> str:
 @pytest.fixture
 def said(capsys):
     """What a command prints."""
-
     from cardiolect.model.cli import commands as cli
 
     def run(*arguments) -> str:

@@ -15,8 +15,7 @@ from cardiolect.data_provider.audit.__main__ import audit, main
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
 from cardiolect.data_provider.audit.texts import ADMINISTRATIVE
 from cardiolect.data_provider.corpora.prepare import prepare
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT
 
 
 def test_real_ptbxl_does_not_leak_and_its_figures_are_its_own(shared_data, tmp_path):

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -25,10 +24,10 @@ from cardiolect.model.cli.prompts import is_trained
 from cardiolect.model.cli.reconstruction import reconstruct
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.utils.errors import UserError
-from tests.checkpoints import evaluated
+from tests.helpers import ROOT
+from tests.helpers.results import evaluated
 
 QUESTION = "Does this ECG show atrial fibrillation?"
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_help_lists_every_command_without_importing_what_it_needs():

@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import re
 import threading
 import time
@@ -13,18 +12,11 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.record import LEADS
-from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.model.demo import server
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import fingerprint
 from cardiolect.utils.errors import UserError
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
-gradio_client = pytest.importorskip("gradio_client")
-
-QUESTION = "Does this ECG show atrial fibrillation?"
-ATTACK = '<img src=x onerror="alert(1)">'
+from tests.helpers.demo import ATTACK, QUESTION, ask, new_client, said, upload, visible, write_record
 
 
 @pytest.fixture(scope="module")
@@ -63,39 +55,6 @@ def chat(checkpoint_folder) -> ECGChat:
 @pytest.fixture
 def client(demo, tmp_path):
     return new_client(demo, tmp_path)
-
-
-def new_client(demo, folder: Path):
-    return gradio_client.Client(demo.url, verbose=False, download_files=folder, analytics_enabled=False)
-
-
-def upload(client, *paths: Path) -> dict:
-    names = ("about", "paper", "kept", "strip", "tokens", "traced", "talk", "status")
-    files = [gradio_client.handle_file(str(path)) for path in paths]
-    return dict(zip(names, client.predict(files, api_name="/upload"), strict=True))
-
-
-def ask(client, question: str = QUESTION, most: int = 12, age=None, sex: str = "", temperature: float = 0) -> list:
-    """The last message of the conversation after every step."""
-    job = client.submit(question, age, sex, most, temperature, api_name="/ask")
-    job.result(timeout=120)
-    return [said(output[0])[-1] for output in job.outputs()]
-
-
-def said(talk: list[dict]) -> list[str]:
-    parts = [message["content"] for message in talk]
-    texts = [part if isinstance(part, str) else "".join(piece["text"] for piece in part) for part in parts]
-    return [html.unescape(text) for text in texts]
-
-
-def visible(about: str) -> str:
-    return html.unescape(re.sub("<br>|</?p[^>]*>", " ", about)).strip()
-
-
-def write_record(folder: Path, name: str = "ecg", signal: np.ndarray | None = None) -> tuple[Path, Path]:
-    rng = np.random.default_rng(0)
-    write_wfdb(folder / name, np.cumsum(rng.normal(0, 0.01, (12, 5000)), 1) if signal is None else signal)
-    return folder / f"{name}.hea", folder / f"{name}.dat"
 
 
 def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared_data):

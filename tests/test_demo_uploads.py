@@ -24,14 +24,14 @@ from cardiolect.model.demo import server
 from cardiolect.model.demo.storage import KEPT_SECONDS, Sweeper, stored_bytes
 from cardiolect.model.demo.uploads import MAX_SAMPLES, read_upload
 from cardiolect.utils.errors import UserError
-from tests.loopback import LoopbackHandler, LoopbackServer, serving
+from tests.helpers.servers import LoopbackHandler, LoopbackServer, serving
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[demo]'")
 
 import httpx
 
-from tests.test_demo import ATTACK, ask, new_client, upload, visible, write_record
+from tests.helpers.demo import ATTACK, ask, new_client, upload, visible, write_record
 
 
 class Counting(LoopbackHandler):

@@ -27,7 +27,7 @@ from cardiolect.data_provider.corpora.download.sources import SOURCES
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.readers import read_record
 from cardiolect.utils.errors import UserError
-from tests.loopback import LoopbackHandler, LoopbackServer, serving
+from tests.helpers.servers import LoopbackHandler, LoopbackServer, serving
 
 
 class FileServer(LoopbackServer):

@@ -7,9 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,54 +15,9 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge, chat
 from cardiolect.utils.metrics.ecgbench.chat import TRIES
 from cardiolect.utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
-from tests.loopback import LoopbackHandler, LoopbackServer, serving
-
-
-def verdict(*scores, rubric=REPORT) -> str:
-    return json.dumps({a: {"Score": s, "Explanation": "as is"} for a, s in zip(rubric.axes, scores, strict=True)})
-
-
-class ChatServer(LoopbackServer):
-    """An endpoint on loopback. ``plans``: by the answer to be judged, what it does, one after the other: a status with
-    headers, "drop", "half" or "late" for a broken or slow connection, or a text to reply with; then ``reply``."""
-
-    def __init__(self) -> None:
-        super().__init__(Handler)
-        self.url = f"{self.address}/v1"
-        self.plans: dict[str, list] = {}
-        self.reply: Callable[[str], str] = lambda answer: verdict(6, 7, 8)
-        self.asked: list[tuple[str, dict, dict]] = []  # answer, body, headers
-        self.times: list[float] = []
-        self.delay = 0.0
-
-    def counts(self) -> Counter:
-        return Counter(answer for answer, _, _ in self.asked)
-
-
-class Handler(LoopbackHandler):
-    server: ChatServer
-
-    def do_POST(self) -> None:  # noqa: N802 - its name in http.server
-        it, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        it.times.append(time.monotonic())
-        texts = json.loads(body["messages"][-1]["content"])
-        answer = (texts.get("turns") or [texts])[0]["answer"]
-        it.asked.append((answer, body, dict(self.headers)))
-        time.sleep(it.delay)
-        plan = it.plans.get(answer)
-        act = plan.pop(0) if plan else it.reply(answer)
-        if isinstance(act, tuple):
-            return self.head(act[0], act[1], 0)
-        if act == "drop":
-            self.close_connection = True
-            return None
-        if act == "late":
-            time.sleep(1.0)
-        sent = json.dumps({"model": "judge-2026", "choices": [{"message": {"content": act}}]}).encode()
-        self.head(200, {"Content-Type": "application/json"}, len(sent))
-        self.wfile.write(sent[: len(sent) // 2] if act == "half" else sent)
-        self.close_connection = act == "half"
-        return None
+from tests.helpers import ROOT
+from tests.helpers.judge import ChatServer, verdict
+from tests.helpers.servers import serving
 
 
 @pytest.fixture
@@ -219,7 +172,7 @@ def test_a_killed_run_asks_nothing_twice(server, judge, tmp_path):
     server.delay, items, path = 0.1, reports(*(f"answer {i}" for i in range(30))), tmp_path / "verdicts.jsonl"
     run = subprocess.Popen(
         [sys.executable, "-c", KILLED, server.url, str(path), json.dumps(items)],
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

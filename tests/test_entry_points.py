@@ -1,11 +1,11 @@
 """Every command can be started: what a module imports is there."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers import ROOT
+
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in ("bench", "model", "ecg_tokenizer", "data_provider", "utils")

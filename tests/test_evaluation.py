@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cardiolect.model.llm.checkpoint import fingerprint
-from tests.test_training import ROOT, finetune_lines, one_thread, pretrain_lines, run
+from tests.helpers import ROOT
+from tests.helpers.runs import finetune_lines, one_thread, pretrain_lines, run
 
 FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
 MODELLED = ("with_ecg", *FLOORS.split(","))

@@ -15,7 +15,8 @@ from cardiolect.model.llm.checkpoint import load_language_model
 from cardiolect.model.llm.tiny import train_bpe
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.utils.errors import UserError
-from tests.conftest import tiny_language_model, varied_prompts
+from tests.helpers.language_models import tiny_language_model
+from tests.helpers.prompts import varied_prompts
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])

@@ -18,8 +18,9 @@ from cardiolect.utils.metrics.ecgbench import ARENA, ChatEndpoint
 from cardiolect.utils.metrics.ecgbench.__main__ import main as ecgbench
 from cardiolect.utils.metrics.ecgbench.chat import TRIES
 from cardiolect.utils.metrics.ecgbench.judge import READS
-from tests.loopback import serving
-from tests.test_ecgbench_judge import ChatServer, verdict
+from tests.helpers import ROOT
+from tests.helpers.judge import ChatServer, verdict
+from tests.helpers.servers import serving
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_a_killed_command_goes_on_where_it_was(server, result):
     server.delay, path = 0.1, folder / "judge" / "verdicts.jsonl"
     run = subprocess.Popen(
         [sys.executable, "-m", "cardiolect", "judge", str(folder), "--threads", "2"],
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -20,7 +20,8 @@ from cardiolect.model.evaluation.inputs import another_patient
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.utils.errors import UserError
-from tests.test_training import ROOT, one_thread, run
+from tests.helpers import ROOT
+from tests.helpers.runs import one_thread, run
 
 
 @pytest.fixture(scope="module")

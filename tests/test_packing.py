@@ -19,7 +19,7 @@ from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.trainer import weighted_loss
 from cardiolect.model.training.windows import draw_windows, window_sizes
 from cardiolect.utils.errors import UserError
-from tests.conftest import tiny_language_model
+from tests.helpers.language_models import tiny_language_model
 
 CODES = np.arange(40) % 125
 

@@ -14,7 +14,7 @@ from cardiolect.model.evaluation.page import ShownExample, render_page
 from cardiolect.model.evaluation.result import read_result, write_result
 from cardiolect.model.evaluation.tables import balanced_accuracy, scores_table
 from cardiolect.utils.plots import draw_ecg_paper
-from tests.test_scoring import PREDICTIONS, REFERENCES, SETTINGS, samples_of
+from tests.helpers.results import PREDICTIONS, REFERENCES, SETTINGS, samples_of
 
 ATTACK = '</td><script>alert("1")</script><img src=http://example.org/x onerror=alert(1)>'
 

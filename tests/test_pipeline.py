@@ -11,8 +11,8 @@ import pytest
 
 from cardiolect.model.cli.commands import main
 from cardiolect.model.evaluation.choices import answer_lists
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent
 SMALL = {
     "STEPS": "4",
     "MAX_STEPS": "2",

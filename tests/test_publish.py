@@ -15,7 +15,7 @@ from cardiolect.data_provider.audit.seen import load_seen
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.utils.errors import UserError
-from tests.checkpoints import evaluated
+from tests.helpers.results import evaluated
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 

@@ -13,7 +13,8 @@ from cardiolect.model.inference.generation import Prompt, generate_texts
 from cardiolect.model.inference.ranking import Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.prompt.rendering import render_answer, render_ecg, render_prompt
-from tests.conftest import tiny_language_model, varied_prompts
+from tests.helpers.language_models import tiny_language_model
+from tests.helpers.prompts import varied_prompts
 
 LEADS = [("lead I",), ("lead II",), ("lead I", "lead II"), ("lead III",)]
 LISTS = [[("yes",), ("no",)], LEADS, [("yes", "no"), ("yes",)], [("none",)], [(f"lead V{k}",) for k in range(1, 7)]]

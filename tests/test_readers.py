@@ -17,6 +17,7 @@ from cardiolect.data_provider.readers import RecordError, dicom_reader, numpy_re
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
+from tests.helpers import ROOT
 
 FS = 500
 EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -187,7 +188,7 @@ def test_the_12_lead_dicom_that_pydicom_brings_matches_its_bytes():
 
 def test_an_aecg_that_biosig_wrote_matches_the_ecg_it_was_given():
     """Two seconds of a simulated recording, written by save2gdf of BioSig 2.5.0 from EDF in steps of 0.15 uV."""
-    record = read_record(Path(__file__).parent / "data/biosig_aecg.xml")
+    record = read_record(ROOT / "tests/data/biosig_aecg.xml")
     _, signal = simulate(5, 0, draw_patient(5, 0, 1))
     assert record.fs == 500 and record.lead_present.all()
     np.testing.assert_allclose(record.signal, signal[:, :1000], atol=2e-4)

@@ -12,28 +12,7 @@ from cardiolect.model.evaluation.scoring import ScoringRules, score
 from cardiolect.model.evaluation.tables import groups_table, scores_table
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import DEFINITIONS, definition
-
-PREDICTIONS = ["sinus rhythm.left bundle branch block", "atrial fibrillation", "normal ecg"]
-REFERENCES = ["sinus rhythm.complete left bundle branch block", "atrial fibrillation.low voltage", "Normal ECG."]
-SETTINGS = {"metrics": "strict", "bootstrap_resamples": 50, "seed": 0}
-
-
-def samples_of(task, answers, texts, **more):
-    """Samples of as many patients, of a model that says nothing to the first without the ECG."""
-    return [
-        Sample(
-            f"s{i}",
-            (str(i),),
-            (i,),
-            task,
-            "which lead?",
-            gold,
-            "single-query",
-            template_id=1,
-            predictions={"with_ecg": text, "no_ecg": text if i else "", **{key: said[i] for key, said in more.items()}},
-        )
-        for i, (gold, text) in enumerate(zip(answers, texts, strict=True))
-    ]
+from tests.helpers.results import PREDICTIONS, REFERENCES, SETTINGS, samples_of
 
 
 def scored(name, task, answers, texts):

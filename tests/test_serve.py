@@ -30,8 +30,8 @@ from cardiolect.model.serving.publish import merge
 from cardiolect.model.serving.serve import serve
 from cardiolect.model.serving.stock import stock_settings
 from cardiolect.utils.errors import UserError
-from tests.conftest import sentencepiece, tiny_language_model
-from tests.loopback import LoopbackHandler, LoopbackServer, serving
+from tests.helpers.language_models import sentencepiece, tiny_language_model
+from tests.helpers.servers import LoopbackHandler, LoopbackServer, serving
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 SPELLED = "It is <s>: 1</s><start_of_turn>, <0x0A>?"  # special tokens of other kinds than <|...|>

@@ -11,8 +11,7 @@ from cardiolect.model.cli.settings_page import settings_page
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.errors import UserError
-
-ROOT = Path(__file__).parent.parent
+from tests.helpers import ROOT
 
 
 def env_file(folder: Path, **values) -> Path:

@@ -1,6 +1,5 @@
 """The simulator: what it labels is in the signal, and what it writes is what others read."""
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -22,6 +21,7 @@ from cardiolect.data_provider.simulator.rhythm import Beat
 from cardiolect.data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS, RANGES
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.errors import UserError
+from tests.helpers.files import digests
 
 SEED, RECORDS = 5, 240
 V1, V5, V6 = (LEADS.index(name) for name in ("V1", "V5", "V6"))
@@ -165,15 +165,9 @@ def test_truth_survives_json(corpus: Path) -> None:
     assert [json.dumps(Truth.from_json(json.loads(line)).to_json()) for line in lines] == lines
 
 
-def _digest(folder: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
-    }
-
-
 def test_same_seed_same_bytes_for_any_workers(corpus: Path, tmp_path: Path) -> None:
     write_corpus(tmp_path / "again", records=RECORDS, seed=SEED, workers=2)
-    assert _digest(tmp_path / "again") == _digest(corpus)
+    assert digests(tmp_path / "again") == digests(corpus)
 
 
 def test_wfdb_reads_what_was_simulated(corpus: Path) -> None:

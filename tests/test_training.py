@@ -1,12 +1,10 @@
 """Training through the real entry points: ranks, resume, frozen rows, and a checkpoint that stands alone."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,72 +18,13 @@ from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.training.muon import muon
-from tests.conftest import tiny_language_model
-
-ROOT = Path(__file__).parent.parent
-
-
-def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], Path]:
-    """The command of one run and its OUTPUT_DIR; ``values`` are the lines of its env file."""
-    output = folder / name
-    lines = {
-        "OUTPUT_DIR": output,
-        "CACHE_DIR": folder / "cache",
-        "EVAL_STEPS": 3,
-        "LEARNING_RATE": 1e-3,
-        "WORKERS": 0,
-        "MAX_VALID": 8,
-        **values,
-    }
-    if stage != "tokenizer":
-        lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, "WARMUP_STEPS": 2, **lines}
-    env_file = folder / f"{name}.env"
-    env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    main = ["run_main.py", stage]
-    return [sys.executable, *main, str(env_file)], output
-
-
-def one_thread() -> dict[str, str]:
-    """The environment of a run; another number of threads would round otherwise."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def run(stage: str, folder: Path, name: str, **values) -> Path:
-    words, output = command(stage, folder, name, **values)
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
-    assert done.returncode == 0, done.stderr[-3000:]
-    return output
+from tests.helpers import ROOT
+from tests.helpers.language_models import tiny_language_model
+from tests.helpers.runs import command, finetune_lines, one_thread, pretrain_lines, run
 
 
 def curve(output: Path) -> np.ndarray:
     return np.array(json.loads((output / "loss_curve.json").read_text()))
-
-
-def pretrain_lines(corpus: Path, tokenizer_folder: Path) -> dict:
-    return {
-        "DATA_ROOT": corpus,
-        "TRAIN_FOLDS": "1-8",
-        "VALID_FOLDS": 9,
-        "TOKENIZER_PATH": tokenizer_folder,
-        "LLM_PATH": "tiny",
-        "TUNING": "full",
-        "TINY_CORPUS": corpus / "questions/train.json",
-        "TINY_VOCABULARY": 400,
-        "TINY_LAYERS": 2,
-        "TINY_HIDDEN": 32,
-        "TINY_HEADS": 2,
-    }
-
-
-def finetune_lines(corpus: Path, checkpoint: Path, task: str = "qa") -> dict:
-    texts = {"qa": "questions", "report": "reports"}[task]
-    return {
-        "TASKTYPE": task,
-        "DATA_ROOT": corpus,
-        "CHECKPOINT": checkpoint,
-        "TRAIN_DATA": corpus / texts / "train.json",
-        "VALID_DATA": corpus / texts / "valid.json",
-    }
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from cardiolect.data_provider.simulator.varied.real_noise import noise_library, 
 from cardiolect.data_provider.simulator.varied.render import clean_varied, simulate_varied
 from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
 from cardiolect.utils.errors import UserError
-from tests.test_simulator import _digest
+from tests.helpers.files import digests
 
 SEED, RECORDS, FS = 5, 40, 500
 Case = tuple[VariedTruth, np.ndarray]
@@ -136,7 +136,7 @@ def test_hearts_are_more_varied_than_those_of_the_default_mode(cases: list[Case]
 
 def test_a_varied_corpus_has_the_same_bytes_for_any_workers(varied: Path, tmp_path: Path) -> None:
     write_corpus(tmp_path / "again", RECORDS, SEED, workers=2, variety=Variety())
-    assert _digest(tmp_path / "again") == _digest(varied)
+    assert digests(tmp_path / "again") == digests(varied)
     assert len(load_database(varied)) == RECORDS
 
 

@@ -15,7 +15,7 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
-from tests.conftest import sentencepiece, tiny_language_model
+from tests.helpers.language_models import sentencepiece, tiny_language_model
 
 
 @pytest.fixture(params=["tied, bos", "untied, no bos"])

@@ -6,11 +6,9 @@ from types import SimpleNamespace
 import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.evaluation.result import write_result
-from cardiolect.model.llm.checkpoint import fingerprint, load_language_model, new_checkpoint, save_checkpoint
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training
-from tests.conftest import tiny_language_model
-from tests.test_scoring import SETTINGS, samples_of
+from tests.helpers.language_models import tiny_language_model
 
 
 def _shake(model, size: float) -> None:
@@ -54,12 +52,3 @@ def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
     save_checkpoint(checkpoint, out, merge=False)
     (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')
     return out
-
-
-def evaluated(folder: Path, checkpoint: Path) -> Path:
-    """A result of ``checkpoint`` with a known gap."""
-    asked = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
-    settings = SETTINGS | {"data_root": ["/home/somebody/ptb-xl"], "checkpoint": str(checkpoint)}
-    folder.mkdir()
-    write_result(folder, asked, settings, {"checkpoint": {"fingerprint": fingerprint(checkpoint)}})
-    return folder

@@ -1,0 +1,67 @@
+"""Runs of training through its entry point, and the lines of their env files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.helpers import ROOT
+
+
+def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], Path]:
+    """The command of one run and its OUTPUT_DIR; ``values`` are the lines of its env file."""
+    output = folder / name
+    lines = {
+        "OUTPUT_DIR": output,
+        "CACHE_DIR": folder / "cache",
+        "EVAL_STEPS": 3,
+        "LEARNING_RATE": 1e-3,
+        "WORKERS": 0,
+        "MAX_VALID": 8,
+        **values,
+    }
+    if stage != "tokenizer":
+        lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, "WARMUP_STEPS": 2, **lines}
+    env_file = folder / f"{name}.env"
+    env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    main = ["run_main.py", stage]
+    return [sys.executable, *main, str(env_file)], output
+
+
+def one_thread() -> dict[str, str]:
+    """The environment of a run; another number of threads would round otherwise."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(stage: str, folder: Path, name: str, **values) -> Path:
+    words, output = command(stage, folder, name, **values)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 0, done.stderr[-3000:]
+    return output
+
+
+def pretrain_lines(corpus: Path, tokenizer_folder: Path) -> dict:
+    return {
+        "DATA_ROOT": corpus,
+        "TRAIN_FOLDS": "1-8",
+        "VALID_FOLDS": 9,
+        "TOKENIZER_PATH": tokenizer_folder,
+        "LLM_PATH": "tiny",
+        "TUNING": "full",
+        "TINY_CORPUS": corpus / "questions/train.json",
+        "TINY_VOCABULARY": 400,
+        "TINY_LAYERS": 2,
+        "TINY_HIDDEN": 32,
+        "TINY_HEADS": 2,
+    }
+
+
+def finetune_lines(corpus: Path, checkpoint: Path, task: str = "qa") -> dict:
+    texts = {"qa": "questions", "report": "reports"}[task]
+    return {
+        "TASKTYPE": task,
+        "DATA_ROOT": corpus,
+        "CHECKPOINT": checkpoint,
+        "TRAIN_DATA": corpus / texts / "train.json",
+        "VALID_DATA": corpus / texts / "valid.json",
+    }
