@@ -32,10 +32,10 @@ def ask(client, question: str = QUESTION, most: int = 12, age=None, sex: str = "
     """The last message of the conversation after every step."""
     job = client.submit(question, age, sex, most, temperature, api_name="/ask")
     job.result(timeout=120)
-    return [said(output[0])[-1] for output in job.outputs()]
+    return [texts_of(output[0])[-1] for output in job.outputs()]
 
 
-def said(talk: list[dict]) -> list[str]:
+def texts_of(talk: list[dict]) -> list[str]:
     parts = [message["content"] for message in talk]
     texts = [part if isinstance(part, str) else "".join(piece["text"] for piece in part) for part in parts]
     return [html.unescape(text) for text in texts]

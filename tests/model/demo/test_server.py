@@ -16,7 +16,7 @@ from cardiolect.model.demo import server
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import fingerprint
 from cardiolect.utils.errors import UserError
-from tests.helpers.demo import ATTACK, QUESTION, ask, new_client, said, upload, visible, write_record
+from tests.helpers.demo import ATTACK, QUESTION, ask, new_client, texts_of, upload, visible, write_record
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_report_and_a_drawn_answer_are_those_of_the_model(client, chat, tmp_pa
     header, signal = write_record(tmp_path)
     upload(client, header, signal)
     talk, _ = client.predict(None, "", 9, 1.5, api_name="/report")[:2]
-    assert said(talk)[-1] == chat.ask(ECGChat.read(header), max_new_tokens=9, temperature=1.5, seed=0)
+    assert texts_of(talk)[-1] == chat.ask(ECGChat.read(header), max_new_tokens=9, temperature=1.5, seed=0)
 
 
 def test_ten_people_at_once_get_answers_about_their_own_ecg(demo, chat, loads, tmp_path):
