@@ -65,7 +65,7 @@ def measure(
     checkpoint: Checkpoint, example: Example, places: SimulatedPlaces | None, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
     """Method -> figures of one question; empty where the answer is wrong or the place unknown."""
-    model, vocabulary, tokenizer = checkpoint.model, checkpoint.vocabulary, checkpoint.ecg_tokenizer
+    model, vocabulary, tokenizer = checkpoint.model, checkpoint.vocabulary, checkpoint.representation
     record = read_record(example.records[0])
     ecg = tokenizer.encode(record.signal, record.fs)
     prefix, is_ecg = render_ecgs(vocabulary, [ecg], example.backgrounds)

@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.models import random_checkpoint, random_example
+from bench.models import random_checkpoint, random_prompts
 from bench.plain_ranking import score_plainly
 from bench.report import command_line, seconds_per_call, show
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.splits import load_splits
+from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.evaluation.choices import ANSWER_LISTS, answer_lists, coverage
 from cardiolect.model.evaluation.inputs import another_patient
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
-from cardiolect.model.prompt.rendering import render_ecg, render_ecgs, render_prompt
-from cardiolect.model.training.stages import open_code_cache
+from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.utils.errors import exit_on_user_error
 from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.normalised_match import normalised_match
@@ -61,11 +61,7 @@ def _random(llm: str, frames: int, out: Path) -> None:
     checkpoint = random_checkpoint(llm)
     checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     vocabulary, rng = checkpoint.vocabulary, np.random.default_rng(0)
-    prompts = []
-    for _ in range(ECGS):
-        prefix = tuple(render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, frames), "age 56"))
-        asked = [random_example(rng).question for _ in range(QUESTIONS)]
-        prompts += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+    prompts = random_prompts(vocabulary, rng, ECGS, frames, QUESTIONS)
     table = []
     for name, answers in LISTS.items():
         candidates = [answers] * len(prompts)
@@ -102,8 +98,8 @@ def _trained(settings: EvalSettings, out: Path) -> None:
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     lists = _lists(checkpoint, settings)
     examples = load_splits(settings, ("test",), task="qa")["test"].examples
-    cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
-    examples = [e for e in examples if all(ref in cache for ref in e.records)]
+    ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
+    examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
@@ -116,18 +112,16 @@ def _trained(settings: EvalSettings, out: Path) -> None:
     table = []
     for condition in ("with ECG", "no ECG", "other ECG"):
         prompts = [
-            Prompt(
-                tuple(
-                    render_ecgs(
-                        vocabulary,
-                        [
-                            None if condition == "no ECG" else cache.codes(ref)
-                            for ref in (others[e.record_ids] if condition == "other ECG" else e.records)
-                        ],
-                        e.backgrounds,
-                    )[0]
-                ),
-                tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
+            make_prompt(
+                vocabulary,
+                [
+                    None if condition == "no ECG" else ecgs.ecg(ref)
+                    for ref in (others[e.record_ids] if condition == "other ECG" else e.records)
+                ],
+                e.backgrounds,
+                e.task,
+                e.question,
+                e.history,
             )
             for e in examples
         ]

@@ -14,7 +14,7 @@ import torch
 
 from bench.report import command_line, show
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.data_provider.storage.item_cache import ItemCache
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.utils.errors import exit_on_user_error
@@ -38,7 +38,7 @@ def main() -> None:
             read.append(ref)
             codes.append(tokenizer.encode_batch([signal])[0])
         again = time.perf_counter() - start
-        cache = CodeCache(Path(folder))
+        cache = ItemCache(Path(folder))
         cache.add(read, codes)
         first = time.perf_counter() - start
 
@@ -48,7 +48,7 @@ def main() -> None:
         try:
             start = time.perf_counter()
             for ref in read:
-                cache.codes(ref).sum()
+                cache.item(ref).sum()
             later = time.perf_counter() - start
         finally:
             builtins.open = real_open

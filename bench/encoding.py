@@ -22,7 +22,8 @@ from cardiolect.data_provider.record import resample
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.render import simulate
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
-from cardiolect.ecg_tokenizer.fidelity.distortion import code_use, prdn
+from cardiolect.ecg_tokenizer.codes.usage import code_use
+from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.training.optimizers import descend, make_optimizers
 from cardiolect.ecg_tokenizer.training.reconstruction import distortion
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings

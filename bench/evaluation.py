@@ -9,11 +9,10 @@ weights give the folder of a merged checkpoint.
 import numpy as np
 import torch
 
-from bench.models import random_checkpoint, random_example
+from bench.models import random_checkpoint, random_prompts
 from bench.plain_generation import generate_plainly
 from bench.report import command_line, seconds_per_call, show
-from cardiolect.model.inference.generation import Generated, Prompt, generate_texts
-from cardiolect.model.prompt.rendering import render_ecg, render_prompt
+from cardiolect.model.inference.generation import Generated, generate_texts
 from cardiolect.utils.errors import exit_on_user_error
 
 ECGS, BATCH = 8, 100
@@ -31,12 +30,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     table = []
     for questions in (1, 4, 16):
-        prompts = []
-        for _ in range(ECGS):
-            codes = rng.integers(0, vocabulary.num_codes, arguments.frames)
-            prefix = tuple(render_ecg(vocabulary, codes, "age 56"))
-            asked = [random_example(rng).question for _ in range(questions)]
-            prompts += [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", question))) for question in asked]
+        prompts = random_prompts(vocabulary, rng, ECGS, arguments.frames, questions)
 
         def plain(batch: int) -> dict[int, str]:
             return dict(generate_plainly(model, vocabulary, prompts, arguments.new_tokens, batch))  # noqa: B023

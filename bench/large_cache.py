@@ -31,10 +31,11 @@ from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.manifest import is_manifest, load_records
 from cardiolect.data_provider.settings import DataSettings
-from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH, FLUSH_RECORDS, CodeCache
+from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH, FLUSH_RECORDS, ItemCache
 from cardiolect.data_provider.storage.shards import JOINED_RECORDS, key_of, open_shards, write_shard
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError, exit_on_user_error
@@ -77,24 +78,21 @@ def fill(manifest: str, tokenizer: str, workers: str, folder: str) -> None:
     """What training does before its first step, every encoded recording counted in encoded.log; runs as a process."""
     launch.ensure_ranks(1)
     keep_freed_memory()
-    from cardiolect.model.training.stages import (
-        open_code_cache,  # after the rank stands: DeepSpeed reads the process environment
-    )
 
     cache = Path(folder)
     ecg_tokenizer = ECGTokenizer.from_pretrained(tokenizer)
-    encode_batch = ecg_tokenizer.encode_batch
+    prepare = ecg_tokenizer.prepare
 
-    def counted(signals: list[np.ndarray]) -> list[np.ndarray]:
+    def counted(signals: list[np.ndarray], fs: float) -> list[np.ndarray]:
         with open(cache / "encoded.log", "ab") as file:
             file.write(b"." * len(signals))
-        return encode_batch(signals)
+        return prepare(signals, fs)
 
-    ecg_tokenizer.encode_batch = counted
+    ecg_tokenizer.prepare = counted
     settings = DataSettings(data_root=manifest, output_dir=cache, cache_dir=cache, workers=int(workers), device="cpu")
     begun = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        open_code_cache(ecg_tokenizer, references(Path(manifest)), settings)
+        prepare_corpus(ecg_tokenizer, references(Path(manifest)), settings)
     print(said.getvalue(), end="", flush=True)
     (cache / "figures.json").write_text(
         json.dumps(
@@ -138,14 +136,14 @@ def encoded(log: Path) -> int:
 
 
 def count(cache: Path) -> int:
-    opened = CodeCache(cache)
+    opened = ItemCache(cache)
     opened.close()
     return len(opened)
 
 
 def verify(straight: Path, killed: Path, refs: list[RecordRef], calls: int) -> str:
     """Raises `UserError` unless the killed cache is as good as the other; a line that says what was compared."""
-    one, other = CodeCache(straight), CodeCache(killed)
+    one, other = ItemCache(straight), ItemCache(killed)
     listed = [json.loads(line) for line in (killed / "bad_records.jsonl").read_text().splitlines()]
     bad = {line["record"] for line in listed}
     readable = [ref for ref in refs if ref.record_id not in bad]
@@ -154,7 +152,7 @@ def verify(straight: Path, killed: Path, refs: list[RecordRef], calls: int) -> s
     wrong = {
         "recordings lost": sum(ref not in other for ref in readable),
         "stored twice": len(keys) - len(np.unique(keys)),
-        "with other codes": sum(not np.array_equal(one.codes(ref), other.codes(ref)) for ref in readable),
+        "with other codes": sum(not np.array_equal(one.item(ref), other.item(ref)) for ref in readable),
         "damaged and not listed": DAMAGED - len(bad),
         "encoded again beyond what was in flight": max(0, again - most),
     }
@@ -197,7 +195,7 @@ def index(folder: Path) -> dict:
         write_shard(folder, part, [1] * len(part), np.zeros(len(part), np.uint16))
     known = dict(zip(refs, keys.tolist(), strict=True))
     before, begun = memory(), time.perf_counter()
-    cache = CodeCache(folder)
+    cache = ItemCache(folder)
     assert len(cache) == LARGE
     opened, index_mb = time.perf_counter() - begun, memory() - before
     before, begun = memory(), time.perf_counter()

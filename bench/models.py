@@ -7,10 +7,13 @@ import numpy as np
 import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import INFO, Checkpoint, load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
+from cardiolect.model.prompt.rendering import Prompt, make_prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
 
 ASKED = (
     "Does this ECG show atrial fibrillation?",
@@ -34,6 +37,19 @@ def random_checkpoint(llm: str, codes: tuple[int, ...] = (7, 5, 5, 5, 3)) -> Che
     else:
         model, tokenizer = load_language_model(Path(llm), "fp32")
     return new_checkpoint(model, tokenizer, ecg_tokenizer, seed=0)
+
+
+def random_prompts(
+    vocabulary: Vocabulary, rng: np.random.Generator, ecgs: int, frames: int, questions: int
+) -> list[Prompt]:
+    """Prompts about random codes, so many questions about each ECG."""
+    prompts = []
+    for key in range(ecgs):
+        codes = rng.integers(0, vocabulary.num_codes, frames)
+        ecg = PreparedECG(key, codes.tolist(), codes)
+        asked = [random_example(rng).question for _ in range(questions)]
+        prompts += [make_prompt(vocabulary, [ecg], ["age 56"], "qa", question) for question in asked]
+    return prompts
 
 
 def random_example(rng: np.random.Generator) -> Example:

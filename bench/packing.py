@@ -11,7 +11,7 @@ import torch
 
 from bench.models import random_checkpoint, random_example
 from bench.report import command_line, seconds_per_call, show
-from cardiolect.model.prompt.rendering import render_ecg, render_turn
+from cardiolect.model.prompt.rendering import render_ecgs, render_turn
 from cardiolect.model.training.attention import NAME, supports_rows
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.model.training.trainer import LengthBucketSampler, weighted_loss
@@ -58,7 +58,7 @@ def main() -> None:
     for questions in (1, 4, 16):
         packed, single = [], []
         for _ in range(ECGS):
-            prefix = render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, arguments.frames), "age 56")
+            prefix = render_ecgs(vocabulary, [rng.integers(0, vocabulary.num_codes, arguments.frames)], ["age 56"])[0]
             turns = [render_turn(vocabulary, random_example(rng)) for _ in range(questions)]
             packed.append(pack(prefix, turns))
             single += [pack(prefix, [turn]) for turn in turns]
@@ -86,7 +86,7 @@ def main() -> None:
     for name, (shortest, longest) in LENGTHS.items():
         rows = Rows()
         for frames in rng.uniform(shortest, longest, BATCH * 40) * arguments.frames:
-            ids = render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, round(frames)))
+            ids = render_ecgs(vocabulary, [rng.integers(0, vocabulary.num_codes, round(frames))], [""])[0]
             rows.append(pack(ids, [], [0.0] + [1.0] * (len(ids) - 1)))
         order = list(LengthBucketSampler(rows, BATCH, seed=0))
         batches = [[rows[i] for i in order[start : start + BATCH]] for start in range(0, BATCH * 6, BATCH)]

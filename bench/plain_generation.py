@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from cardiolect.model.inference.generation import Prompt
+from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 

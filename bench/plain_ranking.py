@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from cardiolect.model.inference.generation import Prompt, left_padded, positions_of
+from cardiolect.model.inference.generation import left_padded, positions_of
 from cardiolect.model.inference.ranking import Answers
-from cardiolect.model.prompt.rendering import render_answer
+from cardiolect.model.prompt.rendering import Prompt, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 

@@ -22,7 +22,7 @@ from bench.report import command_line, seconds_per_call, show
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
-from cardiolect.model.prompt.rendering import render_ecg
+from cardiolect.model.prompt.rendering import render_ecgs
 from cardiolect.model.training.attention import NAME
 from cardiolect.model.training.packing import lay_out, pack
 from cardiolect.model.training.trainer import weighted_loss
@@ -134,7 +134,7 @@ def over_tokens(threads: int) -> list[dict]:
         checkpoint = random_checkpoint("tiny", levels)
         model, vocabulary = checkpoint.model.train().requires_grad_(True), checkpoint.vocabulary
         model.set_attn_implementation(NAME)
-        ids = [render_ecg(vocabulary, rng.integers(0, vocabulary.num_codes, frames)) for _ in range(8)]
+        ids = [render_ecgs(vocabulary, [rng.integers(0, vocabulary.num_codes, frames)], [""])[0] for _ in range(8)]
         batch = lay_out([pack(row, [], [0.0] + [1.0] * (len(row) - 1)) for row in ids])
 
         def step() -> None:

@@ -1,8 +1,9 @@
-"""Codes of recordings, encoded once: training epochs and evaluations touch no waveform.
+"""Recordings as a representation prepares them (codes, symbols, samples), once: epochs touch no waveform file.
 
-A cache belongs to one tokenizer (by fingerprint). It grows by shards (`code_shards`), written every few seconds: a
-killed run loses what it encoded since the last one. Several processes, on several machines, may fill one cache in a
-shared folder.
+An item is an array whose first axis varies in length: codes uint16 ``(codes,)``, patches float16 ``(patches, width)``.
+A cache belongs to one representation (by fingerprint), so all its items share a dtype and their other axes. It grows
+by shards (`shards`), written every few seconds: a killed run loses what it encoded since the last one. Several
+processes, on several machines, may fill one cache in a shared folder.
 """
 
 import time
@@ -28,8 +29,8 @@ FLUSH_RECORDS, FLUSH_SECONDS = 1024, 30.0
 ENCODE_BATCH = 32
 
 
-class CodeCache:
-    """Codes by recording; look-ups are by the state of the recording's files, not by its name.
+class ItemCache:
+    """Items by recording; look-ups are by the state of the recording's files, not by its name.
 
     keys: of recordings whose files need not be looked at again, as another cache's ``keys``.
     """
@@ -39,7 +40,7 @@ class CodeCache:
         self._keys = dict(keys or {})
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(folder)
-        self._codes: list[np.ndarray] = []
+        self._items: list[np.ndarray] = []
         # One row per recording, sorted by key: 24 bytes each, where a dictionary takes hundreds.
         self._index = tuple(np.empty(0, kind) for kind in (np.uint64, np.int32, np.int64, np.int32))
         self._unsorted: list[tuple[np.ndarray, ...]] = []
@@ -53,13 +54,13 @@ class CodeCache:
         self._sort()
         return len(self._index[0])
 
-    def codes(self, ref: RecordRef) -> np.ndarray:
-        """uint16 ``(codes,)``; KeyError for a recording that was never encoded."""
+    def item(self, ref: RecordRef) -> np.ndarray:
+        """What `fill_cache` stored, memory-mapped; KeyError for a recording that was never prepared."""
         row = self._row(ref)
         if row is None:
             raise KeyError(ref.record_id)
         _, shard, start, length = (int(column[row]) for column in self._index)
-        return self._codes[shard][start : start + length]
+        return self._items[shard][start : start + length]
 
     def key(self, ref: RecordRef) -> int:
         """Of the recording's files, looked at once."""
@@ -67,23 +68,25 @@ class CodeCache:
             self._keys[ref] = key_of(ref)
         return self._keys[ref]
 
-    def add(self, refs: Sequence[RecordRef], codes: Sequence[np.ndarray]) -> None:
+    def add(self, refs: Sequence[RecordRef], items: Sequence[np.ndarray]) -> None:
         """Write one shard and take it in."""
-        flat = np.concatenate(codes)
-        if flat.size and (flat.min() < 0 or flat.max() > np.iinfo(np.uint16).max):
-            raise UserError(f"{self.folder}: codes reach {flat.max()}; the cache tells 65536 apart")
+        joined = np.concatenate(items)
+        if joined.dtype.kind in "iu":
+            if joined.size and (joined.min() < 0 or joined.max() > np.iinfo(np.uint16).max):
+                raise UserError(f"{self.folder}: codes reach {joined.max()}; the cache tells 65536 apart")
+            joined = joined.astype(np.uint16)
         keys = np.array([self.key(ref) for ref in refs], np.uint64)
-        self._take(*write_shard(self.folder, keys, [len(c) for c in codes], flat.astype(np.uint16)))
+        self._take(*write_shard(self.folder, keys, [len(item) for item in items], joined))
 
     def close(self) -> None:
-        """Let another process tidy the folder. The codes must not be used any more."""
+        """Let another process tidy the folder. The items must not be used any more."""
         if self._lock is not None:
             self._lock.close()
 
-    def _take(self, keys: np.ndarray, lengths: np.ndarray, codes: np.ndarray) -> None:
+    def _take(self, keys: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
         starts = np.cumsum(lengths, dtype=np.int64) - lengths
-        self._unsorted.append((keys, np.full(len(keys), len(self._codes), np.int32), starts, lengths))
-        self._codes.append(codes)
+        self._unsorted.append((keys, np.full(len(keys), len(self._items), np.int32), starts, lengths))
+        self._items.append(items)
 
     def _sort(self) -> None:
         if self._unsorted:
@@ -124,10 +127,10 @@ class Filling:
         )
 
 
-def fill_code_cache(
-    cache: CodeCache,
+def fill_cache(
+    cache: ItemCache,
     refs: Sequence[RecordRef],
-    encode_batch: Callable[[list[np.ndarray]], list[np.ndarray]],
+    prepare: Callable[[list[np.ndarray]], list[np.ndarray]],
     fs: float,
     workers: int,
     bad: dict[str, str],
@@ -135,7 +138,7 @@ def fill_code_cache(
 ) -> Filling:
     """Encode the recordings that the cache does not hold yet; reasons of those that cannot be read go to ``bad``.
 
-    encode_batch: signals float32 ``(12, T)`` mV at ``fs`` -> codes ``(codes,)`` each, as `ECGTokenizer` orders them.
+    prepare: signals float32 ``(12, T)`` mV at ``fs`` -> an item each; of a representation, with its rate as ``fs``.
 
     ``workers`` processes read while this one encodes. Bad recordings are listed beside the codes, and not read again
     while their files stay as they are. Raises `UserError` as soon as they are more than ``max_bad``; what was encoded
@@ -180,10 +183,10 @@ def fill_code_cache(
                 filling.reading += read - begun
                 if not batch:
                     break
-                codes = encode_batch([signal for _, signal, _ in batch])
+                items = prepare([signal for _, signal, _ in batch])
                 filling.encoding += time.perf_counter() - read
                 filling.encoded += len(batch)
-                for (ref, _, _), found in zip(batch, codes, strict=True):
+                for (ref, _, _), found in zip(batch, items, strict=True):
                     pending.append((ref, found))
                     listed.mended(ref.record_id)
                 if len(pending) >= FLUSH_RECORDS or time.perf_counter() - flushed > FLUSH_SECONDS:

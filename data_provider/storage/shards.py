@@ -1,6 +1,6 @@
 """Files of a code cache.
 
-    NAME.npy            codes of many recordings, uint16, end to end
+    NAME.npy            items of many recordings, one after the other
     NAME.json           their keys and lengths; written last, a shard counts only with it
     bad_records.jsonl   recordings that cannot be read, and why (`bad_records`)
     lock                held by every process that has the cache open
@@ -27,11 +27,11 @@ JOINED_RECORDS = 65536  # smaller than half of it, shards are joined: 800,000 re
 
 
 class Shard(NamedTuple):
-    """keys uint64 and lengths int32 ``(recordings,)``, codes uint16 ``(sum of lengths,)``, memory-mapped."""
+    """keys uint64 and lengths int32 ``(recordings,)``, items ``(sum of lengths, ...)``, memory-mapped."""
 
     keys: np.ndarray
     lengths: np.ndarray
-    codes: np.ndarray
+    items: np.ndarray
 
 
 def key_of(ref: RecordRef) -> int:
@@ -39,18 +39,18 @@ def key_of(ref: RecordRef) -> int:
     return _digest(record_key(ref))
 
 
-def write_shard(folder: Path, keys: np.ndarray, lengths: Sequence[int], codes: np.ndarray) -> Shard:
+def write_shard(folder: Path, keys: np.ndarray, lengths: Sequence[int], items: np.ndarray) -> Shard:
     """Write one shard, safe on disk when it returns. Raises `UserError` where the disk does not take it."""
     path = folder / f"{uuid.uuid4().hex}.npy"
     index = {"keys": [f"{key:016x}" for key in keys.tolist()], "lengths": list(map(int, lengths))}
     try:
         with open(path, "wb") as file:
-            np.save(file, codes)
+            np.save(file, items)
             file.flush()
             os.fsync(file.fileno())
         write_whole(path.with_suffix(".json"), json.dumps(index))
     except OSError as error:
-        raise UserError(f"{folder}: codes cannot be written ({error.strerror}); set CACHE_DIR elsewhere") from None
+        raise UserError(f"{folder}: items cannot be written ({error.strerror}); set CACHE_DIR elsewhere") from None
     return Shard(keys, np.array(index["lengths"], np.int32), np.load(path, mmap_mode="r"))
 
 
@@ -72,12 +72,12 @@ def open_shards(folder: Path) -> dict[Path, Shard]:
             index = json.loads(path.read_text())
             # Caches of earlier versions hold the text that is now hashed.
             keys = [_digest(key) if "|" in key else int(key, 16) for key in index["keys"]]
-            codes = np.load(path.with_suffix(".npy"), mmap_mode="r")
+            items = np.load(path.with_suffix(".npy"), mmap_mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"{path}: a damaged shard ({type(error).__name__}); its recordings are encoded again")
             continue
-        if len(keys) == len(index["lengths"]) and sum(index["lengths"]) == len(codes):
-            shards[path] = Shard(np.array(keys, np.uint64), np.array(index["lengths"], np.int32), codes)
+        if len(keys) == len(index["lengths"]) and sum(index["lengths"]) == len(items):
+            shards[path] = Shard(np.array(keys, np.uint64), np.array(index["lengths"], np.int32), items)
         else:
             print(f"{path}: a damaged shard (lengths); its recordings are encoded again")
     return shards
@@ -119,13 +119,13 @@ def tidy(folder: Path) -> None:
         new[first] = True
         new &= ~np.isin(shard.keys, seen)  # a run that was killed while it joined, or two runs at once
         seen = np.concatenate([seen, shard.keys[new]])
-        group.append(Shard(shard.keys[new], shard.lengths[new], shard.codes[np.repeat(new, shard.lengths)]))
+        group.append(Shard(shard.keys[new], shard.lengths[new], shard.items[np.repeat(new, shard.lengths)]))
         if sum(len(part.keys) for part in group) >= JOINED_RECORDS:
             _join(folder, group)
             group = []
     _join(folder, group)
     for path in small:
-        path.unlink()  # the index first: codes without one are removed by the next `tidy`
+        path.unlink()  # the index first: items without one are removed by the next `tidy`
         path.with_suffix(".npy").unlink()
 
 

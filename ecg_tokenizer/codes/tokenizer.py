@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.ecg_tokenizer.base import ECGRepresentation, check_signal
 from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
-from cardiolect.ecg_tokenizer.fidelity.distortion import code_use
+from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.utils.errors import UserError
 
 
@@ -31,13 +32,15 @@ class Quantized(NamedTuple):
     loss: Tensor  # of the quantizers
 
 
-class ECGTokenizer(nn.Module):
+class ECGTokenizer(nn.Module, ECGRepresentation):
     """A VQ autoencoder of 12-lead ECGs: codes for every frame, ``stride`` samples of all leads.
 
     Codes are flat, in the order of `CodeLayout`: with one codebook (fsq, vq) one code per frame, and with coarse codes
     one of them before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the language model
     runs in: stored and live codes agree.
     """
+
+    name = "codes"
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -69,6 +72,16 @@ class ECGTokenizer(nn.Module):
     def vocabulary_size(self) -> int:
         """Different codes there are."""
         return self.layout.vocabulary_size
+
+    @property
+    def sampling_rate(self) -> float:
+        """Hz at which the tokenizer works."""
+        return self.config.sampling_rate
+
+    @property
+    def group(self) -> int:
+        """Codes that belong together: of a frame, or a coarse code and those of its frames."""
+        return self.layout.group
 
     @property
     def frame_rate(self) -> float:
@@ -143,14 +156,7 @@ class ECGTokenizer(nn.Module):
         ``stride * max(1, coarse_frames)`` samples have the codes of the whole record, away from their edges. Raises
         `UserError` on a wrong shape or on values that are not finite.
         """
-        signal = np.asarray(signal, dtype=np.float32)
-        if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
-            raise UserError(f"an ECG to encode must have shape (12, samples), not {signal.shape}")
-        if not np.isfinite(signal).all():
-            raise UserError(
-                "an ECG to encode has NaN or infinite samples; data_provider.read_record mends or masks them"
-            )
-        return self.encode_batch([resample(signal, fs, self.config.sampling_rate)])[0]
+        return self.encode_batch([resample(check_signal(signal), fs, self.sampling_rate)])[0]
 
     @torch.inference_mode()
     def encode_batch(self, signals: list[np.ndarray]) -> list[np.ndarray]:
@@ -166,6 +172,16 @@ class ECGTokenizer(nn.Module):
             for i, row in zip(rows, found.cpu().numpy(), strict=True):
                 codes[i] = row
         return codes
+
+    def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
+        """Codes uint16 ``(codes,)`` of each signal, in the order of `encode`."""
+        return [codes.astype(np.uint16) for codes in self.encode_batch(signals)]
+
+    def times(self, item: np.ndarray) -> np.ndarray:
+        return self.code_times(len(item))
+
+    def geometry(self) -> Tensor:
+        return self.code_geometry()
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
@@ -195,7 +211,7 @@ class ECGTokenizer(nn.Module):
         return next(self.parameters()).device
 
     def code_use(self, codes: Sequence[np.ndarray]) -> dict:
-        """`fidelity.distortion.code_use` of several ECGs' codes."""
+        """`usage.code_use` of several ECGs' codes."""
         return code_use(np.concatenate([c.ravel() for c in codes]), self.layout.sizes)
 
     @torch.inference_mode()

@@ -1,6 +1,4 @@
-"""How well codes keep an ECG: distortion in millivolts and use of the codebook."""
-
-from collections.abc import Sequence
+"""How well codes keep an ECG: distortion in millivolts."""
 
 import numpy as np
 
@@ -30,38 +28,3 @@ def einthoven_residual(signal: np.ndarray) -> float:
     """Root mean square of ``I + III - II`` in mV, 0 in a consistent recording; signal: ``(12, T)`` mV."""
     one, two, three = (signal[row] for row in EINTHOVEN)
     return float(np.sqrt(np.mean((one + three - two) ** 2)))
-
-
-def code_use(codes: np.ndarray, sizes: Sequence[int]) -> dict:
-    """Joint use of the codebooks: whole codes counted, not the levels of single dimensions.
-
-    codes: ints of any shape, of all codebooks as `ECGTokenizer` numbers them; sizes: codes of each codebook. Returns
-    codes_used and codebook_size (of all codebooks), entropy_bits (per code, mean over codes of the entropy of its
-    codebook), normalised_entropy (1: all codes of a codebook equally likely), and the same ``by_codebook``.
-    """
-    counts = np.bincount(np.asarray(codes).ravel(), minlength=sum(sizes))
-    books = np.split(counts, np.cumsum(sizes)[:-1])
-    shares = np.array([book.sum() for book in books]) / max(1, counts.sum())
-    entropies = [entropy_of(book) for book in books]
-    entropy = float(shares @ entropies)
-    return {
-        "codes_used": int((counts > 0).sum()),
-        "codebook_size": sum(sizes),
-        "entropy_bits": entropy,
-        "normalised_entropy": entropy / float(shares @ np.log2(sizes)),
-        "by_codebook": [
-            {
-                "codes_used": int((book > 0).sum()),
-                "codebook_size": size,
-                "entropy_bits": bits,
-                "normalised_entropy": bits / float(np.log2(size)),
-            }
-            for book, size, bits in zip(books, sizes, entropies, strict=True)
-        ],
-    }
-
-
-def entropy_of(counts: np.ndarray) -> float:
-    """Bits per code of a codebook used so many times each."""
-    p = counts[counts > 0] / max(1, counts.sum())
-    return float(-(p * np.log2(p)).sum())

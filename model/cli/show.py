@@ -34,7 +34,7 @@ def show(
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
         chat = load_chat(checkpoint, device)
-        tokenizer, codes = chat.ecg_tokenizer, chat.encode(ecg)
+        tokenizer, codes = chat.representation, chat.encode(ecg)
         said = chat.ask(codes, question, patient=background)
         title = f"{title}: {question} {said}"
         print(said)

@@ -87,7 +87,7 @@ class Callbacks:
     ):
         self.chat, self.fingerprint, self.limits = chat, fingerprint, limits
         self.temporary, self.feedback = temporary, feedback
-        self.strip = TokenStrip(chat.checkpoint.ecg_tokenizer)
+        self.strip = TokenStrip(chat.checkpoint.representation)
         self.examples = {
             name: self._view(steps.begin(chat, record, f"Simulated: {name}"), ()) for name, record in examples.items()
         }
@@ -99,7 +99,7 @@ class Callbacks:
             session,
             facts(session.about, remarks),
             draw_paper(record),
-            draw_reconstruction(record, self.chat.checkpoint.ecg_tokenizer, codes),
+            draw_reconstruction(record, self.chat.checkpoint.representation, codes),
             self.strip.draw(record, codes),
             ecg_text(codes),
             None,

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 
 from cardiolect.data_provider.examples import Example
-from cardiolect.model.evaluation.inputs import Shown
+from cardiolect.model.evaluation.inputs import Inputs
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
-from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.rendering import make_prompt, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, AnswerLists
@@ -34,21 +34,17 @@ class Answer(NamedTuple):
 def answers(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
-    shown: Shown,
+    inputs: Inputs,
     settings: EvalSettings,
     lists: AnswerLists | None = None,
 ) -> Iterator[tuple[int, Answer]]:
     """Yield ``(index, answer)`` of every example, in the order in which they are computed.
 
-    shown: from recordings to the codes that stand in the prompt. lists: answers are ranked by it; None generates them.
+    inputs: from recordings to the ECGs that stand in the prompt. lists: answers are ranked by it; None generates them.
     """
     vocabulary = checkpoint.vocabulary
     prompts = [
-        Prompt(
-            tuple(render_ecgs(vocabulary, shown(e.records), e.backgrounds)[0]),
-            tuple(render_prompt(vocabulary, e.task, e.question, e.history)),
-        )
-        for e in examples
+        make_prompt(vocabulary, inputs(e.records), e.backgrounds, e.task, e.question, e.history) for e in examples
     ]
     candidates = [lists.candidates(e) for e in examples] if lists else []
     longest = longest_sequence(checkpoint.model)

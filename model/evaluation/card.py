@@ -11,6 +11,7 @@ from cardiolect.data_provider.corpora.provenance import UNKNOWN
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors
 from cardiolect.model.evaluation.tables import balanced_accuracy
 from cardiolect.model.evaluation.verdict import gaps, verdict
+from cardiolect.model.llm.checkpoint import read_info
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
 _TASKS = {
@@ -63,6 +64,13 @@ def model_card(
     )
     joined = text.replace("\\\n", "")  # the template's own line breaks
     return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"
+
+
+def write_card(checkpoint: Path) -> None:
+    """Put the card of a saved checkpoint that has no results yet into its folder."""
+    info = read_info(checkpoint)
+    adapters = (checkpoint / "adapter_config.json").is_file()
+    (checkpoint / "README.md").write_text(model_card(info, stock=not adapters and "projector" not in info))
 
 
 def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:

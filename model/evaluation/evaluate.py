@@ -16,13 +16,13 @@ from cardiolect.data_provider.audit.seen import load_seen, seen_again
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.simulator.reports import load_true_findings
 from cardiolect.data_provider.splits import known_recordings, load_splits
-from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
 from cardiolect.model.evaluation.choices import answer_lists, coverage
 from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, show
 from cardiolect.model.evaluation.floors import MAJORITY_ANSWERS, MAJORITY_REPORT
-from cardiolect.model.evaluation.inputs import Shown, shown_under
+from cardiolect.model.evaluation.inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
 from cardiolect.model.evaluation.resume import Journal
@@ -31,7 +31,6 @@ from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
 from cardiolect.model.prompt.rendering import answer_text
-from cardiolect.model.training.stages import open_code_cache
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import AnswerLists, MajorityAnswers, definition
@@ -50,8 +49,8 @@ def evaluate(settings: EvalSettings) -> dict:
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # what cannot be loaded is said before the work
-    examples, cache = _examples(checkpoint, settings)
-    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, cache)}
+    examples, ecgs = _examples(checkpoint, settings)
+    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, ecgs)}
     if lists:
         candidates = [lists.candidates(e) for e in examples]
         listed = coverage(examples, candidates, definition(settings.metrics).match)
@@ -63,13 +62,13 @@ def evaluate(settings: EvalSettings) -> dict:
     answered: dict[str, list[Answer]] = {}
     for condition in (WITH_ECG, *settings.floor_conditions, *([GENERATED] if lists else [])):
         seen = WITH_ECG if condition == GENERATED else condition
-        shown = shown_under(seen, asked, mine, checkpoint.ecg_tokenizer, cache, settings)
-        if shown is None:
+        inputs = inputs_under(seen, asked, mine, ecgs, settings)
+        if inputs is None:
             if launch.is_main():
                 print(f"{condition}: left out, not every sample has one of another patient")
             continue
         ranked_by = None if condition == GENERATED else lists
-        said = dict(_said(checkpoint, own, shown, condition, journal, settings, ranked_by))
+        said = dict(_said(checkpoint, own, inputs, condition, journal, settings, ranked_by))
         said = {sample_id: answer for part in launch.gather(said) for sample_id, answer in part.items()}
         answered[condition] = [said[e.sample_id] for e in examples]
     result: dict = {}
@@ -79,7 +78,7 @@ def evaluate(settings: EvalSettings) -> dict:
         result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
         written = tables(result)
         print(written["scores.txt"])
-        _write_page(result, samples, examples, checkpoint, cache, settings)
+        _write_page(result, samples, examples, checkpoint, ecgs, settings)
         print(f"{', '.join([PREDICTIONS, RESULT, PAGE, *written])} are in {settings.output_dir}")
     journal.finish()
     return result
@@ -90,19 +89,19 @@ def _write_page(
     samples: Sequence[Sample],
     examples: Sequence[Example],
     checkpoint: Checkpoint,
-    cache: CodeCache,
+    ecgs: CachedECGs,
     settings: EvalSettings,
 ) -> None:
     chosen = choose(samples, settings.metrics, settings.page_examples, settings.seed)
-    pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], cache, settings.metrics)
+    pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], ecgs, settings.metrics)
     (settings.output_dir / PAGE).write_text(render_page(result, pictured), encoding="utf-8")
 
 
-def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CodeCache]:
+def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs]:
     """What is asked, and the codes of its recordings."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
-    cache = open_code_cache(checkpoint.ecg_tokenizer, [ref for e in examples for ref in e.records], settings)
-    examples = [e for e in examples if all(ref in cache for ref in e.records)]
+    ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
+    examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     examples = _without_seen_patients(examples, settings)
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
@@ -111,7 +110,7 @@ def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Exam
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    return examples, cache
+    return examples, ecgs
 
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
@@ -141,13 +140,13 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
     }
 
 
-def _data(examples: Sequence[Example], cache: CodeCache) -> dict[str, str]:
+def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, str]:
     """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them."""
     context, codes = hashlib.sha256(), hashlib.sha256()
     for e in sorted(examples, key=lambda e: e.sample_id):
         context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
-        codes.update(ref[0].encode() + cache.codes(ref[1]).tobytes())
+        codes.update(ref[0].encode() + ecgs.item(ref[1]).tobytes())
     return {
         "texts_fingerprint": texts_fingerprint(samples_of(examples)),
         "context_fingerprint": context.hexdigest()[:16],
@@ -168,7 +167,7 @@ def _journal_key(provenance: dict, settings: EvalSettings) -> str:
 def _said(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
-    shown: Shown,
+    inputs: Inputs,
     condition: str,
     journal: Journal,
     settings: EvalSettings,
@@ -182,7 +181,7 @@ def _said(
         else:
             todo.append(e)
     bar = tqdm(
-        answers(checkpoint, todo, shown, settings, lists),
+        answers(checkpoint, todo, inputs, settings, lists),
         total=len(examples),
         initial=len(examples) - len(todo),
         desc=condition,

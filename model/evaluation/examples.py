@@ -9,14 +9,15 @@ import numpy as np
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
-from cardiolect.data_provider.storage.item_cache import CodeCache
+from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.closed import is_closed
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.page import ShownExample
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.inference.attribution import where_it_looked
 from cardiolect.model.llm.checkpoint import Checkpoint
-from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt, task_of
+from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
 from cardiolect.utils.plots import draw_ecg_paper
@@ -38,7 +39,7 @@ def show(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     samples: Sequence[Sample],
-    cache: CodeCache,
+    ecgs: CachedECGs,
     metrics: str,
 ) -> list[ShownExample]:
     """Pictures of the samples' ECGs; a sample whose recording cannot be read any more is left out."""
@@ -46,7 +47,7 @@ def show(
     for example, sample in zip(examples, samples, strict=True):
         shaded = [None] * len(example.records)
         if is_closed(sample):
-            shaded = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(cache.codes, example.records)))
+            shaded = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))
         try:
             pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shaded, strict=True)]
         except UserError as error:
@@ -62,14 +63,14 @@ def _draw(ref: RecordRef, shading):
     return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
 
 
-def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[np.ndarray]) -> list:
+def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[PreparedECG]) -> list:
     """Where the answer ``said`` to an example depended on its ECGs.
 
-    ecgs: codes of each. Returns per ECG ``(starts, ends, weights)`` in seconds, for `draw_ecg_paper`; of yes and no the
+    Returns per ECG ``(starts, ends, weights)`` in seconds, for `draw_ecg_paper`; of yes and no the
     one is weighed against the other.
     """
     vocabulary = checkpoint.vocabulary
-    prefix, of_ecg = render_ecgs(vocabulary, ecgs, example.backgrounds)
+    prefix, of_ecg, items = render_prefix(vocabulary, ecgs, example.backgrounds)
     other = {YES: NO, NO: YES}.get(said)
     weights = where_it_looked(
         checkpoint.model,
@@ -79,19 +80,20 @@ def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[n
         render_prompt(vocabulary, example.task, example.question, example.history),
         render_answer(vocabulary, [said]),
         None if other is None else render_answer(vocabulary, [other]),
+        items,
     )
     found, start = [], 0
-    for codes in ecgs:
-        times = checkpoint.ecg_tokenizer.code_times(len(codes))
-        own = weights[start : start + len(codes)]
+    for ecg in ecgs:
+        times = checkpoint.representation.times(ecg.item)
+        own = weights[start : start + len(times)]
         found.append((times[:, 0], times[:, 1], own))
-        start += len(codes)
+        start += len(times)
     return found
 
 
 def shade_yes_or_no(
     checkpoint: Checkpoint,
-    codes: np.ndarray,
+    item: np.ndarray,
     question: str,
     said: str,
     patient: str = "",
@@ -102,4 +104,4 @@ def shade_yes_or_no(
         raise UserError("only an answer of yes or no can be traced back to times of the ECG")
     ref = RecordRef("", Path(), background=patient)
     example = Example("", (ref,), "qa", question, (), background=patient, history=tuple(history))
-    return shades(checkpoint, example, said, [codes])[0]
+    return shades(checkpoint, example, said, [checkpoint.representation.prepared("", item)])[0]

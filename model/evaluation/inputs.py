@@ -1,4 +1,4 @@
-"""What stands in the prompt in place of an ECG: its codes, and what is shown instead as a floor."""
+"""Which ECGs stand in the prompts under each condition: the sample's own, none, another patient's, an altered one."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -8,31 +8,32 @@ import numpy as np
 import torch
 
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH, CodeCache
+from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH
 from cardiolect.data_provider.storage.stream import stream_signals
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, REVERSED, SILENCED, WITH_ECG
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.utils.errors import UserError
 
-Shown = Callable[[Sequence[RecordRef]], list[np.ndarray | None]]
+Inputs = Callable[[Sequence[RecordRef]], list[PreparedECG | None]]
 ALTERED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     SILENCED: np.zeros_like,
     REVERSED: lambda signal: signal[::-1],
 }
 
 
-def shown_under(
+def inputs_under(
     condition: str,
     asked: Sequence[tuple[RecordRef, ...]],
-    mine: Iterable[tuple[RecordRef, ...]],
-    ecg_tokenizer: ECGTokenizer,
-    cache: CodeCache,
+    own: Iterable[tuple[RecordRef, ...]],
+    ecgs: CachedECGs,
     settings: EvalSettings,
-) -> Shown | None:
-    """A function from the recordings of a question to their codes under ``condition``; None where it cannot be had.
+) -> Inputs | None:
+    """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
-    asked: recordings asked about together, of all questions, on all ranks; mine: those of this rank.
+    asked: recordings asked about together, of all questions, on all ranks; own: those of this rank. The ECGs' keys name
+    the recording that is shown and how it was altered.
     """
     if condition == NO_ECG:
         return lambda refs: [None] * len(refs)
@@ -40,34 +41,33 @@ def shown_under(
         others = another_patient(asked, settings.seed)
         if any(_ids(refs) not in others for refs in asked):
             return None
-        return lambda refs: [cache.codes(ref) for ref in others[_ids(refs)]]
+        return lambda refs: list(map(ecgs.ecg, others[_ids(refs)]))
     if condition in ALTERED:
-        refs = list({ref.record_id: ref for refs in mine for ref in refs}.values())
-        altered = _altered_codes(refs, ALTERED[condition], condition, ecg_tokenizer, settings)
+        refs = list({ref.record_id: ref for refs in own for ref in refs}.values())
+        altered = _altered(refs, condition, ecgs, settings)
         return lambda refs: [altered[ref.record_id] for ref in refs]
     if condition != WITH_ECG:
         raise ValueError(condition)
-    return lambda refs: [cache.codes(ref) for ref in refs]
+    return lambda refs: list(map(ecgs.ecg, refs))
 
 
-def _altered_codes(
-    refs: Sequence[RecordRef],
-    alter: Callable[[np.ndarray], np.ndarray],
-    what: str,
-    ecg_tokenizer: ECGTokenizer,
-    settings: EvalSettings,
-) -> dict[str, np.ndarray]:
+def _altered(
+    refs: Sequence[RecordRef], condition: str, ecgs: CachedECGs, settings: EvalSettings
+) -> dict[str, PreparedECG]:
+    """Record id -> the ECG after `ALTERED` has changed its signal."""
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    ecg_tokenizer.to("cuda" if on_gpu else "cpu")
-    codes: dict[str, np.ndarray] = {}
-    signals = stream_signals(refs, ecg_tokenizer.config.sampling_rate, settings.workers, f"encoding {what}", max_bad=0)
+    representation, rate = ecgs.representation, ecgs.representation.sampling_rate
+    representation.to("cuda" if on_gpu else "cpu")
+    found: dict[str, PreparedECG] = {}
+    signals = stream_signals(refs, rate, settings.workers, f"encoding {condition}", max_bad=0)
     while batch := list(islice(signals, ENCODE_BATCH)):
-        found = ecg_tokenizer.encode_batch([np.ascontiguousarray(alter(signal)) for _, signal, _ in batch])
-        codes |= {ref.record_id: each for (ref, _, _), each in zip(batch, found, strict=True)}
-    ecg_tokenizer.to("cpu")
-    if missing := [ref.record_id for ref in refs if ref.record_id not in codes]:
+        changed = [np.ascontiguousarray(ALTERED[condition](signal)) for _, signal, _ in batch]
+        for (ref, _, _), item in zip(batch, representation.prepare(changed, rate), strict=True):
+            found[ref.record_id] = representation.prepared((ref.record_id, condition), item)
+    representation.to("cpu")
+    if missing := [ref.record_id for ref in refs if ref.record_id not in found]:
         raise UserError(f"record {missing[0]}: cannot be read any more; its codes are cached, its signal is not")
-    return codes
+    return found
 
 
 def _ids(refs: Sequence[RecordRef]) -> tuple[str, ...]:

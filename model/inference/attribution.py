@@ -13,33 +13,33 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from peft import PeftModel
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel
 
+from cardiolect.model.llm.ecg_language_model import LanguageModel, embed_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 STEPS = 8  # of the integral, by the midpoint rule; 16 give the same figures
 
 
 def where_it_looked(
-    model: PreTrainedModel | PeftModel,
+    model: LanguageModel,
     vocabulary: Vocabulary,
     prefix_ids: Sequence[int],
     is_ecg: Sequence[bool],
     question_ids: Sequence[int],
     answer_ids: Sequence[int],
     other_ids: Sequence[int] | None = None,
+    items: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """How much the answer owes to each code of the ECGs in a prompt.
 
-    prefix_ids, is_ecg: of `rendering.render_ecgs`. question_ids: of `rendering.render_prompt`. answer_ids: tokens of
-    the answer said; other_ids: of the one that it is weighed against, None for all others. Both end with the
-    end-of-sequence token where one begins with the other, or neither does.
+    prefix_ids, is_ecg, items: of `rendering.render_prefix`. question_ids: of `rendering.render_prompt`. answer_ids:
+    tokens of the answer given; other_ids: of the one that it is weighed against, None for all others. Both end with the
+    end-of-sequence token if one begins with the other, or neither does.
 
     Returns float64 ``(codes,)``, of all ECGs in the order of the prompt, none below 0, with sum 1; all 0 where nothing
-    in the ECG speaks for the answer, and of length 0 where the prompt has none. `ECGTokenizer.code_times` tells when
+    in the ECG speaks for the answer, and of length 0 where the prompt has none. `ECGRepresentation.times` tells when
     they are. Parameters, their ``.grad`` and the model's mode stay as they were.
     """
     codes = code_positions(vocabulary, prefix_ids, is_ecg)
@@ -49,7 +49,7 @@ def where_it_looked(
     model.eval()
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            prompt = embed(model, [*prefix_ids, *question_ids])
+            prompt = embed_prompt(model, [*prefix_ids, *question_ids], items)
             ecg = prompt[codes].float()
             mean = ecg.mean(0)
             gradient = torch.zeros_like(ecg)
@@ -73,18 +73,13 @@ def code_positions(vocabulary: Vocabulary, prefix_ids: Sequence[int], is_ecg: Se
     ]
 
 
-def embed(model: PreTrainedModel | PeftModel, ids: Sequence[int]) -> Tensor:
-    """Input embeddings ``(tokens, width)`` without a gradient."""
-    return model.get_input_embeddings()(torch.tensor(ids, device=model.device)).detach()
-
-
 def answer_margin(
-    model: PreTrainedModel | PeftModel, prompt: Tensor, answer_ids: Sequence[int], other_ids: Sequence[int] | None
+    model: LanguageModel, prompt: Tensor, answer_ids: Sequence[int], other_ids: Sequence[int] | None
 ) -> Tensor:
     """Log-probability of an answer behind an embedded prompt ``(tokens, width)``, less that of the other one."""
     answers = [answer_ids] if other_ids is None else [answer_ids, other_ids]
     said = list(dict.fromkeys(tuple(answer[:-1]) for answer in answers))  # single tokens share a row
-    tails = [embed(model, list(words)) if words else prompt[:0] for words in said]
+    tails = [embed_prompt(model, words) if words else prompt[:0] for words in said]
     rows = torch.cat([prompt.expand(len(said), -1, -1), pad_sequence(tails, batch_first=True)], dim=1)
     # Padding stands on the right, where nothing sees it.
     logits = model(inputs_embeds=rows, use_cache=False, logits_to_keep=rows.shape[1] - len(prompt) + 1).logits

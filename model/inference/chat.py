@@ -14,25 +14,25 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.readers.channels import FileError
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.generation import stream_text
 from cardiolect.model.llm.checkpoint import MAX_NEW_TOKENS, Checkpoint, load_checkpoint, longest_sequence
-from cardiolect.model.prompt.rendering import REPORT, render_ecgs, render_prompt, task_of
+from cardiolect.model.prompt.rendering import REPORT, make_prompt, task_of
 from cardiolect.utils.errors import UserError
 
 SECONDS = 10.0  # of ECG in a prompt: what the models are trained on
 LEAST_SECONDS = 2.5  # a printed 12-lead ECG shows as much of each lead
-ECG = ECGRecord | np.ndarray  # a recording or its codes
+ECG = ECGRecord | np.ndarray  # a recording or its item, such as codes
 
 
 class Chat(ABC):
     """Answers questions about ECGs, whatever holds the language model."""
 
-    ecg_tokenizer: ECGTokenizer
+    representation: ECGRepresentation
 
     def encode(self, record: ECGRecord) -> np.ndarray:
-        """The codes of a recording, int64 ``(codes,)``."""
-        return self.ecg_tokenizer.encode(record.signal, record.fs)
+        """The item of a recording, as `ECGRepresentation.prepare` makes it: uint16 ``(codes,)`` of a tokenizer."""
+        return self.representation.prepare([record.signal], record.fs)[0]
 
     def stream(
         self,
@@ -53,10 +53,10 @@ class Chat(ABC):
         Raises `UserError` where no answer can be had.
         """
         ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
-        codes = [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
-        backgrounds = [parse_background(patient)] * len(codes)
+        items = [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+        backgrounds = [parse_background(patient)] * len(items)
         said = [(asked.strip(), answered.strip()) for asked, answered in history]
-        yield from self._answer(codes, backgrounds, question.strip(), said, max_new_tokens, **drawn)
+        yield from self._answer(items, backgrounds, question.strip(), said, max_new_tokens, **drawn)
 
     def ask(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> str:
         """The whole answer; options as of `stream`."""
@@ -65,7 +65,7 @@ class Chat(ABC):
     @abstractmethod
     def _answer(
         self,
-        ecgs: Sequence[np.ndarray],
+        items: Sequence[np.ndarray],
         backgrounds: Sequence[str],
         question: str,
         history: Sequence[tuple[str, str]],
@@ -78,7 +78,7 @@ class ECGChat(Chat):
 
     def __init__(self, checkpoint: Checkpoint):
         self.checkpoint = checkpoint
-        self.ecg_tokenizer = checkpoint.ecg_tokenizer
+        self.representation = checkpoint.representation
         self.checkpoint.model.eval()
 
     @classmethod
@@ -102,18 +102,18 @@ class ECGChat(Chat):
         except FileError as error:
             raise RecordError(f"record {path}: {error}") from None
 
-    def _answer(self, ecgs, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
+    def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """After every token. Raises `UserError` where ECG and question are longer than the language model takes."""
         vocabulary = self.checkpoint.vocabulary
-        ids, _ = render_ecgs(vocabulary, ecgs, backgrounds)
-        ids += render_prompt(vocabulary, task_of(question), question, history)
-        limit = longest_sequence(self.checkpoint.model)
-        if limit and len(ids) + max_new_tokens > limit:
+        ecgs = [self.representation.prepared(number, item) for number, item in enumerate(items)]
+        prompt = make_prompt(vocabulary, ecgs, backgrounds, task_of(question), question, history)
+        limit, length = longest_sequence(self.checkpoint.model), len(prompt.prefix) + len(prompt.question)
+        if limit and length + max_new_tokens > limit:
             raise UserError(
-                f"ECG, conversation and answer make {len(ids) + max_new_tokens} tokens, the language model takes "
+                f"ECG, conversation and answer make {length + max_new_tokens} tokens, the language model takes "
                 f"{limit}: ask less, or begin a new conversation"
             )
-        yield from stream_text(self.checkpoint.model, vocabulary, ids, max_new_tokens, temperature, seed)
+        yield from stream_text(self.checkpoint.model, vocabulary, prompt, max_new_tokens, temperature, seed)
 
 
 def window(record: ECGRecord, start: float = 0.0) -> ECGRecord:

@@ -1,23 +1,16 @@
 """Greedy answers to many prompts at once: questions about one ECG share one pass over it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
+from cardiolect.model.llm.ecg_language_model import LanguageModel, embedded
+from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is asked of one ECG: token ids of its shared prefix, and of the question behind it."""
-
-    prefix: tuple[int, ...]
-    question: tuple[int, ...]
 
 
 class Generated(NamedTuple):
@@ -35,7 +28,7 @@ class Generated(NamedTuple):
 
 @torch.inference_mode()
 def generate_texts(
-    model: PreTrainedModel,
+    model: LanguageModel,
     vocabulary: Vocabulary,
     prompts: Sequence[Prompt],
     max_new_tokens: int,
@@ -44,9 +37,9 @@ def generate_texts(
 ) -> Iterator[tuple[int, Generated]]:
     """Yield ``(index, Generated)`` per prompt, those with short prefixes first.
 
-    Within a batch of at most ``batch_size`` questions, equal prefixes are computed once and their keys and values
-    shared; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt at a time, up
-    to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
+    Within a batch of at most ``batch_size`` questions, prefixes with equal `Prompt.key` are computed once and share
+    their keys and values; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt
+    at a time, up to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
     """
     window = getattr(model.config, "sliding_window", None)
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
@@ -56,17 +49,20 @@ def generate_texts(
         yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
 
 
-def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[tuple[tuple[int, ...], list[int]]]]:
-    """Yield batches of at most ``batch_size`` prompts as ``(prefix, indices of its prompts)``, short prefixes first."""
-    groups: dict[tuple[int, ...], list[int]] = {}
+def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[list[int]]]:
+    """Yield batches of at most ``batch_size`` prompts, short prefixes first.
+
+    A batch is lists of indices into ``prompts``; the prompts of one list share their prefix (by `Prompt.key`).
+    """
+    groups: dict[Hashable, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        groups.setdefault(prompt.prefix, []).append(i)
-    batch: list[tuple[tuple[int, ...], list[int]]] = []
+        groups.setdefault(prompt.key, []).append(i)
+    batch: list[list[int]] = []
     room = batch_size
-    for prefix, members in sorted(groups.items(), key=lambda group: len(group[0])):
+    for members in sorted(groups.values(), key=lambda members: len(prompts[members[0]].prefix)):
         while members:
             taken, members = members[:room], members[room:]
-            batch.append((prefix, taken))
+            batch.append(taken)
             room -= len(taken)
             if room == 0:
                 yield batch
@@ -76,22 +72,23 @@ def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[
 
 
 def _answer(
-    model: PreTrainedModel,
+    model: LanguageModel,
     vocabulary: Vocabulary,
     prompts: Sequence[Prompt],
-    batch: list[tuple[tuple[int, ...], list[int]]],
+    batch: list[list[int]],
     max_new_tokens: int,
     watched: Sequence[int],
 ) -> Iterator[tuple[int, Generated]]:
     device, eos = model.device, vocabulary.tokenizer.eos_token_id
     pad = vocabulary.tokenizer.pad_token_id
-    ids, mask = left_padded([prefix for prefix, _ in batch], pad, device)
+    shared = [prompts[members[0]] for members in batch]
+    ids, mask = left_padded([prompt.prefix for prompt in shared], pad, device)
     cache = DynamicCache(config=model.config)
     step = partial(model, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    step(ids, attention_mask=mask, position_ids=positions_of(mask))
+    step(ids, attention_mask=mask, position_ids=positions_of(mask), **embedded(shared))
 
-    indices = [i for _, members in batch for i in members]
-    owner = torch.tensor([row for row, (_, members) in enumerate(batch) for _ in members], device=device)
+    indices = [i for members in batch for i in members]
+    owner = torch.tensor([row for row, members in enumerate(batch) for _ in members], device=device)
     cache.batch_select_indices(owner)
     ids, asked = left_padded([prompts[i].question for i in indices], pad, device)
     mask = torch.cat([mask[owner], asked], dim=1)
@@ -132,18 +129,20 @@ def _answer(
 
 @torch.inference_mode()
 def stream_text(
-    model: PreTrainedModel,
+    model: LanguageModel,
     vocabulary: Vocabulary,
-    prompt: Sequence[int],
+    prompt: Prompt,
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> Iterator[str]:
     """Yield the text behind one prompt, as far as it has come, after every token; greedy or drawn by ``seed``."""
-    ids, cache = torch.tensor([list(prompt)], device=model.device), DynamicCache(config=model.config)
+    ids = torch.tensor([[*prompt.prefix, *prompt.question]], device=model.device)
+    cache, ecgs = DynamicCache(config=model.config), embedded([prompt])
     draws, said = torch.Generator().manual_seed(seed), []
     for _ in range(max_new_tokens):
-        logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1].float().cpu()
+        logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **ecgs).logits[0, -1].float().cpu()
+        ecgs = {}
         logits[vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
         if temperature > 0:
             token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=draws))

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
-from cardiolect.model.inference.generation import Prompt, left_padded, positions_of, prefix_batches
-from cardiolect.model.prompt.rendering import answer_text, render_answer
+from cardiolect.model.inference.generation import left_padded, positions_of, prefix_batches
+from cardiolect.model.llm.ecg_language_model import LanguageModel, embedded
+from cardiolect.model.prompt.rendering import Prompt, answer_text, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 Answers = tuple[str, ...]
@@ -96,7 +97,7 @@ class _Part:
 
 @torch.inference_mode()
 def rank_answers(
-    model: PreTrainedModel,
+    model: LanguageModel,
     vocabulary: Vocabulary,
     prompts: Sequence[Prompt],
     candidates: Sequence[Sequence[Answers]],
@@ -121,16 +122,17 @@ def rank_answers(
 
     for batch in prefix_batches(prompts, batch_size):
         prefixes = _Context(model)
-        ids, real = left_padded([prefix for prefix, _ in batch], vocabulary.tokenizer.pad_token_id, model.device)
-        prefixes.extend(ids, real.bool(), positions_of(real), _causal(real.bool()), 1)
+        shared = [prompts[members[0]] for members in batch]
+        ids, real = left_padded([p.prefix for p in shared], vocabulary.tokenizer.pad_token_id, model.device)
+        prefixes.extend(ids, real.bool(), positions_of(real), _causal(real.bool()), 1, **embedded(shared))
         parts = [
             _Part(i, row, first, tree(candidates[i][first : first + batch_size]))
-            for row, (_, members) in enumerate(batch)
+            for row, members in enumerate(batch)
             for i in members
             for first in range(0, len(candidates[i]), batch_size)
         ]
         parts.sort(key=lambda part: (len(part.tree.paths), len(part.tree.tokens)))
-        scores = {i: [0.0] * len(candidates[i]) for _, members in batch for i in members}
+        scores = {i: [0.0] * len(candidates[i]) for members in batch for i in members}
         while parts:
             room = max(1, batch_size // len(parts[-1].tree.paths))
             taken, parts = parts[-room:], parts[:-room]
@@ -190,16 +192,16 @@ class _Context:
     counts for sliding windows. real, positions: ``(rows, tokens)``.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         self.model = model
         self.cache = DynamicCache()  # keeps what a window no longer shows: another branch may still see it
         self.real = torch.zeros(0, 0, dtype=torch.bool, device=model.device)
         self.positions = torch.zeros(0, 0, dtype=torch.long, device=model.device)
 
-    def extend(self, ids: Tensor, real: Tensor, positions: Tensor, sees: Tensor, keep: int) -> Tensor:
+    def extend(self, ids: Tensor, real: Tensor, positions: Tensor, sees: Tensor, keep: int, **ecgs) -> Tensor:
         """Logits ``(rows, keep, vocabulary)`` of the last tokens; sees: which of the new see which, beside all before.
 
-        ids, real, positions: ``(rows, new)``. sees: ``(rows, new, new)``, true on its diagonal.
+        ids, real, positions: ``(rows, new)``. sees: ``(rows, new, new)``, true on its diagonal. ecgs: of `embedded`.
         """
         earlier = self.real.reshape(len(ids), -1)
         at = torch.cat([self.positions.reshape(len(ids), -1), positions], dim=1)
@@ -211,6 +213,7 @@ class _Context:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,
+            **ecgs,
         )
         self.real, self.positions = torch.cat([earlier, real], dim=1), at
         return out.logits

@@ -2,9 +2,10 @@
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
     chat_template.jinja, generation_config.json          how stock servers ask it
-    ecg_tokenizer/                                       what turns an ECG into its tokens
+    ecg_tokenizer/                                       what turns an ECG into its tokens, or into what is embedded
+    ecg_projector.safetensors                            of embedded ECGs only
     cardiolect.json                                      stage, settings, fingerprints, figures
-    README.md                                            model card
+    README.md                                            model card, written by training
 
 safetensors and JSON only.
 """
@@ -20,10 +21,13 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.evaluation.card import model_card
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model, with_inner
+from cardiolect.model.llm.projector import ProjectorKind
+from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import set_chat_template
-from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary, extend_embeddings
+from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
 
 INFO = "cardiolect.json"
@@ -47,10 +51,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class Checkpoint:
     """What a folder holds, loaded."""
 
-    model: PreTrainedModel | PeftModel
+    model: LanguageModel
     vocabulary: Vocabulary
-    ecg_tokenizer: ECGTokenizer
+    representation: ECGRepresentation
     info: dict = field(default_factory=dict)
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether the model is a stock causal LM, to which an ECG is text."""
+        return not self.representation.embeds
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
@@ -78,19 +87,34 @@ def load_language_model(path: Path | str, precision: str, **placement):
     return model, tokenizer
 
 
-def longest_sequence(model: PreTrainedModel | PeftModel) -> int | None:
+def longest_sequence(model: LanguageModel) -> int | None:
     """Tokens that the language model takes: its positions, or its sliding window, which packed rows do not apply."""
     limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
     return min((limit for limit in limits if limit), default=None)
 
 
-def new_checkpoint(model: PreTrainedModel, tokenizer, ecg_tokenizer: ECGTokenizer, seed: int) -> Checkpoint:
-    """Extend a text model by the codes of an ECG tokenizer; nothing is trained yet."""
+def new_checkpoint(
+    model: PreTrainedModel,
+    tokenizer,
+    representation: ECGRepresentation,
+    seed: int,
+    projector: ProjectorKind = "linear",
+) -> Checkpoint:
+    """Extend a text model by the tokens of an ECG representation; nothing is trained yet.
+
+    projector: of a representation that embeds.
+    """
     fresh = ECG_START not in tokenizer.get_vocab()
-    vocabulary = Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size)
+    vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
     if fresh:  # a language model that already knows these codes keeps what it has learned of them
-        extend_embeddings(model, vocabulary, ecg_tokenizer.code_geometry(), seed)
-    return Checkpoint(model, vocabulary, ecg_tokenizer, {"embedding_seed": seed})
+        extend_embeddings(model, vocabulary, representation.geometry(), seed)
+    checkpoint = Checkpoint(model, vocabulary, representation, {"embedding_seed": seed})
+    if representation.embeds:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            checkpoint.model = ECGLanguageModel(model, representation, vocabulary.first_code_id, projector)
+        checkpoint.info["projector"] = projector
+    return checkpoint
 
 
 def read_info(path: Path) -> dict:
@@ -103,15 +127,20 @@ def read_info(path: Path) -> dict:
 def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
     """Load what `save_checkpoint` wrote; placement: of `quantization`. Raises `UserError` with what is missing."""
     info = read_info(path)
-    ecg_tokenizer = ECGTokenizer.from_pretrained(path / "ecg_tokenizer")
-    if (base := _base_of(path)) is not None:
-        model, tokenizer = load_language_model(base, precision, **placement)
-        checkpoint = new_checkpoint(model, tokenizer, ecg_tokenizer, info["embedding_seed"])
-        checkpoint.model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
-        checkpoint.info = info
-        return checkpoint
-    model, tokenizer = load_language_model(path, precision, **placement)
-    return Checkpoint(model, Vocabulary.extend(tokenizer, ecg_tokenizer.vocabulary_size), ecg_tokenizer, info)
+    representation = load_representation(path / "ecg_tokenizer")
+    base = _base_of(path)
+    model, tokenizer = load_language_model(base or path, precision, **placement)
+    # A complete model has its ECG rows already; to a base they are added as before training, then the adapters.
+    seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
+    checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
+    checkpoint.info = info
+    if base is not None:
+        adapted = PeftModel.from_pretrained(inner_model(checkpoint.model), path, is_trainable=trainable)
+        checkpoint.model = with_inner(checkpoint.model, adapted)
+    if isinstance(checkpoint.model, ECGLanguageModel):
+        checkpoint.model.load_projector(path)
+        checkpoint.model.projector.to(DTYPES[precision])
+    return checkpoint
 
 
 def fingerprint(folder: Path) -> str:
@@ -162,23 +191,26 @@ def _read_json(path: Path) -> dict:
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     """Write the folder; ``merge`` folds adapters into a stock model (in place)."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = checkpoint.model
+    model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
     if not isinstance(model, PeftModel):
         model.generation_config = generation_config(checkpoint.vocabulary)
     model.save_pretrained(folder)
-    set_chat_template(checkpoint.vocabulary)
+    if isinstance(checkpoint.model, ECGLanguageModel):
+        checkpoint.model.save_projector(folder)
+    else:
+        set_chat_template(checkpoint.vocabulary)
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
-    checkpoint.ecg_tokenizer.save_pretrained(folder / "ecg_tokenizer")
+    checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
     info = {
         **checkpoint.info,
-        "ecg_tokenizer_fingerprint": checkpoint.ecg_tokenizer.fingerprint(),
+        "representation": checkpoint.representation.name,
+        "ecg_tokenizer_fingerprint": checkpoint.representation.fingerprint(),
         "versions": {name: version(name) for name in packages},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
-    (folder / "README.md").write_text(model_card(info, stock=not isinstance(model, PeftModel)))
 
 
 def generation_config(vocabulary: Vocabulary) -> GenerationConfig:

@@ -8,22 +8,63 @@
 Spans are built from their parts, never searched for in the ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from cardiolect.data_provider.examples import Example
+from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 REPORT = "Report"  # typed in a question's place it asks for a report
 
 
-def render_ecgs(
-    vocabulary: Vocabulary, ecgs: Sequence[np.ndarray | None], backgrounds: Sequence[str]
-) -> tuple[list[int], list[bool]]:
-    """``(ids, whether it belongs to an ECG)`` of the shared prefix: every code and the end behind it do.
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """One question about one ECG, or about two that are compared.
 
-    ecgs: codes of each ECG in order; None leaves it out and keeps its markers. backgrounds: one for each.
+    prefix, question: token ids of what all questions about these ECGs share, and of this question.
+    key: tells prefixes apart; equal keys mean equal ECGs and backgrounds. Ids alone do not tell: if ECGs are embedded,
+    those of any two are alike.
+    items: what is embedded in the place of the prefix's placeholders, in their order; empty if ECGs are their tokens.
+    """
+
+    prefix: tuple[int, ...]
+    question: tuple[int, ...]
+    key: Hashable
+    items: tuple[np.ndarray, ...] = ()
+
+
+def render_prefix(
+    vocabulary: Vocabulary, ecgs: Sequence[PreparedECG | None], backgrounds: Sequence[str]
+) -> tuple[list[int], list[bool], tuple[np.ndarray, ...]]:
+    """`render_ecgs` of prepared ECGs, and the items to embed in it."""
+    ids, of_ecg = render_ecgs(vocabulary, [None if ecg is None else ecg.token_ids for ecg in ecgs], backgrounds)
+    embedded = [ecg.item for ecg in ecgs if ecg is not None] if vocabulary.placeholder else []
+    return ids, of_ecg, tuple(embedded)
+
+
+def make_prompt(
+    vocabulary: Vocabulary,
+    ecgs: Sequence[PreparedECG | None],
+    backgrounds: Sequence[str],
+    task: str,
+    question: str = "",
+    history: Sequence[tuple[str, str]] = (),
+) -> Prompt:
+    """A prompt from its parts; None leaves an ECG out and keeps its markers."""
+    prefix, _, items = render_prefix(vocabulary, ecgs, backgrounds)
+    key = tuple(None if ecg is None else ecg.key for ecg in ecgs), tuple(backgrounds)
+    return Prompt(tuple(prefix), tuple(render_prompt(vocabulary, task, question, history)), key, items)
+
+
+def render_ecgs(
+    vocabulary: Vocabulary, ecgs: Sequence[Sequence[int] | np.ndarray | None], backgrounds: Sequence[str]
+) -> tuple[list[int], list[bool]]:
+    """``(ids, whether it belongs to an ECG)`` of the shared prefix: every code and the end marker after it do.
+
+    ecgs: token numbers of each ECG in order; None leaves it out and keeps its markers. backgrounds: one for each.
     """
     bos = vocabulary.tokenizer.bos_token_id
     ids = [] if bos is None else [bos]
@@ -34,11 +75,6 @@ def render_ecgs(
         ids += [vocabulary.start_id, *inside, vocabulary.end_id, *patient]
         of_ecg += [False, *[codes is not None] * (len(inside) + 1), *[False] * len(patient)]
     return ids, of_ecg
-
-
-def render_ecg(vocabulary: Vocabulary, codes: np.ndarray | None, background: str = "") -> list[int]:
-    """Ids of the shared prefix of one ECG; ``codes=None`` leaves it out and keeps its markers."""
-    return render_ecgs(vocabulary, [codes], [background])[0]
 
 
 def render_prompt(
@@ -77,13 +113,6 @@ def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], li
     prompt = render_prompt(vocabulary, example.task, example.question, example.history)
     answer = render_answer(vocabulary, example.answers)
     return prompt + answer, [False] * len(prompt) + [True] * len(answer)
-
-
-def render(vocabulary: Vocabulary, example: Example, ecgs: Sequence[np.ndarray | None]) -> tuple[list[int], list[bool]]:
-    """``(ids, loss mask)`` of one whole training sequence."""
-    prefix, _ = render_ecgs(vocabulary, ecgs, example.backgrounds)
-    ids, mask = render_turn(vocabulary, example)
-    return prefix + ids, [False] * len(prefix) + mask
 
 
 def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:

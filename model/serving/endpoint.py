@@ -44,7 +44,7 @@ class EndpointChat(Chat):
         check_address(url, f"endpoint {url}")
         check_key(key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
-        self.ecg_tokenizer = ecg_tokenizer
+        self.representation = ecg_tokenizer
         self.model = model
         self.never = tuple(never)
         self.timeout = timeout

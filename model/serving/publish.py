@@ -12,7 +12,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from cardiolect.data_provider.audit.seen import SEEN
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
-from cardiolect.model.evaluation.card import model_card
+from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
 from cardiolect.model.llm.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
 from cardiolect.model.serving.stock import CHAT_TEMPLATE, is_stock
@@ -82,6 +82,7 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     loaded.model.config.use_cache = True  # training turns it off; generation would compute every prefix anew
     make_folder("--out", out)
     save_checkpoint(loaded, out, merge=True)
+    write_card(out)
     for weights in out.rglob("*.safetensors"):  # written for their owner alone
         weights.chmod((out / INFO).stat().st_mode)
     if (checkpoint / SEEN).is_file():

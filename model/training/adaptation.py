@@ -5,15 +5,22 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils.errors import UserError
 
 
-def prepare_for_training(
-    model: PreTrainedModel | PeftModel, vocabulary: Vocabulary, settings: TrainSettings
-) -> nn.Module:
-    """Freeze and wrap ``model`` as the settings say. A model that already carries adapters goes on with them."""
+def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings: TrainSettings) -> LanguageModel:
+    """Freeze and wrap ``model`` as the settings say. A model that already carries adapters goes on with them.
+
+    If ECGs are embedded, the projector and what the representation learns train as well.
+    """
+    if isinstance(model, ECGLanguageModel):
+        model.language_model = prepare_for_training(model.language_model, vocabulary, settings)
+        for parameter in model.ecg_parameters():
+            parameter.requires_grad_(True)
+        return model
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()

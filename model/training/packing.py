@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import torch
 
 from cardiolect.model.training.attention import RowGroup
@@ -19,13 +20,15 @@ PREFIX = 0  # segment number of what every other segment may see
 class Packed:
     """One packed sequence; all lists have one entry per token.
 
-    weights: loss weight of the token as a target, 0 where it is not supervised.
+    weights: loss weight of the token as a target, 0 if it is not supervised.
+    items: what is embedded in place of the row's placeholders, in their order.
     """
 
     ids: list[int]
     positions: list[int]
     segments: list[int]
     weights: list[float]
+    items: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -35,6 +38,7 @@ def pack(
     prefix: Sequence[int],
     turns: Sequence[tuple[Sequence[int], Sequence[float]]],
     prefix_weights: Sequence[float] | None = None,
+    items: tuple[np.ndarray, ...] = (),
 ) -> Packed:
     """Pack ``turns``, each ``(ids, weights)``, behind ``prefix``.
 
@@ -49,7 +53,7 @@ def pack(
         positions += range(len(prefix), len(prefix) + len(turn))
         segments += [number] * len(turn)
         weights += [float(w) for w in turn_weights]
-    return Packed(ids, positions, segments, weights)
+    return Packed(ids, positions, segments, weights, items)
 
 
 def _visible(segments: torch.Tensor) -> torch.Tensor:
@@ -62,8 +66,8 @@ def _visible(segments: torch.Tensor) -> torch.Tensor:
 def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
     """Rows end to end, for models under `attention.packed_rows_attention`: no padding token is computed.
 
-    Returns input_ids, position_ids, loss_weights ``(1, tokens)`` and row_groups. Raises ValueError when a row's first
-    token is supervised: its predecessor belongs to another row.
+    Returns input_ids, position_ids, loss_weights ``(1, tokens)``, row_groups and, if rows have items, ecgs. Raises
+    ValueError when a row's first token is supervised: its predecessor belongs to another row.
     """
     if any(row.weights[0] for row in rows):
         raise ValueError("the first token of a row cannot be supervised")
@@ -82,13 +86,15 @@ def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
         "position_ids": joined("positions", torch.long),
         "loss_weights": joined("weights", torch.float32),
         "row_groups": groups,
+        **_embedded(rows),
     }
 
 
 def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
     """Pad on the right and build what any causal LM takes under SDPA attention.
 
-    Returns input_ids, position_ids ``(B, T)``, loss_weights ``(B, T)`` and the boolean attention_mask ``(B, 1, T, T)``.
+    Returns input_ids, position_ids, loss_weights ``(B, T)``, the boolean attention_mask ``(B, 1, T, T)`` and, if rows
+    have items, ecgs.
     Padding sees itself only, so that no row of the softmax is empty.
     """
     longest = max(map(len, rows))
@@ -103,4 +109,11 @@ def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
         "position_ids": padded("positions", 0, torch.long),
         "loss_weights": padded("weights", 0, torch.float32),
         "attention_mask": mask[:, None],
+        **_embedded(rows),
     }
+
+
+def _embedded(rows: Sequence[Packed]) -> dict[str, list[torch.Tensor]]:
+    """``ecgs`` as `ECGLanguageModel` takes them, if any row has some."""
+    items = [torch.as_tensor(np.array(item)) for row in rows for item in row.items]
+    return {"ecgs": items} if items else {}

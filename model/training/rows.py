@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 
 from cardiolect.data_provider.corpora.mixture import take
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.data_provider.storage.item_cache import CodeCache
-from cardiolect.model.prompt.rendering import render_ecgs, render_turn
+from cardiolect.ecg_tokenizer.cached import CachedECGs
+from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.packing import Packed, pack
 from cardiolect.model.training.windows import draw_windows
@@ -36,18 +36,18 @@ class PretrainDataset(Dataset):
         self,
         vocabulary: Vocabulary,
         refs: Sequence[RecordRef],
-        cache: CodeCache,
+        ecgs: CachedECGs,
         objective: str,
         seed: int = 0,
         group: int = 1,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
     ):
-        self.vocabulary, self.cache, self.objective, self.seed = vocabulary, cache, objective, seed
+        self.vocabulary, self.ecgs, self.objective, self.seed = vocabulary, ecgs, objective, seed
         self.group, self.max_length, self.corpus_weights = group, max_length, corpus_weights or {}
         self.corpora: dict[str, list[RecordRef]] = {}
         for ref in refs:
-            if ref in cache:
+            if ref in ecgs:
                 self.corpora.setdefault(ref.corpus, []).append(ref)
         self.set_epoch(0)
 
@@ -64,13 +64,13 @@ class PretrainDataset(Dataset):
 
     def lengths(self) -> list[int]:
         """Tokens per row, up to a constant."""
-        return [len(self.cache.codes(ref)) for ref in self.refs]
+        return [self.ecgs.num_tokens(ref) for ref in self.refs]
 
     def __getitem__(self, i: int) -> Packed:
-        codes = self.cache.codes(self.refs[i])
+        codes = self.ecgs.ecg(self.refs[i]).token_ids
         if self.objective == "multiscale":
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            drawn = draw_windows(self.vocabulary, codes, rng, self.group)
+            drawn = draw_windows(self.vocabulary, np.asarray(codes), rng, self.group)
             if not drawn:
                 raise UserError(
                     f"record {self.refs[i].record_id}: too short for a window of PRETRAIN_OBJECTIVE=multiscale"
@@ -94,7 +94,7 @@ class FinetuneDataset(Dataset):
         self,
         vocabulary: Vocabulary,
         examples: Sequence[Example],
-        cache: CodeCache,
+        ecgs: CachedECGs,
         questions_per_ecg: int = 1,
         ecg_loss_weight: float = 0.0,
         ecg_dropout: float = 0.0,
@@ -102,13 +102,13 @@ class FinetuneDataset(Dataset):
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
     ):
-        self.vocabulary, self.cache, self.seed, self.corpus_weights = vocabulary, cache, seed, corpus_weights or {}
+        self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
         for example in examples:
-            if all(ref in cache for ref in example.records):
+            if all(ref in ecgs for ref in example.records):
                 text = (example.task, example.history, example.question, *example.answers)
                 if text not in rendered:
                     ids, mask = render_turn(vocabulary, example)
@@ -136,7 +136,7 @@ class FinetuneDataset(Dataset):
     def lengths(self) -> list[int]:
         """Tokens per row, up to a constant."""
         tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
-        lengths = [sum(len(self.cache.codes(ref)) for ref in refs) for (refs, _), _ in self.groups]
+        lengths = [sum(map(self.ecgs.num_tokens, refs)) for (refs, _), _ in self.groups]
         return [
             sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
             for group, chosen, dropped in self.rows
@@ -145,7 +145,7 @@ class FinetuneDataset(Dataset):
     def __getitem__(self, i: int) -> Packed:
         group, chosen, dropped = self.rows[i]
         (refs, backgrounds), turns = self.groups[group]
-        ecgs = [None if dropped else self.cache.codes(ref) for ref in refs]
-        ids, of_ecg = render_ecgs(self.vocabulary, ecgs, backgrounds)
-        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * here for here in of_ecg])
+        ecgs = [None if dropped else self.ecgs.ecg(ref) for ref in refs]
+        ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
+        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * here for here in of_ecg], items)
         return _check_length(packed, refs, self.max_length)

@@ -59,13 +59,13 @@ class TrainSettings(DataSettings):
             raise UserError("CHECKPOINT_FORMAT=adapter needs TUNING=lora")
 
 
-class PretrainSettings(TrainSettings):
-    """Stage 2: next-token prediction over ECG tokens."""
+class LanguageModelSettings(TrainSettings):
+    """Which language model a run begins with, and how ECGs stand in its prompts."""
 
-    llm_path: str = Field(description="Folder of a causal language model, or tiny: a small Llama built here.")
-    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer (stage 1).")
-    pretrain_objective: Literal["causal", "multiscale"] = Field(
-        "causal", description="causal: every position supervised; multiscale: HeartLLM's five windows per ECG."
+    llm_path: str = Field("", description="Folder of a causal language model, or tiny: a small Llama built here.")
+    tokenizer_path: Path | None = Field(None, description="Folder of the ECG tokenizer (stage 1).")
+    projector: Literal["linear", "mlp"] = Field(
+        "linear", description="Layers between embedded ECGs (REPRESENTATION=patches) and the language model."
     )
     tiny_corpus: Paths = Field(default_factory=list, description="LLM_PATH=tiny: texts its BPE is trained on.")
     tiny_vocabulary: int = Field(1024, ge=300, description="LLM_PATH=tiny: size of its text vocabulary.")
@@ -74,29 +74,47 @@ class PretrainSettings(TrainSettings):
     tiny_heads: int = Field(6, ge=1, description="LLM_PATH=tiny: attention heads.")
     tiny_tied: bool = Field(True, description="LLM_PATH=tiny: one table for embedding and head.")
 
+    def check_language_model(self) -> None:
+        """Raises `UserError` unless LLM_PATH and TOKENIZER_PATH name a model and a tokenizer that go together."""
+        need_path("TOKENIZER_PATH", self.tokenizer_path, "the ECG tokenizer that stage 1 wrote")
+        if not self.llm_path:
+            raise UserError("LLM_PATH is not set; it names a folder with a causal language model, or is the word tiny")
+        if self.llm_path != "tiny":
+            need_path("LLM_PATH", Path(self.llm_path), "a folder with a causal language model, or the word tiny")
+            return
+        if not self.tiny_corpus and not self.train_data and not self.prepared:
+            raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts its BPE is trained on")
+        for path in self.tiny_corpus:
+            need_path("TINY_CORPUS", path, "a JSON file or folder with questions or reports")
+        if self.tiny_hidden % (2 * self.tiny_heads):
+            raise UserError("TINY_HIDDEN must be a multiple of 2 * TINY_HEADS")
+        if self.tuning == "lora":
+            raise UserError("LLM_PATH=tiny has random weights to start with; it needs TUNING=full")
+
+
+class PretrainSettings(LanguageModelSettings):
+    """Stage 2: next-token prediction over ECG tokens."""
+
+    pretrain_objective: Literal["causal", "multiscale"] = Field(
+        "causal", description="causal: every position supervised; multiscale: HeartLLM's five windows per ECG."
+    )
+
     def check(self) -> None:
         super().check()
-        need_path("TOKENIZER_PATH", self.tokenizer_path, "the ECG tokenizer that stage 1 wrote")
-        if self.llm_path == "tiny":
-            if not self.tiny_corpus and not self.train_data and not self.prepared:
-                raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts its BPE is trained on")
-            for path in self.tiny_corpus:
-                need_path("TINY_CORPUS", path, "a JSON file or folder with questions or reports")
-            if self.tiny_hidden % (2 * self.tiny_heads):
-                raise UserError("TINY_HIDDEN must be a multiple of 2 * TINY_HEADS")
-            if self.tuning == "lora":
-                raise UserError("LLM_PATH=tiny has random weights to start with; it needs TUNING=full")
-        else:
-            need_path("LLM_PATH", Path(self.llm_path), "a folder with a causal language model, or the word tiny")
+        self.check_language_model()
 
 
-class FinetuneSettings(TrainSettings):
+class FinetuneSettings(LanguageModelSettings):
     """Stage 3: questions or reports."""
 
     tasktype: Literal["qa", "report", "instruct", "all"] = Field(
         description="qa: questions and answers; report: whole reports; instruct: conversations; all: packed together."
     )
-    checkpoint: Path = Field(description="Checkpoint to start from (stage 2, or another stage 3).")
+    checkpoint: Path | None = Field(
+        None,
+        description="Checkpoint to start from (stage 2, or another stage 3). Without it LLM_PATH and TOKENIZER_PATH "
+        "begin a new one: embedded ECGs have no stage 2.",
+    )
     questions_per_ecg: int = Field(
         6, ge=1, description="Questions and reports packed behind one ECG in a training sequence."
     )
@@ -110,6 +128,15 @@ class FinetuneSettings(TrainSettings):
 
     def check(self) -> None:
         super().check()
-        need_path("CHECKPOINT", self.checkpoint, "a checkpoint that pretrain.sh or finetune.sh wrote")
+        if self.checkpoint and (self.llm_path or self.tokenizer_path):
+            raise UserError(
+                "CHECKPOINT holds a language model and an ECG tokenizer: leave out LLM_PATH, TOKENIZER_PATH"
+            )
+        if self.checkpoint is None and not self.llm_path:
+            raise UserError("CHECKPOINT is not set; it names a checkpoint that pretrain.sh or finetune.sh wrote")
+        if self.checkpoint:
+            need_path("CHECKPOINT", self.checkpoint, "a checkpoint that pretrain.sh or finetune.sh wrote")
+        else:
+            self.check_language_model()
         if not self.train_data and not self.prepared:
             raise UserError("TRAIN_DATA is not set; it names JSON files with questions or reports")

@@ -3,24 +3,20 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch.utils.data import Dataset
 from transformers import set_seed
 
 from cardiolect.data_provider.audit.seen import load_seen, save_seen
 from cardiolect.data_provider.corpora.provenance import corpora_of, corpora_of_tokenizer
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import Split, corpus_weights, find_database, load_splits, seen_in_data
-from cardiolect.data_provider.storage.item_cache import CodeCache, Filling, fill_code_cache
-from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.data_provider.texts.questions import load_examples
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.cached import prepare_corpus
+from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, known_blindly
 from cardiolect.model.llm.checkpoint import (
     Checkpoint,
@@ -34,23 +30,79 @@ from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
-from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings, TrainSettings
+from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 # Of a checkpoint, what the one that is trained from it goes on knowing.
-INHERITED = ("embedding_seed", *KEPT, "base_model", "corpora")
+INHERITED = ("embedding_seed", "projector", *KEPT, "base_model", "corpora")
 
 
 def pretrain(settings: PretrainSettings) -> dict:
     """Stage 2: teach a language model the alphabet of ECG codes. Returns the losses."""
     splits = load_splits(settings, ("train", "valid"), task=None)
-    ecg_tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
+    representation = load_representation(settings.tokenizer_path)
+    if representation.embeds:
+        raise UserError(
+            f"TOKENIZER_PATH: {settings.tokenizer_path} holds {representation.name}, which are embedded: there are no "
+            "tokens to predict; begin with finetune.sh and LLM_PATH"
+        )
+    checkpoint = _begin(settings, representation)
+    ecgs = prepare_corpus(representation, [r for s in splits.values() for r in s.records], settings)
+    train_rows, valid_rows = (
+        PretrainDataset(
+            checkpoint.vocabulary,
+            splits[name].records,
+            ecgs,
+            settings.pretrain_objective,
+            settings.seed,
+            representation.group,
+            longest_sequence(checkpoint.model),
+            corpus_weights(settings) if name == "train" else None,
+        )
+        for name in ("train", "valid")
+    )
+    seen = load_seen(settings.tokenizer_path)
+    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, seen)
+
+
+def finetune(settings: FinetuneSettings) -> dict:
+    """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
+    task = None if settings.tasktype == "all" else settings.tasktype
+    splits = load_splits(settings, ("train", "valid"), task=task)
+    if settings.checkpoint:
+        checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+    else:
+        checkpoint = _begin(settings, load_representation(settings.tokenizer_path))
+    if checkpoint.representation.embeds and settings.ecg_loss_weight:
+        raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
+    asked_about = [ref for split in splits.values() for example in split.examples for ref in example.records]
+    ecgs = prepare_corpus(checkpoint.representation, asked_about, settings)
+    longest = longest_sequence(checkpoint.model)
+    shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
+    train_rows = FinetuneDataset(
+        checkpoint.vocabulary,
+        splits["train"].examples,
+        ecgs,
+        ecg_loss_weight=settings.ecg_loss_weight,
+        ecg_dropout=settings.ecg_dropout,
+        corpus_weights=corpus_weights(settings),
+        **shared,
+    )
+    valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
+    info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
+    info |= known_blindly(splits["train"].examples, settings.seed)
+    seen = load_seen(settings.checkpoint or settings.tokenizer_path)
+    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
+
+
+def _begin(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:
+    """A language model that has yet to learn what an ECG is."""
     if settings.llm_path == "tiny":
-        text_tokenizer = train_bpe(_training_texts(settings), settings.tiny_vocabulary)
+        tokenizer = train_bpe(_training_texts(settings), settings.tiny_vocabulary)
         model = build_tiny_llama(
-            text_tokenizer,
+            tokenizer,
             settings.tiny_layers,
             settings.tiny_hidden,
             settings.tiny_heads,
@@ -58,99 +110,15 @@ def pretrain(settings: PretrainSettings) -> dict:
             settings.seed,
         )
     else:
-        model, text_tokenizer = load_language_model(settings.llm_path, settings.precision)
-    checkpoint = new_checkpoint(model, text_tokenizer, ecg_tokenizer, settings.seed)
-    cache = open_code_cache(ecg_tokenizer, [r for s in splits.values() for r in s.records], settings)
-    train_rows, valid_rows = (
-        PretrainDataset(
-            checkpoint.vocabulary,
-            splits[name].records,
-            cache,
-            settings.pretrain_objective,
-            settings.seed,
-            ecg_tokenizer.layout.group,
-            longest_sequence(checkpoint.model),
-            corpus_weights(settings) if name == "train" else None,
-        )
-        for name in ("train", "valid")
-    )
-    info = {
-        "stage": "pretrain",
-        "base_model": "tiny, random weights" if settings.llm_path == "tiny" else Path(settings.llm_path).resolve().name,
-        "corpora": corpora_of_tokenizer(settings.tokenizer_path),
-    }
-    return _train_and_save(
-        checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.tokenizer_path)
-    )
+        model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
+    tiny = settings.llm_path == "tiny"
+    checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
+    checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
+    return checkpoint
 
 
-def finetune(settings: FinetuneSettings) -> dict:
-    """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
-    task = None if settings.tasktype == "all" else settings.tasktype
-    splits = load_splits(settings, ("train", "valid"), task=task)
-    checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
-    asked_about = [ref for split in splits.values() for example in split.examples for ref in example.records]
-    cache = open_code_cache(checkpoint.ecg_tokenizer, asked_about, settings)
-    longest = longest_sequence(checkpoint.model)
-    shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
-    train_rows = FinetuneDataset(
-        checkpoint.vocabulary,
-        splits["train"].examples,
-        cache,
-        ecg_loss_weight=settings.ecg_loss_weight,
-        ecg_dropout=settings.ecg_dropout,
-        corpus_weights=corpus_weights(settings),
-        **shared,
-    )
-    valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, cache, **shared)
-    info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
-    info |= known_blindly(splits["train"].examples, settings.seed)
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, load_seen(settings.checkpoint))
-
-
-def open_code_cache(ecg_tokenizer: ECGTokenizer, refs: Iterable[RecordRef], settings: DataSettings) -> CodeCache:
-    """The codes of ``refs``; every rank encodes its share of what is missing.
-
-    Raises `UserError` as soon as more than MAX_BAD_RECORDS of all recordings cannot be read.
-    """
-    folder = settings.cache_dir / "codes" / ecg_tokenizer.fingerprint()
-    refs = list({ref.record_id: ref for ref in refs}.values())
-    allowed = int(settings.max_bad_records * len(refs))
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    cache, bad, share = CodeCache(folder), {}, slice(launch.rank(), None, launch.world_size())
-    filling = fill_code_cache(
-        cache,
-        refs[share],
-        ecg_tokenizer.to("cuda" if on_gpu else "cpu").encode_batch,
-        ecg_tokenizer.config.sampling_rate,
-        settings.workers,
-        bad,
-        allowed,
-    )
-    ecg_tokenizer.to("cpu")
-    cache.close()
-    # Each rank has looked at the files of its share: on a network that takes minutes, once is enough.
-    parts = launch.gather((bad, filling, np.array([cache.key(ref) for ref in refs[share]], np.uint64)))
-    of_all_ranks = {record: reason for bad, _, _ in parts for record, reason in bad.items()}
-    if launch.is_main():
-        filling = Filling.of_ranks([filling for _, filling, _ in parts])
-        if filling.encoded:
-            print(filling)
-        if of_all_ranks:
-            print(f"recordings that cannot be read are listed in {folder}/bad_records.jsonl")
-        report_bad(of_all_ranks, len(refs), allowed)
-    elif len(of_all_ranks) > allowed:
-        raise SystemExit(2)  # the main rank says why
-    launch.barrier()
-    keys = {
-        ref: key
-        for rank, (_, _, found) in enumerate(parts)
-        for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
-    }
-    return CodeCache(folder, keys)
-
-
-def _training_texts(settings: PretrainSettings) -> set[str]:
+def _training_texts(settings: LanguageModelSettings) -> set[str]:
     """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only; else the manifests' own."""
     paths, folds = settings.tiny_corpus or settings.train_data, parse_folds(settings.train_folds)
     if paths:
@@ -209,6 +177,7 @@ def _train_and_save(
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
+        write_card(output)
         save_seen(output, [r for split in splits.values() for r in split.records], seen | seen_in_data(settings))
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "

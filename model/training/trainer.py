@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
 from cardiolect.model.training.muon import muon
 from cardiolect.model.training.packing import collate, lay_out
@@ -186,7 +187,8 @@ def train(
         label_names=["input_ids"],
         dataloader_pin_memory=not on_cpu,
     )
-    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = inner_model(model)
+    stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
     # Packed questions differ in length from row to row: a call of attention for each costs more than their padding.
     by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:

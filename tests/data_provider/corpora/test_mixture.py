@@ -21,6 +21,7 @@ from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
+from tests.helpers.ecgs import CodesInMemory
 from tests.helpers.runs import one_thread, run
 
 
@@ -67,14 +68,9 @@ def test_a_weight_is_how_often_an_epoch_takes_a_corpus(weight, rows):
     assert taken.total() == rows and all(abs(taken[row] - weight) < 1 for row in range(10))
 
 
-class Codes(dict):
-    def codes(self, ref: RecordRef) -> np.ndarray:
-        return self[ref]
-
-
 def test_epochs_of_a_mixture_have_one_length_and_take_other_rows_of_a_part():
     refs = [RecordRef(f"{c}/{k}", Path("x"), corpus=c) for c, n in (("a", 6), ("b", 10)) for k in range(n)]
-    cache = Codes({ref: np.zeros(4, dtype=np.uint16) for ref in refs})
+    cache = CodesInMemory({ref: np.zeros(4, dtype=np.uint16) for ref in refs})
     weights = {"a": 2, "b": 0.5}
     pretraining = PretrainDataset(None, refs, cache, "causal", corpus_weights=weights)
     first = list(pretraining.refs)

@@ -17,7 +17,7 @@ from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.storage import item_cache as code_cache
 from cardiolect.data_provider.storage import shards as code_shards
 from cardiolect.data_provider.storage import stream
-from cardiolect.data_provider.storage.item_cache import CodeCache, fill_code_cache
+from cardiolect.data_provider.storage.item_cache import ItemCache, fill_cache
 from cardiolect.data_provider.storage.shards import open_shards
 from cardiolect.data_provider.storage.signal_cache import record_key
 from cardiolect.data_provider.storage.stream import report_bad, stream_signals
@@ -48,11 +48,11 @@ def copies(refs, tmp_path):
 
 
 def fill(folder, refs, max_bad=4, workers=0):
-    cache, bad = CodeCache(folder), {}
-    fill_code_cache(cache, refs, encode, 250, workers, bad, max_bad)
+    cache, bad = ItemCache(folder), {}
+    fill_cache(cache, refs, encode, 250, workers, bad, max_bad)
     report_bad(bad, len(refs), max_bad)
     cache.close()
-    return CodeCache(folder)
+    return ItemCache(folder)
 
 
 def stored(folder):
@@ -70,13 +70,13 @@ def test_a_second_fill_encodes_nothing(refs, tmp_path):
     cache = fill(tmp_path, refs)
     assert encode.calls == len(refs) and all(ref in cache for ref in refs)
     (_, seventh, _), *_ = stream_signals([refs[7]], 250, 0, "")
-    np.testing.assert_array_equal(cache.codes(refs[7]), encode([seventh])[0])
+    np.testing.assert_array_equal(cache.item(refs[7]), encode([seventh])[0])
 
 
 def test_codes_that_uint16_cannot_hold_are_refused(refs, tmp_path):
     """Wrapped around, a coarse code of 65536 others would be read as a frame's."""
     with pytest.raises(UserError, match="codes reach 65536"):
-        CodeCache(tmp_path).add(refs[:1], [np.array([3, 65536])])
+        ItemCache(tmp_path).add(refs[:1], [np.array([3, 65536])])
 
 
 def test_bad_recordings_are_counted_against_all_also_on_the_second_run(refs, tmp_path):
@@ -90,7 +90,7 @@ def test_too_many_bad_recordings_stop_but_keep_what_was_encoded(refs, tmp_path):
     bad = [replace(r, record_id=f"x{i}", path=r.path.with_name(f"x{i}")) for i, r in enumerate(refs[:9])]
     with pytest.raises(UserError, match=r"5 recordings could not be read.*allows 4"):
         fill(tmp_path, [*refs[:32], *bad])
-    cache = CodeCache(tmp_path)
+    cache = ItemCache(tmp_path)
     assert all(ref in cache for ref in refs[:32])
 
 
@@ -127,7 +127,7 @@ def test_known_bad_recordings_count_before_anything_is_encoded(copies, tmp_path)
     truncate(copies[2])
     fill(tmp_path / "cache", copies[:5], max_bad=1)
     with pytest.raises(UserError, match="1 recordings could not be read"):
-        fill_code_cache(CodeCache(tmp_path / "cache"), copies, encode, 250, 0, {}, 0)
+        fill_cache(ItemCache(tmp_path / "cache"), copies, encode, 250, 0, {}, 0)
     assert encode.calls == 4
 
 
@@ -182,7 +182,7 @@ def test_a_killed_run_loses_what_was_in_flight_and_leaves_no_process(corpus, tmp
         return encode(signals)
 
     def run():
-        fill_code_cache(CodeCache(tmp_path / "cache"), refs, encode_slowly, 250, 2, {})
+        fill_cache(ItemCache(tmp_path / "cache"), refs, encode_slowly, 250, 2, {})
 
     for encoded in (20, 60):
         process = FORK.Process(target=run)
@@ -197,18 +197,18 @@ def test_a_killed_run_loses_what_was_in_flight_and_leaves_no_process(corpus, tmp
     (tmp_path / "cache/half.npy").write_bytes(b"codes without an index")
     run()
     assert len(refs) <= log.stat().st_size <= len(refs) + 2 * (8 + 4)
-    cache = CodeCache(tmp_path / "cache")
+    cache = ItemCache(tmp_path / "cache")
     assert sorted(stored(tmp_path / "cache")) == sorted(map(cache.key, refs))
     assert not (tmp_path / "cache/half.npy").exists()
     whole = fill(tmp_path / "whole", refs)
     for ref in refs:
-        np.testing.assert_array_equal(cache.codes(ref), whole.codes(ref))
+        np.testing.assert_array_equal(cache.item(ref), whole.item(ref))
 
 
 def test_codes_are_stored_in_time_where_the_encoder_is_slow(refs, tmp_path, monkeypatch):
     monkeypatch.setattr(code_cache, "FLUSH_SECONDS", 0.0)
     monkeypatch.setattr(code_cache, "ENCODE_BATCH", 5)
-    fill_code_cache(CodeCache(tmp_path), refs, encode, 250, 0, {})
+    fill_cache(ItemCache(tmp_path), refs, encode, 250, 0, {})
     assert len(open_shards(tmp_path)) == len(refs) / 5
 
 
@@ -221,26 +221,26 @@ def test_an_interrupted_run_keeps_what_it_encoded(refs, tmp_path, monkeypatch):
         return encode(signals)
 
     with pytest.raises(KeyboardInterrupt):
-        fill_code_cache(CodeCache(tmp_path), refs, encode_some, 250, 0, {})
-    assert len(CodeCache(tmp_path)) == 15
+        fill_cache(ItemCache(tmp_path), refs, encode_some, 250, 0, {})
+    assert len(ItemCache(tmp_path)) == 15
 
 
 def test_small_shards_are_joined_when_nobody_else_has_the_cache_open(refs, tmp_path, monkeypatch):
     monkeypatch.setattr(code_shards, "JOINED_RECORDS", 16)
-    filling = CodeCache(tmp_path)
+    filling = ItemCache(tmp_path)
     for ref, signal_, _ in stream_signals(refs, 250, 0, ""):
         filling.add([ref], encode([signal_]))
     (tmp_path / "half.npy").touch()
-    reader = CodeCache(tmp_path)
+    reader = ItemCache(tmp_path)
     assert len(open_shards(tmp_path)) == len(refs) and (tmp_path / "half.npy").exists()
-    expected = [reader.codes(ref).copy() for ref in refs]
+    expected = [reader.item(ref).copy() for ref in refs]
     filling.close()
     reader.close()
-    cache = CodeCache(tmp_path)
+    cache = ItemCache(tmp_path)
     assert len(open_shards(tmp_path)) == 3 and not (tmp_path / "half.npy").exists()
     assert len(stored(tmp_path)) == len(refs)
     for ref, codes in zip(refs, expected, strict=True):
-        np.testing.assert_array_equal(cache.codes(ref), codes)
+        np.testing.assert_array_equal(cache.item(ref), codes)
 
 
 def test_two_runs_may_fill_a_cache_at_once(refs, tmp_path, monkeypatch):
@@ -249,9 +249,9 @@ def test_two_runs_may_fill_a_cache_at_once(refs, tmp_path, monkeypatch):
     both = FORK.Barrier(2)
 
     def run(folder):
-        cache = CodeCache(folder)
+        cache = ItemCache(folder)
         both.wait()
-        fill_code_cache(cache, refs, encode, 250, 0, {})
+        fill_cache(cache, refs, encode, 250, 0, {})
 
     runs = [FORK.Process(target=run, args=(tmp_path / "cache",)) for _ in range(2)]
     for process in runs:
@@ -259,17 +259,17 @@ def test_two_runs_may_fill_a_cache_at_once(refs, tmp_path, monkeypatch):
     for process in runs:
         process.join()
     assert [process.exitcode for process in runs] == [0, 0] and len(stored(tmp_path / "cache")) == 2 * len(refs)
-    cache, whole = CodeCache(tmp_path / "cache"), fill(tmp_path / "whole", refs)
+    cache, whole = ItemCache(tmp_path / "cache"), fill(tmp_path / "whole", refs)
     assert len(stored(tmp_path / "cache")) == len(refs)  # joined: each once
     for ref in refs:
-        np.testing.assert_array_equal(cache.codes(ref), whole.codes(ref))
+        np.testing.assert_array_equal(cache.item(ref), whole.item(ref))
 
 
 def test_a_cache_whose_index_holds_file_names_still_opens(refs, tmp_path):
     """As earlier versions wrote it."""
     np.save(tmp_path / "old.npy", np.arange(10, dtype=np.uint16))
     (tmp_path / "old.json").write_text(json.dumps({"keys": [record_key(r) for r in refs[:2]], "lengths": [3, 7]}))
-    np.testing.assert_array_equal(CodeCache(tmp_path).codes(refs[1]), np.arange(3, 10))
+    np.testing.assert_array_equal(ItemCache(tmp_path).item(refs[1]), np.arange(3, 10))
 
 
 @pytest.mark.parametrize("damage", ("codes cut off", "index of other codes", "index cut off"))

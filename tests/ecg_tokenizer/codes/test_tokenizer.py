@@ -12,7 +12,8 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import FiniteScalarQuantizer
-from cardiolect.ecg_tokenizer.fidelity.distortion import code_use, prdn
+from cardiolect.ecg_tokenizer.codes.usage import code_use
+from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.fidelity.probe import code_dims, code_series
 from cardiolect.ecg_tokenizer.training.reconstruction import compand, reconstruction_loss, texture_loss
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings

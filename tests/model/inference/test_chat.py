@@ -10,10 +10,11 @@ import pytest
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.llm.checkpoint import longest_sequence
-from cardiolect.model.prompt.rendering import render_ecg, render_ecgs, render_prompt
+from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.utils.errors import UserError
+from tests.helpers.prompts import prompt_about
 
 QUESTION = "Does this ECG show atrial fibrillation?"
 
@@ -32,10 +33,8 @@ def test_an_answer_is_that_of_evaluation(chat, ecg):
     vocabulary = chat.checkpoint.vocabulary
     for task, question in (("qa", QUESTION), ("report", "")):
         history = [("What?", "Sinus rhythm.")]
-        prompt = Prompt(
-            tuple(render_ecg(vocabulary, chat.encode(ecg), "age 56, sex female")),
-            tuple(render_prompt(vocabulary, task, question, history)),
-        )
+        ecgs = [chat.representation.prepared("1", chat.encode(ecg))]
+        prompt = make_prompt(vocabulary, ecgs, ["age 56, sex female"], task, question, history)
         evaluated = next(generate_texts(chat.checkpoint.model, vocabulary, [prompt], 12, 1))[1].text
         said = chat.ask(ecg, question, history=history, patient="age 56, sex 1, patient id 17", max_new_tokens=12)
         assert said == evaluated
@@ -43,8 +42,8 @@ def test_an_answer_is_that_of_evaluation(chat, ecg):
 
 def test_two_ecgs_are_compared_as_in_evaluation(chat, ecg, corpus):
     vocabulary, second = chat.checkpoint.vocabulary, ECGChat.read(corpus / "records500/00000/00002_hr")
-    prefix, _ = render_ecgs(vocabulary, [chat.encode(ecg), chat.encode(second)], ["age 56"] * 2)
-    prompt = Prompt(tuple(prefix), tuple(render_prompt(vocabulary, "qa", QUESTION)))
+    pair = [chat.representation.prepared(key, chat.encode(each)) for key, each in (("1", ecg), ("2", second))]
+    prompt = make_prompt(vocabulary, pair, ["age 56"] * 2, "qa", QUESTION)
     evaluated = next(generate_texts(chat.checkpoint.model, vocabulary, [prompt], 12, 1))[1].text
     for ecgs in ([ecg, second], (chat.encode(ecg), second)):
         assert chat.ask(ecgs, QUESTION, patient="age 56", max_new_tokens=12) == evaluated
@@ -101,7 +100,8 @@ def test_a_conversation_that_is_too_long_is_refused_with_a_line(chat, ecg):
     with pytest.raises(UserError, match="begin a new conversation"):
         chat.ask(ecg, QUESTION, history=[("why " * 4000, "because")])
     vocabulary = chat.checkpoint.vocabulary
-    asked = len(render_ecg(vocabulary, chat.encode(ecg)) + render_prompt(vocabulary, "qa", QUESTION))
+    prompt = prompt_about(vocabulary, chat.encode(ecg), question=QUESTION)
+    asked = len(prompt.prefix + prompt.question)
     room = longest_sequence(chat.checkpoint.model) - asked
     with pytest.raises(UserError, match=f"make {asked + room + 1} tokens"):
         next(chat.stream(ecg, QUESTION, max_new_tokens=room + 1))

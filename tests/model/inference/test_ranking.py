@@ -9,12 +9,12 @@ from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from bench.plain_ranking import score_plainly
 from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.inference.generation import Prompt, generate_texts
+from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
-from cardiolect.model.prompt.rendering import render_answer, render_ecg, render_prompt
+from cardiolect.model.prompt.rendering import Prompt, render_answer
 from tests.helpers.language_models import tiny_language_model
-from tests.helpers.prompts import varied_prompts
+from tests.helpers.prompts import prompt_about, varied_prompts
 
 LEADS = [("lead I",), ("lead II",), ("lead I", "lead II"), ("lead III",)]
 LISTS = [[("yes",), ("no",)], LEADS, [("yes", "no"), ("yes",)], [("none",)], [(f"lead V{k}",) for k in range(1, 7)]]
@@ -91,8 +91,7 @@ def test_an_answer_that_begins_another_is_told_apart_by_the_end_token(tmp_path, 
     truths = [("lead I",), ("lead II",), ("yes",), ("yes", "no")]
     begin, whole = (render_answer(vocabulary, answers) for answers in truths[:2])
     assert whole[: len(begin) - 1] == begin[:-1], "the one has to begin the other to test this"
-    prefix = tuple(render_ecg(vocabulary, None))
-    asked = [Prompt(prefix, tuple(render_prompt(vocabulary, "qa", text))) for text in "abcd"]
+    asked = [prompt_about(vocabulary, None, question=text) for text in "abcd"]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(100):
         for prompt, answers in zip(asked, truths, strict=True):
@@ -133,4 +132,4 @@ def test_no_probability_is_lost_to_ecg_tokens(checkpoint):
 
 def test_a_prompt_without_candidates_is_refused(checkpoint):
     with pytest.raises(ValueError, match="no candidate"):
-        ranked(checkpoint, [Prompt((1, 2), (3,))], [[]])
+        ranked(checkpoint, [Prompt((1, 2), (3,), "an ECG")], [[]])

@@ -82,7 +82,7 @@ def test_new_rows_follow_the_geometry_of_the_codebook(fresh):
     """Codes that lie close together start close together; HeartLLM starts them as noise."""
     checkpoint, base = fresh
     rows = checkpoint.model.get_input_embeddings().weight[checkpoint.vocabulary.first_code_id :].detach()
-    place = checkpoint.ecg_tokenizer.code_geometry()
+    place = checkpoint.representation.code_geometry()
     distances = [torch.pdist(x).numpy() for x in (rows, place)]
     assert np.corrcoef(*distances)[0, 1] > 0.95
     text = base.get_input_embeddings().weight
@@ -99,7 +99,7 @@ def test_a_plain_hugging_face_load_gives_the_same_logits(fresh, tmp_path):
     names = {p.suffix for p in (tmp_path / "saved").rglob("*") if p.is_file()}
     assert names <= {".json", ".safetensors", ".md", ".jinja"}
     loaded = load_checkpoint(tmp_path / "saved")
-    assert loaded.ecg_tokenizer.fingerprint() == checkpoint.ecg_tokenizer.fingerprint()
+    assert loaded.representation.fingerprint() == checkpoint.representation.fingerprint()
 
 
 def test_another_codebook_is_refused(fresh):

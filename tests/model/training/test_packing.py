@@ -12,14 +12,16 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
-from cardiolect.model.prompt.rendering import render, render_ecg, render_prompt, render_turn
+from cardiolect.model.prompt.rendering import render_prompt, render_turn
 from cardiolect.model.training import attention
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.trainer import weighted_loss
 from cardiolect.model.training.windows import draw_windows, window_sizes
 from cardiolect.utils.errors import UserError
+from tests.helpers.ecgs import CodesInMemory
 from tests.helpers.language_models import tiny_language_model
+from tests.helpers.prompts import prefix_ids
 
 CODES = np.arange(40) % 125
 
@@ -38,11 +40,10 @@ def example(
     return Example("s", (record,), task, question, answers, background=background)
 
 
-class Codes(dict):
-    """A code cache in memory."""
-
-    def codes(self, ref: RecordRef) -> np.ndarray:
-        return self[ref]
+def trained(vocabulary, asked: Example, ecgs: list[np.ndarray]) -> tuple[list[int], list[bool]]:
+    """``(ids, loss mask)`` of the row that trains on one example."""
+    row = FinetuneDataset(vocabulary, [asked], CodesInMemory(zip(asked.records, ecgs, strict=True)))[0]
+    return row.ids, [weight > 0 for weight in row.weights]
 
 
 def test_every_row_supervises_its_own_answers(checkpoint):
@@ -51,7 +52,8 @@ def test_every_row_supervises_its_own_answers(checkpoint):
         replace(example(answers=(answer,)), records=(RecordRef(record, Path(record)),))
         for record, answer in (("1", "yes"), ("2", "no"), ("3", "not sure"))
     ]
-    dataset = FinetuneDataset(checkpoint.vocabulary, asked, Codes({ref: CODES for e in asked for ref in e.records}))
+    ecgs = CodesInMemory({ref: CODES for e in asked for ref in e.records})
+    dataset = FinetuneDataset(checkpoint.vocabulary, asked, ecgs)
     said = []
     for row in (dataset[i] for i in range(len(dataset))):
         said.append(
@@ -73,7 +75,7 @@ def test_every_row_supervises_its_own_answers(checkpoint):
 def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
     """HeartLLM drops the first answer token when a tokenizer has no BOS; spans built from parts cannot."""
     vocabulary = checkpoint.vocabulary
-    ids, mask = render(vocabulary, shown, [CODES])
+    ids, mask = trained(vocabulary, shown, [CODES])
     supervised = [i for i, m in zip(ids, mask, strict=True) if m]
     assert vocabulary.tokenizer.decode(supervised) == said + vocabulary.tokenizer.eos_token
     text = vocabulary.tokenizer.decode(ids)
@@ -83,8 +85,8 @@ def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
 
 def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkpoint):
     vocabulary, shown = checkpoint.vocabulary, example()
-    ids, mask = render(vocabulary, shown, [CODES])
-    prompt = render_ecg(vocabulary, CODES, shown.background) + render_prompt(vocabulary, "qa", shown.question)
+    ids, mask = trained(vocabulary, shown, [CODES])
+    prompt = prefix_ids(vocabulary, CODES, shown.background) + render_prompt(vocabulary, "qa", shown.question)
     assert ids[: mask.index(True)] == prompt
 
 
@@ -98,7 +100,7 @@ def test_two_ecgs_stand_before_their_question_in_its_order(checkpoint):
     vocabulary = checkpoint.vocabulary
     asked = comparison("age 56", "age 61")
     ecgs = [CODES[:10], CODES[10:30]]
-    ids, mask = render(vocabulary, asked, ecgs)
+    ids, mask = trained(vocabulary, asked, ecgs)
     text = vocabulary.tokenizer.decode(ids)
     assert text.index("age 56") < text.index("age 61") < text.index(asked.question) and "3133" not in text
     assert [i - vocabulary.first_code_id for i in ids if i >= vocabulary.first_code_id] == [*ecgs[0], *ecgs[1]]
@@ -110,7 +112,7 @@ def test_two_ecgs_stand_before_their_question_in_its_order(checkpoint):
     ]
     supervised = [i for i, m in zip(ids, mask, strict=True) if m]
     assert vocabulary.tokenizer.decode(supervised) == " pr interval" + vocabulary.tokenizer.eos_token
-    cache = Codes(dict(zip(asked.records, ecgs, strict=True)))
+    cache = CodesInMemory(dict(zip(asked.records, ecgs, strict=True)))
     row = FinetuneDataset(vocabulary, [asked], cache, ecg_loss_weight=0.1)[0]
     assert row.ids == ids
     new = [i for i, w in zip(row.ids, row.weights, strict=True) if w == 0.1]
@@ -121,7 +123,7 @@ def test_comparisons_share_a_row_only_with_questions_about_the_same_two(checkpoi
     asked = comparison("", "")
     swapped = replace(asked, records=asked.records[::-1])
     alone = replace(asked, records=asked.records[:1])
-    cache = Codes(dict.fromkeys(asked.records, CODES))
+    cache = CodesInMemory(dict.fromkeys(asked.records, CODES))
     rows = FinetuneDataset(checkpoint.vocabulary, [asked, swapped, alone, asked], cache, questions_per_ecg=4)
     assert sorted(row.segments[-1] for row in (rows[i] for i in range(len(rows)))) == [1, 1, 2]
     cache.pop(asked.records[1])
@@ -139,7 +141,7 @@ def batch_of(request, checkpoint):
 def test_packed_questions_have_the_loss_of_separate_ones(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
     shown = [example(), example("What rhythm?", ("atrial fibrillation",)), example("Which noise, a or b?", ("none",))]
-    prefix = render_ecg(vocabulary, CODES, shown[0].background)
+    prefix = prefix_ids(vocabulary, CODES, shown[0].background)
     turns = [render_turn(vocabulary, e) for e in shown]
     short = pack(prefix[: len(prefix) // 2], turns[:1])  # a second, shorter row: padding must not matter either
     packed = batch_of([pack(prefix, turns), short])
@@ -154,7 +156,7 @@ def test_packed_questions_have_the_loss_of_separate_ones(checkpoint, batch_of):
 
 def test_the_loss_is_the_stock_models_own(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
-    ids, mask = render(vocabulary, example(), [CODES])
+    ids, mask = trained(vocabulary, example(), [CODES])
     labels = torch.tensor([[i if m else -100 for i, m in zip(ids, mask, strict=True)]])
     ours = batch_of([pack(ids, [], [float(m) for m in mask])])
     with torch.no_grad():
@@ -166,7 +168,7 @@ def test_the_loss_is_the_stock_models_own(checkpoint, batch_of):
 
 def test_changing_one_question_does_not_touch_the_others(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
-    prefix = render_ecg(vocabulary, CODES)
+    prefix = prefix_ids(vocabulary, CODES)
     last = render_turn(vocabulary, example("What rhythm?"))
     rows = [pack(prefix, [render_turn(vocabulary, example(q)), last]) for q in ("Is it a?", "Is it b?")]
     assert len(rows[0]) == len(rows[1])
@@ -187,7 +189,7 @@ def test_a_supervised_first_token_cannot_be_packed():
 
 def test_rows_laid_out_hold_no_padding_and_train_as_padded_ones_do(checkpoint):
     """ECGs of three lengths, two of them equal: every token computed is a real one, and no gradient differs."""
-    model, prefixes = checkpoint.model, [render_ecg(checkpoint.vocabulary, CODES[:n]) for n in (40, 12, 25, 12)]
+    model, prefixes = checkpoint.model, [prefix_ids(checkpoint.vocabulary, CODES[:n]) for n in (40, 12, 25, 12)]
     rows = [pack(ids, [], [0.0] + [1.0] * (len(ids) - 1)) for ids in prefixes]
     gradients = []
     for name, batch in (("sdpa", collate(rows, 0)), (attention.NAME, lay_out(rows))):
@@ -251,6 +253,6 @@ def test_windows_begin_with_a_coarse_code(checkpoint):
 
 def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):
     ref = RecordRef("7", Path("7"))
-    rows = PretrainDataset(checkpoint.vocabulary, [ref], Codes({ref: CODES}), "causal", max_length=30)
+    rows = PretrainDataset(checkpoint.vocabulary, [ref], CodesInMemory({ref: CODES}), "causal", max_length=30)
     with pytest.raises(UserError, match=r"record 7: .* tokens, the language model takes 30"):
         rows[0]

@@ -1,0 +1,53 @@
+"""The representations there are: a line each. ``REPRESENTATION`` in a stage 1 env file names one of them."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.utils.errors import UserError
+
+
+class Entry(NamedTuple):
+    """Where a representation lives, as ``module:name``; imported when it is needed."""
+
+    representation: str  # a subclass of ECGRepresentation
+    settings: str  # its stage 1 settings
+    train: str  # settings -> figures; writes the representation to OUTPUT_DIR
+
+
+_ROOM = "cardiolect.ecg_tokenizer"
+REPRESENTATIONS = {
+    "codes": Entry(
+        f"{_ROOM}.codes.tokenizer:ECGTokenizer",
+        f"{_ROOM}.training.settings:TokenizerSettings",
+        f"{_ROOM}.training.train:train_tokenizer",
+    ),
+}
+
+
+def resolve(target: str):
+    """The object that ``module:name`` names."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def load_representation(folder: Path | str, device: str | torch.device = "cpu") -> ECGRepresentation:
+    """Load a saved representation of any kind. Raises `UserError` if there is none, or it is of an unknown kind."""
+    folder = Path(folder)
+    if (folder / "ecg_tokenizer").is_dir():
+        raise UserError(f"{folder}: a checkpoint of a language model; its ECG tokenizer is {folder}/ecg_tokenizer")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: no ECG tokenizer here (config.json is missing); train one with run_tokenizer.sh")
+    try:
+        name = json.loads(path.read_text()).get("representation", "codes")  # older folders hold codes
+    except (ValueError, AttributeError):
+        raise UserError(f"{path}: not a JSON object; is the folder complete?") from None
+    if name not in REPRESENTATIONS:
+        known = ", ".join(REPRESENTATIONS)
+        raise UserError(f"{path}: representation {name!r} is not known ({known}); was it written by a newer version?")
+    return resolve(REPRESENTATIONS[name].representation).from_pretrained(folder, device)

@@ -1,0 +1,121 @@
+"""A stock causal LM that reads embedded ECGs: projected rows take the place of the placeholder tokens.
+
+Everything else stays the stock model's: without ECGs, `ECGLanguageModel` computes what it does. Saved, the language
+model is a stock folder, with the projector in `PROJECTOR` and the representation in ``ecg_tokenizer/`` next to it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.model.llm.projector import ProjectorKind, build_projector
+from cardiolect.model.prompt.rendering import Prompt
+from cardiolect.utils.errors import UserError
+
+PROJECTOR = "ecg_projector.safetensors"
+
+
+class ECGLanguageModel(nn.Module):
+    """A causal LM, an ECG representation that embeds, and the projector between them."""
+
+    def __init__(
+        self,
+        language_model: PreTrainedModel | PeftModel,
+        representation: ECGRepresentation,
+        placeholder_id: int,
+        projector: ProjectorKind = "linear",
+    ):
+        super().__init__()
+        self.language_model, self.representation, self.placeholder_id = language_model, representation, placeholder_id
+        width = language_model.get_input_embeddings().weight.shape[1]
+        self.projector_kind = projector
+        self.projector = build_projector(projector, representation.embedding_width, width)
+
+    def forward(self, input_ids: Tensor | None = None, ecgs: Sequence[Any] = (), **inputs):
+        """As the language model. ecgs: items whose rows stand for the placeholders of ``input_ids``, row by row."""
+        if len(ecgs):
+            return self.language_model(inputs_embeds=self.embed_prompts(input_ids, ecgs), **inputs)
+        return self.language_model(input_ids=input_ids, **inputs)
+
+    def embed_prompts(self, input_ids: Tensor, ecgs: Sequence[np.ndarray | Tensor]) -> Tensor:
+        """``(rows, tokens)`` -> ``(rows, tokens, width)``, with the rows of each item in place of its placeholders."""
+        embeddings = self.get_input_embeddings()(input_ids)
+        rows = self.projector(self.representation.embed([torch.as_tensor(ecg, device=self.device) for ecg in ecgs]))
+        places = input_ids == self.placeholder_id
+        if int(places.sum()) != len(rows):
+            raise ValueError(f"{int(places.sum())} placeholders in the prompts, but {len(rows)} rows to put there")
+        return embeddings.masked_scatter(places[..., None], rows.to(embeddings.dtype))
+
+    def ecg_parameters(self) -> Iterable[nn.Parameter]:
+        """Those of the projector and of the representation."""
+        yield from self.projector.parameters()
+        if isinstance(self.representation, nn.Module):
+            yield from self.representation.parameters()
+
+    def save_projector(self, folder: Path) -> None:
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.projector.state_dict().items()}
+        save_file(weights, folder / PROJECTOR)
+
+    def load_projector(self, folder: Path) -> None:
+        """Raises `UserError` if the file is missing or does not fit."""
+        try:
+            self.projector.load_state_dict(load_file(folder / PROJECTOR))
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{folder / PROJECTOR}: the projector cannot be loaded ({reason})") from None
+
+    @property
+    def config(self):
+        return self.language_model.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.language_model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.language_model.dtype
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+
+LanguageModel = PreTrainedModel | PeftModel | ECGLanguageModel
+
+
+def inner_model(model: LanguageModel) -> PreTrainedModel | PeftModel:
+    """The language model itself, whether ECGs are embedded around it or not."""
+    return model.language_model if isinstance(model, ECGLanguageModel) else model
+
+
+def with_inner(model: LanguageModel, language_model: PreTrainedModel | PeftModel) -> LanguageModel:
+    """``model`` around another language model: with adapters, or with them folded in."""
+    if not isinstance(model, ECGLanguageModel):
+        return language_model
+    model.language_model = language_model
+    return model
+
+
+def embedded(prompts: Iterable[Prompt]) -> dict[str, list[np.ndarray]]:
+    """Arguments of a forward pass over prompts' prefixes: their items, if ECGs are embedded."""
+    items = [item for prompt in prompts for item in prompt.items]
+    return {"ecgs": items} if items else {}
+
+
+def embed_prompt(model: LanguageModel, ids: Sequence[int], items: Sequence[np.ndarray] = ()) -> Tensor:
+    """Input embeddings ``(tokens, width)`` of one sequence, without a gradient."""
+    row = torch.tensor([list(ids)], device=model.device)
+    with torch.no_grad():
+        rows = model.embed_prompts(row, items) if len(items) else model.get_input_embeddings()(row)
+    return rows[0]

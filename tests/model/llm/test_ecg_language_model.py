@@ -1,0 +1,170 @@
+"""ECGs that are embedded: rows in the place of placeholders, everything else as for codes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.inference.generation import generate_texts
+from cardiolect.model.inference.ranking import rank_answers
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.llm.ecg_language_model import ECGLanguageModel
+from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_prefix, render_prompt
+from cardiolect.model.training.adaptation import prepare_for_training
+from cardiolect.model.training.packing import collate
+from cardiolect.model.training.rows import FinetuneDataset
+from cardiolect.model.training.trainer import weighted_loss
+from tests.helpers.ecgs import ItemsInMemory
+from tests.helpers.language_models import tiny_language_model
+from tests.helpers.representations import LeadMeans
+
+QUESTIONS = ("Does this ECG show atrial fibrillation?", "Is it?", "Normal?")
+REFS = [RecordRef(str(k), Path(str(k)), f"p{k}") for k in range(3)]
+CANDIDATES = [("yes",), ("no",), ("sinus rhythm",)]
+
+
+@pytest.fixture(params=["tied", "untied"])
+def checkpoint(request, tmp_path):
+    """A tiny model around which ECGs are embedded, with weights that make answers depend on them."""
+    model, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm", request.param == "tied"), "fp32")
+    checkpoint = new_checkpoint(model.eval(), tokenizer, LeadMeans(), seed=0, projector="mlp")
+    with torch.no_grad():
+        torch.manual_seed(4)
+        for parameter in checkpoint.model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return checkpoint
+
+
+@pytest.fixture
+def ecgs() -> ItemsInMemory:
+    """Three ECGs, the first two of one length: their token numbers are equal."""
+    rng = np.random.default_rng(0)
+    items = {ref: rng.standard_normal((n, 12)).astype(np.float16) for ref, n in zip(REFS, (8, 8, 5), strict=True)}
+    return ItemsInMemory(LeadMeans(), items)
+
+
+def prompts(checkpoint, ecgs, refs=REFS, absent=False) -> list:
+    return [
+        make_prompt(checkpoint.vocabulary, [None if absent else ecgs.ecg(ref)], ["age 56"], "qa", question)
+        for question in QUESTIONS
+        for ref in refs
+    ]
+
+
+def test_rows_of_the_ecg_take_the_place_of_its_placeholders(checkpoint, ecgs):
+    prompt = prompts(checkpoint, ecgs)[0]
+    ids, model = torch.tensor([prompt.prefix]), checkpoint.model
+    found = model.embed_prompts(ids, prompt.items)
+    places = ids[0] == checkpoint.vocabulary.first_code_id
+    assert places.sum() == 8
+    assert torch.equal(found[0, places], model.projector(torch.from_numpy(prompt.items[0]).float()))
+    assert torch.equal(found[0, ~places], model.get_input_embeddings()(ids)[0, ~places])
+
+
+def test_a_missing_or_surplus_row_is_an_error(checkpoint, ecgs):
+    prompt = prompts(checkpoint, ecgs)[0]
+    with pytest.raises(ValueError, match="8 placeholders in the prompts, but 7 rows"):
+        checkpoint.model(torch.tensor([prompt.prefix]), ecgs=[prompt.items[0][:7]])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+def test_recordings_with_equal_ids_are_told_apart(checkpoint, ecgs, batch_size):
+    """Prefixes are shared by recording, background and condition; by their ids two recordings would be one."""
+    asked = prompts(checkpoint, ecgs)
+    assert asked[0].prefix == asked[1].prefix and asked[0].key != asked[1].key
+    run = (checkpoint.model, checkpoint.vocabulary)
+    shared = dict(generate_texts(*run, asked, 8, batch_size))
+    alone = [dict(generate_texts(*run, [prompt], 8, 1))[0] for prompt in asked]
+    assert [shared[i].text for i in range(len(asked))] == [answer.text for answer in alone]
+    assert [shared[i].logprob for i in range(len(asked))] == pytest.approx([a.logprob for a in alone], abs=1e-3)
+    assert abs(shared[0].logprob - shared[1].logprob) > 1e-3, "the two ECGs have to matter for this test"
+    ranked = dict(rank_answers(*run, asked, [CANDIDATES] * len(asked), batch_size))
+    for i, prompt in enumerate(asked):
+        one = dict(rank_answers(*run, [prompt], [CANDIDATES], 1))[0]
+        assert ranked[i].log_probabilities == pytest.approx(one.log_probabilities, abs=1e-3)
+
+
+def test_without_the_ecg_the_model_is_the_stock_one(checkpoint, ecgs):
+    asked = prompts(checkpoint, ecgs, REFS[:1], absent=True)
+    around = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 8, 4))
+    stock = dict(generate_texts(checkpoint.model.language_model, checkpoint.vocabulary, asked, 8, 4))
+    assert around == stock
+
+
+def examples() -> list[Example]:
+    single = [
+        Example(f"{question}{ref.record_id}", (ref,), "qa", question, ("yes",), background="age 56")
+        for question in QUESTIONS
+        for ref in REFS
+    ]
+    return [*single, Example("pair", (REFS[0], REFS[2]), "qa", "What is new?", ("no",))]
+
+
+def test_packed_questions_have_the_loss_of_separate_rows(checkpoint, ecgs):
+    head, pad = checkpoint.model.get_output_embeddings(), checkpoint.vocabulary.tokenizer.pad_token_id
+    losses = []
+    for questions_per_ecg in (3, 1):
+        dataset = FinetuneDataset(checkpoint.vocabulary, examples(), ecgs, questions_per_ecg)
+        rows = [dataset[i] for i in range(len(dataset))]
+        loss, weight = weighted_loss(checkpoint.model, head, collate(rows, pad))
+        losses.append((loss / weight).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_projector_and_language_model_train_and_text_rows_stay(checkpoint, ecgs, tuning):
+    vocabulary, table = checkpoint.vocabulary, checkpoint.model.get_input_embeddings().weight
+    before, projector = table.detach().clone(), checkpoint.model.projector[0].weight.detach().clone()
+    settings = SimpleNamespace(
+        gradient_checkpointing=False,
+        tuning=tuning,
+        train_text_rows=False,
+        lora_targets=["v_proj", "up_proj"],
+        lora_rank=4,
+        lora_alpha=8,
+        lora_dropout=0.0,
+    )
+    model = prepare_for_training(checkpoint.model, vocabulary, settings)
+    assert isinstance(model, ECGLanguageModel)
+    dataset = FinetuneDataset(vocabulary, examples(), ecgs, 3)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    batch = collate([dataset[i] for i in range(len(dataset))], vocabulary.tokenizer.pad_token_id)
+    losses = []
+    for _ in range(6):
+        loss, weight = weighted_loss(model, model.get_output_embeddings(), batch)
+        optimizer.zero_grad()
+        (loss / weight).backward()
+        optimizer.step()
+        losses.append((loss / weight).item())
+    assert losses[-1] < losses[0]
+    assert not torch.equal(model.projector[0].weight, projector)
+    after = model.get_input_embeddings().weight.detach()
+    assert torch.equal(after[: vocabulary.start_id], before[: vocabulary.start_id])
+
+
+def test_the_weight_of_an_answer_is_shared_out_among_the_rows(checkpoint, ecgs):
+    vocabulary = checkpoint.vocabulary
+    ids, of_ecg, items = render_prefix(vocabulary, [ecgs.ecg(REFS[0])], [""])
+    weights = where_it_looked(
+        checkpoint.model,
+        vocabulary,
+        ids,
+        of_ecg,
+        render_prompt(vocabulary, "qa", QUESTIONS[0]),
+        render_answer(vocabulary, ["yes"]),
+        render_answer(vocabulary, ["no"]),
+        items,
+    )
+    assert weights.shape == (8,) and (weights >= 0).all() and weights.sum() == pytest.approx(1)
+
+
+def test_a_chat_answers_as_evaluation_does(checkpoint, ecgs):
+    chat = ECGChat(checkpoint)
+    item = ecgs.item(REFS[1])
+    expected = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, prompts(checkpoint, ecgs, REFS[1:2]), 8, 1))
+    assert chat.ask(item, QUESTIONS[0], patient="age 56", max_new_tokens=8) == expected[0].text
