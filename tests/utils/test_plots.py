@@ -1,3 +1,5 @@
+"""ECGs on paper: true to scale, each lead in its place, shading that hides nothing."""
+
 import io
 import sys
 

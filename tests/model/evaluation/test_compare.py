@@ -1,3 +1,5 @@
+"""Two results compared: sample by sample, with an interval and a test over patients."""
+
 import json
 from dataclasses import replace
 

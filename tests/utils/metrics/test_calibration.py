@@ -1,3 +1,5 @@
+"""Calibration figures by hand."""
+
 import json
 
 import numpy as np
