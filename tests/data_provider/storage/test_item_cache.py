@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.data_provider.storage import item_cache as code_cache
+from cardiolect.data_provider.storage import item_cache
 from cardiolect.data_provider.storage import shards as code_shards
 from cardiolect.data_provider.storage import stream
 from cardiolect.data_provider.storage.item_cache import ItemCache, fill_cache
@@ -171,8 +171,8 @@ def test_a_reader_that_is_killed_is_an_error_not_a_hang(refs, monkeypatch):
 
 def test_a_killed_run_loses_what_was_in_flight_and_leaves_no_process(corpus, tmp_path, monkeypatch):
     refs = list(load_database(corpus).values())
-    monkeypatch.setattr(code_cache, "FLUSH_RECORDS", 8)
-    monkeypatch.setattr(code_cache, "ENCODE_BATCH", 4)
+    monkeypatch.setattr(item_cache, "FLUSH_RECORDS", 8)
+    monkeypatch.setattr(item_cache, "ENCODE_BATCH", 4)
     log, (ends, held) = tmp_path / "log", os.pipe()
 
     def encode_slowly(signals):
@@ -206,14 +206,14 @@ def test_a_killed_run_loses_what_was_in_flight_and_leaves_no_process(corpus, tmp
 
 
 def test_codes_are_stored_in_time_where_the_encoder_is_slow(refs, tmp_path, monkeypatch):
-    monkeypatch.setattr(code_cache, "FLUSH_SECONDS", 0.0)
-    monkeypatch.setattr(code_cache, "ENCODE_BATCH", 5)
+    monkeypatch.setattr(item_cache, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(item_cache, "ENCODE_BATCH", 5)
     fill_cache(ItemCache(tmp_path), refs, encode, 250, 0, {})
     assert len(open_shards(tmp_path)) == len(refs) / 5
 
 
 def test_an_interrupted_run_keeps_what_it_encoded(refs, tmp_path, monkeypatch):
-    monkeypatch.setattr(code_cache, "ENCODE_BATCH", 5)
+    monkeypatch.setattr(item_cache, "ENCODE_BATCH", 5)
 
     def encode_some(signals):
         if encode.calls == 15:
@@ -244,8 +244,8 @@ def test_small_shards_are_joined_when_nobody_else_has_the_cache_open(refs, tmp_p
 
 
 def test_two_runs_may_fill_a_cache_at_once(refs, tmp_path, monkeypatch):
-    monkeypatch.setattr(code_cache, "FLUSH_RECORDS", 4)
-    monkeypatch.setattr(code_cache, "ENCODE_BATCH", 4)
+    monkeypatch.setattr(item_cache, "FLUSH_RECORDS", 4)
+    monkeypatch.setattr(item_cache, "ENCODE_BATCH", 4)
     both = FORK.Barrier(2)
 
     def run(folder):

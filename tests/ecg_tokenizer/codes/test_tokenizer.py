@@ -12,13 +12,9 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import FiniteScalarQuantizer
-from cardiolect.ecg_tokenizer.codes.usage import code_use
-from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.fidelity.probe import code_dims, code_series
-from cardiolect.ecg_tokenizer.training.reconstruction import compand, reconstruction_loss, texture_loss
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
-from cardiolect.ecg_tokenizer.training.train import train_tokenizer
 from cardiolect.utils.errors import UserError
+from tests.helpers.signals import some_ecg
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -42,13 +38,6 @@ def tokenizer(request) -> ECGTokenizer:
         built.train()
         built(torch.randn(8, 12, 400, generator=torch.Generator().manual_seed(1)) * 0.3)
     return built.eval()
-
-
-def some_ecg(seconds: float = 10, fs: float = 500) -> np.ndarray:
-    """Smooth, lead-dependent waves below 20 Hz, so that any rate can carry them."""
-    t = np.arange(round(seconds * fs)) / fs
-    rows = [sum(np.sin(2 * np.pi * f * t + i * f) / f for f in (1, 3, 7, 11)) * (0.3 + 0.1 * i) for i in range(12)]
-    return np.array(rows, dtype=np.float32)
 
 
 def write_wfdb(folder, name, signal, leads, fs=500):
@@ -208,23 +197,6 @@ def test_decode_agrees_with_the_training_path(tokenizer):
     np.testing.assert_allclose(tokenizer.decode(codes[0].numpy()), reconstruction[0].numpy(), atol=1e-5)
 
 
-def test_code_use_counts_whole_codes_not_levels():
-    """Six levels all used in each of four dimensions: HeartLLM says 100 %, of 1296 codes 6 are used."""
-    levels = np.arange(6)
-    codes = sum(levels * 6**i for i in range(4))
-    use = code_use(codes, [6**4])
-    assert use["codes_used"] == 6
-    assert use["entropy_bits"] == pytest.approx(np.log2(6))
-
-
-def test_entropy_of_several_codebooks_is_their_mean():
-    """One codebook used evenly, one stuck on a single code."""
-    use = code_use(np.stack([np.arange(4), np.full(4, 4)]), sizes=[4, 4])
-    assert (use["codes_used"], use["codebook_size"]) == (5, 8)
-    assert use["entropy_bits"] == 1 and use["normalised_entropy"] == 0.5
-    assert [book["normalised_entropy"] for book in use["by_codebook"]] == [1, 0]
-
-
 def test_the_default_spends_3077_bits_on_10_seconds():
     tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1))
     assert tokenizer.tokens_in(10) == 250 + 63
@@ -273,51 +245,6 @@ def test_a_config_without_coarse_codes_is_one_of_a_tokenizer_without(tmp_path):
         ECGTokenizer.from_pretrained(tmp_path)
 
 
-def test_prdn_ignores_the_offset_of_a_lead_and_measures_energy():
-    signal = some_ecg(2)
-    assert prdn(signal, signal) == 0
-    mean = np.repeat(signal.mean(axis=1, keepdims=True), signal.shape[1], axis=1)
-    assert prdn(signal, mean) == pytest.approx(100)
-    assert prdn(signal + 5, 0.9 * (signal - mean) + mean + 5) == pytest.approx(10, rel=1e-3)
-
-
-def test_missing_leads_carry_no_loss():
-    signal = torch.randn(2, 12, 64)
-    present = torch.ones(2, 12)
-    present[:, 3] = 0
-    wrong_there = signal.clone()
-    wrong_there[:, 3] += 9
-    assert reconstruction_loss(signal, wrong_there, present, 0.5) == 0
-
-
-def test_smoothing_noise_away_costs_texture_loss():
-    """Squared error alone prefers the smooth reconstruction, and noise never reaches the codes."""
-    torch.manual_seed(0)
-    beat = torch.sin(torch.arange(500) / 20).expand(1, 12, 500)
-    noise = [0.1 * torch.randn(1, 12, 500) for _ in range(2)]
-    present = torch.ones(1, 12)
-    smooth, noisy = beat, beat + noise[1]
-    assert reconstruction_loss(beat + noise[0], smooth, present, 0.0) < reconstruction_loss(
-        beat + noise[0], noisy, present, 0.0
-    )
-    assert texture_loss(beat + noise[0], noisy, present, 16) < 0.3 * texture_loss(beat + noise[0], smooth, present, 16)
-
-
-def test_companded_a_lost_p_wave_costs_more_beside_a_distorted_r_wave():
-    wave = torch.zeros(1, 12, 500)
-    wave[..., 100:120] = 0.1  # P
-    wave[..., 150:160] = 1.5  # R
-    no_p, low_r = wave.clone(), wave.clone()
-    no_p[..., 100:120] = 0
-    low_r[..., 150:160] = 1.4
-
-    def cost(scale, reconstruction) -> float:
-        return reconstruction_loss(scale(wave), scale(reconstruction), torch.ones(1, 12), 0.0).item()
-
-    plain = cost(lambda x: x, no_p) / cost(lambda x: x, low_r)
-    assert cost(compand, no_p) / cost(compand, low_r) > 10 * plain
-
-
 def test_a_dimension_of_fsq_that_drifted_off_comes_back():
     """At the flat end of the tanh it stays at one level, and of 1000 codes 125 are left."""
     torch.manual_seed(0)
@@ -333,23 +260,3 @@ def test_a_dimension_of_fsq_that_drifted_off_comes_back():
         loss.backward()
         optimizer.step()
     assert quantizer.fsq.project_in(features)[..., 0].abs().median() < 2.5  # where tanh still has a slope
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 21, 40])
-def test_any_number_of_steps_has_a_schedule(tmp_path, corpus, steps):
-    """OneCycleLR divides by zero where its warm-up is a single step."""
-    env = tmp_path / "tokenizer.env"
-    env.write_text(f"DATA_ROOT={corpus}\nTRAIN_FOLDS=1-8\nVALID_FOLDS=9\nMAX_VALID=1\nMAX_TRAIN=4\nWORKERS=0\n")
-    settings = TokenizerSettings.load(
-        env,
-        output_dir=tmp_path / "out",
-        cache_dir=corpus.parent / "cache",
-        steps=steps,
-        eval_steps=steps,
-        batch_size=1,
-        crop_seconds=1,
-        hidden=8,
-        encoder_depth=1,
-        decoder_depth=1,
-    )
-    assert train_tokenizer(settings)["step"] == steps

@@ -19,44 +19,6 @@ from cardiolect.utils.errors import UserError
 from tests.helpers.demo import ATTACK, QUESTION, ask, new_client, texts_of, upload, visible, write_record
 
 
-@pytest.fixture(scope="module")
-def loads() -> list[Path]:
-    """The folders that a checkpoint was loaded from, one for each time."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def feedback(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("feedback")
-
-
-@pytest.fixture(scope="module")
-def demo(checkpoint_folder, loads, feedback):
-    """The page with one tiny checkpoint, feedback kept, uploads of at most 2 MB."""
-    from_pretrained = ECGChat.from_pretrained
-
-    def counted(folder, *options):
-        loads.append(folder)
-        return from_pretrained(folder, *options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ECGChat, "from_pretrained", counted)
-        running = server.start(checkpoint_folder, port=0, device="cpu", feedback=feedback, max_upload_mb=2)
-    yield running
-    running.close()
-    assert not running.folder.exists()
-
-
-@pytest.fixture(scope="module")
-def chat(checkpoint_folder) -> ECGChat:
-    return ECGChat.from_pretrained(checkpoint_folder, device="cpu")
-
-
-@pytest.fixture
-def client(demo, tmp_path):
-    return new_client(demo, tmp_path)
-
-
 def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared_data):
     path = shared_data / "ptb-xl/records500/00000/00005_hr"
     shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
@@ -172,86 +134,6 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
     assert "<img" not in markdown and "miller" not in markdown + document
 
 
-def test_a_later_answer_ends_the_one_before_and_none_is_rated_while_it_comes(chat, corpus, tmp_path):
-    from cardiolect.model.demo import session
-
-    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    first = session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=60.0)
-    part = next(first).session
-    with pytest.raises(UserError, match="still coming"):
-        session.rate(part, True, tmp_path, "0" * 16)
-    second = session.ask(chat, part, "And now?", None, "", 3, 0.0, limit_s=60.0)
-    later = next(second).session
-    assert list(first) == []
-    *_, last = second
-    assert [turn.ended for turn in last.session.turns] == ["stopped", "token limit"] and len(later.turns) == 2
-    session.rate(last.session, True, tmp_path, "0" * 16)
-    stopped = session.ask(chat, last.session, QUESTION, None, "", 200, 0.0, limit_s=60.0)
-    part = next(stopped).session
-    stopped.close()  # as Gradio does where an answer is cancelled
-    session.rate(part, False, tmp_path, "0" * 16)
-    assert len((tmp_path / "preferences.jsonl").read_text().splitlines()) == 2
-
-
-def test_drawn_answers_differ_from_turn_to_turn(chat, corpus):
-    from cardiolect.model.demo import session
-
-    now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    for _ in range(2):
-        *_, at = session.ask(chat, now, QUESTION, None, "", 3, 1.5, limit_s=60.0)
-        now = at.session
-    assert [turn.seed for turn in now.turns] == [0, 1]
-    expected = chat.ask(now.codes, QUESTION, history=now.history[:1], max_new_tokens=3, temperature=1.5, seed=1)
-    assert now.turns[1].answer == expected
-
-
-def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ecg_came(chat, corpus, monkeypatch):
-    from cardiolect.model.demo import session
-
-    now = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    for said in ("no", "yes"):
-        monkeypatch.setattr(ECGChat, "stream", lambda *_, said=said, **__: iter([said]))
-        *_, at = session.ask(chat, now, f"Was it {said}?", 56, "female", 200, 0.0, limit_s=60.0)
-        now = at.session
-    seen = []
-
-    def shaded(checkpoint, example, said, codes):
-        seen.append((example.question, example.history, example.background, said))
-        if len(seen) == 2:
-            now.lease.over = True
-        return ["shades"]
-
-    monkeypatch.setattr("cardiolect.model.evaluation.examples.shades", shaded)
-    assert session.where(chat, now) == "shades"
-    assert seen == [("Was it yes?", (("Was it no?", "no"),), "age 56, sex female", "yes")]
-    with pytest.raises(UserError, match="came between"):
-        session.where(chat, now)
-
-
-def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_path):
-    from cardiolect.model.demo.callbacks import Callbacks, Limits
-
-    record = ECGChat.read(write_record(tmp_path)[0])
-    do = Callbacks(chat, "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
-    first = do.show_example("a", do.show_example("b", do.examples["a"][0])[0])[0]
-    assert not first.lease.over and first.lease is not do.examples["a"][0].lease
-    answer = do.ask(QUESTION, None, "", 200, 0.0, first)
-    next(answer)
-    do.show_example("b", first)
-    assert list(answer) == []
-
-
-def test_the_log_gets_the_place_of_an_error_and_not_its_words(capsys):
-    from cardiolect.model.demo.callbacks import line_of
-
-    try:
-        raise ValueError("Mil" + "ler")
-    except ValueError as error:
-        assert line_of(error) == "failed (ValueError)"
-    logged = capsys.readouterr().err
-    assert "ValueError" in logged and "test_demo.py" in logged and "Miller" not in logged
-
-
 def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch):
     header, signal = write_record(tmp_path)
     upload(client, header, signal)
@@ -261,56 +143,6 @@ def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch
     monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["yes"]))
     ask(client)
     assert client.predict(api_name="/trace")
-
-
-def test_an_answer_stops_at_its_time_limit(chat, corpus):
-    from cardiolect.model.demo import session
-
-    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    steps = list(session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=0.0))
-    assert [step.session.turns[-1].ended for step in steps] == ["stopped", "time limit"]
-    whole = list(session.ask(chat, begun, QUESTION, None, "", 3, 0.0, limit_s=60.0))
-    assert whole[-1].session.turns[-1].ended == "token limit" and len(whole) == 4
-
-
-def test_an_answer_about_an_ecg_that_was_replaced_ends_and_does_not_come_back(chat, corpus):
-    from cardiolect.model.demo import session
-
-    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    for replace in (session.forget, lambda old: setattr(old.lease, "over", True)):
-        begun = session.begin(chat, begun.record, "Simulated")
-        answer = session.ask(chat, begun, QUESTION, None, "", 200, 0.0, limit_s=60.0)
-        late = next(answer).session
-        replace(begun)
-        assert list(answer) == []
-        with pytest.raises(UserError, match="came between"):
-            next(session.ask(chat, late, QUESTION, None, "", 200, 0.0, limit_s=60.0))
-
-
-def test_a_session_that_was_forgotten_has_no_ecg_whatever_its_page_shows(demo, client, tmp_path, monkeypatch):
-    upload(client, *write_record(tmp_path))
-    ask(client)
-    for session_hash in list(demo.page.state_holder.session_data):
-        del demo.page.state_holder.session_data[session_hash]
-    with pytest.raises(Exception, match="there is no ECG"):
-        ask(client)
-
-
-def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, tmp_path):
-    from cardiolect.model.demo.callbacks import Callbacks, Limits
-
-    do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
-    one, two = do.begin("a"), do.begin("a")
-    assert one.conversation != two.conversation and one.lease is not two.lease and one.codes is two.codes
-
-
-def test_a_new_conversation_is_not_about_an_ecg_that_is_being_replaced(chat, corpus):
-    from cardiolect.model.demo import session
-
-    begun = session.begin(chat, ECGChat.read(corpus / "records500/00000/00001_hr"), "Simulated")
-    begun.lease.over = True  # an upload is being read
-    with pytest.raises(UserError, match="came between"):
-        session.forget(begun)
 
 
 def test_an_age_that_cannot_be_is_refused(client, tmp_path):

@@ -195,16 +195,7 @@ def test_files_are_deleted_by_age_without_being_asked(tmp_path):
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_is_left_however_the_demo_is_ended(checkpoint_folder, tmp_path, end):
-    command = [
-        sys.executable,
-        "-m",
-        "cardiolect.model.cli",
-        "demo",
-        "--checkpoint",
-        str(checkpoint_folder),
-        "--port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "cardiolect", "demo", "--checkpoint", str(checkpoint_folder), "--port", "0"]
     with subprocess.Popen(
         command,
         env={**os.environ, "TMPDIR": str(tmp_path)},

@@ -1,4 +1,4 @@
-"""Commands that have texts judged: one of our own results, and ECGBench's reports and arena."""
+"""The texts of a result are judged by a model behind an endpoint."""
 
 import json
 import os
@@ -13,12 +13,11 @@ import pytest
 
 from cardiolect.model.evaluation import judge
 from cardiolect.model.evaluation.samples import Sample, write_samples
-from cardiolect.utils.errors import exit_on_user_error
 from cardiolect.utils.metrics.ecgbench import ARENA, ChatEndpoint
-from cardiolect.utils.metrics.ecgbench.__main__ import main as ecgbench
 from cardiolect.utils.metrics.ecgbench.chat import TRIES
 from cardiolect.utils.metrics.ecgbench.judge import READS
 from tests.helpers import ROOT
+from tests.helpers.commands import refused
 from tests.helpers.judge import ChatServer, verdict
 from tests.helpers.servers import serving
 
@@ -64,16 +63,6 @@ def result(tmp_path):
 def judged(folder: Path, *options) -> dict:
     judge.main([str(folder), *map(str, options)])
     return json.loads((folder / "judge.json").read_text())
-
-
-def refused(main, arguments: list, capsys) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        exit_on_user_error(lambda: main([str(each) for each in arguments]))
-    assert stopped.value.code == 2
-    said = capsys.readouterr().err.rpartition("\r")[2]
-    assert "error: " in said and "Traceback" not in said
-    return said
 
 
 def test_reports_of_a_result_are_judged(server, result, capsys):
@@ -239,44 +228,3 @@ def test_judges_that_cannot_work_are_one_line(server, result, capsys, monkeypatc
     assert "run_eval.py writes result.json" in refused(judge.main, [tmp_path], capsys)
     monkeypatch.delenv("JUDGE_MODEL")
     assert "the judge needs JUDGE_MODEL in the environment" in refused(judge.main, [folder], capsys)
-
-
-# ECGBench's own files
-
-
-def test_ecgbench_reports_go_to_the_judge(server, tmp_path, capsys):
-    turns = [{"role": "user", "content": "<image>\nReport."}, {"role": "assistant", "content": "sinus rhythm"}]
-    gold, answers, out = (tmp_path / name for name in ("gold.json", "answers.jsonl", "scores.json"))
-    gold.write_text(json.dumps([{"id": f"ptb-{k}", "image": "x.png", "conversation": turns} for k in range(2)]))
-    answers.write_text("".join(json.dumps({"question_id": f"ptb-{k}", "text": f"said {k}"}) + "\n" for k in range(2)))
-    given = ["ptb-test-report", str(answers), "--gold", str(gold), "--out", str(out)]
-    assert "ptb-test-report has 500 samples, here are 2" in refused(ecgbench, given, capsys)
-    assert server.asked == []
-    ecgbench([*given, "--expected", "2"])
-    found = json.loads(out.read_text())
-    assert (found["score"], found["judged"], found["task"]) == (70, 2, "ptb-test-report")
-    sent = json.loads(server.asked[0][1]["messages"][1]["content"])
-    assert sent["question"] == "Report." and sent["reference"] == "sinus rhythm"
-    ecgbench([*given, "--expected", "2"])
-    assert len(server.asked) == 2 and (tmp_path / "answers.verdicts.jsonl").is_file()
-    assert "2 requests to judge at http://127.0.0.1" in capsys.readouterr().out
-    assert "judged, and in one form alone" in refused(ecgbench, [*given, "--form", "strict"], capsys)
-
-
-@pytest.mark.parametrize("ours", [False, True])
-def test_arena_goes_to_the_judge_as_a_conversation(server, tmp_path, ours):
-    server.reply = lambda answer: verdict(9, 3, 6, rubric=ARENA)
-    golden = [{"question": f"q{k}", "answer": f"r{k}"} for k in range(2)]
-    row = {
-        "question_id": "a-1",
-        "golden_convs": golden,
-        "predict_convs": [{"question": f"q{k}", "answer": f"a{k}"} for k in range(2)],
-    }
-    if ours:
-        row = {"id": "a-1", "conversations": golden, "response": [{"response": f"a{k}"} for k in range(2)]}
-    answers, out = tmp_path / "answers.jsonl", tmp_path / "scores.json"
-    answers.write_text(json.dumps(row) + "\n")
-    ecgbench(["arena", str(answers), "--expected", "1", "--out", str(out)])
-    assert json.loads(out.read_text())["items"] == {"a-1": 60}
-    sent = json.loads(server.asked[0][1]["messages"][1]["content"])
-    assert sent == {"turns": [{"question": f"q{k}", "reference": f"r{k}", "answer": f"a{k}"} for k in range(2)]}

@@ -1,171 +1,20 @@
-import random
+"""Definitions of the metrics: those of papers as their code computes them, and our strict one."""
+
 import typing
 
 import numpy as np
 import pytest
-from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu, sentence_bleu
+from nltk.translate.bleu_score import sentence_bleu
 from nltk.translate.chrf_score import sentence_chrf
 from nltk.translate.meteor_score import meteor_score
-from sacrebleu.metrics import BLEU
 
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.corpus_bleu import corpus_bleu4, sacrebleu
+from cardiolect.utils.metrics.corpus_bleu import sacrebleu
 from cardiolect.utils.metrics.definitions import DEFINITIONS, definition
-from cardiolect.utils.metrics.normalised_match import normalised_match, statements, token_f1, words
-from cardiolect.utils.metrics.rouge_package import RougePackage
 from cardiolect.utils.metrics.scores import Scores, bootstrap_score
 from cardiolect.utils.metrics.wordnet import find_wordnet
-
-REPORTS = [
-    (
-        "sinus rhythm.left bundle branch block.no acute st changes",
-        "sinus rhythm.complete left bundle branch block.no acute st changes seen",
-    ),
-    (
-        "atrial fibrillation with a rapid ventricular response",
-        "atrial fibrillation with rapid ventricular response.low voltage",
-    ),
-    ("block block block. sinus rhythm . block", "sinus rhythm.block.sinus rhythm"),
-    ("normal ecg", "sinus rhythm.normal ecg"),
-]
-PREDICTIONS, REFERENCES = ([pair[k] for pair in REPORTS] for k in (0, 1))
-METHOD_1 = SmoothingFunction().method1
-
-
-def random_reports(n, seed=0):
-    rng = random.Random(seed)
-    vocabulary = ["a", "b", "c", "d", "e", "f", ".", ".", ".a", "b.", "c."]
-    return [" ".join(["f", *rng.choices(vocabulary, k=rng.randint(0, 14))]) for _ in range(n)]
-
-
-def nltk_bleu4(predictions, references):
-    return corpus_bleu([[r.split()] for r in references], [p.split() for p in predictions], smoothing_function=METHOD_1)
-
-
-# Normalised match
-
-
-@pytest.mark.parametrize(
-    ("prediction", "answers", "hit"),
-    [
-        ("yes", ["yes"], True),
-        ("Yes.", ["yes"], True),
-        ("lead I. lead II", ["lead II", "lead I"], True),
-        (" lead  I.LEAD I ", ["lead I"], True),
-        ("V1.2nd degree AV block", ["2nd degree av block", "V1"], True),  # no number: V1 is a lead
-        ("st depression 0.5 mv.v2", ["ST depression 0.5 mV", "V2"], True),
-        ("st depression 05 mv", ["ST depression 0.5 mV"], False),
-        ("5", ["0.5"], False),
-        ("lead I", ["lead I", "lead II"], False),
-        ("lead I.lead II", ["lead I"], False),
-        ("", ["none"], False),
-        ("...", ["none"], False),
-        ("not yes", ["yes"], False),
-    ],
-)
-def test_normalised_match(prediction, answers, hit):
-    assert normalised_match(prediction, answers) is hit
-
-
-def test_statements_end_at_full_stops_outside_numbers():
-    assert statements(" QRS 0.12 s.Axis  30.. Normal ECG. ") == ["qrs 0.12 s", "axis 30", "normal ecg"]
-    assert statements("slope .5 mV.") == ["slope .5 mv"]
-    assert statements("30.5") == ["30.5"]  # of two whole numbers one cannot tell
-    bare = " ".join(words('ST-T changes, "possible" (0.5 mV).Low voltage!'))
-    assert bare == "st-t changes possible 0.5 mv low voltage"
-    with pytest.raises(UserError, match="list"):
-        normalised_match("no", "no")
-
-
-def test_token_f1_by_hand():
-    assert token_f1(list("aab"), list("abbc")) == pytest.approx(2 * 2 / 7)  # one a and one b are shared
-    assert token_f1([], ["a"]) == token_f1(["a"], ["b"]) == 0
-    # torchmetrics.text.SQuAD 1.9.0 with "." replaced by a space; it also takes away "a", so not the second report
-    f1 = definition("strict").score_texts(PREDICTIONS, REFERENCES).of_samples("f1")
-    np.testing.assert_allclose(f1[[0, 2, 3]], [0.909091, 0.545455, 0.666667], atol=1e-6)
-
-
-def test_a_right_answer_has_token_f1_one_however_it_is_written():
-    said, gold = ["Lead II. lead I.lead I", "lead I", "yes", "no"], [["lead I", "lead II"]] * 2 + [["yes"]] * 2
-    scores = definition("strict").score_answers(said, gold)
-    assert scores.of_samples("em").tolist() == [1, 0, 1, 0]
-    assert scores.of_samples("f1").tolist() == [1, pytest.approx(2 * 2 / (2 + 4)), 1, 0]
-
-
-# ROUGE of the package rouge
-
-
-def test_rouge_package_by_hand():
-    scores = RougePackage().compute(predictions=["b a.a a"], references=["a b.a c"])
-    assert scores["rouge1"] == pytest.approx(2 * 2 / 5)  # {a, b} of {a, b} and {a, b, c}
-    assert scores["rouge2"] == pytest.approx(2 * 1 / (2 + 3))  # {ba, aa} and {ab, ba, ac}: across the full stop
-    # b is common to "a b" and "b a", a to "a b" and "a a": though neither order is right, both words count
-    assert (scores["rougeL_p"], scores["rougeL_r"]) == (1, 2 / 3)
-    assert scores["rougeL"] == pytest.approx(2 * 2 / 5)
-
-
-def test_rouge_package_equals_the_package():
-    # python -c "from rouge import Rouge; print(Rouge().get_scores(PREDICTIONS, REFERENCES, avg=True))", rouge 1.0.1
-    expected = {
-        "rouge1": 0.843939389094169,
-        "rouge1_p": 0.9642857142857143,
-        "rouge1_r": 0.7708333333333334,
-        "rouge2": 0.6931318634897748,
-        "rouge2_p": 0.8263888888888888,
-        "rouge2_r": 0.658008658008658,
-        "rougeL": 0.843939389094169,
-        "rougeL_p": 0.9642857142857143,
-        "rougeL_r": 0.7708333333333334,
-    }
-    assert RougePackage().compute(predictions=PREDICTIONS, references=REFERENCES) == pytest.approx(expected, abs=1e-12)
-
-    package = pytest.importorskip("rouge", reason="the package rouge is not installed")
-    texts, golds = random_reports(300), random_reports(300, seed=1)
-    theirs = package.Rouge().get_scores(texts, golds)
-    ours = RougePackage().per_sample(texts, golds)
-    for name, key in (("rouge-1", "rouge1"), ("rouge-2", "rouge2"), ("rouge-l", "rougeL")):
-        for part, ending in (("f", ""), ("p", "_p"), ("r", "_r")):
-            np.testing.assert_allclose(ours[key + ending], [row[name][part] for row in theirs], atol=1e-12)
-
-
-def test_rouge_package_scores_long_texts_and_texts_without_a_sentence():
-    long = " ".join(f"word{k}" for k in range(1200))  # the package stops at Python's recursion limit
-    scores = RougePackage().per_sample([long, "...", ""], [long, "a", "a"])
-    assert scores["rougeL"].tolist() == [pytest.approx(1), 0, 0]
-
-
-# Corpus BLEU
-
-
-def test_corpus_bleu4_by_hand():
-    scores = corpus_bleu4(["left bundle branch block", ""], ["right bundle branch block", "normal"])
-    # matches 3, 2, 1, 0 of 4, 3, 2, 1 n-grams; the empty text adds one n-gram to each; 4 words for 5
-    precisions = [3 / 5, 2 / 4, 1 / 3, 0.1 / 2]
-    assert scores.values == {"bleu4": pytest.approx(np.exp(1 - 5 / 4) * np.prod(precisions) ** (1 / 4))}
-    assert scores.of_samples("bleu4") is None
-    assert corpus_bleu4([""], ["a"]).values == {"bleu4": 0}
-    assert corpus_bleu4([], []).values == {}
-
-
-def test_corpus_bleu4_is_that_of_nltk():
-    assert corpus_bleu4(PREDICTIONS, REFERENCES).values["bleu4"] == pytest.approx(nltk_bleu4(PREDICTIONS, REFERENCES))
-    for seed in range(5):
-        texts, golds = random_reports(30, seed), random_reports(30, seed + 99)
-        texts[0] = ""
-        assert corpus_bleu4(texts, golds).values["bleu4"] == pytest.approx(nltk_bleu4(texts, golds), abs=1e-12)
-
-
-def test_sacrebleu_adds_up_to_the_librarys_score():
-    scores = sacrebleu(PREDICTIONS, REFERENCES)
-    assert scores.values["sacrebleu"] == pytest.approx(0.5467, abs=5e-5)  # torchmetrics.text.SacreBLEUScore 1.9.0
-    assert scores.notes["sacrebleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
-    for texts, golds in [(PREDICTIONS, REFERENCES), (["a b", ""], ["a c", "b"]), (["x"], ["a"]), ([""], ["a"])]:
-        theirs = BLEU().corpus_score(texts, [golds]).score / 100
-        assert sacrebleu(texts, golds).values["sacrebleu"] == pytest.approx(theirs, abs=1e-12)
-
-
-# Definitions
+from tests.helpers.reports import METHOD_1, PREDICTIONS, REFERENCES, REPORTS, nltk_bleu4, random_reports
 
 
 def test_heartllm_reports_are_scored_as_its_code_does():
@@ -257,9 +106,6 @@ def test_definitions_are_found_by_name():
     assert typing.get_args(EvalSettings.model_fields["metrics"].annotation) == tuple(DEFINITIONS)
     with pytest.raises(UserError, match="METRICS=pulse: there are strict, heartllm, ecg-bench"):
         definition("pulse")
-
-
-# Intervals
 
 
 def test_the_interval_of_a_mean_is_that_of_its_samples():

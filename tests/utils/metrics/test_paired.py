@@ -1,3 +1,5 @@
+"""Paired tests over patients."""
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, permutation_test

@@ -1,126 +1,18 @@
 """Openly served corpora are downloaded whole, verified and resumable, from a server that fails as servers do."""
 
-import hashlib
-import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-import zipfile
-from collections import Counter
-from collections.abc import Iterator
-from io import BytesIO
-from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import unquote, urlsplit
 
-import h5py
-import numpy as np
 import pytest
 
-from cardiolect.data_provider.corpora.download.fetch import download
 from cardiolect.data_provider.corpora.download.folder import readable
 from cardiolect.data_provider.corpora.download.server import TRIES, WRONG
-from cardiolect.data_provider.corpora.download.sources import SOURCES
 from cardiolect.data_provider.corpora.prepare import prepare
-from cardiolect.data_provider.readers import read_record
 from cardiolect.utils.errors import UserError
-from tests.helpers.servers import LoopbackHandler, LoopbackServer, serving
-
-
-class FileServer(LoopbackServer):
-    """Serves ``files`` on loopback; what it does wrong is set by path: how often, and it counts what it sends."""
-
-    def __init__(self) -> None:
-        super().__init__(Handler)
-        self.base = self.address
-        self.files: dict[str, bytes] = {}
-        self.ranges = True
-        self.breaks: Counter[str] = Counter()  # ends the connection in the middle
-        self.hangs: Counter[str] = Counter()  # sends half, then nothing more
-        self.damages: Counter[str] = Counter()  # sends other bytes
-        self.refusals: dict[str, list[tuple[int, dict]]] = {}  # status and headers, one after the other
-        self.requests: list[tuple[str, str, str]] = []  # method, path, Range
-        self.sent: Counter[str] = Counter()  # bytes of bodies
-
-    def fetched(self) -> list[str]:
-        return [path for method, path, _ in self.requests if method == "GET"]
-
-
-class Handler(LoopbackHandler):
-    server: FileServer
-
-    def do_HEAD(self) -> None:  # noqa: N802 - its name in http.server
-        self.answer(body=False)
-
-    def do_GET(self) -> None:  # noqa: N802 - its name in http.server
-        self.answer(body=True)
-
-    def answer(self, body: bool) -> None:
-        it, path, wanted = self.server, unquote(urlsplit(self.path).path).lstrip("/"), self.headers.get("Range", "")
-        it.requests.append((self.command, path, wanted))
-        if body and it.refusals.get(path):
-            return self.head(*it.refusals[path].pop(0))
-        if path not in it.files:
-            return self.head(404, {})
-        data, status, headers = it.files[path], 200, {}
-        if wanted and it.ranges:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-            status, headers = 206, {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
-            data = data[start:]
-        self.head(status, headers, len(data))
-        if not body:
-            return None
-        if it.damages[path] > 0:
-            it.damages[path] -= 1
-            data = bytes([data[0] ^ 255]) + data[1:]
-        part = len(data) // 2 if it.breaks[path] > 0 or it.hangs[path] > 0 else len(data)
-        self.wfile.write(data[:part])
-        it.sent[path] += part
-        if it.hangs[path] > 0:
-            it.hangs[path] -= 1
-            self.wfile.flush()
-            time.sleep(10)
-            self.close_connection = True
-        if it.breaks[path] > 0:
-            it.breaks[path] -= 1
-            self.close_connection = True
-        return None
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serving(FileServer()) as served:
-        yield served
-
-
-def physionet(server: FileServer, project: str, files: dict[str, bytes]) -> None:
-    """Serve files and their SHA256SUMS.txt as PhysioNet does."""
-    sums = "".join(f"{hashlib.sha256(data).hexdigest()} {path}\n" for path, data in sorted(files.items()))
-    server.files |= {f"{project}/{path}": data for path, data in files.items()}
-    server.files[f"{project}/SHA256SUMS.txt"] = sums.encode()
-
-
-def get(server: FileServer, out: Path, name: str = "ptb-xl", **options) -> bool:
-    return download(name, out, base=server.base, pause=0.01, **options)
-
-
-SIGNAL = "records500/00000/00002_hr.dat"
-URL = f"ptb-xl/1.0.3/{SIGNAL}"
-
-
-@pytest.fixture
-def ptbxl(server: FileServer, corpus: Path) -> FileServer:
-    """Ten simulated recordings in PTB-XL's layout."""
-    files = {
-        path.relative_to(corpus).as_posix(): path.read_bytes()
-        for path in [corpus / "ptbxl_database.csv", *sorted((corpus / "records500").rglob("*_hr.*"))[:20]]
-    }
-    assert SIGNAL in files
-    physionet(server, "ptb-xl/1.0.3", {**files, "scp_statements.csv": b"code\n", "LICENSE.txt": b"CC BY 4.0\n"})
-    return server
+from tests.helpers.downloads import SIGNAL, URL, FileServer, command, get, physionet
 
 
 def test_a_download_is_prepared_as_it_is_and_a_second_run_fetches_nothing(ptbxl, tmp_path):
@@ -143,20 +35,6 @@ def test_size_is_said_before_anything_is_fetched(ptbxl, tmp_path, capsys):
 
     assert not get(ptbxl, tmp_path, go_ahead=refuse)
     assert ptbxl.fetched() == ["ptb-xl/1.0.3/SHA256SUMS.txt"]
-
-
-def command(server: FileServer, out: Path, *options: str, name: str = "ptb-xl") -> list[str]:
-    module = [
-        sys.executable,
-        "-m",
-        "cardiolect.data_provider.corpora.download",
-        name,
-        "--out",
-        str(out),
-        "--base",
-        server.base,
-    ]
-    return [*module, *options]
 
 
 def test_without_yes_nothing_is_fetched_and_the_command_says_so(ptbxl, tmp_path):
@@ -322,90 +200,3 @@ def test_a_folder_holds_one_corpus_and_one_download(ptbxl, tmp_path):
     assert get(ptbxl, tmp_path, go_ahead=meanwhile)
     with pytest.raises(UserError, match="ptb-xl lies there"):
         get(ptbxl, tmp_path, "georgia")
-
-
-def test_a_corpus_of_the_challenge_is_its_folder_alone(server, corpus, tmp_path):
-    files = {"RECORDS": b"all", "training/ningbo/g1/JS10647.hea": b"another corpus"}
-    for header in sorted((corpus / "records500").rglob("*.hea"))[:4]:
-        for path in (header, header.with_suffix(".dat")):
-            files[f"training/georgia/g1/{path.name}"] = path.read_bytes()
-    physionet(server, "challenge-2021/1.0.3", files)
-    assert get(server, tmp_path / "corpus", "georgia")
-    assert sorted(path.name for path in (tmp_path / "corpus").iterdir()) == [".download", "g1"]
-    assert prepare("georgia", tmp_path / "corpus", tmp_path / "manifest").records == 4
-
-
-def zenodo(server: FileServer, files: dict[str, bytes]) -> None:
-    """Serve files and their list as Zenodo does."""
-    listed = [
-        {"key": name, "size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
-        for name, data in files.items()
-    ]
-    server.files["api/records/4916206"] = json.dumps({"files": listed}).encode()
-    server.files |= {f"records/4916206/files/{name}": data for name, data in files.items()}
-
-
-def zipped(name: str, data: bytes) -> bytes:
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def hdf5(exams: list[int]) -> bytes:
-    buffer = BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file["tracings"] = np.random.default_rng(0).normal(0, 0.2, (len(exams), 4096, 12)).astype("float32")
-        file["exam_id"] = np.array(exams)
-    return buffer.getvalue()
-
-
-def test_code_15_is_unpacked_and_prepared_and_its_zips_go(server, tmp_path):
-    rows = "exam_id,patient_id,is_male,age,trace_file\n7,1,True,50,exams_part0.hdf5\n8,2,False,60,exams_part1.hdf5\n"
-    parts = {f"exams_part{i}.zip": zipped(f"exams_part{i}.hdf5", hdf5([7 + i])) for i in range(2)}
-    zenodo(server, {"exams.csv": rows.encode(), **parts})
-    server.breaks["records/4916206/files/exams_part1.zip"] = 1
-    folder = tmp_path / "corpus"
-    assert get(server, folder, "code-15")
-    assert {path.name for path in folder.iterdir()} == {
-        ".download",
-        "exams.csv",
-        "exams_part0.hdf5",
-        "exams_part1.hdf5",
-        "layout.json",
-    }
-    assert prepare("code-15", folder, tmp_path / "manifest").records == 2
-    assert read_record(f"{folder}/exams_part1.hdf5#8").fs == 400
-    server.requests.clear()
-    assert get(server, folder, "code-15") and server.requests == []
-    (folder / "exams_part1.hdf5").write_bytes(bytes((folder / "exams_part1.hdf5").stat().st_size))
-    assert get(server, folder, "code-15", verify=True)  # the unpacked file has a checksum of its own
-    assert server.fetched() == ["records/4916206/files/exams_part1.zip"]
-    assert read_record(f"{folder}/exams_part1.hdf5#8").fs == 400
-
-
-def test_a_zip_writes_nothing_but_its_part(server, tmp_path):
-    zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../outside.hdf5", b"x")})
-    with pytest.raises(UserError, match=r"holds 0 files of the name exams_part0\.hdf5"):
-        get(server, tmp_path / "a/corpus", "code-15")
-    assert not list(tmp_path.rglob("outside*"))
-    zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../exams_part0.hdf5", b"x")})
-    assert get(server, tmp_path / "b/corpus", "code-15")
-    assert [path.parent.name for path in (tmp_path / "b").rglob("*.hdf5")] == ["corpus"]
-
-
-def test_ecg_qa_is_verified_by_gits_own_checksums(server, tmp_path):
-    source = SOURCES["ecg-qa"]
-    commit = source.listing.split("/")[-1].partition("?")[0]
-    path, data = "ecgqa/ptbxl/template/train/00000.json", b"[]"
-    digest = hashlib.sha1(b"blob 2\0[]").hexdigest()
-    assert digest == "0637a088a01e8ddab3bf3fa98dbe804cbde1a0dc"  # as `git hash-object` says
-    tree = [
-        {"path": path, "type": "blob", "sha": digest, "size": 2},
-        {"path": "ecgqa", "type": "tree", "sha": "0"},
-        {"path": "mapping.py", "type": "blob", "sha": "1", "size": 1},
-    ]
-    server.files[source.listing.partition("?")[0]] = json.dumps({"tree": tree, "truncated": False}).encode()
-    server.files[f"Jwoo5/ecg-qa/{commit}/{path}"] = data
-    assert get(server, tmp_path, "ecg-qa")
-    assert (tmp_path / path).read_bytes() == data and not os.path.exists(tmp_path / "mapping.py")
