@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.data_provider.storage import item_cache
+from cardiolect.data_provider.storage import item_cache, stream
 from cardiolect.data_provider.storage import shards as code_shards
-from cardiolect.data_provider.storage import stream
 from cardiolect.data_provider.storage.item_cache import ItemCache, fill_cache
 from cardiolect.data_provider.storage.shards import open_shards
 from cardiolect.data_provider.storage.signal_cache import record_key
