@@ -11,15 +11,39 @@ from xml.sax.saxutils import escape
 WIDTH, LEFT, RIGHT, FRAMES = 940, 196, 744, 21  # 21 frames of 48 ms are one second
 FRAME = (RIGHT - LEFT) / FRAMES
 LIGHT = {
-    "page": "#ffffff", "edge": "#d5dae1", "ink": "#1c2330", "soft": "#5a6576", "grid": "#f6d9d9", "trace": "#1c2330",
-    "code": "#dcebfb", "codeink": "#12467f", "text": "#eceff3", "answer": "#d9f0df", "answerink": "#14602e",
-    "bar": "#2f7ed8", "floor": "#b9c2cf", "model": "#f3e8fb", "modelink": "#5b2a86",
-}  # fmt: skip
+    "page": "#ffffff",
+    "edge": "#d5dae1",
+    "ink": "#1c2330",
+    "soft": "#5a6576",
+    "grid": "#f6d9d9",
+    "trace": "#1c2330",
+    "code": "#dcebfb",
+    "codeink": "#12467f",
+    "text": "#eceff3",
+    "answer": "#d9f0df",
+    "answerink": "#14602e",
+    "bar": "#2f7ed8",
+    "floor": "#b9c2cf",
+    "model": "#f3e8fb",
+    "modelink": "#5b2a86",
+}
 DARK = {
-    "page": "#161b22", "edge": "#343c47", "ink": "#e6ebf2", "soft": "#9aa6b6", "grid": "#43292d", "trace": "#e6ebf2",
-    "code": "#173654", "codeink": "#a9d1fb", "text": "#272e38", "answer": "#173d25", "answerink": "#8fe0a9",
-    "bar": "#4c97ea", "floor": "#566273", "model": "#35234a", "modelink": "#d7b6f5",
-}  # fmt: skip
+    "page": "#161b22",
+    "edge": "#343c47",
+    "ink": "#e6ebf2",
+    "soft": "#9aa6b6",
+    "grid": "#43292d",
+    "trace": "#e6ebf2",
+    "code": "#173654",
+    "codeink": "#a9d1fb",
+    "text": "#272e38",
+    "answer": "#173d25",
+    "answerink": "#8fe0a9",
+    "bar": "#4c97ea",
+    "floor": "#566273",
+    "model": "#35234a",
+    "modelink": "#d7b6f5",
+}
 
 
 def millivolts(t: float) -> float:
