@@ -190,6 +190,11 @@ def style(colours: dict[str, str]) -> str:
     return "".join(rules) + f".page{{stroke:{colours['edge']}}}"
 
 
+def both() -> str:
+    """Rules for light pages, and for dark ones where the reader prefers them."""
+    return style(LIGHT) + "@media (prefers-color-scheme:dark){" + style(DARK) + "}"
+
+
 def page(css: str) -> str:
     """The whole SVG with these rules."""
     body, height = draw()
@@ -204,5 +209,4 @@ def page(css: str) -> str:
 
 
 if __name__ == "__main__":
-    both = style(LIGHT) + "@media (prefers-color-scheme:dark){" + style(DARK) + "}"
-    Path(__file__).with_suffix(".svg").write_text(page(both))
+    Path(__file__).with_suffix(".svg").write_text(page(both()))
