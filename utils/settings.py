@@ -102,6 +102,17 @@ def env_files(path: Path) -> list[Path]:
     return files
 
 
+def read_key(env_file: Path | str, key: str) -> str | None:
+    """The value of ``key`` by the process environment, the file or its bases, before a settings class is chosen."""
+    path = Path(env_file)
+    if not path.is_file():
+        raise UserError(f"{path}: no such env file")
+    value = None
+    for file in env_files(path):
+        value = next((v for k, v in dotenv_values(file).items() if v and k.upper() == key), value)
+    return os.environ.get(key) or value
+
+
 def _place(file: Path, path: Path) -> str:
     return f"{file}" if file == path else f"{file} (a base of {path})"
 

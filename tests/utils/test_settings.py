@@ -11,7 +11,7 @@ from cardiolect.model.cli.settings_page import settings_page
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.settings import env_files
+from cardiolect.utils.settings import env_files, read_key
 from tests.helpers import ROOT
 
 
@@ -186,6 +186,15 @@ def test_a_bad_line_of_a_base_is_one_line_that_names_its_file(tmp_path, monkeypa
     with pytest.raises(UserError, match=message) as error:
         TokenizerSettings.load("run.env")
     assert "\n" not in str(error.value)
+
+
+def test_one_key_is_read_before_its_class_is_known(tmp_path, monkeypatch):
+    (tmp_path / "base.env").write_text("QUANTIZER=vq\nSTEPS=3\n")
+    path = tmp_path / "run.env"
+    path.write_text("BASE=base.env\nSTEPS=4\nQUANTIZER=\n")
+    assert (read_key(path, "QUANTIZER"), read_key(path, "STEPS"), read_key(path, "HIDDEN")) == ("vq", "4", None)
+    monkeypatch.setenv("STEPS", "5")
+    assert read_key(path, "STEPS") == "5"
 
 
 def test_every_base_is_used_and_says_that_it_is_one():
