@@ -1,7 +1,8 @@
 """Typed settings from an env file: one experiment per file, the process environment overrides it.
 
-A settings class declares every key with its type, default and meaning; a key that no class declares, a value of the
-wrong type or a path that does not exist is one `UserError` line before any work starts.
+A file may begin with ``BASE=other.env``: the lines of that file count unless this one sets the key. A settings class
+declares every key with its type, default and meaning; a key that the class does not declare (in a base too), a value of
+the wrong type or a path that does not exist is one `UserError` line before any work starts.
 """
 
 import difflib
@@ -16,6 +17,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cardiolect.utils.errors import UserError, make_folder
+
+BASE = "BASE"
 
 
 def _split(value: Any) -> Any:
@@ -50,22 +53,22 @@ class EnvSettings(BaseSettings):
         path = Path(env_file)
         if not path.is_file():
             raise UserError(f"{path}: no such env file")
-        _check_lines(path)
-        values = dotenv_values(path)
+        files = env_files(path)
         known = cls.keys()
-        for key in values:
-            if key.upper() not in known:
-                near = difflib.get_close_matches(key.upper(), known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys"
-                raise UserError(f"{path}: unknown key {key}{hint}")
+        for file in files:
+            for key in dotenv_values(file):
+                if key.upper() not in (*known, BASE):
+                    near = difflib.get_close_matches(key.upper(), known, n=1)
+                    hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys of every stage"
+                    raise UserError(f"{_place(file, path)}: unknown key {key}{hint}")
         try:
-            settings = cls(_env_file=path, **overrides)
+            settings = cls(_env_file=files, **overrides)
         except ValidationError as error:
-            raise UserError(f"{path}: {_one_line(error)}") from None
+            raise UserError(_with_file(_one_line(error), files)) from None
         try:
             settings.check()
         except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+            raise UserError(_with_file(str(error), files)) from None
         return settings
 
     def check(self) -> None:
@@ -83,8 +86,46 @@ class EnvSettings(BaseSettings):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
 
-def _check_lines(path: Path) -> None:
-    """python-dotenv passes over lines that it cannot read, and of a key given twice takes the last."""
+def env_files(path: Path) -> list[Path]:
+    """The env file ``path`` after the files that BASE names, the furthest first: the last to set a key wins.
+
+    Raises `UserError` if a line cannot be read, a base is missing or the bases go round in a circle.
+    """
+    files = [path]
+    while base := _check_lines(files[0]):
+        file = files[0].parent / base
+        if not file.is_file():
+            raise UserError(f"{files[0]}: BASE={base}: no such env file ({file})")
+        if file.resolve() in [other.resolve() for other in files]:
+            raise UserError(f"{files[0]}: BASE={base} leads back to {file}; bases must not form a circle")
+        files.insert(0, file)
+    return files
+
+
+def read_key(env_file: Path | str, key: str) -> str | None:
+    """The value of ``key`` by the process environment, the file or its bases, before a settings class is chosen."""
+    path = Path(env_file)
+    if not path.is_file():
+        raise UserError(f"{path}: no such env file")
+    value = None
+    for file in env_files(path):
+        value = next((v for k, v in dotenv_values(file).items() if v and k.upper() == key), value)
+    return os.environ.get(key) or value
+
+
+def _place(file: Path, path: Path) -> str:
+    return f"{file}" if file == path else f"{file} (a base of {path})"
+
+
+def _with_file(message: str, files: list[Path]) -> str:
+    """``message`` after the file that sets the key it begins with, or after the experiment's own."""
+    key = message.partition(":")[0]
+    setting = [file for file in files if any(k.upper() == key and v for k, v in dotenv_values(file).items())]
+    return f"{_place((setting or files)[-1], files[-1])}: {message}"
+
+
+def _check_lines(path: Path) -> str | None:
+    """What BASE names. Refused is what python-dotenv passes over: lines it cannot read, a key given twice."""
     seen: dict[str, int] = {}
     try:
         with path.open(encoding="utf-8") as file:
@@ -97,6 +138,13 @@ def _check_lines(path: Path) -> None:
             raise UserError(f"{path}: line {line} is not KEY=VALUE")
         if binding.key is not None and seen.setdefault(binding.key.upper(), line) != line:
             raise UserError(f"{path}: line {line}: {binding.key} is given already in line {seen[binding.key.upper()]}")
+        if BASE in seen and next(iter(seen)) != BASE:
+            raise UserError(f"{path}: line {line}: BASE must stand before every other key")
+    if BASE not in seen:
+        return None
+    if not (base := next(v for k, v in dotenv_values(path).items() if k.upper() == BASE)):
+        raise UserError(f"{path}: line {seen[BASE]}: BASE names no file")
+    return base
 
 
 def need_path(key: str, path: Path | None, what: str) -> None:

@@ -14,6 +14,7 @@ def settings_page() -> str:
     parts = [
         "# Settings",
         "One env file per experiment; the process environment overrides it: `BATCH_SIZE=2 bash finetune.sh FILE`.",
+        "A file may begin with `BASE=other.env`, whose lines count unless the file sets the key ([USE.md](USE.md)).",
         "Lists are comma-separated. This page is made by `cardiolect settings > docs/SETTINGS.md`.",
     ]
     for title, cls in (

@@ -11,6 +11,7 @@ from cardiolect.model.cli.settings_page import settings_page
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.settings import env_files, read_key
 from tests.helpers import ROOT
 
 
@@ -99,7 +100,13 @@ def test_the_settings_page_is_up_to_date():
     assert (ROOT / "docs/SETTINGS.md").read_text() == settings_page()
 
 
-@pytest.mark.parametrize("path", [*sorted((ROOT / "env").rglob("*.env")), ROOT / "ecg_tokenizer/config.env"], ids=str)
+RUNNABLE = [
+    *sorted(path for path in (ROOT / "env").rglob("*.env") if path.parent.name != "base"),
+    ROOT / "ecg_tokenizer/config.env",
+]
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=str)
 def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
     from dotenv import dotenv_values
 
@@ -115,7 +122,8 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
         if name.startswith(("ft_", "finetune"))
         else EvalSettings
     )
-    assert set(dotenv_values(path)) <= set(cls.keys())
+    for file in env_files(path):
+        assert set(dotenv_values(file)) <= {*cls.keys(), "BASE"}
     command = path.read_text().splitlines()[0]
     assert command.startswith(("# bash ", "# cardiolect "))
     assert name in command or name == "config.env"
@@ -138,3 +146,58 @@ def test_lines_that_would_be_passed_over_are_named(tmp_path):
         path.write_text(f"TASKTYPE=qa\n{line}\n")
         with pytest.raises(UserError, match=message):
             EvalSettings.load(path)
+
+
+def test_a_line_of_a_base_counts_unless_the_file_sets_the_key(tmp_path, monkeypatch):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/data.env").write_text(f"DATA_ROOT={tmp_path}\nHIDDEN=32\nSTEPS=1\nBATCH_SIZE=3\n")
+    (tmp_path / "shared/tokenizer.env").write_text("BASE=data.env\nhidden=64\nSTEPS=2\n")
+    path = env_file(tmp_path, BASE="shared/tokenizer.env", DATA_ROOT=None, STEPS=7)
+    path.write_text("\n".join(sorted(path.read_text().splitlines())))  # BASE first
+    monkeypatch.setenv("BATCH_SIZE", "5")
+    monkeypatch.setenv("BASE", "none.env")  # a line of the file alone
+    settings = TokenizerSettings.load(path)
+    assert (settings.hidden, settings.steps, settings.batch_size) == (64, 7, 5)
+    assert settings.data_root == [tmp_path] and '"hidden": 64' in settings.to_json()
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "message"),
+    [
+        ("DATA_ROOT=.\nBATCH_SIZE=many", "", r"^base\.env \(a base of run\.env\): BATCH_SIZE: .*'many'"),
+        ("DATA_ROOT=.\nBATCH_SIZE=many", "BATCH_SIZE=0", r"^run\.env: BATCH_SIZE: .*greater than or equal to 1"),
+        ("BACTH_SIZE=3", "", r"^base\.env \(a base of run\.env\): unknown key BACTH_SIZE; did you mean BATCH_SIZE"),
+        ("TASKTYPE=qa", "", r"^base\.env \(a base of run\.env\): unknown key TASKTYPE"),
+        ("STEPS 5", "", r"^base\.env: line 1 is not KEY=VALUE"),
+        ("STEPS=5\nBASE=run.env", "", r"^base\.env: line 2: BASE must stand before every other key"),
+        ("BASE=none.env", "", r"^base\.env: BASE=none\.env: no such env file"),
+        ("BASE=run.env", "", r"^base\.env: BASE=run\.env leads back to run\.env"),
+        ("BASE=base.env", "", r"^base\.env: BASE=base\.env leads back to base\.env"),
+        ("BASE=", "", r"^base\.env: line 1: BASE names no file"),
+        ("DATA_ROOT=/none", "", r"^base\.env \(a base of run\.env\): DATA_ROOT: /none does not exist"),
+        ("DATA_ROOT=.", "", r"^run\.env: OUTPUT_DIR is not set"),
+    ],
+)
+def test_a_bad_line_of_a_base_is_one_line_that_names_its_file(tmp_path, monkeypatch, base, own, message):
+    monkeypatch.chdir(tmp_path)
+    output = "" if "OUTPUT_DIR" in message else "OUTPUT_DIR=out\n"
+    Path("base.env").write_text(base + "\n")
+    Path("run.env").write_text(f"BASE=base.env\n{output}{own}\n")
+    with pytest.raises(UserError, match=message) as error:
+        TokenizerSettings.load("run.env")
+    assert "\n" not in str(error.value)
+
+
+def test_one_key_is_read_before_its_class_is_known(tmp_path, monkeypatch):
+    (tmp_path / "base.env").write_text("QUANTIZER=vq\nSTEPS=3\n")
+    path = tmp_path / "run.env"
+    path.write_text("BASE=base.env\nSTEPS=4\nQUANTIZER=\n")
+    assert (read_key(path, "QUANTIZER"), read_key(path, "STEPS"), read_key(path, "HIDDEN")) == ("vq", "4", None)
+    monkeypatch.setenv("STEPS", "5")
+    assert read_key(path, "STEPS") == "5"
+
+
+def test_every_base_is_used_and_says_that_it_is_one():
+    used = {file.resolve() for path in RUNNABLE for file in env_files(path)}
+    for path in (ROOT / "env/base").glob("*.env"):
+        assert path in used and path.read_text().startswith("# A base: ")
