@@ -9,6 +9,7 @@ import torch
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.settings import read_key
 
 
 class Entry(NamedTuple):
@@ -27,6 +28,14 @@ REPRESENTATIONS = {
         f"{_ROOM}.training.train:train_tokenizer",
     ),
 }
+
+
+def representation_of(env_file: Path | str) -> Entry:
+    """What REPRESENTATION names in a stage 1 env file; codes if it is not set. Raises `UserError` if it is unknown."""
+    name = read_key(env_file, "REPRESENTATION") or "codes"
+    if name not in REPRESENTATIONS:
+        raise UserError(f"{env_file}: REPRESENTATION={name}: there are {', '.join(REPRESENTATIONS)}")
+    return REPRESENTATIONS[name]
 
 
 def resolve(target: str):

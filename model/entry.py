@@ -3,14 +3,13 @@
 import sys
 from pathlib import Path
 
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks
 from cardiolect.utils.memory import keep_freed_memory
 
-SETTINGS = {
-    "tokenizer": TokenizerSettings,
+SETTINGS = {  # stage 1 has settings for each representation
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
     "eval": EvalSettings,
@@ -18,13 +17,14 @@ SETTINGS = {
 
 
 def run_stage(stage: str, env_file: Path | str) -> None:
-    """Run one of `SETTINGS` on as many ranks as its settings say. Raises `UserError` for bad settings."""
-    settings = SETTINGS[stage].load(env_file)
+    """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say; `UserError` for bad settings."""
+    representation = representation_of(env_file) if stage == "tokenizer" else None
+    settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
     ensure_ranks(settings.num_processes)
     keep_freed_memory()
     # Only now that the ranks stand: DeepSpeed reads the process environment when imported.
-    if stage == "tokenizer":
-        from cardiolect.ecg_tokenizer.training.train import train_tokenizer as work
+    if representation:
+        work = resolve(representation.train)
     elif stage == "eval":
         from cardiolect.model.evaluation.evaluate import evaluate as work
     elif stage == "pretrain":

@@ -17,6 +17,9 @@ MAX_CODES = 65536  # what the code cache's uint16 can tell apart
 class TokenizerSettings(DataSettings):
     """What a tokenizer is and how it is trained."""
 
+    representation: Literal["codes"] = Field(
+        "codes", description="How ECGs stand in prompts: codes, by a VQ tokenizer."
+    )
     quantizer: Literal["fsq", "vq", "rvq"] = Field(
         "fsq",
         description="fsq: finite scalar; vq: EMA codebook with restarts; rvq: residual vq, several codes a frame.",

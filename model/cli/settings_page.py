@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, resolve
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.settings import settings_table
+
+_STAGE_1 = "Tokenizer (`ecg_tokenizer/run_tokenizer.sh`)"
 
 
 def settings_page() -> str:
@@ -18,7 +20,7 @@ def settings_page() -> str:
         "Lists are comma-separated. This page is made by `cardiolect settings > docs/SETTINGS.md`.",
     ]
     for title, cls in (
-        ("Tokenizer (`ecg_tokenizer/run_tokenizer.sh`)", TokenizerSettings),
+        *((f"{_STAGE_1}, `REPRESENTATION={name}`", resolve(e.settings)) for name, e in REPRESENTATIONS.items()),
         ("Pretraining (`pretrain.sh`)", PretrainSettings),
         ("Fine-tuning (`finetune.sh`)", FinetuneSettings),
         ("Evaluation (`eval.sh`)", EvalSettings),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.model.cli.settings_page import settings_page
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
@@ -114,7 +115,7 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
     cls = (
         SummarySettings
         if name == "summary.env"
-        else TokenizerSettings
+        else resolve(representation_of(path).settings)
         if name in ("config.env", "tokenizer.env")
         else PretrainSettings
         if name.startswith("pretrain")

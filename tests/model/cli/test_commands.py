@@ -124,11 +124,11 @@ def test_a_picture_shows_shades_and_reconstruction(said, stock, shared_data, tmp
 
 def test_where_an_answer_of_yes_or_no_is_from_is_shaded(stock, record, tmp_path, monkeypatch, capsys):
     drawn, encoded = [], []
-    encode = ECGTokenizer.encode
+    prepare = ECGTokenizer.prepare
     monkeypatch.setattr(
         "cardiolect.model.cli.show.draw_ecg_paper", lambda *_, shading, **__: drawn.append(shading) or Figure()
     )
-    monkeypatch.setattr(ECGTokenizer, "encode", lambda *given: encoded.append(1) or encode(*given))
+    monkeypatch.setattr(ECGTokenizer, "prepare", lambda *given: encoded.append(1) or prepare(*given))
     expected, options = {}, ["--checkpoint", str(stock), "--reconstruction", "--device", "cpu"]
     for question, answer in (("Is it?", "yes"), ("Is it?", "maybe"), ("Report", "yes")):
         monkeypatch.setattr(ECGChat, "stream", lambda *_, answer=answer, **__: iter([answer]))
