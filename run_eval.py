@@ -15,11 +15,12 @@ import json
 import sys
 from pathlib import Path
 
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import exit_on_user_error, make_folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("env_file", nargs="?", help="settings of the evaluation, see docs/SETTINGS.md")
     what.add_argument("--check", type=Path, metavar="RESULT", help="result.json or its folder")

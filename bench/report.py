@@ -11,10 +11,12 @@ from pathlib import Path
 
 import torch
 
+from cardiolect.utils.command_line import Parser
 
-def command_line(description: str) -> argparse.ArgumentParser:
+
+def command_line(description: str) -> Parser:
     """A parser with what all benchmarks share."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU")
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON")
     return parser

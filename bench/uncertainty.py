@@ -8,13 +8,14 @@ import argparse
 
 import numpy as np
 
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.metrics import Scores, paired_test, summarise_runs
 
 RESAMPLES = 199
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     trials = parser.parse_args().trials
     print(f"false alarms at 0.05, percent of {trials} trials\npatients  questions each  over patients  over questions")

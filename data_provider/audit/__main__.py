@@ -16,6 +16,7 @@ from cardiolect.data_provider.audit.page import page
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
 from cardiolect.data_provider.audit.texts import text_figures
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
 
@@ -51,9 +52,7 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        "cardiolect audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("cardiolect audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "folders", type=Path, nargs="+", help="manifests, as cardiolect.data_provider.corpora.prepare writes them"
     )

@@ -3,7 +3,6 @@
 Nothing is copied: recordings stay in the source folder. Settings then take the manifest: ``DATA_ROOT=DIR``.
 """
 
-import argparse
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, si
 from cardiolect.data_provider.corpora.prepared import Prepared
 from cardiolect.data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits, take_folds
 from cardiolect.data_provider.manifest import Corpus, write_manifest
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 
 CORPORA: dict[str, Callable[[Path], Prepared]] = {
@@ -83,7 +83,7 @@ def _list(counts: Counter[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("cardiolect prepare", description=__doc__)
+    parser = Parser("cardiolect prepare", description=__doc__)
     parser.add_argument("name", choices=sorted(CORPORA))
     parser.add_argument("--source", type=Path, required=True, help="folder of the corpus as it was downloaded")
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifest")

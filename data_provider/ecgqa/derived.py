@@ -6,7 +6,6 @@ scores on them with published ones. Yes and no are balanced per question within 
 every recording.
 """
 
-import argparse
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +42,7 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.data_provider.simulator.questions import balanced
 from cardiolect.data_provider.simulator.truth import NORMAL_RANGES_MS, RANGES
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
 RR = "rr interval"  # a column that `measure` adds
@@ -197,7 +197,7 @@ def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("cardiolect derive", description=__doc__.splitlines()[0])
+    parser = Parser("cardiolect derive", description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="folder of PTB-XL")
     parser.add_argument("--out", type=Path, required=True, help="folder for train.json, valid.json and test.json")
     parser.add_argument("--train-folds", default="1-7")

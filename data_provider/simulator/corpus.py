@@ -4,7 +4,6 @@ cardiolect simulate --out DIR --records 6000 --seed 7 [--workers 2]
 cardiolect simulate --out DIR --varied [--noise-from PTBXL --noise-folds 1-8]
 """
 
-import argparse
 import hashlib
 import json
 import multiprocessing
@@ -29,6 +28,7 @@ from cardiolect.data_provider.simulator.varied.questions import varied_questions
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library, noise_sources
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError
 
 VERSION = 7  # raise when the same seed gives other bytes
@@ -174,7 +174,7 @@ def _dump(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="cardiolect simulate", description="Simulate labelled ECGs.")
+    parser = Parser(prog="cardiolect simulate", description="Simulate labelled ECGs.")
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
     parser.add_argument("--records", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=7)

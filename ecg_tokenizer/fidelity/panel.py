@@ -6,7 +6,6 @@ Distortion in millivolts and rate; what a reader measures (R peaks, heart rate, 
 of PTB-XL's superclasses. Everything is measured at the tokenizer's sampling rate.
 """
 
-import argparse
 import json
 import multiprocessing
 from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ from cardiolect.ecg_tokenizer.fidelity.probe import ProbeData, RandomConvolution
 from cardiolect.ecg_tokenizer.fidelity.reconstruction import Measured, reconstruct
 from cardiolect.ecg_tokenizer.fidelity.selection import choose
 from cardiolect.ecg_tokenizer.fidelity.table import table
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, make_folder
 
 
@@ -147,7 +147,7 @@ def panel(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="cardiolect fidelity", description=__doc__.splitlines()[0])
+    parser = Parser(prog="cardiolect fidelity", description=__doc__.splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of a trained tokenizer")
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or any folder of WFDB recordings")
     parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10; all where left out")

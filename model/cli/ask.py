@@ -1,4 +1,4 @@
-"""``cardiolect ask`` and ``report``: answers appear as they come."""
+"""``cardiolect ask`` and ``cardiolect report``: print answers as they are generated."""
 
 import sys
 import time
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from cardiolect.model.cli.loading import background_of, load_chat, need_checkpoint, read_ecg
-from cardiolect.model.cli.prompts import UNTRAINED, check_question, is_trained
+from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.llm.checkpoint import read_info
-from cardiolect.model.prompt.rendering import REPORT
+from cardiolect.model.prompt.rendering import REPORT, task_of
 from cardiolect.utils.errors import UserError
 
-Answering = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
+UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
+
+Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
 
 
 def ask(
@@ -25,34 +26,58 @@ def ask(
     patient: str,
     device: str,
     verbose: bool,
-    **how,
+    **options,
 ) -> None:
-    """Print an answer per question; with ``chat`` each is asked behind those before it."""
+    """Print one answer per question; with ``chat``, each question follows those before it in one conversation."""
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answering = _answering(records, start, checkpoint, patient, device, **how)
+    answerer = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
-    for question in chain(questions, _typed() if chat else ()):
+    for question in chain(questions, _read_questions() if chat else ()):
         if not is_trained(info, question):
             print(UNTRAINED, file=sys.stderr)
-        answer = _print_streamed(answering(question, list(history)), verbose, **how)
+        answer = _print_stream(answerer(question, list(history)), verbose, **options)
         if chat:
             history.append((question, answer))
 
 
-def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **how) -> None:
-    """Print the report of an ECG."""
-    answering = _answering([record], start, checkpoint, patient, device, **how)
+def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
+    """Print a report on an ECG."""
+    answerer = _open_answerer([record], start, checkpoint, patient, device, **options)
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
-    _print_streamed(answering(REPORT, []), verbose, **how)
+    _print_stream(answerer(REPORT, []), verbose, **options)
 
 
-def _answering(
+def check_question(question: str) -> None:
+    """Raise `UserError` if a question is empty or not valid text."""
+    if not question.strip():
+        raise UserError("the question is empty; for a report, ask for Report")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise UserError("the question is not valid UTF-8") from None
+
+
+def is_trained(info: dict, question: str) -> bool:
+    """False if a checkpoint is known not to have been trained on a question, or on reports.
+
+    info: of `model.llm.checkpoint.Checkpoint`. True if it does not say.
+    """
+    task = info.get("settings", {}).get("tasktype")
+    if info.get("stage") == "pretrain":
+        return False
+    if task_of(question) == "report":
+        return task in (None, "report", "all")
+    trained_questions = info.get("majority_answers", {}).get("by_question")
+    return task != "report" and (task == "instruct" or not trained_questions or question.strip() in trained_questions)
+
+
+def _open_answerer(
     records: list[str],
     start: float,
     checkpoint: Path,
@@ -64,55 +89,58 @@ def _answering(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-) -> Answering:
-    """Reads and encodes the ECGs once."""
-    background, ecgs = background_of(patient), [read_ecg(record, start) for record in records]
+) -> Answerer:
+    """Load the model or connect to the server, and encode the ECGs once for all questions."""
+    background, ecgs = parse_patient(patient), [read_ecg(record, start) for record in records]
     if endpoint is None:
         if model or logit_bias:
-            raise UserError("--model and --logit-bias are for a server: name it with --endpoint")
-        chat, drawn = load_chat(checkpoint, device), {"temperature": temperature, "seed": seed}
+            raise UserError("--model and --logit-bias apply to a server: name it with --endpoint")
+        chat, sampling = load_chat(checkpoint, device), {"temperature": temperature, "seed": seed}
     else:
         from cardiolect.model.serving.endpoint import EndpointChat
 
         if temperature or seed:
-            raise UserError("--temperature, --seed: an endpoint is asked for its most probable answer")
+            raise UserError("--temperature, --seed: not supported with --endpoint, which always decodes greedily")
         if device != "auto":
-            raise UserError("--device: the server has its own; leave it out beside --endpoint")
-        need_checkpoint(checkpoint)
-        chat, drawn = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
+            raise UserError("--device: not supported with --endpoint; the server chooses its own device")
+        require_checkpoint(checkpoint)
+        chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = list(map(chat.encode, ecgs))
-    return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **drawn)
+    return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **sampling)
 
 
-def _typed() -> Iterator[str]:
-    """Lines of stdin up to an empty one; a person sees where to type."""
-    asked = sys.stdin.isatty()
+def _read_questions() -> Iterator[str]:
+    """Lines of stdin up to the first empty one; a terminal gets a prompt."""
+    interactive = sys.stdin.isatty()
     while True:
-        if asked:
+        if interactive:
             print("> ", end="", file=sys.stderr, flush=True)
         try:
             question = sys.stdin.readline().strip()
         except UnicodeDecodeError:
-            raise UserError("ask: a line on stdin is not UTF-8") from None
+            raise UserError("ask: stdin has a line that is not valid UTF-8") from None
         if not question:
             return
         check_question(question)
         yield question
 
 
-def _print_streamed(parts: Iterable[str], verbose: bool, endpoint: str | None, max_new_tokens: int, **_) -> str:
-    """Print what each part adds to the one before; returns the last, the whole answer."""
-    begun, times, shown, whole = time.perf_counter(), [], "", ""
-    for whole in parts:
-        times.append(time.perf_counter() - begun)
-        certain = whole.rstrip("\ufffd")  # a character whose bytes have not all come
-        print(certain[len(shown) :], end="", flush=True)
-        shown = certain
-    print(whole[len(shown) :], flush=True)
-    if endpoint is None and len(times) == max_new_tokens:  # parts from a server may be of several tokens
-        print(f"The answer was cut off after {max_new_tokens} tokens; --max-new-tokens allows more.", file=sys.stderr)
+def _print_stream(answers: Iterable[str], verbose: bool, endpoint: str | None, max_new_tokens: int, **_) -> str:
+    """Print an answer as it grows; return it when it is complete."""
+    start, times, printed, answer = time.perf_counter(), [], "", ""
+    for answer in answers:
+        times.append(time.perf_counter() - start)
+        complete = answer.rstrip("\ufffd")  # a character of which some bytes are still to come
+        print(complete[len(printed) :], end="", flush=True)
+        printed = complete
+    print(answer[len(printed) :], flush=True)
+    if endpoint is None and len(times) == max_new_tokens:  # a server may send several tokens at a time
+        print(
+            f"The answer was cut off after {max_new_tokens} tokens; raise --max-new-tokens for a longer one.",
+            file=sys.stderr,
+        )
     if verbose:
         first = f"first token after {times[0]:.2f} s" if times else "no token"
         rate = f", then {(len(times) - 1) / (times[-1] - times[0]):.1f} tokens/s" if len(times) > 1 else ""
         print(f"{first}{rate}; {len(times)} token{'s' * (len(times) != 1)}", file=sys.stderr)
-    return whole
+    return answer

@@ -1,4 +1,4 @@
-"""What commands load: of a checkpoint, an ECG, and of what a user says about a patient."""
+"""Checkpoints, recordings and patient details as commands load them."""
 
 import re
 import sys
@@ -6,56 +6,65 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.record import LEADS, ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.cli.commands import CHECKPOINT
-from cardiolect.model.cli.remarks import remarks
-from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.inference.chat import SECONDS, ECGChat
 from cardiolect.utils.errors import UserError
 
 
-def need_checkpoint(folder: Path) -> None:
-    """Raises `UserError` that says what to do where the default checkpoint, or another, is not there."""
+def require_checkpoint(folder: Path) -> None:
+    """Raise `UserError`, which says what to do, if there is no such folder."""
     if folder.is_dir():
         return
     if folder == CHECKPOINT:
-        raise UserError(f"{folder}: no checkpoint yet; bash quickstart.sh trains it, --checkpoint names another")
+        raise UserError(f"{folder}: no checkpoint yet; train it with bash quickstart.sh, or name one with --checkpoint")
     raise UserError(f"--checkpoint {folder}: no such folder")
 
 
 def load_chat(folder: Path, device: str) -> ECGChat:
-    """The whole checkpoint, loaded without a bar on the terminal."""
-    need_checkpoint(folder)
+    """Load a whole checkpoint, without a progress bar."""
+    require_checkpoint(folder)
     disable_progress_bar()
     return ECGChat.from_pretrained(folder, device)
 
 
 def load_ecg_tokenizer(folder: Path) -> ECGTokenizer:
-    """The ECG tokenizer alone, which needs no language model in memory."""
-    need_checkpoint(folder)
+    """Load only the ECG tokenizer of a checkpoint, and no language model."""
+    require_checkpoint(folder)
     return ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
 
 
 def read_ecg(record: str, start: float) -> ECGRecord:
-    """`ECGChat.read`; stderr says in which ways the ECG is less than models are trained on."""
+    """`ECGChat.read`, with `ecg_warnings` on stderr."""
     ecg = ECGChat.read(record, start)
-    for remark in remarks(ecg):
-        print(f"{record}: {remark}", file=sys.stderr)
+    for warning in ecg_warnings(ecg):
+        print(f"{record}: {warning}", file=sys.stderr)
     return ecg
 
 
-def background_of(patient: str) -> str:
-    """``--patient`` as a prompt says it. Raises `UserError` where a prompt may say nothing of it, or it is unclear."""
+def ecg_warnings(ecg: ECGRecord) -> list[str]:
+    """One sentence for each way in which an ECG falls short of those that models are trained on."""
+    warnings = []
+    if ecg.seconds < SECONDS:
+        warnings.append(f"{ecg.seconds:.1f} s of ECG; models are trained on {SECONDS:g} s.")
+    if missing := [lead for lead, present in zip(LEADS, ecg.lead_present, strict=True) if not present]:
+        warnings.append(f"Not recorded, treated as flat: {', '.join(missing)}.")
+    return warnings
+
+
+def parse_patient(patient: str) -> str:
+    """``--patient`` as it is written in a prompt. Raises `UserError` if any part of it cannot be read."""
     background = parse_background(patient)
-    unclear = [
+    unread = [
         key
         for key in ("age", "sex", "height", "weight")
         if re.search(rf"\b{key}\b", patient, re.IGNORECASE) and key not in background
     ]
-    if unclear or (patient and not background):
-        what = f"{unclear[0]} is not understood" if unclear else "nothing that a prompt may say"
+    if unread or (patient and not background):
+        problem = f"cannot read the {unread[0]}" if unread else "no age, sex, height or weight found"
         raise UserError(
-            f'--patient "{patient}": {what}; write "age 56, sex female, height 161 cm, weight 63 kg" or a part of it'
+            f'--patient "{patient}": {problem}; write all or part of "age 56, sex female, height 161 cm, weight 63 kg"'
         )
     return background

@@ -1,11 +1,11 @@
-"""``cardiolect settings`` prints every key of every stage as Markdown: docs/SETTINGS.md."""
+"""``cardiolect settings``: print every key of every stage as Markdown, which is docs/SETTINGS.md."""
 
-import argparse
 from collections.abc import Sequence
 
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, resolve
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.settings import settings_table
 
 _STAGE_1 = "Tokenizer (`ecg_tokenizer/run_tokenizer.sh`)"
@@ -31,5 +31,6 @@ def settings_page() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    argparse.ArgumentParser("cardiolect settings", description=__doc__).parse_args(arguments)
+    parser = Parser("cardiolect settings", description="Print all settings of the env files as Markdown.")
+    parser.parse_args(arguments)
     print(settings_page(), end="")

@@ -1,17 +1,27 @@
-"""``cardiolect show``: an ECG on paper."""
+"""``cardiolect show`` and ``cardiolect tokens``: an ECG as a picture, and as a language model reads it."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from cardiolect.data_provider.record import LEADS
-from cardiolect.model.cli.loading import background_of, load_chat, load_ecg_tokenizer, read_ecg
-from cardiolect.model.cli.prompts import check_question
-from cardiolect.model.cli.reconstruction import reconstruct
+from cardiolect.data_provider.record import LEADS, ECGRecord, resample
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.cli.ask import check_question
+from cardiolect.model.cli.loading import load_chat, load_ecg_tokenizer, parse_patient, read_ecg
 from cardiolect.model.evaluation.examples import shade_yes_or_no
+from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.plots import draw_ecg_paper
+
+_MAX_TITLE = 110  # characters
+
+
+def tokens(record: str, start: float, checkpoint: Path, codes: bool) -> None:
+    """Print the tokens of an ECG, or its codes as numbers."""
+    ecg = read_ecg(record, start)
+    ecg_codes = load_ecg_tokenizer(checkpoint).encode(ecg.signal, ecg.fs)
+    print(" ".join(map(str, ecg_codes)) if codes else ecg_text(ecg_codes))
 
 
 def show(
@@ -24,22 +34,22 @@ def show(
     patient: str,
     device: str,
 ) -> None:
-    """Write a picture of an ECG; prints the answer where there is a question, and shades where a yes or no is from."""
+    """Plot an ECG. With a question, print the answer and, if it is yes or no, shade where it came from."""
     if question is not None:
         check_question(question)
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; name a file in it")
     out = out if out.suffix else Path(f"{out}.png")
-    ecg, background = read_ecg(record, start), background_of(patient)
+    ecg, background = read_ecg(record, start), parse_patient(patient)
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
         chat = load_chat(checkpoint, device)
         tokenizer, codes = chat.representation, chat.encode(ecg)
-        said = chat.ask(codes, question, patient=background)
-        title = f"{title}: {question} {said}"
-        print(said)
+        answer = chat.ask(codes, question, patient=background)
+        title = f"{title}: {question} {answer}"
+        print(answer)
         try:
-            shading = shade_yes_or_no(chat.checkpoint, codes, question.strip(), said, background)
+            shading = shade_yes_or_no(chat.checkpoint, codes, question.strip(), answer, background)
         except UserError as error:
             print(f"not shaded: {error}", file=sys.stderr)
     elif reconstruction:
@@ -47,13 +57,13 @@ def show(
         codes = tokenizer.encode(ecg.signal, ecg.fs)
     if reconstruction:
         overlay = reconstruct(tokenizer, ecg, codes)
-    there = ecg.lead_present[:, None]
+    present = ecg.lead_present[:, None]
     figure = draw_ecg_paper(
-        np.where(there, ecg.signal, np.nan),
+        np.where(present, ecg.signal, np.nan),
         ecg.fs,
         LEADS,
-        _shortened(title),
-        None if overlay is None else np.where(there, overlay, np.nan),
+        title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 3] + "...",
+        None if overlay is None else np.where(present, overlay, np.nan),
         shading=shading,
     )
     make_folder("--out:", out.parent)
@@ -66,5 +76,10 @@ def show(
     print(f"picture: {out}", file=sys.stderr)
 
 
-def _shortened(title: str, most: int = 110) -> str:
-    return title if len(title) <= most else title[: most - 3] + "..."
+def reconstruct(tokenizer: ECGTokenizer, ecg: ECGRecord, codes: np.ndarray) -> np.ndarray:
+    """Decode the codes of an ECG: mV ``(12, T)`` at the ECG's own sampling rate, NaN after the last code."""
+    decoded = resample(tokenizer.decode(codes), tokenizer.config.sampling_rate, ecg.fs)
+    reconstruction = np.full(ecg.signal.shape, np.nan, np.float32)
+    length = min(reconstruction.shape[1], decoded.shape[1])
+    reconstruction[:, :length] = decoded[:, :length]
+    return reconstruction

@@ -1,4 +1,4 @@
-"""A page in the browser: look at an ECG and its tokens, ask a checkpoint about it."""
+"""A web page: view an ECG and its tokens, and ask a checkpoint about it."""
 
 from cardiolect.model.demo.server import launch
 

@@ -1,27 +1,27 @@
-"""The page: an ECG on the left, the conversation about it on the right, one below the other on a phone."""
+"""Layout of the page: the ECG on the left, the conversation on the right; one above the other on a phone."""
 
 import html
 from pathlib import Path
 
 import gradio as gr
 
-from cardiolect.model.cli.prompts import ADVICE, choices
-from cardiolect.model.demo.callbacks import Callbacks, told
+from cardiolect.model.demo.callbacks import Callbacks, errors_as_messages
 from cardiolect.model.demo.export import DISCLAIMER
+from cardiolect.model.demo.samples import ADVICE, prompt_choices
 from cardiolect.model.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS, Session
 from cardiolect.model.demo.uploads import KINDS
 
 STYLE = Path(__file__).with_name("page.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONOSPACE = ("ui-monospace", "Consolas", "Menlo", "monospace")
-ANSWERS_AT_ONCE = 2  # the others wait their turn
-READS_AT_ONCE = 1  # the arrays of a long recording take memory
-WAITING = 64  # more than that are told to come again
+CONCURRENT_ANSWERS = 2  # further ones are queued
+CONCURRENT_UPLOADS = 1  # a long recording takes much memory
+MAX_QUEUE = 64  # further requests are refused
 SESSION_SECONDS = 4 * 3600
 
 
 def theme() -> gr.themes.Base:
-    """Fonts of the visitor's own system, so nothing is fetched; buttons dark enough for their white text (WCAG AA)."""
+    """System fonts, so that nothing is fetched; buttons dark enough for white text (WCAG AA)."""
     blue, red = "*primary_700", "#b91c1c"
     return gr.themes.Default(font=SYSTEM_FONTS, font_mono=MONOSPACE, primary_hue="blue").set(
         button_primary_background_fill=blue,
@@ -31,16 +31,16 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build_page(do: Callbacks) -> gr.Blocks:
-    """The widgets and what they call; names of endpoints are those of `Callbacks`."""
-    first = next(iter(do.examples))
-    _, sentence, paper, kept, strip, tokens, *_ = do.examples[first]
-    info = do.chat.checkpoint.info
+def build_page(callbacks: Callbacks) -> gr.Blocks:
+    """The widgets and their callbacks; API endpoints have the names of the methods of `Callbacks`."""
+    first = next(iter(callbacks.examples))
+    _, description, paper, reconstruction, strip, tokens, *_ = callbacks.examples[first]
+    info = callbacks.chat.checkpoint.info
     with gr.Blocks(title="Cardiolect", analytics_enabled=False) as page:
-        # One that was forgotten begins without an ECG, whatever its page still shows.
+        # A session that has expired starts without an ECG, whatever the page still shows.
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
         page.load(
-            lambda now: do.begin(first) if now.codes is None else now,
+            lambda current: callbacks.start(first) if current.codes is None else current,
             session,
             session,
             api_visibility="private",
@@ -52,29 +52,38 @@ def build_page(do: Callbacks) -> gr.Blocks:
             with gr.Column(scale=3, min_width=320):
                 with gr.Row(elem_id="source"):
                     with gr.Column(scale=1, min_width=280):
-                        files = gr.File(file_count="multiple", label="One recording", height=150, elem_id="files")
+                        files = gr.File(file_count="multiple", label="Upload a recording", height=150, elem_id="files")
                         gr.HTML(f"<p class='facts'>{KINDS}</p>")
                     example = gr.Radio(
-                        list(do.examples), value=first, label="or a simulated ECG", scale=1, min_width=280
+                        list(callbacks.examples),
+                        value=first,
+                        label="or choose a simulated ECG",
+                        scale=1,
+                        min_width=280,
                     )
-                about = gr.HTML(sentence, elem_id="about")
+                about = gr.HTML(description, elem_id="about")
                 picture = {"show_label": False, "format": "png", "buttons": ["fullscreen"], "interactive": False}
                 with gr.Tabs():
                     with gr.Tab("ECG"):
-                        paper = gr.Image(paper, **picture, alt_text="12-lead ECG on paper", elem_classes="paper")
-                    with gr.Tab("From tokens", render_children=True):
-                        kept = gr.Image(
-                            kept, **picture, alt_text="the ECG and its reconstruction", elem_classes="paper"
+                        paper = gr.Image(paper, **picture, alt_text="12-lead ECG on ECG paper", elem_classes="paper")
+                    with gr.Tab("Reconstruction", render_children=True):
+                        reconstruction = gr.Image(
+                            reconstruction,
+                            **picture,
+                            alt_text="the ECG and its reconstruction from tokens",
+                            elem_classes="paper",
                         )
                     with gr.Tab("Trace answer", render_children=True):
                         gr.HTML(
-                            "<p class='facts'>When in the ECG the last yes or no came from, by integrated "
-                            "gradients: shaded more where more.</p>"
+                            "<p class='facts'>Shades the parts of the ECG that the last yes or no depends on; "
+                            "darker shading means more (integrated gradients).</p>"
                         )
                         trace = gr.Button("Trace the last answer", size="sm")
-                        traced = gr.Image(None, **picture, alt_text="the ECG shaded by weight", elem_classes="paper")
+                        traced = gr.Image(
+                            None, **picture, alt_text="the ECG shaded by attribution", elem_classes="paper"
+                        )
                 strip = gr.Image(
-                    strip, **picture, alt_text="codes of the ECG as colours along time", elem_classes="paper"
+                    strip, **picture, alt_text="codes of the ECG as colours over time", elem_classes="paper"
                 )
                 with gr.Accordion("Tokens as text", open=False):
                     tokens = gr.Textbox(
@@ -98,7 +107,7 @@ def build_page(do: Callbacks) -> gr.Blocks:
                     elem_id="talk",
                 )
                 status = gr.Markdown("", elem_id="status")
-                prompt = gr.Dropdown(choices(info), value=None, label="Pick a prompt", elem_id="prompt")
+                prompt = gr.Dropdown(prompt_choices(info), value=None, label="Choose a prompt", elem_id="prompt")
                 question = gr.Textbox(
                     label="or type a question",
                     lines=1,
@@ -114,13 +123,13 @@ def build_page(do: Callbacks) -> gr.Blocks:
                 with gr.Row():
                     forget = gr.Button("New conversation", size="sm", min_width=140)
                     export = gr.Button("Export conversation", size="sm", min_width=140)
-                if do.feedback is not None:
+                if callbacks.feedback is not None:
                     with gr.Row():
                         good = gr.Button("Good answer", size="sm", min_width=140, elem_id="good")
                         bad = gr.Button("Bad answer", size="sm", min_width=140, elem_id="bad")
                     gr.HTML(
-                        "<p class='facts'>Kept of a rating: questions and answers as typed, never the ECG. "
-                        "Type no names.</p>"
+                        "<p class='facts'>A rating stores the questions and answers, never the ECG. "
+                        "Do not type names.</p>"
                     )
                 exported = gr.File(label="Conversation", visible=False, interactive=False)
                 with gr.Accordion("Patient and settings", open=False):
@@ -129,55 +138,63 @@ def build_page(do: Callbacks) -> gr.Blocks:
                         sex = gr.Dropdown(
                             [("not stated", ""), "female", "male"], value="", label="Sex (optional)", min_width=120
                         )
-                    most = gr.Slider(1, MAX_TOKENS, value=200, step=1, label="Most tokens of an answer")
+                    max_tokens = gr.Slider(1, MAX_TOKENS, value=200, step=1, label="Maximum tokens per answer")
                     temperature = gr.Slider(
                         0, MAX_TEMPERATURE, value=0, step=0.1, label="Temperature (0: always the most probable token)"
                     )
         gr.HTML(
-            f"<p class='facts'>Checkpoint {html.escape(do.fingerprint)} on {do.chat.checkpoint.model.device.type}; "
-            f"files are deleted, nothing of an ECG is kept.</p>"
+            f"<p class='facts'>Checkpoint {html.escape(callbacks.fingerprint)} on "
+            f"{callbacks.chat.checkpoint.model.device.type}. Uploaded files are deleted; no ECG is stored.</p>"
         )
 
-        view = [session, about, paper, kept, strip, tokens, traced, talk, status]
-        reading = {"concurrency_id": "reading", "concurrency_limit": READS_AT_ONCE, "show_progress": "minimal"}
+        view = [session, about, paper, reconstruction, strip, tokens, traced, talk, status]
+        reading = {"concurrency_id": "reading", "concurrency_limit": CONCURRENT_UPLOADS, "show_progress": "minimal"}
         answering = {
             "outputs": [session, talk, status, question, traced],
             "concurrency_id": "model",
-            "concurrency_limit": ANSWERS_AT_ONCE,
+            "concurrency_limit": CONCURRENT_ANSWERS,
             "trigger_mode": "once",
             "show_progress": "minimal",
         }
-        how = [age, sex, most, temperature, session]
+        options = [age, sex, max_tokens, temperature, session]
         asking = [
-            gr.on([ask.click, question.submit], told(do.ask), [question, *how], api_name="ask", **answering),
-            report.click(told(do.report), how, api_name="report", **answering),
+            gr.on(
+                [ask.click, question.submit],
+                errors_as_messages(callbacks.ask),
+                [question, *options],
+                api_name="ask",
+                **answering,
+            ),
+            report.click(errors_as_messages(callbacks.report), options, api_name="report", **answering),
         ]
         tracing = trace.click(
-            told(do.trace),
+            errors_as_messages(callbacks.trace),
             [session],
             [traced],
             api_name="trace",
             concurrency_id="model",
-            concurrency_limit=ANSWERS_AT_ONCE,
+            concurrency_limit=CONCURRENT_ANSWERS,
             show_progress="minimal",
         )
-        reading["cancels"] = [*asking, tracing]  # those that wait; what has begun ends with its session's lease
-        files.upload(told(do.show_upload), [files, session], view, api_name="upload", **reading).then(
-            lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden"
+        reading["cancels"] = [*asking, tracing]  # those in the queue; running ones end with their session's lease
+        files.upload(
+            errors_as_messages(callbacks.show_upload), [files, session], view, api_name="upload", **reading
+        ).then(lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden")
+        example.input(
+            errors_as_messages(callbacks.show_example), [example, session], view, api_name="example", **reading
         )
-        example.input(told(do.show_example), [example, session], view, api_name="example", **reading)
         prompt.input(lambda text: text or "", [prompt], [question], api_visibility="private", queue=False)
         stop.click(None, cancels=asking, api_visibility="private")
         gr.on(
             [forget.click, talk.clear],
-            told(do.forget),
+            errors_as_messages(callbacks.forget),
             [session],
             [session, talk, status, traced],
             api_name="forget",
             cancels=asking,
         )
-        export.click(told(do.export), [session], [exported], api_name="export")
-        if do.feedback is not None:
-            good.click(told(do.rate_good), [session], [session, status], api_name="good")
-            bad.click(told(do.rate_bad), [session], [session, status], api_name="bad")
-    return page.queue(max_size=WAITING, api_open=False)
+        export.click(errors_as_messages(callbacks.export), [session], [exported], api_name="export")
+        if callbacks.feedback is not None:
+            good.click(errors_as_messages(callbacks.rate_good), [session], [session, status], api_name="good")
+            bad.click(errors_as_messages(callbacks.rate_bad), [session], [session, status], api_name="bad")
+    return page.queue(max_size=MAX_QUEUE, api_open=False)

@@ -1,4 +1,4 @@
-"""What the page's buttons do: sessions in, values of widgets out, every refusal one line."""
+"""Callbacks of the page: they take a session and return values for widgets; every error is one line."""
 
 import functools
 import html
@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.model.cli.prompts import UNTRAINED, is_trained
+from cardiolect.model.cli.ask import UNTRAINED, is_trained
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
@@ -24,22 +24,22 @@ from cardiolect.model.prompt.rendering import REPORT
 from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError
 
-SILENT = "(the model ended without a word)"
+EMPTY_ANSWER = "(empty answer)"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """upload: bytes of all files together. answer: seconds."""
+    """upload: bytes of all files of an upload. answer: seconds."""
 
     upload: int
     answer: float
 
 
-def told(callback: Callable) -> Callable:
-    """Any error becomes a message on the page."""
+def errors_as_messages(callback: Callable) -> Callable:
+    """Show any error of a callback as a message on the page."""
 
     def as_message(error: Exception) -> gr.Error:
-        return gr.Error(html.escape(line_of(error)), print_exception=False, title="Not done")
+        return gr.Error(html.escape(describe_error(error)), print_exception=False, title="Not done")
 
     if inspect.isgeneratorfunction(callback):
 
@@ -61,20 +61,20 @@ def told(callback: Callable) -> Callable:
     return wrapped
 
 
-def line_of(error: Exception) -> str:
-    """What a visitor reads of an error. Of one that is no `UserError` the log gets the place, not the message:
+def describe_error(error: Exception) -> str:
+    """The line that a visitor reads.
 
-    messages of libraries may quote a file, and with it a patient.
+    Unless it is a `UserError`, the log gets the traceback without the message, which may quote a file and so a patient.
     """
     if isinstance(error, UserError):
         return str(error)
-    print(f"the demo met {type(error).__name__}:", file=sys.stderr)
+    print(f"the demo failed with {type(error).__name__}:", file=sys.stderr)
     traceback.print_tb(error.__traceback__)
     return f"failed ({type(error).__name__})"
 
 
 class Callbacks:
-    """One checkpoint for all visitors; what is theirs comes and goes as a `Session`."""
+    """One checkpoint for all visitors; the state of each visitor is passed in and out as a `Session`."""
 
     def __init__(
         self,
@@ -89,15 +89,15 @@ class Callbacks:
         self.temporary, self.feedback = temporary, feedback
         self.strip = TokenStrip(chat.checkpoint.representation)
         self.examples = {
-            name: self._view(steps.begin(chat, record, f"Simulated: {name}"), ()) for name, record in examples.items()
+            name: self._view(steps.start(chat, record, f"Simulated: {name}"), ()) for name, record in examples.items()
         }
 
-    def _view(self, session: Session, remarks: Sequence[str]) -> tuple:
-        """Values of session, sentence, paper, reconstruction, strip, tokens, traced paper, conversation and status."""
+    def _view(self, session: Session, warnings: Sequence[str]) -> tuple:
+        """Values of session, description, ECG, reconstruction, strip, tokens, traced ECG, conversation and status."""
         record, codes = session.record, session.codes
         return (
             session,
-            facts(session.about, remarks),
+            description_html(session.about, warnings),
             draw_paper(record),
             draw_reconstruction(record, self.chat.checkpoint.representation, codes),
             self.strip.draw(record, codes),
@@ -107,36 +107,37 @@ class Callbacks:
             "",
         )
 
-    def begin(self, name: str) -> Session:
+    def start(self, name: str) -> Session:
         """A visitor's own session about one of `examples`."""
-        return self.examples[name][0].of_another()
+        return self.examples[name][0].fresh_copy()
 
-    def show_example(self, name: str, before: Session) -> tuple:
-        """Ends the answers about the ECG before."""
+    def show_example(self, name: str, previous: Session) -> tuple:
+        """Show one of `examples`, and end the answers about the previous ECG."""
         if name not in self.examples:
             raise UserError("choose one of the simulated ECGs")
-        before.lease.over = True
-        return self.begin(name), *self.examples[name][1:]
+        previous.lease.ended = True
+        return self.start(name), *self.examples[name][1:]
 
-    def show_upload(self, files: Sequence[str] | None, before: Session) -> tuple:
-        """Ends the answers about the ECG before.
+    def show_upload(self, files: Sequence[str] | None, previous: Session) -> tuple:
+        """Show an uploaded ECG, and end the answers about the previous one.
 
-        A file that is refused leaves no ECG: no question can be meant for one and asked about another.
+        If a file is refused, no ECG is left, so that no question about it is asked about the previous one.
         """
-        before.lease.over = True
+        previous.lease.ended = True
         try:
             upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary)
-            return self._view(steps.begin(self.chat, upload.record, "Uploaded recording"), upload.remarks)
+            return self._view(steps.start(self.chat, upload.record, "Uploaded recording"), upload.warnings)
         except Exception as error:
-            line = line_of(error)
+            line = describe_error(error)
             gr.Warning(html.escape(line), title="Not read")
-            return (Session(), facts(f"Not read. {line}", (), refused=True), None, None, None, "", None, [], "")
+            description = description_html(f"Not read. {line}", (), refused=True)
+            return (Session(), description, None, None, None, "", None, [], "")
 
     def ask(
         self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
     ) -> Iterator[tuple]:
-        """Values of session, conversation, status, question and traced paper, after every token."""
-        yield from self._ask(steps.check_question(question), age, sex, max_new_tokens, temperature, session)
+        """Values of session, conversation, status, question and traced ECG, after every token."""
+        yield from self._ask(steps.clean_question(question), age, sex, max_new_tokens, temperature, session)
 
     def report(
         self, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
@@ -147,17 +148,19 @@ class Callbacks:
         self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
     ) -> Iterator[tuple]:
         trained = is_trained(self.chat.checkpoint.info, question)
-        for at in steps.ask(self.chat, session, question, age, sex, max_new_tokens, temperature, self.limits.answer):
-            parts = [f"first token after {at.first_token:.2f} s"]
-            parts += [f"{at.rate:.0f} tokens/s"] if at.rate else []
-            ended = at.session.turns[-1].ended
-            parts += [f"ended by its {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
+        for progress in steps.ask(
+            self.chat, session, question, age, sex, max_new_tokens, temperature, self.limits.answer
+        ):
+            parts = [f"first token after {progress.first_token:.2f} s"]
+            parts += [f"{progress.rate:.0f} tokens/s"] if progress.rate else []
+            ended = progress.session.turns[-1].ended
+            parts += [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
             parts += [] if trained else [UNTRAINED]
-            yield at.session, messages(at.session), " · ".join(parts), "", None
+            yield progress.session, chatbot_messages(progress.session), " · ".join(parts), "", None
 
     def trace(self, session: Session) -> Any:
-        """The paper shaded by where in time the last answer came from."""
-        return draw_paper(session.record, steps.where(self.chat, session))
+        """The ECG, shaded where the last answer came from."""
+        return draw_paper(session.record, steps.trace(self.chat, session))
 
     def rate_good(self, session: Session) -> tuple[Session, str]:
         return self._rate(session, True)
@@ -167,12 +170,12 @@ class Callbacks:
 
     def _rate(self, session: Session, good: bool) -> tuple[Session, str]:
         if self.feedback is None:
-            raise UserError("no feedback is kept here: start the demo with --feedback FOLDER")
+            raise UserError("ratings are off: start the demo with --feedback FOLDER")
         session = steps.rate(session, good, self.feedback, self.fingerprint)
-        return session, f"kept: {'good' if good else 'bad'} answer"
+        return session, f"rating saved: {'good' if good else 'bad'} answer"
 
     def forget(self, session: Session) -> tuple:
-        """Values of session, conversation, status and traced paper."""
+        """Values of session, conversation, status and traced ECG."""
         return steps.forget(session), [], "", None
 
     def export(self, session: Session) -> Any:
@@ -181,19 +184,19 @@ class Callbacks:
         return gr.update(value=write_export(session, self.fingerprint, self.temporary), visible=True)
 
 
-def facts(about: str, remarks: Sequence[str], refused: bool = False) -> str:
-    """The sentence over the picture, as HTML in which names from a file are text."""
-    lines = "".join(f"<br>{html.escape(remark)}" for remark in remarks)
+def description_html(about: str, warnings: Sequence[str], refused: bool = False) -> str:
+    """The description above the ECG as HTML, with names from a file escaped."""
+    lines = "".join(f"<br>{html.escape(warning)}" for warning in warnings)
     return f'<p class="{"refused" if refused else "facts"}">{html.escape(about)}{lines}</p>'
 
 
-def messages(session: Session) -> list[dict[str, str]]:
-    """The conversation as a chatbot shows it: it renders HTML, so what is said goes in escaped."""
+def chatbot_messages(session: Session) -> list[dict[str, str]]:
+    """The conversation for the chatbot widget, escaped because the widget renders HTML."""
     return [
         {"role": message["role"], "content": html.escape(message["content"], quote=False)}
         for turn in session.turns
         for message in (
             {"role": "user", "content": turn.question},
-            {"role": "assistant", "content": turn.answer or SILENT},
+            {"role": "assistant", "content": turn.answer or EMPTY_ANSWER},
         )
     ]

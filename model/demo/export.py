@@ -1,4 +1,4 @@
-"""A conversation as files to keep: Markdown to read, JSON to process."""
+"""Export a conversation: Markdown to read, JSON to process."""
 
 import html
 import json
@@ -11,9 +11,9 @@ DISCLAIMER = "Not for clinical diagnosis"
 
 
 def write_export(session: Session, fingerprint: str, temporary: Path) -> list[str]:
-    """Write ``conversation.md`` and ``conversation.json`` into a new folder in ``temporary``; their paths.
+    """Write ``conversation.md`` and ``conversation.json`` to a new folder in ``temporary``; return their paths.
 
-    They hold what was said, the age and sex that were stated, and how the answers were made; no signal and no name.
+    They hold the conversation, the age and sex entered, and the generation options; neither the signal nor a name.
     """
     folder = Path(tempfile.mkdtemp(dir=temporary))
     document = as_json(session, fingerprint)
@@ -54,16 +54,18 @@ def as_markdown(session: Session, fingerprint: str) -> str:
         f"- ECG: {html.escape(session.about)}",
     ]
     for turn in session.turns:
-        drawn = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""
-        lines += ["", f"## {_line(turn.question)}", "", _quoted(turn.answer), ""]
-        ended = "" if turn.ended == BY_MODEL else f"; not ended by the model: {turn.ended}"
-        lines.append(f"*{turn.patient or 'no age and sex stated'}; at most {turn.max_new_tokens} tokens{drawn}{ended}*")
+        sampling = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""
+        lines += ["", f"## {_one_line(turn.question)}", "", _block_quote(turn.answer), ""]
+        ended = "" if turn.ended == BY_MODEL else f"; cut off: {turn.ended}"
+        lines.append(
+            f"*{turn.patient or 'age and sex not stated'}; at most {turn.max_new_tokens} tokens{sampling}{ended}*"
+        )
     return "\n".join(lines) + "\n"
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False)
 
 
-def _quoted(text: str) -> str:
+def _block_quote(text: str) -> str:
     return "\n".join(f"> {html.escape(line, quote=False)}" for line in text.splitlines() or [""])

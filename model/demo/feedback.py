@@ -1,4 +1,4 @@
-"""What people thought of answers, one JSON object a line: unpaired preferences, as KTO trains on."""
+"""Ratings of answers, one JSON object per line: unpaired preferences, the training data of KTO."""
 
 import json
 import threading
@@ -9,20 +9,20 @@ from cardiolect.model.prompt.rendering import prompt_text, task_of
 from cardiolect.utils.errors import UserError, make_folder
 
 FILE = "preferences.jsonl"
-_writing = threading.Lock()
+_lock = threading.Lock()
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder that `--feedback` names; raises `UserError` where nothing can be written to it."""
+    """Create the folder that `--feedback` names; raises `UserError` if it is not writable."""
     make_folder("--feedback", folder)
     try:
         with (folder / FILE).open("a"):
             pass
     except OSError as error:
-        raise UserError(f"--feedback {folder}: cannot be written to: {error.strerror}") from None
+        raise UserError(f"--feedback {folder}: not writable ({error.strerror})") from None
 
 
-def record(
+def preference(
     conversation: str,
     question: str,
     history: Sequence[tuple[str, str]],
@@ -31,10 +31,10 @@ def record(
     good: bool,
     fingerprint: str,
 ) -> dict:
-    """One preference: prompt (what was asked, and before it), completion, how it ended, label, checkpoint.
+    """One rating: prompt with the conversation so far, completion, how it ended, label, checkpoint.
 
-    conversation: a random name; a later line about the same prompt in it is the rater's last word.
-    Neither the ECG nor its codes, age, sex or file name; only what was typed and what was answered.
+    conversation: a random name; a later line on the same prompt of a conversation replaces an earlier one.
+    It holds only questions and answers, never the ECG, its codes, age, sex or file name.
     """
     return {
         "prompt": prompt_text(task_of(question), question, history),
@@ -46,8 +46,8 @@ def record(
     }
 
 
-def append(folder: Path, preference: dict) -> None:
-    """Add one line to `FILE`."""
-    line = json.dumps(preference, ensure_ascii=False) + "\n"
-    with _writing, (folder / FILE).open("a", encoding="utf-8") as file:
+def append(folder: Path, rating: dict) -> None:
+    """Append one line to `FILE`."""
+    line = json.dumps(rating, ensure_ascii=False) + "\n"
+    with _lock, (folder / FILE).open("a", encoding="utf-8") as file:
         file.write(line)

@@ -1,4 +1,4 @@
-"""Start the page: load the checkpoint once, keep files in a private folder, listen on this machine alone."""
+"""Serve the page: load the checkpoint once, keep files in a private folder, listen on this machine only by default."""
 
 import atexit
 import ipaddress
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from transformers.utils.logging import disable_progress_bar
 
-from cardiolect.model.cli.loading import need_checkpoint
-from cardiolect.model.demo import feedback as preferences
-from cardiolect.model.demo.storage import Sweeper
+from cardiolect.model.cli.loading import require_checkpoint
+from cardiolect.model.demo.feedback import open_folder
+from cardiolect.model.demo.temporary_files import Sweeper, UploadLimit
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import fingerprint, load_checkpoint
 from cardiolect.model.llm.quantization import placement
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 PORT = 7860
 UPLOAD_MB = 50
 ANSWER_SECONDS = 120.0
-MAX_SESSIONS = 500  # the longest unused are forgotten
-_FORM_BYTES = 100_000  # around the files of an upload
-_UPLOADS_KEPT = 40  # of the largest size, before more have to wait for a quarter of an hour
+MAX_SESSIONS = 500  # the least recently used are dropped
+_FORM_BYTES = 100_000  # of an upload request besides its files
+_MAX_STORED_UPLOADS = 40  # of the largest size; further ones are refused until files are deleted after 15 minutes
 
 
 @dataclass
 class RunningDemo:
-    """A page that is being served, and the folder of its files."""
+    """A page that is being served, and its folder of temporary files."""
 
     page: "gr.Blocks"
     url: str
@@ -45,16 +45,16 @@ class RunningDemo:
     sweeper: Sweeper
 
     def close(self) -> None:
-        """Stop, and delete every file that came or was made."""
+        """Stop, and delete all uploaded and generated files."""
         self.page.close(verbose=False)
         self.sweeper.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def launch(checkpoint: Path | str, **options) -> None:
-    """`start` with these options, and wait until Ctrl-C."""
-    for end in (signal.SIGTERM, signal.SIGHUP):  # files are deleted at these ends, too
-        signal.signal(end, lambda *_: sys.exit(0))
+    """Call `start` with these options, and serve until Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # files are deleted on these signals, too
+        signal.signal(number, lambda *_: sys.exit(0))
     demo = start(checkpoint, **options)
     try:
         demo.page.block_thread()
@@ -76,29 +76,28 @@ def start(
 ) -> RunningDemo:
     """Serve the page.
 
-    checkpoint: folder of a checkpoint. host: other than loopback the page is open to the network; share: to the
-    internet, through Gradio's servers. Both print a warning. port: 0 takes a free one. device, precision: as
-    `ECGChat.from_pretrained`; quantize: 8 or 4 bits, where CUDA and bitsandbytes are. feedback: folder for what people
-    think of answers; None keeps nothing. Raises `UserError` on what cannot be.
+    checkpoint: folder of a checkpoint. host: any address but loopback opens the page to the network. share: open it to
+    the internet through Gradio's servers. Both print a warning. port: 0 picks a free one. device, precision: as for
+    `ECGChat.from_pretrained`. quantize: load the language model in 8 or 4 bits, with CUDA and bitsandbytes. feedback:
+    folder for ratings of answers; None disables them. Raises `UserError` if an option cannot be satisfied.
     """
     if find_spec("gradio") is None:
         raise UserError('the demo needs Gradio: pip install -e ".[demo]"')
-    need_checkpoint(Path(checkpoint))
+    require_checkpoint(Path(checkpoint))
     check_free(host, port)
     if feedback is not None:
-        preferences.open_folder(Path(feedback))
+        open_folder(Path(feedback))
     chat = _load(Path(checkpoint), device, precision, quantize)
-    folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner alone
+    folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner only
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    # Read by Gradio when it is imported, and when it makes its widgets.
+    # Gradio reads these on import and when it creates widgets.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(folder), HF_HUB_DISABLE_TELEMETRY="1")
     from gradio import processing_utils
     from starlette.middleware import Middleware
 
     from cardiolect.model.demo.app import STYLE, build_page, theme
-    from cardiolect.model.demo.body_limit import BodyLimit
     from cardiolect.model.demo.callbacks import Callbacks, Limits
-    from cardiolect.model.demo.examples import simulated_ecgs
+    from cardiolect.model.demo.samples import sample_ecgs
 
     for line in _warnings(host, share):
         print(f"warning: {line}", file=sys.stderr)
@@ -106,15 +105,18 @@ def start(
     callbacks = Callbacks(
         chat,
         fingerprint(Path(checkpoint)),
-        simulated_ecgs(),
+        sample_ecgs(),
         limits,
         folder,
         None if feedback is None else Path(feedback),
     )
-    # Gradio would fetch any address that a client names in the place of an upload, whatever lies there.
+    # Gradio would fetch any address that a client sends in place of an uploaded file.
     processing_utils.async_ssrf_protected_download = _refuse_address
-    limit = Middleware(
-        BodyLimit, max_bytes=limits.upload + _FORM_BYTES, folder=folder, max_stored=_UPLOADS_KEPT * limits.upload
+    upload_limit = Middleware(
+        UploadLimit,
+        max_bytes=limits.upload + _FORM_BYTES,
+        folder=folder,
+        max_stored=_MAX_STORED_UPLOADS * limits.upload,
     )
     page = build_page(callbacks)
     sweeper = Sweeper(folder)
@@ -132,15 +134,15 @@ def start(
             enable_monitoring=False,
             ssr_mode=False,
             max_file_size=limits.upload,
-            app_kwargs={"middleware": [limit]},
+            app_kwargs={"middleware": [upload_limit]},
             state_session_capacity=MAX_SESSIONS,
             theme=theme(),
             css_paths=[STYLE],
         )
-    except OSError as error:  # the port has been taken since
+    except OSError as error:  # the port was taken in the meantime
         sweeper.close()
         shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(f"port {port} of {host}: {error.strerror or 'taken'}; choose another") from None
+        raise UserError(f"port {port} of {host}: {error.strerror or 'not free'}; choose another port") from None
     print(f"demo: {url}" + (f" and {shared}" if shared else ""), flush=True)
     return RunningDemo(page, url, folder, sweeper)
 
@@ -155,15 +157,17 @@ def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -
 async def _refuse_address(*_, **__) -> NoReturn:
     import gradio as gr
 
-    raise gr.Error("only files that were uploaded are read", print_exception=False, title="Not read")
+    raise gr.Error("only uploaded files are read", print_exception=False, title="Not read")
 
 
 def _warnings(host: str, share: bool) -> list[str]:
     lines = []
     if host != "localhost" and not _is_loopback(host):
-        lines.append(f"--host {host} opens the page to everyone who reaches this machine, without a password")
+        lines.append(f"--host {host} opens the page to everyone who can reach this machine, without a password")
     if share:
-        lines.append("--share sends what is uploaded through Gradio's servers, open to everyone who has the address")
+        lines.append(
+            "--share opens the page to everyone who has its address and sends uploads through Gradio's servers"
+        )
     return lines
 
 

@@ -1,7 +1,7 @@
-"""What one visitor has before them, and what the page does with it; knows no widgets.
+"""The state of one visitor and the steps that change it, independent of widgets.
 
-A `Session` never changes: each step gives a new one, so two clicks at once cannot mix, and nothing is shared. Only its
-`Lease` does, which ends the answers of a session whose place another has taken.
+A `Session` is immutable: each step returns a new one, so that simultaneous clicks cannot interfere and nothing is
+shared. Only its `Lease` changes: it ends the answers of a session that has been replaced by another.
 """
 
 import time
@@ -14,7 +14,7 @@ import numpy as np
 
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import describe_patient
-from cardiolect.model.cli import prompts
+from cardiolect.model.cli.ask import check_question
 from cardiolect.model.demo import feedback
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.inference.chat import ECGChat
@@ -31,7 +31,7 @@ BY_MODEL, BY_TOKENS, BY_TIME, STOPPED = "by the model", "token limit", "time lim
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and its answer, as far as it has come."""
+    """One question and its answer so far."""
 
     question: str
     patient: str
@@ -44,24 +44,24 @@ class Turn:
 
 @dataclass
 class Lease:
-    """Over as soon as another ECG, or a new conversation, takes a session's place.
+    """Ends as soon as another ECG or a new conversation replaces a session.
 
-    begun: answers so far, of which the latest alone goes on. answering: whether it does.
+    started: number of answers started so far; only the latest continues. answering: whether it is still running.
     """
 
-    over: bool = False
-    begun: int = 0
+    ended: bool = False
+    started: int = 0
     answering: bool = False
 
     def check(self) -> None:
-        """Raises `UserError` where it is over."""
-        if self.over:
-            raise UserError("another ECG or conversation came between: load the page or the ECG anew")
+        """Raise `UserError` if the lease has ended."""
+        if self.ended:
+            raise UserError("another ECG or conversation has replaced this one: reload the page or choose an ECG again")
 
 
 @dataclass(frozen=True)
 class Session:
-    """An ECG with its codes, a sentence about it, and the conversation; rated: the turns with feedback."""
+    """An ECG with its codes and description, and the conversation. rated: the turns that have a rating."""
 
     record: ECGRecord | None = None
     codes: np.ndarray | None = None
@@ -71,8 +71,8 @@ class Session:
     conversation: str = field(default_factory=lambda: token_hex(8))
     lease: Lease = field(default_factory=Lease)
 
-    def of_another(self) -> "Session":
-        """The same for another visitor, or a new conversation."""
+    def fresh_copy(self) -> "Session":
+        """The same ECG for another visitor or a new conversation."""
         return replace(self, turns=(), rated=(), conversation=token_hex(8), lease=Lease())
 
     @property
@@ -82,26 +82,25 @@ class Session:
 
 @dataclass(frozen=True)
 class Progress:
-    """A session while an answer comes, and how fast that goes."""
+    """A session while an answer is being generated, and the speed."""
 
     session: Session
     first_token: float  # seconds
-    rate: float  # tokens per second behind the first; 0 where there is one alone
+    rate: float  # tokens per second after the first; 0 if there is only one
 
 
-def begin(chat: ECGChat, record: ECGRecord, about: str) -> Session:
+def start(chat: ECGChat, record: ECGRecord, about: str) -> Session:
     """A session about an ECG."""
     codes = chat.encode(record)
-    facts = f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {len(codes)} tokens"
-    return Session(record, codes, facts)
+    return Session(record, codes, f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {len(codes)} tokens")
 
 
-def check_question(question: str) -> str:
-    """The question without space around it; `UserError` where it is none."""
-    prompts.check_question(question)
+def clean_question(question: str) -> str:
+    """The question, stripped. Raises `UserError` if it is empty or too long."""
+    check_question(question)
     question = question.strip()
     if len(question) > MAX_QUESTION:
-        raise UserError(f"the question has {len(question)} characters; at most {MAX_QUESTION} are read")
+        raise UserError(f"the question has {len(question)} characters; the limit is {MAX_QUESTION}")
     return question
 
 
@@ -115,25 +114,27 @@ def ask(
     temperature: float,
     limit_s: float,
 ) -> Iterator[Progress]:
-    """Yield after every token, and once at the end; nothing more once the lease is over or another answer has begun.
+    """Yield after every token and once at the end, until the lease ends or another answer starts.
 
-    Raises `UserError` on what cannot be asked.
+    limit_s: seconds after which the answer is cut off. Raises `UserError` if an option is out of range.
     """
     lease = session.lease
     lease.check()
     if session.codes is None:
-        raise UserError("there is no ECG: upload one, or choose a simulated one; after hours load the page anew")
+        raise UserError(
+            "there is no ECG: upload one or choose a simulated one; if the session has expired, reload the page"
+        )
     if not (1 <= max_new_tokens <= MAX_TOKENS and 0 <= temperature <= MAX_TEMPERATURE):
-        raise UserError(f"tokens lie within 1 and {MAX_TOKENS}, the temperature within 0 and {MAX_TEMPERATURE:g}")
+        raise UserError(f"tokens must be from 1 to {MAX_TOKENS}, and the temperature from 0 to {MAX_TEMPERATURE:g}")
     patient = describe_patient(age="" if age is None else str(age), sex=sex)
     if (age is not None and not 0 <= age <= MAX_AGE) or (sex and "sex" not in patient):
-        raise UserError(f"the age lies within 0 and {MAX_AGE} years, the sex is female or male, where they are stated")
+        raise UserError(f"if given, the age must be from 0 to {MAX_AGE} years, and the sex female or male")
     turn = Turn(question, patient, int(max_new_tokens), float(temperature), seed=len(session.turns))
-    began, first, count = time.monotonic(), 0.0, 0
+    start_time, first, count = time.monotonic(), 0.0, 0
 
-    def now() -> Progress:
-        passed = time.monotonic() - began - first
-        rate = (count - 1) / passed if count > 1 else 0.0
+    def progress() -> Progress:
+        elapsed = time.monotonic() - start_time - first
+        rate = (count - 1) / elapsed if count > 1 else 0.0
         return Progress(replace(session, turns=(*session.turns, turn)), first, rate)
 
     answers = chat.stream(
@@ -145,60 +146,60 @@ def ask(
         temperature=turn.temperature,
         seed=turn.seed,
     )
-    lease.begun += 1
-    mine, lease.answering = lease.begun, True
+    lease.started += 1
+    number, lease.answering = lease.started, True
     try:
         for answer in answers:
             count += 1
-            first = first or time.monotonic() - began
-            if lease.over or lease.begun != mine:
+            first = first or time.monotonic() - start_time
+            if lease.ended or lease.started != number:
                 return
             turn = replace(turn, answer=answer)
-            yield now()
-            if time.monotonic() - began > limit_s:
+            yield progress()
+            if time.monotonic() - start_time > limit_s:
                 turn = replace(turn, ended=BY_TIME)
                 break
         else:
             turn = replace(turn, ended=BY_TOKENS if count == turn.max_new_tokens else BY_MODEL)
-        if not lease.over and lease.begun == mine:
-            yield now()
+        if not lease.ended and lease.started == number:
+            yield progress()
     finally:
-        if lease.begun == mine:
+        if lease.started == number:
             lease.answering = False
 
 
-def where(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts and ends in seconds, and weights: when in the ECG the last answer, yes or no, came from."""
+def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where in the ECG the last answer, yes or no, came from: starts and ends in seconds, and weights."""
     session.lease.check()
     if not session.turns:
         raise UserError("there is no answer yet")
     turn = session.turns[-1]
-    shaded = shade_yes_or_no(
+    shading = shade_yes_or_no(
         chat.checkpoint, session.codes, turn.question, turn.answer, turn.patient, session.history[:-1]
     )
     session.lease.check()
-    return shaded
+    return shading
 
 
 def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Session:
-    """Store what is thought of the last answer, unless it is known already; `UserError` where there is none."""
+    """Store a rating of the last answer, unless it has that rating already; `UserError` if there is no answer."""
     if not session.turns:
         raise UserError("there is no answer yet")
     if session.lease.answering:
-        raise UserError("the answer is still coming")
-    at = len(session.turns)
-    if dict(session.rated).get(at) == good:
+        raise UserError("the answer is still being generated")
+    number = len(session.turns)
+    if dict(session.rated).get(number) == good:
         return session
     turn = session.turns[-1]
-    preference = feedback.record(
+    rating = feedback.preference(
         session.conversation, turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint
     )
-    feedback.append(folder, preference)
-    return replace(session, rated=(*session.rated, (at, good)))
+    feedback.append(folder, rating)
+    return replace(session, rated=(*session.rated, (number, good)))
 
 
 def forget(session: Session) -> Session:
-    """The same ECG, a new conversation."""
+    """Start a new conversation about the same ECG."""
     session.lease.check()
-    session.lease.over = True
-    return session.of_another()
+    session.lease.ended = True
+    return session.fresh_copy()

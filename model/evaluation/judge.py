@@ -22,6 +22,7 @@ from cardiolect.model.evaluation.conditions import WITH_ECG, gap_over
 from cardiolect.model.evaluation.conditions import floors as floors_of
 from cardiolect.model.evaluation.result import RESULT, read_result
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics import bootstrap_ci
 from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge
@@ -219,7 +220,7 @@ def _range(ends: Sequence[float | None] | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("cardiolect judge", description=__doc__, formatter_class=shape)
+    parser = Parser("cardiolect judge", description=__doc__, formatter_class=shape)
     parser.add_argument("folder", type=Path, metavar="RESULT_FOLDER", help="OUTPUT_DIR of an evaluation")
     parser.add_argument("--rubric", choices=RUBRICS, help="that of the result's task unless told")
     parser.add_argument("--condition", default=WITH_ECG, help=f"whose answers are judged, {WITH_ECG} unless told")

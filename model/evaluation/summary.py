@@ -3,7 +3,6 @@
 Writes summary.json and two pictures, an ECG beside its reconstruction and the scores beside their floors.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from cardiolect.model.evaluation.conditions import CONDITIONS, colours
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.settings import SummarySettings
 from cardiolect.utils.charts import draw_scores
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.plots import draw_ecg_paper
 
@@ -106,7 +106,7 @@ def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("cardiolect summary", description=__doc__)
+    parser = Parser("cardiolect summary", description=__doc__)
     parser.add_argument("env_file", help="settings of the summary, see docs/SETTINGS.md")
     summarise(SummarySettings.load(parser.parse_args(arguments).env_file))
 

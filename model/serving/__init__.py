@@ -1,1 +1,1 @@
-"""A checkpoint in use."""
+"""Publish a checkpoint, serve it, and ask one on a server."""

@@ -1,4 +1,4 @@
-"""Ask a checkpoint that a server holds: the ECG becomes tokens here, the language model answers there."""
+"""Ask a checkpoint on a server: the ECG is tokenized on this machine, the language model answers on the server."""
 
 import json
 import os
@@ -12,22 +12,23 @@ import requests
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import Chat
 from cardiolect.model.prompt.chat_template import chat_messages
-from cardiolect.model.serving.stock import stock_settings
+from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import check_address, check_key, failure_reason, signed_session
 
-_SHOWN = 4000  # bytes of a failure that are looked at
-CONNECT, SILENCE = 10.0, 120.0  # seconds until a connection stands; without a byte of the answer
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0  # to connect; to wait for the next byte of an answer
+_MAX_ERROR_BYTES = 4000  # of a failed response that are read
 
 
 class EndpointChat(Chat):
-    """Answers as `model.inference.chat.ECGChat` does, of a server; only the ECG tokenizer is loaded.
+    """Answers like `model.inference.chat.ECGChat`, but from a server; only the ECG tokenizer is loaded.
 
-    url: of the server, "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine. model: its name
-    there; "" leaves it to the server, which is enough where it holds one. key: sent as a bearer token to that
-    address alone; redirections are refused. never: ids of tokens that no answer may hold, for servers that do not read
-    them in a checkpoint's generation settings. The server is sent codes, questions and answers, and of a patient age,
-    sex, height and weight where they are given.
+    url: address of the server, such as "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine.
+    model: name of the model on the server; "" leaves the choice to the server, which is enough if it holds only one.
+    key: sent as a bearer token to that address only; redirects are refused. suppressed: ids of tokens that no answer
+    may contain, for servers that do not read them from a checkpoint's generation settings. timeout: seconds to wait for
+    the next byte. The server receives codes, questions and answers, and a patient's age, sex, height and weight if
+    given.
     """
 
     def __init__(
@@ -36,17 +37,19 @@ class EndpointChat(Chat):
         ecg_tokenizer: ECGTokenizer,
         model: str = "",
         key: str = "",
-        never: Sequence[int] = (),
-        timeout: float = SILENCE,
+        suppressed: Sequence[int] = (),
+        timeout: float = READ_SECONDS,
     ) -> None:
         if set(url) & set("@?#"):
-            raise UserError("the endpoint is more than an address; a key goes to ENDPOINT_KEY")
+            raise UserError(
+                "the endpoint must be a plain address without user, query or fragment; put a key into ENDPOINT_KEY"
+            )
         check_address(url, f"endpoint {url}")
         check_key(key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
         self.representation = ecg_tokenizer
         self.model = model
-        self.never = tuple(never)
+        self.suppressed = tuple(suppressed)
         self.timeout = timeout
         self._key = key
 
@@ -59,18 +62,18 @@ class EndpointChat(Chat):
         logit_bias: bool = False,
         environment: Mapping[str, str] = os.environ,
     ) -> Self:
-        """With the ECG tokenizer of a checkpoint folder, and ENDPOINT_KEY where the endpoint wants a key.
+        """Use the ECG tokenizer of a checkpoint folder, and the key in ENDPOINT_KEY if there is one.
 
-        logit_bias: send with each request which tokens are of ECGs; vLLM and llama.cpp need it, `transformers serve`
-        does not.
+        logit_bias: send the ids of the ECG tokens with each request, to suppress them in answers; vLLM and llama.cpp
+        need this, `transformers serve` does not.
         """
         folder = Path(folder)
-        never = stock_settings(folder)["suppress_tokens"] if logit_bias else ()
+        suppressed = servable_settings(folder)["suppress_tokens"] if logit_bias else ()
         ecg_tokenizer = ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
-        return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), never)
+        return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), suppressed)
 
     def _answer(self, ecgs, backgrounds, question, history, max_new_tokens) -> Iterator[str]:
-        """The greedy answer. Raises `UserError` where none can be had, with what the server says of it."""
+        """The greedy answer. Raises `UserError` with the server's message if there is none."""
         body = {
             "messages": chat_messages(ecgs, backgrounds, question, history),
             "stream": True,
@@ -79,9 +82,9 @@ class EndpointChat(Chat):
         }
         if self.model:
             body["model"] = self.model
-        if self.never:
-            body["logit_bias"] = dict.fromkeys(map(str, self.never), -100.0)  # transformers refuses integers
-        said = ""
+        if self.suppressed:
+            body["logit_bias"] = dict.fromkeys(map(str, self.suppressed), -100.0)  # transformers refuses integers
+        answer = ""
         try:
             with (
                 signed_session(self.url, self._key) as session,
@@ -89,15 +92,15 @@ class EndpointChat(Chat):
                     f"{self.url}/chat/completions",
                     json=body,
                     stream=True,
-                    timeout=(CONNECT, self.timeout),
+                    timeout=(CONNECT_SECONDS, self.timeout),
                     allow_redirects=False,
                 ) as response,
             ):
                 self._check(response)
                 for part in self._parts(response):
-                    said += part
-                    if part and said.strip():
-                        yield said.strip()
+                    answer += part
+                    if part and answer.strip():
+                        yield answer.strip()
         except requests.RequestException as error:
             raise UserError(f"endpoint {self.url}: {failure_reason(error)}; is a server running there?") from None
 
@@ -106,45 +109,47 @@ class EndpointChat(Chat):
         if status == 200:
             return
         if status in (401, 403):
-            what = "check ENDPOINT_KEY"
+            advice = "check ENDPOINT_KEY"
         elif status in (404, 405) or 300 <= status < 400:
-            what = f"check the address and the name of the model ({self.model or 'none was given'})"
+            advice = f"check the address and the model name ({self.model or 'none given'})"
         else:
-            what = "see what the server printed"
-        raise UserError(f"endpoint {self.url}: the server answers {status}{_complaint(response.content)}; {what}")
+            advice = "see the log of the server"
+        raise UserError(
+            f"endpoint {self.url}: the server answered {status}{_error_message(response.content)}; {advice}"
+        )
 
     def _parts(self, response: requests.Response) -> Iterator[str]:
-        """The text of each server-sent event. Raises `UserError` where there is none, or none says that it is whole."""
-        other, begun, whole = b"", False, False
+        """The text of each server-sent event. Raises `UserError` if there is none, or none that ends the answer."""
+        other, started, complete = b"", False, False
         for line in response.iter_lines():
-            if not line.startswith(b"data:"):  # other fields, empty lines; or no stream at all
-                other = (other + line + b"\n")[:_SHOWN]
+            if not line.startswith(b"data:"):  # another field, an empty line, or not an event stream at all
+                other = (other + line + b"\n")[:_MAX_ERROR_BYTES]
                 continue
-            data, begun = line.removeprefix(b"data:").strip(), True
+            data, started = line.removeprefix(b"data:").strip(), True
             if data == b"[DONE]":
                 return
             try:
                 choices = json.loads(data)["choices"]
                 text = "".join(choice["delta"].get("content") or "" for choice in choices)
-                whole = whole or any(choice.get("finish_reason") for choice in choices)
+                complete = complete or any(choice.get("finish_reason") for choice in choices)
             except (ValueError, LookupError, TypeError, AttributeError):
-                raise UserError(f"endpoint {self.url}: the answer broke off{_complaint(data)}") from None
+                raise UserError(f"endpoint {self.url}: the answer broke off{_error_message(data)}") from None
             yield text
-        if not begun:
-            came = _complaint(other) or " (nothing that can be read)"
-            raise UserError(f"endpoint {self.url}: what came is no stream of an answer{came}; check the address")
-        if not whole:
-            raise UserError(f"endpoint {self.url}: the answer broke off; see what the server printed")
+        if not started:
+            received = _error_message(other) or " (no readable text)"
+            raise UserError(f"endpoint {self.url}: the response is not an event stream{received}; check the address")
+        if not complete:
+            raise UserError(f"endpoint {self.url}: the answer broke off; see the log of the server")
 
 
-def _complaint(data: bytes) -> str:
-    """What a server says of its failure, in one line: OpenAI's ``error.message``, FastAPI's ``detail``, or the text."""
+def _error_message(data: bytes) -> str:
+    """A server's error message in one line: OpenAI's ``error.message``, FastAPI's ``detail``, or the text itself."""
     text = data.decode(errors="replace")
     try:
-        said = json.loads(text)
-        said = said.get("detail") or said.get("error") or text
-        text = str(said.get("message", said) if isinstance(said, dict) else said)
+        content = json.loads(text)
+        content = content.get("detail") or content.get("error") or text
+        text = str(content.get("message", content) if isinstance(content, dict) else content)
     except (ValueError, AttributeError):
         pass
-    words = " ".join(text.split())[:200]
-    return f" ({words})" if words.isprintable() and words else ""
+    line = " ".join(text.split())[:200]
+    return f" ({line})" if line.isprintable() and line else ""

@@ -1,5 +1,6 @@
-"""The stock `transformers serve` with a checkpoint, on this machine alone."""
+"""Serve a checkpoint with the unmodified `transformers serve`, on this machine only."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -7,27 +8,28 @@ from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
-from cardiolect.model.cli.loading import need_checkpoint
-from cardiolect.model.serving.stock import stock_settings
+from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import LOOPBACK, check_free
 
+CHAT_TEMPLATE = "chat_template.jinja"
+
 
 def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, device: str = "auto") -> NoReturn:
-    """Become the server that answers at ``http://host:port/v1/chat/completions``, until interrupted.
+    """Replace this process with the server at ``http://host:port/v1/chat/completions``, until interrupted.
 
-    host: of this machine's loopback; the server knows no keys. device: auto, cpu or cuda.
-    Raises `UserError` where the checkpoint cannot be served.
+    host: a loopback address, since the server has no authentication. device: auto, cpu or cuda.
+    Raises `UserError` if the checkpoint cannot be served.
     """
     folder = Path(checkpoint)
-    need_checkpoint(folder)
-    stock_settings(folder)
+    require_checkpoint(folder)
+    servable_settings(folder)
     if "@" in str(folder):
-        raise UserError(f"{folder}: the server reads @ as the beginning of a revision; move the folder")
+        raise UserError(f"{folder}: the server reads what follows @ as a revision; rename the folder")
     if not is_serve_available():
         raise UserError('the server is not installed: pip install -e ".[serve]"')
     if host not in LOOPBACK:
-        raise UserError(f"host {host}: the server knows no keys and stays on this machine; 127.0.0.1 is possible")
+        raise UserError(f"host {host}: the server has no authentication and stays on this machine; use 127.0.0.1")
     check_free(host, port)
     command = [
         sys.executable,
@@ -42,7 +44,36 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
         "--device",
         device,
     ]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"{folder}: http://{shown}:{port}/v1/chat/completions; Ctrl-C ends it", flush=True)
-    os.environ["HF_HUB_OFFLINE"] = "1"  # no request has a model downloaded
+    url_host = f"[{host}]" if ":" in host else host
+    print(f"{folder}: http://{url_host}:{port}/v1/chat/completions; press Ctrl-C to stop", flush=True)
+    os.environ["HF_HUB_OFFLINE"] = "1"  # a request must not start the download of another model
     os.execv(sys.executable, command)
+
+
+def servable_settings(folder: Path) -> dict:
+    """The generation settings of a checkpoint that stock servers can load.
+
+    Raises `UserError` if they cannot, with the command that makes a folder they can load.
+    """
+    if not (folder / "cardiolect.json").is_file():
+        raise UserError(f"{folder}: not a checkpoint (cardiolect.json is missing)")
+    path = folder / "generation_config.json"
+    try:
+        settings = dict(json.loads(path.read_text())) if path.is_file() else {}
+    except (ValueError, TypeError, OSError):
+        raise UserError(f"{path}: damaged; cardiolect merge {folder} --out FOLDER rewrites it") from None
+    if not settings.get("suppress_tokens") or not (folder / CHAT_TEMPLATE).is_file():
+        raise UserError(
+            f"{folder}: holds adapters, or lacks its chat template or suppress_tokens; "
+            f"cardiolect merge {folder} --out FOLDER makes a folder that can be served"
+        )
+    return settings
+
+
+def is_servable(folder: Path) -> bool:
+    """Whether stock servers can load a checkpoint as it is."""
+    try:
+        servable_settings(folder)
+    except UserError:
+        return False
+    return True

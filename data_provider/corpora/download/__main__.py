@@ -11,13 +11,12 @@ from pathlib import Path
 
 from cardiolect.data_provider.corpora.download.fetch import download
 from cardiolect.data_provider.corpora.download.sources import SOURCES
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        "cardiolect download", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("cardiolect download", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(SOURCES))
     parser.add_argument("--out", type=Path, required=True, help="folder of this corpus alone")
     parser.add_argument("--yes", action="store_true", help="fetch, and do not ask")

@@ -20,8 +20,8 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
-from cardiolect.model.cli.prompts import is_trained
-from cardiolect.model.cli.reconstruction import reconstruct
+from cardiolect.model.cli.ask import is_trained
+from cardiolect.model.cli.show import reconstruct
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
@@ -159,16 +159,19 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ask", "{record}", "{question}"], "no checkpoint yet; bash quickstart.sh trains it"),
+        (["ask", "{record}", "{question}"], "no checkpoint yet; train it with bash quickstart.sh"),
         (["ask", "{record}", "{question}", "--checkpoint", "nowhere"], "nowhere: no such folder"),
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
-        (["ask", "{record}", "", "--checkpoint", "{stock}"], "a question is empty"),
+        (["ask", "{record}", "", "--checkpoint", "{stock}"], "the question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
         (["ask", "#.h5", "{question}", "--checkpoint", "{stock}"], "record #.h5: no file before the #"),
         (["tokens", ".", "--checkpoint", "{stock}"], "record .: a folder"),
         (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "at least 2.5 s are needed"),
-        (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "nothing that a prompt may say"),
-        (["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"], "weight is not"),
+        (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "no age, sex, height or weight found"),
+        (
+            ["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"],
+            "read the weight",
+        ),
         (["report", "{record}", "--start", "7.6", "--checkpoint", "{stock}"], "10.0 s long, of them 2.4 s from 7.6"),
         (["ask", "{record}", "{question}", "--checkpoint", "{stock}", "--logit-bias"], "name it with --endpoint"),
         (
@@ -183,7 +186,7 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
                 "--device",
                 "cpu",
             ],
-            "--device: the server has its own",
+            "--device: not supported with --endpoint",
         ),
         (["serve", "--checkpoint", "{adapters}"], "cardiolect merge"),
         (["serve"], "bash quickstart.sh"),
@@ -259,7 +262,10 @@ def test_a_damaged_checkpoint_is_one_line(damage, message, adapters, tmp_path):
 
 def test_a_line_that_is_no_text_is_one_line(stock, record, monkeypatch):
     given = ["ask", record, "--chat", "--checkpoint", str(stock)]
-    for errors, message in (("strict", "a line on stdin is not UTF-8"), ("surrogateescape", "question is not UTF-8")):
+    for errors, message in (
+        ("strict", "stdin has a line that is not valid UTF-8"),
+        ("surrogateescape", "question is not valid UTF-8"),
+    ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff?\n"), "utf-8", errors))
         with pytest.raises(UserError, match=message):
             cli.main(given)

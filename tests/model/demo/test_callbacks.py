@@ -12,7 +12,7 @@ def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_pa
     record = ECGChat.read(write_record(tmp_path)[0])
     do = Callbacks(chat, "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
     first = do.show_example("a", do.show_example("b", do.examples["a"][0])[0])[0]
-    assert not first.lease.over and first.lease is not do.examples["a"][0].lease
+    assert not first.lease.ended and first.lease is not do.examples["a"][0].lease
     answer = do.ask(QUESTION, None, "", 200, 0.0, first)
     next(answer)
     do.show_example("b", first)
@@ -20,12 +20,12 @@ def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_pa
 
 
 def test_the_log_gets_the_place_of_an_error_and_not_its_words(capsys):
-    from cardiolect.model.demo.callbacks import line_of
+    from cardiolect.model.demo.callbacks import describe_error
 
     try:
         raise ValueError("Mil" + "ler")
     except ValueError as error:
-        assert line_of(error) == "failed (ValueError)"
+        assert describe_error(error) == "failed (ValueError)"
     logged = capsys.readouterr().err
     assert "ValueError" in logged and "test_callbacks.py" in logged and "Miller" not in logged
 
@@ -43,5 +43,5 @@ def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, t
     from cardiolect.model.demo.callbacks import Callbacks, Limits
 
     do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
-    one, two = do.begin("a"), do.begin("a")
+    one, two = do.start("a"), do.start("a")
     assert one.conversation != two.conversation and one.lease is not two.lease and one.codes is two.codes

@@ -21,7 +21,7 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.readers.sizes import count_samples
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.demo import server
-from cardiolect.model.demo.storage import KEPT_SECONDS, Sweeper, stored_bytes
+from cardiolect.model.demo.temporary_files import LIFETIME_SECONDS, Sweeper, stored_bytes
 from cardiolect.model.demo.uploads import MAX_SAMPLES, read_upload
 from cardiolect.utils.errors import UserError
 from tests.helpers.servers import LoopbackHandler, LoopbackServer, serving
@@ -90,8 +90,8 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
             for kind in ("csv", "npy", "npz", "h5", "edf", "bdf", "dcm", "xml", "hea")
         ),
         ([put("ecg.edf", rows)], "its EDF header does not"),
-        ([put("setup.exe", noise)], "files .exe are not read"),
-        ([put("README", noise)], "a file without extension is not read"),
+        ([put("setup.exe", noise)], ".exe files are not supported"),
+        ([put("README", noise)], "the file has no extension"),
         ([folder / "bomb.npz", layout], "holds more than 25,000,000 samples"),
         ([folder / "grows.npz"], "holds more than 25,000,000 samples"),
         ([folder / "promises.npy", layout], "holds more than 25,000,000 samples"),
@@ -141,13 +141,13 @@ def test_a_request_of_unknown_length_is_refused(demo):
 
 
 def test_uploads_that_fill_the_folder_have_to_wait(demo, monkeypatch):
-    from cardiolect.model.demo import body_limit
+    from cardiolect.model.demo import temporary_files
 
     for stored, status in ((39 * 2**21, 200), (40 * 2**21, 503)):
-        monkeypatch.setattr(body_limit, "stored_bytes", lambda folder, stored=stored: stored)
+        monkeypatch.setattr(temporary_files, "stored_bytes", lambda folder, stored=stored: stored)
         answer = httpx.post(f"{demo.url}gradio_api/upload", files=[("files", ("a.npy", b"x"))])
         assert answer.status_code == status
-    assert "come again" in answer.text
+    assert "try again in 15 minutes" in answer.text
 
 
 def test_an_address_in_the_place_of_an_upload_is_not_fetched(demo, tmp_path):
@@ -156,7 +156,7 @@ def test_an_address_in_the_place_of_an_upload_is_not_fetched(demo, tmp_path):
         client = new_client(demo, tmp_path)
         file = {"path": f"{elsewhere.address}/ecg.csv", "meta": {"_type": "gradio.FileData"}}
         for arguments, name in (([[file]], "/upload"), ([file, None, "", 5, 0], "/ask")):
-            with pytest.raises(Exception, match="only files that were uploaded"):
+            with pytest.raises(Exception, match="only uploaded files are read"):
                 client.predict(*arguments, api_name=name)
         assert elsewhere.asked == 0
 
@@ -171,19 +171,19 @@ def test_an_upload_that_broke_off_is_deleted_as_well(demo):
     assert stored_bytes(demo.folder) > 700_000
     demo.sweeper.sweep()
     assert stored_bytes(demo.folder) > 700_000, "it is not a quarter of an hour old"
-    kept = sum(path.stat().st_size for path in demo.sweeper.kept)
+    kept = sum(path.stat().st_size for path in demo.sweeper.permanent)
     try:
-        demo.sweeper.seconds = -1.0
+        demo.sweeper.lifetime = -1.0
         demo.sweeper.sweep()
     finally:
-        demo.sweeper.seconds = KEPT_SECONDS
+        demo.sweeper.lifetime = LIFETIME_SECONDS
     assert stored_bytes(demo.folder) == kept > 0, "the pictures that the page begins with stay"
 
 
 def test_files_are_deleted_by_age_without_being_asked(tmp_path):
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "picture.png").write_text("x")
-    sweeper = Sweeper(tmp_path, seconds=0.2, every=0.05)
+    sweeper = Sweeper(tmp_path, lifetime=0.2, interval=0.05)
     (tmp_path / "upload").mkdir()
     (tmp_path / "upload" / "ecg.dat").write_text("x")
     deadline = time.monotonic() + 10
@@ -229,7 +229,7 @@ def test_files_that_do_not_belong_together_or_are_too_large_together_are_refused
         (tmp_path / name).write_bytes(header.read_bytes())
     for names, limit, line in (
         (["ecg.hea", "ecg.dat", "other/ECG.HEA"], 2**20, "two files have the same name"),
-        (["ecg.npy", "other.dat"], 2**20, "other.dat does not belong to a file .npy"),
+        (["ecg.npy", "other.dat"], 2**20, "other.dat does not belong to a .npy file"),
         (["ecg.hea", "ecg.dat"], signal.stat().st_size, "larger than 0 MB"),
     ):
         with pytest.raises(UserError, match=line):
@@ -270,13 +270,13 @@ def test_the_samples_of_a_dicom_file_are_counted_by_its_header(tmp_path):
 def test_a_high_sampling_rate_is_refused(tmp_path):
     signal = np.cumsum(np.random.default_rng(0).normal(0, 0.001, (12, 60_000)), 1).astype("f4")
     np.savez(tmp_path / "fast.npz", signal=signal, fs=20_000, unit="mV", leads=LEADS)
-    with pytest.raises(UserError, match="sampled at 20000 Hz; at most 10,000"):
+    with pytest.raises(UserError, match="sampled at 20000 Hz; the limit is 10,000"):
         read_upload([tmp_path / "fast.npz"], 2**30, tmp_path)
 
 
 def test_an_hour_is_read_in_part(tmp_path):
     header, signal = write_record(tmp_path, "hour", np.tile(np.float32([[0.1, -0.1]]), (12, 900_000)))
     found = read_upload([header, signal], 50 * 2**20, tmp_path)
-    assert found.record.seconds == 10 and "3600 s long" in found.remarks[0]
+    assert found.record.seconds == 10 and "3600 s long" in found.warnings[0]
     assert (found.record.record_id, found.record.patient_id) == ("", None)
     np.testing.assert_array_equal(found.record.signal, read_record(header).signal[:, :5000])

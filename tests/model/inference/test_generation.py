@@ -8,7 +8,7 @@ from transformers import (
     MambaForCausalLM,
 )
 
-from bench.plain_generation import generate_plainly
+from bench.baselines.separate_prompts import generate_separately
 from cardiolect.model.evaluation.answers import yes_no_tokens
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.llm.checkpoint import load_language_model
@@ -22,7 +22,7 @@ from tests.helpers.prompts import varied_prompts
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_batches_that_share_prefixes_answer_as_one_prompt_at_a_time(checkpoint, batch_size):
     asked = varied_prompts(checkpoint.vocabulary)
-    plain = dict(generate_plainly(checkpoint.model, checkpoint.vocabulary, asked, 12))
+    plain = dict(generate_separately(checkpoint.model, checkpoint.vocabulary, asked, 12))
     shared = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 12, batch_size))
     assert {i: answer.text for i, answer in shared.items()} == plain
     assert len(set(map(len, plain.values()))) > 2, "answers of one length would not test that rows end on their own"

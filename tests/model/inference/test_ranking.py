@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
-from bench.plain_ranking import score_plainly
+from bench.baselines.separate_candidates import score_separately
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Ranked, rank_answers
@@ -28,7 +28,7 @@ def ranked(checkpoint, asked, candidates, batch_size=100) -> list[Ranked]:
 def assert_scored_as_full_sequences(checkpoint, batch_size):
     asked = varied_prompts(checkpoint.vocabulary)
     candidates = [LISTS[i % len(LISTS)] for i in range(len(asked))]
-    plain = score_plainly(checkpoint.model, checkpoint.vocabulary, asked, candidates)
+    plain = score_separately(checkpoint.model, checkpoint.vocabulary, asked, candidates)
     for found, scores in zip(ranked(checkpoint, asked, candidates, batch_size), plain, strict=True):
         assert found.log_probabilities == pytest.approx(scores, abs=1e-4)
 
@@ -59,7 +59,7 @@ def test_layers_with_and_without_a_window_each_see_what_they_would(tmp_path, tok
 
 
 def test_adapters_are_ranked_with(checkpoint):
-    plain = score_plainly(checkpoint.model, checkpoint.vocabulary, varied_prompts(checkpoint.vocabulary)[:1], [LEADS])
+    plain = score_separately(checkpoint.model, checkpoint.vocabulary, varied_prompts(checkpoint.vocabulary)[:1], [LEADS])
     checkpoint.model = get_peft_model(
         checkpoint.model, LoraConfig(target_modules="all-linear", init_lora_weights=False)
     )

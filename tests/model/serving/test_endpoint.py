@@ -105,15 +105,15 @@ def test_the_command_asks_a_server_that_holds_several(scripted, folder, codes, c
 @pytest.mark.parametrize(
     "status, text, message",
     [
-        (404, b'{"error": {"message": "no model x"}}', r"answers 404 \(no model x\); check the address and the name"),
-        (401, b"", "answers 401; check ENDPOINT_KEY"),
-        (307, b"", "answers 307; check the address"),
-        (500, b"Internal\nServer Error", r"answers 500 \(Internal Server Error\); see"),
+        (404, b'{"error": {"message": "no model x"}}', r"answered 404 \(no model x\); check the address and"),
+        (401, b"", "answered 401; check ENDPOINT_KEY"),
+        (307, b"", "answered 307; check the address"),
+        (500, b"Internal\nServer Error", r"answered 500 \(Internal Server Error\); see"),
         (200, b'data: {"error": "out of memory"}\n\n', r"broke off \(out of memory\)"),
-        (200, b"<html>\n<p>Welcome</p>\n</html>", r"no stream of an answer \(<html> <p>Welcome</p> </html>\); check"),
-        (200, b'{"error": {"message": "no such model"}}', r"no stream of an answer \(no such model\)"),
-        (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'no stream .*"content": "yes"'),
-        (200, b"", r"no stream of an answer \(nothing"),
+        (200, b"<html>\n<p>Welcome</p>\n</html>", r"not an event stream \(<html> <p>Welcome</p> </html>\); check"),
+        (200, b'{"error": {"message": "no such model"}}', r"not an event stream \(no such model\)"),
+        (200, b'{"choices": [{"message": {"content": "yes"}}]}', r'not an event stream .*"content": "yes"'),
+        (200, b"", r"not an event stream \(no readable"),
     ],
 )
 def test_failures_are_one_line_each(scripted, folder, codes, status, text, message):
@@ -127,7 +127,7 @@ def test_addresses_that_are_not_safe_or_not_there(folder, codes):
     for url, message in {
         "http://example.org": "only https",
         "file:///etc/passwd": "only https",
-        "http://key@127.0.0.1:1": "goes to ENDPOINT_KEY",
+        "http://key@127.0.0.1:1": "a key into ENDPOINT_KEY",
         "127.0.0.1:8000": "only https",
         f"https://{'x' * 64}.org": "is no address",
     }.items():

@@ -19,8 +19,7 @@ from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.endpoint import EndpointChat
 from cardiolect.model.serving.publish import merge
-from cardiolect.model.serving.serve import serve
-from cardiolect.model.serving.stock import stock_settings
+from cardiolect.model.serving.serve import servable_settings, serve
 from cardiolect.utils.errors import UserError
 from tests.helpers.language_models import tiny_language_model
 
@@ -48,9 +47,9 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     (older / "generation_config.json").unlink()
     (older / "seen_recordings.json").write_text("{}")
     with pytest.raises(UserError, match=rf"cardiolect merge {older} --out FOLDER"):
-        stock_settings(older)
+        servable_settings(older)
     merge(older, tmp_path / "out")
-    stock_settings(tmp_path / "out")
+    servable_settings(tmp_path / "out")
     for name in ("chat_template.jinja", "generation_config.json", "model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
     assert (tmp_path / "out" / "seen_recordings.json").is_file()
@@ -59,9 +58,9 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     (damaged / "generation_config.json").write_text('{"suppress_')
     with pytest.raises(UserError, match=r"generation_config.json: damaged; cardiolect merge"):
-        stock_settings(damaged)
+        servable_settings(damaged)
     merge(damaged, tmp_path / "mended")
-    assert stock_settings(tmp_path / "mended") == stock_settings(folder)
+    assert servable_settings(tmp_path / "mended") == servable_settings(folder)
 
     model, tokenizer = load_language_model(tiny_language_model(tmp_path / "base"), "fp32")
     adapted = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
@@ -70,9 +69,9 @@ def test_older_checkpoints_and_adapters_are_exported(folder, chat, codes, tmp_pa
     adapted.model = get_peft_model(model, lora)
     save_checkpoint(adapted, tmp_path / "adapters", merge=False)
     with pytest.raises(UserError, match="adapters"):
-        stock_settings(tmp_path / "adapters")
+        servable_settings(tmp_path / "adapters")
     merge(tmp_path / "adapters", tmp_path / "merged")
-    stock_settings(tmp_path / "merged")
+    servable_settings(tmp_path / "merged")
     expected = ECGChat(load_checkpoint(tmp_path / "adapters")).ask(codes, QUESTION, max_new_tokens=WORDS)
     assert ECGChat(load_checkpoint(tmp_path / "merged")).ask(codes, QUESTION, max_new_tokens=WORDS) == expected
 
@@ -165,10 +164,10 @@ def test_ten_ask_at_once(remote, chat, codes):
 def test_the_client_can_say_which_tokens_are_of_ecgs(server, folder, chat, codes):
     """As servers need it that do not read it in the checkpoint."""
     remote = EndpointChat.from_pretrained(server, folder, logit_bias=True)
-    assert remote.never == tuple(chat.checkpoint.vocabulary.new_ids)
+    assert remote.suppressed == tuple(chat.checkpoint.vocabulary.new_ids)
     assert remote.ask(codes, QUESTION, max_new_tokens=WORDS) == chat.ask(codes, QUESTION, max_new_tokens=WORDS)
 
 
 def test_another_model_is_refused_with_what_the_server_says(server, folder, codes):
-    with pytest.raises(UserError, match=r"answers 400 .*pinned to"):
+    with pytest.raises(UserError, match=r"answered 400 .*pinned to"):
         EndpointChat.from_pretrained(server, folder, "another").ask(codes)

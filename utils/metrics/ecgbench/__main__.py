@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, TASKS, ChatEndpoint, Judge, score_task
 from cardiolect.utils.metrics.ecgbench.files import read_samples
@@ -23,7 +24,7 @@ COUNTS = ("n", "unparsed", "guessed")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("cardiolect ecgbench", description=__doc__, formatter_class=shape)
+    parser = Parser("cardiolect ecgbench", description=__doc__, formatter_class=shape)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("answers", type=Path)
     parser.add_argument("--gold", type=Path, help="gold answers, where ANSWERS does not hold them; joined by id")

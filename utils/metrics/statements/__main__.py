@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
@@ -87,7 +88,7 @@ def _reports_of(path: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cardiolect statements",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

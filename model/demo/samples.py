@@ -1,0 +1,55 @@
+"""What visitors can try the demo with: simulated ECGs, which belong to no real patient, and sample prompts."""
+
+import numpy as np
+
+from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.simulator.beat_shapes import FS
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.truth import LBBB, LVH, NORMAL
+from cardiolect.data_provider.simulator.varied.heart import FIBRILLATION
+from cardiolect.data_provider.simulator.varied.render import simulate_varied
+from cardiolect.model.cli.ask import is_trained
+
+FINDINGS = (NORMAL, FIBRILLATION, LBBB, LVH)
+SEED = 7
+_MAX_SIMULATED = 400  # enough recordings to find one with each of `FINDINGS`
+
+# Questions worded like ECG-QA's templates, which our stages train on; then other kinds of request.
+PROMPTS = (
+    ("Rhythm", "What rhythm-related symptoms does this ECG show?"),
+    ("Rhythm", "Does this ECG show symptoms of atrial fibrillation?"),
+    ("Intervals", "What numeric features of this ECG fall above the normal range?"),
+    ("Intervals", "Does the qt corrected of this ECG fall within the normal range?"),
+    ("Conduction", "Does this ECG show symptoms of complete left bundle branch block?"),
+    ("Conduction", "Does this ECG show symptoms of first degree av block?"),
+    ("Ischaemia", "Does this ECG show symptoms of non-specific ischemic?"),
+    ("Ischaemia", "Does this ECG show symptoms of inverted t-waves?"),
+    ("Hypertrophy", "Does this ECG show symptoms of left ventricular hypertrophy?"),
+    ("Axis", "What direction is this ECG deviated to?"),
+    ("Noise", "What kinds of noises does this ECG show?"),
+    ("Teaching", "Explain this ECG step by step, as to a student: rate, rhythm, axis, intervals, ST segment, T wave."),
+    ("Deutsch", "Beschreibe dieses EKG auf Deutsch."),
+    ("Español", "Describe este ECG en español."),
+)
+ADVICE = (
+    "A model answers well only the kinds of question it was trained on. Reports, explanations and other languages need "
+    "a model trained on them; any other model answers badly, however confident it sounds."
+)
+
+
+def sample_ecgs() -> dict[str, ECGRecord]:
+    """The first recording of the simulator's varied mode with each of `FINDINGS`, by the name of the finding."""
+    ecgs: dict[str, ECGRecord] = {}
+    for index in range(_MAX_SIMULATED):
+        truth, signal = simulate_varied(SEED, index, draw_patient(SEED, index, fold=1))
+        new = [finding for finding in FINDINGS if finding in truth.findings and finding not in ecgs]
+        if new:
+            ecgs[new[0]] = ECGRecord(signal, FS, np.ones(signal.shape, dtype=bool), record_id="")
+        if len(ecgs) == len(FINDINGS):
+            break
+    return {finding: ecgs[finding] for finding in FINDINGS if finding in ecgs}
+
+
+def prompt_choices(info: dict) -> list[tuple[str, str]]:
+    """``(label, question)`` of `PROMPTS`; labels mark those that a checkpoint with this ``info`` was not trained on."""
+    return [(f"{kind}: {text}{'' if is_trained(info, text) else ' (not trained)'}", text) for kind, text in PROMPTS]

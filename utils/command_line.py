@@ -1,0 +1,105 @@
+"""Command lines: a parser that reports a mistake in one line, argument types, and how a program ends."""
+
+import argparse
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from cardiolect.utils.errors import exit_on_user_error
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line, without the usage, and exits with code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def run_command(main: Callable[[], object]) -> None:
+    """Run ``main`` as a program.
+
+    Exit codes: 2 after a `UserError` or on a full disk, with one line on stderr; 130 after Ctrl-C and 141 if the reader
+    of a pipe goes away, both without a traceback.
+    """
+    try:
+        try:
+            exit_on_user_error(main)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        _discard_stdout()
+        sys.exit(141)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_stdout()
+        print(f"error: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _discard_stdout() -> None:
+    """Python flushes stdout once more at exit, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def number(minimum: float, maximum: float = float("inf"), kind: type = float) -> Callable[[str], float]:
+    """An argument type: a finite number between two bounds, both included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not minimum <= value <= maximum or value == float("inf"):
+            bounds = f"of at least {minimum}" if maximum == float("inf") else f"from {minimum} to {maximum}"
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {what} {bounds}, not '{text}'")
+        return value
+
+    return parse
+
+
+def integer(minimum: int, maximum: float = float("inf")) -> Callable[[str], int]:
+    """An argument type: a whole number between two bounds, both included."""
+    return number(minimum, maximum, int)
+
+
+def utf8(text: str) -> str:
+    """An argument type: text that a model can be given."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("must be valid UTF-8") from None
+    return text
+
+
+def single_line(text: str) -> str:
+    """An argument type: one line of text that is not empty."""
+    if not text.strip() or not utf8(text).replace("\t", " ").isprintable():
+        raise argparse.ArgumentTypeError("must be one line of text that is not empty")
+    return text
+
+
+def not_empty(text: str) -> str:
+    """An argument type: the name of a file or recording."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def file_path(text: str) -> Path:
+    """An argument type: the path of a file or folder."""
+    return Path(not_empty(text))
+
+
+def licence_id(text: str) -> str:
+    """An argument type: a licence as model hubs write it."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", text):
+        raise argparse.ArgumentTypeError(f"must be an identifier such as cc-by-4.0, not '{text}'")
+    return text
