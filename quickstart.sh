@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # bash quickstart.sh
-# The whole pipeline on simulated ECGs, from an empty machine to a table of scores, on two CPU cores. Writes to data/quickstart, checkpoints/quickstart and results/quickstart.
+# Run the whole pipeline on simulated ECGs, from an empty machine to a table of scores, on two CPU cores.
+# Writes to data/quickstart, checkpoints/quickstart and results/quickstart.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source utils/environment.sh
@@ -9,7 +10,7 @@ setup_environment
 results=results/quickstart
 mkdir -p "$results"
 stages=()
-stage() { # stage NAME COMMAND...: run it, remember its seconds
+stage() { # stage NAME COMMAND...: run the command and record how long it takes
     local name="$1" start=$SECONDS
     shift
     echo "== $name: $*"
@@ -27,4 +28,4 @@ stage eval_report bash eval.sh env/quickstart/test_report.env
 "$python" -m cardiolect summary env/quickstart/summary.env
 cat "$results/qa/scores.txt" "$results/report/scores.txt"
 echo "seconds per stage: $(cat "$results/seconds.json")"
-echo "pictures: $results/ecg.png, $results/scores.png; all figures: $results/summary.json"
+echo "plots: $results/ecg.png, $results/scores.png; all figures: $results/summary.json"

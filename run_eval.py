@@ -1,13 +1,13 @@
-"""Evaluate a checkpoint, look at results.
+"""Evaluate a checkpoint, or analyse saved results.
 
-python run_eval.py ENV_FILE              evaluate, as eval.sh does
-python run_eval.py --check RESULT        compute the scores of a result again from its predictions; exit code 1 where
-                                         they differ
-python run_eval.py --rescore RESULT NAME the saved predictions by another definition (strict, heartllm, ecg-bench)
-python run_eval.py --compare A B         two results on the same samples: difference, interval, paired test
-python run_eval.py --seeds A B C ...     several runs in one table: mean, SD, interval
+python run_eval.py ENV_FILE              evaluate, like eval.sh
+python run_eval.py --check RESULT        recompute the scores of a result from its predictions; exit code 1 if any
+                                         differs
+python run_eval.py --rescore RESULT NAME score the saved predictions by another definition (strict, heartllm, ecg-bench)
+python run_eval.py --compare A B         compare two results on the same samples: difference, interval, paired test
+python run_eval.py --seeds A B C ...     summarise several runs in one table: mean, SD, interval
 
-The last three print a table; --out FILE writes all figures as JSON.
+The last three print a table; --out FILE also writes all figures as JSON.
 """
 
 import argparse
@@ -15,26 +15,30 @@ import json
 import sys
 from pathlib import Path
 
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import exit_on_user_error, make_folder
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import make_folder
 
 
 def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("env_file", nargs="?", help="settings of the evaluation, see docs/SETTINGS.md")
-    what.add_argument("--check", type=Path, metavar="RESULT", help="result.json or its folder")
-    what.add_argument("--rescore", nargs=2, metavar=("RESULT", "NAME"), help="result, and the name of a definition")
-    what.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="results, or their folders")
-    what.add_argument("--seeds", type=Path, nargs="+", metavar="RESULT", help="results, or their folders")
-    parser.add_argument(
-        "--metrics", metavar="NAME", help="definition by which --compare and --seeds score; that of the results"
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument(
+        "env_file", nargs="?", metavar="ENV_FILE", help="settings of the evaluation, see docs/SETTINGS.md"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file for the figures that are printed")
+    mode.add_argument("--check", type=Path, metavar="RESULT", help="a result.json or its folder")
+    mode.add_argument("--rescore", nargs=2, metavar=("RESULT", "NAME"), help="a result, and a definition of the scores")
+    mode.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="two results or their folders")
+    mode.add_argument("--seeds", type=Path, nargs="+", metavar="RESULT", help="results or their folders")
+    parser.add_argument(
+        "--metrics",
+        metavar="NAME",
+        help="definition of the scores for --compare and --seeds (default: that of the results)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write the figures to")
     arguments = parser.parse_args()
     if arguments.env_file or arguments.check:
         if arguments.out:
-            parser.error("--out goes with --rescore, --compare and --seeds")
+            parser.error("--out needs --rescore, --compare or --seeds")
         if arguments.check:
             check(arguments.check)
         else:
@@ -64,6 +68,7 @@ def main() -> None:
 
 
 def check(result: Path) -> None:
+    """Print the scores of a result that its predictions do not reproduce, if any; exit with code 1 in that case."""
     from cardiolect.model.evaluation.result import check_result
 
     if differences := check_result(result):
@@ -73,4 +78,4 @@ def check(result: Path) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bash test.sh [pytest arguments]: make the environment as quickstart.sh does, check the style, run the tests.
+# bash test.sh [pytest arguments]: create the environment like quickstart.sh, check the style, run the tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source utils/environment.sh

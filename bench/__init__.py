@@ -1,1 +1,4 @@
-"""Benchmarks: every file is a command, ``python -m bench.NAME``, that measures against a baseline in the same run."""
+"""Benchmarks: ``python -m bench.NAME`` measures against a baseline in the same run.
+
+Not commands: baselines/, and the helpers harness.py, random_models.py and finding_spans.py.
+"""

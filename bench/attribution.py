@@ -1,15 +1,15 @@
-"""Does `model.inference.attribution` find a finding, and what the answer depends on? Beside other methods and chance.
+"""Does `model.inference.attribution` locate findings and what an answer depends on, compared with other methods?
 
     python -m bench.attribution --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
     python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus ../shared/data/ptb-xl \\
         --questions data/sim_to_real/questions/train.json --folds 1-8
 
-Yes-or-no questions that the checkpoint answers rightly. In a corpus of the simulator's default mode the place of a
-finding is known (`bench.simulated_places`), and only those present are asked about: ``weight %`` of all weight lies in
-the ``time %`` that shows the finding, ``ratio`` is the one over the other, and ``AUROC`` ranks codes that lie in it
-against the others. Everywhere: ``lost``, what the answer's margin (log-probability against the other answer, of
-``margin`` on average) loses when the tenth of the codes that has most weight is hidden from attention, in nats;
-``shifted`` the same when as many codes are hidden in the same pattern, another time.
+Measured on yes-or-no questions that the checkpoint answers correctly. In a corpus of the simulator's default mode it is
+known when a finding is visible (`bench.finding_spans`), and only findings that are present are used: ``weight %`` of
+all weight lies in the ``time %`` that shows the finding, ``ratio`` is the first divided by the second, and ``AUROC``
+ranks the codes within it against the others. In any corpus: ``margin`` is the log-probability of the answer minus that
+of the other answer, in nats; ``lost`` is how much of it is lost if the tenth of the codes with the largest weights is
+hidden from attention; ``shifted`` is the same if that pattern of codes is hidden at another time.
 """
 
 import random
@@ -23,9 +23,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from tqdm import tqdm
 
-from bench.attribution_baselines import BASELINES
-from bench.report import command_line, show
-from bench.simulated_places import PLACES, SimulatedPlaces, share_within
+from bench.baselines.attribution_methods import BASELINES
+from bench.finding_spans import SPANS, FindingSpans, overlap_share
+from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.readers import read_record
@@ -35,36 +35,37 @@ from cardiolect.model.evaluation.answers import yes_no_tokens
 from cardiolect.model.inference.attribution import answer_margin, code_positions, embed, where_it_looked
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
 OURS = "cardiolect.model.inference.attribution"
-HIDDEN = 0.1  # share of the codes that the test of `lost` hides
+HIDDEN = 0.1  # share of the codes that is hidden for `lost`
 
 
-def asked(example: Example, simulated: bool) -> str | None:
-    """Under which name the figures of a question are put together; None where it is not measured."""
+def finding_of(example: Example, simulated: bool) -> str | None:
+    """The finding, or kind of attribute, that a question is grouped under; None if it is not measured."""
     if example.question_type != "single-verify" or len(example.records) != 1:
         return None
     if not simulated:
         return example.attribute_type
-    known = example.answers == ("yes",) and len(example.attributes) == 1 and "in lead" not in example.question
-    return example.attributes[0] if known and example.attributes[0] in PLACES else None
+    usable = example.answers == ("yes",) and len(example.attributes) == 1 and "in lead" not in example.question
+    return example.attributes[0] if usable and example.attributes[0] in SPANS else None
 
 
 @torch.no_grad()
 def margin_without(model, prompt: Tensor, hidden: np.ndarray, answer: list[int], other: list[int]) -> float:
-    """The margin where some positions of the prompt are hidden from attention; the others keep their places."""
+    """The margin with some positions of the prompt hidden from attention; the others keep their position ids."""
     mask = torch.ones(1, len(prompt), dtype=torch.long, device=prompt.device)
     mask[0, torch.from_numpy(hidden)] = 0
     positions = torch.arange(len(prompt), device=prompt.device)[None]
-    blind = partial(model, attention_mask=mask, position_ids=positions)
-    return float(answer_margin(blind, prompt, answer, other))
+    masked = partial(model, attention_mask=mask, position_ids=positions)
+    return float(answer_margin(masked, prompt, answer, other))
 
 
 def measure(
-    checkpoint: Checkpoint, example: Example, places: SimulatedPlaces | None, rng: np.random.Generator
+    checkpoint: Checkpoint, example: Example, spans: FindingSpans | None, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Method -> figures of one question; empty where the answer is wrong or the place unknown."""
+    """Method -> figures of one question; empty if the answer is wrong or no code lies within or outside the finding."""
     model, vocabulary, tokenizer = checkpoint.model, checkpoint.vocabulary, checkpoint.representation
     record = read_record(example.records[0])
     ecg = tokenizer.encode(record.signal, record.fs)
@@ -76,8 +77,8 @@ def measure(
     margin = margin_without(model, prompt, codes[:0], answer, other)
     times = tokenizer.code_times(len(codes))
     within = None
-    if places is not None:
-        within = share_within(times, places.find(example.attributes[0], example.records[0], record))
+    if spans is not None:
+        within = overlap_share(times, spans.find(example.attributes[0], example.records[0], record))
     if margin <= 0 or (within is not None and not 0 < (within >= 0.5).sum() < len(codes)):
         return {}
     seconds = float(np.ptp(times, axis=1).min())
@@ -99,13 +100,13 @@ def measure(
     return figures
 
 
-def table(found: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict]:
-    """Means over questions for each finding, of ours, and over the findings, of every method."""
+def table(results: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict]:
+    """Means over the questions of each finding for our method, and means over findings for every method."""
     rows = []
     for name in [OURS, *BASELINES]:
         means = []
-        for finding, measured in found.items():
-            figures = [row[name] for row in measured]
+        for finding, questions in results.items():
+            figures = [row[name] for row in questions]
             mean = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
             means.append({"finding": finding, "method": name, **mean, "questions": len(figures)})
         total = {key: float(np.mean([m[key] for m in means])) for key in means[0] if key not in ("finding", "method")}
@@ -119,12 +120,14 @@ def table(found: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict]:
 
 
 def main() -> None:
-    parser = command_line(__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--corpus", type=Path, required=True, help="simulated corpus, or PTB-XL")
-    parser.add_argument("--questions", type=Path, help="JSON of questions (CORPUS/questions/test.json)")
-    parser.add_argument("--folds", default="1-10", help="whose recordings are asked about")
-    parser.add_argument("--per-finding", type=int, default=20, help="questions answered rightly, at most")
+    parser.add_argument("--corpus", type=Path, required=True, help="simulated corpus or PTB-XL")
+    parser.add_argument("--questions", type=Path, help="JSON file of questions (default: CORPUS/questions/test.json)")
+    parser.add_argument("--folds", default="1-10", help="folds whose recordings are used (default: 1-10)")
+    parser.add_argument(
+        "--per-finding", type=int, default=20, help="maximum number of correctly answered questions per finding"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -132,27 +135,31 @@ def main() -> None:
     checkpoint = load_checkpoint(arguments.checkpoint)
     checkpoint.model.eval()
     if not yes_no_tokens(checkpoint.vocabulary):
-        raise UserError(f"{arguments.checkpoint}: yes and no take several tokens each; give another checkpoint")
-    places = SimulatedPlaces(arguments.corpus) if (arguments.corpus / MADE).is_file() else None
+        raise UserError(
+            f"{arguments.checkpoint}: yes and no are not single tokens of its tokenizer; use another checkpoint"
+        )
+    spans = FindingSpans(arguments.corpus) if (arguments.corpus / MADE).is_file() else None
     file = arguments.questions or arguments.corpus / "questions" / "test.json"
     examples = load_examples([file], arguments.corpus, load_database(arguments.corpus)).examples
     folds = parse_folds(arguments.folds)
-    examples = [e for e in examples if asked(e, places is not None) and e.records[0].fold in folds]
+    examples = [e for e in examples if finding_of(e, spans is not None) and e.records[0].fold in folds]
     random.Random(arguments.seed).shuffle(examples)
     rng = np.random.default_rng(arguments.seed)
-    found, tried = defaultdict(list), Counter()
-    for example in tqdm(examples, desc="looking", unit="question", disable=None):
-        finding = asked(example, places is not None)
-        if len(found[finding]) < arguments.per_finding:
+    results, tried = defaultdict(list), Counter()
+    for example in tqdm(examples, desc="attributing", unit="question", disable=None):
+        finding = finding_of(example, spans is not None)
+        if len(results[finding]) < arguments.per_finding:
             tried[finding] += 1
-            if figures := measure(checkpoint, example, places, rng):
-                found[finding].append(figures)
-    found = {finding: found[finding] for finding in sorted(found) if found[finding]}
-    if not found:
-        raise UserError(f"{file}: no question of folds {arguments.folds} that {arguments.checkpoint} answers rightly")
-    notes = f"{sum(map(len, found.values()))} questions measured of {tried.total()} tried"
-    show("attribution", table(found), arguments.out, notes)
+            if figures := measure(checkpoint, example, spans, rng):
+                results[finding].append(figures)
+    results = {finding: results[finding] for finding in sorted(results) if results[finding]}
+    if not results:
+        raise UserError(
+            f"{file}: {arguments.checkpoint} answers no question of folds {arguments.folds} correctly; give others"
+        )
+    notes = f"{sum(map(len, results.values()))} of {tried.total()} questions measured"
+    report("attribution", table(results), arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

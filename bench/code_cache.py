@@ -1,8 +1,8 @@
-"""Epochs over cached codes against reading and encoding the recordings in every epoch.
+"""Epochs over cached codes, against reading and encoding the recordings in every epoch.
 
     python -m bench.code_cache --data data/quickstart/corpus --tokenizer checkpoints/quickstart/tokenizer
 
-Also counts, in the second epoch, how many waveform files are opened: none.
+Also counts the waveform files that are opened after the first epoch, which must be none.
 """
 
 import builtins
@@ -12,17 +12,19 @@ from pathlib import Path
 
 import torch
 
-from bench.report import command_line, show
+from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.storage.item_cache import ItemCache
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
-from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.command_line import run_command
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--data", type=Path, default=Path("data/quickstart/corpus"), help="folder of PTB-XL")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/quickstart/corpus"), help="folder of PTB-XL or a simulated corpus"
+    )
     parser.add_argument("--tokenizer", type=Path, default=Path("checkpoints/quickstart/tokenizer"))
     parser.add_argument("--records", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
@@ -37,7 +39,7 @@ def main() -> None:
         for ref, signal, _ in stream_signals(refs, tokenizer.config.sampling_rate, arguments.workers, "encoding"):
             read.append(ref)
             codes.append(tokenizer.encode_batch([signal])[0])
-        again = time.perf_counter() - start
+        uncached = time.perf_counter() - start
         cache = ItemCache(Path(folder))
         cache.add(read, codes)
         first = time.perf_counter() - start
@@ -54,19 +56,19 @@ def main() -> None:
             builtins.open = real_open
     waveforms = sum(name.endswith((".dat", ".mat", ".hea")) for name in opened)
     rows = [
-        {"an epoch over the codes": name, "ECGs/s": len(read) / seconds, "ratio": again / seconds}
+        {"epoch": name, "ECGs/s": len(read) / seconds, "ratio": uncached / seconds}
         for name, seconds in (
-            ("read and encode", again),
-            ("first: the same, and stored", first),
-            ("every later one", later),
+            ("read and encode", uncached),
+            ("first: read, encode and store", first),
+            ("every later epoch", later),
         )
     ]
     size = sum(len(c) for c in codes) * 2 / len(read)
     notes = (
-        f"{len(read)} recordings; {size:.0f} bytes of cache each; waveform files opened in a later epoch: {waveforms}"
+        f"{len(read)} recordings; {size:.0f} bytes of cache each; waveform files opened in later epochs: {waveforms}"
     )
-    show("code_cache", rows, arguments.out, notes)
+    report("code_cache", rows, arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -1,28 +1,29 @@
-"""Instruction tuning: questions packed behind their ECG, against one sequence per question. Pretraining: rows end to
-end, against padded batches of similar length.
+"""Fine-tuning with all questions packed after their ECG, against one sequence per question; pretraining with rows
+concatenated end to end, against padded batches of similar length.
 
     python -m bench.packing [--llm tiny|DIR] [--frames 209] [--threads 2]
 
-A training step (loss and gradients) on the same ECGs and the same answers both ways; losses are compared as well.
+Times a training step (loss and gradients) on the same ECGs and answers, and compares the losses.
 """
 
 import numpy as np
 import torch
 
-from bench.models import random_checkpoint, random_example
-from bench.report import command_line, seconds_per_call, show
+from bench.harness import benchmark_parser, report, seconds_per_call
+from bench.random_models import random_checkpoint, random_example
 from cardiolect.model.prompt.rendering import render_ecgs, render_turn
 from cardiolect.model.training.attention import NAME, supports_rows
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.model.training.trainer import LengthBucketSampler, weighted_loss
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
 ECGS, UNPACKED_BATCH, BATCH = 8, 32, 16
-LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25, 3.0)}  # parts of --frames
+LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25, 3.0)}  # multiples of --frames
 
 
 class Rows(list):
-    """Packed rows as training's sampler sees them."""
+    """Packed rows in the form that the sampler of the training expects."""
 
     epoch = 0
 
@@ -31,9 +32,9 @@ class Rows(list):
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
-    parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--llm", default="tiny", help="tiny, or a folder with a causal language model")
+    parser.add_argument("--frames", type=int, default=209, help="codes per ECG; 209 codes of 48 ms are 10 s")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     checkpoint = random_checkpoint(arguments.llm)
@@ -62,7 +63,7 @@ def main() -> None:
             turns = [render_turn(vocabulary, random_example(rng)) for _ in range(questions)]
             packed.append(pack(prefix, turns))
             single += [pack(prefix, [turn]) for turn in turns]
-        apart, together = step(single, UNPACKED_BATCH), step(packed, ECGS)
+        unpacked_loss, packed_loss = step(single, UNPACKED_BATCH), step(packed, ECGS)
         slow, fast = (
             seconds_per_call(lambda: step(single, UNPACKED_BATCH)),  # noqa: B023
             seconds_per_call(lambda: step(packed, ECGS)),  # noqa: B023
@@ -75,13 +76,15 @@ def main() -> None:
                 "answers/s unpacked": ECGS * questions / slow,
                 "answers/s packed": ECGS * questions / fast,
                 "ratio": slow / fast,
-                "loss difference": abs(apart - together) / abs(apart),
+                "loss difference": abs(unpacked_loss - packed_loss) / abs(unpacked_loss),
             }
         )
-    show("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
+    report("packing", table, arguments.out, f"{ECGS} ECGs of {arguments.frames} codes, loss and gradients, fp32")
 
     if not supports_rows(model):
-        raise UserError(f"--llm {arguments.llm}: hands nothing on to its attention, so pretraining pads its rows")
+        raise UserError(
+            f"--llm {arguments.llm}: its attention cannot tell concatenated rows apart, so pretraining pads them"
+        )
     table = []
     for name, (shortest, longest) in LENGTHS.items():
         rows = Rows()
@@ -108,9 +111,9 @@ def main() -> None:
                 "loss difference": abs(losses["sdpa"] - losses[NAME]) / losses["sdpa"],
             }
         )
-    notes = f"batches of {BATCH} ECGs of similar length, as training draws them; loss and gradients, fp32"
-    show("pretraining", table, arguments.out, notes)
+    notes = f"batches of {BATCH} ECGs of similar length, sampled as in training; loss and gradients, fp32"
+    report("pretraining", table, arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

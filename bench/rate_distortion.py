@@ -1,10 +1,11 @@
-"""Rate and distortion of tokenizers: stride x quantizer x codebook, and millivolts against a z-score per lead.
+"""Rate and distortion of tokenizers over stride, quantizer and codebook, and of millivolts against z-scored leads.
 
     python -m bench.rate_distortion --data ../shared/data/ptb-xl [--steps 400] [--out results/bench]
 
-Every tokenizer is trained alike on folds 1-7, chosen on fold 8 and measured on folds 9-10, in millivolts; without the
-augmentations of env/real/tokenizer.env, which know leads and millivolts (a z-score has neither). The z-scored one gets
-the true mean and deviation of every lead back; what a reader of its codes lacks is the voltage itself.
+Every tokenizer is trained in the same way on folds 1-7, selected on fold 8 and measured on folds 9-10, in millivolts.
+The augmentations of env/real/tokenizer.env are off, since they need leads and millivolts, which a z-score does not
+preserve. Z-scored reconstructions are scaled back with the true mean and standard deviation of every lead, although the
+codes themselves do not hold the voltage.
 """
 
 import json
@@ -13,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.report import command_line, show
+from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn, snr
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.ecg_tokenizer.training.train import fit
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
 ENV = Path(__file__).resolve().parents[1] / "env/real/tokenizer.env"
 STRIDES = "16,32,40,64"
@@ -35,15 +37,15 @@ QUANTIZERS = [
 ]
 
 
-def name_of(stride: str, kind: dict, scored: bool) -> str:
-    """Such as ``32ms-fsq-8x5x5x5``, which is also its folder."""
+def name_of(stride: str, kind: dict, z_scored: bool) -> str:
+    """The name of a tokenizer and its folder, such as ``32ms-fsq-8x5x5x5``."""
     sizes = ["x".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in kind.items() if k != "coarse_frames"]
     coarse = [f"coarse-{kind['coarse_frames']}"] if "coarse_frames" in kind else []
-    return "-".join([f"{stride}ms", *sizes, *coarse, *(["z-score"] if scored else [])])
+    return "-".join([f"{stride}ms", *sizes, *coarse, *(["z-score"] if z_scored else [])])
 
 
 class ZScored(SignalCache):
-    """The same recordings with mean 0 and deviation 1 in every lead, as HeartLLM trains on them."""
+    """The same recordings with mean 0 and standard deviation 1 in every lead, as HeartLLM trains on them."""
 
     def __init__(self, cache: SignalCache):
         self.__dict__.update(cache.__dict__)
@@ -59,17 +61,17 @@ class ZScored(SignalCache):
 
 
 def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
-    """PRDN and SNR in millivolts, rate and code use over whole recordings."""
-    found, distortions = [], []
+    """PRDN and SNR in millivolts, rate and code use, over whole recordings."""
+    codes, distortions = [], []
     for i in range(len(cache)):
         signal, leads = cache.signal(i), cache.present[i]
-        found.append(tokenizer.encode_batch([signal])[0])
-        drawn = tokenizer.decode(found[-1])[:, : signal.shape[1]]
+        codes.append(tokenizer.encode_batch([signal])[0])
+        decoded = tokenizer.decode(codes[-1])[:, : signal.shape[1]]
         if isinstance(cache, ZScored):
             mean, deviation = cache.moments[i]
-            signal, drawn = signal * deviation + mean, drawn * deviation + mean
-        distortions.append((prdn(signal[leads], drawn[leads]), snr(signal[leads], drawn[leads])))
-    use = tokenizer.code_use(found)
+            signal, decoded = signal * deviation + mean, decoded * deviation + mean
+        distortions.append((prdn(signal[leads], decoded[leads]), snr(signal[leads], decoded[leads])))
+    use = tokenizer.code_use(codes)
     tokens = tokenizer.tokens_in(10)
     return {
         "tokens/10 s": tokens,
@@ -82,12 +84,14 @@ def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL or of a simulated corpus")
     parser.add_argument("--steps", type=int, default=400, help="training steps of every tokenizer")
     parser.add_argument("--strides", default=STRIDES, help="milliseconds per frame, separated by commas")
-    parser.add_argument("--only", default="", help="only tokenizers whose name has this in it, such as 40ms-fsq")
-    parser.add_argument("--max-train", type=int, default=0, help="train on at most so many recordings; 0: all")
+    parser.add_argument("--only", default="", help="only tokenizers whose name contains this, such as 40ms-fsq")
+    parser.add_argument(
+        "--max-train", type=int, default=0, help="maximum number of recordings to train on; 0 (the default) for all"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     work = arguments.out / "rate_distortion"
@@ -111,25 +115,27 @@ def main() -> None:
     }
     rows = []
     strides = arguments.strides.split(",")
-    ladder = [(stride, kind, False) for stride in strides for kind in QUANTIZERS]
-    ladder += [(stride, QUANTIZERS[1], True) for stride in strides]
-    ladder = [rung for rung in ladder if arguments.only in name_of(*rung)]
-    if not ladder:
-        raise UserError(f"--only {arguments.only}: no tokenizer of these strides has that in its name")
-    for number, (stride, kind, scored) in enumerate(ladder, start=1):
-        folder = work / name_of(stride, kind, scored)
-        print(f"{number} of {len(ladder)}: {folder.name}")
+    variants = [(stride, kind, False) for stride in strides for kind in QUANTIZERS]
+    variants += [(stride, QUANTIZERS[1], True) for stride in strides]
+    variants = [variant for variant in variants if arguments.only in name_of(*variant)]
+    if not variants:
+        raise UserError(f"--only {arguments.only}: no tokenizer with these strides has this in its name")
+    for number, (stride, kind, z_scored) in enumerate(variants, start=1):
+        folder = work / name_of(stride, kind, z_scored)
+        print(f"{number} of {len(variants)}: {folder.name}")
         folder.mkdir(parents=True, exist_ok=True)
         chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **{**base, **kind})
-        used = {key: ZScored(cache) if scored else cache for key, cache in caches.items()}
+        used = {key: ZScored(cache) if z_scored else cache for key, cache in caches.items()}
         fit(chosen, used["train"], used["valid"])
         figures = measure(ECGTokenizer.from_pretrained(folder), used["test"])
-        rows.append({"tokenizer": folder.name, "input": "z-score" if scored else "mV", **figures})
-        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # a stopped run keeps what it has
+        rows.append({"tokenizer": folder.name, "input": "z-score" if z_scored else "mV", **figures})
+        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # kept if the run is interrupted
     rows.sort(key=lambda row: row["kbit/10 s"])
-    notes = f"{len(caches['train'])} recordings to train, {len(caches['test'])} measured; {arguments.steps} steps each"
-    show("rate_distortion", rows, arguments.out, notes)
+    notes = (
+        f"{len(caches['train'])} recordings for training, {len(caches['test'])} measured; {arguments.steps} steps each"
+    )
+    report("rate_distortion", rows, arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

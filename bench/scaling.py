@@ -1,10 +1,10 @@
-"""Time over ranks, codes per ECG and size of the alphabet; and what that means for a corpus of 800,000 recordings.
+"""Speed against number of ranks, codes per ECG and codebook size, with an estimate for 800,000 recordings.
 
     python -m bench.scaling [--data data/quickstart/corpus] [--ranks 1,2] [--threads 1] [--node-ranks 64]
 
-Over ranks the pipeline's own commands run twice, with few and with many recordings or steps: the difference of their
-times holds no start-up. Each rank has the same batch on any number of ranks. Codes and alphabet are timed on the
-quickstart's Llama.
+For ranks, the pipeline's own commands run twice, with few and with many recordings or steps, so that the difference of
+the times excludes start-up. The batch per rank is the same for any number of ranks. Codes per ECG and codebook size are
+timed with the quickstart's Llama.
 """
 
 import os
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.models import random_checkpoint
-from bench.report import command_line, seconds_per_call, show
+from bench.harness import benchmark_parser, report, seconds_per_call
+from bench.random_models import random_checkpoint
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
@@ -26,10 +26,11 @@ from cardiolect.model.prompt.rendering import render_ecgs
 from cardiolect.model.training.attention import NAME
 from cardiolect.model.training.packing import lay_out, pack
 from cardiolect.model.training.trainer import weighted_loss
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
 BATCH, RECORDS, CORPUS = 16, 800_000, "MIMIC-IV-ECG"
-# What is repeated, how often in the short and in the long run, and ECGs of 10 s per repetition and rank.
+# Setting that is varied, its values in the short and the long run, and ECGs of 10 s per unit of it and rank.
 TASKS = {
     "encode recordings into the code cache": ("MAX_TRAIN", 200, 1400, None),
     "train the tokenizer": ("STEPS", 20, 120, BATCH * 0.4),  # on crops of 4 s
@@ -38,7 +39,7 @@ TASKS = {
 
 
 def run(task: str, data: Path, folder: Path, ranks: int, threads: int, repetitions: int) -> float:
-    """Seconds of one command of the pipeline; caches are empty where encoding is what is timed."""
+    """Seconds of one command of the pipeline; to time encoding, the cache is empty."""
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         lines = {
             "DATA_ROOT": data,
@@ -89,10 +90,10 @@ def over_ranks(data: Path, folder: Path, counts: list[int], threads: int) -> lis
     for task, (_, few, many, ecgs) in TASKS.items():
         for ranks in counts:
             print(f"{task}, {ranks} rank{'s' if ranks > 1 else ''}")
-            run(task, data, folder, ranks, threads, few)  # fills caches, warms the disk
+            run(task, data, folder, ranks, threads, few)  # warm-up: fills the caches
             short, long = (run(task, data, folder, ranks, threads, n) for n in (few, many))
             if long <= short:
-                raise UserError(f"{task}: too fast to tell {few} from {many}; is the machine busy with other work?")
+                raise UserError(f"{task}: {many} took no longer than {few}; is the machine busy with other work?")
             rate = (many - few) * (1 if ecgs is None else ecgs * ranks) / (long - short)
             first = next((row for row in rows if row["what"] == task), None)
             ratio = rate / first["ECGs/s"] if first else 1.0
@@ -102,9 +103,9 @@ def over_ranks(data: Path, folder: Path, counts: list[int], threads: int) -> lis
 
 
 def estimate(rows: list[dict], node_ranks: int) -> list[dict]:
-    """Hours for one pass over the corpus: as the ranks measured lose to each other, and without loss.
+    """Hours for one pass over the corpus: with the efficiency measured on these ranks, and without any loss.
 
-    Each rank keeps its batch. What more ranks and several machines lose on top is not measured.
+    The batch per rank stays the same. Further losses on more ranks or several machines are not measured.
     """
     table = []
     for task in TASKS:
@@ -125,7 +126,7 @@ def estimate(rows: list[dict], node_ranks: int) -> list[dict]:
 
 
 def over_tokens(threads: int) -> list[dict]:
-    """A pretraining step (loss and gradients) by codes per ECG and size of the alphabet."""
+    """Time of a pretraining step (loss and gradients) against codes per ECG and codebook size."""
     torch.set_num_threads(threads)
     rng, rows = np.random.default_rng(0), []
     for levels, frames in [((8, 5, 5, 5), n) for n in (157, 313, 626, 1252)] + [
@@ -153,37 +154,37 @@ def over_tokens(threads: int) -> list[dict]:
                 "ms per token, ratio": seconds / tokens,
             }
         )
-    unit = rows[1]["ms per token, ratio"]  # of 313 codes from 1000
+    unit = rows[1]["ms per token, ratio"]  # 313 codes of a codebook of 1000
     for row in rows:
         row["ms per token, ratio"] /= unit
     return rows
 
 
 def main() -> None:
-    parser = command_line(__doc__)
+    parser = benchmark_parser(__doc__)
     parser.set_defaults(threads=1)
     parser.add_argument("--data", type=Path, default=Path("data/quickstart/corpus"), help="a simulated corpus")
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks, separated by commas")
-    parser.add_argument("--node-ranks", type=int, default=64, help="ranks of a node in the estimate")
+    parser.add_argument("--node-ranks", type=int, default=64, help="ranks per node in the estimate")
     arguments = parser.parse_args()
     if not (arguments.data / "reports/train.json").is_file():
-        raise UserError(f"--data {arguments.data}: no simulated corpus; cardiolect simulate makes one")
+        raise UserError(f"--data {arguments.data}: not a simulated corpus; make one with cardiolect simulate")
     numbers = arguments.ranks.split(",")
     if not all(n.strip().isdigit() and int(n) > 0 for n in numbers) or arguments.node_ranks < 1:
-        raise UserError("--ranks takes numbers such as 1,2 and --node-ranks one, all above 0")
+        raise UserError("--ranks takes positive numbers such as 1,2, and --node-ranks one positive number")
     counts = sorted({int(n) for n in numbers})
     most = TASKS["encode recordings into the code cache"][2]
     if (found := len(load_database(arguments.data))) < 2 * most:
-        raise UserError(f"--data {arguments.data}: {found} recordings; {2 * most} are needed")
+        raise UserError(f"--data {arguments.data}: {found} recordings; at least {2 * most} are needed")
     with tempfile.TemporaryDirectory() as folder:
         rows = over_ranks(arguments.data, Path(folder), counts, arguments.threads)
-    notes = f"{arguments.threads} threads and batches of {BATCH} per rank, which reads its recordings itself"
-    show("scaling_ranks", rows, arguments.out, notes)
-    notes = f"one pass over the {RECORDS:,} recordings of {CORPUS}; ranks as fast as those measured here"
-    show("scaling_estimate", estimate(rows, arguments.node_ranks), arguments.out, notes)
+    notes = f"{arguments.threads} threads and a batch of {BATCH} per rank; no reading processes"
+    report("scaling_ranks", rows, arguments.out, notes)
+    notes = f"one pass over the {RECORDS:,} recordings of {CORPUS}; assumes ranks as fast as those measured here"
+    report("scaling_estimate", estimate(rows, arguments.node_ranks), arguments.out, notes)
     notes = "8 ECGs, loss and gradients, Llama of 4 layers x 128"
-    show("scaling_tokens", over_tokens(arguments.threads), arguments.out, notes)
+    report("scaling_tokens", over_tokens(arguments.threads), arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

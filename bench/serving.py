@@ -1,9 +1,9 @@
-"""A stock server's answers, beside those of the same checkpoint in this process.
+"""Answers and speed of a stock server, compared with the same checkpoint in this process.
 
     python -m bench.serving CHECKPOINT RECORDS [--endpoint URL [--logit-bias]] [--threads 2]
 
-CHECKPOINT is the folder that the server holds (docs/SERVING.md), RECORDS a folder of WFDB recordings, of which twelve
-are taken. Six prompts about each: questions, reports, a patient, a conversation.
+CHECKPOINT is the folder that the server has loaded (docs/SERVING.md), RECORDS a folder with WFDB recordings, of which
+twelve are used. Six prompts about each: questions, reports, patient details, a conversation.
 """
 
 import time
@@ -14,13 +14,14 @@ from statistics import median
 
 import torch
 
-from bench.report import command_line, seconds_per_call, show
+from bench.harness import benchmark_parser, report, seconds_per_call
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.serving.endpoint import EndpointChat
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
-RECORDS, AT_ONCE = 12, 10
-ASKED = (
+MAX_RECORDS, CONCURRENT = 12, 10
+PROMPTS = (  # question, history, patient
     ("", (), ""),
     ("", (), "age 56, sex female"),
     ("Does this ECG show symptoms of sinus rhythm?", (), ""),
@@ -31,7 +32,7 @@ ASKED = (
 
 
 def timed(stream: Iterator[str]) -> tuple[str, float, float]:
-    """Text, seconds to its first word and in all."""
+    """The text, and the seconds until its first word and its end."""
     start, text, first = time.perf_counter(), "", 0.0
     for so_far in stream:
         text = so_far
@@ -40,46 +41,51 @@ def timed(stream: Iterator[str]) -> tuple[str, float, float]:
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("checkpoint", type=Path, help="the folder that the server holds")
-    parser.add_argument("records", type=Path, help="a folder of WFDB recordings")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("checkpoint", type=Path, help="the folder that the server has loaded")
+    parser.add_argument("records", type=Path, help="a folder with WFDB recordings")
     parser.add_argument("--endpoint", default="http://127.0.0.1:8000")
     parser.add_argument("--logit-bias", action="store_true", help="as cardiolect ask --logit-bias")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    paths = sorted(given.records.rglob("*.hea"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    paths = sorted(arguments.records.rglob("*.hea"))
     if not paths:
-        raise UserError(f"{given.records}: holds no WFDB recordings (*.hea)")
-    here = ECGChat.from_pretrained(given.checkpoint, device="cpu")
-    there = EndpointChat.from_pretrained(given.endpoint, given.checkpoint, logit_bias=given.logit_bias)
-    codes = [here.encode(here.read(path.with_suffix(""))) for path in paths[:: max(len(paths) // RECORDS, 1)][:RECORDS]]
-    same, asked, first, rate = 0, 0, {here: [], there: []}, {here: [], there: []}
+        raise UserError(f"{arguments.records}: no WFDB recordings (*.hea) in this folder")
+    local = ECGChat.from_pretrained(arguments.checkpoint, device="cpu")
+    remote = EndpointChat.from_pretrained(arguments.endpoint, arguments.checkpoint, logit_bias=arguments.logit_bias)
+    codes = [
+        local.encode(local.read(path.with_suffix("")))
+        for path in paths[:: max(len(paths) // MAX_RECORDS, 1)][:MAX_RECORDS]
+    ]
+    equal, total, first, rate = 0, 0, {local: [], remote: []}, {local: [], remote: []}
     for ecg in codes:
-        for question, history, patient in ASKED:
+        for question, history, patient in PROMPTS:
             texts = []
-            for chat in (here, there):
-                text, begun, whole = timed(chat.stream(ecg, question, history=history, patient=patient))
+            for chat in (local, remote):
+                text, first_word, end = timed(chat.stream(ecg, question, history=history, patient=patient))
                 texts.append(text)
-                tokens = len(here.checkpoint.vocabulary.text_ids(" " + text))
+                tokens = len(local.checkpoint.vocabulary.text_ids(" " + text))
                 if tokens > 3:
-                    first[chat].append(begun)
-                    rate[chat].append((tokens - 1) / (whole - begun))
-            asked += 1
-            same += texts[0] == texts[1]
-    one = seconds_per_call(lambda: there.ask(codes[0]))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        many = seconds_per_call(lambda: list(pool.map(there.ask, [codes[0]] * AT_ONCE)))
+                    first[chat].append(first_word)
+                    rate[chat].append((tokens - 1) / (end - first_word))
+            total += 1
+            equal += texts[0] == texts[1]
+    one = seconds_per_call(lambda: remote.ask(codes[0]))
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        many = seconds_per_call(lambda: list(pool.map(remote.ask, [codes[0]] * CONCURRENT)))
     row = {
-        "equal texts": same / asked,
-        "ms to first word": 1000 * median(first[there]),
-        "ratio": median(first[there]) / median(first[here]),
-        "tokens/s then": median(rate[there]),
-        "ratio to this process": median(rate[there]) / median(rate[here]),
-        f"{AT_ONCE} at once, s": many,
+        "equal texts": equal / total,
+        "ms to first word": 1000 * median(first[remote]),
+        "ratio": median(first[remote]) / median(first[local]),
+        "tokens/s then": median(rate[remote]),
+        "ratio to this process": median(rate[remote]) / median(rate[local]),
+        f"{CONCURRENT} at once, s": many,
         "ratio to one": many / one,
     }
-    show("serving", [row], given.out, f"{asked} prompts of {len(codes)} recordings, sent to {given.endpoint}")
+    report(
+        "serving", [row], arguments.out, f"{total} prompts about {len(codes)} recordings, sent to {arguments.endpoint}"
+    )
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -1,13 +1,13 @@
-"""What a model that saw simulated patients only reads in real ones: default, varied, and varied with real noise.
+"""How well a model trained only on simulated patients reads real ECGs: default, varied, and varied with real noise.
 
     python -m bench.sim_to_real --data ../shared/data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
 
-No language model: a small convolutional network, trained on simulated labels, is scored on the real recordings of the
-given folds. Thresholds are those of the simulation (one half, classes weighed alike); no real label is used, but in the
-last row of each finding, the ceiling, which is trained and scored on the real labels by cross-validation over patients.
-AUROC says whether what was learned transfers; balanced accuracy says whether scales and limits fit as well. ``told
-from real`` is how well the network tells simulated recordings from real ones (0.5: not at all). Real noise is that of
-the same folds: it holds no beats, and no label goes with it.
+There is no language model: a small convolutional network, trained on simulated labels, is scored on the real recordings
+of the given folds, at the threshold of the simulation (one half, with equal class weights). Real labels are used for
+training only in the last row of each finding, an upper bound from cross-validation over patients. AUROC shows whether
+what was learned transfers; balanced accuracy shows whether scales and thresholds fit as well. ``told from real`` is how
+well the network separates simulated recordings from real ones (0.5: not at all). Real noise comes from the same folds;
+it holds no beats and no labels.
 """
 
 import ast
@@ -24,7 +24,7 @@ from sklearn.model_selection import GroupKFold
 from torch import nn
 from tqdm import tqdm
 
-from bench.report import command_line, show
+from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.ecgqa.labels import FORMS, RHYTHMS, SURE
 from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
@@ -37,13 +37,14 @@ from cardiolect.data_provider.simulator.truth import AXES, Truth
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.varied.truth import VariedTruth
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
-FS = 125.0  # of the network; peaks are found at 250 Hz, as the tokenizer has it
+FS = 125.0  # input of the network; R peaks are found at 250 Hz, the rate of the tokenizer
 SECONDS = 10
-RATE_MARGIN = 1.5  # bpm around the limits of 60 and 100 where no side is taken
+RATE_MARGIN = 1.5  # bpm around the limits of 60 and 100 within which a rate has no label
 KINDS = ("default", "varied", "varied + real noise")
-CODES = {  # finding -> PTB-XL's codes, any of which states it
+CODES = {  # finding -> codes of PTB-XL, any of which states it
     "atrial fibrillation": ("AFIB",),
     "left bundle branch block": ("CLBBB",),
     "right bundle branch block": ("CRBBB",),
@@ -59,7 +60,7 @@ CODES = {  # finding -> PTB-XL's codes, any of which states it
     "Q waves": ("QWAVE",),
     "ventricular ectopy": ("PVC",),
 }
-LEAVE_OPEN = {  # codes beside which a finding is not denied: injury of the same wall, ectopy of an unnamed kind
+UNCERTAIN = {  # finding -> codes that leave it open: injury of the same wall, ectopy of an unnamed kind
     "inferior infarction": ("INJIN", "INJIL"),
     "anterior infarction": ("INJAS", "INJAL"),
     "ventricular ectopy": ("BIGU", "TRIGU"),
@@ -67,11 +68,11 @@ LEAVE_OPEN = {  # codes beside which a finding is not denied: injury of the same
     "ST depression": ("NST_",),
 }
 FINDINGS = ("slow", "fast", *CODES, "left axis", "right axis")
-OPEN = np.nan  # label of a finding that is neither stated nor denied
+OPEN = np.nan  # label of a finding that is neither present nor absent
 
 
 def rate_labels(rate: float) -> list[float]:
-    """slow and fast, of beats per minute."""
+    """Labels of slow and fast for a rate in beats per minute."""
     return [
         OPEN if not abs(rate - limit) > RATE_MARGIN else float(sign * (rate - limit) > 0)
         for limit, sign in ((60, -1), (100, 1))
@@ -85,34 +86,34 @@ def axis_labels(axis: str | None) -> list[float]:
 def simulated_labels(truth: Truth) -> list[float]:
     stated = set(truth.codes) if isinstance(truth, VariedTruth) else set(scp_codes(truth))
     left_open = set(truth.open) if isinstance(truth, VariedTruth) else set()
-    codes = [1.0 if stated & set(of) else OPEN if left_open & set(of) else 0.0 for of in CODES.values()]
+    codes = [1.0 if stated & set(any_of) else OPEN if left_open & set(any_of) else 0.0 for any_of in CODES.values()]
     return [*rate_labels(truth.heart_rate), *codes, *axis_labels(truth.axis)]
 
 
 def real_labels(row: dict[str, str], rate: float) -> list[float]:
     stated = ast.literal_eval(row["scp_codes"])
-    meant = {*RHYTHMS, *FORMS}  # noted with likelihood 0
-    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c in meant)}
+    always_zero = {*RHYTHMS, *FORMS}  # PTB-XL gives these no likelihood
+    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c in always_zero)}
 
     def label(finding: str, codes: tuple[str, ...]) -> float:
         if sure & set(codes):
             return 1.0
-        return OPEN if {*codes, *LEAVE_OPEN.get(finding, ())} & stated.keys() else 0.0
+        return OPEN if {*codes, *UNCERTAIN.get(finding, ())} & stated.keys() else 0.0
 
     axis = {"MID": AXES[0], "LAD": AXES[1], "ALAD": AXES[1], "RAD": AXES[2], "ARAD": AXES[2]}
-    found = [label(finding, codes) for finding, codes in CODES.items()]
-    return [*rate_labels(rate), *found, *axis_labels(axis.get(row["heart_axis"]))]
+    findings = [label(finding, codes) for finding, codes in CODES.items()]
+    return [*rate_labels(rate), *findings, *axis_labels(axis.get(row["heart_axis"]))]
 
 
-def prepared(signal: np.ndarray, fs: float) -> np.ndarray:
-    """``(12, T)`` mV -> float32 ``(12, 1250)``, each lead about its median."""
+def preprocess(signal: np.ndarray, fs: float) -> np.ndarray:
+    """``(12, T)`` mV -> float32 ``(12, 1250)``, with the median of each lead subtracted."""
     signal = resample(signal, fs, FS)[:, : int(SECONDS * FS)]
     signal = np.pad(signal, ((0, 0), (0, int(SECONDS * FS) - signal.shape[1])))
     return np.clip(signal - np.median(signal, axis=1, keepdims=True), -5, 5)
 
 
-def real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signals ``(n, 12, 1250)``, labels ``(n, findings)`` and patients ``(n,)`` of PTB-XL's recordings of ``folds``."""
+def load_real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signals ``(n, 12, 1250)``, labels ``(n, findings)`` and patients ``(n,)`` of recordings of PTB-XL."""
     with (root / DATABASE_NAME).open(newline="", encoding="utf-8") as file:
         rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
     refs = [ref for ref in load_database(root).values() if ref.fold in folds]
@@ -122,24 +123,24 @@ def real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray, np.
     for ref in tqdm(refs, desc="real recordings", unit="ECG", disable=None):
         record = read_record(ref)
         rate = 60_000 / rr_interval(resample(record.signal, record.fs, 250), 250)
-        signals.append(prepared(record.signal, record.fs))
+        signals.append(preprocess(record.signal, record.fs))
         labels.append(real_labels(rows[ref.record_id], rate))
     return np.stack(signals), np.array(labels), np.array([ref.patient_id for ref in refs])
 
 
-def simulated(kind: str, records: int, seed: int, library: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Signals and labels as `real`, of as many simulated patients."""
+def load_simulated(kind: str, records: int, seed: int, library: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Signals and labels as in `load_real`, of one recording each of ``records`` simulated patients."""
     draw: Callable = simulate if kind == "default" else lambda *key: simulate_varied(*key, library=library)
     signals, labels = [], []
     for i in tqdm(range(records), desc=kind, unit="ECG", disable=None):
         truth, signal = draw(seed, i, draw_patient(seed, i, 1))
-        signals.append(prepared(signal, 500))
+        signals.append(preprocess(signal, 500))
         labels.append(simulated_labels(truth))
     return np.stack(signals), np.array(labels)
 
 
 class Network(nn.Module):
-    """Strided residual convolutions, means and maxima over time, one logit per finding."""
+    """Strided residual convolutions, pooling over time, one logit per finding."""
 
     def __init__(self, findings: int, width: int = 32):
         super().__init__()
@@ -167,7 +168,7 @@ class Network(nn.Module):
 
 
 def fit(signals: np.ndarray, labels: np.ndarray, epochs: int, seed: int = 0) -> Network:
-    """A network for all findings at once; stated and denied weigh alike, open labels do not count."""
+    """Train one network for all findings; present and absent have equal weight, open labels are ignored."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     x, y = torch.from_numpy(signals.astype(np.float32)), torch.from_numpy(labels.astype(np.float32))
@@ -204,63 +205,68 @@ def logits(network: Network, signals: np.ndarray) -> np.ndarray:
     )
 
 
-def crossed(signals: np.ndarray, labels: np.ndarray, patients: np.ndarray, epochs: int) -> np.ndarray:
-    """Logits of recordings of patients that were left out in training, in five parts."""
-    out = np.zeros(labels.shape)
+def cross_validated_logits(signals: np.ndarray, labels: np.ndarray, patients: np.ndarray, epochs: int) -> np.ndarray:
+    """Logits of each recording from a network trained on other patients, in five folds."""
+    predictions = np.zeros(labels.shape)
     for train, test in GroupKFold(5).split(signals, groups=patients):
-        out[test] = logits(fit(signals[train], labels[train], epochs), signals[test])
-    return out
+        predictions[test] = logits(fit(signals[train], labels[train], epochs), signals[test])
+    return predictions
 
 
-def scores(found: np.ndarray, labels: np.ndarray, source: str) -> list[dict]:
-    """One row per finding; empty figures where the real labels hold fewer than two of a side."""
+def scores(predictions: np.ndarray, labels: np.ndarray, source: str) -> list[dict]:
+    """One row per finding; figures are None if fewer than two recordings have, or do not have, the finding."""
     rows = []
     for k, finding in enumerate(FINDINGS):
         known = ~np.isnan(labels[:, k])
-        truth, logit = labels[known, k] == 1, found[known, k]
+        truth, logit = labels[known, k] == 1, predictions[known, k]
         row = {"finding": finding, "trained on": source, "positives": int(truth.sum()), "of": int(known.sum())}
         if min(truth.sum(), (~truth).sum()) >= 2:
-            hit, spared = float((logit[truth] > 0).mean()), float((logit[~truth] <= 0).mean())
+            sensitivity, specificity = float((logit[truth] > 0).mean()), float((logit[~truth] <= 0).mean())
             auroc = float(roc_auc_score(truth, logit))
-            row |= {"AUROC": auroc, "sensitivity": hit, "specificity": spared, "balanced": (hit + spared) / 2}
+            row |= {"AUROC": auroc, "sensitivity": sensitivity, "specificity": specificity}
+            row["balanced"] = (sensitivity + specificity) / 2
         else:
             row |= dict.fromkeys(("AUROC", "sensitivity", "specificity", "balanced"))
         rows.append(row)
     return rows
 
 
-def told_apart(simulated_signals: np.ndarray, real_signals: np.ndarray, patients: np.ndarray, epochs: int) -> float:
-    """AUROC, cross-validated, of telling real recordings from simulated ones."""
+def separability(simulated_signals: np.ndarray, real_signals: np.ndarray, patients: np.ndarray, epochs: int) -> float:
+    """Cross-validated AUROC of separating real recordings from simulated ones."""
     x = np.concatenate([simulated_signals[: len(real_signals)], real_signals])
     y = np.r_[np.zeros(len(x) - len(real_signals)), np.ones(len(real_signals))][:, None]
     groups = np.r_[[f"simulated {i}" for i in range(len(x) - len(real_signals))], patients]
-    return float(roc_auc_score(y[:, 0], crossed(x, y, groups, epochs)[:, 0]))
+    return float(roc_auc_score(y[:, 0], cross_validated_logits(x, y, groups, epochs)[:, 0]))
 
 
 def main() -> None:
-    parser = command_line(__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL")
-    parser.add_argument("--folds", default="1-8", help="real recordings to score, and to take noise from")
-    parser.add_argument("--records", type=int, default=3000, help="simulated recordings of each kind")
-    parser.add_argument("--epochs", type=int, default=12, help="of training on simulated recordings")
+    parser.add_argument(
+        "--folds", default="1-8", help="folds of the real recordings to score and to take noise from (default: 1-8)"
+    )
+    parser.add_argument("--records", type=int, default=3000, help="simulated recordings per kind")
+    parser.add_argument("--epochs", type=int, default=12, help="training epochs on simulated recordings")
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--kinds", default=",".join(KINDS), help="which simulations, separated by commas")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of simulation, separated by commas")
     arguments = parser.parse_args()
     if unknown := set(arguments.kinds.split(",")) - set(KINDS):
-        raise UserError(f"--kinds {', '.join(sorted(unknown))}: give some of {', '.join(KINDS)}")
+        raise UserError(f"--kinds {', '.join(sorted(unknown))}: choose from {', '.join(KINDS)}")
     torch.set_num_threads(arguments.threads)
     folds = parse_folds(arguments.folds)
-    signals, labels, patients = real(arguments.data, folds)
+    signals, labels, patients = load_real(arguments.data, folds)
     rows, notes = [], []
     for kind in arguments.kinds.split(","):
         library = noise_library(arguments.data, folds) if kind == KINDS[2] else None
-        x, y = simulated(kind, arguments.records, arguments.seed, library)
+        x, y = load_simulated(kind, arguments.records, arguments.seed, library)
         rows += scores(logits(fit(x, y, arguments.epochs), signals), labels, kind)
-        notes.append(f"{kind} told from real: AUROC {told_apart(x, signals, patients, 6):.3f}")
-    rows += scores(crossed(signals, labels, patients, 3 * arguments.epochs), labels, "real, cross-validated")
+        notes.append(f"{kind} told from real: AUROC {separability(x, signals, patients, 6):.3f}")
+    rows += scores(
+        cross_validated_logits(signals, labels, patients, 3 * arguments.epochs), labels, "real, cross-validated"
+    )
     rows.sort(key=lambda row: FINDINGS.index(row["finding"]))
-    show("sim_to_real", rows, arguments.out, "; ".join(notes))
+    report("sim_to_real", rows, arguments.out, "; ".join(notes))
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_speed, serving
-from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
+from bench import answer_latency, serving
+from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
+from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
 from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
-from bench.simulated_places import SimulatedPlaces, share_within
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.simulator.patients import draw_patient
@@ -39,11 +39,11 @@ def test_the_rebuilt_heartllm_tokenizer_has_its_size_and_its_rate():
     "bench, options, message",
     [
         (
-            answer_speed,
-            ["--checkpoint", "{checkpoint}", "--device", "cpu", "--tokens", "1", "--asked", "1"],
+            answer_latency,
+            ["--checkpoint", "{checkpoint}", "--device", "cpu", "--tokens", "1", "--questions", "1"],
             "two tokens",
         ),
-        (serving, ["{checkpoint}", "{empty}"], "holds no WFDB recordings"),
+        (serving, ["{checkpoint}", "{empty}"], "no WFDB recordings"),
     ],
 )
 def test_a_benchmark_that_can_measure_nothing_says_why(
@@ -88,7 +88,7 @@ def test_readings_of_real_recordings_are_scored_where_labels_say_something():
 
 
 def test_the_places_of_simulated_findings_are_where_the_recording_shows_them(corpus, tmp_path):
-    places, refs = SimulatedPlaces(corpus), load_database(corpus)
+    spans, refs = FindingSpans(corpus), load_database(corpus)
     truths = [Truth.from_json(json.loads(line)) for line in (corpus / "truth.jsonl").read_text().splitlines()]
     seconds = np.arange(5000) / 500
     millis = np.stack([seconds, seconds + 0.002], axis=1)
@@ -97,22 +97,22 @@ def test_the_places_of_simulated_findings_are_where_the_recording_shows_them(cor
         ref = refs[str(truth.record_id)]
         record = read_record(ref)
         if truth.ectopy == ECTOPIES[1] and not truth.noise and truth.conduction is None:
-            inside = share_within(millis, places.find(truth.ectopy, ref, record)) > 0
+            inside = overlap_share(millis, spans.find(truth.ectopy, ref, record)) > 0
             slow = np.abs(uniform_filter1d(record.signal, 50, axis=1)).max(axis=0)  # what is left of broad complexes
             assert 0.05 < inside.mean() < 0.4 and slow[inside].max() > slow[~inside].max()
             wide += 1
         if list(truth.noise) == ["burst noise"]:
-            inside = share_within(millis, places.find("burst noise", ref, record)) > 0
+            inside = overlap_share(millis, spans.find("burst noise", ref, record)) > 0
             fast = np.abs(np.diff(record.signal, n=2, prepend=0, append=0)).mean(axis=0)
             assert 0 < inside.mean() < 0.4 and fast[inside].mean() > 5 * fast[~inside].mean()
             noisy += 1
         elif "burst noise" in truth.noise:
-            assert places.find("burst noise", ref, record) == []
+            assert spans.find("burst noise", ref, record) == []
     assert wide and noisy
 
     record.signal[0, 100] += 1
     with pytest.raises(UserError, match="not what this version"):
-        places.find("burst noise", ref, record)
+        spans.find("burst noise", ref, record)
     (tmp_path / "corpus.json").write_text('{"records": 9, "seed": 1, "varied": 1}')
     with pytest.raises(UserError, match="varied corpus"):
-        SimulatedPlaces(tmp_path)
+        FindingSpans(tmp_path)

@@ -27,7 +27,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "simulate": ("cardiolect.data_provider.simulator.corpus", "simulate labelled ECGs"),
     "download": ("cardiolect.data_provider.corpora.download.__main__", "download an openly available corpus"),
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
-    "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if splits leak"),
+    "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),
@@ -44,14 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments and arguments[0] in TOOLS:
         import_module(TOOLS[arguments[0]][0]).main(arguments[1:])
         return
-    parser = build_parser()
-    namespace, extras = parser.parse_known_args(arguments)
+    namespace, extras = build_parser().parse_known_args(arguments)
     options = vars(namespace)
+    parser = options.pop("parser")
     # argparse stops collecting positional arguments at an option: ask RECORD --patient "age 56" QUESTION
     extras = [word for word in extras if word != "--"]
     unknown = [word for word in extras if word.startswith("-") and " " not in word]
     if "questions" in options and not unknown:
-        options["questions"] += extras
+        options["questions"] = [*options["questions"], *extras]
     elif extras:
         parser.error(f"unrecognized arguments: {' '.join(unknown or extras)}")
     module, _, function = options.pop("function").partition(":")
@@ -76,12 +76,18 @@ def build_parser() -> Parser:
     def add_command(name: str, function: str, description: str) -> Parser:
         parser.epilog += f"\n  {name:11}{description}"
         command = commands.add_parser(name, description=description[0].upper() + description[1:] + ".")
-        command.set_defaults(function=function)
+        command.set_defaults(function=function, parser=command)
         return command
 
     ask = add_command("ask", "cardiolect.model.cli.ask:ask", "answer questions about an ECG")
     _add_record(ask)
-    ask.add_argument("questions", nargs="*", metavar="QUESTION", help="each one is answered independently")
+    ask.add_argument(
+        "questions",
+        nargs="*",
+        default=[],
+        metavar="QUESTION",
+        help="without --chat, each question is answered on its own",
+    )
     ask.add_argument(
         "-i", "--chat", action="store_true", help="hold a conversation: read questions from stdin until an empty line"
     )
@@ -113,7 +119,7 @@ def build_parser() -> Parser:
     show.add_argument("--out", type=file_path, required=True, metavar="FILE", help="output picture: .png, .pdf or .svg")
     show.add_argument("--reconstruction", action="store_true", help="overlay the ECG decoded from its tokens, in blue")
     show.add_argument(
-        "--question", metavar="QUESTION", help="answer it and shade where in the ECG a yes or no came from"
+        "--question", metavar="QUESTION", help="question to answer; a yes or no is shaded where it came from"
     )
     _add_patient(show)
     _add_device(show)
@@ -177,7 +183,9 @@ def _add_page(demo: Parser) -> None:
         help="address to listen on (default: this machine only; any other opens the page to the network)",
     )
     demo.add_argument("--share", action="store_true", help="open the page to the internet through Gradio's servers")
-    demo.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="of the weights (default: fp32)")
+    demo.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="precision of the weights (default: fp32)"
+    )
     demo.add_argument(
         "--quantize",
         type=int,
@@ -230,13 +238,21 @@ def _add_device(parser: Parser) -> None:
 
 def _add_patient(parser: Parser) -> None:
     parser.add_argument(
-        "--patient", type=utf8, default="", help='age, sex, height and weight, such as "age 56, sex female"'
+        "--patient",
+        type=utf8,
+        default="",
+        metavar="TEXT",
+        help='age, sex, height and weight, such as "age 56, sex female"',
     )
 
 
 def _add_generation(parser: Parser) -> None:
     parser.add_argument(
-        "--max-new-tokens", type=integer(1), default=200, metavar="N", help="length limit of an answer (default: 200)"
+        "--max-new-tokens",
+        type=integer(1),
+        default=200,
+        metavar="N",
+        help="maximum length of an answer in tokens (default: 200)",
     )
     parser.add_argument(
         "--temperature",
@@ -245,4 +261,6 @@ def _add_generation(parser: Parser) -> None:
         metavar="T",
         help="sampling temperature; 0 (the default) always takes the most probable token",
     )
-    parser.add_argument("--seed", type=integer(0, 2**63 - 1), default=0, help="random seed for sampling (default: 0)")
+    parser.add_argument(
+        "--seed", type=integer(0, 2**63 - 1), default=0, metavar="N", help="random seed for sampling (default: 0)"
+    )

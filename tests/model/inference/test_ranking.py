@@ -59,7 +59,9 @@ def test_layers_with_and_without_a_window_each_see_what_they_would(tmp_path, tok
 
 
 def test_adapters_are_ranked_with(checkpoint):
-    plain = score_separately(checkpoint.model, checkpoint.vocabulary, varied_prompts(checkpoint.vocabulary)[:1], [LEADS])
+    plain = score_separately(
+        checkpoint.model, checkpoint.vocabulary, varied_prompts(checkpoint.vocabulary)[:1], [LEADS]
+    )
     checkpoint.model = get_peft_model(
         checkpoint.model, LoraConfig(target_modules="all-linear", init_lora_weights=False)
     )

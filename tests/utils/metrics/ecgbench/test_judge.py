@@ -218,7 +218,7 @@ def test_verdicts_are_guarded(server, judge, tmp_path):
 
 def test_a_refused_key_ends_the_run_and_is_not_told(server, judge, capsys):
     server.plans = {f"{i}": [(401, {})] for i in range(50)}
-    with pytest.raises(UserError, match="answered 401; check JUDGE_KEY") as error:
+    with pytest.raises(UserError, match="answers 401; check JUDGE_KEY") as error:
         judge(reports(*map(str, range(50))))
     assert len(server.asked) < 50
     assert "secret" not in f"{error.value}{capsys.readouterr()}{ChatEndpoint(server.url, 'judge', 'secret-key')}"

@@ -1,4 +1,4 @@
-"""Timing, and how benchmarks speak: a table, and JSON with the machine it was measured on."""
+"""What benchmarks share: their options, timing, and a report as a table and as JSON with the machine it ran on."""
 
 import argparse
 import json
@@ -14,16 +14,16 @@ import torch
 from cardiolect.utils.command_line import Parser
 
 
-def command_line(description: str) -> Parser:
-    """A parser with what all benchmarks share."""
+def benchmark_parser(description: str) -> Parser:
+    """A parser with the options that all benchmarks share."""
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU")
-    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder of the JSON")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder to write the JSON to")
     return parser
 
 
 def seconds_per_call(call: Callable[[], object], at_least: float = 2.0, calls: int = 3) -> float:
-    """Median time of a call, after one to warm up; as many as fit ``at_least`` seconds, but ``calls`` at the least."""
+    """Median seconds per call after one warm-up call, over at least ``calls`` calls and ``at_least`` seconds."""
     call()
     times: list[float] = []
     while len(times) < calls or sum(times) < at_least:
@@ -46,7 +46,7 @@ def machine() -> dict:
     }
 
 
-def show(name: str, rows: list[dict], out: Path, notes: str = "") -> None:
+def report(name: str, rows: list[dict], out: Path, notes: str = "") -> None:
     """Print ``rows`` (equal keys) as a table and write them to ``out/NAME.json``."""
     columns = list(rows[0])
     cells = [[_text(row[column]) for column in columns] for row in rows]

@@ -1,4 +1,4 @@
-"""Where in time a finding of a simulated recording is: its recording is made again, this time beat by beat."""
+"""When a simulated recording shows a finding: simulates the recording again, to know its beats."""
 
 import json
 from collections.abc import Callable
@@ -16,29 +16,32 @@ from cardiolect.data_provider.simulator.rhythm import Beat
 from cardiolect.data_provider.simulator.truth import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB, Truth
 from cardiolect.utils.errors import UserError
 
-Places = list[tuple[float, float]]  # seconds
-NOISE_MV, NOISE_SECONDS = 0.15, 0.1  # what counts as disturbed: root mean square in any lead, over so long
+Spans = list[tuple[float, float]]  # starts and ends in seconds
+NOISE_MV, NOISE_SECONDS = (
+    0.15,
+    0.1,
+)  # root mean square in any lead, over this time, from which a recording counts as noisy
 
 
-def _premature(beats: list[Beat], truth: Truth) -> Places:
+def _premature(beats: list[Beat], truth: Truth) -> Spans:
     return [(b.onset - 0.2, b.onset + 0.5) for b in beats if b.kind != "normal"]
 
 
-def _qrs(beats: list[Beat], truth: Truth) -> Places:
+def _qrs(beats: list[Beat], truth: Truth) -> Spans:
     return [(b.onset, b.onset + truth.intervals["qrs duration"] / 1000) for b in beats if b.kind == "normal"]
 
 
-def _p_to_qrs(beats: list[Beat], truth: Truth) -> Places:
+def _p_to_qrs(beats: list[Beat], truth: Truth) -> Spans:
     return [(b.onset - truth.intervals["pr interval"] / 1000, b.onset) for b in beats if b.kind == "normal"]
 
 
-def _t_wave(beats: list[Beat], truth: Truth) -> Places:
+def _t_wave(beats: list[Beat], truth: Truth) -> Spans:
     qrs, qt = (truth.intervals[name] for name in ("qrs duration", "qt interval"))
     return [(b.onset + qrs / 1000, b.onset + (qt or 400) / 1000) for b in beats if b.kind == "normal"]
 
 
-# What is asked for -> where it is seen: premature beats from P to T, PR, ST with T, QRS; None: where noise was added.
-PLACES: dict[str, Callable[[list[Beat], Truth], Places] | None] = {
+# Finding -> the part of the beats that shows it: premature beats from P to T, PR, ST with T, QRS; None: added noise.
+SPANS: dict[str, Callable[[list[Beat], Truth], Spans] | None] = {
     "any kind of extra systoles": _premature,
     ECTOPIES[0]: _premature,
     ECTOPIES[1]: _premature,
@@ -51,25 +54,27 @@ PLACES: dict[str, Callable[[list[Beat], Truth], Places] | None] = {
 }
 
 
-class SimulatedPlaces:
-    """Finds the places in recordings of a corpus of the simulator's default mode."""
+class FindingSpans:
+    """Finds the spans in the recordings of a corpus of the simulator's default mode."""
 
     def __init__(self, corpus: Path):
-        made = json.loads((corpus / MADE).read_text())
-        if "varied" in made:
-            raise UserError(f"--corpus {corpus}: of a varied corpus beats cannot be told; give a default one")
-        self.seed = made["seed"]
-        self.owner, self.folds = plan_patients(self.seed, made["records"])
+        settings = json.loads((corpus / MADE).read_text())
+        if "varied" in settings:
+            raise UserError(f"--corpus {corpus}: the beats of a varied corpus are not known; give one without --varied")
+        self.seed = settings["seed"]
+        self.owner, self.folds = plan_patients(self.seed, settings["records"])
 
-    def find(self, attribute: str, ref: RecordRef, record: ECGRecord) -> Places:
-        """Spans of time that show ``attribute``, one of `PLACES`; none where another noise would hide it."""
+    def find(self, attribute: str, ref: RecordRef, record: ECGRecord) -> Spans:
+        """Spans that show ``attribute``, one of `SPANS`; none for noise if there is another kind of noise as well."""
         index = int(ref.record_id) - 1
         key = (self.seed, index, draw_patient(self.seed, int(self.owner[index]), int(self.folds[self.owner[index]])))
         truth, clean, beats = clean_signal(*key)
         _, noisy = simulate(*key)
         if noisy.shape != record.signal.shape or np.abs(noisy - record.signal).max() > 0.01:
-            raise UserError(f"record {ref.record_id}: is not what this version of the simulator draws; make it anew")
-        find = PLACES[attribute]
+            raise UserError(
+                f"record {ref.record_id}: not what this version of the simulator makes; simulate the corpus again"
+            )
+        find = SPANS[attribute]
         if find is not None:
             return find(beats, truth)
         if len(truth.noise) > 1:
@@ -79,7 +84,7 @@ class SimulatedPlaces:
         return [(a / FS, b / FS) for a, b in edges.reshape(-1, 2)]
 
 
-def share_within(times: np.ndarray, places: Places) -> np.ndarray:
-    """``(n,)``: which share of each span of ``times`` ``(n, 2)`` lies within the places."""
-    inside = sum(np.clip(np.minimum(times[:, 1], b) - np.maximum(times[:, 0], a), 0, None) for a, b in places)
+def overlap_share(times: np.ndarray, spans: Spans) -> np.ndarray:
+    """``(n,)``: the share of each interval of ``times`` ``(n, 2)`` that lies within the spans."""
+    inside = sum(np.clip(np.minimum(times[:, 1], b) - np.maximum(times[:, 0], a), 0, None) for a, b in spans)
     return np.clip(inside / np.ptp(times, axis=1), 0, 1)

@@ -1,8 +1,8 @@
-"""HeartLLM's ECG tokenizer, rebuilt from its description (arXiv 2508.15338): the baseline of `bench.encoding`.
+"""HeartLLM's ECG tokenizer, reimplemented from its description (arXiv 2508.15338): baseline of `bench.tokenizer_speed`.
 
-Every lead passes one shared convolutional encoder; its features are joined, projected to four numbers and rounded to
-six levels each (1296 codes, one per 16 samples of 500 Hz). Input is z-scored per lead and record. Only the architecture
-is rebuilt: no weights of the original are used.
+One shared convolutional encoder processes each lead; the features of all leads are concatenated, projected to four
+numbers and rounded to six levels each (1296 codes, one per 16 samples at 500 Hz). Input is z-scored per lead and
+record. Only the architecture is reimplemented; no original weights are used.
 """
 
 import torch
@@ -13,7 +13,7 @@ LEADS, WIDTH, DIMENSIONS, LEVELS, STRIDE = 12, 32, 4, 6, 16
 
 
 class ResInception(nn.Module):
-    """Convolutions of 3, 5 and 7 samples and a pooled branch side by side, over a shortcut."""
+    """Parallel convolutions over 3, 5 and 7 samples and a pooling branch, with a shortcut."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -50,7 +50,9 @@ class HeartLLMTokenizer(nn.Module):
 
     def quantize(self, signal: Tensor) -> Tensor:
         """Levels in 0..1, ``(batch, frames, 4)``, with a straight-through gradient."""
-        features = [self.encoder(signal[:, lead : lead + 1]) for lead in range(LEADS)]  # twelve passes, as it does
+        features = [
+            self.encoder(signal[:, lead : lead + 1]) for lead in range(LEADS)
+        ]  # twelve passes, like the original
         scalars = torch.sigmoid(self.to_code(torch.cat(features, dim=1).transpose(1, 2)))
         return scalars + (torch.round(scalars * (LEVELS - 1)) / (LEVELS - 1) - scalars).detach()
 
@@ -66,6 +68,6 @@ class HeartLLMTokenizer(nn.Module):
 
 
 def z_score(signal: Tensor) -> Tensor:
-    """Per lead and recording, over time: what HeartLLM feeds its tokenizer."""
+    """Standardize each lead of each recording over time, as HeartLLM does."""
     deviation = signal.std(dim=-1, keepdim=True)
     return (signal - signal.mean(dim=-1, keepdim=True)) / deviation.clamp(min=1e-6)

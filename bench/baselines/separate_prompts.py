@@ -1,4 +1,4 @@
-"""The plain loop that `model.inference.generation` replaces: every prompt whole, through transformers' ``generate``."""
+"""Baseline of `model.inference.generation`: every prompt computed in full by ``generate`` of transformers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,10 +10,10 @@ from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 @torch.inference_mode()
-def generate_plainly(
+def generate_separately(
     model: PreTrainedModel, vocabulary: Vocabulary, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 1
 ) -> Iterator[tuple[int, str]]:
-    """Yield ``(index, text)`` in the order of ``prompts``; padding on the left, a batch goes on until all rows end."""
+    """Yield ``(index, text)`` in the order of ``prompts``; a batch, padded on the left, runs until all rows end."""
     pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
     greedy = GenerationConfig(
         max_new_tokens=max_new_tokens,

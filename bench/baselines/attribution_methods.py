@@ -1,7 +1,7 @@
-"""Other ways to ask where a model looked, and chance: what `model.inference.attribution` is measured against.
+"""Baselines of `model.inference.attribution`: other attribution methods, and random weights.
 
-Each takes a model, an embedded prompt ``(tokens, width)``, where its codes stand, the answer's and the other's tokens,
-and gives one weight per code, none below 0.
+Each takes a model, an embedded prompt ``(tokens, width)``, the positions of its codes, the tokens of the answer and of
+the other answer, and the seconds per code; it returns one weight per code, at least 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,52 +25,52 @@ def gradient_norm(model, prompt: Tensor, codes: Sequence[int], answer, other, se
 
 
 def gradient_times_input(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
-    """Of the embedding less the ECG's mean, what speaks for the answer (Shrikumar et al. 2016, arXiv 1605.01713)."""
+    """Positive part of gradient times input less the ECG's mean (Shrikumar et al. 2016, arXiv 1605.01713)."""
     ecg = prompt[codes]
     return ((ecg - ecg.mean(0)) * _gradient(model, prompt, codes, answer, other)).sum(-1).clamp(min=0)
 
 
 @torch.no_grad()
 def _attention(model, prompt: Tensor) -> Tensor:
-    before = model.config._attn_implementation
+    implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
         layers = model(inputs_embeds=prompt[None], use_cache=False, output_attentions=True).attentions
     finally:
-        model.set_attn_implementation(before)
+        model.set_attn_implementation(implementation)
     return torch.cat(layers).float()  # (layers, heads, tokens, tokens)
 
 
 def attention(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
-    """What the answer's position attends to, the mean over heads and layers."""
+    """Attention from the position of the answer, averaged over heads and layers."""
     return _attention(model, prompt)[:, :, -1, codes].mean((0, 1))
 
 
 def attention_rollout(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
-    """Attention followed through the layers (Abnar & Zuidema 2020, arXiv 2005.00928)."""
-    rolled = torch.eye(len(prompt), device=prompt.device)
+    """Attention multiplied through the layers (Abnar & Zuidema 2020, arXiv 2005.00928)."""
+    rollout = torch.eye(len(prompt), device=prompt.device)
     for layer in _attention(model, prompt).mean(1):
-        rolled = (layer + torch.eye(len(prompt), device=prompt.device)) / 2 @ rolled
-    return rolled[-1, codes]
+        rollout = (layer + torch.eye(len(prompt), device=prompt.device)) / 2 @ rollout
+    return rollout[-1, codes]
 
 
 @torch.no_grad()
 def occlusion(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
-    """What the margin loses when 200 ms are set to the mean (Zeiler & Fergus 2014, arXiv 1311.2901)."""
+    """Loss of margin if 200 ms are replaced by the mean (Zeiler & Fergus 2014, arXiv 1311.2901)."""
     width = max(2, round(WINDOW_SECONDS / seconds))
-    lost, seen = torch.zeros(len(codes)), torch.zeros(len(codes))
-    whole = answer_margin(model, prompt, answer, other)
+    loss, count = torch.zeros(len(codes)), torch.zeros(len(codes))
+    margin = answer_margin(model, prompt, answer, other)
     for start in range(-(width // 2), len(codes) - width // 2, width // 2):
         window = slice(max(start, 0), start + width)
-        without = prompt.clone()
-        without[codes[window]] = prompt[codes].mean(0)
-        lost[window] += (whole - answer_margin(model, without, answer, other)).clamp(min=0).cpu()
-        seen[window] += 1
-    return lost / seen
+        occluded = prompt.clone()
+        occluded[codes[window]] = prompt[codes].mean(0)
+        loss[window] += (margin - answer_margin(model, occluded, answer, other)).clamp(min=0).cpu()
+        count[window] += 1
+    return loss / count
 
 
 def chance(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
-    """Drawn from PyTorch's generator."""
+    """Random weights from PyTorch's generator."""
     return torch.rand(len(codes))
 
 

@@ -1,10 +1,11 @@
-"""Ranked answers: seconds against the plain way, every candidate a full sequence of its own; equal log-probabilities.
+"""Speed of ranking candidate answers against computing every candidate as a full sequence of its own.
 
-    python -m bench.choices [--llm tiny|DIR] [--frames 209] [--threads 2]
-    TRAIN_DATA=QUESTIONS python -m bench.choices env/quickstart/test_qa.env
+    python -m bench.answer_ranking [--llm tiny|DIR] [--frames 209] [--threads 2]
+    TRAIN_DATA=QUESTIONS python -m bench.answer_ranking env/quickstart/test_qa.env
 
-Without an env file: random ECGs and weights. With one: a trained checkpoint on its test questions, and how often ranked
-and generated answers are right and differ. TRAIN_DATA is needed for checkpoints that keep no answer lists.
+Both must give the same log-probabilities. Without an env file, ECGs and weights are random. With one, a trained
+checkpoint answers its test questions, and the accuracy of ranked and generated answers is compared as well. TRAIN_DATA
+is needed for checkpoints without answer lists.
 """
 
 import random
@@ -16,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.models import random_checkpoint, random_prompts
-from bench.plain_ranking import score_plainly
-from bench.report import command_line, seconds_per_call, show
+from bench.baselines.separate_candidates import score_separately
+from bench.harness import benchmark_parser, report, seconds_per_call
+from bench.random_models import random_checkpoint, random_prompts
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
@@ -29,7 +30,7 @@ from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.prompt.rendering import make_prompt
-from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.command_line import run_command
 from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.normalised_match import normalised_match
 
@@ -45,10 +46,10 @@ LISTS: dict[str, list[Answers]] = {
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("settings", type=Path, nargs="?", help="env file of an evaluation of questions")
-    parser.add_argument("--llm", default="tiny", help="tiny, or the folder of a causal language model")
-    parser.add_argument("--frames", type=int, default=209, help="codes per ECG: 209 are 10 s at 48 ms")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("settings", type=Path, nargs="?", help="env file that evaluates questions")
+    parser.add_argument("--llm", default="tiny", help="tiny, or a folder with a causal language model")
+    parser.add_argument("--frames", type=int, default=209, help="codes per ECG; 209 codes of 48 ms are 10 s")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.settings:
@@ -66,31 +67,35 @@ def _random(llm: str, frames: int, out: Path) -> None:
     for name, answers in LISTS.items():
         candidates = [answers] * len(prompts)
 
-        def plain(candidates: Sequence[Sequence[Answers]] = candidates) -> list[list[float]]:
-            return score_plainly(checkpoint.model, vocabulary, prompts, candidates, BATCH)
+        def separate(candidates: Sequence[Sequence[Answers]] = candidates) -> list[list[float]]:
+            return score_separately(checkpoint.model, vocabulary, prompts, candidates, BATCH)
 
         def shared(candidates: Sequence[Sequence[Answers]] = candidates) -> dict[int, Ranked]:
             return dict(rank_answers(checkpoint.model, vocabulary, prompts, candidates, BATCH))
 
-        differs = _difference(shared(), plain())
-        slow, fast = seconds_per_call(plain, at_least=0, calls=1), seconds_per_call(shared)
+        difference = _difference(shared(), separate())
+        slow, fast = seconds_per_call(separate, at_least=0, calls=1), seconds_per_call(shared)
         table.append(
             {
                 "list": name,
                 "candidates": len(answers),
-                "questions/s plain": len(prompts) / slow,
+                "questions/s separate": len(prompts) / slow,
                 "questions/s ranked": len(prompts) / fast,
                 "ratio": slow / fast,
-                "largest difference": differs,
+                "largest difference": difference,
             }
         )
-    show("choices", table, out, f"{ECGS} ECGs of {frames} codes, {QUESTIONS} questions each; batches of {BATCH}")
+    report(
+        "answer_ranking", table, out, f"{ECGS} ECGs of {frames} codes, {QUESTIONS} questions each; batches of {BATCH}"
+    )
 
 
-def _difference(ranked: dict[int, Ranked], plain: list[list[float]]) -> float:
-    """The largest absolute difference of log-probabilities."""
+def _difference(ranked: dict[int, Ranked], separate: list[list[float]]) -> float:
+    """Largest absolute difference between log-probabilities."""
     return max(
-        abs(a - b) for i, scores in enumerate(plain) for a, b in zip(ranked[i].log_probabilities, scores, strict=True)
+        abs(a - b)
+        for i, scores in enumerate(separate)
+        for a, b in zip(ranked[i].log_probabilities, scores, strict=True)
     )
 
 
@@ -101,8 +106,8 @@ def _trained(settings: EvalSettings, out: Path) -> None:
     ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     if settings.max_samples and len(examples) > settings.max_samples:
-        kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
-        examples = [examples[i] for i in sorted(kept)]
+        indices = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
+        examples = [examples[i] for i in sorted(indices)]
     candidates = [lists.candidates(e) for e in examples]
     print(f"candidates: {coverage(examples, candidates, normalised_match)}")
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() and settings.device != "cpu" else "cpu").eval()
@@ -126,14 +131,14 @@ def _trained(settings: EvalSettings, out: Path) -> None:
             for e in examples
         ]
         start = time.perf_counter()
-        free = dict(generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size))
-        generated = time.perf_counter()
+        generated = dict(generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size))
+        ranking_start = time.perf_counter()
         ranked = dict(rank_answers(model, vocabulary, prompts, candidates, settings.batch_size))
         end = time.perf_counter()
         truth = [e.answers for e in examples]
-        texts = [[found[i].text for i in range(len(examples))] for found in (free, ranked)]
-        em = [score.score_answers(said, truth).values["em"] for said in texts]
-        among = [
+        texts = [[found[i].text for i in range(len(examples))] for found in (generated, ranked)]
+        em = [score.score_answers(answers, truth).values["em"] for answers in texts]
+        is_candidate = [
             set(text.split(".")) in [set(answers) for answers in sets]
             for text, sets in zip(texts[0], candidates, strict=True)
         ]
@@ -142,24 +147,24 @@ def _trained(settings: EvalSettings, out: Path) -> None:
             "em generated": em[0],
             "em ranked": em[1],
             "different": float(np.mean([a != b for a, b in zip(*texts, strict=True)])),
-            "generated not among candidates": 1 - float(np.mean(among)),
-            "s generated": generated - start,
-            "s ranked": end - generated,
+            "generated not among candidates": 1 - float(np.mean(is_candidate)),
+            "s generated": ranking_start - start,
+            "s ranked": end - ranking_start,
         }
         if condition == "with ECG":
-            few = range(0, len(prompts), max(1, len(prompts) // 200))
-            begin = time.perf_counter()
-            plain = score_plainly(
-                model, vocabulary, [prompts[i] for i in few], [candidates[i] for i in few], settings.batch_size
+            subset = range(0, len(prompts), max(1, len(prompts) // 200))
+            start = time.perf_counter()
+            separate = score_separately(
+                model, vocabulary, [prompts[i] for i in subset], [candidates[i] for i in subset], settings.batch_size
             )
-            seconds = (time.perf_counter() - begin) * len(prompts) / len(few)
-            differs = _difference({k: ranked[i] for k, i in enumerate(few)}, plain)
+            seconds = (time.perf_counter() - start) * len(prompts) / len(subset)
+            difference = _difference({k: ranked[i] for k, i in enumerate(subset)}, separate)
             notes = (
-                f"plain, from {len(few)} questions: {seconds:.0f} s, {seconds / row['s ranked']:.1f} times as long, "
-                f"log-probabilities equal to {differs:.1e}"
+                f"separate candidates, extrapolated from {len(subset)} questions: {seconds:.0f} s, "
+                f"{seconds / row['s ranked']:.1f} times as long; log-probabilities differ by at most {difference:.1e}"
             )
         table.append(row)
-    show("choices_trained", table, out, f"{len(examples)} questions; {notes}")
+    report("answer_ranking_trained", table, out, f"{len(examples)} questions; {notes}")
 
 
 def _lists(checkpoint: Checkpoint, settings: EvalSettings) -> AnswerLists:
@@ -169,4 +174,4 @@ def _lists(checkpoint: Checkpoint, settings: EvalSettings) -> AnswerLists:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -1,9 +1,10 @@
-"""Tokenizer against HeartLLM's architecture: encoding, a training step, and distortion after equal training time.
+"""Our tokenizer against HeartLLM's: speed of encoding and training, and distortion after equal training time.
 
-    python -m bench.encoding [--tokenizer DIR] [--seconds 120] [--threads 2]
+    python -m bench.tokenizer_speed [--tokenizer DIR] [--seconds 120] [--threads 2]
 
-Input is simulated, 10 s of 12 leads at 500 Hz. HeartLLM's time holds its z-score, ours the resampling to 250 Hz. The
-distortion of both is taken in millivolts at 250 Hz; HeartLLM's gets the true mean and deviation of every lead back.
+Input: simulated ECGs of 10 s, 12 leads at 500 Hz. HeartLLM's time includes its z-score, ours the resampling to 250 Hz.
+Distortion is measured in millivolts at 250 Hz for both; HeartLLM's output is scaled back with the true mean and
+standard deviation of every lead.
 """
 
 import time
@@ -16,8 +17,8 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from bench.heartllm_tokenizer import HeartLLMTokenizer, z_score
-from bench.report import command_line, seconds_per_call, show
+from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
+from bench.harness import benchmark_parser, report, seconds_per_call
 from cardiolect.data_provider.record import resample
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.render import simulate
@@ -27,21 +28,21 @@ from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.training.optimizers import descend, make_optimizers
 from cardiolect.ecg_tokenizer.training.reconstruction import distortion
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
-from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.command_line import run_command
 from cardiolect.utils.memory import keep_freed_memory
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
-WIDTHS = (128, 64, 32)  # of our tokenizer: what is gained in speed, and its price
-BATCH = 8  # of timed training steps; equal-time training takes 2 for the baseline, which else sees few steps, and 16
+WIDTHS = (128, 64, 32)  # of our tokenizer: narrower ones are faster and less accurate
+BATCH = 8  # for timed training steps; equal-time training uses 16, and 2 for the baseline, which takes few steps
 
 
 def ecgs(count: int, first: int) -> np.ndarray:
-    """``(count, 12, 5000)`` mV of as many patients, at 500 Hz."""
+    """One ECG each of ``count`` patients, mV ``(count, 12, 5000)`` at 500 Hz."""
     return np.stack([simulate(1, i, draw_patient(1, i, 1))[1] for i in range(first, first + count)])
 
 
 def settings(folder: Path, hidden: int) -> TokenizerSettings:
-    """The default architecture, trained as the quickstart's, whose texture and companded losses cost time too."""
+    """The default architecture with the quickstart's training, so that the time of all its losses is included."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
     return TokenizerSettings.load(
         env,
@@ -83,7 +84,7 @@ def their_step(tokenizer: HeartLLMTokenizer):
 
 
 def train_for(step, signals: np.ndarray, seconds: float, batch: int, name: str) -> int:
-    """Steps on random recordings until the time is up; returns how many recordings were seen."""
+    """Train on random recordings until the time is up; return the number of recordings used."""
     rng, seen, start = np.random.default_rng(0), 0, time.perf_counter()
     with tqdm(total=round(seconds), desc=f"training {name}", unit="s") as bar:
         while time.perf_counter() - start < seconds:
@@ -94,27 +95,29 @@ def train_for(step, signals: np.ndarray, seconds: float, batch: int, name: str) 
 
 
 def gmac(call) -> float:
-    """Billions of multiply-accumulates of matrix products and convolutions."""
+    """Billions of multiply-accumulate operations in matrix products and convolutions."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() / 2e9
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--tokenizer", type=Path, help="time this trained tokenizer's encoding too")
-    parser.add_argument("--seconds", type=float, default=120, help="training time of each for the distortion; 0: none")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--tokenizer", type=Path, help="also time the encoding of this trained tokenizer")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="training time per tokenizer for the distortion; 0 skips it"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()  # as every stage does; without it times hang on what was freed before
+    keep_freed_memory()  # like every stage; otherwise times depend on what was freed before
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     raw = ecgs(TRAIN_ECGS + TEST_ECGS if arguments.seconds else 16, 0)
-    half = np.stack([resample(signal, FS, 250) for signal in raw])
-    scored = z_score(torch.from_numpy(raw)).numpy()
+    resampled = np.stack([resample(signal, FS, 250) for signal in raw])
+    standardized = z_score(torch.from_numpy(raw)).numpy()
     chosen = {width: settings(arguments.out, width) for width in WIDTHS}
     stride = chosen[WIDTHS[0]].stride
-    frames = half[..., : half.shape[-1] // stride * stride]  # training takes whole frames
+    frames = resampled[..., : resampled.shape[-1] // stride * stride]  # training uses whole frames
     theirs, ours = HeartLLMTokenizer(), {width: ECGTokenizer(chosen[width].config()) for width in WIDTHS}
 
     def encode_theirs() -> None:
@@ -125,14 +128,14 @@ def main() -> None:
         tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
 
     step_theirs = their_step(theirs)
-    one, one_half = torch.from_numpy(scored[:1]), torch.from_numpy(frames[:1])
+    their_ecg, our_ecg = torch.from_numpy(standardized[:1]), torch.from_numpy(frames[:1])
     rows = [
         {
             "tokenizer": "HeartLLM",
             "parameters": sum(p.numel() for p in theirs.parameters()),
-            "encoder GMAC": gmac(lambda: theirs.encode(one)),
+            "encoder GMAC": gmac(lambda: theirs.encode(their_ecg)),
             "encode ECGs/s": 16 / seconds_per_call(encode_theirs),
-            "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(scored[:BATCH]))),
+            "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(standardized[:BATCH]))),
         }
     ]
     for width, mine in ours.items():
@@ -141,14 +144,14 @@ def main() -> None:
             {
                 "tokenizer": f"Cardiolect, {chosen[width].stride_ms:g} ms and coarse codes, width {width}",
                 "parameters": sum(p.numel() for p in mine.parameters()),
-                "encoder GMAC": gmac(partial(mine.quantize, one_half)),
+                "encoder GMAC": gmac(partial(mine.quantize, our_ecg)),
                 "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, mine)),
                 "train ECGs/s": BATCH / seconds_per_call(partial(step, torch.from_numpy(frames[:BATCH]))),
             }
         )
     if arguments.tokenizer:
         loaded = ECGTokenizer.from_pretrained(arguments.tokenizer)
-        whole = one_half[..., : one_half.shape[-1] // loaded.config.stride * loaded.config.stride]
+        whole = our_ecg[..., : our_ecg.shape[-1] // loaded.config.stride * loaded.config.stride]
         rows.append(
             {
                 "tokenizer": str(arguments.tokenizer),
@@ -163,31 +166,31 @@ def main() -> None:
         row["train ratio"] = row["train ECGs/s"] and row["train ECGs/s"] / rows[0]["train ECGs/s"]
         row.update({"ECGs trained on": None, "PRDN %": None, "codes used": None})
     if arguments.seconds:
-        test = half[TRAIN_ECGS:]  # both are judged on the same signals at 250 Hz
+        test = resampled[TRAIN_ECGS:]  # both are measured on the same signals at 250 Hz
         torch.manual_seed(0)
         theirs = HeartLLMTokenizer()
         rows[0]["ECGs trained on"] = train_for(
-            their_step(theirs), scored[:TRAIN_ECGS], arguments.seconds, 2, rows[0]["tokenizer"]
+            their_step(theirs), standardized[:TRAIN_ECGS], arguments.seconds, 2, rows[0]["tokenizer"]
         )
         with torch.inference_mode():
             whole = torch.from_numpy(raw[TRAIN_ECGS:])
             mean, deviation = whole.mean(dim=-1, keepdim=True), whole.std(dim=-1, keepdim=True)
-            drawn = [resample(d, FS, 250) for d in (theirs(z_score(whole)) * deviation + mean).numpy()]
+            decoded = [resample(d, FS, 250) for d in (theirs(z_score(whole)) * deviation + mean).numpy()]
             codes = theirs.encode(z_score(whole)).numpy()
-        rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, drawn, strict=True)]))
+        rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, decoded, strict=True)]))
         rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
         for row, width in zip(rows[1:], WIDTHS, strict=False):
             torch.manual_seed(0)
             mine = ECGTokenizer(chosen[width].config())
             step = our_step(mine, chosen[width])
             row["ECGs trained on"] = train_for(step, frames[:TRAIN_ECGS], arguments.seconds, 16, row["tokenizer"])
-            found = mine.eval().encode_batch(list(test))
-            drawn = [mine.decode(c)[:, : half.shape[-1]] for c in found]
-            row["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, drawn, strict=True)]))
-            row["codes used"] = mine.code_use(found)["codes_used"]
+            codes = mine.eval().encode_batch(list(test))
+            decoded = [mine.decode(c)[:, : resampled.shape[-1]] for c in codes]
+            row["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, decoded, strict=True)]))
+            row["codes used"] = mine.code_use(codes)["codes_used"]
     notes = f"10 s, 12 leads; distortion on {TEST_ECGS} unseen patients after {arguments.seconds:g} s of training each"
-    show("encoding", rows, arguments.out, notes)
+    report("tokenizer_speed", rows, arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

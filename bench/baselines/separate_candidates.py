@@ -1,4 +1,4 @@
-"""The plain loop that `model.inference.ranking` replaces: every candidate a full sequence of its own."""
+"""Baseline of `model.inference.ranking`: every candidate computed as a full sequence of its own."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 @torch.inference_mode()
-def score_plainly(
+def score_separately(
     model: PreTrainedModel,
     vocabulary: Vocabulary,
     prompts: Sequence[Prompt],
     candidates: Sequence[Sequence[Answers]],
     batch_size: int = 1,
 ) -> list[list[float]]:
-    """Log-probability of every candidate of each prompt; padding on the left."""
+    """Log-probability of every candidate of each prompt, in batches padded on the left."""
     rows = [
         (prompt.prefix + prompt.question, tuple(render_answer(vocabulary, answers)))
         for prompt, sets in zip(prompts, candidates, strict=True)
@@ -30,7 +30,7 @@ def score_plainly(
         batch = rows[start : start + batch_size]
         longest = max(len(answer) for _, answer in batch)
         ids, mask = left_padded(
-            [said + answer for said, answer in batch], vocabulary.tokenizer.pad_token_id, model.device
+            [prompt + answer for prompt, answer in batch], vocabulary.tokenizer.pad_token_id, model.device
         )
         logits = model(
             ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=longest + 1
@@ -39,5 +39,5 @@ def score_plainly(
             steps = row[-len(answer) - 1 : -1].float()
             steps[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
             scores.append(steps.log_softmax(dim=-1)[range(len(answer)), answer].sum().item())
-    found = iter(scores)
-    return [[next(found) for _ in sets] for sets in candidates]
+    remaining = iter(scores)
+    return [[next(remaining) for _ in sets] for sets in candidates]

@@ -1,0 +1,1 @@
+"""What benchmarks compare with: other methods, and the same results computed without our optimizations."""
