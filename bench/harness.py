@@ -1,4 +1,4 @@
-"""What benchmarks share: their options, timing, and a report as a table and as JSON with the machine it ran on."""
+"""Shared by all benchmarks: options, timing, and a report as a table and as JSON with details of the machine."""
 
 import argparse
 import json

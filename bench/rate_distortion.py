@@ -124,9 +124,9 @@ def main() -> None:
         folder = work / name_of(stride, kind, z_scored)
         print(f"{number} of {len(variants)}: {folder.name}")
         folder.mkdir(parents=True, exist_ok=True)
-        chosen = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **{**base, **kind})
+        settings_of_variant = TokenizerSettings.load(ENV, output_dir=folder, stride_ms=stride, **{**base, **kind})
         used = {key: ZScored(cache) if z_scored else cache for key, cache in caches.items()}
-        fit(chosen, used["train"], used["valid"])
+        fit(settings_of_variant, used["train"], used["valid"])
         figures = measure(ECGTokenizer.from_pretrained(folder), used["test"])
         rows.append({"tokenizer": folder.name, "input": "z-score" if z_scored else "mV", **figures})
         (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # kept if the run is interrupted

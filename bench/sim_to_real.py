@@ -5,9 +5,9 @@
 There is no language model: a small convolutional network, trained on simulated labels, is scored on the real recordings
 of the given folds, at the threshold of the simulation (one half, with equal class weights). Real labels are used for
 training only in the last row of each finding, an upper bound from cross-validation over patients. AUROC shows whether
-what was learned transfers; balanced accuracy shows whether scales and thresholds fit as well. ``told from real`` is how
-well the network separates simulated recordings from real ones (0.5: not at all). Real noise comes from the same folds;
-it holds no beats and no labels.
+what was learned transfers; balanced accuracy shows whether scales and thresholds fit as well. ``separable from real``
+is how well the network separates simulated recordings from real ones (0.5: not at all). Real noise comes from the same
+folds; it holds no beats and no labels.
 """
 
 import ast
@@ -260,7 +260,7 @@ def main() -> None:
         library = noise_library(arguments.data, folds) if kind == KINDS[2] else None
         x, y = load_simulated(kind, arguments.records, arguments.seed, library)
         rows += scores(logits(fit(x, y, arguments.epochs), signals), labels, kind)
-        notes.append(f"{kind} told from real: AUROC {separability(x, signals, patients, 6):.3f}")
+        notes.append(f"{kind} separable from real: AUROC {separability(x, signals, patients, 6):.3f}")
     rows += scores(
         cross_validated_logits(signals, labels, patients, 3 * arguments.epochs), labels, "real, cross-validated"
     )

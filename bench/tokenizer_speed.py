@@ -41,7 +41,7 @@ def ecgs(count: int, first: int) -> np.ndarray:
     return np.stack([simulate(1, i, draw_patient(1, i, 1))[1] for i in range(first, first + count)])
 
 
-def settings(folder: Path, hidden: int) -> TokenizerSettings:
+def load_settings(folder: Path, hidden: int) -> TokenizerSettings:
     """The default architecture with the quickstart's training, so that the time of all its losses is included."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
     return TokenizerSettings.load(
@@ -57,15 +57,15 @@ def settings(folder: Path, hidden: int) -> TokenizerSettings:
     )
 
 
-def our_step(tokenizer: ECGTokenizer, chosen: TokenizerSettings):
+def our_step(tokenizer: ECGTokenizer, settings: TokenizerSettings):
     """A training step on ``(batch, 12, T)`` mV at 250 Hz."""
-    optimizers = make_optimizers(tokenizer, None, chosen)
+    optimizers = make_optimizers(tokenizer, None, settings)
 
     def step(signal: torch.Tensor) -> None:
         tokenizer.train()
         present = torch.ones(signal.shape[:2])
         reconstruction, _, quantizer_loss = tokenizer(signal)
-        descend(quantizer_loss + distortion(signal, reconstruction, present, chosen), optimizers)
+        descend(quantizer_loss + distortion(signal, reconstruction, present, settings), optimizers)
 
     return step
 
@@ -114,11 +114,11 @@ def main() -> None:
     torch.manual_seed(0)
     raw = ecgs(TRAIN_ECGS + TEST_ECGS if arguments.seconds else 16, 0)
     resampled = np.stack([resample(signal, FS, 250) for signal in raw])
-    standardized = z_score(torch.from_numpy(raw)).numpy()
-    chosen = {width: settings(arguments.out, width) for width in WIDTHS}
-    stride = chosen[WIDTHS[0]].stride
+    z_scored = z_score(torch.from_numpy(raw)).numpy()
+    settings = {width: load_settings(arguments.out, width) for width in WIDTHS}
+    stride = settings[WIDTHS[0]].stride
     frames = resampled[..., : resampled.shape[-1] // stride * stride]  # training uses whole frames
-    theirs, ours = HeartLLMTokenizer(), {width: ECGTokenizer(chosen[width].config()) for width in WIDTHS}
+    theirs, ours = HeartLLMTokenizer(), {width: ECGTokenizer(settings[width].config()) for width in WIDTHS}
 
     def encode_theirs() -> None:
         with torch.inference_mode():
@@ -128,24 +128,24 @@ def main() -> None:
         tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
 
     step_theirs = their_step(theirs)
-    their_ecg, our_ecg = torch.from_numpy(standardized[:1]), torch.from_numpy(frames[:1])
+    their_ecg, our_ecg = torch.from_numpy(z_scored[:1]), torch.from_numpy(frames[:1])
     rows = [
         {
             "tokenizer": "HeartLLM",
             "parameters": sum(p.numel() for p in theirs.parameters()),
             "encoder GMAC": gmac(lambda: theirs.encode(their_ecg)),
             "encode ECGs/s": 16 / seconds_per_call(encode_theirs),
-            "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(standardized[:BATCH]))),
+            "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(z_scored[:BATCH]))),
         }
     ]
-    for width, mine in ours.items():
-        step = our_step(mine, chosen[width])
+    for width, tokenizer in ours.items():
+        step = our_step(tokenizer, settings[width])
         rows.append(
             {
-                "tokenizer": f"Cardiolect, {chosen[width].stride_ms:g} ms and coarse codes, width {width}",
-                "parameters": sum(p.numel() for p in mine.parameters()),
-                "encoder GMAC": gmac(partial(mine.quantize, our_ecg)),
-                "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, mine)),
+                "tokenizer": f"Cardiolect, {settings[width].stride_ms:g} ms and coarse codes, width {width}",
+                "parameters": sum(p.numel() for p in tokenizer.parameters()),
+                "encoder GMAC": gmac(partial(tokenizer.quantize, our_ecg)),
+                "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, tokenizer)),
                 "train ECGs/s": BATCH / seconds_per_call(partial(step, torch.from_numpy(frames[:BATCH]))),
             }
         )
@@ -170,7 +170,7 @@ def main() -> None:
         torch.manual_seed(0)
         theirs = HeartLLMTokenizer()
         rows[0]["ECGs trained on"] = train_for(
-            their_step(theirs), standardized[:TRAIN_ECGS], arguments.seconds, 2, rows[0]["tokenizer"]
+            their_step(theirs), z_scored[:TRAIN_ECGS], arguments.seconds, 2, rows[0]["tokenizer"]
         )
         with torch.inference_mode():
             whole = torch.from_numpy(raw[TRAIN_ECGS:])
@@ -181,13 +181,13 @@ def main() -> None:
         rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
         for row, width in zip(rows[1:], WIDTHS, strict=False):
             torch.manual_seed(0)
-            mine = ECGTokenizer(chosen[width].config())
-            step = our_step(mine, chosen[width])
+            tokenizer = ECGTokenizer(settings[width].config())
+            step = our_step(tokenizer, settings[width])
             row["ECGs trained on"] = train_for(step, frames[:TRAIN_ECGS], arguments.seconds, 16, row["tokenizer"])
-            codes = mine.eval().encode_batch(list(test))
-            decoded = [mine.decode(c)[:, : resampled.shape[-1]] for c in codes]
+            codes = tokenizer.eval().encode_batch(list(test))
+            decoded = [tokenizer.decode(c)[:, : resampled.shape[-1]] for c in codes]
             row["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, decoded, strict=True)]))
-            row["codes used"] = mine.code_use(codes)["codes_used"]
+            row["codes used"] = tokenizer.code_use(codes)["codes_used"]
     notes = f"10 s, 12 leads; distortion on {TEST_ECGS} unseen patients after {arguments.seconds:g} s of training each"
     report("tokenizer_speed", rows, arguments.out, notes)
 

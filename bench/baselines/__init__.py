@@ -1,1 +1,1 @@
-"""What benchmarks compare with: other methods, and the same results computed without our optimizations."""
+"""Baselines of the benchmarks: other methods, and our own results computed without optimisations."""

@@ -68,6 +68,6 @@ class HeartLLMTokenizer(nn.Module):
 
 
 def z_score(signal: Tensor) -> Tensor:
-    """Standardize each lead of each recording over time, as HeartLLM does."""
+    """Standardise each lead of each recording over time, as HeartLLM does."""
     deviation = signal.std(dim=-1, keepdim=True)
     return (signal - signal.mean(dim=-1, keepdim=True)) / deviation.clamp(min=1e-6)

@@ -64,7 +64,7 @@ def errors_as_messages(callback: Callable) -> Callable:
 def describe_error(error: Exception) -> str:
     """The line that a visitor reads.
 
-    Unless it is a `UserError`, the log gets the traceback without the message, which may quote a file and so a patient.
+    Unless it is a `UserError`, the traceback is logged, but not the message: it may quote a file and thus a patient.
     """
     if isinstance(error, UserError):
         return str(error)

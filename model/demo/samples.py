@@ -1,4 +1,4 @@
-"""What visitors can try the demo with: simulated ECGs, which belong to no real patient, and sample prompts."""
+"""Samples for visitors of the demo: simulated ECGs, which belong to no real patient, and prompts."""
 
 import numpy as np
 
