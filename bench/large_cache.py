@@ -269,7 +269,7 @@ def main() -> None:
     command = ("cardiolect.data_provider.audit", manifest, "--out", audit, "--workers", workers)
     start = time.perf_counter()
     run(*command, kill_when=lambda: time.perf_counter() - start > 10)
-    if audit.is_dir():
+    if (audit / "audit.html").is_file():
         raise UserError("audit left a page although it was killed")
     rows.append(row("audit", len(refs), *run(*command)))
     reading, encoding = separate_speeds(refs, tokenizer, workers)
