@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
 
 
@@ -18,7 +19,12 @@ from cardiolect.model import entry
 )
 def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice, monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=1, device="cpu")
-    monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
+    if stage == "tokenizer":
+        codes = REPRESENTATIONS["codes"]
+        monkeypatch.setattr(entry, "representation_of", lambda env_file: codes)
+        monkeypatch.setattr(f"{codes.settings.replace(':', '.')}.load", lambda env_file: settings)
+    else:
+        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
 
     def interrupted(settings):
