@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -108,6 +109,8 @@ class BPETokenizer:
         """
         codes = self._checked(item)
         written = codes < len(self.merges)
+        if not written.any():
+            raise UserError("codes have lead tokens only")
         spans = self.symbols.spans(self.merges.decode(codes[written]))
         ends = np.cumsum(self.merges.lengths[codes[written]])
         starts = np.concatenate([[0], ends[:-1]])
@@ -115,8 +118,7 @@ class BPETokenizer:
         found[written] = np.stack(
             [np.minimum.reduceat(spans[:, 0], starts), np.maximum.reduceat(spans[:, 1], starts)], axis=1
         )
-        heads = np.flatnonzero(~written)
-        for head, after in zip(heads, [*heads[1:], len(codes)], strict=True):
+        for head, after in pairwise([*np.flatnonzero(~written), len(codes)]):
             if after > head + 1:
                 found[head] = found[head + 1, 0], found[after - 1, 1]
         return found
