@@ -19,8 +19,8 @@ from cardiolect.utils.errors import UserError
 
 Encoding = Literal["merge-order", "longest-match"]
 FILE = "tokenizer.json"
-# A character for each symbol, as `tokenizers` works on text: a, b, c ... for few symbols, else a block that has room.
-FEW, MANY = 26, 0x4E00
+# A character for each symbol, as `tokenizers` works on text: a, b, c ... for few symbols, else from where there is room.
+FEW, MANY = 26, 0x10000
 
 
 class Merges:

@@ -1,5 +1,6 @@
-"""Learn a BPE of ECGs: ``bash ecg_tokenizer/run_tokenizer.sh env_file`` with ``REPRESENTATION=bpe``."""
+"""Learn a BPE of ECGs: ``python -m cardiolect.ecg_tokenizer.bpe.training env_file``."""
 
+import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import save_seen
-from cardiolect.data_provider.record import INDEPENDENT
+from cardiolect.data_provider.record import INDEPENDENT, LEADS
 from cardiolect.data_provider.splits import load_splits, seen_in_data
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols, fixed_steps, percentile_range
@@ -21,7 +22,7 @@ from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer, Symbols
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.utils import launch
-from cardiolect.utils.errors import UserError
+from cardiolect.utils.errors import UserError, exit_on_user_error
 
 PERCENTILE_SAMPLES = 300_000  # as in ECG-Bench
 # Coefficients of patients to come may be larger than any in training: room for twice as many steps.
@@ -65,16 +66,15 @@ def fit(settings: BPESettings, train: SignalCache) -> BPETokenizer:
     rng = np.random.default_rng(settings.seed)
     chosen = np.sort(rng.permutation(len(train))[: settings.bpe_merge_ecgs]).tolist()
     symbols = learn_symbols(settings, train, chosen, rng)
+    tokens = symbols.alphabet + settings.bpe_merges + len(LEADS) * settings.bpe_lead_tokens
+    if tokens > MAX_TOKENS:
+        raise UserError(f"{tokens} tokens, at most {MAX_TOKENS}: lower BPE_MERGES or raise BPE_STEP_MV")
     pieces = (piece for i in tqdm(chosen, desc="symbols", unit="ecg") for piece in symbols.pieces(train.signal(i)))
     print(f"learning {settings.bpe_merges} merges from {len(chosen)} ECGs")
     merges = Merges.learn(pieces, symbols.alphabet, settings.bpe_merges, settings.bpe_encoding)
     if len(merges) < symbols.alphabet + settings.bpe_merges:
         print(f"only {len(merges) - symbols.alphabet} merges: no pair of tokens is left that occurs twice")
     tokenizer = BPETokenizer(symbols, merges, settings.bpe_lead_tokens)
-    if tokenizer.vocabulary_size > MAX_TOKENS:
-        raise UserError(
-            f"{tokenizer.vocabulary_size} tokens, at most {MAX_TOKENS}: lower BPE_MERGES or raise BPE_STEP_MV"
-        )
     examples = [tokenizer.tokens_of_pieces(train.signal(i)) for i in tqdm(chosen, desc="tokens", unit="ecg")]
     if settings.bpe_geometry == "signal2vec":
         tokenizer.features = skip_grams(settings, tokenizer, [tokenizer.join(pieces) for pieces in examples])
@@ -152,3 +152,13 @@ def validate(tokenizer: BPETokenizer, cache: SignalCache) -> dict:
         "tokens_mean": float(np.mean(tokens)),
         "kbit": typical * float(np.log2(tokenizer.vocabulary_size)) / 1000,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("env_file", help="settings, see BPESettings")
+    train_bpe_representation(BPESettings.load(parser.parse_args().env_file))
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -260,6 +260,22 @@ def test_lead_tokens_say_whose_the_next_tokens_are(tmp_path):
     assert tokenizer.vocabulary_size == len(tokenizer.merges) + 12
 
 
+def test_large_waves_are_clipped_and_not_refused(tokenizer):
+    decoded = tokenizer.decode(tokenizer.encode(100 * ecg(56), RATE))
+    assert np.isfinite(decoded).all()
+
+
+def test_without_merges_every_symbol_is_a_token(tmp_path):
+    tokenizer = fit(settings(tmp_path, **KINDS["percentile"], **{"bpe_merges": 0}), TRAIN)
+    assert tokenizer.vocabulary_size == 26
+    assert len(tokenizer.encode(ecg(57), RATE)) == ecg(57).size
+
+
+def test_too_many_symbols_are_one_clear_error(tmp_path):
+    with pytest.raises(UserError, match="raise BPE_STEP_MV"):
+        fit(settings(tmp_path, bpe_step_mv=1e-4), TRAIN)
+
+
 def test_cut_and_foreign_codes_are_refused(tokenizer):
     codes = tokenizer.encode(ecg(54), RATE)
     for wrong in (codes[:-1], np.array([], int), np.array([[0]]), np.array([tokenizer.vocabulary_size]), [-1]):
