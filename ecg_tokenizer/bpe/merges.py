@@ -19,7 +19,7 @@ from cardiolect.utils.errors import UserError
 
 Encoding = Literal["merge-order", "longest-match"]
 FILE = "tokenizer.json"
-# A character for each symbol, as `tokenizers` works on text: a, b, c ... for few symbols, else from where there is room.
+# A character for each symbol, as `tokenizers` works on text: a, b, c ... for few symbols, else where there is room.
 FEW, MANY = 26, 0x10000
 
 
