@@ -64,7 +64,7 @@ def measure(tokenizer: BPETokenizer, cache: SignalCache, reference: SignalCache)
     for i in range(len(cache)):
         signal, original, present = cache.signal(i), reference.signal(i), reference.present[i]
         begun = time.perf_counter()
-        item = tokenizer.prepare([signal])[0]
+        item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
         seconds += time.perf_counter() - begun
         length, value_range = original.shape[1], tokenizer.value_range(signal)
         shape, told = (

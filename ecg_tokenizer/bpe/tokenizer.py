@@ -3,11 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer.base import Coverage, ECGRepresentation
 from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols
 from cardiolect.ecg_tokenizer.bpe.merges import FILE, Encoding, Merges
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols
@@ -26,14 +26,7 @@ Symbols = LevelSymbols | WaveletSymbols
 GEOMETRY = "geometry.safetensors"
 
 
-class Coverage(NamedTuple):
-    """How much of an ECG its tokens show: leads of the twelve, and seconds of the lead that is cut first."""
-
-    leads: int
-    seconds: float
-
-
-class BPETokenizer:
+class BPETokenizer(ECGRepresentation):
     """Signal <-> symbols <-> tokens. The token numbers of an ECG are its codes.
 
     symbols: how samples become symbols. merges: how symbols become tokens. lead_tokens: twelve more tokens, one of
@@ -46,7 +39,6 @@ class BPETokenizer:
     turns, whole turns.
     """
 
-    representation = "bpe"
     name = "bpe"
 
     def __init__(self, symbols: Symbols, merges: Merges, lead_tokens: bool = False, features: Tensor | None = None):
@@ -62,8 +54,8 @@ class BPETokenizer:
         """Different tokens: the alphabet, a token for each merge, and lead tokens."""
         return len(self.merges) + (len(LEADS) if self.lead_tokens else 0)
 
-    def prepare(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """float32 mV ``(12, T)`` at `sampling_rate` -> uint16 token numbers ``(tokens,)`` of each."""
+    def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
+        """uint16 token numbers ``(tokens,)`` of each signal."""
         return [self.join(tokens).astype(np.uint16) for tokens in map(self.tokens_of_pieces, signals)]
 
     def encode(self, signal: np.ndarray, fs: float) -> np.ndarray:
@@ -73,12 +65,7 @@ class BPETokenizer:
         with an anti-alias filter if the tokenizer works at another rate. Raises `UserError` on a wrong shape or on
         values that are not finite.
         """
-        signal = np.asarray(signal, dtype=np.float32)
-        if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
-            raise UserError(f"an ECG to encode must have shape (12, samples), not {signal.shape}")
-        if not np.isfinite(signal).all():
-            raise UserError("an ECG to encode has NaN or infinite samples; cardiolect.read_record mends or masks them")
-        return self.prepare([resample(signal, fs, self.sampling_rate)])[0].astype(np.int64)
+        return self.prepare([signal], fs)[0].astype(np.int64)
 
     def decode(self, codes: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
         """Token numbers of a whole ECG -> mV float32 ``(12, T)`` at `sampling_rate`: the quantised signal exactly.
@@ -95,10 +82,6 @@ class BPETokenizer:
         """What `decode` must be told of a signal ``(12, T)`` mV to give millivolts; None if its tokens say them."""
         instance = isinstance(self.symbols, LevelSymbols) and self.symbols.scaling == "instance"
         return self.symbols.value_range(signal) if instance else None
-
-    def token_ids(self, item: np.ndarray) -> list[int]:
-        """Token numbers in the prompt: those of the item."""
-        return item.tolist()
 
     def times(self, item: np.ndarray) -> np.ndarray:
         """float64 ``(tokens, 2)``: start and end, in seconds of the ECG, of what each token stands for.
@@ -184,7 +167,7 @@ class BPETokenizer:
     def _config(self) -> dict:
         kind = next(name for name, kind in KINDS.items() if isinstance(self.symbols, kind))
         return {
-            "representation": self.representation,
+            "representation": self.name,
             "encoding": self.merges.encoding,
             "lead_tokens": self.lead_tokens,
             "symbols": {"kind": kind, **asdict(self.symbols)},

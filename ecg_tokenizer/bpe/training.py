@@ -41,11 +41,15 @@ def train_bpe_representation(settings: BPESettings) -> dict:
         return json.loads((settings.output_dir / "metrics.json").read_text())
     train, valid = (
         open_signal_cache(
-            splits[name].records, settings.sampling_rate, settings.cache_dir, settings.workers,
-            settings.max_bad_records, f"{name} recordings",
+            splits[name].records,
+            settings.sampling_rate,
+            settings.cache_dir,
+            settings.workers,
+            settings.max_bad_records,
+            f"{name} recordings",
         )
         for name in ("train", "valid")
-    )  # fmt: skip
+    )
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     save_seen(settings.output_dir, [r for split in splits.values() for r in split.records], seen_in_data(settings))
     (settings.output_dir / "settings.json").write_text(settings.to_json())
@@ -105,9 +109,14 @@ def learn_symbols(
         low = float(np.median([train.signal(i).min() for i in chosen]))
         high = float(np.median([train.signal(i).max() for i in chosen]))
     return LevelSymbols(
-        rate, settings.bpe_scaling, settings.bpe_levels, low, high,
-        published_offset=settings.bpe_published_offset, **order,
-    )  # fmt: skip
+        rate,
+        settings.bpe_scaling,
+        settings.bpe_levels,
+        low,
+        high,
+        published_offset=settings.bpe_published_offset,
+        **order,
+    )
 
 
 def waveforms(tokenizer: BPETokenizer, examples: Sequence[Sequence[np.ndarray]]) -> Tensor:
@@ -122,9 +131,15 @@ def waveforms(tokenizer: BPETokenizer, examples: Sequence[Sequence[np.ndarray]])
 def skip_grams(settings: BPESettings, tokenizer: BPETokenizer, sequences: Sequence[np.ndarray]) -> Tensor:
     """`BPETokenizer.features`: signal2vec; a token too rare to learn gets the mean of the two that it joins."""
     vectors, learned = signal2vec(
-        sequences, tokenizer.vocabulary_size, settings.signal2vec_dims, settings.signal2vec_window,
-        settings.signal2vec_negatives, settings.signal2vec_epochs, settings.signal2vec_learning_rate, settings.seed,
-    )  # fmt: skip
+        sequences,
+        tokenizer.vocabulary_size,
+        settings.signal2vec_dims,
+        settings.signal2vec_window,
+        settings.signal2vec_negatives,
+        settings.signal2vec_epochs,
+        settings.signal2vec_learning_rate,
+        settings.seed,
+    )
     for token, (left, right) in enumerate(tokenizer.merges.pairs, start=tokenizer.merges.alphabet):
         if not learned[token]:
             vectors[token] = (vectors[left] + vectors[right]) / 2
@@ -139,7 +154,7 @@ def validate(tokenizer: BPETokenizer, cache: SignalCache) -> dict:
     prdns, shapes, tokens = [], [], []
     for i in range(len(cache)):
         signal = cache.signal(i)
-        item = tokenizer.prepare([signal])[0]
+        item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
         leads, length = cache.present[i], signal.shape[1]
         for found, value_range in ((prdns, None), (shapes, tokenizer.value_range(signal))):
             found.append(prdn(signal[leads], tokenizer.decode(item, value_range)[leads, :length]))

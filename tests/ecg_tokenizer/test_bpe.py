@@ -202,7 +202,7 @@ def test_wavelet_symbols_come_back_within_the_step_and_obey_the_limb_laws():
 def test_decoding_an_encoded_ecg_gives_the_quantised_signal(tokenizer):
     signal = ecg(50, seconds=3.3)  # not in training, and not a whole number of turns or blocks
     codes = tokenizer.encode(signal, RATE)
-    assert codes.dtype == np.int64 and tokenizer.prepare([signal])[0].dtype == np.uint16
+    assert codes.dtype == np.int64 and tokenizer.prepare([signal], tokenizer.sampling_rate)[0].dtype == np.uint16
     value_range = tokenizer.value_range(signal)
     quantised = tokenizer.symbols.signal(np.concatenate(tokenizer.symbols.pieces(signal)), value_range)
     decoded = tokenizer.decode(codes, value_range)
@@ -219,7 +219,7 @@ def test_levels_of_a_quantised_signal_are_its_own(tmp_path):
 
 def test_times_follow_the_ecg(tokenizer):
     signal = ecg(51, seconds=3.3)
-    item = tokenizer.prepare([signal])[0]
+    item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
     times = tokenizer.times(item)
     assert times.shape == (len(item), 2) and len(tokenizer.token_ids(item)) == len(item)
     assert (times[:, 0] < times[:, 1]).all() and times.min() == 0
@@ -228,9 +228,9 @@ def test_times_follow_the_ecg(tokenizer):
 
 def test_each_sample_is_in_the_time_of_its_token():
     symbols = LevelSymbols(10, "millivolts", 5, -1, 1, chunk=10)
-    merges = Merges(5, [(2, 2)])
+    tokenizer = BPETokenizer(symbols, Merges(5, [(2, 2)]))
     signal = np.zeros((12, 20), np.float32)
-    times = BPETokenizer(symbols, merges).times(BPETokenizer(symbols, merges).prepare([signal])[0])
+    times = tokenizer.times(tokenizer.prepare([signal], 10)[0])
     assert len(times) == 120  # pairs of samples
     assert times[:5] == pytest.approx(np.array([[k / 5, (k + 1) / 5] for k in range(5)]))
     assert (times[:60] <= 1 + 1e-9).all() and (times[60:] >= 1 - 1e-9).all()  # all leads of a second, then the next
@@ -240,12 +240,12 @@ def test_a_budget_of_tokens_cuts_time_and_not_leads(tmp_path):
     signal = ecg(52, seconds=8)
     for kind in ("wavelet", "millivolts", "asinh"):
         tokenizer = fit(settings(tmp_path, **KINDS[kind]), TRAIN)
-        item = tokenizer.prepare([signal])[0]
+        item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
         leads, seconds = tokenizer.coverage(item, len(item) // 2)
         assert leads == 12 and 2 < seconds < 6, kind
         assert tokenizer.coverage(item).leads == 12 and tokenizer.coverage(item).seconds >= 8
     tokenizer = fit(settings(tmp_path, **KINDS["percentile"]), TRAIN)
-    item = tokenizer.prepare([signal])[0]
+    item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
     assert tokenizer.coverage(item) == (12, 8.0)
     leads, seconds = tokenizer.coverage(item, len(item) // 2)
     assert leads < 12 and seconds <= 8  # as published: V leads are lost
@@ -254,7 +254,7 @@ def test_a_budget_of_tokens_cuts_time_and_not_leads(tmp_path):
 
 def test_lead_tokens_say_whose_the_next_tokens_are(tmp_path):
     tokenizer = fit(settings(tmp_path, **KINDS["millivolts"]), TRAIN)
-    item = tokenizer.prepare([ecg(53, seconds=2)])[0].astype(int)
+    item = tokenizer.prepare([ecg(53, seconds=2)], tokenizer.sampling_rate)[0].astype(int)
     leads = item[item >= len(tokenizer.merges)] - len(tokenizer.merges)
     assert [LEADS[k] for k in leads] == ["I", "II", "V1", "V2", "V3", "V4", "V5", "V6"] * 2
     assert tokenizer.vocabulary_size == len(tokenizer.merges) + 12
@@ -376,9 +376,16 @@ def test_one_env_file_trains_on_real_recordings(shared_data, tmp_path):
         pytest.skip(f"PTB-XL not found at {root}")
     env = tmp_path / "bpe.env"
     values = {
-        "DATA_ROOT": root, "TRAIN_FOLDS": "1-7", "VALID_FOLDS": "8", "MAX_TRAIN": 60, "MAX_VALID": 10, "WORKERS": 0,
-        "OUTPUT_DIR": tmp_path / "out", "CACHE_DIR": tmp_path / "cache", "BPE_MERGES": 1000,
-    }  # fmt: skip
+        "DATA_ROOT": root,
+        "TRAIN_FOLDS": "1-7",
+        "VALID_FOLDS": "8",
+        "MAX_TRAIN": 60,
+        "MAX_VALID": 10,
+        "WORKERS": 0,
+        "OUTPUT_DIR": tmp_path / "out",
+        "CACHE_DIR": tmp_path / "cache",
+        "BPE_MERGES": 1000,
+    }
     env.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
     figures = train_bpe_representation(BPESettings.load(env))
     assert figures["prdn"] < 25 and figures["tokens"] < 600
