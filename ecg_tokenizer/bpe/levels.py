@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from cardiolect.data_provider.record import INDEPENDENT, LEADS, LIMB_FROM_I_II
+from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.utils.errors import UserError
 
 Scaling = Literal["percentile", "instance", "millivolts"]
 EPSILON = 1e-6  # ECG-Byte's, in the denominator of its scaling
 PADDING_MV = 0.5  # what ECG-Byte adds on either side of its percentiles
+UNEQUAL = "{} samples are not {} leads of equal length; was the ECG cut?"
 POINTS = 16  # of a token's waveform in `LevelSymbols.features`
 
 
@@ -71,7 +72,7 @@ class LevelSymbols:
         """
         chunk = self._chunk(len(symbols))
         if len(symbols) == 0 or len(symbols) % (len(self.rows) * chunk):
-            raise UserError(f"{len(symbols)} samples are not {len(self.rows)} leads of equal length; was the ECG cut?")
+            raise UserError(UNEQUAL.format(len(symbols), len(self.rows)))
         values = self.values(symbols, value_range).reshape(-1, len(self.rows), chunk).swapaxes(0, 1)
         values = values.reshape(len(self.rows), -1)
         if len(self.rows) < len(LEADS):
@@ -116,6 +117,8 @@ class LevelSymbols:
         return found
 
     def _chunk(self, symbols: int) -> int:
+        if not self.chunk and symbols % len(self.rows):
+            raise UserError(UNEQUAL.format(symbols, len(self.rows)))
         return self.chunk or max(1, symbols // len(self.rows))
 
     def _warped(self, millivolts: np.ndarray) -> np.ndarray:
@@ -137,7 +140,3 @@ def fixed_steps(step: float, largest: float, knee: float) -> tuple[int, float]:
     each_side = int(np.ceil(round(scale / step - 0.5, 9)))
     edge = (each_side + 0.5) * step
     return 2 * each_side + 1, float(knee * np.sinh(edge / knee) if knee else edge)
-
-
-ALL_ROWS = tuple(range(len(LEADS)))
-INDEPENDENT_ROWS = INDEPENDENT

@@ -35,8 +35,8 @@ class BPETokenizer(ECGRepresentation):
 
     The length of an ECG is not stored: symbols say it themselves. Leads written as levels are equally long, so the
     number of samples is that of the symbols over that of the leads; every block of wavelet coefficients ends in a
-    symbol of its own. So codes that were cut are found out: `decode` takes whole ECGs or, if leads are written in
-    turns, whole turns.
+    symbol of its own. `decode` takes whole ECGs, or the first whole turns or blocks of one, and refuses others. Only
+    if whole leads follow one another can a cut go unseen, when the samples left happen to share out evenly.
     """
 
     name = "bpe"
@@ -88,7 +88,7 @@ class BPETokenizer(ECGRepresentation):
 
         A token that crosses leads, or one of several wavelet coefficients, spans all that it has a part of; a lead
         token its piece. The last block or turn may reach beyond the ECG's end: its tail is padded. Raises `UserError`
-        on numbers that are not tokens.
+        on numbers that are not tokens, and if whole leads follow one another on an ECG that was cut.
         """
         codes = self._checked(item)
         written = codes < len(self.merges)
@@ -116,7 +116,8 @@ class BPETokenizer(ECGRepresentation):
         symbols = self.merges.decode(codes[codes < len(self.merges)])
         shown = int(self.merges.lengths[kept[kept < len(self.merges)]].sum())
         seconds = self.symbols.seconds_by_lead(symbols, shown)
-        return Coverage(int((seconds > 0).sum()), float(seconds[seconds > 0].min(initial=np.inf)) if shown else 0.0)
+        covered = seconds[seconds > 0]
+        return Coverage(len(covered), float(covered.min()) if len(covered) else 0.0)
 
     def bits_in(self, item: np.ndarray) -> float:
         """Bits of an item, all tokens taken as equally likely."""
