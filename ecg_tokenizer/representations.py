@@ -27,6 +27,11 @@ REPRESENTATIONS = {
         f"{_ROOM}.training.settings:TokenizerSettings",
         f"{_ROOM}.training.train:train_tokenizer",
     ),
+    "bpe": Entry(
+        f"{_ROOM}.bpe.tokenizer:BPETokenizer",
+        f"{_ROOM}.bpe.settings:BPESettings",
+        f"{_ROOM}.bpe.training:train_bpe_representation",
+    ),
 }
 
 

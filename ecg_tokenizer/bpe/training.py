@@ -1,6 +1,5 @@
-"""Learn a BPE of ECGs: ``python -m cardiolect.ecg_tokenizer.bpe.training env_file``."""
+"""Learn a BPE of ECGs: stage 1 with ``REPRESENTATION=bpe``."""
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer, Symbols
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.utils import launch
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.errors import UserError
 
 PERCENTILE_SAMPLES = 300_000  # as in ECG-Bench
 # Coefficients of patients to come may be larger than any in training: room for twice as many steps.
@@ -167,13 +166,3 @@ def validate(tokenizer: BPETokenizer, cache: SignalCache) -> dict:
         "tokens_mean": float(np.mean(tokens)),
         "kbit": typical * float(np.log2(tokenizer.vocabulary_size)) / 1000,
     }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("env_file", help="settings, see BPESettings")
-    train_bpe_representation(BPESettings.load(parser.parse_args().env_file))
-
-
-if __name__ == "__main__":
-    exit_on_user_error(main)
