@@ -32,6 +32,11 @@ REPRESENTATIONS = {
         f"{_ROOM}.bpe.settings:BPESettings",
         f"{_ROOM}.bpe.training:train_bpe_representation",
     ),
+    "patches": Entry(
+        f"{_ROOM}.patches:ECGPatches",
+        f"{_ROOM}.patches:PatchSettings",
+        f"{_ROOM}.patches:make_patches",
+    ),
 }
 
 

@@ -1,0 +1,187 @@
+"""Patches without an encoder (ELF, the encoder-free models of ECG-Bench's successor): samples go to the projector.
+
+    base    the whole ECG in one row of 12 * samples
+    patch   a row for each stretch of time: its samples, lead after lead
+    conv    the same patches, each through two convolutions and a mean over time: 128 features a row
+
+There is no position, lead embedding or norm: the order comes from the language model's positions. Stage 1 has nothing
+to learn; convolutions train together with the language model.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.ecg_tokenizer.base import Coverage, ECGRepresentation
+from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError
+
+HIDDEN, FEATURES, KERNELS = 64, 128, (3, 7)  # ELF's convolutions
+MV_SCALE = 4.0  # millivolts times this have a variance of about 1
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """What decides the rows of an ECG; stored as ``config.json``.
+
+    patch: samples of a patch; with "base" those of the whole ECG: longer ones are cut, shorter ones filled up with 0.
+    scaling: "millivolts", or "minmax": 0 to 1 over the twelve leads of each ECG, as published; voltages are then lost.
+    """
+
+    mode: Literal["base", "patch", "conv"] = "patch"
+    sampling_rate: int = 250
+    patch: int = 25
+    scaling: Literal["millivolts", "minmax"] = "millivolts"
+
+
+class ECGPatches(nn.Module, ECGRepresentation):
+    """An ECG as rows of its own samples."""
+
+    name = "patches"
+    embeds = True
+    vocabulary_size = 1
+
+    def __init__(self, config: PatchConfig):
+        super().__init__()
+        self.config = config
+        self.convolutions = None
+        if config.mode == "conv":
+            widths = (len(LEADS), HIDDEN, FEATURES)
+            layers = [
+                layer
+                for k, kernel in enumerate(KERNELS)
+                for layer in (nn.Conv1d(widths[k], widths[k + 1], kernel, padding="same"), nn.ReLU())
+            ]
+            self.convolutions = nn.Sequential(*layers)
+
+    @property
+    def sampling_rate(self) -> float:
+        return self.config.sampling_rate
+
+    @property
+    def embedding_width(self) -> int:
+        return FEATURES if self.convolutions else len(LEADS) * self.config.patch
+
+    def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
+        """float16 ``(rows, 12 * patch)``, lead after lead; the last patch is continued by the ECG's last sample."""
+        return [self._rows(signal) for signal in signals]
+
+    def _rows(self, signal: np.ndarray) -> np.ndarray:
+        size = self.config.patch
+        if self.config.scaling == "minmax":
+            low, high = signal.min(), signal.max()
+            signal = (signal - low) / max(high - low, 1e-6)
+        else:
+            signal = signal * MV_SCALE
+        if self.config.mode == "base":
+            signal = np.pad(signal[:, :size], ((0, 0), (0, max(0, size - signal.shape[1]))))
+        else:
+            signal = np.pad(signal, ((0, 0), (0, -signal.shape[1] % size)), mode="edge")
+        rows = signal.reshape(len(LEADS), -1, size).swapaxes(0, 1).reshape(-1, len(LEADS) * size)
+        return np.clip(rows, -6e4, 6e4).astype(np.float16)
+
+    def token_ids(self, item: np.ndarray) -> list[int]:
+        return [0] * len(item)
+
+    def times(self, item: np.ndarray) -> np.ndarray:
+        starts = np.arange(len(item), dtype=np.float64) * self.config.patch
+        return np.stack([starts, starts + self.config.patch], axis=1) / self.config.sampling_rate
+
+    def coverage(self, item: np.ndarray) -> Coverage:
+        return Coverage(len(LEADS), len(item) * self.config.patch / self.config.sampling_rate)
+
+    def embed(self, items) -> Tensor:
+        rows = torch.cat([item.float() for item in items])
+        if self.convolutions is None:
+            return rows
+        return self.convolutions(rows.unflatten(1, (len(LEADS), self.config.patch))).mean(dim=2)
+
+    def fingerprint(self) -> str:
+        """Convolutions do not count: the cache holds what stands before them."""
+        return hashlib.sha256(repr(self.config).encode()).hexdigest()[:16]
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"representation": self.name, **asdict(self.config)}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        if self.convolutions:
+            weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+            save_file(weights, folder / "model.safetensors")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / "config.json").read_text())
+            if values.pop("representation") != cls.name:
+                raise ValueError("another representation")
+            patches = cls(PatchConfig(**values))
+            if patches.convolutions:
+                patches.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{folder}: no ECG patches can be loaded from here ({reason})") from None
+        return patches.eval().requires_grad_(False).to(device)
+
+
+class PatchSettings(DataSettings):
+    """How an ECG is cut into patches."""
+
+    representation: Literal["patches"] = Field("patches", description="Samples, embedded without an encoder (ELF).")
+    patch_mode: Literal["base", "patch", "conv"] = Field(
+        "patch",
+        description="base: one row for the whole ECG; patch: one per PATCH_MS; conv: these through convolutions.",
+    )
+    patch_ms: float = Field(100, gt=0, description="Milliseconds of ECG, all 12 leads, per row (patch, conv).")
+    patch_seconds: float = Field(
+        10.0, gt=0, description="Seconds that base holds; longer ECGs are cut, shorter filled."
+    )
+    patch_scaling: Literal["millivolts", "minmax"] = Field(
+        "millivolts", description="minmax: 0 to 1 over all leads of each ECG, as published; loses voltages."
+    )
+    sampling_rate: int = Field(250, ge=50, description="Rate in Hz of the samples; input is resampled.")
+
+    def config(self) -> PatchConfig:
+        """The patches that these settings ask for."""
+        seconds = self.patch_seconds if self.patch_mode == "base" else self.patch_ms / 1000
+        samples = round(seconds * self.sampling_rate)
+        return PatchConfig(self.patch_mode, self.sampling_rate, samples, self.patch_scaling)
+
+    def check(self) -> None:
+        super().check()
+        exact = self.patch_ms * self.sampling_rate / 1000
+        if self.patch_mode != "base" and (exact < 1 or abs(exact - round(exact)) > 1e-6):
+            raise UserError(
+                f"PATCH_MS: {self.patch_ms:g} ms is {exact:g} samples at SAMPLING_RATE {self.sampling_rate} Hz; "
+                "choose a whole number of samples"
+            )
+
+
+def make_patches(settings: PatchSettings) -> dict:
+    """Write the representation to OUTPUT_DIR; returns its figures. No recording is read: there is nothing to learn."""
+    torch.manual_seed(settings.seed)
+    patches = ECGPatches(settings.config())
+    figures = {
+        "rows_per_10_s": 1 if settings.patch_mode == "base" else round(10 * 1000 / settings.patch_ms, 1),
+        "embedding_width": patches.embedding_width,
+    }
+    if launch.is_main():
+        patches.save_pretrained(settings.output_dir)
+        (settings.output_dir / "settings.json").write_text(settings.to_json())
+        (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+        print(
+            f"patches, {figures['rows_per_10_s']:g} rows of {patches.embedding_width} per 10 s: {settings.output_dir}"
+        )
+    return figures
