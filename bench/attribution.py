@@ -32,8 +32,9 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.simulator.corpus import MADE
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.model.evaluation.answers import yes_no_tokens
-from cardiolect.model.inference.attribution import answer_margin, code_positions, embed, where_it_looked
+from cardiolect.model.inference.attribution import answer_margin, code_positions, where_it_looked
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
+from cardiolect.model.llm.ecg_language_model import embed_prompt
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
@@ -73,7 +74,7 @@ def measure(
     question = render_prompt(vocabulary, example.task, example.question)
     yes, no = ([token] for token in yes_no_tokens(vocabulary))
     answer, other = (yes, no) if example.answers == ("yes",) else (no, yes)
-    prompt, codes = embed(model, prefix + question), np.array(code_positions(vocabulary, prefix, is_ecg))
+    prompt, codes = embed_prompt(model, prefix + question), np.array(code_positions(vocabulary, prefix, is_ecg))
     margin = margin_without(model, prompt, codes[:0], answer, other)
     times = tokenizer.code_times(len(codes))
     within = None

@@ -1,10 +1,10 @@
-"""Rate and distortion of ECGs as merged symbols: ECG-Byte's levels as published, millivolts, wavelet blocks.
+"""Rate and distortion of BPE tokenizers: ECG-Byte's levels as published, millivolts, wavelet blocks.
 
     python -m bench.bpe --data ../shared/data/ptb-xl [--test-folds 9-10] [--only wavelet] [--out results/bench]
 
-Every tokenizer is trained on folds 1-7 and measured on --test-folds, against the ECG at 250 Hz whatever its own rate
-is. PRDN is the mean over recordings, all leads together; tokens and kilobits are medians. ECG-Byte's instance scaling
-is measured twice: told the range of each ECG, as its authors do, and in the millivolts that its tokens tell.
+Every tokenizer is trained on folds 1-7 and measured on --test-folds against the ECG at 250 Hz, whatever its own
+sampling rate. PRDN is the mean over recordings, with all leads together; tokens and kilobits are medians. ECG-Byte's
+instance scaling is measured twice: decoded with the true range of each ECG, as its authors do, and from tokens only.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.report import command_line, show
+from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
@@ -22,10 +22,11 @@ from cardiolect.ecg_tokenizer.bpe.settings import BPESettings
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.training import fit
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
 
-REFERENCE_RATE = 250  # Hz of the ECG that all are measured against
-BUDGET = 512  # tokens
+REFERENCE_RATE = 250  # Hz, of the ECG that reconstructions are compared with
+BUDGET = 512  # tokens, for the coverage
 PUBLISHED = dict(bpe_symbols="ecg-byte", sampling_rate=250, bpe_turn_seconds=0, bpe_encoding="longest-match")
 MILLIVOLTS = dict(bpe_symbols="millivolts", bpe_merges=5000)
 KINDS = {
@@ -58,33 +59,33 @@ KINDS = {
 
 
 def measure(tokenizer: BPETokenizer, cache: SignalCache, reference: SignalCache) -> dict:
-    """Rate, distortion in all and per lead, speed and what a budget of tokens covers, over whole recordings."""
-    prdns: dict[str, list[float]] = {"all": [], "told": [], **{lead: [] for lead in LEADS}}
+    """Rate, distortion over all leads and per lead, speed, and coverage of a token budget, over whole recordings."""
+    prdns: dict[str, list[float]] = {"all": [], "tokens only": [], **{lead: [] for lead in LEADS}}
     tokens, covered, seconds = [], [], 0.0
     for i in range(len(cache)):
         signal, original, present = cache.signal(i), reference.signal(i), reference.present[i]
-        begun = time.perf_counter()
+        start = time.perf_counter()
         item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
-        seconds += time.perf_counter() - begun
+        seconds += time.perf_counter() - start
         length, value_range = original.shape[1], tokenizer.value_range(signal)
-        shape, told = (
+        with_range, tokens_only = (
             resample(tokenizer.decode(item, given), tokenizer.sampling_rate, REFERENCE_RATE)[:, :length]
             for given in (value_range, None)
         )
-        prdns["all"].append(prdn(original[present], shape[present]))
-        prdns["told"].append(prdn(original[present], told[present]))
+        prdns["all"].append(prdn(original[present], with_range[present]))
+        prdns["tokens only"].append(prdn(original[present], tokens_only[present]))
         for row in np.flatnonzero(present):
-            prdns[LEADS[row]].append(prdn(original[[row]], shape[[row]]))
+            prdns[LEADS[row]].append(prdn(original[[row]], with_range[[row]]))
         tokens.append(len(item))
         covered.append(tokenizer.coverage(item, BUDGET))
-    typical = float(np.median(tokens))
+    median_tokens = float(np.median(tokens))
     return {
-        "tokens": typical,
+        "tokens": median_tokens,
         "p5-p95": "{:.0f}-{:.0f}".format(*np.quantile(tokens, (0.05, 0.95))),
         "vocabulary": tokenizer.vocabulary_size,
-        "kbit": typical * float(np.log2(tokenizer.vocabulary_size)) / 1000,
+        "kbit": median_tokens * float(np.log2(tokenizer.vocabulary_size)) / 1000,
         "PRDN %": float(np.mean(prdns["all"])),
-        "in its mV": float(np.mean(prdns["told"])),
+        "PRDN %, tokens only": float(np.mean(prdns["tokens only"])),
         **{lead: float(np.mean(prdns[lead])) for lead in LEADS},
         f"leads in {BUDGET}": float(np.median([c.leads for c in covered])),
         "for s": float(np.median([c.seconds for c in covered])),
@@ -93,19 +94,21 @@ def measure(tokenizer: BPETokenizer, cache: SignalCache, reference: SignalCache)
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or of a simulated corpus")
-    parser.add_argument("--test-folds", default="8", help="folds to measure on; 9-10 once, in the end")
-    parser.add_argument("--only", default="", help="only tokenizers whose name has this in it, such as wavelet")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL or of a simulated corpus")
+    parser.add_argument(
+        "--test-folds", default="8", help="folds to measure on (default: 8); use 9-10 only for final results"
+    )
+    parser.add_argument("--only", default="", help="only tokenizers whose name contains this, such as wavelet")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    chosen = {name: kind for name, kind in KINDS.items() if arguments.only in name}
-    if not chosen:
-        raise UserError(f"--only {arguments.only}: not in the name of any tokenizer: {', '.join(KINDS)}")
+    kinds = {name: kind for name, kind in KINDS.items() if arguments.only in name}
+    if not kinds:
+        raise UserError(f"--only {arguments.only}: no tokenizer has this in its name; there are {', '.join(KINDS)}")
     work = arguments.out / "bpe"
     work.mkdir(parents=True, exist_ok=True)
     rows, caches = [], {}
-    for name, kind in chosen.items():
+    for name, kind in kinds.items():
         env = work / "settings.env"
         env.write_text(f"DATA_ROOT={arguments.data}\nOUTPUT_DIR={work}\nTRAIN_FOLDS=1-7\n")
         settings = BPESettings.load(env, test_folds=arguments.test_folds, **kind)
@@ -116,14 +119,14 @@ def main() -> None:
                 for key, split in splits.items()
             ]
         train, test = caches[settings.sampling_rate]
-        begun = time.perf_counter()
+        start = time.perf_counter()
         tokenizer = fit(settings, train)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         rows.append({"tokenizer": name, **measure(tokenizer, test, caches[REFERENCE_RATE][1]), "training s": seconds})
-        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # a stopped run keeps what it has
-    notes = f"{len(train)} recordings to train, {len(test)} of folds {arguments.test_folds} measured"
-    show("bpe", rows, arguments.out, notes)
+        (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # kept if the run is interrupted
+    notes = f"{len(train)} recordings for training, {len(test)} of folds {arguments.test_folds} measured"
+    report("bpe", rows, arguments.out, notes)
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
-from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import LOOPBACK, check_free
 
@@ -22,7 +21,6 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     Raises `UserError` if the checkpoint cannot be served.
     """
     folder = Path(checkpoint)
-    require_checkpoint(folder)
     servable_settings(folder)
     if "@" in str(folder):
         raise UserError(f"{folder}: the server reads what follows @ as a revision; rename the folder")
@@ -55,6 +53,8 @@ def servable_settings(folder: Path) -> dict:
 
     Raises `UserError` if they cannot, with the command that makes a folder they can load.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; train a checkpoint with bash quickstart.sh, or name another")
     if not (folder / "cardiolect.json").is_file():
         raise UserError(f"{folder}: not a checkpoint (cardiolect.json is missing)")
     path = folder / "generation_config.json"

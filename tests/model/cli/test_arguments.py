@@ -81,6 +81,15 @@ def test_a_mistake_is_one_line(arguments, message, capsys):
     assert message in said and said.startswith("error: ") and said.count("\n") == 1 and said.endswith(" --help\n")
 
 
+@pytest.mark.parametrize("name", cli.TOOLS)
+def test_a_mistake_is_one_line_in_commands_with_a_parser_of_their_own(name, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([name, "--nonsense"])
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and printed.count("\n") == 1
+    assert printed.endswith(f"; see cardiolect {name} --help\n")
+
+
 def test_a_full_disk_is_one_line():
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
