@@ -75,7 +75,7 @@ def measure(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
     tokens = tokenizer.tokens_in(10)
     return {
         "tokens/10 s": tokens,
-        "kbit/10 s": tokenizer.bits_in(10) / 1000,
+        "kbit/10 s": tokenizer.bits(np.empty(tokenizer.tokens_in(10))) / 1000,
         "PRDN %": float(np.mean([d[0] for d in distortions])),
         "SNR dB": float(np.mean([d[1] for d in distortions])),
         "codes used": f"{use['codes_used']}/{use['codebook_size']}",

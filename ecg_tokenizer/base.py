@@ -10,6 +10,7 @@ Codes and symbols are their own token numbers: the model stays a stock causal LM
 token, a placeholder repeated as often as the item has rows, and needs `model.llm.ecg_language_model`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -49,10 +50,12 @@ class ECGRepresentation(ABC):
 
     name: its key in `representations.REPRESENTATIONS`, and ``REPRESENTATION`` in env files.
     embeds: whether `embed` gives rows; the language model is then not a stock one.
+    decodes: whether `decode` gives the signal back.
     """
 
     name: ClassVar[str]
     embeds: ClassVar[bool] = False
+    decodes: ClassVar[bool] = False
     group: int = 1  # token numbers that belong together, such as those of one frame
 
     @property
@@ -113,6 +116,14 @@ class ECGRepresentation(ABC):
     def coverage(self, item: np.ndarray) -> Coverage:
         """What the tokens of an item show of the ECG; all leads and its whole length unless a budget cuts them."""
         return Coverage(len(LEADS), float(self.times(item)[:, 1].max()))
+
+    def decode(self, item: np.ndarray) -> np.ndarray:
+        """mV float32 ``(12, T)`` at `sampling_rate` that an item stands for. Raises `UserError` if there is none."""
+        raise UserError(f"{self.name} cannot be turned back into a signal")
+
+    def bits(self, item: np.ndarray) -> float:
+        """Bits of an item, all tokens that can stand in a place taken as equally likely."""
+        return self.num_tokens(item) * math.log2(self.vocabulary_size)
 
     def geometry(self) -> Tensor | None:
         """``(vocabulary_size, dims)``: where each token lies, similar tokens close; None if that is not known.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +39,7 @@ class BPETokenizer(ECGRepresentation):
     """
 
     name = "bpe"
+    decodes = True
 
     def __init__(self, symbols: Symbols, merges: Merges, lead_tokens: bool = False, features: Tensor | None = None):
         self.symbols, self.merges, self.lead_tokens, self.features = symbols, merges, lead_tokens, features
@@ -118,10 +118,6 @@ class BPETokenizer(ECGRepresentation):
         seconds = self.symbols.seconds_by_lead(symbols, shown)
         covered = seconds[seconds > 0]
         return Coverage(len(covered), float(covered.min()) if len(covered) else 0.0)
-
-    def bits_in(self, item: np.ndarray) -> float:
-        """Bits of an item, all tokens taken as equally likely."""
-        return len(item) * math.log2(self.vocabulary_size)
 
     def geometry(self) -> Tensor | None:
         """``(vocabulary_size, dims)``: where each token lies, similar tokens close; None if that was not computed."""

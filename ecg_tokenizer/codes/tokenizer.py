@@ -41,6 +41,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     """
 
     name = "codes"
+    decodes = True
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -108,9 +109,9 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         """Codes of an ECG that long: whole frames, the last one padded."""
         return self.layout.codes_in(math.ceil(round(seconds * self.config.sampling_rate) / self.config.stride))
 
-    def bits_in(self, seconds: float) -> float:
-        """Bits of those codes, all codes of a codebook taken as equally likely."""
-        coarse = self.layout.is_coarse(self.tokens_in(seconds))
+    def bits(self, item: np.ndarray) -> float:
+        """Bits of the codes of an ECG, all codes of a codebook taken as equally likely."""
+        coarse = self.layout.is_coarse(len(item))
         bits = (~coarse).sum() * math.log2(self.layout.codebook_size)
         return float(bits + coarse.sum() * math.log2(self.layout.coarse_codebook_size or 1))
 

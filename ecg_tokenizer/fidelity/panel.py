@@ -62,7 +62,7 @@ def rate(tokenizer: ECGTokenizer, measured: Sequence[Measured]) -> dict:
         "bits_per_second": tokenizer.bits_per_second,
         "entropy_bits_per_second": tokenizer.token_rate * use["entropy_bits"],
         "tokens_per_10_s": tokenizer.tokens_in(10),
-        "kbit_per_10_s": tokenizer.bits_in(10) / 1000,
+        "kbit_per_10_s": tokenizer.bits(np.empty(tokenizer.tokens_in(10))) / 1000,
         **use,
     }
 

@@ -340,4 +340,4 @@ def test_one_env_file_trains_on_real_recordings(shared_data, tmp_path):
     item = tokenizer.encode(record.signal, record.fs)
     expected = resample(record.signal, record.fs, tokenizer.sampling_rate)
     assert prdn(expected, tokenizer.decode(item)[:, : expected.shape[1]]) < 35
-    assert tokenizer.bits_in(item) == pytest.approx(len(item) * np.log2(tokenizer.vocabulary_size))
+    assert tokenizer.bits(item) == pytest.approx(len(item) * np.log2(tokenizer.vocabulary_size))
