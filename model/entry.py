@@ -30,7 +30,7 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     representation = representation_of(env_file) if stage == "tokenizer" else None
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
     try:
-        ensure_ranks(settings.num_processes)
+        ensure_ranks(getattr(settings, "num_processes", 1))  # some representations are the work of one rank
         keep_freed_memory()
         # Imported only after the ranks are set up: DeepSpeed reads the process environment on import.
         if representation:

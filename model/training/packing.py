@@ -115,5 +115,5 @@ def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
 
 def _embedded(rows: Sequence[Packed]) -> dict[str, list[torch.Tensor]]:
     """``ecgs`` as `ECGLanguageModel` takes them, if any row has some."""
-    items = [torch.as_tensor(np.array(item)) for row in rows for item in row.items]
+    items = [torch.from_numpy(np.array(item)) for row in rows for item in row.items]
     return {"ecgs": items} if items else {}
