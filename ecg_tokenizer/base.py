@@ -138,7 +138,10 @@ class ECGRepresentation(ABC):
         return 0
 
     def embed(self, items: Sequence[Tensor]) -> Tensor | None:
-        """Rows ``(tokens of all items, embedding_width)`` for the placeholders, item after item; None: no rows."""
+        """Rows ``(tokens of all items, embedding_width)`` for the placeholders, item after item; None: no rows.
+
+        items: in the dtype and on the device of the representation's own parameters, if it has any.
+        """
         return None
 
 

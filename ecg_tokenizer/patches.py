@@ -102,7 +102,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         return Coverage(len(LEADS), len(item) * self.config.patch / self.config.sampling_rate)
 
     def embed(self, items) -> Tensor:
-        rows = torch.cat([item.float() for item in items])
+        rows = torch.cat(list(items))
         if self.convolutions is None:
             return rows
         return self.convolutions(rows.unflatten(1, (len(LEADS), self.config.patch))).mean(dim=2)

@@ -34,6 +34,8 @@ class TokenizerConfig:
             values = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
+        if (other := values.pop("representation", "codes")) != "codes":
+            raise UserError(f"{path}: holds {other}; the codes of a VQ tokenizer are needed here")
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")

@@ -8,7 +8,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from cardiolect.data_provider.record import LEADS, ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.cli.commands import CHECKPOINT
 from cardiolect.model.inference.chat import SECONDS, ECGChat
 from cardiolect.utils.errors import UserError
@@ -30,10 +31,10 @@ def load_chat(folder: Path, device: str) -> ECGChat:
     return ECGChat.from_pretrained(folder, device)
 
 
-def load_ecg_tokenizer(folder: Path) -> ECGTokenizer:
-    """Load only the ECG tokenizer of a checkpoint, and no language model."""
+def load_checkpoint_representation(folder: Path) -> ECGRepresentation:
+    """Load only what turns an ECG into a checkpoint's tokens, and no language model."""
     require_checkpoint(folder)
-    return ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
+    return load_representation(folder / "ecg_tokenizer")
 
 
 def read_ecg(record: str, start: float) -> ECGRecord:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.cli.ask import check_question
-from cardiolect.model.cli.loading import load_chat, load_ecg_tokenizer, parse_patient, read_ecg
+from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError, make_folder
@@ -18,10 +18,13 @@ _MAX_TITLE = 110  # characters
 
 
 def tokens(record: str, start: float, checkpoint: Path, codes: bool) -> None:
-    """Print the tokens of an ECG, or its codes as numbers."""
+    """Print the tokens of an ECG, or their numbers."""
+    representation = load_checkpoint_representation(checkpoint)
+    if representation.embeds:
+        raise UserError(f"--checkpoint {checkpoint}: embeds ECGs ({representation.name}); they have no tokens to print")
     ecg = read_ecg(record, start)
-    ecg_codes = load_ecg_tokenizer(checkpoint).encode(ecg.signal, ecg.fs)
-    print(" ".join(map(str, ecg_codes)) if codes else ecg_text(ecg_codes))
+    numbers = representation.token_ids(representation.prepare([ecg.signal], ecg.fs)[0])
+    print(" ".join(map(str, numbers)) if codes else ecg_text(numbers))
 
 
 def show(
@@ -44,19 +47,19 @@ def show(
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
         chat = load_chat(checkpoint, device)
-        tokenizer, codes = chat.representation, chat.encode(ecg)
-        answer = chat.ask(codes, question, patient=background)
+        representation, item = chat.representation, chat.encode(ecg)
+        answer = chat.ask(item, question, patient=background)
         title = f"{title}: {question} {answer}"
         print(answer)
         try:
-            shading = shade_yes_or_no(chat.checkpoint, codes, question.strip(), answer, background)
+            shading = shade_yes_or_no(chat.checkpoint, item, question.strip(), answer, background)
         except UserError as error:
             print(f"not shaded: {error}", file=sys.stderr)
     elif reconstruction:
-        tokenizer = load_ecg_tokenizer(checkpoint)
-        codes = tokenizer.encode(ecg.signal, ecg.fs)
+        representation = load_checkpoint_representation(checkpoint)
+        item = representation.prepare([ecg.signal], ecg.fs)[0]
     if reconstruction:
-        overlay = reconstruct(tokenizer, ecg, codes)
+        overlay = reconstruct(representation, ecg, item)
     present = ecg.lead_present[:, None]
     figure = draw_ecg_paper(
         np.where(present, ecg.signal, np.nan),
@@ -76,9 +79,12 @@ def show(
     print(f"picture: {out}", file=sys.stderr)
 
 
-def reconstruct(tokenizer: ECGTokenizer, ecg: ECGRecord, codes: np.ndarray) -> np.ndarray:
-    """Decode the codes of an ECG: mV ``(12, T)`` at the ECG's own sampling rate, NaN after the last code."""
-    decoded = resample(tokenizer.decode(codes), tokenizer.config.sampling_rate, ecg.fs)
+def reconstruct(representation: ECGRepresentation, ecg: ECGRecord, item: np.ndarray) -> np.ndarray:
+    """Decode the tokens of an ECG: mV ``(12, T)`` at the ECG's own sampling rate, NaN after the last token.
+
+    Raises `UserError` if the representation cannot be decoded.
+    """
+    decoded = resample(representation.decode(item), representation.sampling_rate, ecg.fs)
     reconstruction = np.full(ecg.signal.shape, np.nan, np.float32)
     length = min(reconstruction.shape[1], decoded.shape[1])
     reconstruction[:, :length] = decoded[:, :length]

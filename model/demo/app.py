@@ -35,12 +35,12 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
     """The widgets and their callbacks; API endpoints have the names of the methods of `Callbacks`."""
     first = next(iter(callbacks.examples))
     _, description, paper, reconstruction, strip, tokens, *_ = callbacks.examples[first]
-    info = callbacks.chat.checkpoint.info
+    info, representation = callbacks.chat.checkpoint.info, callbacks.chat.representation
     with gr.Blocks(title="Cardiolect", analytics_enabled=False) as page:
         # A session that has expired starts without an ECG, whatever the page still shows.
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
         page.load(
-            lambda current: callbacks.start(first) if current.codes is None else current,
+            lambda current: callbacks.start(first) if current.item is None else current,
             session,
             session,
             api_visibility="private",
@@ -66,7 +66,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                 with gr.Tabs():
                     with gr.Tab("ECG"):
                         paper = gr.Image(paper, **picture, alt_text="12-lead ECG on ECG paper", elem_classes="paper")
-                    with gr.Tab("Reconstruction", render_children=True):
+                    with gr.Tab("Reconstruction", render_children=True, visible=representation.decodes):
                         reconstruction = gr.Image(
                             reconstruction,
                             **picture,
@@ -83,9 +83,13 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                             None, **picture, alt_text="the ECG shaded by attribution", elem_classes="paper"
                         )
                 strip = gr.Image(
-                    strip, **picture, alt_text="codes of the ECG as colours over time", elem_classes="paper"
+                    strip,
+                    visible=strip is not None,
+                    **picture,
+                    alt_text="codes of the ECG as colours over time",
+                    elem_classes="paper",
                 )
-                with gr.Accordion("Tokens as text", open=False):
+                with gr.Accordion("Tokens as text", open=False, visible=not representation.embeds):
                     tokens = gr.Textbox(
                         tokens,
                         show_label=False,

@@ -87,21 +87,21 @@ class Callbacks:
     ):
         self.chat, self.fingerprint, self.limits = chat, fingerprint, limits
         self.temporary, self.feedback = temporary, feedback
-        self.strip = TokenStrip(chat.checkpoint.representation)
+        self.strip = TokenStrip(chat.representation)
         self.examples = {
             name: self._view(steps.start(chat, record, f"Simulated: {name}"), ()) for name, record in examples.items()
         }
 
     def _view(self, session: Session, warnings: Sequence[str]) -> tuple:
         """Values of session, description, ECG, reconstruction, strip, tokens, traced ECG, conversation and status."""
-        record, codes = session.record, session.codes
+        record, item, representation = session.record, session.item, self.chat.representation
         return (
             session,
             description_html(session.about, warnings),
             draw_paper(record),
-            draw_reconstruction(record, self.chat.checkpoint.representation, codes),
-            self.strip.draw(record, codes),
-            ecg_text(codes),
+            draw_reconstruction(record, representation, item),
+            self.strip.draw(record, item),
+            "" if representation.embeds else ecg_text(item),
             None,
             [],
             "",

@@ -61,10 +61,10 @@ class Lease:
 
 @dataclass(frozen=True)
 class Session:
-    """An ECG with its codes and description, and the conversation. rated: the turns that have a rating."""
+    """An ECG with its item, such as codes, and its description; the conversation; rated: turns that have a rating."""
 
     record: ECGRecord | None = None
-    codes: np.ndarray | None = None
+    item: np.ndarray | None = None
     about: str = "no ECG"
     turns: tuple[Turn, ...] = ()
     rated: tuple[tuple[int, bool], ...] = ()
@@ -91,8 +91,9 @@ class Progress:
 
 def start(chat: ECGChat, record: ECGRecord, about: str) -> Session:
     """A session about an ECG."""
-    codes = chat.encode(record)
-    return Session(record, codes, f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {len(codes)} tokens")
+    item = chat.encode(record)
+    tokens = chat.representation.num_tokens(item)
+    return Session(record, item, f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {tokens} tokens")
 
 
 def clean_question(question: str) -> str:
@@ -120,7 +121,7 @@ def ask(
     """
     lease = session.lease
     lease.check()
-    if session.codes is None:
+    if session.item is None:
         raise UserError(
             "there is no ECG: upload one or choose a simulated one; if the session has expired, reload the page"
         )
@@ -138,7 +139,7 @@ def ask(
         return Progress(replace(session, turns=(*session.turns, turn)), first, rate)
 
     answers = chat.stream(
-        session.codes,
+        session.item,
         question,
         session.history,
         patient,
@@ -175,7 +176,7 @@ def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.n
         raise UserError("there is no answer yet")
     turn = session.turns[-1]
     shading = shade_yes_or_no(
-        chat.checkpoint, session.codes, turn.question, turn.answer, turn.patient, session.history[:-1]
+        chat.checkpoint, session.item, turn.question, turn.answer, turn.patient, session.history[:-1]
     )
     session.lease.check()
     return shading

@@ -30,8 +30,8 @@ def model_card(
 ) -> str:
     """README.md of a checkpoint.
 
-    info: cardiolect.json. stock: whether it is a whole model rather than adapters. results: as of `read_result`, each
-    shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
+    info: cardiolect.json. stock: whether it is a whole model that stock servers can show an ECG. results: as of
+    `read_result`, each shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
     """
     settings = info.get("settings", {})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
@@ -40,6 +40,7 @@ def model_card(
         info=info,
         settings=settings,
         stock=stock,
+        embedded="projector" in info,
         name=name,
         question=QUESTION,
         corpora=info.get("corpora", ()),

@@ -139,7 +139,8 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
         checkpoint.model = with_inner(checkpoint.model, adapted)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.load_projector(path)
-        checkpoint.model.projector.to(model.device, DTYPES[precision])
+        for parameter in checkpoint.model.ecg_parameters():
+            parameter.data = parameter.data.to(model.device, DTYPES[precision])
     return checkpoint
 
 

@@ -48,8 +48,9 @@ class ECGLanguageModel(nn.Module):
     def embed_prompts(self, input_ids: Tensor, ecgs: Sequence[np.ndarray | Tensor]) -> Tensor:
         """``(rows, tokens)`` -> ``(rows, tokens, width)``, with the rows of each item in place of its placeholders."""
         embeddings = self.get_input_embeddings()(input_ids)
-        items = [torch.as_tensor(np.array(ecg) if isinstance(ecg, np.ndarray) else ecg) for ecg in ecgs]  # a cache's is read-only
-        rows = self.projector(self.representation.embed([item.to(self.device) for item in items]))
+        like = next(self.projector.parameters())  # its dtype: training in bf16 casts all parameters
+        items = [torch.as_tensor(np.array(ecg) if isinstance(ecg, np.ndarray) else ecg) for ecg in ecgs]
+        rows = self.projector(self.representation.embed([item.to(like) for item in items]))
         places = input_ids == self.placeholder_id
         if int(places.sum()) != len(rows):
             raise ValueError(f"{int(places.sum())} placeholders in the prompts, but {len(rows)} rows to put there")

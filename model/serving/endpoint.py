@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.inference.chat import Chat
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
@@ -21,7 +22,7 @@ _MAX_ERROR_BYTES = 4000  # of a failed response that are read
 
 
 class EndpointChat(Chat):
-    """Answers like `model.inference.chat.ECGChat`, but from a server; only the ECG tokenizer is loaded.
+    """Answers like `model.inference.chat.ECGChat`, but from a server; only the representation of ECGs is loaded.
 
     url: address of the server, such as "http://127.0.0.1:8000", with or without "/v1"; https, or http on this machine.
     model: name of the model on the server; "" leaves the choice to the server, which is enough if it holds only one.
@@ -34,7 +35,7 @@ class EndpointChat(Chat):
     def __init__(
         self,
         url: str,
-        ecg_tokenizer: ECGTokenizer,
+        representation: ECGRepresentation,
         model: str = "",
         key: str = "",
         suppressed: Sequence[int] = (),
@@ -47,7 +48,7 @@ class EndpointChat(Chat):
         check_address(url, f"endpoint {url}")
         check_key(key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
-        self.representation = ecg_tokenizer
+        self.representation = representation
         self.model = model
         self.suppressed = tuple(suppressed)
         self.timeout = timeout
@@ -69,8 +70,10 @@ class EndpointChat(Chat):
         """
         folder = Path(folder)
         suppressed = servable_settings(folder)["suppress_tokens"] if logit_bias else ()
-        ecg_tokenizer = ECGTokenizer.from_pretrained(folder / "ecg_tokenizer")
-        return cls(url, ecg_tokenizer, model, environment.get("ENDPOINT_KEY", ""), suppressed)
+        representation = load_representation(folder / "ecg_tokenizer")
+        if representation.embeds:
+            raise UserError(f"{folder}: embeds ECGs, which cannot be sent to a server; ask it without --endpoint")
+        return cls(url, representation, model, environment.get("ENDPOINT_KEY", ""), suppressed)
 
     def _answer(self, ecgs, backgrounds, question, history, max_new_tokens) -> Iterator[str]:
         """The greedy answer. Raises `UserError` with the server's message if there is none."""

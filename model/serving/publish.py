@@ -15,11 +15,12 @@ from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
 from cardiolect.model.llm.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
-from cardiolect.model.serving.serve import CHAT_TEMPLATE, is_servable
+from cardiolect.model.serving.serve import CHAT_TEMPLATE, embeds_ecgs, is_servable
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launch import quieten_libraries
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_NOT_STOCK = "it embeds ECGs, so stock servers can load its language model but not show it an ECG"
 _NO_TEMPLATE = (
     "no chat template is exact for its tokenizer, which merges text across the pieces of a prompt; send token ids to a "
     "server instead of messages"
@@ -32,9 +33,14 @@ def merge(checkpoint: Path, out: Path) -> None:
     Raises `UserError` if the checkpoint has all of this already, or if no template is exact for its tokenizer.
     """
     read_info(checkpoint)
+    if embeds_ecgs(checkpoint) and not (checkpoint / "adapter_config.json").is_file():
+        raise UserError(f"{checkpoint}: holds no adapters; it already is as merged as a model that embeds ECGs can be")
     if is_servable(checkpoint):
         raise UserError(f"{checkpoint}: holds no adapters and has a chat template; it already is a stock checkpoint")
     _write_stock(checkpoint, out)
+    if embeds_ecgs(out):
+        print(f"merged checkpoint: {out}; {_NOT_STOCK}")
+        return
     print(f"stock checkpoint: {out}")
     if not (out / CHAT_TEMPLATE).is_file():
         raise UserError(f"{out}: {_NO_TEMPLATE}")
@@ -60,12 +66,16 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
     local = {"is_local", "local_files_only"}  # keys about where the tokenizer was loaded from
     config = {key: value for key, value in config.items() if key not in local}
     (out / _TOKENIZER_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    (out / "README.md").write_text(model_card(info, True, evaluations, name or out.resolve().name, license))
+    (out / "README.md").write_text(
+        model_card(info, not embeds_ecgs(out), evaluations, name or out.resolve().name, license)
+    )
     (out / "LICENSE").write_text(_licence_note(info, license))
     if unknown := [c["name"] for c in info["corpora"] if c["licence"] == UNKNOWN]:
         corpora = ", ".join(dict.fromkeys(unknown))
         print(f"licence of {corpora} unknown; add it to README.md and LICENSE", file=sys.stderr)
-    if not (out / CHAT_TEMPLATE).is_file():
+    if embeds_ecgs(out):
+        print(f"{out}: {_NOT_STOCK}", file=sys.stderr)
+    elif not (out / CHAT_TEMPLATE).is_file():
         print(f"{out}: {_NO_TEMPLATE}", file=sys.stderr)
     print(f"ready to push: {out}")
 

@@ -57,6 +57,10 @@ def servable_settings(folder: Path) -> dict:
         raise UserError(f"{folder}: no such folder; train a checkpoint with bash quickstart.sh, or name another")
     if not (folder / "cardiolect.json").is_file():
         raise UserError(f"{folder}: not a checkpoint (cardiolect.json is missing)")
+    if embeds_ecgs(folder):
+        raise UserError(
+            f"{folder}: embeds ECGs, which stock servers cannot do; use cardiolect ask, cardiolect demo or ECGChat"
+        )
     path = folder / "generation_config.json"
     try:
         settings = dict(json.loads(path.read_text())) if path.is_file() else {}
@@ -68,6 +72,14 @@ def servable_settings(folder: Path) -> dict:
             f"cardiolect merge {folder} --out FOLDER makes a folder that can be served"
         )
     return settings
+
+
+def embeds_ecgs(folder: Path) -> bool:
+    """Whether a checkpoint puts rows of the ECG itself in the place of tokens (REPRESENTATION=patches)."""
+    try:
+        return "projector" in json.loads((folder / "cardiolect.json").read_text())
+    except (ValueError, TypeError, OSError):
+        return False
 
 
 def is_servable(folder: Path) -> bool:

@@ -20,7 +20,7 @@ def test_rows_are_the_samples_of_their_time_lead_after_lead():
     item = patches("patch").prepare([signal], 250)[0]
     assert item.shape == (10, 300) and item.dtype == np.float16
     np.testing.assert_allclose(item[3].reshape(12, 25), MV_SCALE * signal[:, 75:100], rtol=1e-3)
-    rows = patches("patch").embed([torch.from_numpy(item)])
+    rows = patches("patch").embed([torch.from_numpy(item).float()])
     assert torch.equal(rows, torch.from_numpy(item).float())
 
 
@@ -28,7 +28,7 @@ def test_rows_are_the_samples_of_their_time_lead_after_lead():
 def test_every_token_has_a_row_and_a_time(mode, tokens):
     made = patches(mode)
     items = made.prepare([gain * some_ecg() for gain in (1, 2, 3)], 500)
-    rows = made.embed([torch.from_numpy(item) for item in items])
+    rows = made.embed([torch.from_numpy(item).float() for item in items])
     assert rows.shape == (3 * tokens, made.embedding_width)
     times = made.times(items[0])
     assert times.shape == (tokens, 2) and times[0, 0] == 0 and times[-1, 1] == pytest.approx(10)
@@ -39,7 +39,7 @@ def test_every_token_has_a_row_and_a_time(mode, tokens):
 @pytest.mark.parametrize("mode", ["base", "patch", "conv"])
 def test_rows_do_not_depend_on_the_batch_or_on_other_ecgs(mode):
     made = patches(mode)
-    items = [torch.from_numpy(made.prepare([gain * some_ecg()], 500)[0]) for gain in (1, 2, 3)]
+    items = [torch.from_numpy(made.prepare([gain * some_ecg()], 500)[0]).float() for gain in (1, 2, 3)]
     together = made.embed(items)
     for k, item in enumerate(items):
         torch.testing.assert_close(together[k * len(item) : (k + 1) * len(item)], made.embed([item]))
@@ -64,7 +64,7 @@ def test_published_scaling_loses_the_voltage_and_ours_keeps_it():
 
 def test_convolutions_learn_and_are_saved_and_the_cache_outlives_them(tmp_path):
     made = patches("conv")
-    item = torch.from_numpy(made.prepare([some_ecg()], 500)[0])
+    item = torch.from_numpy(made.prepare([some_ecg()], 500)[0]).float()
     before = made.fingerprint()
     made.embed([item]).square().sum().backward()
     with torch.no_grad():

@@ -28,7 +28,7 @@ class LeadMeans(nn.Module, ECGRepresentation):
         return np.stack([starts, starts + 1], axis=1)
 
     def embed(self, items) -> torch.Tensor:
-        return torch.cat([item.float() for item in items])
+        return torch.cat(list(items))
 
     def fingerprint(self) -> str:
         return "lead means"

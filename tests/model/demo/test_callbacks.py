@@ -44,4 +44,4 @@ def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, t
 
     do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
     one, two = do.start("a"), do.start("a")
-    assert one.conversation != two.conversation and one.lease is not two.lease and one.codes is two.codes
+    assert one.conversation != two.conversation and one.lease is not two.lease and one.item is two.item

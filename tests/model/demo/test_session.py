@@ -36,7 +36,7 @@ def test_drawn_answers_differ_from_turn_to_turn(chat, corpus):
         *_, at = session.ask(chat, now, QUESTION, None, "", 3, 1.5, limit_s=60.0)
         now = at.session
     assert [turn.seed for turn in now.turns] == [0, 1]
-    expected = chat.ask(now.codes, QUESTION, history=now.history[:1], max_new_tokens=3, temperature=1.5, seed=1)
+    expected = chat.ask(now.item, QUESTION, history=now.history[:1], max_new_tokens=3, temperature=1.5, seed=1)
     assert now.turns[1].answer == expected
 
 

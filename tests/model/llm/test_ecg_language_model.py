@@ -12,13 +12,14 @@ from cardiolect.model.inference.attribution import where_it_looked
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
-from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint, save_checkpoint
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel
 from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_prefix, render_prompt
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.packing import collate
 from cardiolect.model.training.rows import FinetuneDataset
 from cardiolect.model.training.trainer import weighted_loss
+from cardiolect.utils.errors import UserError
 from tests.helpers.ecgs import ItemsInMemory
 from tests.helpers.language_models import tiny_language_model
 from tests.helpers.representations import LeadMeans
@@ -168,3 +169,21 @@ def test_a_chat_answers_as_evaluation_does(checkpoint, ecgs):
     item = ecgs.item(REFS[1])
     expected = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, prompts(checkpoint, ecgs, REFS[1:2]), 8, 1))
     assert chat.ask(item, QUESTIONS[0], patient="age 56", max_new_tokens=8) == expected[0].text
+
+
+def test_a_checkpoint_is_saved_and_loaded_with_its_projector(checkpoint, ecgs, tmp_path, monkeypatch):
+    monkeypatch.setattr("cardiolect.model.llm.checkpoint.load_representation", lambda folder: LeadMeans())
+    save_checkpoint(checkpoint, tmp_path / "saved", merge=True)
+    assert not (tmp_path / "saved/chat_template.jinja").exists(), "a stock server cannot embed an ECG"
+    asked = prompts(checkpoint, ecgs)
+    before = dict(generate_texts(checkpoint.model, checkpoint.vocabulary, asked, 8, 4))
+    loaded = load_checkpoint(tmp_path / "saved")
+    assert loaded.model.projector_kind == "mlp" and not loaded.is_stock
+    after = dict(generate_texts(loaded.model, loaded.vocabulary, asked, 8, 4))
+    assert [after[i].text for i in range(len(asked))] == [before[i].text for i in range(len(asked))]
+    half = load_checkpoint(tmp_path / "saved", "bf16")
+    assert {p.dtype for p in half.model.parameters()} == {torch.bfloat16}
+    assert len(dict(generate_texts(half.model, half.vocabulary, asked, 8, 4))) == len(asked)
+    (tmp_path / "saved/ecg_projector.safetensors").unlink()
+    with pytest.raises(UserError, match="the projector cannot be loaded"):
+        load_checkpoint(tmp_path / "saved")
