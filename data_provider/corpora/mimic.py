@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cardiolect.data_provider.corpora.prepared import Prepared, read_table, split_of_patient
 from cardiolect.data_provider.manifest import Record, Text
+from cardiolect.data_provider.readers.formats import is_on_disk
 from cardiolect.utils.errors import UserError
 
 LICENCE = "ODbL 1.0"
@@ -16,7 +17,7 @@ def prepare(source: Path) -> Prepared:
     listed = read_table(source / LIST, ["subject_id", "study_id", "path"])
     reports = _reports(source / MEASUREMENTS)
     for subject, study, path in zip(listed["subject_id"], listed["study_id"], listed["path"], strict=True):
-        if not (source / f"{path}.hea").is_file():
+        if not is_on_disk(source / path):
             done.left_out["recordings that are not on disk"] += 1
             continue
         split = split_of_patient(str(subject))

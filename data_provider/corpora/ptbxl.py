@@ -6,6 +6,7 @@ from pathlib import Path
 from cardiolect.data_provider.corpora.prepared import Prepared
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database
 from cardiolect.data_provider.manifest import Record, Text
+from cardiolect.data_provider.readers.formats import is_on_disk
 
 LICENCE = "CC BY 4.0"
 TRANSLATED = "report_en"  # a column that copies of the database with translated reports bring
@@ -18,7 +19,7 @@ def prepare(source: Path) -> Prepared:
     with (source / DATABASE_NAME).open(newline="", encoding="utf-8") as file:
         rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
     for record_id, ref in database.items():
-        if not ref.path.with_name(ref.path.name + ".hea").is_file():
+        if not is_on_disk(ref.path):
             done.left_out["recordings that are not on disk"] += 1
             continue
         split = {9: "valid", 10: "test"}.get(ref.fold, "train")

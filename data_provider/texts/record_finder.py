@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers.formats import is_on_disk, record_path
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.utils.errors import UserError
 
@@ -74,12 +75,12 @@ class RecordFinder:
         self._known[ref.record_id] = replace(known, patient_id=patient, background=whose)
 
     def _resolve(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
-        path = path.strip().removesuffix(".hea").removesuffix(".dat") if path else None
+        path = record_path(path) if path else None
         ptbxl = _PTBXL_PATH.search(path) if path else None
         candidates: list[Path] = []
         known = self._database.get(ecg_id) if self._database is not None else None
         if known is not None and (path is None or _same_recording(path, known)):
-            if exists(known.path):
+            if is_on_disk(known.path):
                 return known
             candidates = [known.path]
         elif path is None and self._database is None:
@@ -89,7 +90,7 @@ class RecordFinder:
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if exists(candidate):
+            if is_on_disk(candidate):
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
@@ -125,8 +126,3 @@ def _same_recording(path: str, known: RecordRef) -> bool:
     """
     names = (PurePosixPath(path).name, known.path.name.rpartition("#")[2])
     return len({re.sub(r"_[hl]r$", "", name) for name in names}) == 1
-
-
-def exists(path: Path) -> bool:
-    """Whether a recording is on disk: a WFDB header, another file, or the HDF5 file that holds it."""
-    return (path.parent / f"{path.name}.hea").is_file() or (path.parent / path.name.partition("#")[0]).is_file()

@@ -9,7 +9,6 @@ from cardiolect.model.demo.callbacks import Callbacks, errors_as_messages
 from cardiolect.model.demo.export import DISCLAIMER
 from cardiolect.model.demo.samples import ADVICE, prompt_choices
 from cardiolect.model.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS, Session
-from cardiolect.model.demo.uploads import KINDS
 
 STYLE = Path(__file__).with_name("page.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

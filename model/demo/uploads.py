@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cardiolect.data_provider.readers import HDF5_SUFFIXES, READERS, WFDB_SUFFIXES, RecordError, read_record
-from cardiolect.data_provider.readers.channels import FileError
-from cardiolect.data_provider.readers.sizes import count_samples
+from cardiolect.data_provider.readers import FileError, RecordError, count_samples, read_record
+from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import ecg_warnings
 from cardiolect.model.inference.chat import SECONDS, window
