@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiolect.data_provider.audit.seen import digest
 from cardiolect.data_provider.corpora import code15
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.prepared import split_of_patient
 from cardiolect.data_provider.corpora.provenance import corpora_of
 from cardiolect.data_provider.manifest import load_corpus, load_records
 from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import find_database, load_splits
 from cardiolect.utils.errors import UserError
@@ -173,7 +173,7 @@ def test_code15_refers_to_rows_of_its_parts_and_says_what_they_lack(shared_data,
     record = read_record(ref)
     assert (record.fs, record.patient_id, ref.background) == (400, "8", "age 50, sex female")
     np.testing.assert_allclose(record.signal, 0.5 * signal[:4000].T, atol=1e-6)
-    assert digest(ref) != digest(load_records(tmp_path / "out")["11"][0])
+    assert content_hash(ref.path) != content_hash(load_records(tmp_path / "out")["11"][0].path)
 
 
 def test_cpsc_keeps_what_its_headers_say_and_splits_by_recording(shared_data, tmp_path):
