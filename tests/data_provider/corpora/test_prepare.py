@@ -166,7 +166,7 @@ def test_code15_refers_to_rows_of_its_parts_and_says_what_they_lack(shared_data,
     )
     with pytest.raises(UserError, match=r'layout\.json: no such file; .* Write into it: {"sampling_rate": 400'):
         prepare("code-15", source, tmp_path / "out")
-    (source / "layout.json").write_text(code15.LAYOUT.model_dump_json())
+    (source / "layout.json").write_text(code15.LAYOUT)
     done = prepare("code-15", source, tmp_path / "out")
     assert (done.records, sum(done.left_out.values())) == (2, 2)
     ref, _ = load_records(tmp_path / "out")["12"]
