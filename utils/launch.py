@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from cardiolect.utils.device import choose_device
+
 
 def quieten_libraries() -> None:
     """Keep what they print at import and at loading off the terminal; before they are imported."""
@@ -66,7 +68,7 @@ def join_ranks(device: str = "auto") -> None:
     """Join the process group that the environment describes, each rank with its own GPU; one rank needs none."""
     if world_size() == 1 or dist.is_initialized():
         return
-    on_gpu = device != "cpu" and torch.cuda.is_available()
+    on_gpu = choose_device(device).type == "cuda"
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     # The main rank may encode a whole corpus while the others wait.
