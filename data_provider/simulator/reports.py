@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, RANGES
 from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AV_BLOCK,
@@ -16,8 +17,6 @@ from cardiolect.data_provider.simulator.truth import (
     LVH,
     NOISES,
     NORMAL,
-    NORMAL_RANGES_MS,
-    RANGES,
     RBBB,
     RHYTHMS,
     TERRITORIES,

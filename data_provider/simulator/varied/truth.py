@@ -10,6 +10,7 @@ from typing import Any
 
 from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS
 from cardiolect.data_provider.ecgqa.labels import RHYTHMS as RHYTHM_CODES
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AXES,
@@ -18,7 +19,6 @@ from cardiolect.data_provider.simulator.truth import (
     LBBB,
     MARGINS_MS,
     NORMAL,
-    NORMAL_RANGES_MS,
     RBBB,
     TERRITORIES,
     Truth,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.simulator.truth import NORMAL_RANGES_MS
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.texts.measurements import load_measurements
 from cardiolect.utils.errors import UserError
 

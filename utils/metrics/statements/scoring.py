@@ -7,11 +7,12 @@ from typing import Any
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.scores import Scores
-from cardiolect.utils.metrics.statements.codes import CLASSES, INFARCT
+from cardiolect.utils.metrics.statements.codes import INFARCT
 from cardiolect.utils.metrics.statements.extraction import extract, read, sentences
+from cardiolect.utils.scp_codes import SUPERCLASS_OF
 
 _COMMON = 20  # unrecognised statements listed
-_CLASS_OF = {code: name for name in ("MI", "STTC", "CD", "HYP") for code in CLASSES[name]} | {INFARCT: "MI"}
+_CLASS_OF = SUPERCLASS_OF | {INFARCT: "MI"}
 
 
 def stated(text: str) -> set[str]:
