@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardiolect.data_provider.audit.html_page import page
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
-from cardiolect.data_provider.audit.page import page
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
-from cardiolect.data_provider.audit.texts import text_figures
+from cardiolect.data_provider.audit.text_statistics import text_figures
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder

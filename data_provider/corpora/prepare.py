@@ -9,8 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora.manifest_texts import (
+    add_derived_questions,
+    add_texts,
+    take_ecg_qa_splits,
+    take_folds,
+)
 from cardiolect.data_provider.corpora.prepared import Prepared
-from cardiolect.data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits, take_folds
 from cardiolect.data_provider.manifest import Corpus, write_manifest
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error

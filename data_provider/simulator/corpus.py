@@ -20,9 +20,9 @@ from cardiolect.data_provider.audit.seen import save_seen
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.simulator.comparisons import compare_all
 from cardiolect.data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
+from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr, report_row, write_database, write_measurements
 from cardiolect.data_provider.simulator.questions import ask_all
 from cardiolect.data_provider.simulator.render import simulate
-from cardiolect.data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
 from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.questions import varied_questions
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library, noise_sources

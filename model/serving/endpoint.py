@@ -14,7 +14,7 @@ from cardiolect.model.inference.chat import Chat
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.servers import check_address, check_key, failure_reason, signed_session
+from cardiolect.utils.servers import check_endpoint, failure_reason, post_chat, refusal_cause, signed_session
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0  # to connect; to wait for the next byte of an answer
 _MAX_ERROR_BYTES = 4000  # of a failed response that are read

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.download.folder import Folder, disk_error, on_disk, readable
-from cardiolect.data_provider.corpora.download.server import FileFailedError, Server, StoppedError
+from cardiolect.data_provider.corpora.download.http_files import FileFailedError, Server, StoppedError
 from cardiolect.data_provider.corpora.download.sources import SOURCES, RemoteFile, Source, list_files
 from cardiolect.utils.errors import UserError
 

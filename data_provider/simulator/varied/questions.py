@@ -10,6 +10,7 @@ from dataclasses import replace
 from cardiolect.data_provider.ecgqa import derived, labels
 from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS, RHYTHMS
 from cardiolect.data_provider.ecgqa.templates import CHOOSE, NOISE_IN_LEAD, QUERY, TEMPLATES, VERIFY
+from cardiolect.data_provider.simulator.ptbxl_tables import AXIS_CODES, EXTRA_BEATS, noise_cell
 from cardiolect.data_provider.simulator.questions import (
     CHOOSE_SHARE,
     QUERY_SHARE,
@@ -19,7 +20,6 @@ from cardiolect.data_provider.simulator.questions import (
     Question,
     questions,
 )
-from cardiolect.data_provider.simulator.tables import AXIS_CODES, EXTRA_BEATS, noise_cell
 from cardiolect.data_provider.simulator.truth import NOISES
 from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
 

@@ -15,7 +15,6 @@ from cardiolect.data_provider.simulator.truth import ECTOPIES, RBBB, TERRITORIES
 from cardiolect.data_provider.simulator.varied import noise as disturbance
 from cardiolect.data_provider.simulator.varied.atria import fibrillation, flutter
 from cardiolect.data_provider.simulator.varied.beat import Beats, draw_beats
-from cardiolect.data_provider.simulator.varied.filters import record_through
 from cardiolect.data_provider.simulator.varied.heart import (
     FIBRILLATION,
     FLUTTER,
@@ -45,7 +44,7 @@ def simulate_varied(
     truth, eight, rng = _heart(seed, index, patient)
     added = disturbance.floor(library, rng)
     named, left_open = disturbance.name_noise(added)
-    eight = record_through(eight + added, FS, rng)
+    eight = disturbance.record_through(eight + added, FS, rng)
     if rng.random() < BURSTS:
         eight = eight + disturbance.bursts(rng)
         named["burst noise"] = list(LEADS)
