@@ -13,7 +13,7 @@ import pytest
 
 from cardiolect.data_provider.audit.__main__ import audit, main
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
-from cardiolect.data_provider.audit.texts import ADMINISTRATIVE
+from cardiolect.data_provider.audit.text_statistics import ADMINISTRATIVE
 from cardiolect.data_provider.corpora.prepare import prepare
 from tests.helpers import ROOT
 
