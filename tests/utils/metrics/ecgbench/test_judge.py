@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint, judge_client
 from cardiolect.utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
 from cardiolect.utils.metrics.ecgbench.judge_client import TRIES
 from tests.helpers import ROOT
