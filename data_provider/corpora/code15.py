@@ -1,4 +1,4 @@
-"""CODE-15 % (Ribeiro et al. 2021, Zenodo 4916206): HDF5 parts of 400 Hz tracings, six diagnoses and no text."""
+"""CODE-15 % (Ribeiro et al. 2021, Zenodo 4916206): 400 Hz recordings in HDF5 parts, six diagnoses and no text."""
 
 import json
 from pathlib import Path
