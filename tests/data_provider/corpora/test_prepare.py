@@ -90,7 +90,7 @@ def test_derived_questions_are_marked_to_their_last_score(shared_data, tmp_path)
     prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, derived_seed=1)
     examples = load_splits(settings(data_root=tmp_path), ("test",), task="qa")["test"].examples
     assert len(examples) > 100 and {e.provenance for e in examples} == {"derived"}
-    with pytest.raises(UserError, match="reads PTB-XL's labels; georgia has none"):
+    with pytest.raises(UserError, match="needs PTB-XL's labels, which georgia does not have"):
         prepare("georgia", shared_data / "ptb-xl", tmp_path, derived_seed=1)
 
 
@@ -146,10 +146,10 @@ def test_a_missing_source_and_a_broken_manifest_are_one_line(mimic, tmp_path):
         load_splits(settings(data_root=tmp_path / "out"), ("train",), task="report")
     said = json.loads((tmp_path / "out/manifest.json").read_text())
     (tmp_path / "out/manifest.json").write_text(json.dumps({**said, "source": "/moved/away"}))
-    with pytest.raises(UserError, match="its source /moved/away is not there"):
+    with pytest.raises(UserError, match="its source /moved/away does not exist"):
         load_records(tmp_path / "out")
     (tmp_path / "out/manifest.json").write_text("{}")
-    with pytest.raises(UserError, match="not what prepare writes"):
+    with pytest.raises(UserError, match="not a valid manifest"):
         load_corpus(tmp_path / "out")
 
 

@@ -34,10 +34,10 @@ def test_measurements_of_ptbxl_plus_and_mimic_are_found_by_their_id_columns(tmp_
     [
         ("ecg_id,pr\n1,160\n", "no column qt"),
         ("record,qt\n1,160\n", "no column ecg_id"),
-        ("ecg_id,qt\n1,wide\n", "line 2: not a number"),
-        ("ecg_id,qt\n1\n", "line 2: not a number"),
-        ("ecg_id,qt\n1,inf\n", "line 2: not a number"),
-        ("ecg_id,qt\ninf,1\n", "line 2: not a number"),
+        ("ecg_id,qt\n1,wide\n", "line 2: a requested column"),
+        ("ecg_id,qt\n1\n", "line 2: a requested column"),
+        ("ecg_id,qt\n1,inf\n", "line 2: a requested column"),
+        ("ecg_id,qt\ninf,1\n", "line 2: a requested column"),
         ("", "no column ecg_id, qt"),
     ],
 )
