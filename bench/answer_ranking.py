@@ -31,6 +31,7 @@ from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.utils.command_line import run_command
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.normalised_match import normalised_match
 

@@ -52,7 +52,7 @@ def check_key(key: str, name: str) -> None:
 def check_endpoint(url: str, what: str, key: str, key_name: str) -> None:
     """Raise `UserError` if a chat endpoint has an unsafe address, an address with a key in it, or an invalid key."""
     if set(url) & set("@?#"):
-        raise UserError(f"{what} contains more than an address; put the key into {key_name}")
+        raise UserError(f"{what} must be a plain address without user, query or fragment; put a key into {key_name}")
     check_address(url, f"{what} {url}")
     check_key(key, key_name)
 

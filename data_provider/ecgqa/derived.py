@@ -44,8 +44,6 @@ from cardiolect.data_provider.ecgqa.templates import ANY_EXTRASYSTOLE, NOISE_IN_
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS, resample
-from cardiolect.data_provider.simulator.questions import balanced
-from cardiolect.data_provider.simulator.truth import NORMAL_RANGES_MS, RANGES
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 

@@ -48,9 +48,7 @@ def exchanges(item: dict) -> list[tuple[str, str]]:
             continue
         speaker = _SPEAKERS.get(str(turn.get("from", turn.get("role"))).lower()) if isinstance(turn, dict) else None
         if speaker is None:
-            raise UserError(
-                "a turn of its conversation has an unknown speaker: use human and gpt, or user and assistant"
-            )
+            raise UserError("a turn of its conversation has an unknown speaker; use human and gpt")
         if speaker != "system":
             messages.append((speaker, turn.get("value", turn.get("content"))))
     speakers = [speaker for speaker, _ in messages]

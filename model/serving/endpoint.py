@@ -40,12 +40,7 @@ class EndpointChat(Chat):
         suppressed: Sequence[int] = (),
         timeout: float = READ_SECONDS,
     ) -> None:
-        if set(url) & set("@?#"):
-            raise UserError(
-                "the endpoint must be a plain address without user, query or fragment; put a key into ENDPOINT_KEY"
-            )
-        check_address(url, f"endpoint {url}")
-        check_key(key, "ENDPOINT_KEY")
+        check_endpoint(url, "endpoint", key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
         self.representation = ecg_tokenizer
         self.model = model
@@ -88,13 +83,7 @@ class EndpointChat(Chat):
         try:
             with (
                 signed_session(self.url, self._key) as session,
-                session.post(
-                    f"{self.url}/chat/completions",
-                    json=body,
-                    stream=True,
-                    timeout=(CONNECT_SECONDS, self.timeout),
-                    allow_redirects=False,
-                ) as response,
+                post_chat(session, self.url, body, stream=True, timeout=(CONNECT_SECONDS, self.timeout)) as response,
             ):
                 self._check(response)
                 for part in self._parts(response):
@@ -108,9 +97,9 @@ class EndpointChat(Chat):
         status = response.status_code
         if status == 200:
             return
-        if status in (401, 403):
+        if (cause := refusal_cause(status)) == "key":
             advice = "check ENDPOINT_KEY"
-        elif status in (404, 405) or 300 <= status < 400:
+        elif cause == "address":
             advice = f"check the address and the model name ({self.model or 'none given'})"
         else:
             advice = "see the log of the server"

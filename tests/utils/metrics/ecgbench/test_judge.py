@@ -255,8 +255,8 @@ def test_four_threads_ask_at_once(server, judge):
         ("http://example.org/v1", "m", "only https"),
         ("ftp://127.0.0.1/v1", "m", "only https"),
         ("http://127.0.0.1.example.org/v1", "m", "only https"),
-        ("https://user:pass@example.org/v1", "m", "more than an address"),
-        ("https://example.org/v1?key=1", "m", "more than an address"),
+        ("https://user:pass@example.org/v1", "m", "must be a plain address"),
+        ("https://example.org/v1?key=1", "m", "must be a plain address"),
         ("https://example.org/v1", "", "no model"),
     ],
 )
