@@ -1,4 +1,4 @@
-"""Ranks on one machine: start them, and tell the main one from the others."""
+"""Processes (ranks) on one machine: start them, and distinguish the main one from the others."""
 
 import os
 import socket
@@ -88,7 +88,7 @@ def is_main() -> bool:
 
 
 def barrier() -> None:
-    """Wait for all ranks; nothing to wait for without a process group."""
+    """Wait for all ranks; returns at once without a process group."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -104,7 +104,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each rank gives, in their order, on every rank."""
+    """The values of all ranks, in their order, on every rank."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()

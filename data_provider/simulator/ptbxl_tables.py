@@ -1,4 +1,4 @@
-"""The corpus's tables in the formats of PTB-XL and HeartLLM."""
+"""Writes the tables of a simulated corpus in the formats of PTB-XL and HeartLLM."""
 
 import csv
 from collections.abc import Iterable
@@ -109,7 +109,7 @@ def write_database(path: Path, truths: Iterable[Truth]) -> None:
 
 
 def write_measurements(path: Path, truths: Iterable[Truth]) -> None:
-    """The true intervals in milliseconds; empty where undefined. A machine that measures would err."""
+    """The true intervals in milliseconds, empty if undefined; unlike those of an ECG machine they are exact."""
     names = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ("ecg_id", *names.values()), lineterminator="\n")

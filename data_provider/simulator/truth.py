@@ -1,7 +1,7 @@
-"""What is true of one simulated ECG, in the vocabulary of ECG-QA, and the ranges that decide it.
+"""The ground truth of a simulated ECG, in the vocabulary of ECG-QA.
 
-Names are those of ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) wherever it has one; infarction
-means acute injury, that is ST elevation in the leads of the territory.
+Names come from ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) if it has one. Infarction means
+acute injury, that is ST elevation in the leads of the territory.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -112,7 +112,7 @@ class Truth:
         return tuple(f for f in FINDINGS if f in present)
 
     def range_of(self, feature: str) -> str | None:
-        """Where an interval lies, one of `RANGES`; None where it is undefined."""
+        """The range that an interval is in, one of `RANGES`; None if it is undefined."""
         value = self.intervals[feature]
         return None if value is None else range_of(feature, value)
 

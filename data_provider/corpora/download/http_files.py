@@ -1,4 +1,4 @@
-"""A server of files: sizes, lists, and one file at a time, resumed where a connection broke."""
+"""Fetches files over HTTP: sizes, lists, and one file at a time, resumed after a broken connection."""
 
 import hashlib
 import sys
@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 
 class FileFailedError(Exception):
-    """This one file cannot be had; others may."""
+    """This file cannot be downloaded; others may be."""
 
 
 class StoppedError(Exception):
-    """Another file ended the run, or the user did."""
+    """The run was stopped, by the failure of another file or by the user."""
 
 
 class _TemporaryError(Exception):
@@ -54,12 +54,12 @@ class Server:
         self._local = threading.local()
 
     def size(self, remote: str) -> int | None:
-        """Bytes of a file, None where the server does not say."""
+        """Size of a file in bytes; None if the server does not say."""
 
         def ask() -> int | None:
             with self._open("HEAD", quote(remote)) as response:
-                told = response.headers.get("Content-Length", "")
-                return int(told) if told.isdigit() else None
+                length = response.headers.get("Content-Length", "")
+                return int(length) if length.isdigit() else None
 
         try:
             return self._patiently(ask, remote)
@@ -67,7 +67,7 @@ class Server:
             return None  # the name is told when the file itself is asked for
 
     def save(self, address: str, target: Path) -> None:
-        """Fetch what has no checksum: a list. Raises `UserError` where it cannot be had."""
+        """Fetch a list, which has no checksum. Raises `UserError` if that fails."""
 
         def fetch() -> None:
             with self._open("GET", address) as response, target.open("wb") as out:

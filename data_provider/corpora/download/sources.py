@@ -1,4 +1,4 @@
-"""The openly served corpora: where each is, and what its server lists (names, checksums, where stated sizes).
+"""The open corpora: their addresses, and the lists of files on their servers (names, checksums, sometimes sizes).
 
 Layouts and addresses as documented: PhysioNet writes ``SHA256SUMS.txt`` of every project, one "digest path" a line and
 no sizes (its software, MIT-LCP/physionet-build); Zenodo's and GitHub's lists are JSON and state sizes.

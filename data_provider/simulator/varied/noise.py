@@ -1,7 +1,7 @@
-"""Disturbances of a varied recording, drawn or taken from real ones, and what a reader would call them.
+"""The noise and the recorder of a varied recording, and the labels of its noise.
 
-Labels are measured on the noise that was added: whatever its source, only what is large is named, and what is neither
-large nor small is left open.
+Noise is drawn or taken from real recordings. Labels are measured on the added noise, whatever its source: large
+noise is named, noise that is neither large nor small is left open.
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def loose(eight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list
 
 
 def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
-    """What ``(8, T)`` mV of added noise amounts to: kind -> leads that show it, and the kinds left open."""
+    """Labels of ``(8, T)`` mV of added noise: kind -> leads that show it, and the kinds left open."""
     twelve = np.concatenate([LIMB_FROM_I_II @ noise[:2], noise[2:]])
     slow = sosfiltfilt(butter(2, 0.7, "lowpass", fs=FS, output="sos"), twelve, axis=1)
     fast = sosfiltfilt(butter(2, 15, "highpass", fs=FS, output="sos"), twelve, axis=1)

@@ -55,7 +55,7 @@ def simulate_varied(
 
 
 def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
-    """As `simulate_varied` without noise and recorder, float64: what labels can be measured on."""
+    """Like `simulate_varied`, but without noise and recorder and in float64, so that labels can be measured."""
     truth, eight, _ = _heart(seed, index, patient)
     return VariedTruth(**truth), twelve(eight)
 

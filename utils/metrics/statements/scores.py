@@ -1,4 +1,4 @@
-"""Reports scored by the statements they share, not by their words."""
+"""Scores reports by the statements they share rather than by their words."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +21,7 @@ def stated(text: str) -> set[str]:
 
 
 def content_scores(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """F1 of statements over the corpus (micro), 0 where neither side states anything.
+    """F1 of statements over the corpus (micro), 0 if neither side states anything.
 
     ``content_f1``, ``content_precision``, ``content_recall``: codes stated as present or possible. ``content_f1_sure``:
     the same where also present and possible must agree. ``content_f1_class``: infarction, ST-T change, conduction
