@@ -31,6 +31,7 @@ from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.utils.command_line import run_command
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.normalised_match import normalised_match
 
@@ -60,7 +61,7 @@ def main() -> None:
 
 def _random(llm: str, frames: int, out: Path) -> None:
     checkpoint = random_checkpoint(llm)
-    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    checkpoint.model.to(choose_device()).eval()
     vocabulary, rng = checkpoint.vocabulary, np.random.default_rng(0)
     prompts = random_prompts(vocabulary, rng, ECGS, frames, QUESTIONS)
     table = []
@@ -110,7 +111,7 @@ def _trained(settings: EvalSettings, out: Path) -> None:
         examples = [examples[i] for i in sorted(indices)]
     candidates = [lists.candidates(e) for e in examples]
     print(f"candidates: {coverage(examples, candidates, normalised_match)}")
-    model = checkpoint.model.to("cuda" if torch.cuda.is_available() and settings.device != "cpu" else "cpu").eval()
+    model = checkpoint.model.to(choose_device(settings.device)).eval()
     vocabulary = checkpoint.vocabulary
     others = another_patient((e.records for e in examples), settings.seed)
     score = definition(settings.metrics)

@@ -39,8 +39,8 @@ from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils import launch
 from cardiolect.utils.command_line import run_command
+from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.memory import keep_freed_memory
 
 KILL_AT = (0.3, 0.65)  # shares of the corpus
 DAMAGED = 5  # truncated recordings

@@ -31,8 +31,8 @@ from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import resample
 from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.ptbxl_tables import scp_codes
 from cardiolect.data_provider.simulator.render import simulate
-from cardiolect.data_provider.simulator.tables import scp_codes
 from cardiolect.data_provider.simulator.truth import AXES, Truth
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library
 from cardiolect.data_provider.simulator.varied.render import simulate_varied

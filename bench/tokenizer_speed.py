@@ -29,7 +29,7 @@ from cardiolect.ecg_tokenizer.training.optimizers import descend, make_optimizer
 from cardiolect.ecg_tokenizer.training.reconstruction import distortion
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.utils.command_line import run_command
-from cardiolect.utils.memory import keep_freed_memory
+from cardiolect.utils.device import keep_freed_memory
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
 WIDTHS = (128, 64, 32)  # of our tokenizer: narrower ones are faster and less accurate

@@ -1,17 +1,17 @@
-"""What a corpus offers for training and evaluation: references to recordings, and questions or reports about them."""
+"""The rows of all training and evaluation data: references to recordings, and questions or reports about them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)  # of a large corpus there are a million
+@dataclass(frozen=True, slots=True)  # slots: a large corpus has a million of them
 class RecordRef:
-    """Where one recording lies; nothing is read yet.
+    """A reference to a recording, which is not read yet.
 
-    record_id: unique within the corpus and stable over runs (PTB-XL: the ecg_id; MIMIC-IV-ECG: the study number).
-    path: WFDB path without extension.
-    fold: PTB-XL's strat_fold, None where the corpus has no folds.
-    background: "age 56, sex female, weight 63 kg" where the corpus knows it; never an identifier.
+    record_id: unique within the corpus and the same in every run (PTB-XL: the ecg_id; MIMIC-IV-ECG: the study number).
+    path: as `readers.read_record` takes it; for WFDB without suffix.
+    fold: PTB-XL's strat_fold, None if the corpus has no folds.
+    background: "age 56, sex female, weight 63 kg" if the corpus contains it; never an identifier.
     corpus: name of the corpus in a mixture of several; ids then start with it.
     """
 
@@ -25,20 +25,20 @@ class RecordRef:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One thing to say about one ECG, or about two that are compared.
+    """A question, report or request about one ECG, or about two that are compared.
 
-    records: the recordings in the order in which the question counts them.
-    answers: the gold answer list of a question; for a report, the report as its only element.
+    records: the recordings, in the order in which the question refers to them.
+    answers: the gold answers to a question; for a report, the report as the only element.
     template_id: ECG-QA's template number; None for reports.
-    background: what may stand in a prompt besides the ECG (age, sex, height, weight); never an identifier.
-    history: questions and answers that came before in the same conversation.
-    provenance: "published"; "derived" of labels.
-    attributes: what of the attribute type a question names ("atrial fibrillation"); empty where it names none.
+    background: age, sex, height and weight, which may be in the prompt besides the ECG; never an identifier.
+    history: earlier questions and answers in the same conversation.
+    provenance: "published", or "derived" from labels.
+    attributes: the attributes that a question names ("atrial fibrillation"); empty if it names none.
     """
 
     sample_id: str
     records: tuple[RecordRef, ...]
-    task: str  # "qa", "report", or "instruct": a request that is answered freely
+    task: str  # "qa", "report", or "instruct": a request with a free answer
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
@@ -51,7 +51,7 @@ class Example:
 
     @property
     def backgrounds(self) -> tuple[str, ...]:
-        """One per recording; a text about two brings none of its own."""
+        """One per recording; a text about two recordings has none of its own."""
         return (self.background,) if len(self.records) == 1 else tuple(ref.background for ref in self.records)
 
     @property
@@ -60,5 +60,5 @@ class Example:
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """Whose recordings they are; a recording of an unknown patient counts as one of its own."""
+        """The patients of the recordings; a recording of an unknown patient counts as a patient of its own."""
         return tuple(dict.fromkeys(ref.patient_id or f"record {ref.record_id}" for ref in self.records))

@@ -1,19 +1,19 @@
-"""The form in which every prepared corpus lies on disk: a table of recordings, a table of texts, and what they are.
+"""The manifest of a prepared corpus: a table of recordings, a table of texts, and a description of both.
 
     manifest.json     name, version, licence, citation, source folder, counts
-    records.parquet   record_id, path, patient_id, split, fold, background
-    texts.parquet     sample_id, record_ids, task, question, answers, question_type, attribute_type, template_id,
-                      background, split, provenance, licence, history, attributes
+    records.parquet   a row for each `Record`
+    texts.parquet     a row for each `Text`
 
-Paths are relative to the source folder, which stays where it is; ``DATA_ROOT`` is the folder of the three files. Both
-tables open with ``datasets.load_dataset("parquet", data_files=...)``.
+Paths are relative to the source folder, which stays in place; ``DATA_ROOT`` names the folder of the three files. Both
+tables can be opened with ``datasets.load_dataset("parquet", data_files=...)``.
 """
 
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Self, get_type_hints
 
 import pandas as pd
 import pyarrow as pa
@@ -24,39 +24,10 @@ from cardiolect.utils.errors import UserError
 
 MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
 
-RECORD_SCHEMA = pa.schema(
-    {
-        "record_id": pa.string(),
-        "path": pa.string(),
-        "patient_id": pa.string(),
-        "split": pa.string(),
-        "fold": pa.int8(),
-        "background": pa.string(),
-    }
-)
-TEXT_SCHEMA = pa.schema(
-    {
-        "sample_id": pa.string(),
-        "record_ids": pa.list_(pa.string()),
-        "task": pa.string(),
-        "question": pa.string(),
-        "answers": pa.list_(pa.string()),
-        "question_type": pa.string(),
-        "attribute_type": pa.string(),
-        "template_id": pa.int32(),
-        "background": pa.string(),
-        "split": pa.string(),
-        "provenance": pa.string(),
-        "licence": pa.string(),
-        "history": pa.list_(pa.list_(pa.string())),
-        "attributes": pa.list_(pa.string()),
-    }
-)
-
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a prepared corpus is. source: absolute folder of the recordings; left_out: reason -> count."""
+    """Description of a prepared corpus. source: absolute folder of the recordings; left_out: reason -> count."""
 
     name: str
     version: str
@@ -70,7 +41,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Record:
-    """A row of records.parquet; path relative to the source, split "train", "valid", "test", or "" for none."""
+    """A row of records.parquet: a `RecordRef` with its path relative to the source, and its split.
+
+    split: "train", "valid", "test", or "" for none.
+    """
 
     record_id: str
     path: str
@@ -82,7 +56,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Text:
-    """A row of texts.parquet. provenance says where the words come from: "published", "derived", "placeholder"."""
+    """A row of texts.parquet: an `Example` with the ids of its recordings, its split and its licence."""
 
     sample_id: str
     record_ids: tuple[str, ...]
@@ -99,9 +73,30 @@ class Text:
     history: tuple[tuple[str, str], ...] = ()
     attributes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, example: Example, split: str, licence: str) -> Self:
+        shared = {field.name: getattr(example, field.name) for field in fields(cls) if hasattr(example, field.name)}
+        return cls(**shared, split=split, licence=licence)
+
+
+def _schema(row: type, **narrower: pa.DataType) -> pa.Schema:
+    """The columns of a table: the fields of its row."""
+    text = pa.string()
+    types = {
+        str: text,
+        str | None: text,
+        tuple[str, ...]: pa.list_(text),
+        tuple[tuple[str, str], ...]: pa.list_(pa.list_(text)),
+    }
+    return pa.schema([(name, narrower.get(name) or types[kind]) for name, kind in get_type_hints(row).items()])
+
+
+RECORD_SCHEMA = _schema(Record, fold=pa.int8())
+TEXT_SCHEMA = _schema(Text, template_id=pa.int32())
+
 
 def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], texts: Iterable[Text]) -> None:
-    """Write the three files, manifest.json last: a killed run leaves no corpus behind."""
+    """Write the three files, manifest.json last, so that a killed run leaves no incomplete corpus."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     for name, rows, schema in ((RECORDS, records, RECORD_SCHEMA), (TEXTS, texts, TEXT_SCHEMA)):
@@ -119,18 +114,18 @@ def is_manifest(folder: Path) -> bool:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Raises `UserError` where manifest.json is no such file."""
+    """The description of a corpus. Raises `UserError` if manifest.json is invalid."""
     try:
         return Corpus(**json.loads((folder / MANIFEST).read_text()))
     except (json.JSONDecodeError, TypeError):
-        raise UserError(f"{folder}/{MANIFEST} is not what prepare writes; prepare the corpus again") from None
+        raise UserError(f"{folder}/{MANIFEST} is not a valid manifest; prepare the corpus again") from None
 
 
 def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
-    """record_id -> reference and split of every recording."""
+    """record_id -> reference and split, for every recording."""
     source = Path(load_corpus(folder).source)
     if not source.is_dir():
-        raise UserError(f"{folder}/{MANIFEST}: its source {source} is not there; prepare the corpus again")
+        raise UserError(f"{folder}/{MANIFEST}: its source {source} does not exist; prepare the corpus again")
     frame = _table(folder / RECORDS, RECORD_SCHEMA)
     return {
         row.record_id: (
@@ -148,14 +143,16 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
 
 
 def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[tuple[Example, str]]:
-    """Every text with its split: its own, or that of its recordings, "" where they stand in two.
+    """Every text with its split: its own, or that of its recordings, "" if these are in different splits.
 
-    Raises `UserError` for a text about a recording that the corpus does not have.
+    Raises `UserError` for a text about a recording that is not in the corpus.
     """
     found = []
     for row in _table(folder / TEXTS, TEXT_SCHEMA).itertuples(index=False):
         if unknown := [i for i in row.record_ids if i not in records]:
-            raise UserError(f"{folder}/{TEXTS}: {row.sample_id} is about record {unknown[0]}, which is not there")
+            raise UserError(
+                f"{folder}/{TEXTS}: {row.sample_id} is about record {unknown[0]}, which is not in the corpus"
+            )
         refs = tuple(records[i][0] for i in row.record_ids)
         splits = {records[i][1] for i in row.record_ids}
         example = Example(
@@ -168,7 +165,7 @@ def load_texts(folder: Path, records: dict[str, tuple[RecordRef, str]]) -> list[
             row.attribute_type or "",
             None if pd.isna(row.template_id) else int(row.template_id),
             row.background or refs[0].background,
-            tuple((asked, said) for asked, said in row.history),
+            tuple((question, answer) for question, answer in row.history),
             row.provenance,
             tuple(row.attributes),
         )

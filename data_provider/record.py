@@ -1,4 +1,4 @@
-"""One electrocardiogram in memory: millivolts, canonical leads and their laws, usable samples, sampling rates."""
+"""One electrocardiogram in memory: millivolts, canonical leads and their relations, usable samples, resampling."""
 
 import math
 import re
@@ -25,11 +25,11 @@ _HALF_FILTER = 10  # half the length of resample_poly's filter, in samples of th
 class ECGRecord:
     """A 12-lead ECG.
 
-    signal: float32 ``(12, T)`` in millivolts, rows in the order of `LEADS`; 0 where a sample cannot be trusted.
+    signal: float32 ``(12, T)`` in millivolts, rows in the order of `LEADS`; unusable samples are 0 or interpolated.
     fs: sampling rate in Hz.
     good: bool ``(12, T)``, False where the source had no usable value (missing lead, gap, NaN).
     record_id: the key of the record within its corpus.
-    patient_id: groups records of one person; used for splits and floors, never for prompts.
+    patient_id: groups the records of one person; used for splits and floors, never in prompts.
     """
 
     signal: np.ndarray
@@ -44,29 +44,29 @@ class ECGRecord:
 
     @property
     def lead_present(self) -> np.ndarray:
-        """bool ``(12,)``: the lead has at least one usable sample."""
+        """bool ``(12,)``: whether the lead has any usable sample."""
         return self.good.any(axis=1)
 
 
 def canonical_lead(name: str) -> str | None:
-    """The member of `LEADS` that a header means by ``name`` ("AVR", "lead I", "ECG V1"), None for any other signal.
+    """The member of `LEADS` that a header calls ``name`` ("AVR", "lead I", "ECG V1"); None for any other signal.
 
-    A sign is kept, so "-aVR" (Cabrera) is not taken for aVR; monitor leads such as "MLII" are not taken for limb leads.
+    Signs count, so "-aVR" (Cabrera) is not aVR; monitor leads such as "MLII" are not limb leads.
     """
     text = name.strip().lower()
     return _CANONICAL.get(_PREFIX.sub("", text).replace(" ", ""))
 
 
 def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[bool]) -> None:
-    """Fill absent limb leads from two usable ones, in place; does nothing where fewer than two are usable.
+    """Compute absent limb leads from two usable ones, in place; does nothing if fewer than two are usable.
 
-    signal ``(12, T)`` in mV, in the order of `LEADS`, NaN where unknown; usable and absent have 12 flags. A computed
-    sample is NaN where either source is.
+    signal ``(12, T)`` in mV, in the order of `LEADS`, NaN where unknown; usable and absent have 12 flags each. A
+    computed sample is NaN if either source is.
     """
     sources = [row for row in range(len(LIMB_LEADS)) if usable[row]][:2]
     if len(sources) < 2:
         return
-    # Any two of the six rows are linearly independent, so I and II follow from whichever two there are.
+    # Any two of the six rows are linearly independent, so I and II follow from any two leads.
     to_limb = LIMB_FROM_I_II @ np.linalg.inv(LIMB_FROM_I_II[sources])
     for row in range(len(LIMB_LEADS)):
         if absent[row]:
@@ -76,20 +76,20 @@ def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[boo
 def resample(signal: np.ndarray, fs_in: float, fs_out: float) -> np.ndarray:
     """Signal ``(C, T)`` at ``fs_in`` Hz -> float32 ``(C, round(T * fs_out / fs_in))`` at ``fs_out`` Hz.
 
-    Raises ValueError for rates that are not positive and for a signal without samples.
+    Raises ValueError if a rate is not positive or the signal has no samples.
     """
     if not (fs_in > 0 and fs_out > 0) or signal.shape[1] == 0:
         raise ValueError(f"cannot resample {signal.shape} from {fs_in} Hz to {fs_out} Hz")
     signal = np.asarray(signal, np.float32)
     if fs_in == fs_out:
         return signal
-    from scipy.signal import resample_poly  # a third of a second, which readers need not wait for
+    from scipy.signal import resample_poly  # takes a third of a second to import; reading alone does not need it
 
     ratio = Fraction(fs_out / fs_in).limit_denominator(_MAX_DENOMINATOR)
     n_out = max(1, round(signal.shape[1] * fs_out / fs_in))
     up, down = ratio.numerator, ratio.denominator
-    # Both ends are continued by their point reflection for half a filter: offset, drift and waves do not ring there.
-    # A multiple of ``down`` keeps the first output sample on the first input sample.
+    # Both ends are padded with their point reflection for half a filter length, so that offset, drift and waves do not
+    # ring there. A multiple of ``down`` keeps the first output sample on the first input sample.
     blocks = math.ceil(_HALF_FILTER * max(up, down) / (up * down)) + 1
     padded = np.pad(signal, ((0, 0), (blocks * down,) * 2), mode="reflect", reflect_type="odd")
     return np.ascontiguousarray(resample_poly(padded, up, down, axis=1)[:, blocks * up : blocks * up + n_out])

@@ -1,4 +1,4 @@
-"""Settings that say where recordings and texts lie and how they are split."""
+"""Settings for the location of recordings and texts, and for their splits."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MAX_WEIGHT = 100
 
 
 class DataSettings(EnvSettings):
-    """Where the data lies. Splits come from separate JSON files (``*_DATA``), from folds (``*_FOLDS``), or both."""
+    """Where the data is. Splits come from separate JSON files (``*_DATA``), from folds (``*_FOLDS``), or both."""
 
     data_root: Paths = Field(
         min_length=1,
@@ -52,7 +52,7 @@ class DataSettings(EnvSettings):
             need_path("DATA_ROOT", root, "the folder of the recordings (docs/DATA.md says how to get them)")
         there = next((folder for folder in (self.cache_dir, *self.cache_dir.parents) if folder.exists()), None)
         if there is not None and not there.is_dir():
-            raise UserError(f"CACHE_DIR: {there} is a file; it names a folder")
+            raise UserError(f"CACHE_DIR: {there} is a file; give a folder")
         if len(self.data_root) > 1:
             self._check_mixture()
         if self.corpus_weights and len(self.corpus_weights) != len(self.data_root):
@@ -60,7 +60,7 @@ class DataSettings(EnvSettings):
         if not all(0 <= weight <= MAX_WEIGHT for weight in self.corpus_weights):
             raise UserError(f"CORPUS_WEIGHTS: give numbers from 0 to {MAX_WEIGHT}")
         if self.corpus_weights and not any(self.corpus_weights):
-            raise UserError("CORPUS_WEIGHTS: all are 0; nothing would be trained on")
+            raise UserError("CORPUS_WEIGHTS: all are 0; at least one must be positive")
         for split in ("train", "valid", "test"):
             for path in getattr(self, f"{split}_data"):
                 need_path(f"{split.upper()}_DATA", path, "a JSON file or folder with questions or reports")
@@ -71,20 +71,20 @@ class DataSettings(EnvSettings):
 
     @property
     def prepared(self) -> bool:
-        """Whether manifests say which recordings and texts there are."""
+        """Whether all corpora are prepared, so that manifests list their recordings and texts."""
         return all(is_manifest(root) for root in self.data_root)
 
     def _check_mixture(self) -> None:
         for root in self.data_root:
             if not is_manifest(root):
                 raise UserError(
-                    f"DATA_ROOT: {root} is no prepared corpus; several are mixed as manifests: "
+                    f"DATA_ROOT: {root} is not a prepared corpus; only manifests can be mixed: "
                     "cardiolect prepare NAME --source DIR --out DIR"
                 )
         for split in ("train", "valid", "test"):
             for key in ("data", "folds"):
                 if getattr(self, f"{split}_{key}"):
                     raise UserError(
-                        f"{split.upper()}_{key.upper()} goes with one DATA_ROOT; of several, the manifests say which "
-                        "recordings and texts are whose (prepare --texts)"
+                        f"{split.upper()}_{key.upper()} needs a single DATA_ROOT; in a mixture the manifests define "
+                        "recordings, texts and splits (cardiolect prepare --texts)"
                     )

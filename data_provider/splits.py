@@ -1,4 +1,4 @@
-"""One split of a corpus, as the settings describe it: its recordings and the examples about them."""
+"""The splits of a corpus as the settings describe them: recordings and the examples about them."""
 
 import os
 import random
@@ -28,14 +28,14 @@ class Split:
 
 
 def find_database(root: Path) -> dict[str, RecordRef] | None:
-    """Every recording of a corpus by id: a manifest's, PTB-XL's; None where ``root`` has neither."""
+    """Every recording of a manifest or of PTB-XL's database, by id; None if ``root`` contains neither."""
     if is_manifest(root):
         return {record_id: ref for record_id, (ref, _) in load_records(root).items()}
     return load_database(root) if (root / DATABASE_NAME).is_file() else None
 
 
 def known_recordings(roots: Sequence[Path]) -> dict[str, RecordRef]:
-    """Every recording of one corpus or of a mixture by id; empty where the corpus has no list of them."""
+    """Every recording of one corpus or of a mixture, by id; empty if the corpus has no list of them."""
     if len(roots) == 1:
         return find_database(roots[0]) or {}
     refs = [
@@ -47,9 +47,10 @@ def known_recordings(roots: Sequence[Path]) -> dict[str, RecordRef]:
 
 
 def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str | None) -> dict[SplitName, Split]:
-    """The named splits of all corpora together; ``task`` "qa", "report" or "instruct" keeps these texts, None all.
+    """The named splits of all corpora together.
 
-    Raises `UserError` when a split is empty or a patient stands in two of them.
+    task: "qa", "report" or "instruct" keeps the texts of this task, None keeps all. Raises `UserError` if a split is
+    empty or a patient is in two of them.
     """
     roots = settings.data_root
     if not settings.prepared:
@@ -78,13 +79,13 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
 
 
 def seen_in_data(settings: DataSettings) -> set[str]:
-    """Digests of recordings that went into the corpora themselves, as noise of real ones goes into simulated ones."""
+    """Hashes of recordings that the corpora were made from, such as those whose noise is in simulated recordings."""
     sources = [Path(load_corpus(root).source) for root in settings.data_root if is_manifest(root)]
-    return {digest for folder in (*settings.data_root, *sources) for digest in load_seen(folder)}
+    return {seen for folder in (*settings.data_root, *sources) for seen in load_seen(folder)}
 
 
 def corpus_weights(settings: DataSettings) -> dict[str, float]:
-    """Corpus -> how often an epoch takes it; empty where all are taken once."""
+    """Corpus -> how often an epoch contains it; empty if all are contained once."""
     if not settings.corpus_weights:
         return {}
     names = corpus_names(settings.data_root) if len(settings.data_root) > 1 else [""]
@@ -94,7 +95,7 @@ def corpus_weights(settings: DataSettings) -> dict[str, float]:
 def _splits_of_manifest(
     root: Path, settings: DataSettings, names: tuple[SplitName, ...], task: str | None
 ) -> dict[SplitName, Split]:
-    """Splits as the manifest has them, or by the folds of the settings; texts of ``*_DATA`` where these are set."""
+    """The splits of the manifest, or by the settings' folds; the texts of ``*_DATA`` if these are set."""
     records = load_records(root)
     database = {record_id: ref for record_id, (ref, _) in records.items()}
     texts = load_texts(root, records)
@@ -129,7 +130,7 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
     else:
         key = name.upper()
         raise UserError(
-            f"{key}_DATA is not set and is needed for questions and reports"
+            f"{key}_DATA is not set; questions and reports need it"
             if task
             else f"{key}_DATA is not set and {root}/ptbxl_database.csv does not exist; set one of them"
         )
@@ -150,12 +151,12 @@ def _draw(records: list[RecordRef], examples: list[Example], most: int, rng: ran
 
 
 def _limited(settings: DataSettings, split: Split) -> Split:
-    """At most MAX_* recordings, and the examples about them; of comparisons both recordings or none."""
+    """At most MAX_* recordings and the examples about them; comparisons keep both recordings or none."""
     name, records = split.name, split.records
     kept = {record.record_id for record in records}
     across = [e for e in split.examples if not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids)]
     if across:
-        print(f"{name}: left out {len(across)} comparisons with a recording that is not in this split")
+        print(f"{name}: left out {len(across)} comparisons with a recording from outside this split")
     examples = [e for e in split.examples if kept.issuperset(e.record_ids)]
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
     if most and len(records) > most:
@@ -168,28 +169,28 @@ def _limited(settings: DataSettings, split: Split) -> Split:
 
 
 def patients_in_common(a: Iterable[RecordRef], b: Iterable[RecordRef]) -> set[str]:
-    """Patients with recordings in both; a shared recording of an unknown patient appears as "record <id>"."""
+    """Patients with recordings in both; a shared recording of an unknown patient is listed as "record <id>"."""
     return set(_shared(list(a), list(b)))
 
 
 def check_no_leakage(splits: dict[str, list[RecordRef]]) -> None:
-    """Raise `UserError` if a patient stands in two of the named splits; names a record, never a patient."""
+    """Raise `UserError` if a patient is in two of the named splits; the message names a record, never a patient."""
     for (name_a, a), (name_b, b) in combinations(splits.items(), 2):
         shared = _shared(a, b)
         if shared:
-            plural = "patient stands" if len(shared) == 1 else "patients stand"
+            plural = "patient is" if len(shared) == 1 else "patients are"
             raise UserError(
                 f"{len(shared)} {plural} in both {name_a} and {name_b}, for example with record "
-                f"{min(shared.values())} of {name_b}; split by patient"
+                f"{min(shared.values())} in {name_b}; split by patient"
             )
 
 
 def select_folds(refs: Iterable[RecordRef], folds: frozenset[int]) -> list[RecordRef]:
-    """The recordings whose fold is in ``folds``; raises `UserError` where there are none."""
+    """The recordings whose fold is in ``folds``. Raises `UserError` if there are none."""
     refs = list(refs)
     chosen = [ref for ref in refs if ref.fold in folds]
     if not chosen:
-        raise UserError(f"none of {len(refs)} recordings is in folds {', '.join(map(str, sorted(folds)))}")
+        raise UserError(f"none of the {len(refs)} recordings is in folds {', '.join(map(str, sorted(folds)))}")
     return chosen
 
 
@@ -202,8 +203,8 @@ def _shared(a: list[RecordRef], b: list[RecordRef]) -> dict[str, str]:
     for ref in b:
         if ref.patient_id in patients:
             shared[ref.patient_id] = ref.record_id
-        # The same recording may come from a file that knows the patient and from one that does not, and in a mixture
-        # under two names.
+        # The same recording may come from a file that names the patient and one that does not, and in a mixture under
+        # two ids.
         elif os.path.abspath(ref.path) in paths or (
             ref.record_id in records and None in (ref.patient_id, records[ref.record_id].patient_id)
         ):

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
-import torch
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.settings import DataSettings
@@ -12,6 +11,7 @@ from cardiolect.data_provider.storage.item_cache import Filling, ItemCache, fill
 from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.utils import launch
+from cardiolect.utils.device import choose_device
 
 
 class CachedECGs:
@@ -43,9 +43,8 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
     folder = settings.cache_dir / representation.name / representation.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     cache, bad, share = ItemCache(folder), {}, slice(launch.rank(), None, launch.world_size())
-    representation.to("cuda" if on_gpu else "cpu")
+    representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
     filling = fill_cache(cache, refs[share], prepare, rate, settings.workers, bad, allowed)

@@ -6,8 +6,8 @@ from pathlib import Path
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks, world_size
-from cardiolect.utils.memory import keep_freed_memory
 
 SETTINGS = {  # stage 1 has settings for each representation
     "pretrain": PretrainSettings,

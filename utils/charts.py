@@ -1,4 +1,4 @@
-"""Pictures of scores. Figures are free-standing: no display and no global state are touched."""
+"""Charts of scores. Figures are independent of any display and of matplotlib's global state."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how an entry point ends on them."""
+"""Errors that a user can fix, and how an entry point exits on them."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 def make_folder(option: str, folder: Path) -> None:
-    """Make ``folder``; `UserError` that names ``option`` where it cannot be one."""
+    """Create ``folder``. Raises a `UserError` that names ``option`` if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

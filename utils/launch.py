@@ -1,4 +1,4 @@
-"""Ranks on one machine: start them, and tell the main one from the others."""
+"""Processes (ranks) on one machine: start them, and distinguish the main one from the others."""
 
 import os
 import socket
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from cardiolect.utils.device import choose_device
 
 
 def quieten_libraries() -> None:
@@ -66,7 +68,7 @@ def join_ranks(device: str = "auto") -> None:
     """Join the process group that the environment describes, each rank with its own GPU; one rank needs none."""
     if world_size() == 1 or dist.is_initialized():
         return
-    on_gpu = device != "cpu" and torch.cuda.is_available()
+    on_gpu = choose_device(device).type == "cuda"
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     # The main rank may encode a whole corpus while the others wait.
@@ -86,7 +88,7 @@ def is_main() -> bool:
 
 
 def barrier() -> None:
-    """Wait for all ranks; nothing to wait for without a process group."""
+    """Wait for all ranks; returns at once without a process group."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -102,7 +104,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """What each rank gives, in their order, on every rank."""
+    """The values of all ranks, in their order, on every rank."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()

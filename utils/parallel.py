@@ -1,4 +1,4 @@
-"""A map over several processes that is in order, bounded in memory, and leaves no process behind."""
+"""An ordered map over several processes with bounded memory, which leaves no process running."""
 
 import multiprocessing
 import os
@@ -24,7 +24,7 @@ def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: i
     """``map(function, items)``, computed by ``workers`` processes, by this one for 0 or for few items.
 
     At most ``CHUNK * CHUNKS_PER_WORKER`` items per worker are computed ahead of the caller, so a slow caller does not
-    fill the memory with results. The processes end with this one, also when it is killed. Raises `UserError` where one
+    fill the memory with results. The processes end with this one, also when it is killed. Raises `UserError` if one
     of them is killed.
     """
     if not workers or len(items) <= FEW:

@@ -1,4 +1,4 @@
-"""Pictures of ECGs. Figures are free-standing: no display and no global state are touched."""
+"""Plots of ECGs. Figures are independent of any display and of matplotlib's global state."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,9 @@
-"""Which addresses are safe to ask, and what of a server's failures may pass."""
+"""What all clients of servers share: safe addresses and keys, temporary failures, and OpenAI's chat protocol."""
 
 import errno
 import socket
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -10,45 +12,65 @@ from urllib3.util import Retry
 
 from cardiolect.utils.errors import UserError
 
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # worth another try
+TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # status codes worth another try
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def check_address(url: str, what: str) -> None:
-    """Raise `UserError`, which begins with ``what``, where an address is neither https nor loopback."""
+    """Raise `UserError`, beginning with ``what``, if an address is neither https nor loopback."""
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
     except ValueError:  # UnicodeError is one: a name with a part that is empty or too long
-        raise UserError(f"{what}: is no address") from None
+        raise UserError(f"{what}: is not an address") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise `UserError` where nothing can listen; port 0 is any free one."""
+    """Raise `UserError` if no server can listen there; port 0 stands for any free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError):
-        raise UserError(f"--host {host}: no address of this machine") from None
+        raise UserError(f"--host {host}: not an address of this machine") from None
     try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise UserError(f"port {port} of {host} is not free; choose another") from None
-        raise UserError(f"--host {host}, --port {port}: cannot be listened at ({error.strerror})") from None
+            raise UserError(f"port {port} on {host} is in use; choose another") from None
+        raise UserError(f"--host {host}, --port {port}: cannot listen there ({error.strerror})") from None
 
 
 def check_key(key: str, name: str) -> None:
-    """Raise `UserError` where a key, known to the user as ``name``, can be none."""
+    """Raise `UserError` if ``key``, called ``name`` in the message, cannot be a key."""
     if not (key.isascii() and key.isprintable()) or key != key.strip():
-        raise UserError(f"{name} has characters that no key has, perhaps a line end")
+        raise UserError(f"{name} contains characters that no key has, perhaps a line end")
+
+
+def check_endpoint(url: str, what: str, key: str, key_name: str) -> None:
+    """Raise `UserError` if a chat endpoint has an unsafe address, an address with a key in it, or an invalid key."""
+    if set(url) & set("@?#"):
+        raise UserError(f"{what} must be a plain address without user, query or fragment; put a key into {key_name}")
+    check_address(url, f"{what} {url}")
+    check_key(key, key_name)
+
+
+def post_chat(session: requests.Session, url: str, body: Mapping[str, Any], **options: Any) -> requests.Response:
+    """Send a request in OpenAI's chat protocol to the endpoint at ``url``; redirections are not followed."""
+    return session.post(f"{url.rstrip('/')}/chat/completions", json=body, allow_redirects=False, **options)
+
+
+def refusal_cause(status: int) -> str | None:
+    """What an endpoint refuses for all requests with this status: "key", "address" or None."""
+    if status in (401, 403):
+        return "key"
+    return "address" if status in (404, 405) or 300 <= status < 400 else None
 
 
 def signed_session(url: str, key: str = "") -> requests.Session:
-    """A session that sends ``key`` as a bearer token, to be used with the server at ``url`` alone."""
+    """A session that sends ``key`` as a bearer token; use it with the server at ``url`` only."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         if key:
@@ -56,22 +78,22 @@ def signed_session(url: str, key: str = "") -> requests.Session:
         return request
 
     session = requests.Session()
-    session.auth = sign  # else a .netrc would take the key's place
-    session.trust_env = urlsplit(url).scheme == "https"  # no proxy stands before loopback
+    session.auth = sign  # otherwise a .netrc file would replace the key
+    session.trust_env = urlsplit(url).scheme == "https"  # no proxy for loopback addresses
     return session
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Seconds that a server asks to wait; None where it does not say, or not readably."""
-    told = response.headers.get("Retry-After")
+    """How many seconds the server asks to wait; None if it does not say, or the header cannot be parsed."""
+    value = response.headers.get("Retry-After")
     try:
-        return None if told is None else Retry().parse_retry_after(told)
+        return None if value is None else Retry().parse_retry_after(value)
     except InvalidHeader:
         return None
 
 
 def failure_reason(error: requests.RequestException) -> str:
-    """What kept an answer from coming, in a few words and without the address."""
+    """Why there is no answer, in a few words and without the address."""
     if isinstance(error, requests.exceptions.SSLError):
         return "no secure connection"
     if isinstance(error, requests.Timeout):

@@ -1,1 +1,1 @@
-"""What is in prepared corpora, and whether anything leaks: ``cardiolect audit``."""
+"""Audits prepared corpora: what they contain, and whether anything leaks between splits."""

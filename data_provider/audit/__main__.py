@@ -1,6 +1,6 @@
-"""What is in prepared corpora, and whether anything leaks: ``cardiolect audit DIR [DIR ...]``.
+"""Audit prepared corpora: what they contain, and whether anything leaks: ``cardiolect audit DIR [DIR ...]``.
 
-Writes audit.json and audit.html and exits with 1 where a patient or a signal stands in two splits, of one corpus or of
+Writes audit.json and audit.html. Exits with 1 if a patient or a signal is in two splits, within one corpus or across
 several.
 """
 
@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardiolect.data_provider.audit.html_page import page
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
-from cardiolect.data_provider.audit.page import page
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
-from cardiolect.data_provider.audit.texts import text_figures
+from cardiolect.data_provider.audit.text_statistics import text_figures
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
 
 def audit(folders: list[Path], workers: int = 2) -> dict:
-    """Figures of the corpora in these manifests, and of what they share."""
+    """Statistics of the corpora with these manifests, and of what they share."""
     placed: list[Placed] = []
     corpora: dict[str, dict] = {}
     for folder in folders:
@@ -29,7 +29,7 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
             raise UserError(f"{folder}: no manifest.json; make one with cardiolect prepare")
         corpus, records = load_corpus(folder), load_records(folder)
         if corpus.name in corpora:
-            raise UserError(f"{folder}: another manifest of {corpus.name}; give one of each corpus")
+            raise UserError(f"{folder}: a second manifest of {corpus.name}; give one per corpus")
         readings = list(read_all([ref for ref, _ in records.values()], workers, f"reading {corpus.name}"))
         placed += [
             Placed(corpus.name, ref.record_id, ref.patient_id, split, reading.signal_hash)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "folders", type=Path, nargs="+", help="manifests, as cardiolect.data_provider.corpora.prepare writes them"
     )
     parser.add_argument("--out", type=Path, default=Path("results/audit"))
-    parser.add_argument("--workers", type=int, default=2, help="reading processes")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read recordings")
     given = parser.parse_args(arguments)
     make_folder("--out", given.out)
     figures = audit(given.folders, given.workers)

@@ -1,4 +1,4 @@
-"""What must not be in two splits: a patient, or a signal."""
+"""Finds leakage: a patient or a signal in more than one split."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Placed:
-    """A recording and where it stands; split "" is no split."""
+    """A recording and its split, "" if it has none."""
 
     corpus: str
     record_id: str
@@ -17,9 +17,9 @@ class Placed:
 
 
 def leaks(placed: Sequence[Placed]) -> list[str]:
-    """One line for each kind of leak; names recordings, never patients. Empty where there is none.
+    """One line for each kind of leak, naming recordings but never patients; empty if there is none.
 
-    Patients are compared within a corpus: numbers of two corpora have nothing to do with each other.
+    Patients are compared within a corpus: the ids of different corpora are unrelated.
     """
     by_patient, by_signal = defaultdict(list), defaultdict(list)
     for one in placed:
@@ -32,7 +32,7 @@ def leaks(placed: Sequence[Placed]) -> list[str]:
 
 
 def duplicates(placed: Sequence[Placed]) -> list[list[str]]:
-    """Recordings with the same signal, ``corpus/record`` each; in one split too."""
+    """Groups of recordings with the same signal, as ``corpus/record``, including those within one split."""
     groups = defaultdict(list)
     for one in placed:
         if one.signal_hash:
@@ -46,5 +46,5 @@ def _line(singular: str, plural: str, groups: list[list[Placed]]) -> str:
         return ""
     first: dict[str, Placed] = {one.split: one for one in reversed(crossing[0]) if one.split}
     example = " and ".join(f"{one.corpus}/{one.record_id} ({one.split})" for one in sorted(first.values(), key=str))
-    verb = f"{singular} stands" if len(crossing) == 1 else f"{plural} stand"
+    verb = f"{singular} is" if len(crossing) == 1 else f"{plural} are"
     return f"{len(crossing)} {verb} in more than one split, for example {example}"

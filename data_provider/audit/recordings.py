@@ -1,4 +1,4 @@
-"""Every recording read once: rate, length, leads, amplitudes, and a hash of its signal."""
+"""Reads every recording once for its sampling rate, length, leads, amplitudes and a hash of its signal."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.parallel import ordered_map
 
-HASH_STEP_MV = 0.001  # a signal written in another format is the same to this
+HASH_STEP_MV = 0.001  # resolution at which signals are compared, coarser than rounding between file formats
 
 
 @dataclass(frozen=True)
 class Reading:
-    """spread: 1st to 99th percentile of each lead in mV, NaN where it is missing; reason: why it cannot be read."""
+    """spread: 1st to 99th percentile of each lead in mV, NaN if it is missing; reason: why it cannot be read."""
 
     fs: float = 0.0
     seconds: float = 0.0
@@ -27,7 +27,7 @@ class Reading:
 
 
 def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
-    """In the order of ``refs``."""
+    """The readings in the order of ``refs``; ``what`` labels the progress bar."""
     yield from tqdm(ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", mininterval=1)
 
 

@@ -1,1 +1,1 @@
-"""Published corpora -> manifests: one module each, run by ``cardiolect prepare NAME``."""
+"""Turns published corpora into manifests, one module per corpus: ``cardiolect prepare NAME``."""

@@ -1,4 +1,4 @@
-"""CODE-15 % (Ribeiro et al. 2021, Zenodo 4916206): HDF5 parts of 400 Hz tracings, six diagnoses and no text."""
+"""CODE-15 % (Ribeiro et al. 2021, Zenodo 4916206): 400 Hz recordings in HDF5 parts, six diagnoses and no text."""
 
 import json
 from pathlib import Path
@@ -9,22 +9,27 @@ from cardiolect.data_provider.corpora.prepared import Prepared, read_table, spli
 from cardiolect.data_provider.manifest import Record
 from cardiolect.data_provider.readers.channels import FileError
 from cardiolect.data_provider.readers.hdf5_reader import recordings
-from cardiolect.data_provider.readers.layout import Layout
+from cardiolect.data_provider.readers.layout import LAYOUT_NAME, Layout
 from cardiolect.data_provider.texts.background import describe_patient
 from cardiolect.utils.errors import UserError
 
 LICENCE = "CC BY 4.0"
 LEADS = ["DI", "DII", "DIII", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
-LAYOUT = Layout(sampling_rate=400, unit="mV", leads=LEADS)
+LAYOUT = json.dumps(
+    Layout(sampling_rate=400, unit="mV", leads=LEADS).model_dump(include={"sampling_rate", "unit", "leads"})
+)
 
 
 def prepare(source: Path) -> Prepared:
-    """Every exam of exams.csv whose part is on disk. Needs ``layout.json`` beside the parts and says what goes in."""
+    """Every exam in exams.csv whose part is on disk.
+
+    Raises `UserError` with the contents of ``layout.json`` if that file is missing next to the parts.
+    """
     done = Prepared("1", LICENCE, "Ribeiro et al. 2021, https://doi.org/10.5281/zenodo.4916206")
-    if not (source / "layout.json").is_file():
-        text = json.dumps(LAYOUT.model_dump(include={"sampling_rate", "unit", "leads"}))
+    if not (source / LAYOUT_NAME).is_file():
         raise UserError(
-            f"{source}/layout.json: no such file; the parts state neither rate nor unit. Write into it: {text}"
+            f"{source}/{LAYOUT_NAME}: no such file; the parts give neither sampling rate nor unit. Write into it: "
+            f"{LAYOUT}"
         )
     exams = read_table(source / "exams.csv", ["exam_id", "patient_id", "trace_file"])
     for part, rows in exams.groupby("trace_file", sort=True):
@@ -32,13 +37,13 @@ def prepare(source: Path) -> Prepared:
             done.left_out["recordings of parts that are not on disk"] += len(rows)
             continue
         try:
-            held = set(recordings(source / part))
+            present = set(recordings(source / part))
         except (FileError, OSError) as error:
             raise UserError(f"{source}/{part}: {error}") from None
         for row in rows.to_dict("records"):
             exam, patient = row["exam_id"], row["patient_id"]
-            if exam not in held:
-                done.left_out["recordings that their part does not hold"] += 1
+            if exam not in present:
+                done.left_out["recordings missing from their part"] += 1
                 continue
             background = describe_patient(_known(row, "age"), _sex(row), "", "")
             done.records.append(Record(exam, f"{part}#{exam}", patient, split_of_patient(patient), None, background))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cardiolect.data_provider.corpora.prepared import Prepared, read_table, split_of_patient
 from cardiolect.data_provider.manifest import Record, Text
+from cardiolect.data_provider.readers.formats import is_on_disk
 from cardiolect.utils.errors import UserError
 
 LICENCE = "ODbL 1.0"
@@ -11,12 +12,12 @@ LIST, MEASUREMENTS = "record_list.csv", "machine_measurements.csv"
 
 
 def prepare(source: Path) -> Prepared:
-    """Every study of record_list.csv; its report is report_0, report_1, ... of machine_measurements.csv."""
+    """Every study in record_list.csv; its report is report_0, report_1, ... in machine_measurements.csv."""
     done = Prepared("1.0", LICENCE, "Gow et al. 2023, https://doi.org/10.13026/4nqg-sb35")
-    listed = read_table(source / LIST, ["subject_id", "study_id", "path"])
+    studies = read_table(source / LIST, ["subject_id", "study_id", "path"])
     reports = _reports(source / MEASUREMENTS)
-    for subject, study, path in zip(listed["subject_id"], listed["study_id"], listed["path"], strict=True):
-        if not (source / f"{path}.hea").is_file():
+    for subject, study, path in zip(studies["subject_id"], studies["study_id"], studies["path"], strict=True):
+        if not is_on_disk(source / path):
             done.left_out["recordings that are not on disk"] += 1
             continue
         split = split_of_patient(str(subject))
@@ -32,15 +33,15 @@ def prepare(source: Path) -> Prepared:
 
 
 def _reports(path: Path) -> dict[str, str]:
-    """study_id -> its statements as sentences."""
+    """study_id -> the statements of its report as sentences."""
     table = read_table(path, ["study_id"])
     columns = sorted(
         (c for c in table.columns if c.startswith("report_")), key=lambda c: int(c.removeprefix("report_"))
     )
     if not columns:
-        raise UserError(f"{path}: no column report_0; take the file as PhysioNet ships it")
-    found = {}
-    for study, *statements in table[["study_id", *columns]].itertuples(index=False):
-        said = [s.strip().rstrip(".") for s in statements if isinstance(s, str) and s.strip(" .")]
-        found[str(study)] = ". ".join(said) + "." if said else ""
-    return found
+        raise UserError(f"{path}: no column report_0; use the file as PhysioNet publishes it")
+    reports = {}
+    for study, *cells in table[["study_id", *columns]].itertuples(index=False):
+        statements = [cell.strip().rstrip(".") for cell in cells if isinstance(cell, str) and cell.strip(" .")]
+        reports[str(study)] = ". ".join(statements) + "." if statements else ""
+    return reports

@@ -1,4 +1,4 @@
-"""Several corpora in one: ids that stay apart, and how often each is seen."""
+"""Mixes several corpora: unique ids, and how often each corpus is used."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,16 @@ Row = TypeVar("Row")
 
 
 def corpus_names(roots: Sequence[Path]) -> list[str]:
-    """What each manifest calls its corpus; `UserError` where two have the same name."""
+    """The name of the corpus in each manifest. Raises `UserError` if two are the same."""
     names = [load_corpus(root).name for root in roots]
     for name, times in Counter(names).items():
         if times > 1:
-            raise UserError(f"DATA_ROOT: {times} of the corpora are called {name}; mix each of them once")
+            raise UserError(f"DATA_ROOT: {times} of the corpora are named {name}; list each corpus once")
     return names
 
 
 def rename(ref: RecordRef, corpus: str) -> RecordRef:
-    """A reference whose ids cannot be taken for another corpus's."""
+    """The reference with ids that are unique across corpora."""
     patient = None if ref.patient_id is None else f"{corpus}/{ref.patient_id}"
     return replace(ref, record_id=f"{corpus}/{ref.record_id}", patient_id=patient, corpus=corpus)
 
@@ -40,12 +40,12 @@ def rename_example(example: Example, corpus: str) -> Example:
 
 
 def take(rows: Sequence[Row], weight: float, rng: Random) -> list[Row]:
-    """``rows`` as often as ``weight`` says; of a fraction the nearest number of rows, others at every call."""
+    """``rows`` repeated ``weight`` times; a fraction takes that share of them, drawn anew at every call."""
     whole, part = divmod(weight, 1)
     return [*rows] * int(whole) + rng.sample(list(rows), round(part * len(rows)))
 
 
 def probabilities(record_ids: Iterable[str], weights: dict[str, float]) -> np.ndarray | None:
-    """How likely each recording of a mixture is drawn by the weight of its corpus; None where all are as likely."""
-    drawn = np.array([weights.get(record_id.partition("/")[0], 1.0) for record_id in record_ids])
-    return None if len(set(drawn)) < 2 else drawn / drawn.sum()
+    """The probability of each recording of a mixture by the weight of its corpus; None if all are equal."""
+    weight = np.array([weights.get(record_id.partition("/")[0], 1.0) for record_id in record_ids])
+    return None if len(set(weight)) < 2 else weight / weight.sum()

@@ -1,6 +1,6 @@
 """Make a manifest of a published corpus: ``cardiolect prepare ptb-xl --source DIR --out DIR``.
 
-Nothing is copied: recordings stay in the source folder. Settings then take the manifest: ``DATA_ROOT=DIR``.
+Recordings stay in the source folder; nothing is copied. Settings then name the manifest: ``DATA_ROOT=DIR``.
 """
 
 import re
@@ -9,8 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora.manifest_texts import (
+    add_derived_questions,
+    add_texts,
+    take_ecg_qa_splits,
+    take_folds,
+)
 from cardiolect.data_provider.corpora.prepared import Prepared
-from cardiolect.data_provider.corpora.texts import add_derived_questions, add_texts, take_ecg_qa_splits, take_folds
 from cardiolect.data_provider.manifest import Corpus, write_manifest
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
@@ -33,27 +38,27 @@ def prepare(
     ecg_qa_splits: Path | None = None,
     folds: list[str] | None = None,
     derived_seed: int | None = None,
-    called: str = "",
+    mixture_name: str = "",
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
-    texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder whose
-    splits are taken instead of the corpus's own. folds: those that train, validate and test ("1-7", "8", "9-10").
-    derived_seed: adds questions derived from PTB-XL's labels. called: its name in a mixture, if not ``name``.
+    texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder, whose
+    splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
+    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``.
     """
-    if not re.fullmatch(r"[\w.-]*", called):
-        raise UserError(f"--name {called}: letters, digits, dots, hyphens and underscores")
+    if not re.fullmatch(r"[\w.-]*", mixture_name):
+        raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
     if folds and ecg_qa_splits is not None:
-        raise UserError("--folds and --ecg-qa-splits are two ways to split; give one")
+        raise UserError("--folds and --ecg-qa-splits exclude each other; give one")
     if derived_seed is not None and name != "ptb-xl":
-        raise UserError(f"--derived reads PTB-XL's labels; {name} has none of them")
+        raise UserError(f"--derived needs PTB-XL's labels, which {name} does not have")
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder")
     done = CORPORA[name](source)
     if not done.records:
-        raise UserError(f"--source {source}: no recording of {name} is there ({_list(done.left_out)})")
+        raise UserError(f"--source {source}: contains no recording of {name} ({_list(done.left_out)})")
     if ecg_qa_splits is not None:
         take_ecg_qa_splits(done, ecg_qa_splits)
     if folds:
@@ -65,7 +70,7 @@ def prepare(
     if derived_seed is not None:
         add_derived_questions(done, source, derived_seed, done.licence)
     corpus = Corpus(
-        called or name,
+        mixture_name or name,
         done.version,
         done.licence,
         done.citation,
@@ -96,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--texts-licence", default="", help="licence of these texts, for the manifest")
     parser.add_argument(
-        "--ecg-qa-splits", type=Path, metavar="DIR", help="split as ECG-QA does: its folder with train_ecgs.tsv ..."
+        "--ecg-qa-splits", type=Path, metavar="DIR", help="use ECG-QA's splits: its folder with train_ecgs.tsv ..."
     )
     parser.add_argument(
         "--folds",
@@ -105,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="split by these folds of PTB-XL, such as 1-7 8 9-10",
     )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
-    parser.add_argument("--name", dest="called", default="", help="its name in a mixture, if not that of the corpus")
-    parser.add_argument("--seed", type=int, default=42, help="which recordings derived questions are asked about")
+    parser.add_argument("--name", dest="mixture_name", default="", help="name in a mixture (default: the corpus's)")
+    parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that derived questions are about")
     given = parser.parse_args(arguments)
     corpus = prepare(
         given.name,
@@ -117,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.ecg_qa_splits,
         given.folds,
         given.seed if given.derived else None,
-        given.called,
+        given.mixture_name,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")

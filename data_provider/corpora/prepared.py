@@ -1,4 +1,4 @@
-"""What preparing a corpus gives, and how a corpus without official splits is split."""
+"""The result of preparing a corpus, and the splits of a corpus without official ones."""
 
 import hashlib
 from collections import Counter
@@ -15,7 +15,7 @@ TEST_PERCENT, VALID_PERCENT = 10, 10
 
 @dataclass
 class Prepared:
-    """Rows of a manifest, and what was left out, by reason. bundled: files of texts that the corpus brings itself."""
+    """Rows of a manifest. left_out: reason -> count; bundled: text files that are part of the corpus."""
 
     version: str
     licence: str
@@ -27,7 +27,7 @@ class Prepared:
 
 
 def split_of_patient(patient_id: str) -> str:
-    """The split of a patient by a hash of the id: 80 % train, 10 % valid, 10 % test, the same on every machine."""
+    """The split of a patient by a hash of the id: 80 % train, 10 % valid, 10 % test, always the same."""
     percent = int(hashlib.sha256(patient_id.encode()).hexdigest()[:8], 16) % 100
     if percent < TEST_PERCENT:
         return "test"
@@ -35,7 +35,7 @@ def split_of_patient(patient_id: str) -> str:
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """A CSV file of a corpus, every cell as text. Raises `UserError` where it or one of ``columns`` is missing."""
+    """A CSV file of a corpus, every cell as text. Raises `UserError` if it or one of ``columns`` is missing."""
     try:
         table = pd.read_csv(path, dtype=str)
     except FileNotFoundError:
@@ -43,5 +43,5 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({str(error)[:80]})") from None
     if missing := [column for column in columns if column not in table.columns]:
-        raise UserError(f"{path}: no column {missing[0]}; take the file as it was published")
+        raise UserError(f"{path}: no column {missing[0]}; use the file as it was published")
     return table

@@ -1,4 +1,4 @@
-"""Which corpora something was trained on, under which licences: for model cards."""
+"""The corpora that a model was trained on, and their licences, for model cards."""
 
 import json
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ UNKNOWN = "unknown"
 
 
 def corpora_of(roots: Sequence[Path], stage: str) -> list[dict[str, str]]:
-    """Stage, name, version, licence and citation of each DATA_ROOT; "unknown" where nothing there says it."""
+    """Stage, name, version, licence and citation of each DATA_ROOT; "unknown" if it does not contain them."""
     return [{"stage": stage, **_corpus(Path(root))} for root in roots]
 
 
 def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
-    """The same, of an ECG tokenizer as run_tokenizer.sh writes it; empty where its settings are not there."""
+    """The same for a trained ECG tokenizer; empty if its settings are missing."""
     path = folder / "settings.json"
     return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
 
@@ -28,5 +28,5 @@ def _corpus(root: Path) -> dict[str, str]:
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
         return {"name": root.resolve().name, "version": "", "licence": SIMULATED, "citation": "simulated by Cardiolect"}
-    name = PureWindowsPath(root.resolve()).name  # a checkpoint may come from there; it knows both separators
+    name = PureWindowsPath(root.resolve()).name  # accepts both separators: a checkpoint may come from Windows
     return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -1,4 +1,4 @@
-"""PTB-XL's database: which recordings there are, whose they are, and their folds."""
+"""PTB-XL's database of recordings, with their patients and folds."""
 
 import csv
 import re
@@ -17,8 +17,8 @@ _FILE_COLUMNS = ("filename_hr", "filename_lr")  # 500 Hz first
 def load_database(root: Path) -> dict[str, RecordRef]:
     """ecg_id -> reference, from ``root/ptbxl_database.csv`` in the official layout.
 
-    The 500 Hz files are taken; the 100 Hz files where the corpus has only these. Raises `UserError` where the file is
-    missing, lacks a column or has a row that does not parse.
+    Refers to the 500 Hz files, or to the 100 Hz files if the corpus has only these. Raises `UserError` if the file is
+    missing, lacks a column or has an invalid row.
     """
     path = root / DATABASE_NAME
     try:
@@ -34,7 +34,7 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     file_columns = [name for name in _FILE_COLUMNS if name in columns]
     if missing or not file_columns:
         names = ", ".join(missing or _FILE_COLUMNS[:1])
-        raise UserError(f"{path}: no column {names}; take the file as PTB-XL ships it")
+        raise UserError(f"{path}: no column {names}; use the file as PTB-XL publishes it")
     if not rows:
         raise UserError(f"{path}: no rows")
     file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
@@ -51,7 +51,7 @@ def load_database(root: Path) -> dict[str, RecordRef]:
 
 
 def parse_folds(text: str) -> frozenset[int]:
-    """The folds in "1-8,10", none in ""; raises `UserError` on anything but numbers from 1 to 10 and their ranges."""
+    """The folds in "1-8,10", none in "". Raises `UserError` on anything but numbers from 1 to 10 and ranges of them."""
     if not text.strip():
         return frozenset()
     folds: set[int] = set()
@@ -59,7 +59,7 @@ def parse_folds(text: str) -> frozenset[int]:
         match = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= N_FOLDS:
-            raise UserError(f"folds '{text}': write numbers from 1 to {N_FOLDS} such as 1-8,10")
+            raise UserError(f"folds '{text}': use numbers from 1 to {N_FOLDS} such as 1-8,10")
         folds.update(range(first, last + 1))
     return frozenset(folds)
 

@@ -1,4 +1,4 @@
-"""What the label columns of PTB-XL's database say, in ECG-QA's words; None where they leave it open.
+"""PTB-XL's label columns in ECG-QA's words; None where the labels leave a question open.
 
 Wagner et al. 2020, Scientific Data 7:154; names as in ECG-QA's answer lists (arXiv 2306.15681).
 """
@@ -58,7 +58,7 @@ NOISES = {
     "burst_noise": "burst noise",
     "electrodes_problems": "electrodes problems",
 }
-# infarction_stadium1 and 2; between two stages ("Stadium II-III") nothing is asked.
+# Values of infarction_stadium1 and 2; nothing is asked about those between two stages ("Stadium II-III").
 STAGES = {
     "Stadium I": "early stage of myocardial infarction",
     "Stadium II": "middle stage of myocardial infarction",
@@ -69,7 +69,7 @@ INFARCTS = ("AMI", "ASMI", "ALMI", "IMI", "ILMI", "IPMI", "IPLMI", "LMI", "PMI")
 NO_STAGE = "none of myocardial infarction"
 ECTOPIC = ("PVC", "PAC", "BIGU", "TRIGU")
 EXTRASYSTOLES = {"SVES": "supraventricular extrasystoles", "VES": "ventricular extrasystoles", "ES": "extrasystoles"}
-SURE = 50  # percent; a diagnosis of lower stated likelihood is neither asked about nor denied
+SURE = 50  # percent; a less likely diagnosis is neither stated nor denied
 
 Row = dict[str, str]
 Answer = tuple[str, ...] | None
@@ -79,11 +79,11 @@ def scp_codes(row: Row) -> dict[str, float]:
     return ast.literal_eval(row["scp_codes"])
 
 
-def states(row: Row, code: str) -> bool | None:
-    """Whether the labels say so; None where they leave it open.
+def has_code(row: Row, code: str) -> bool | None:
+    """Whether the labels give a code to the recording; None if they leave it open.
 
-    Form and rhythm statements carry likelihood 0 and are meant; a diagnosis of likelihood 0 is of unknown likelihood.
-    With a code on the record that has no name here (an infarct elsewhere, say) nothing is denied.
+    Form and rhythm statements have the likelihood 0 and hold nevertheless; for a diagnosis 0 means unknown. If the
+    recording has a code without a name here (an infarct elsewhere, for instance), nothing is denied.
     """
     codes = scp_codes(row)
     if code not in codes:
@@ -92,16 +92,16 @@ def states(row: Row, code: str) -> bool | None:
     return True if sure else None
 
 
-def listed(row: Row, names: dict[str, str]) -> Answer:
-    """The names of all codes that hold, "none" where none does."""
-    stated = {name: states(row, code) for code, name in names.items()}
-    if None in stated.values():
+def names_of_codes(row: Row, names: dict[str, str]) -> Answer:
+    """The names of all codes that the recording has, or "none"."""
+    present = {name: has_code(row, code) for code, name in names.items()}
+    if None in present.values():
         return None
-    return tuple(dict.fromkeys(name for name, holds in stated.items() if holds)) or ("none",)
+    return tuple(dict.fromkeys(name for name, holds in present.items() if holds)) or ("none",)
 
 
 def stages(row: Row) -> Answer:
-    """How old infarcts are; None where it is not sure that there is one, or that there is none."""
+    """The stages of the infarcts; None if it is uncertain whether there is any."""
     infarcts = [likelihood for code, likelihood in scp_codes(row).items() if code in INFARCTS]
     cells = [cell for column in ("infarction_stadium1", "infarction_stadium2") if (cell := row[column].strip())]
     if not cells:
@@ -111,18 +111,18 @@ def stages(row: Row) -> Answer:
     return tuple(dict.fromkeys(STAGES[cell] for cell in cells))
 
 
-def is_stage(row: Row, stage: str) -> bool | None:
-    """An infarct of unknown age is neither said to be of an age nor not to be."""
-    said = stages(row)
-    if said is None or (STAGES["unknown"] in said and stage not in said):
+def has_stage(row: Row, stage: str) -> bool | None:
+    """Whether an infarct is in this stage; None for one of unknown age."""
+    found = stages(row)
+    if found is None or (STAGES["unknown"] in found and stage not in found):
         return None
-    return stage in said
+    return stage in found
 
 
 def extrasystoles(row: Row) -> Answer:
-    """What the column says; None where it says nothing and the codes name ectopic beats.
+    """The kind of extrasystoles in the column; None if it is empty but the codes name ectopic beats.
 
-    "1ES" and the like count beats of a kind that is not told.
+    Entries such as "1ES" count beats without giving their kind.
     """
     kind = row["extra_beats"].strip().lstrip("0123456789")
     if not kind:
@@ -130,13 +130,13 @@ def extrasystoles(row: Row) -> Answer:
     return (EXTRASYSTOLES[kind],) if kind in EXTRASYSTOLES else None
 
 
-def is_extrasystole(row: Row, kind: str) -> bool | None:
-    said = extrasystoles(row)
-    return None if said in (None, (EXTRASYSTOLES["ES"],)) else said == (kind,)
+def has_extrasystole(row: Row, kind: str) -> bool | None:
+    kinds = extrasystoles(row)
+    return None if kinds in (None, (EXTRASYSTOLES["ES"],)) else kinds == (kind,)
 
 
 def any_extrasystole(row: Row) -> bool | None:
-    """The column may say what `extrasystoles` cannot name; that counts as well."""
+    """Whether there are extrasystoles, including those that `extrasystoles` cannot name."""
     return True if row["extra_beats"].strip() else (None if extrasystoles(row) is None else False)
 
 
@@ -145,7 +145,7 @@ def axis_of(row: Row) -> str | None:
 
 
 def noisy_leads(cell: str) -> set[str] | None:
-    """The leads that a noise column of PTB-XL names ("I-AVR", "V2,3", "alles"); None where it cannot be read."""
+    """The leads that a noise column of PTB-XL names ("I-AVR", "V2,3", "alles"); None if it cannot be parsed."""
     places = {lead.upper(): k for k, lead in enumerate(LEADS)}
     found: set[str] = set()
     for part in re.split(r"[,.;]", cell.upper()):
@@ -162,6 +162,6 @@ def noisy_leads(cell: str) -> set[str] | None:
     return found
 
 
-def noise_in(row: Row, column: str, lead: str) -> bool | None:
+def has_noise_in(row: Row, column: str, lead: str) -> bool | None:
     leads = noisy_leads(row[column])
     return None if leads is None else lead in leads

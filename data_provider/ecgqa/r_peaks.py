@@ -1,4 +1,4 @@
-"""R peaks of 12-lead ECGs, and the rate that they tell."""
+"""R peaks of 12-lead ECGs, and the RR interval."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from scipy.signal import butter, sosfiltfilt
 from cardiolect.data_provider.record import INDEPENDENT
 
 R_BAND_HZ = (8.0, 30.0)  # QRS complexes, without T waves
-NO_BEATS = (ValueError, TypeError, IndexError, ZeroDivisionError)  # what neurokit2 raises where there are none
+NO_BEATS = (ValueError, TypeError, IndexError, ZeroDivisionError)  # raised by neurokit2 if there are none
 
 
 def find_r_peaks(signal: np.ndarray, fs: float) -> np.ndarray:
@@ -28,7 +28,7 @@ def find_r_peaks(signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def rr_interval(signal: np.ndarray, fs: float) -> float:
-    """Median RR interval of ``(12, T)`` mV in ms; NaN below three beats."""
+    """Median RR interval of ``(12, T)`` mV in ms; NaN with fewer than three beats."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,21 +1,16 @@
 """HL7 annotated ECG (aECG, ANSI/HL7 V3 ECG R1-2004; root `AnnotatedECG`)."""
 
-from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
-from cardiolect.data_provider.readers.xml_parser import local, parse
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
-def read(path: Path) -> Channels:
-    """The rhythm: the first series of the file with ECG leads, derived ones (median beats) aside."""
-    root = parse(path)
-    if local(root.tag) != "AnnotatedECG":
-        raise FileError(f"XML with the root {local(root.tag)[:30]}; read are AnnotatedECG (HL7) and RestingECG (MUSE)")
+def read(root: Element) -> Channels:
+    """The rhythm recording: the first series with ECG leads that is not derived (median beats)."""
     reasons = []
     for series in _children(root, "component", "series"):
         for sequence_set in _children(series, "component", "sequenceSet"):
@@ -36,7 +31,7 @@ def _sequence_set(sequence_set: Element) -> Channels:
             names.append(code)
             sequences.append(sequence)
     if fs is None:
-        raise FileError("it states no sampling rate")
+        raise FileError("it gives no sampling rate")
     rows = lead_rows(names)
     return Channels({lead: _values(sequences[row], lead) for lead, row in rows.items()}, fs)
 
@@ -68,7 +63,7 @@ def _values(sequence: Element, lead: str) -> np.ndarray:
     try:
         samples = np.array((digits.text or "").split(), dtype=np.float64)
     except ValueError:
-        raise FileError(f"lead {lead} has digits that are no numbers") from None
+        raise FileError(f"lead {lead} has digits that are not numbers") from None
     millivolts = samples * _number(scale, "value") * mv_per_unit(scale.get("unit", ""))
     if origin is not None and (offset := _number(origin, "value")):
         millivolts += offset * mv_per_unit(origin.get("unit", ""))
@@ -79,18 +74,24 @@ def _number(element: Element, key: str) -> float:
     try:
         return float(element.get(key, ""))
     except ValueError:
-        raise FileError(f"{local(element.tag)} has the {key} '{element.get(key, '')[:20]}'") from None
+        value = element.get(key, "")[:20]
+        raise FileError(f"the {key} of {local_name(element.tag)} is '{value}', not a number") from None
+
+
+def local_name(tag: str) -> str:
+    """A tag without its namespace."""
+    return tag.rsplit("}", 1)[-1]
 
 
 def _child(element: Element, name: str) -> Element | None:
-    return next((child for child in element if local(child.tag) == name), None)
+    return next((child for child in element if local_name(child.tag) == name), None)
 
 
 def _children(element: Element, outer: str, inner: str) -> list[Element]:
     return [
         grandchild
         for child in element
-        if local(child.tag) == outer
+        if local_name(child.tag) == outer
         for grandchild in child
-        if local(grandchild.tag) == inner
+        if local_name(grandchild.tag) == inner
     ]

@@ -1,6 +1,6 @@
-"""From the channels of a file to a 12-lead ECG: by name, in millivolts, with what cannot be trusted masked or refused.
+"""Turns the channels of a file into a 12-lead ECG: leads by name, in millivolts, unusable samples masked or refused.
 
-Every reader ends here, so every format obeys the same rules.
+Every reader uses this module, so the same rules apply to every format.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cardiolect.data_provider.record import LEADS, canonical_lead, complete_limb
 
 MIN_LEADS = 6
 MIN_SECONDS = 1.0
-MAX_MV = 50.0  # ten times the largest QRS: beyond it, gain or unit is wrong
+MAX_MV = 50.0  # ten times the largest QRS; above it, the gain or unit must be wrong
 MAX_BRIDGED_SECONDS = 0.2
 MIN_USABLE_FRACTION = 0.5  # a lead with fewer good samples does not count towards MIN_LEADS
 MAX_HZ = 100_000.0
@@ -21,57 +21,69 @@ LONG_UNITS = {"millivolt": "mv", "microvolt": "uv", "nanovolt": "nv", "volt": "v
 
 
 class FileError(ValueError):
-    """The file is wrong or not an ECG; the message says how, the caller names the file."""
+    """The file is invalid or not an ECG; the message gives the reason, the caller adds the file name."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What a file holds of the 12 leads: float millivolts ``(T,)`` by canonical name, NaN where unknown; fs in Hz."""
+    """The leads in a file: canonical name -> float millivolts ``(T,)``, NaN where unknown; fs in Hz."""
 
     leads: dict[str, np.ndarray]
     fs: float
 
 
 def mv_per_unit(unit: str) -> float:
-    """The factor from a voltage unit ("uV", "MICROVOLTS") to millivolts; raises `FileError` on any other."""
+    """The factor from a voltage unit ("uV", "MICROVOLTS") to millivolts. Raises `FileError` on any other unit."""
     text = unit.strip().lower()
     text = LONG_UNITS.get(text.removesuffix("s"), text)
     if text not in MV_PER_UNIT:
-        raise FileError(f"the unit '{unit.strip()[:20]}'; known are uV, mV, V")
+        raise FileError(f"the unknown unit '{unit.strip()[:20]}'; use uV, mV or V")
     return MV_PER_UNIT[text]
 
 
 def lead_rows(names: list[str]) -> dict[str, int]:
-    """Canonical lead -> index in ``names``; other signals are left out. Raises `FileError` on doubled or no leads."""
+    """Canonical lead -> index in ``names``; other signals are ignored. Raises `FileError` on duplicate or no leads."""
     rows: dict[str, int] = {}
     for index, name in enumerate(names):
         lead = canonical_lead(name)
         if lead is None:
             continue
         if lead in rows:
-            raise FileError(f"lead {lead} stands twice in the file")
+            raise FileError(f"lead {lead} occurs twice in the file")
         rows[lead] = index
     if not rows:
         raise FileError(f"none of its signals is one of the 12 leads ({', '.join(names)[:60]})")
     return rows
 
 
+def table_channels(values: np.ndarray, leads: list[str], unit: str, scale: float, fs: float) -> Channels:
+    """The channels in a table of numbers, ``(T, leads)`` or ``(leads, T)``: the axis as long as ``leads`` is theirs."""
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+        raise FileError(f"contains {values.dtype} of shape {values.shape}; it must be a table of real numbers")
+    lead_axes = [axis for axis in (0, 1) if values.shape[axis] == len(leads)]
+    if len(lead_axes) != 1:
+        raise FileError(f"has the shape {values.shape}, which does not fit {len(leads)} leads")
+    by_lead = values if lead_axes == [0] else values.T
+    factor = scale * mv_per_unit(unit)
+    return Channels({lead: by_lead[row].astype(float) * factor for lead, row in lead_rows(leads).items()}, fs)
+
+
 def assemble(channels: Channels) -> tuple[np.ndarray, np.ndarray]:
     """``signal (12, T)`` float32 mV and ``good (12, T)`` as in `ECGRecord`.
 
-    Limb leads that the file does not have are computed where two others are usable. A lead that never changes is zero
-    and not good: its electrode was off. Gaps up to 0.2 s are bridged by a line, longer ones are zero; neither is good.
-    Raises `FileError` on what is no plausible ECG.
+    Missing limb leads are computed if two others are usable. A constant lead becomes zero and not good: its electrode
+    was off. Gaps of up to 0.2 s are bridged by a line, longer ones set to zero; neither is good. Raises `FileError` if
+    the result is not a plausible ECG.
     """
     fs, leads = channels.fs, channels.leads
     if not 0 < fs <= MAX_HZ:
         raise FileError(f"the sampling rate is {fs:g} Hz")
     lengths = {len(values) for values in leads.values()}
     if len(lengths) != 1:
-        raise FileError("its leads differ in length")
+        raise FileError("its leads have different lengths")
     n_samples = lengths.pop()
     if n_samples < MIN_SECONDS * fs:
-        raise FileError(f"{n_samples / fs:.2f} s long; at least {MIN_SECONDS:g} s are needed")
+        raise FileError(f"only {n_samples / fs:.2f} s long; at least {MIN_SECONDS:g} s are needed")
     signal = np.full((len(LEADS), n_samples), np.nan)
     for lead, values in leads.items():
         known = values[np.isfinite(values)]
@@ -84,7 +96,7 @@ def assemble(channels: Channels) -> tuple[np.ndarray, np.ndarray]:
     complete_limb_leads(signal, _usable(signal), [lead not in leads for lead in LEADS])
     n_usable = sum(_usable(signal))
     if n_usable < MIN_LEADS:
-        raise FileError(f"{n_usable} usable leads; at least {MIN_LEADS} are needed")
+        raise FileError(f"only {n_usable} usable leads; at least {MIN_LEADS} are needed")
     filled = np.stack([bridge_gaps(lead, fs) for lead in signal])
     return filled.astype(np.float32), np.isfinite(signal)
 

@@ -10,15 +10,15 @@ import pydicom
 from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
 from cardiolect.data_provider.record import canonical_lead
 
-MAX_BYTES = 200_000_000  # of a deflated file, unpacked
-# Codes of leads in SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
+MAX_BYTES = 200_000_000  # of a deflated file, decompressed
+# Lead codes of SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
 _LEAD_OF_CODE = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF"} | {n: f"V{n - 2}" for n in range(3, 9)}
 _CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
 
 
 def read(path: Path) -> Channels:
-    """The rhythm of a file: the multiplex groups of original waveforms that were recorded at the same time."""
-    _check_unpacked_size(path)
+    """The rhythm recording: the multiplex groups of original waveforms that were recorded at the same time."""
+    _check_decompressed_size(path)
     dataset = pydicom.dcmread(path)
     if "WaveformSequence" not in dataset:
         raise FileError("a DICOM file without waveforms")
@@ -35,26 +35,26 @@ def read(path: Path) -> Channels:
     by_time = [Channels(_leads(dataset, indices), fs) for (fs, _, _), indices in groups.items()]
     found = [channels for channels in by_time if channels.leads]
     if not found:
-        raise FileError("its waveforms are no leads of an ECG")
+        raise FileError("its waveforms are not ECG leads")
     most = max(len(channels.leads) for channels in found)
     best = [channels for channels in found if len(channels.leads) == most]
     if len(best) > 1:
-        raise FileError(f"{len(best)} groups of {most} leads were recorded one after the other; split the file")
+        raise FileError(f"contains {len(best)} groups of {most} leads recorded one after the other; split the file")
     return best[0]
 
 
 def count_samples(path: Path) -> int:
-    """Samples of all channels of all waveforms, by their headers. Raises `FileError` as `read` does."""
-    _check_unpacked_size(path)
+    """Samples of all channels of all waveforms according to their headers. Raises `FileError` as `read` does."""
+    _check_decompressed_size(path)
     groups = pydicom.dcmread(path, defer_size=1_000_000).get("WaveformSequence", ())
     return sum(int(group.NumberOfWaveformSamples) * int(group.NumberOfWaveformChannels) for group in groups)
 
 
-def _check_unpacked_size(path: Path) -> None:
-    """Refuse a deflated file (PS3.5 A.5) that unpacks to more than `MAX_BYTES`; pydicom would unpack it all."""
+def _check_decompressed_size(path: Path) -> None:
+    """Refuse a deflated file (PS3.5 A.5) larger than `MAX_BYTES` once decompressed; pydicom would decompress all."""
     with open(path, "rb") as file:
         pydicom.filereader.read_preamble(file, force=False)
-        # The reader's own way: it goes by the elements, whatever length the group states.
+        # As pydicom's reader does it: by the elements, whatever length the group gives.
         meta = pydicom.filereader._read_file_meta_info(file)
         if meta.get("TransferSyntaxUID") != pydicom.uid.DeflatedExplicitVRLittleEndian:
             return
@@ -63,7 +63,7 @@ def _check_unpacked_size(path: Path) -> None:
         while packed:
             left -= len(unpacked.decompress(packed, 1 << 24))
             if left < 0:
-                raise FileError(f"unpacks to more than {MAX_BYTES // 10**6} MB")
+                raise FileError(f"decompresses to more than {MAX_BYTES // 10**6} MB")
             packed = unpacked.unconsumed_tail or file.read(1 << 20)
 
 
@@ -79,7 +79,7 @@ def _name(source: pydicom.Dataset) -> str:
 
 
 def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray]:
-    """The leads of groups that were recorded at the same time; none where they hold other signals."""
+    """The leads of groups that were recorded at the same time; none if the groups contain other signals."""
     leads: dict[str, np.ndarray] = {}
     for index in indices:
         group = dataset.WaveformSequence[index]
@@ -92,7 +92,7 @@ def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray
             values[raw == _padding(padding, raw.dtype)] = np.nan
         for lead, row in lead_rows(names).items():
             if lead in leads:
-                raise FileError(f"lead {lead} stands twice in the file")
+                raise FileError(f"lead {lead} occurs twice in the file")
             channel = group.ChannelDefinitionSequence[row]
             if channel.get("ChannelSensitivity") is None:
                 raise FileError(f"lead {lead} is uncalibrated (no channel sensitivity)")

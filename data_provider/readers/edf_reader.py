@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF (Kemp et al. 1992; BioSemi), parsed by edfio."""
+"""EDF, EDF+ and BDF files (Kemp et al. 1992; BioSemi), parsed by edfio."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ _HEADER_BYTES = 256
 
 
 def read(path: Path) -> Channels:
-    """The leads by label, scaled by the file's own physical range."""
+    """The leads by label, scaled to the physical range given in the file."""
     _check_size(path)
     with open(path, "rb") as file:
         is_bdf = file.read(1) == b"\xff"
     edf = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path)
     if edf.reserved.startswith(("EDF+D", "BDF+D")):
-        raise FileError("a discontinuous recording; write it as one piece")
+        raise FileError("a discontinuous recording; export it in one piece")
     rows = lead_rows([signal.label for signal in edf.signals])
     rates = {edf.signals[row].sampling_frequency for row in rows.values()}
     if len(rates) > 1:
-        raise FileError("its leads differ in sampling rate")
+        raise FileError("its leads have different sampling rates")
     leads = {}
     for lead, row in rows.items():
         signal = edf.signals[row]
@@ -34,7 +34,7 @@ def read(path: Path) -> Channels:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse a file with fewer data records than its header announces: libraries pad or cut in silence."""
+    """Refuse a file with fewer data records than its header declares: libraries pad or truncate silently."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(_HEADER_BYTES)
@@ -43,7 +43,7 @@ def _check_size(path: Path) -> None:
         except ValueError:
             raise FileError("its EDF header does not parse") from None
         if count < 1 or header_bytes != _HEADER_BYTES * (count + 1) or size < header_bytes:
-            raise FileError("its EDF header does not fit its number of signals")
+            raise FileError("its EDF header does not match its number of signals")
         file.seek(_HEADER_BYTES + 216 * count)
         fields = file.read(8 * count)
     try:
@@ -53,6 +53,6 @@ def _check_size(path: Path) -> None:
     bytes_each = 3 if head[:1] == b"\xff" else 2
     needed = header_bytes + records * samples * bytes_each
     if records < 0:
-        raise FileError("its header leaves the number of data records open; the recording was not closed")
+        raise FileError("its header gives no number of data records: the recording was not closed")
     if size < needed:
         raise FileError(f"truncated: {size} of {needed} bytes")

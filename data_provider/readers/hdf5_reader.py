@@ -1,4 +1,4 @@
-"""HDF5 with many recordings in one array, as CODE-15 comes: ``exams_part0.hdf5#1169160`` is one of them."""
+"""HDF5 files with many recordings in one array, like those of CODE-15; ``exams_part0.hdf5#1169160`` names one."""
 
 import math
 from functools import lru_cache
@@ -7,21 +7,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.channels import Channels, FileError, table_channels
 from cardiolect.data_provider.readers.layout import need_layout
-from cardiolect.data_provider.readers.table import channels_of
 
-MAX_BYTES = 1_000_000_000  # of what one read unpacks
+MAX_BYTES = 1_000_000_000  # decompressed by one read
 
 
 def read(path: Path, recording: str) -> Channels:
-    """One recording of an array ``(recordings, T, leads)``; zeros before and after it are padding and cut off.
+    """One recording of an array ``(recordings, T, leads)``; zeros before and after it are padding and are cut off.
 
-    recording: its id, or "" where the file holds one.
+    recording: its id, or "" if the file contains only one.
     """
-    layout = need_layout(path)
-    if layout.leads is None:
-        raise FileError("the layout beside it states no leads")
+    layout = need_layout(path, leads=True)
     with h5py.File(path, "r") as file:
         data = _array(file, layout.dataset)
         if data is None or data.ndim != 3:
@@ -34,13 +31,13 @@ def read(path: Path, recording: str) -> Channels:
                 raise FileError(f"has no {layout.ids} {recording[:20]}")
             row = rows[recording]
         elif len(data) != 1:
-            raise FileError(f"holds {len(data)} recordings; name one as {path.name}#{layout.ids}")
+            raise FileError(f"contains {len(data)} recordings; name one as {path.name}#{layout.ids}")
         if row >= len(data):
-            raise FileError(f"has {len(data)} recordings and more ids")
+            raise FileError(f"has more ids than its {len(data)} recordings")
         if max(data.nbytes // len(data), _chunk_bytes(data)) > MAX_BYTES:
-            raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
+            raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
         values = np.asarray(data[row])
-    return channels_of(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
+    return table_channels(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
 
 
 def recordings(path: Path, ids: str = "exam_id") -> list[str]:
@@ -50,23 +47,36 @@ def recordings(path: Path, ids: str = "exam_id") -> list[str]:
         if found is None:
             raise FileError(f"has no ids named {ids}")
         if max(found.nbytes, _chunk_bytes(found)) > MAX_BYTES:
-            raise FileError(f"unpacks to more than {MAX_BYTES // 10**9} GB")
+            raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
         return [i.decode() if isinstance(i, bytes) else str(i) for i in found[:].ravel().tolist()]
 
 
+def count_samples(path: Path) -> int:
+    """Samples of the largest array according to its header; an element of more than 8 bytes counts as several."""
+    sizes = [0]
+
+    def visit(_: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append((item.size or 0) * max(item.dtype.itemsize, 8) // 8)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return max(sizes)
+
+
 def _chunk_bytes(data: h5py.Dataset) -> int:
-    """Bytes of one chunk: HDF5 unpacks it whole, and it may be larger than its array."""
+    """Bytes of one chunk: HDF5 decompresses it whole, and it may be larger than its array."""
     return math.prod(data.chunks or (0,)) * data.dtype.itemsize
 
 
 def _array(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """The array of that name, None where there is none. Raises `FileError` where it lies in another file."""
+    """The array of that name, None if there is none. Raises `FileError` if it is stored in another file."""
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         return None
-    # Links, external storage and virtual arrays name files of this machine, whoever wrote the one that is read.
+    # Links, external storage and virtual arrays would let whoever wrote this file name any file on this machine.
     if found.file.filename != file.filename or found.external or found.is_virtual:
-        raise FileError(f"has the array {name} in another file; write it into this one")
+        raise FileError(f"stores the array {name} in another file; write it into this one")
     return found
 
 

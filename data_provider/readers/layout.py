@@ -1,6 +1,6 @@
-"""What bare numbers do not say: sampling rate, leads and unit, stated in a JSON file beside them.
+"""Sampling rate, leads and unit of files that contain bare numbers, given in a JSON file next to them.
 
-``name.layout.json`` holds for ``name.csv``, ``layout.json`` for all files of its folder:
+``name.layout.json`` applies to ``name.csv``, ``layout.json`` to all files in its folder:
 
     {"sampling_rate": 400, "leads": ["DI", "DII", "..."], "unit": "mV"}
 """
@@ -12,42 +12,51 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardiolect.data_provider.readers.channels import FileError
 
+LAYOUT_NAME = "layout.json"
+
 
 class Layout(BaseModel):
-    """sampling_rate in Hz; leads in the file's order; dataset and ids: names within an HDF5 file."""
+    """sampling_rate in Hz; leads in the file's order; dataset and ids: names inside an HDF5 file."""
 
     model_config = ConfigDict(extra="forbid")
 
     sampling_rate: float = Field(gt=0)
     unit: str
-    scale: float = 1.0  # units per number of the file: 0.1 and "mV" where it counts tenths of a millivolt
+    scale: float = 1.0  # units per number in the file: 0.1 with "mV" if it counts tenths of a millivolt
     leads: list[str] | None = None
-    samples: int | None = None  # of every recording, where all are alike: a cut CSV then shows
+    samples: int | None = None  # per recording, if all have the same length: reveals a truncated CSV file
     dataset: str = "tracings"
     ids: str = "exam_id"
 
 
+def layout_names(path: Path) -> tuple[str, str]:
+    """Names of the layouts that may apply to a file, its own first."""
+    return f"{path.stem}.{LAYOUT_NAME}", LAYOUT_NAME
+
+
 def find_layout(path: Path) -> Layout | None:
-    """The layout of a file, None where none is stated. Raises `FileError` on one that cannot be used."""
-    for place in (path.with_name(f"{path.stem}.layout.json"), path.with_name("layout.json")):
+    """The layout of a file, None if there is none. Raises `FileError` on an invalid one."""
+    for place in map(path.with_name, layout_names(path)):
         if place.is_file():
             try:
                 return Layout.model_validate(json.loads(place.read_text()))
             except (json.JSONDecodeError, UnicodeDecodeError):
-                raise FileError(f"{place.name} beside it is not JSON") from None
+                raise FileError(f"{place.name} next to it is not JSON") from None
             except ValidationError as error:
                 first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                raise FileError(f"{place.name} beside it: {where}: {first['msg']}") from None
+                key = ".".join(map(str, first["loc"]))
+                raise FileError(f"{place.name} next to it: {key}: {first['msg']}") from None
     return None
 
 
-def need_layout(path: Path) -> Layout:
-    """The same; raises `FileError` where there is none."""
+def need_layout(path: Path, leads: bool = False) -> Layout:
+    """The layout of a file. Raises `FileError` if there is none, or if ``leads`` are needed and it has none."""
     layout = find_layout(path)
     if layout is None:
         raise FileError(
-            f"says neither rate nor unit; state them in {path.stem}.layout.json or layout.json beside it "
-            '({"sampling_rate": 500, "unit": "mV", "leads": ["I", "II", ...]})'
+            f"contains neither sampling rate nor unit; give them in {path.stem}.{LAYOUT_NAME} or {LAYOUT_NAME} next to "
+            'it ({"sampling_rate": 500, "unit": "mV", "leads": ["I", "II", ...]})'
         )
+    if leads and layout.leads is None:
+        raise FileError("the layout next to it gives no leads")
     return layout

@@ -1,25 +1,20 @@
-"""GE MUSE XML exports (root `RestingECG`): eight leads, base64 samples of 16 bits, a checksum each."""
+"""GE MUSE XML exports (root `RestingECG`): eight leads of 16-bit samples in base64, each with a checksum."""
 
 import base64
 import binascii
 import zlib
-from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
-from cardiolect.data_provider.readers.xml_parser import parse
 
 
-def read(path: Path) -> Channels:
-    """The waveform of type Rhythm; limb leads that MUSE leaves out are computed later."""
-    root = parse(path)
-    if root.tag != "RestingECG":
-        raise FileError(f"XML with the root {root.tag[:30]}; read are AnnotatedECG (HL7) and RestingECG (MUSE)")
+def read(root: Element) -> Channels:
+    """The waveform of type Rhythm; the limb leads that MUSE omits are computed later."""
     rhythms = [w for w in root.iter("Waveform") if w.findtext("WaveformType", "").strip().lower() == "rhythm"]
     if len(rhythms) != 1:
-        raise FileError(f"{len(rhythms)} waveforms of type Rhythm instead of one")
+        raise FileError(f"contains {len(rhythms)} waveforms of type Rhythm instead of one")
     rhythm = rhythms[0]
     fs = _number(rhythm, "SampleBase") * 10.0 ** _number(rhythm, "SampleExponent", "0")
     data = rhythm.findall("LeadData")
@@ -29,11 +24,11 @@ def read(path: Path) -> Channels:
 
 def _values(data: Element, lead: str) -> np.ndarray:
     if _number(data, "LeadSampleSize", "2") != 2:
-        raise FileError(f"lead {lead} has samples of {data.findtext('LeadSampleSize')} bytes; 2 are read")
+        raise FileError(f"lead {lead} has samples of {data.findtext('LeadSampleSize')} bytes; only 2 are supported")
     try:
         raw = base64.b64decode("".join((data.findtext("WaveFormData") or "").split()), validate=True)
     except (binascii.Error, ValueError):
-        raise FileError(f"lead {lead} has samples that are no base64") from None
+        raise FileError(f"lead {lead} has samples that are not base64") from None
     count = int(_number(data, "LeadSampleCountTotal", str(len(raw) // 2)))
     if len(raw) != 2 * count:
         raise FileError(f"lead {lead} has {len(raw) // 2} of {count} samples")

@@ -1,4 +1,4 @@
-"""What a WFDB header promises, checked strictly: wfdb's parser puts a default where it cannot read."""
+"""Checks a WFDB header strictly: where wfdb's own parser cannot read a field, it silently uses a default."""
 
 import math
 import re
@@ -27,9 +27,9 @@ _GAIN = re.compile(r"^(?P<gain>-?\d+\.?\d*(e[+-]?\d+)?)(\(-?\d+\))?(?P<slash>/(?
 
 @dataclass(frozen=True)
 class SignalLine:
-    """One signal of the header: its name, its file, its samples per frame and the factor from the file's unit to mV.
+    """One signal in the header: its name, its file, its samples per frame and the factor from the file's unit to mV.
 
-    mv_per_unit is None, and unit_problem says why, where the amplitude is unknown: that matters for ECG leads only.
+    If the amplitude is unknown, which matters for ECG leads only, mv_per_unit is None and unit_problem says why.
     """
 
     name: str
@@ -44,7 +44,7 @@ class SignalLine:
 
 @dataclass(frozen=True)
 class Header:
-    """fs: frames per second in Hz; n_frames: None where the header leaves the length to the size of the file."""
+    """fs: frames per second in Hz; n_frames: None if the length follows from the file size."""
 
     fs: float
     n_frames: int | None
@@ -52,7 +52,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Parse ``path`` (.hea) and check it against the sizes of its signal files; raises `FileError` and `OSError`."""
+    """Parse ``path`` (.hea) and check it against the sizes of its signal files. Raises `FileError` and `OSError`."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
@@ -64,14 +64,15 @@ def read_header(path: Path) -> Header:
         raise FileError("the header is empty")
     n_signals, fs, n_frames = _record_line(lines[0])
     if len(lines) - 1 != n_signals:
-        raise FileError(f"the header announces {n_signals} signals and describes {len(lines) - 1}")
+        raise FileError(f"the header declares {n_signals} signals but describes {len(lines) - 1}")
     header = Header(fs, n_frames, tuple(_signal_line(line) for line in lines[1:]))
     _check_file_sizes(header, path.parent)
     return header
 
 
-def count_samples(header: Header, folder: Path) -> int | None:
-    """Samples of all signals, by the header or the sizes of its files; None where only unpacking FLAC would tell."""
+def count_samples(path: Path) -> int | None:
+    """Samples of all signals, from the header or file sizes; None if only decompressing FLAC would tell."""
+    header, folder = read_header(path), path.parent
     if header.n_frames is not None:
         return header.n_frames * sum(line.per_frame for line in header.signals)
     files = {line.file_name: line.fmt for line in header.signals}
@@ -83,9 +84,9 @@ def count_samples(header: Header, folder: Path) -> int | None:
 def _record_line(line: str) -> tuple[int, float, int | None]:
     fields = line.split()
     if "/" in fields[0]:
-        raise FileError("a multi-segment record; write it as one segment")
+        raise FileError("a multi-segment record; convert it to a single segment")
     if len(fields) < 3 or not fields[1].isdecimal():
-        raise FileError(f"the record line does not parse: '{line[:60]}'")
+        raise FileError(f"the record line cannot be parsed: '{line[:60]}'")
     rate = fields[2].split("/")[0]
     try:
         fs = float(rate)
@@ -104,8 +105,8 @@ def _signal_line(line: str) -> SignalLine:
     form = _FORMAT.match(fields[1]) if len(fields) > 1 else None
     gain = _GAIN.match(fields[2]) if len(fields) > 2 else None
     if form is None or gain is None or not all(re.fullmatch(r"-?\d+", number) for number in fields[3:8]):
-        raise FileError(f"a signal line does not parse: '{line[:60]}'")
-    if len(fields) < 9:  # also what a header that was cut off ends with
+        raise FileError(f"a signal line cannot be parsed: '{line[:60]}'")
+    if len(fields) < 9:  # a truncated header ends like this as well
         raise FileError(f"a signal has no name: '{line[:60]}'")
     if "/" in fields[0] or "\\" in fields[0]:
         raise FileError(f"the signal file '{fields[0][:60]}' is not in the record's folder")
@@ -126,7 +127,7 @@ def _scale(match: re.Match) -> tuple[float | None, str]:
     """mV per physical unit from the gain field, ``"1000.0(0)/mV"``; or None and the reason."""
     if float(match["gain"]) == 0:
         return None, "is uncalibrated (gain 0)"
-    # The WFDB standard makes mV of a unit that is left out; an empty one after the slash means nothing.
+    # In the WFDB standard a missing unit means mV; an empty one after the slash is undefined.
     unit = match["unit"] if match["slash"] else "mV"
     try:
         return mv_per_unit(unit), ""
@@ -147,7 +148,7 @@ def _check_file_sizes(header: Header, folder: Path) -> None:
         if size == 0:
             raise FileError(f"its signal file {name} is empty")
         if any(signal.fmt != signals[0].fmt for signal in signals):
-            raise FileError(f"its signals in {name} differ in format")
+            raise FileError(f"its signals in {name} have different formats")
         if bytes_each is None or header.n_frames is None:
             continue
         needed = signals[0].offset + math.ceil(header.n_frames * sum(s.per_frame for s in signals) * bytes_each)

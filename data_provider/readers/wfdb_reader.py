@@ -1,4 +1,4 @@
-"""WFDB, parsed by wfdb; its header is checked strictly first (`wfdb_header`)."""
+"""WFDB records, parsed by wfdb after a strict check of the header (`wfdb_header`)."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cardiolect.data_provider.readers.wfdb_header import Header, read_header
 
 
 def read(path: Path) -> Channels:
-    """One record by its path without extension; checksums and lengths are verified."""
+    """One record, by its path without suffix; checksums and lengths are verified."""
     header_path = path.with_name(path.name + ".hea")
     try:
         header = read_header(header_path)
@@ -18,24 +18,24 @@ def read(path: Path) -> Channels:
     except OSError as error:
         raise FileError(f"cannot be read ({error.strerror})") from None
     try:
-        # Digital samples with every sample of a frame: what the checksums are about.
+        # The checksums cover the digital samples, including every sample of a frame.
         record = wfdb.rdrecord(str(path), physical=False, smooth_frames=False, return_res=32)
         physical = record.dac(expanded=True)
-    except OSError as error:  # its text holds the path, and a path may name a patient
+    except OSError as error:  # its text contains the path, and a path may name a patient
         raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
-    except Exception as error:  # wfdb raises whatever its parsing stumbles over
+    except Exception as error:  # wfdb raises whatever its parser stumbles over
         raise FileError(f"wfdb cannot read it ({type(error).__name__}: {str(error)[:80]})") from None
     rows = lead_rows([line.name for line in header.signals])
     per_frame = {header.signals[channel].per_frame for channel in rows.values()}
     if len(per_frame) > 1:
-        raise FileError("its leads differ in sampling rate")
+        raise FileError("its leads have different sampling rates")
     _check_samples(record, header, rows)
     leads = {lead: physical[channel] * header.signals[channel].mv_per_unit for lead, channel in rows.items()}
     return Channels(leads, header.fs * per_frame.pop())
 
 
 def _check_samples(record: wfdb.Record, header: Header, rows: dict[str, int]) -> None:
-    # Writers that compute no checksums leave 0 everywhere; a shift between leads (skew) changes what wfdb returns.
+    # Software that computes no checksums writes 0 everywhere; a shift between leads (skew) changes what wfdb returns.
     has_checksums = any(line.checksum for line in header.signals) and not any(record.skew)
     for lead, channel in rows.items():
         line = header.signals[channel]

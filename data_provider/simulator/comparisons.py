@@ -5,34 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from cardiolect.data_provider.simulator.questions import FEATURES, TOP_SHARE, Answer, balanced
-from cardiolect.data_provider.simulator.truth import RANGES, Truth
+from cardiolect.data_provider.ecgqa.balance import balanced
+from cardiolect.data_provider.ecgqa.ranges import FEATURES, WITHIN
+from cardiolect.data_provider.ecgqa.templates import TEMPLATES
+from cardiolect.data_provider.simulator.questions import TOP_SHARE, Answer
+from cardiolect.data_provider.simulator.truth import Truth
 
-# Template -> its text, and which features it names from (abnormal in the first, abnormal in the second).
-TEMPLATES: dict[int, tuple[str, Callable[[bool, bool], bool]]] = {
-    68: (
-        "What numeric features of the second ECG now have become normal as compared to the first ECG?",
-        lambda first, second: first and not second,
-    ),
-    69: (
-        "What numeric features of the second ECG are now considered abnormal values as compared to the first ECG?",
-        lambda first, second: second and not first,
-    ),
-    70: (
-        "What numeric features of the second ECG are still abnormal as compared to the first ECG?",
-        lambda first, second: first and second,
-    ),
+# Template -> whether it names a feature, from (abnormal in the first ECG, abnormal in the second).
+COMPARED: dict[int, Callable[[bool, bool], bool]] = {
+    68: lambda first, second: first and not second,
+    69: lambda first, second: second and not first,
+    70: lambda first, second: first and second,
 }
 
 
 def abnormal(truth: Truth) -> dict[str, bool] | None:
-    """Feature -> outside its normal range; None where one is undefined."""
+    """Feature -> whether it is outside its normal range; None if one of them is undefined."""
     ranges = {feature: truth.range_of(feature) for feature in FEATURES}
-    return None if None in ranges.values() else {feature: r != RANGES[1] for feature, r in ranges.items()}
+    return None if None in ranges.values() else {feature: r != WITHIN for feature, r in ranges.items()}
 
 
 def compare_all(truths: list[Truth], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Every ECG with defined intervals as the first of a pair, each template asked about it; ECG-QA's JSON form."""
+    """Comparisons in ECG-QA's JSON form: each ECG with defined intervals is the first of a pair."""
     judged = [(t, found) for t in truths if (found := abnormal(t)) is not None]
     order = rng.permutation(len(judged))
     pairs = [
@@ -41,7 +35,8 @@ def compare_all(truths: list[Truth], rng: np.random.Generator) -> list[dict[str,
         if judged[a][0].patient_id != judged[b][0].patient_id
     ]
     rows = []
-    for template, (text, names) in TEMPLATES.items():
+    for template_id, names in COMPARED.items():
+        template = TEMPLATES[template_id]
         groups: dict[Answer, list[int]] = {}
         for i, ((_, first), (_, second)) in enumerate(pairs):
             found = tuple(f for f in FEATURES if names(first[f], second[f])) or ("none",)
@@ -51,10 +46,10 @@ def compare_all(truths: list[Truth], rng: np.random.Generator) -> list[dict[str,
             (first, _), (second, _) = pairs[i]
             rows.append(
                 {
-                    "template_id": template,
-                    "question_type": "comparison_irrelevant-query",
-                    "attribute_type": "numeric_feature",
-                    "question": text,
+                    "template_id": template_id,
+                    "question_type": template.question_type,
+                    "attribute_type": template.attribute_type,
+                    "question": template.text(),
                     "answer": list(answers[i]),
                     "ecg_id": [first.record_id, second.record_id],
                 }

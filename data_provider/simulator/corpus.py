@@ -20,9 +20,9 @@ from cardiolect.data_provider.audit.seen import save_seen
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.simulator.comparisons import compare_all
 from cardiolect.data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
+from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr, report_row, write_database, write_measurements
 from cardiolect.data_provider.simulator.questions import ask_all
 from cardiolect.data_provider.simulator.render import simulate
-from cardiolect.data_provider.simulator.tables import filename_hr, report_row, write_database, write_measurements
 from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.questions import varied_questions
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library, noise_sources
@@ -34,7 +34,7 @@ from cardiolect.utils.errors import UserError
 VERSION = 7  # raise when the same seed gives other bytes
 VARIED_VERSION = 2  # the same, of the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
-MADE, BEGUN = "corpus.json", "corpus.json.part"
+MADE, UNFINISHED = "corpus.json", "corpus.json.part"
 
 Task = tuple[Path, int, int, int, int, bool]  # out, seed, record index, patient index, fold, varied
 
@@ -51,7 +51,7 @@ class Variety:
 
 
 def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: Variety | None = None) -> bool:
-    """Make the corpus at ``out``; False if it is there already, with the same settings.
+    """Make the corpus at ``out``; False if it already exists with the same settings.
 
     variety: None makes the default corpus. The bytes depend on records, seed and variety only, not on the number of
     workers.
@@ -70,8 +70,8 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
         print(f"{out} holds this corpus already ({records} records, seed {seed}): nothing to do")
         return False
     out.mkdir(parents=True, exist_ok=True)
-    (out / BEGUN).write_text(json.dumps(settings))
-    if library is not None:  # whoever trains on this corpus has seen something of them
+    (out / UNFINISHED).write_text(json.dumps(settings))
+    if library is not None:  # a model trained on this corpus has seen their noise
         save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds)))
     print(f"writing {records} records to {out}")
     began = time.perf_counter()
@@ -81,8 +81,8 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
     write_measurements(out / "measurements.csv", truths)
     (out / "truth.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
     _write_splits(out, truths, seed, variety is not None)
-    (out / BEGUN).write_text(json.dumps(settings, indent=1) + "\n")
-    (out / BEGUN).replace(out / MADE)  # last, so that an interrupted corpus is never taken for a finished one
+    (out / UNFINISHED).write_text(json.dumps(settings, indent=1) + "\n")
+    (out / UNFINISHED).replace(out / MADE)  # last, so that an interrupted corpus is never taken for a finished one
     return True
 
 
@@ -96,12 +96,12 @@ def _check_settings(records: int, seed: int, workers: int) -> None:
 
 
 def _made_before(out: Path, settings: dict[str, Any]) -> bool:
-    """True if the finished corpus is there; raises for anything else that must not be overwritten."""
+    """Whether the finished corpus exists. Raises `UserError` for anything else that must not be overwritten."""
     if not out.exists():
         return False
     if not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder")
-    for name in (MADE, BEGUN):
+    for name in (MADE, UNFINISHED):
         if not (out / name).exists():
             continue
         try:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.patients import Patient
 from cardiolect.data_provider.simulator.truth import (
@@ -9,7 +10,6 @@ from cardiolect.data_provider.simulator.truth import (
     LBBB,
     MARGINS_MS,
     NOISES,
-    NORMAL_RANGES_MS,
     RBBB,
     RHYTHMS,
     TERRITORIES,

@@ -43,7 +43,7 @@ def stream(seed: int, kind: int, index: int) -> np.random.Generator:
 
 
 def plan_patients(seed: int, records: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who is recorded how often.
+    """Plan how often each patient is recorded.
 
     Returns:
         int ``(records,)`` index of the patient of each record (1 to 3 records each, adjacent), and int

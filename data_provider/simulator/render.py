@@ -1,4 +1,4 @@
-"""The signal that shows a truth."""
+"""Renders the signal of a truth."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def simulate(seed: int, index: int, patient: Patient) -> tuple[Truth, np.ndarray
 
 
 def clean_signal(seed: int, index: int, patient: Patient) -> tuple[Truth, np.ndarray, list[Beat]]:
-    """As `simulate` without any noise, float64, together with its beats: what labels can be measured on."""
+    """Like `simulate`, but without noise and in float64, with the beats, so that labels can be measured."""
     rng = stream(seed, RECORD_STREAM, index)
     truth = draw_truth(rng, patient, record_id=index + 1)
     eight, found = _eight(truth, patient, rng)

@@ -1,9 +1,10 @@
-"""Machine-style English reports from a fixed lexicon, and the way back from a report to its findings."""
+"""Machine-style English reports from a fixed lexicon, and the findings in such a report."""
 
 import json
 import re
 from pathlib import Path
 
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, RANGES
 from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AV_BLOCK,
@@ -16,18 +17,15 @@ from cardiolect.data_provider.simulator.truth import (
     LVH,
     NOISES,
     NORMAL,
-    NORMAL_RANGES_MS,
-    RANGES,
     RBBB,
     RHYTHMS,
     TERRITORIES,
     Truth,
 )
-from cardiolect.data_provider.simulator.varied.lexicon import varied_lexicon
-from cardiolect.data_provider.simulator.varied.truth import VariedTruth
+from cardiolect.data_provider.simulator.varied.truth import VARIED_FINDINGS, VariedTruth
 
 # One statement per finding. Reports follow the order of FINDINGS: rhythm, ectopy, AV block, conduction, axis, voltage,
-# infarction, T wave, QT, conclusion, technical quality; intervals out of range stand before the conclusion.
+# infarction, T wave, QT, conclusion, technical quality. Intervals out of range come before the conclusion.
 LEXICON: dict[str, str] = {
     RHYTHMS[0]: "Sinus rhythm.",
     RHYTHMS[1]: "Sinus bradycardia.",
@@ -60,7 +58,14 @@ def _normalised(statement: str) -> str:
     return " ".join(statement.lower().split()).strip(" .")
 
 
-VARIED_LEXICON = varied_lexicon(LEXICON)
+def _sentence(finding: str) -> str:
+    text = finding[0].upper() + finding[1:]
+    return text.replace("(qrs)", "(QRS)").replace(" st ", " ST ").replace(" t ", " T ") + "."
+
+
+# Infarcts in varied recordings are of any age, so their statements do not begin with "Acute".
+_INFARCTIONS = {f"myocardial infarction in {t} leads" for t in TERRITORIES}
+VARIED_LEXICON = {f: LEXICON[f] if f in LEXICON and f not in _INFARCTIONS else _sentence(f) for f in VARIED_FINDINGS}
 _FINDING_OF = {_normalised(s): finding for lexicon in (LEXICON, VARIED_LEXICON) for finding, s in lexicon.items()}
 
 
@@ -81,16 +86,16 @@ def report(truth: Truth) -> str:
 
 
 def findings_in(text: str) -> set[str]:
-    """The finding keys that a report states, of FINDINGS or VARIED_FINDINGS; others, case and spacing do not matter.
+    """The findings of FINDINGS or VARIED_FINDINGS that a report states, whatever its case and spacing.
 
-    Statements end with a full stop, semicolon or line break.
+    Statements end with a full stop, semicolon or line break; unknown ones are ignored.
     """
     statements = (_normalised(part) for part in re.split(r"[.;\n]", text))
     return {_FINDING_OF[s] for s in statements if s in _FINDING_OF}
 
 
 def load_true_findings(root: Path) -> dict[str, set[str]] | None:
-    """record_id -> finding keys of a simulated corpus; None where ``root`` is no simulated corpus."""
+    """record_id -> findings of a simulated corpus; None if ``root`` is not one."""
     path = root / "truth.jsonl"
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""When each beat of a recording falls and what kind it is."""
+"""The times and kinds of the beats in a recording."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,13 @@
-"""What is true of one simulated ECG, in the vocabulary of ECG-QA, and the ranges that decide it.
+"""The ground truth of a simulated ECG, in the vocabulary of ECG-QA.
 
-Names are those of ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) wherever it has one; infarction
-means acute injury, that is ST elevation in the leads of the territory.
+Names come from ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) if it has one. Infarction means
+acute injury, that is ST elevation in the leads of the territory.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from cardiolect.data_provider.ecgqa.ranges import range_of
 
 RHYTHMS = ("sinus rhythm", "sinus bradycardia", "sinus tachycardia", "atrial fibrillation", "atrial flutter")
 ECTOPIES = ("supraventricular extrasystoles", "ventricular extrasystoles")
@@ -40,17 +42,7 @@ FINDINGS = (
 )
 UNREMARKABLE = frozenset({"sinus rhythm", "normal heart axis", *NOISES})
 
-# Normal ranges in milliseconds, both ends included: the usual ones for adults (Surawicz and Knilans, Chou's
-# Electrocardiography). QT corrected is Bazett's. No drawn value lies within MARGINS_MS of an end,
-# where readers disagree.
-NORMAL_RANGES_MS: dict[str, tuple[float, float]] = {
-    "rr interval": (600, 1000),
-    "p duration": (80, 120),
-    "pr interval": (120, 200),
-    "qrs duration": (60, 120),
-    "qt interval": (350, 440),
-    "qt corrected": (350, 450),
-}
+# No drawn value is this close to an end of its normal range, where readers disagree.
 MARGINS_MS: dict[str, float] = {
     "rr interval": 30,
     "p duration": 14,
@@ -60,7 +52,6 @@ MARGINS_MS: dict[str, float] = {
     "qt corrected": 25,
 }
 LONG_QTC_MS = 480.0
-RANGES = ("below the normal range", "within the normal range", "above the normal range")
 
 
 @dataclass(frozen=True)
@@ -121,12 +112,9 @@ class Truth:
         return tuple(f for f in FINDINGS if f in present)
 
     def range_of(self, feature: str) -> str | None:
-        """Where an interval lies, one of `RANGES`; None where it is undefined."""
+        """The range that an interval is in, one of `RANGES`; None if it is undefined."""
         value = self.intervals[feature]
-        if value is None:
-            return None
-        low, high = NORMAL_RANGES_MS[feature]
-        return RANGES[int(value >= low) + int(value > high)]
+        return None if value is None else range_of(feature, value)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "findings": list(self.findings)}

@@ -1,4 +1,4 @@
-"""Recordings that cannot be read, listed beside the codes: known for the next run, and for whoever mends them."""
+"""The list of unreadable recordings next to a cache, for the next run and for whoever repairs them."""
 
 import fcntl
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cardiolect.data_provider.storage.shards import write_whole
 
-# Reasons that lie with the disk or the machine, not with the file: such recordings are tried again.
-PASSING = re.compile("cannot be read|does not fit in memory")
+# Failures of the disk or the machine rather than the file: such recordings are tried again.
+TEMPORARY = re.compile("cannot be read|does not fit in memory")
 
 
 class BadRecords:
@@ -22,33 +22,33 @@ class BadRecords:
         self.path = folder / "bad_records.jsonl"
         self._lines = self._read()
         self._new: dict[int, dict] = {}
-        self._listed = {line["record"] for line in self._lines.values()}
-        self._mended: set[str] = set()
+        self._known_ids = {line["record"] for line in self._lines.values()}
+        self._readable_again: set[str] = set()
 
     def reason(self, key: int) -> str:
-        """Why the recording of this key cannot be read; "" where that is not known, or may have passed."""
+        """Why the recording with this key cannot be read; "" if it is not listed, or the failure was temporary."""
         reason = self._lines[key]["reason"] if key in self._lines else ""
-        return "" if PASSING.match(reason) else reason
+        return "" if TEMPORARY.match(reason) else reason
 
     def add(self, record_id: str, key: int, reason: str) -> None:
         self._new[key] = {"record": record_id, "reason": reason, "key": f"{key:016x}"}
 
-    def mended(self, record_id: str) -> None:
-        """The recording was read after all."""
-        if record_id in self._listed:
-            self._mended.add(record_id)
+    def remove(self, record_id: str) -> None:
+        """Take a recording off the list: it was read after all."""
+        if record_id in self._known_ids:
+            self._readable_again.add(record_id)
 
     def save(self) -> None:
-        """Put what is new into the file, beside what other processes have put there."""
-        if not self._new and not self._mended:
+        """Merge the changes into the file, which other processes may have changed as well."""
+        if not self._new and not self._readable_again:
             return
         with open(self.path.with_name("bad_records.lock"), "a+") as lock:
-            with suppress(OSError):  # a file system without locks: at worst a bad recording is read again
+            with suppress(OSError):  # on a file system without locks, at worst a bad recording is read again
                 fcntl.flock(lock, fcntl.LOCK_EX)
             lines = {**self._read(), **self._new}
-            kept = [line for line in lines.values() if line["record"] not in self._mended]
+            kept = [line for line in lines.values() if line["record"] not in self._readable_again]
             write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._new, self._mended = {}, set()
+        self._new, self._readable_again = {}, set()
 
     def _read(self) -> dict[int, dict]:
         lines = {}

@@ -188,7 +188,7 @@ def fill_cache(
                 filling.encoded += len(batch)
                 for (ref, _, _), found in zip(batch, items, strict=True):
                     pending.append((ref, found))
-                    listed.mended(ref.record_id)
+                    listed.remove(ref.record_id)
                 if len(pending) >= FLUSH_RECORDS or time.perf_counter() - flushed > FLUSH_SECONDS:
                     flush()
     finally:

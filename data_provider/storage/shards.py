@@ -40,7 +40,7 @@ def key_of(ref: RecordRef) -> int:
 
 
 def write_shard(folder: Path, keys: np.ndarray, lengths: Sequence[int], items: np.ndarray) -> Shard:
-    """Write one shard, safe on disk when it returns. Raises `UserError` where the disk does not take it."""
+    """Write one shard, safe on disk when it returns. Raises `UserError` if it cannot be written."""
     path = folder / f"{uuid.uuid4().hex}.npy"
     index = {"keys": [f"{key:016x}" for key in keys.tolist()], "lengths": list(map(int, lengths))}
     try:
@@ -84,7 +84,7 @@ def open_shards(folder: Path) -> dict[Path, Shard]:
 
 
 def take_lock(folder: Path) -> IO | None:
-    """Tidy the cache if no other process has it open, then hold it open; None where files cannot be locked."""
+    """Tidy the cache if no other process has it open, then hold it open; None if files cannot be locked."""
     try:
         lock = open(folder / "lock", "a+")  # noqa: SIM115 - held until it is closed
     except OSError:  # somebody else's cache, read-only

@@ -1,9 +1,8 @@
-"""Training signals of the tokenizer, read and resampled once, then memory-mapped: epochs parse no waveform file."""
+"""Memory-mapped training signals: each recording is read and resampled once, not in every epoch."""
 
 import hashlib
 import json
 import os
-import stat
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers import files_of
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.utils.errors import UserError
 
@@ -41,20 +41,20 @@ class SignalCache:
         share: slice = slice(None),
         probabilities: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Random crops ``(batch, 12, length)`` mV, shorter recordings zero-padded; their lead masks and indices.
+        """Random crops ``(batch, 12, length)`` in mV, their lead masks and their recordings' indices.
 
-        share: which rows of the batch to read; whatever it is, the same crops are drawn. probabilities: of each
-        recording, None where all are as likely.
+        Recordings shorter than ``length`` are padded with zeros. share: the rows of the batch to read; the crops drawn
+        do not depend on it. probabilities: of each recording, None if all are equally likely.
         """
         if probabilities is None:
             rows = rng.integers(0, len(self), batch)[share]
         else:
             rows = rng.choice(len(self), batch, p=probabilities)[share]
-        where = rng.random(batch)[share]
+        positions = rng.random(batch)[share]
         out = np.zeros((len(rows), length, 12), dtype=np.float32)
         for k, i in enumerate(rows):
             spare = max(0, self.starts[i + 1] - self.starts[i] - length)
-            start = self.starts[i] + int(where[k] * (spare + 1))
+            start = self.starts[i] + int(positions[k] * (spare + 1))
             crop = self._data[start : min(start + length, self.starts[i + 1])]
             out[k, : len(crop)] = crop
         return out.transpose(0, 2, 1), self.present[rows], rows
@@ -63,7 +63,10 @@ class SignalCache:
 def open_signal_cache(
     refs: Sequence[RecordRef], fs: int, cache_dir: Path, workers: int, max_bad: float, what: str
 ) -> SignalCache:
-    """The cache of these recordings at this rate; made now if it is missing. Raises `UserError` on bad recordings."""
+    """The cache of these recordings at ``fs`` Hz, filled now if it does not exist; ``what`` names them in messages.
+
+    Raises `UserError` if more than a share of ``max_bad`` cannot be read.
+    """
     if not refs:
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
     key = hashlib.sha256(repr([fs, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]
@@ -71,8 +74,8 @@ def open_signal_cache(
     if not (folder / "index.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         index: dict[str, list] = {"record_ids": [], "lengths": [], "lead_present": []}
-        # Written aside and renamed, the index last: neither a killed run nor another one at work on the same recordings
-        # leaves a half cache behind.
+        # Written under another name and renamed, the index last: neither a killed run nor a concurrent run on the same
+        # recordings leaves half a cache.
         partial = folder / f"{uuid.uuid4().hex}.tmp"
         with open(partial, "wb") as file:
             for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", int(max_bad * len(refs))):
@@ -87,38 +90,19 @@ def open_signal_cache(
 
 
 def record_key(ref: RecordRef) -> str:
-    """Changes when the files of a recording change: path, sizes and modification times.
+    """A text that changes when the files of a recording change: its path, their sizes and modification times.
 
-    Opens no file. A WFDB recording costs two calls to the file system, and the resolution of its folder.
+    Opens no file: a WFDB recording costs two calls to the file system, and resolving its folder.
     """
     folder, name = os.path.split(ref.path)
-    parts = [os.path.join(_resolved(os.path.join(os.getcwd(), folder)), name)]
-    path = os.path.join(folder, name.partition("#")[0])  # of one recording in an HDF5 file
-    if header := _state(path + ".hea"):
-        parts.append(f".hea:{header}")
-        signal = next(((suffix, state) for suffix in (".dat", ".mat") if (state := _state(path + suffix))), None)
-        parts += [":".join(signal)] if signal else []
-    elif state := _state(path):
-        parts.append(f":{state}")
-        for layout in (f"{ref.path.stem}.layout.json", "layout.json"):
-            if state := _state(os.path.join(folder, layout)):
-                parts.append(f"{layout}:{state}")
-    return "|".join(parts)
+    resolved = os.path.join(_resolved(os.path.join(os.getcwd(), folder)), name)
+    return "|".join([resolved, *(f"{file.label}:{file.size}:{file.mtime_ns}" for file in files_of(ref.path))])
 
 
 @lru_cache(maxsize=4096)
 def _resolved(folder: str) -> str:
-    """``os.path.realpath``, the parents of many folders looked up once."""
+    """``os.path.realpath``, with the parents that many folders share looked up once."""
     parent, name = os.path.split(folder)
     if not parent or not name or name in (".", "..") or os.path.islink(folder):
         return os.path.realpath(folder)
     return os.path.join(_resolved(parent), name)
-
-
-def _state(path: str) -> str:
-    """Size and modification time; "" where there is no such file."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ""
-    return f"{found.st_size}:{found.st_mtime_ns}" if stat.S_ISREG(found.st_mode) else ""

@@ -1,4 +1,4 @@
-"""Reading many recordings: in parallel, in order, bad ones counted with their reasons."""
+"""Reads many recordings in parallel and in order, and collects the reasons why some cannot be read."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ def stream_signals(
 ) -> Iterator[tuple[RecordRef, np.ndarray, np.ndarray]]:
     """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
 
-    ``workers`` processes read ahead of the caller, by a bounded number of recordings (`ordered_map`). A recording that
-    cannot be read is left out and put into ``reasons`` by its id. Raises `UserError` as soon as these are more than
-    ``max_bad``. Where no ``reasons`` are given, they are printed afterwards.
+    ``workers`` processes read a bounded number of recordings ahead of the caller (`ordered_map`). Unreadable recordings
+    are skipped and entered into ``reasons`` by id; without ``reasons``, a summary is printed at the end. Raises
+    `UserError` as soon as there are more than ``max_bad`` of them.
     """
     report = reasons is None
     reasons = {} if report else reasons
@@ -50,13 +50,13 @@ def stream_signals(
 
 
 def check_bad(reasons: dict[str, str], max_bad: int | None) -> None:
-    """Raise `UserError` where more than ``max_bad`` recordings failed."""
+    """Raise `UserError` if more than ``max_bad`` recordings failed."""
     if max_bad is not None and len(reasons) > max_bad:
         raise UserError(f"{_first(reasons)}; MAX_BAD_RECORDS allows {max_bad}")
 
 
 def report_bad(reasons: dict[str, str], total: int, max_bad: int | None) -> None:
-    """As `check_bad`; where it passes, print why so many of ``total`` failed, if any did."""
+    """Like `check_bad`, but also print how many of ``total`` failed and why, if any did."""
     check_bad(reasons, max_bad)
     if reasons:
         kinds = Counter(reason.split(": ")[-1] for reason in reasons.values())
@@ -73,6 +73,6 @@ def _read(ref: RecordRef, fs: float) -> tuple[np.ndarray | None, np.ndarray | No
     try:
         record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
     except UserError as error:
-        # The id names the recording; a path may name the patient (MIMIC-IV-ECG).
+        # Messages name the recording by its id: a path may contain the patient's (MIMIC-IV-ECG).
         return None, None, str(error).removeprefix(f"record {ref.path}: ")
     return resample(record.signal, record.fs, fs), record.lead_present, ""

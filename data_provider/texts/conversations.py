@@ -23,38 +23,38 @@ def is_conversation(item: dict) -> bool:
 
 
 def recording(item: dict) -> tuple[str, str]:
-    """``(record id, path)`` of the ECG that an item is about; of a picture in a flat folder the file's name alone."""
+    """``(record id, path)`` of the ECG that an item is about; for a picture in a flat folder, only the file name."""
     name = item.get("ecg") or item.get("image")
     if not isinstance(name, str) or not name.strip():
-        raise UserError("has neither ecg nor image: nothing says which recording it is about")
+        raise UserError("has neither ecg nor image, so its recording is unknown")
     path = PurePosixPath(name.strip())
     picture = _PICTURE.fullmatch(path.name)
     stem = picture["record"] if picture else path.name
     ptbxl = _PTBXL.fullmatch(stem)
     record_id = ptbxl["ecg_id"] if ptbxl else stem
-    flat = picture and len(path.parts) < 3  # such a folder tells nothing of the recording's own
+    flat = picture and len(path.parts) < 3  # such a folder says nothing about the recording's own folder
     return record_id, stem if flat else (path.parent / stem).as_posix()
 
 
 def exchanges(item: dict) -> list[tuple[str, str]]:
-    """``(question, answer)`` in order; marks of the picture are dropped and the picture is called a signal."""
+    """``(question, answer)`` in order; picture placeholders are removed, and the word image becomes signal."""
     turns = next(item[key] for key in TURNS if key in item)
     if not isinstance(turns, list) or not turns:
         raise UserError("its conversation is not a list of turns")
-    said: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
     for turn in turns:
         if isinstance(turn, dict) and {"question", "answer"} <= turn.keys():
-            said += [("human", turn["question"]), ("model", turn["answer"])]
+            messages += [("human", turn["question"]), ("model", turn["answer"])]
             continue
         speaker = _SPEAKERS.get(str(turn.get("from", turn.get("role"))).lower()) if isinstance(turn, dict) else None
         if speaker is None:
-            raise UserError("a turn of its conversation says neither human nor gpt, user nor assistant")
+            raise UserError("a turn of its conversation has an unknown speaker; use human and gpt")
         if speaker != "system":
-            said.append((speaker, turn.get("value", turn.get("content"))))
-    speakers = [speaker for speaker, _ in said]
-    if len(said) % 2 or speakers != ["human", "model"] * (len(said) // 2):
-        raise UserError("its conversation is not question and answer by turns")
-    texts = [_clean(text) for _, text in said]
+            messages.append((speaker, turn.get("value", turn.get("content"))))
+    speakers = [speaker for speaker, _ in messages]
+    if len(messages) % 2 or speakers != ["human", "model"] * (len(messages) // 2):
+        raise UserError("its conversation does not alternate between question and answer")
+    texts = [_clean(text) for _, text in messages]
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
@@ -64,9 +64,9 @@ def _clean(text: object) -> str:
     text = _MARK.sub(" ", text).strip()
     if not text:
         raise UserError("a turn of its conversation is empty")
-    return _WORD.sub(lambda match: _as(match[0], "signal" + match["plural"].lower()), text)
+    return _WORD.sub(lambda match: _match_case(match[0], "signal" + match["plural"].lower()), text)
 
 
-def _as(model: str, word: str) -> str:
-    """``word`` in the capitals of ``model``."""
-    return word.upper() if model.isupper() else word.capitalize() if model[0].isupper() else word
+def _match_case(original: str, word: str) -> str:
+    """``word``, capitalised like ``original``."""
+    return word.upper() if original.isupper() else word.capitalize() if original[0].isupper() else word

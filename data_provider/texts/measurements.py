@@ -1,4 +1,4 @@
-"""Measurements that came with recordings, such as intervals in milliseconds: targets, never inputs."""
+"""Measurements published with recordings, such as intervals in milliseconds: training targets, never inputs."""
 
 import csv
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ ID_COLUMNS = ("ecg_id", "study_id")  # PTB-XL, PTB-XL+ and the simulator; MIMIC-
 
 
 def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """record_id -> float32 ``(len(columns),)``, NaN where a cell is empty or says so.
+    """record_id -> float32 ``(len(columns),)``, NaN for cells that are empty or contain "nan".
 
-    What else stands for "not measured" (MIMIC-IV-ECG writes 29999) must be emptied first; it would be learned.
+    Other codes for "not measured" (29999 in MIMIC-IV-ECG) must be removed first, or the model learns them.
 
     path: CSV with one of `ID_COLUMNS` and ``columns``: ``measurements.csv`` of a simulated corpus, or
         ``features/12sl_features.csv`` of PTB-XL+ (Strodthoff et al. 2023, Sci. Data 10:279).
-    Raises `UserError` where the file cannot be read, lacks a column or holds something other than numbers.
+    Raises `UserError` if the file cannot be read, lacks a column or contains anything but numbers.
     """
     table: dict[str, np.ndarray] = {}
     try:
@@ -36,7 +36,7 @@ def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarra
                     table[str(int(float(row[key])))] = np.array(values, dtype=np.float32)
                 except (AttributeError, ValueError, OverflowError):  # short rows hold None
                     line = reader.line_num
-                    raise UserError(f"{path}: line {line}: not a number in every column asked for") from None
+                    raise UserError(f"{path}: line {line}: a requested column does not contain a number") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     return table

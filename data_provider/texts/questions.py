@@ -1,4 +1,4 @@
-"""Question, report and conversation JSON -> examples: ECG-QA, HeartLLM, ECG-Chat and PULSE files as they are."""
+"""Reads questions, reports and conversations from the JSON files of ECG-QA, HeartLLM, ECG-Chat and PULSE."""
 
 import json
 import re
@@ -12,16 +12,16 @@ from cardiolect.data_provider.texts.record_finder import RecordFinder
 from cardiolect.utils.errors import UserError
 
 MAX_ECGS = 2  # a comparison
-_LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" tells the files of the published corpora apart
+_LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" distinguishes the files of the published corpora
 _JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dots between words, not in a number
 
 
 @dataclass
 class Loaded:
-    """Examples in file order, and what was left out.
+    """Examples in file order, and counts of what was left out.
 
-    empty_reports: reports without text; skipped_missing: examples of which a recording is not there; records and
-    missing_records: distinct recordings asked for and absent.
+    empty_reports: reports without text; skipped_missing: examples with a missing recording; records and
+    missing_records: distinct recordings named, and those of them that are missing.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -46,9 +46,9 @@ def load_examples(
 ) -> Loaded:
     """Read files of questions, reports and conversations.
 
-    paths: JSON files, or folders whose *.json are taken in sorted order; each item tells its own format.
-    root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may lie below ``root/files``.
-    database: PTB-XL's references by ecg_id, for items that name no path, and for patients and backgrounds.
+    paths: JSON files, or folders whose *.json are read in sorted order; the format is recognised item by item.
+    root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may be below ``root/files``.
+    database: references by ecg_id, for items without a path, and for patients and backgrounds.
     Raises `UserError` for malformed files and items, and, unless ``allow_missing``, for missing recordings.
     """
     finder = RecordFinder(root, database)
@@ -64,18 +64,18 @@ def load_examples(
     if loaded.missing_records and not allow_missing:
         raise UserError(
             f"{loaded.missing_records} of {loaded.records} recordings are missing, first {finder.first_missing}; set "
-            "DATA_ROOT to the folder of the recordings, or ALLOW_MISSING=true to go on without them"
+            "DATA_ROOT to the folder of the recordings, or ALLOW_MISSING=true to continue without them"
         )
     return loaded
 
 
 def separate_statements(report: str) -> str:
-    """MIMIC joins statements by "." without a space: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
+    """Add the spaces that MIMIC omits between statements: "rhythm.Probable" -> "rhythm. Probable"; "0.5" stays."""
     return _JOINT.sub(". ", report).strip()
 
 
 def _settled(example: Example, finder: RecordFinder) -> Example:
-    """Whose a recording is may be said after a comparison has named it."""
+    """Complete the recordings: their patients may be given after a comparison has named them."""
     records = tuple(map(finder.settled, example.records))
     if records == example.records:
         return example
@@ -83,7 +83,7 @@ def _settled(example: Example, finder: RecordFinder) -> Example:
 
 
 def _labelled(paths: list[Path]) -> dict[str, Path]:
-    """Label -> file, each file once; the label starts its sample ids and does not depend on the other files."""
+    """Label -> file, each file once; its sample ids start with the label, which does not depend on other files."""
     files: dict[str, Path] = {}
     for path in paths:
         if path.is_dir():
@@ -97,7 +97,7 @@ def _labelled(paths: list[Path]) -> dict[str, Path]:
         for file in (each.resolve() for each in found):
             label = "/".join(file.with_suffix("").parts[-_LABEL_PARTS:]).lstrip("/")
             if files.setdefault(label, file) != file:
-                raise UserError(f"{file} and {files[label]} both give sample ids {label}; rename a folder of one")
+                raise UserError(f"{file} and {files[label]} would share the sample ids {label}; rename a folder of one")
     return files
 
 
@@ -109,7 +109,7 @@ def _items(file: Path) -> list:
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(items, list):
-        raise UserError(f"{file}: holds a JSON {type(items).__name__}; a list of questions or reports is needed")
+        raise UserError(f"{file}: contains a JSON {type(items).__name__}; it must be a list of questions or reports")
     return items
 
 
@@ -131,8 +131,8 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
     ecg_ids = _ecg_ids(item["ecg_id"])
     paths = _paths(item.get("filepath" if is_report else "ecg_path"), len(ecg_ids))
     patients = [item.get("patient_id")] if len(ecg_ids) == 1 else [None] * len(ecg_ids)
-    whose = background if len(ecg_ids) == 1 else ""
-    found = [finder.find(i, path, whose, p) for i, path, p in zip(ecg_ids, paths, patients, strict=True)]
+    background = background if len(ecg_ids) == 1 else ""  # that of a comparison does not name its recording
+    found = [finder.find(i, path, background, p) for i, path, p in zip(ecg_ids, paths, patients, strict=True)]
     records = tuple(ref for ref in found if ref is not None)
     if len(records) < len(found):
         loaded.skipped_missing += 1
@@ -148,21 +148,21 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
             attribute_type=_text(item, "attribute_type", ""),
             attributes=_attributes(item.get("attribute")),
             template_id=_template(item.get("template_id")),
-            background=parse_background(whose) or records[0].background,
+            background=parse_background(background) or records[0].background,
             provenance="derived" if item.get("derived") is True else "published",
         )
     )
 
 
 def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: RecordFinder) -> None:
-    """One example per answer, behind what was said before."""
+    """One example per answer, with the conversation before it."""
     record_id, path = recording(item)
-    said = exchanges(item)
+    conversation = exchanges(item)
     record = finder.find(record_id, path, "", None)
     if record is None:
-        loaded.skipped_missing += len(said)
+        loaded.skipped_missing += len(conversation)
         return
-    for turn, (question, answer) in enumerate(said):
+    for turn, (question, answer) in enumerate(conversation):
         example = Example(
             f"{sample_id}:{turn}",
             (record,),
@@ -170,7 +170,7 @@ def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: Record
             question,
             (answer,),
             background=record.background,
-            history=tuple(said[:turn]),
+            history=tuple(conversation[:turn]),
         )
         loaded.examples.append(example)
 
@@ -213,15 +213,15 @@ def _ecg_ids(value: object) -> list[str]:
     if any(isinstance(i, bool) or not isinstance(i, int | str) or not str(i).strip() for i in ids) or not ids:
         raise UserError("ecg_id is not a number")
     if len(ids) > MAX_ECGS:
-        raise UserError(f"ecg_id names {len(ids)} recordings; a question compares {MAX_ECGS} at most")
+        raise UserError(f"ecg_id names {len(ids)} recordings; a question can compare at most {MAX_ECGS}")
     return [str(i).strip() for i in ids]
 
 
 def _paths(value: object, number: int) -> list[str | None]:
-    """One path per recording, None where the item names none."""
+    """One path per recording, None if the item names none."""
     paths = value if isinstance(value, list) else [value] * number
     if any(path is not None and not (isinstance(path, str) and path.strip()) for path in paths):
         raise UserError("the path of the recording is not text")
     if len(paths) != number or (number > 1 and isinstance(value, str)):
-        raise UserError(f"names {len(paths)} paths for {number} recordings")
+        raise UserError(f"gives {len(paths)} paths for {number} recordings")
     return paths

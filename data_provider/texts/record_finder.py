@@ -1,10 +1,11 @@
-"""Where the recording of a question lies, and whose it is."""
+"""Finds the recording of a question, and its patient."""
 
 import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers.formats import is_on_disk, record_path
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.utils.errors import UserError
 
@@ -23,7 +24,7 @@ class RecordFinder:
         self._root = root
         self._database = database
         self._found: dict[tuple[str, str | None], RecordRef | None] = {}
-        self._known: dict[str, RecordRef] = {}  # by id, with all that any item has said about it
+        self._known: dict[str, RecordRef] = {}  # by id, with everything that any item contains about it
         self.first_missing = ""
 
     @property
@@ -32,7 +33,7 @@ class RecordFinder:
 
     @property
     def n_missing(self) -> int:
-        # One file may name a recording by path and another by ecg_id alone: found once is found.
+        # One file may name a recording by path and another only by ecg_id; either may lead to it.
         return len(self._ids() - {ecg_id for (ecg_id, _), ref in self._found.items() if ref is not None})
 
     def _ids(self) -> set[str]:
@@ -40,16 +41,16 @@ class RecordFinder:
 
     @staticmethod
     def mimic_patient(path: str) -> str | None:
-        """The subject number in a MIMIC-IV-ECG path ("p1330/p13304059/s44418529/44418529"), None for other paths."""
+        """The subject number in a MIMIC-IV-ECG path ("p1330/p13304059/s44418529/44418529"); None in other paths."""
         match = _MIMIC_PATH.search(path)
         return match[2] if match else None
 
     def find(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
-        """The reference, or None where the recording is absent.
+        """The reference, or None if the recording is missing.
 
-        path: as the JSON has it, None to look ``ecg_id`` up in the database. background and patient_id of the JSON say
-        whose recording it is where neither path nor database does. Raises `UserError` where nothing says where to look,
-        or where an id leads to two recordings or two patients.
+        path: as in the JSON, None to look up ``ecg_id`` in the database. background and patient_id, as in the JSON,
+        identify the patient if neither path nor database does. Raises `UserError` if there is neither path nor
+        database, or an id leads to two recordings.
         """
         key = (ecg_id, path)
         if key not in self._found:
@@ -60,7 +61,7 @@ class RecordFinder:
         return ref
 
     def settled(self, ref: RecordRef) -> RecordRef:
-        """``ref`` with what items after the one that found it have said about its patient."""
+        """``ref`` completed with what later items contain about its patient."""
         return self._known[ref.record_id]
 
     def _remember(self, ref: RecordRef, path: str | None, background: str, patient_id: object) -> None:
@@ -70,16 +71,17 @@ class RecordFinder:
         if known.patient_id and known.background:
             return
         patient = known.patient_id or self._patient(path or "", background, patient_id)
-        whose = known.background or parse_background(background)
-        self._known[ref.record_id] = replace(known, patient_id=patient, background=whose)
+        self._known[ref.record_id] = replace(
+            known, patient_id=patient, background=known.background or parse_background(background)
+        )
 
     def _resolve(self, ecg_id: str, path: str | None, background: str, patient_id: object) -> RecordRef | None:
-        path = path.strip().removesuffix(".hea").removesuffix(".dat") if path else None
+        path = record_path(path) if path else None
         ptbxl = _PTBXL_PATH.search(path) if path else None
         candidates: list[Path] = []
         known = self._database.get(ecg_id) if self._database is not None else None
         if known is not None and (path is None or _same_recording(path, known)):
-            if exists(known.path):
+            if is_on_disk(known.path):
                 return known
             candidates = [known.path]
         elif path is None and self._database is None:
@@ -89,16 +91,16 @@ class RecordFinder:
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if exists(candidate):
+            if is_on_disk(candidate):
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
-            # The folders of MIMIC-IV-ECG's paths name patients.
+            # Only the name: the folders in MIMIC-IV-ECG's paths contain patient ids.
             self.first_missing = candidates[0].name if candidates else f"ecg_id {ecg_id}"
         return None
 
     def _candidates(self, path: str, ptbxl: re.Match | None) -> list[Path]:
-        """The path below root and root/files; of an absolute path of another machine, the part its corpus defines."""
+        """The path below root and root/files; for an absolute path from elsewhere, the part that its corpus defines."""
         tail = ptbxl or _MIMIC_PATH.search(path)
         places = [self._root / path]  # an absolute path stays as it is
         if tail:
@@ -119,14 +121,9 @@ class RecordFinder:
 
 
 def _same_recording(path: str, known: RecordRef) -> bool:
-    """Whether a path ends in the name of what the database has under this id, PTB-XL's at either rate.
+    """Whether a path ends in the name of the database's recording with this id, in PTB-XL at either sampling rate.
 
-    The id alone would take exam 77 of CODE-15 for recording 77 of PTB-XL.
+    By the id alone, exam 77 of CODE-15 would be recording 77 of PTB-XL.
     """
     names = (PurePosixPath(path).name, known.path.name.rpartition("#")[2])
     return len({re.sub(r"_[hl]r$", "", name) for name in names}) == 1
-
-
-def exists(path: Path) -> bool:
-    """Whether a recording is on disk: a WFDB header, another file, or the HDF5 file that holds it."""
-    return (path.parent / f"{path.name}.hea").is_file() or (path.parent / path.name.partition("#")[0]).is_file()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cardiolect.data_provider.ecgqa.scp_classes import SUPERCLASSES, load_superclasses
+from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
@@ -28,6 +28,7 @@ from cardiolect.ecg_tokenizer.fidelity.selection import choose
 from cardiolect.ecg_tokenizer.fidelity.table import table
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, make_folder
+from cardiolect.utils.scp_codes import SUPERCLASSES
 
 
 def distortion(measured: Sequence[Measured]) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from cardiolect.data_provider.audit.seen import load_seen, seen_again
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.readers.formats import find_headers
 from cardiolect.data_provider.splits import check_no_leakage, find_database, select_folds
 from cardiolect.utils.errors import UserError
 
@@ -17,7 +18,7 @@ def find_records(root: Path) -> dict[str, RecordRef]:
         raise UserError(f"--data {root}: no such folder")
     database = find_database(root)
     if database is None:
-        headers = sorted(root.rglob("*.hea"))
+        headers = find_headers(root)
         database = {str(h.relative_to(root).with_suffix("")): _bare(root, h) for h in headers}
     if not database:
         raise UserError(f"--data {root}: neither ptbxl_database.csv nor any WFDB header (*.hea) is there")

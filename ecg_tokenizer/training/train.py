@@ -25,6 +25,7 @@ from cardiolect.ecg_tokenizer.training.optimizers import descend, make_optimizer
 from cardiolect.ecg_tokenizer.training.reconstruction import distortion, measurement_loss
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.utils import launch
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 
@@ -109,7 +110,7 @@ def fit(
 
     table: measurements by recording, as `load_measurements` returns them.
     """
-    device = torch.device("cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = choose_device(settings.device)
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from cardiolect.data_provider.readers.formats import FORMAT_LIST
 from cardiolect.model.demo.callbacks import Callbacks, errors_as_messages
 from cardiolect.model.demo.export import DISCLAIMER
 from cardiolect.model.demo.samples import ADVICE, prompt_choices
 from cardiolect.model.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS, Session
-from cardiolect.model.demo.uploads import KINDS
 
 STYLE = Path(__file__).with_name("page.css")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -53,7 +53,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                 with gr.Row(elem_id="source"):
                     with gr.Column(scale=1, min_width=280):
                         files = gr.File(file_count="multiple", label="Upload a recording", height=150, elem_id="files")
-                        gr.HTML(f"<p class='facts'>{KINDS}</p>")
+                        gr.HTML(f"<p class='facts'>{FORMAT_LIST}</p>")
                     example = gr.Radio(
                         list(callbacks.examples),
                         value=first,

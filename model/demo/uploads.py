@@ -10,18 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cardiolect.data_provider.readers import HDF5_SUFFIXES, READERS, WFDB_SUFFIXES, RecordError, read_record
-from cardiolect.data_provider.readers.channels import FileError
-from cardiolect.data_provider.readers.sizes import count_samples
+from cardiolect.data_provider.readers import FileError, RecordError, count_samples, read_record
+from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import ecg_warnings
 from cardiolect.model.inference.chat import SECONDS, window
 from cardiolect.utils.errors import UserError
 
-HEADER, *SIGNALS = WFDB_SUFFIXES  # the suffix of a WFDB header, and those of its signal files
-LAYOUT = "layout.json"
-SINGLE_FILES = (*READERS, *HDF5_SUFFIXES, ".xml")  # suffixes of files that hold a whole recording
-KINDS = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in SINGLE_FILES)}"
 MAX_FILES = 8
 MAX_SAMPLES = 25_000_000  # over all leads; enough for an hour of 12 leads at 500 Hz
 MAX_HZ = 10_000  # limits the memory of a session
@@ -76,23 +71,22 @@ def _main_file(paths: Sequence[Path]) -> Path:
     for path in paths:
         if path.name.startswith(".") or "\\" in path.name:
             raise UserError(f"the file name {path.name[:60]} is not allowed: rename the file")
-    mains = [path for path in paths if path.suffix.lower() in (HEADER, *SINGLE_FILES)]
-    layouts = [path for path in paths if path.name.lower().endswith(LAYOUT)]
-    signals = [path for path in paths if path.suffix.lower() in SIGNALS]
-    unknown = [path for path in paths if path not in (*mains, *layouts, *signals)]
+    mains = [path for path in paths if file_role(path) == "recording"]
+    signals = [path for path in paths if file_role(path) == "signal"]
+    unknown = [path for path in paths if file_role(path) is None]
     if unknown:
         suffix = unknown[0].suffix[:10]
         problem = f"{suffix} files are not supported" if suffix else "the file has no extension"
-        raise UserError(f"{problem}; upload one of: {KINDS}")
+        raise UserError(f"{problem}; upload one of: {FORMAT_LIST}")
     if len(mains) > 1:
         raise UserError(f"{len(mains)} recordings at once: upload one")
     if not mains:
         raise UserError(
             "the header is missing: upload the .hea file together with its signal file"
             if signals
-            else f"the recording is missing: upload it together with its {LAYOUT}"
+            else "the recording is missing: upload it together with its layout.json"
         )
-    if signals and mains[0].suffix.lower() != HEADER:
+    if signals and not needs_signal_file(mains[0]):
         raise UserError(
             f"{signals[0].name[:60]} does not belong to a {mains[0].suffix} file: upload one recording only"
         )

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from math import exp
 from typing import NamedTuple
 
-import torch
-
 from cardiolect.data_provider.examples import Example
 from cardiolect.model.evaluation.inputs import Inputs
 from cardiolect.model.evaluation.settings import EvalSettings
@@ -14,6 +12,7 @@ from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
 from cardiolect.model.prompt.rendering import make_prompt, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, AnswerLists
 
@@ -58,8 +57,7 @@ def answers(
                 f"{'its longest answer' if lists else 'MAX_NEW_TOKENS'} make more than the {longest} tokens that the "
                 "language model takes"
             )
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    model = checkpoint.model.to("cuda" if on_gpu else "cpu").eval()
+    model = checkpoint.model.to(choose_device(settings.device)).eval()
     if lists:
         for i, ranked in rank_answers(model, vocabulary, prompts, candidates, settings.batch_size):
             likely = dict(zip(candidates[i], ranked.log_probabilities, strict=True))

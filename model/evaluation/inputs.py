@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
-import torch
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH
@@ -14,6 +13,7 @@ from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, REVERSED, SILENCED, WITH_ECG
 from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 Inputs = Callable[[Sequence[RecordRef]], list[PreparedECG | None]]
@@ -55,9 +55,8 @@ def _altered(
     refs: Sequence[RecordRef], condition: str, ecgs: CachedECGs, settings: EvalSettings
 ) -> dict[str, PreparedECG]:
     """Record id -> the ECG after `ALTERED` has changed its signal."""
-    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     representation, rate = ecgs.representation, ecgs.representation.sampling_rate
-    representation.to("cuda" if on_gpu else "cpu")
+    representation.to(choose_device(settings.device))
     found: dict[str, PreparedECG] = {}
     signals = stream_signals(refs, rate, settings.workers, f"encoding {condition}", max_bad=0)
     while batch := list(islice(signals, ENCODE_BATCH)):

@@ -25,7 +25,7 @@ from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics import bootstrap_ci
-from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint
 
 JUDGED = "judge.json"
 RUBRICS = {"report": REPORT, "arena": ARENA}
@@ -54,7 +54,7 @@ class Judged:
 
 def judge_result(
     folder: Path,
-    endpoint: ChatEndpoint,
+    endpoint: JudgeEndpoint,
     rubric: str | None = None,
     condition: str = WITH_ECG,
     floors: bool = False,
@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.limit < 0:
         raise UserError(f"--limit {given.limit}: a number of reports or conversations, 0 for all")
-    endpoint = ChatEndpoint.from_environment()
+    endpoint = JudgeEndpoint.from_environment()
     try:
         document = judge_result(
             given.folder, endpoint, given.rubric, given.condition, given.floors, given.limit, given.threads

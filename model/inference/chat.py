@@ -18,6 +18,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.generation import stream_text
 from cardiolect.model.llm.checkpoint import MAX_NEW_TOKENS, Checkpoint, load_checkpoint, longest_sequence
 from cardiolect.model.prompt.rendering import REPORT, make_prompt, task_of
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 SECONDS = 10.0  # of ECG in a prompt: what the models are trained on
@@ -90,8 +91,7 @@ class ECGChat(Chat):
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device cuda: PyTorch finds no CUDA device here; use auto or cpu")
         checkpoint = load_checkpoint(Path(folder), precision)
-        on_gpu = device != "cpu" and torch.cuda.is_available()
-        checkpoint.model.to("cuda" if on_gpu else "cpu")
+        checkpoint.model.to(choose_device(device))
         return cls(checkpoint)
 
     @staticmethod

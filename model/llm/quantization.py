@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import torch
 from transformers import BitsAndBytesConfig
 
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 
@@ -15,7 +16,7 @@ def placement(bits: int, device: str = "auto") -> dict:
     """
     if bits not in (8, 4):
         raise UserError(f"--quantize {bits}: 8 or 4")
-    if device == "cpu" or not torch.cuda.is_available():
+    if choose_device(device).type == "cpu":
         raise UserError(f"--quantize {bits}: needs a CUDA device; leave it out to answer on the CPU")
     if find_spec("bitsandbytes") is None:
         raise UserError(f"--quantize {bits}: needs bitsandbytes (pip install bitsandbytes)")

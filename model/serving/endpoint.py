@@ -15,7 +15,7 @@ from cardiolect.model.inference.chat import Chat
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.servers import check_address, check_key, failure_reason, signed_session
+from cardiolect.utils.servers import check_endpoint, failure_reason, post_chat, refusal_cause, signed_session
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0  # to connect; to wait for the next byte of an answer
 _MAX_ERROR_BYTES = 4000  # of a failed response that are read
@@ -41,12 +41,7 @@ class EndpointChat(Chat):
         suppressed: Sequence[int] = (),
         timeout: float = READ_SECONDS,
     ) -> None:
-        if set(url) & set("@?#"):
-            raise UserError(
-                "the endpoint must be a plain address without user, query or fragment; put a key into ENDPOINT_KEY"
-            )
-        check_address(url, f"endpoint {url}")
-        check_key(key, "ENDPOINT_KEY")
+        check_endpoint(url, "endpoint", key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
         self.representation = representation
         self.model = model
@@ -91,13 +86,7 @@ class EndpointChat(Chat):
         try:
             with (
                 signed_session(self.url, self._key) as session,
-                session.post(
-                    f"{self.url}/chat/completions",
-                    json=body,
-                    stream=True,
-                    timeout=(CONNECT_SECONDS, self.timeout),
-                    allow_redirects=False,
-                ) as response,
+                post_chat(session, self.url, body, stream=True, timeout=(CONNECT_SECONDS, self.timeout)) as response,
             ):
                 self._check(response)
                 for part in self._parts(response):
@@ -111,9 +100,9 @@ class EndpointChat(Chat):
         status = response.status_code
         if status == 200:
             return
-        if status in (401, 403):
+        if (cause := refusal_cause(status)) == "key":
             advice = "check ENDPOINT_KEY"
-        elif status in (404, 405) or 300 <= status < 400:
+        elif cause == "address":
             advice = f"check the address and the model name ({self.model or 'none given'})"
         else:
             advice = "see the log of the server"

@@ -21,6 +21,7 @@ from cardiolect.model.training.muon import muon
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import launch
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 
@@ -153,7 +154,7 @@ def train(
     deepspeed.ops.__compatible_ops__ = {}
     folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
-    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,

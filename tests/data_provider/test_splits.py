@@ -23,7 +23,7 @@ def test_patients_in_common():
 
 def test_leakage_names_a_record_not_a_patient():
     splits = {"train": [ref("1", "secret")], "valid": [ref("9", "x")], "test": [ref("4", "secret")]}
-    with pytest.raises(UserError, match="1 patient stands in both train and test, for example with record 4") as caught:
+    with pytest.raises(UserError, match="1 patient is in both train and test, for example with record 4") as caught:
         check_no_leakage(splits)
     assert "secret" not in str(caught.value)
     check_no_leakage({"train": splits["train"], "valid": splits["valid"]})
@@ -38,7 +38,7 @@ def test_ptbxl_folds_share_no_patient(shared_data):
 
 
 def test_folds_without_recordings():
-    with pytest.raises(UserError, match="none of 1 recordings is in folds 9, 10"):
+    with pytest.raises(UserError, match="none of the 1 recordings is in folds 9, 10"):
         select_folds([ref("1", fold=3)], frozenset({9, 10}))
 
 

@@ -8,7 +8,7 @@ from cardiolect.utils.metrics.confusion import confusion
 from cardiolect.utils.metrics.definitions import DEFINITIONS, Definition, definition
 from cardiolect.utils.metrics.exact_match import answer_set_heartllm, exact_match
 from cardiolect.utils.metrics.findings import finding_scores
-from cardiolect.utils.metrics.floors import MajorityAnswers, central_text
+from cardiolect.utils.metrics.majority import MajorityAnswers, central_text
 from cardiolect.utils.metrics.meteor import Meteor
 from cardiolect.utils.metrics.paired import PairedTest, cross_table, paired_test, paired_test_of
 from cardiolect.utils.metrics.rouge import Rouge

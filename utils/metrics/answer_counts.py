@@ -1,4 +1,4 @@
-"""How often training gives which answers: what majority answers and answer lists are both made of."""
+"""Counts the answers in training, the basis of both majority answers and answer lists."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ Answers = tuple[str, ...]
 
 
 class Question(Protocol):
-    """What decides which answers a question has."""
+    """The properties of a question that determine its possible answers."""
 
     @property
     def question(self) -> str: ...

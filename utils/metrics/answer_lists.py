@@ -1,4 +1,4 @@
-"""Which answers a question can have: those of its template in training, or what it names itself."""
+"""The possible answers to a question: those of its template in training, or the options that it names."""
 
 import ast
 import csv

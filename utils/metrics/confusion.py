@@ -1,4 +1,4 @@
-"""Which answer is given in place of which."""
+"""Confusion matrix of answers."""
 
 from collections import Counter
 from collections.abc import Sequence

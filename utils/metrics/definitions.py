@@ -1,4 +1,4 @@
-"""What a score means, by name: ``heartllm``, ``ecg-bench`` and ``strict``. docs/METRICS.md has the formulas."""
+"""The definitions of scores, by name: ``heartllm``, ``ecg-bench`` and ``strict``. docs/METRICS.md has the formulas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The mean over several training runs, and what it would be with other runs, other patients, or both."""
+"""The mean over several training runs, with intervals for other runs, other patients, or both."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass

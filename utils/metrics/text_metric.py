@@ -1,4 +1,4 @@
-"""What the report metrics share: an `evaluate.Metric` that touches neither the network nor the disk."""
+"""The base of the report metrics: an `evaluate.Metric` that uses neither the network nor the disk."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Yes-or-no questions as a reader is judged: sensitivity and specificity per question."""
+"""Sensitivity and specificity of answers to yes-or-no questions, as for a human reader."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Openly served corpora -> folders that ``cardiolect prepare`` reads: resumed, verified, never half done."""
+"""Downloads open corpora into folders for ``cardiolect prepare``: resumable, verified, never incomplete."""

@@ -1,4 +1,4 @@
-"""Download one corpus: say how much it is, fetch what is missing over a few connections, verify all of it."""
+"""Downloads one corpus: prints the size, fetches missing files over a few connections and verifies all of them."""
 
 import shutil
 import threading
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.download.folder import Folder, disk_error, on_disk, readable
-from cardiolect.data_provider.corpora.download.server import FileFailedError, Server, StoppedError
+from cardiolect.data_provider.corpora.download.http_files import FileFailedError, Server, StoppedError
 from cardiolect.data_provider.corpora.download.sources import SOURCES, RemoteFile, Source, list_files
 from cardiolect.utils.errors import UserError
 
@@ -23,7 +23,7 @@ _UNPACKED = 1.5  # HDF5 parts of CODE-15 over their zips: 3.9 GB (20,001 x 4096 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a download will do. Bytes are estimates where the server's list states none."""
+    """The plan of a download. Sizes are estimates if the server's list does not give them."""
 
     files: int  # of the corpus, or of what --only takes
     verified: int
@@ -136,14 +136,14 @@ class _Sizes:
             for kind, files in kinds.items()
             for i in range(min(_SAMPLE, len(files)))
         ]
-        told: dict[str, list[int]] = defaultdict(list)
+        known: dict[str, list[int]] = defaultdict(list)
         with ThreadPoolExecutor(connections) as pool:
             answers = pool.map(server.size, [remote for _, remote in asked])
             for (kind, _), size in zip(asked, answers, strict=True):
                 if size is not None:
-                    told[kind].append(size)
+                    known[kind].append(size)
                 self.exact &= size is not None
-        self._mean = {kind: sum(sizes) // len(sizes) for kind, sizes in told.items()}
+        self._mean = {kind: sum(sizes) // len(sizes) for kind, sizes in known.items()}
 
     def __call__(self, file: RemoteFile) -> int:
         return self._mean.get(self._kind(file), 0) if file.size is None else file.size

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import NamedTuple
 
-from cardiolect.data_provider.corpora.download.server import CHUNK, Checksum, FileFailedError
+from cardiolect.data_provider.corpora.download.http_files import CHUNK, Checksum, FileFailedError
 from cardiolect.data_provider.corpora.download.sources import STATE_FOLDER, RemoteFile
 from cardiolect.utils.errors import UserError
 

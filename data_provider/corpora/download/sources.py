@@ -1,4 +1,4 @@
-"""The openly served corpora: where each is, and what its server lists (names, checksums, where stated sizes).
+"""The open corpora: their addresses, and the lists of files on their servers (names, checksums, sometimes sizes).
 
 Layouts and addresses as documented: PhysioNet writes ``SHA256SUMS.txt`` of every project, one "digest path" a line and
 no sizes (its software, MIT-LCP/physionet-build); Zenodo's and GitHub's lists are JSON and state sizes.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl
+from cardiolect.data_provider.readers.layout import LAYOUT_NAME
 from cardiolect.utils.errors import UserError
 
 STATE_FOLDER = ".download"  # below --out: the server's list and what has been verified
@@ -126,7 +127,6 @@ _CHALLENGE_FOLDERS = {
     "ningbo": "ningbo",
 }
 
-_CODE_15_LAYOUT = code15.LAYOUT.model_dump_json(include={"sampling_rate", "unit", "leads"}) + "\n"
 
 SOURCES: dict[str, Source] = {
     "ptb-xl": _physionet(
@@ -135,7 +135,7 @@ SOURCES: dict[str, Source] = {
     "mimic-iv-ecg": _physionet(
         f"MIMIC-IV-ECG 1.0 ({mimic.LICENCE})", "mimic-iv-ecg/1.0", needed=(mimic.LIST, mimic.MEASUREMENTS)
     ),
-    "code-15": _zenodo(f"CODE-15 ({code15.LICENCE})", "4916206", ("exams.csv",), {"layout.json": _CODE_15_LAYOUT}),
+    "code-15": _zenodo(f"CODE-15 ({code15.LICENCE})", "4916206", ("exams.csv",), {LAYOUT_NAME: f"{code15.LAYOUT}\n"}),
     # The commit of April 2024 that publishes version 1.0.2, with questions on PTB-XL and on MIMIC-IV-ECG.
     "ecg-qa": _github("ECG-QA 1.0.2 (CC BY 4.0)", "Jwoo5/ecg-qa", "cfc8e6810bcd92ae01d23270865c708c3fdd6016", "ecgqa/"),
     **{

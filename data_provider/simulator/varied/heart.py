@@ -1,4 +1,4 @@
-"""The causes behind a varied ECG: a person's anatomy, and what is wrong with the heart on the day of the recording.
+"""The causes of a varied ECG: a person's anatomy, and the condition of the heart on the day of the recording.
 
 Shares are chosen so that every finding is common enough to learn, not as they are in a clinic.
 """
@@ -32,9 +32,9 @@ REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What all recordings of one person share.
+    """The traits that all recordings of one person share.
 
-    healthy: nothing is wrong on any day. axis: frontal direction in degrees of the net QRS area without conduction
+    healthy: no disease in any recording. axis: frontal direction in degrees of the net QRS area without conduction
     disease.
     limb_mv, sokolow_mv: largest peak-to-peak QRS of a limb lead, and S in V1 + larger R of V5 and V6, that QRS vectors
     are scaled to. chest_gain ``(6,)``, chest_shift ``(6,)`` degrees: electrode position and chest wall, V1..V6.

@@ -1,4 +1,4 @@
-"""What a reader measures in the clean median beat of a varied recording; labels are decided on it."""
+"""Measurements in the clean median beat of a varied recording, on which its labels are decided."""
 
 from dataclasses import asdict, dataclass
 

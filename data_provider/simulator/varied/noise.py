@@ -1,11 +1,11 @@
-"""Disturbances of a varied recording, drawn or taken from real ones, and what a reader would call them.
+"""The noise and the recorder of a varied recording, and the labels of its noise.
 
-Labels are measured on the noise that was added: whatever its source, only what is large is named, and what is neither
-large nor small is left open.
+Noise is drawn or taken from real recordings. Labels are measured on the added noise, whatever its source: large
+noise is named, noise that is neither large nor small is left open.
 """
 
 import numpy as np
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, lfilter, lfilter_zi, sosfiltfilt
 
 from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.data_provider.simulator import noise as drawn
@@ -16,6 +16,9 @@ from cardiolect.data_provider.simulator.varied.real_noise import draw_noise
 DRIFT_MV = (0.25, 0.45)  # range of the noise below 0.7 Hz: from here open, from there "baseline drift"
 STATIC_MV = (0.018, 0.035)  # deviation of the noise above 15 Hz
 EXTRA = 0.25  # share of recordings with real noise that get drawn noise as well
+
+HIGH_PASS_HZ = (0.05, 0.05, 0.15, 0.3, 0.5)
+LOW_PASS_HZ = (40.0, 70.0, 100.0, 150.0, 150.0)  # of recorders
 
 
 def floor(library: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +61,7 @@ def loose(eight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list
 
 
 def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
-    """What ``(8, T)`` mV of added noise amounts to: kind -> leads that show it, and the kinds left open."""
+    """Labels of ``(8, T)`` mV of added noise: kind -> leads that show it, and the kinds left open."""
     twelve = np.concatenate([LIMB_FROM_I_II @ noise[:2], noise[2:]])
     slow = sosfiltfilt(butter(2, 0.7, "lowpass", fs=FS, output="sos"), twelve, axis=1)
     fast = sosfiltfilt(butter(2, 15, "highpass", fs=FS, output="sos"), twelve, axis=1)
@@ -72,3 +75,17 @@ def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
         elif (size > low).any():
             open_.add(kind)
     return named, open_
+
+
+def record_through(signal: np.ndarray, fs: float, rng: np.random.Generator) -> np.ndarray:
+    """``(C, T)`` in mV as it leaves a recorder of random bandwidth and gain (within 5 %).
+
+    The high-pass is causal and of first order, like that of analogue recorders, and so distorts ST as they do; the
+    low-pass has zero phase. Last comes a trace of white noise, as added by analogue-to-digital converters.
+    """
+    high, low = rng.choice(HIGH_PASS_HZ), rng.choice(LOW_PASS_HZ)
+    b, a = butter(1, high, "highpass", fs=fs)
+    start = lfilter_zi(b, a)[None] * np.median(signal, axis=1, keepdims=True)
+    out = lfilter(b, a, signal, axis=1, zi=start)[0]
+    out = sosfiltfilt(butter(1, low, "lowpass", fs=fs, output="sos"), out, axis=1)
+    return out * rng.normal(1, 0.02) + rng.uniform(0.0005, 0.003) * rng.standard_normal(out.shape)

@@ -1,7 +1,7 @@
-"""Noise of real recordings: what is left of them without their beats. Labels are not looked at.
+"""Noise of real recordings: the signal without its beats. Labels are not used.
 
-Only recordings with regular rhythm and beats of one kind give noise, or P waves, fibrillatory waves and extrasystoles
-would pass for it.
+Only recordings with regular rhythm and uniform beats are used: otherwise P waves, fibrillatory waves and extrasystoles
+would be taken for noise.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ MOST = 1000  # recordings are looked at, evenly over the database: 160 MB
 
 
 def noise_sources(root: Path, folds: Iterable[int]) -> list[RecordRef]:
-    """The recordings of PTB-XL that are looked at for noise."""
+    """The recordings of PTB-XL to take noise from."""
     folds = frozenset(folds)
     refs = [ref for ref in load_database(root).values() if ref.fold in folds]
     return refs[:: -(-len(refs) // MOST) or 1]
@@ -37,7 +37,7 @@ def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
     """Noise of the recordings of PTB-XL (at ``root``) in ``folds``.
 
     Returns float32 ``(n, 8, 5000)`` mV at 500 Hz, of I, II, V1..V6.
-    Raises `UserError` where no recording of these folds gives any.
+    Raises `UserError` if no recording of these folds is suitable.
     """
     refs, found = noise_sources(root, folds), []
     for ref in tqdm(refs, desc=f"noise of {root.name}", unit="ECG", disable=None):
@@ -56,7 +56,7 @@ def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
 
 
 def without_beats(signal: np.ndarray) -> np.ndarray | None:
-    """``(8, 5000)`` mV less its beats; None where rhythm or beats vary too much to tell noise from heart."""
+    """``(8, 5000)`` mV without its beats; None if rhythm or beats vary too much to separate noise from them."""
     baseline = sosfiltfilt(butter(2, BASELINE_HZ, "lowpass", fs=FS, output="sos"), signal, axis=1)
     level = signal - baseline
     peaks = _r_peaks(level)
@@ -102,7 +102,7 @@ def _r_peaks(level: np.ndarray) -> np.ndarray:
 def draw_noise(library: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """``(8, 5000)`` mV: one recording's noise, or the limb leads of one and the chest leads of another.
 
-    It is turned round in time, in sign and in size, and starts anywhere, its seam faded.
+    It is reversed in time or sign at random, scaled, and shifted cyclically with a smooth seam.
     """
     parts = [library[int(rng.integers(len(library)))] for _ in range(2)]
     noise = np.concatenate([parts[0][:2], parts[int(rng.random() < 0.5)][2:]]).astype(float)

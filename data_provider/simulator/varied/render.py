@@ -4,17 +4,17 @@ from itertools import pairwise
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
 from cardiolect.data_provider.simulator.leads import twelve
 from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
 from cardiolect.data_provider.simulator.render import SAMPLES
 from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
-from cardiolect.data_provider.simulator.truth import ECTOPIES, NORMAL_RANGES_MS, RBBB, TERRITORIES
+from cardiolect.data_provider.simulator.truth import ECTOPIES, RBBB, TERRITORIES
 from cardiolect.data_provider.simulator.varied import noise as disturbance
 from cardiolect.data_provider.simulator.varied.atria import fibrillation, flutter
 from cardiolect.data_provider.simulator.varied.beat import Beats, draw_beats
-from cardiolect.data_provider.simulator.varied.filters import record_through
 from cardiolect.data_provider.simulator.varied.heart import (
     FIBRILLATION,
     FLUTTER,
@@ -44,7 +44,7 @@ def simulate_varied(
     truth, eight, rng = _heart(seed, index, patient)
     added = disturbance.floor(library, rng)
     named, left_open = disturbance.name_noise(added)
-    eight = record_through(eight + added, FS, rng)
+    eight = disturbance.record_through(eight + added, FS, rng)
     if rng.random() < BURSTS:
         eight = eight + disturbance.bursts(rng)
         named["burst noise"] = list(LEADS)
@@ -55,7 +55,7 @@ def simulate_varied(
 
 
 def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
-    """As `simulate_varied` without noise and recorder, float64: what labels can be measured on."""
+    """Like `simulate_varied`, but without noise and recorder and in float64, so that labels can be measured."""
     truth, eight, _ = _heart(seed, index, patient)
     return VariedTruth(**truth), twelve(eight)
 

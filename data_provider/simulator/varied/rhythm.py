@@ -1,4 +1,4 @@
-"""When the beats of a varied recording fall: breathing and wandering sinus nodes, pauses, ectopy, fibrillation."""
+"""The times of the beats in a varied recording: sinus variability, pauses, ectopy, fibrillation."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""What is true of one varied recording, stated in PTB-XL's codes; what readers would differ on is left open.
+"""The ground truth of a varied recording in PTB-XL's codes; findings that readers would disagree on are left open.
 
-A code is stated where the signal shows it by the criterion below, open where it is near its limit, hidden by another
-finding (infarction in left bundle branch block), or caused but not seen, and denied otherwise.
+A code is stated if the signal meets the criterion below. It is open if the signal is near the limit, if another finding
+hides it (infarction in left bundle branch block), or if its cause is present but not visible. Otherwise it is denied.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from typing import Any
 
 from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS
 from cardiolect.data_provider.ecgqa.labels import RHYTHMS as RHYTHM_CODES
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.simulator.truth import (
     ABNORMAL,
     AXES,
@@ -18,7 +19,6 @@ from cardiolect.data_provider.simulator.truth import (
     LBBB,
     MARGINS_MS,
     NORMAL,
-    NORMAL_RANGES_MS,
     RBBB,
     TERRITORIES,
     Truth,
@@ -44,8 +44,8 @@ MORE = {
     "IVCD": UNSPECIFIC_DELAY,
 }
 NAMES = {**DIAGNOSES, **RHYTHM_CODES, **FORMS, **MORE}
-_SAID_OTHERWISE = {"PVC": ECTOPIES[1], "PAC": ECTOPIES[0]}  # findings keep the simulator's own names
-# The order of findings and reports: the simulator's own, and the new ones behind their kind.
+_RENAMED = {"PVC": ECTOPIES[1], "PAC": ECTOPIES[0]}  # findings that keep the simulator's own names
+# The order of findings and reports: the simulator's own, and the new ones after their kind.
 _OWN = [NAMES[code] for code in NAMES if NAMES[code] not in FINDINGS and code not in (*NOT_SIMULATED, "PVC", "PAC")]
 VARIED_FINDINGS = (*FINDINGS[: FINDINGS.index(NORMAL)], *_OWN, *FINDINGS[FINDINGS.index(NORMAL) :])
 _UNREMARKABLE = frozenset(
@@ -85,7 +85,7 @@ class VariedTruth(Truth):
 
     @cached_property
     def findings(self) -> tuple[str, ...]:
-        present = {_SAID_OTHERWISE.get(code, NAMES[code]) for code in self.codes}
+        present = {_RENAMED.get(code, NAMES[code]) for code in self.codes}
         present |= {self.axis, *self.noise} - {None}
         if present - _UNREMARKABLE:
             present.add(ABNORMAL)
@@ -100,10 +100,10 @@ class VariedTruth(Truth):
         return super().range_of(feature)
 
     def states(self, finding: str) -> bool | None:
-        """Whether it holds; None where it is open."""
+        """Whether the finding holds; None if it is open."""
         if finding in self.findings:
             return True
-        return None if finding in {_SAID_OTHERWISE.get(name, NAMES.get(name, name)) for name in self.open} else False
+        return None if finding in {_RENAMED.get(name, NAMES.get(name, name)) for name in self.open} else False
 
     def scp_codes(self) -> dict[str, float]:
         """PTB-XL's codes and the likelihood it notes: 0 for form and rhythm statements."""

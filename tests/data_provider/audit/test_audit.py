@@ -13,7 +13,7 @@ import pytest
 
 from cardiolect.data_provider.audit.__main__ import audit, main
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
-from cardiolect.data_provider.audit.texts import ADMINISTRATIVE
+from cardiolect.data_provider.audit.text_statistics import ADMINISTRATIVE
 from cardiolect.data_provider.corpora.prepare import prepare
 from tests.helpers import ROOT
 
@@ -47,9 +47,9 @@ def test_a_copied_recording_in_another_split_is_found_though_its_file_differs(sh
     figures = json.loads((tmp_path / "audit/audit.json").read_text())
     ids = {f"ptb-xl/{table.loc[row, 'ecg_id']}" for row in (train_row, test_row)}
     assert [set(group) for group in figures["duplicates"]] == [ids]
-    assert figures["leaks"][0].startswith("1 signal stands in more than one split")
+    assert figures["leaks"][0].startswith("1 signal is in more than one split")
     page = (tmp_path / "audit/audit.html").read_text()
-    assert "1 signal stands" in page and "data:image/png;base64," in page and "http" not in page.split("</style>")[0]
+    assert "1 signal is" in page and "data:image/png;base64," in page and "http" not in page.split("</style>")[0]
 
 
 def test_patients_are_compared_within_a_corpus_signals_across():
@@ -62,8 +62,8 @@ def test_patients_are_compared_within_a_corpus_signals_across():
         Placed("b", "4", None, "", "z"),
     ]
     patients, signals = leaks(placed)
-    assert patients == "1 patient stands in more than one split, for example a/1 (train) and a/2 (test)"
-    assert signals.startswith("1 signal stands") and "a/1 (train)" in signals and "b/2 (test)" in signals
+    assert patients == "1 patient is in more than one split, for example a/1 (train) and a/2 (test)"
+    assert signals.startswith("1 signal is") and "a/1 (train)" in signals and "b/2 (test)" in signals
     assert duplicates(placed) == [["a/1", "b/2"], ["a/2", "b/3"], ["b/1", "b/4"]]
     assert leaks(placed[2:4]) == []
 

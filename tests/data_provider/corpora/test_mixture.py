@@ -10,10 +10,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.audit.seen import SEEN, digest, save_seen
+from cardiolect.data_provider.audit.seen import SEEN, save_seen
 from cardiolect.data_provider.corpora.mixture import probabilities, take
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import corpus_weights, known_recordings, load_splits, seen_in_data
 from cardiolect.model.evaluation.inputs import another_patient
@@ -108,7 +109,7 @@ def test_noise_of_real_recordings_counts_as_seen(manifests, tmp_path):
     ref = load_splits(settings(manifests), ("test",), None)["test"].records[0]
     assert seen_in_data(settings(manifests)) == set()
     save_seen(manifests[1], [ref])
-    assert seen_in_data(settings(manifests)) == {digest(ref)}
+    assert seen_in_data(settings(manifests)) == {content_hash(ref.path)}
     (manifests[1] / SEEN).unlink()
 
 
@@ -125,22 +126,22 @@ def test_the_tokenizer_draws_recordings_by_the_weight_of_their_corpus(manifests)
         ({"corpus_weights": [1]}, "1 numbers for 2 corpora"),
         ({"corpus_weights": [0, 0]}, "all are 0"),
         ({"corpus_weights": [1, -1]}, "numbers from 0 to"),
-        ({"train_folds": "1-8"}, "TRAIN_FOLDS goes with one DATA_ROOT"),
+        ({"train_folds": "1-8"}, "TRAIN_FOLDS needs a single DATA_ROOT"),
     ],
 )
 def test_impossible_mixtures_are_named(manifests, tmp_path, values, message):
     with pytest.raises(UserError, match=message):
         DataSettings(output_dir=tmp_path, data_root=manifests, **values).check()
-    with pytest.raises(UserError, match="is no prepared corpus"):
+    with pytest.raises(UserError, match="is not a prepared corpus"):
         DataSettings(output_dir=tmp_path, data_root=[manifests[0], tmp_path]).check()
-    with pytest.raises(UserError, match="are called ptb-xl"):
+    with pytest.raises(UserError, match="are named ptb-xl"):
         load_splits(settings([manifests[0]] * 2), ("train",), None)
 
 
 def test_a_recording_in_two_splits_under_two_names_is_leakage(manifests, shared_data, tmp_path):
     """The same PTB-XL, split by ECG-QA in one corpus and by fold in the other."""
-    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, called="by-fold")
-    with pytest.raises(UserError, match="stand in both train and valid"):
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, mixture_name="by-fold")
+    with pytest.raises(UserError, match="are in both train and valid"):
         load_splits(settings([manifests[0], tmp_path]), ("train", "valid"), None)
 
 

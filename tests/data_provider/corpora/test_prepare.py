@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiolect.data_provider.audit.seen import digest
 from cardiolect.data_provider.corpora import code15
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.prepared import split_of_patient
 from cardiolect.data_provider.corpora.provenance import corpora_of
 from cardiolect.data_provider.manifest import load_corpus, load_records
 from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import find_database, load_splits
 from cardiolect.utils.errors import UserError
@@ -90,7 +90,7 @@ def test_derived_questions_are_marked_to_their_last_score(shared_data, tmp_path)
     prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, derived_seed=1)
     examples = load_splits(settings(data_root=tmp_path), ("test",), task="qa")["test"].examples
     assert len(examples) > 100 and {e.provenance for e in examples} == {"derived"}
-    with pytest.raises(UserError, match="reads PTB-XL's labels; georgia has none"):
+    with pytest.raises(UserError, match="needs PTB-XL's labels, which georgia does not have"):
         prepare("georgia", shared_data / "ptb-xl", tmp_path, derived_seed=1)
 
 
@@ -146,10 +146,10 @@ def test_a_missing_source_and_a_broken_manifest_are_one_line(mimic, tmp_path):
         load_splits(settings(data_root=tmp_path / "out"), ("train",), task="report")
     said = json.loads((tmp_path / "out/manifest.json").read_text())
     (tmp_path / "out/manifest.json").write_text(json.dumps({**said, "source": "/moved/away"}))
-    with pytest.raises(UserError, match="its source /moved/away is not there"):
+    with pytest.raises(UserError, match="its source /moved/away does not exist"):
         load_records(tmp_path / "out")
     (tmp_path / "out/manifest.json").write_text("{}")
-    with pytest.raises(UserError, match="not what prepare writes"):
+    with pytest.raises(UserError, match="not a valid manifest"):
         load_corpus(tmp_path / "out")
 
 
@@ -166,14 +166,14 @@ def test_code15_refers_to_rows_of_its_parts_and_says_what_they_lack(shared_data,
     )
     with pytest.raises(UserError, match=r'layout\.json: no such file; .* Write into it: {"sampling_rate": 400'):
         prepare("code-15", source, tmp_path / "out")
-    (source / "layout.json").write_text(code15.LAYOUT.model_dump_json())
+    (source / "layout.json").write_text(code15.LAYOUT)
     done = prepare("code-15", source, tmp_path / "out")
     assert (done.records, sum(done.left_out.values())) == (2, 2)
     ref, _ = load_records(tmp_path / "out")["12"]
     record = read_record(ref)
     assert (record.fs, record.patient_id, ref.background) == (400, "8", "age 50, sex female")
     np.testing.assert_allclose(record.signal, 0.5 * signal[:4000].T, atol=1e-6)
-    assert digest(ref) != digest(load_records(tmp_path / "out")["11"][0])
+    assert content_hash(ref.path) != content_hash(load_records(tmp_path / "out")["11"][0].path)
 
 
 def test_cpsc_keeps_what_its_headers_say_and_splits_by_recording(shared_data, tmp_path):

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from cardiolect.data_provider.ecgqa.derived import derive
-from cardiolect.data_provider.ecgqa.labels import any_extrasystole, extrasystoles, is_extrasystole, noisy_leads, stages
+from cardiolect.data_provider.ecgqa.labels import any_extrasystole, extrasystoles, has_extrasystole, noisy_leads, stages
 from cardiolect.data_provider.record import LEADS
 
 
@@ -80,7 +80,7 @@ def test_labels_that_contradict_an_empty_cell_leave_it_open():
     doubtful = row({"SR": 0.0, "IMI": 15.0}, infarction_stadium1="Stadium III")
     unstaged = row({"SR": 0.0, "IMI": 100.0})
     assert (
-        extrasystoles(beats) is is_extrasystole(beats, "ventricular extrasystoles") is any_extrasystole(beats) is None
+        extrasystoles(beats) is has_extrasystole(beats, "ventricular extrasystoles") is any_extrasystole(beats) is None
     )
     assert stages(doubtful) is stages(unstaged) is None
     assert any_extrasystole(row({"PVC": 0.0}, extra_beats="bigeminy?")) is True

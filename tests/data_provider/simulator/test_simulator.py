@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import wfdb
 
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, RANGES
+from cardiolect.data_provider.ecgqa.templates import TEMPLATES
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator import Truth, clean_signal, simulate
 from cardiolect.data_provider.simulator.beat_shapes import FS
-from cardiolect.data_provider.simulator.comparisons import TEMPLATES
+from cardiolect.data_provider.simulator.comparisons import COMPARED
 from cardiolect.data_provider.simulator.corpus import write_corpus
 from cardiolect.data_provider.simulator.leads import frontal_axis
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.reports import LEXICON, findings_in, report
 from cardiolect.data_provider.simulator.rhythm import Beat
-from cardiolect.data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS, NORMAL_RANGES_MS, RANGES
+from cardiolect.data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.errors import UserError
 from tests.helpers.files import digests
@@ -247,4 +249,4 @@ def test_comparison_templates_are_ecg_qas_own(shared_data):
     for file in (shared_data / "ecg-qa/ecgqa/ptbxl/template").rglob("*.json"):
         for row in json.loads(file.read_text()):
             published.setdefault(row["template_id"], set()).add(row["question"])
-    assert {template: {text} for template, (text, _) in TEMPLATES.items()} == {t: published[t] for t in TEMPLATES}
+    assert {t: {TEMPLATES[t].text()} for t in COMPARED} == {t: published[t] for t in COMPARED}

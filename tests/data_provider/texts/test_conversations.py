@@ -98,9 +98,9 @@ def test_roles_and_pairs_are_read_like_speakers():
     [
         ({"conversations": ASKED}, "neither ecg nor image"),
         ({"ecg": "rec", "conversations": []}, "not a list of turns"),
-        ({"ecg": "rec", "conversations": ASKED[:1]}, "by turns"),
-        ({"ecg": "rec", "conversations": [ASKED[1], ASKED[0]]}, "by turns"),
-        ({"ecg": "rec", "conversations": [{"from": "doctor", "value": "?"}, ASKED[1]]}, "says neither human nor gpt"),
+        ({"ecg": "rec", "conversations": ASKED[:1]}, "does not alternate"),
+        ({"ecg": "rec", "conversations": [ASKED[1], ASKED[0]]}, "does not alternate"),
+        ({"ecg": "rec", "conversations": [{"from": "doctor", "value": "?"}, ASKED[1]]}, "unknown speaker"),
         ({"ecg": "rec", "conversations": [{"from": "human", "value": "<image>"}, ASKED[1]]}, "is empty"),
         ({"ecg": "rec", "conversations": [{"from": "human", "value": 3}, ASKED[1]]}, "is not text"),
     ],

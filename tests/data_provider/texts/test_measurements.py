@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.simulator.truth import NORMAL_RANGES_MS
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.texts.measurements import load_measurements
 from cardiolect.utils.errors import UserError
 
@@ -34,10 +34,10 @@ def test_measurements_of_ptbxl_plus_and_mimic_are_found_by_their_id_columns(tmp_
     [
         ("ecg_id,pr\n1,160\n", "no column qt"),
         ("record,qt\n1,160\n", "no column ecg_id"),
-        ("ecg_id,qt\n1,wide\n", "line 2: not a number"),
-        ("ecg_id,qt\n1\n", "line 2: not a number"),
-        ("ecg_id,qt\n1,inf\n", "line 2: not a number"),
-        ("ecg_id,qt\ninf,1\n", "line 2: not a number"),
+        ("ecg_id,qt\n1,wide\n", "line 2: a requested column"),
+        ("ecg_id,qt\n1\n", "line 2: a requested column"),
+        ("ecg_id,qt\n1,inf\n", "line 2: a requested column"),
+        ("ecg_id,qt\ninf,1\n", "line 2: a requested column"),
         ("", "no column ecg_id, qt"),
     ],
 )

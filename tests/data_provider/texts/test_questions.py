@@ -242,7 +242,7 @@ def test_impossible_values_are_left_out():
     ("content", "reason"),
     [
         ("{", "not JSON"),
-        ({"a": 1}, "holds a JSON dict"),
+        ({"a": 1}, "contains a JSON dict"),
         ([3], "item 0: is a JSON int"),
         ([QUESTION | {"ecg_path": "rec"}, {"question": "?"}], "item 1: has no key answer, ecg_id"),
         ([{"report": "x"}], "item 0: has no key ecg_id"),
@@ -252,7 +252,7 @@ def test_impossible_values_are_left_out():
         ([QUESTION | {"ecg_path": "rec", "question": None}], "item 0: question is not text"),
         ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
         ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
-        ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: names 1 paths for 2 recordings"),
+        ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: gives 1 paths for 2 recordings"),
         ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
         ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id"),
     ],

@@ -66,7 +66,7 @@ def test_superclasses_are_those_of_ptbxls_statements(shared_data: Path):
     """Against scp_statements.csv itself: our table must be PTB-XL's."""
     import csv
 
-    from cardiolect.data_provider.ecgqa.scp_classes import SUPERCLASS_OF
+    from cardiolect.utils.scp_codes import SUPERCLASS_OF
 
     with (shared_data / "ptb-xl/scp_statements.csv").open() as file:
         rows = {row[""]: row for row in csv.DictReader(file)}

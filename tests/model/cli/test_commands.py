@@ -164,7 +164,7 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
         (["ask", "{record}", "", "--checkpoint", "{stock}"], "the question is empty"),
         (["ask", "none.edf", "{question}", "--checkpoint", "{stock}"], "record none.edf: no such file"),
-        (["ask", "#.h5", "{question}", "--checkpoint", "{stock}"], "record #.h5: no file before the #"),
+        (["ask", "#.h5", "{question}", "--checkpoint", "{stock}"], "record #.h5: no file name before the #"),
         (["tokens", ".", "--checkpoint", "{stock}"], "record .: a folder"),
         (["report", "{record}", "--start", "99", "--checkpoint", "{stock}"], "at least 2.5 s are needed"),
         (["report", "{record}", "--patient", "Jo", "--checkpoint", "{stock}"], "no age, sex, height or weight found"),

@@ -17,8 +17,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from cardiolect.data_provider.readers import read_record
-from cardiolect.data_provider.readers.sizes import count_samples
+from cardiolect.data_provider.readers import count_samples, read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.demo import server
 from cardiolect.model.demo.temporary_files import LIFETIME_SECONDS, Sweeper, stored_bytes

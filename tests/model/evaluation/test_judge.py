@@ -13,9 +13,9 @@ import pytest
 
 from cardiolect.model.evaluation import judge
 from cardiolect.model.evaluation.samples import Sample, write_samples
-from cardiolect.utils.metrics.ecgbench import ARENA, ChatEndpoint
-from cardiolect.utils.metrics.ecgbench.chat import TRIES
+from cardiolect.utils.metrics.ecgbench import ARENA, JudgeEndpoint
 from cardiolect.utils.metrics.ecgbench.judge import READS
+from cardiolect.utils.metrics.ecgbench.judge_client import TRIES
 from tests.helpers import ROOT
 from tests.helpers.commands import refused
 from tests.helpers.judge import ChatServer, verdict
@@ -154,15 +154,15 @@ def test_a_limit_draws_the_same_and_more_ask_for_the_rest_alone(server, result):
 
 @pytest.mark.parametrize("act", [(500, {"Retry-After": "0"}), (429, {"Retry-After": "0"}), "drop", "half", "late"])
 def test_what_may_pass_is_asked_again(server, result, monkeypatch, act):
-    hasty = ChatEndpoint(server.url, "judge", timeout=0.3, pause=0.01)
-    monkeypatch.setattr(ChatEndpoint, "from_environment", lambda: hasty)
+    hasty = JudgeEndpoint(server.url, "judge", timeout=0.3, pause=0.01)
+    monkeypatch.setattr(JudgeEndpoint, "from_environment", lambda: hasty)
     server.plans = {"said 0": [act]}
     assert judged(result(report(0)))["conditions"]["with_ecg"]["judged"] == 1
     assert server.counts() == {"said 0": 2}
 
 
 def test_what_fails_is_said_and_asked_again_by_the_same_command(server, result, capsys, monkeypatch):
-    monkeypatch.setattr("cardiolect.utils.metrics.ecgbench.chat.MOST_WAIT", 0.01)
+    monkeypatch.setattr("cardiolect.utils.metrics.ecgbench.judge_client.MAX_WAIT", 0.01)
     server.plans = {"said 0": ["Diagnosis: 8/10"] * READS, "said 1": [(503, {})] * TRIES, "said 2": [verdict(9, 9, 9)]}
     folder = result(*(report(k) for k in range(3)))
     found = judged(folder)["conditions"]["with_ecg"]

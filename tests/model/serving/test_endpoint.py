@@ -129,11 +129,11 @@ def test_addresses_that_are_not_safe_or_not_there(folder, codes):
         "file:///etc/passwd": "only https",
         "http://key@127.0.0.1:1": "a key into ENDPOINT_KEY",
         "127.0.0.1:8000": "only https",
-        f"https://{'x' * 64}.org": "is no address",
+        f"https://{'x' * 64}.org": "is not an address",
     }.items():
         with pytest.raises(UserError, match=message):
             EndpointChat.from_pretrained(url, folder)
-    with pytest.raises(UserError, match="ENDPOINT_KEY has characters that no key has"):
+    with pytest.raises(UserError, match="ENDPOINT_KEY contains characters that no key has"):
         EndpointChat.from_pretrained("https://example.org", folder, environment={"ENDPOINT_KEY": "secret\n"})
     with pytest.raises(UserError, match="no connection; is a server running there"):
         EndpointChat.from_pretrained("http://127.0.0.1:1", folder).ask(codes)

@@ -85,7 +85,7 @@ def test_what_cannot_be_served_is_one_line(folder, tmp_path):
         return
     with pytest.raises(UserError, match="stays on this machine"):
         serve(folder, host="0.0.0.0")
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is not free"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use"):
         serve(folder, port=taken.getsockname()[1])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
-from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, TASKS, ChatEndpoint, Judge, score_task
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, TASKS, Judge, JudgeEndpoint, score_task
 from cardiolect.utils.metrics.ecgbench.files import read_samples
 
 RUBRICS = {"ptb-test-report": REPORT, "arena": ARENA}
@@ -91,7 +91,7 @@ def _judge(given: argparse.Namespace, samples: list[dict], expected: int) -> dic
             raise UserError(f"{given.answers}: {sample['id']} is a conversation; {given.task} has one text per sample")
         items.append({"id": sample["id"], **({"turns": turns} if given.task == "arena" else turns[0])})
     verdicts = given.verdicts or given.answers.with_name(f"{given.answers.stem}.verdicts.jsonl")
-    return Judge(RUBRICS[given.task], ChatEndpoint.from_environment(), verdicts, given.threads).score(items)
+    return Judge(RUBRICS[given.task], JudgeEndpoint.from_environment(), verdicts, given.threads).score(items)
 
 
 def _asked(turn: dict) -> dict[str, str]:

@@ -12,7 +12,13 @@ from typing import Any
 from tqdm import tqdm
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench.chat import Chat, ChatEndpoint, NoReplyError, StoppedError, UnreachableError
+from cardiolect.utils.metrics.ecgbench.judge_client import (
+    JudgeClient,
+    JudgeEndpoint,
+    NoReplyError,
+    StoppedError,
+    UnreachableError,
+)
 from cardiolect.utils.metrics.ecgbench.rubric import MalformedError, Rubric
 from cardiolect.utils.metrics.ecgbench.verdicts import Verdicts
 
@@ -28,7 +34,7 @@ class Judge:
     Temperature is 0, which few services take as a promise: the kept verdicts are what can be repeated.
     """
 
-    def __init__(self, rubric: Rubric, endpoint: ChatEndpoint, verdicts: Path, threads: int = 4):
+    def __init__(self, rubric: Rubric, endpoint: JudgeEndpoint, verdicts: Path, threads: int = 4):
         if threads < 1:
             raise UserError(f"a judge needs at least one thread, not {threads}")
         self.rubric, self.endpoint, self.path, self.threads = rubric, endpoint, Path(verdicts), threads
@@ -91,10 +97,10 @@ class Judge:
         where = f"{self.endpoint.model} at {self.endpoint.url}"
         print(f"{len(bodies):,} requests to {where}, verdicts to {self.path}", flush=True)
         stop, unreachable = threading.Event(), 0
-        chat = Chat(self.endpoint, stop)
+        client = JudgeClient(self.endpoint, stop)
         pool = ThreadPoolExecutor(self.threads)
         try:
-            running = {pool.submit(self._judge, chat, key, body, verdicts): key for key, body in bodies.items()}
+            running = {pool.submit(self._judge, client, key, body, verdicts): key for key, body in bodies.items()}
             for done in tqdm(as_completed(running), total=len(running), desc=f"judge {self.rubric.name}", leave=False):
                 try:
                     done.result()
@@ -112,11 +118,11 @@ class Judge:
             pool.shutdown(cancel_futures=True)
         return failures
 
-    def _judge(self, chat: Chat, key: str, body: dict[str, Any], verdicts: Verdicts) -> None:
+    def _judge(self, client: JudgeClient, key: str, body: dict[str, Any], verdicts: Verdicts) -> None:
         for reads in range(1, READS + 1):
-            if chat.stop.is_set():
+            if client.stop.is_set():
                 raise StoppedError
-            reply, served = chat.ask(body)
+            reply, served = client.ask(body)
             try:
                 verdict = self.rubric.read(reply)
             except MalformedError as error:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from cardiolect.utils.metrics.ecgbench.labels import Form
+from cardiolect.utils.metrics.ecgbench.label_sets import Form
 
 _REQUEST = "Only answer based on the given Options without any explanation."  # stands behind the options
 _OUTSIDE_PARENTHESES = re.compile(r"[,;\n](?![^()]*\))")

@@ -1,4 +1,4 @@
-"""What a judge is told, and how its reply is read: axes of 0 to 10, each with an explanation.
+"""The instructions for a judge and the format of its reply: axes from 0 to 10, each with an explanation.
 
 The axes and the scale are PULSE's (Liu et al., arXiv 2410.19008); the wording is ours, so scores under it do not
 compare with published ones. The hash of a rubric stands in every result.

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench.labels import Form, find_labels, label_scores
+from cardiolect.utils.metrics.ecgbench.label_sets import Form, find_labels, label_scores
 from cardiolect.utils.metrics.ecgbench.letters import (
     LETTERS,
     find_letter,

@@ -16,7 +16,7 @@ from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
-from cardiolect.utils.metrics.statements.scoring import coverage, stated
+from cardiolect.utils.metrics.statements.scores import coverage, stated
 
 _SHOWN = 10
 

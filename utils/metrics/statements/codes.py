@@ -1,71 +1,16 @@
-"""The codes that statements get: PTB-XL's 71 SCP codes, its heart axes, and one for an infarct of no named wall.
+"""The codes of report statements: PTB-XL's SCP codes, its heart axes, and one for an infarct without a named wall.
 
 Source: scp_statements.csv and the column heart_axis of PTB-XL (Wagner et al. 2020, Scientific Data 7:154).
 """
 
-# By diagnostic class, or kind of statement where the table has none.
-CLASSES: dict[str, tuple[str, ...]] = {
-    "NORM": ("NORM",),
-    "MI": (
-        "IMI",
-        "ASMI",
-        "ILMI",
-        "AMI",
-        "ALMI",
-        "INJAS",
-        "LMI",
-        "INJAL",
-        "IPLMI",
-        "IPMI",
-        "INJIN",
-        "INJLA",
-        "PMI",
-        "INJIL",
-    ),
-    "STTC": (
-        "NDT",
-        "NST_",
-        "DIG",
-        "LNGQT",
-        "ISC_",
-        "ISCAL",
-        "ISCIN",
-        "ISCIL",
-        "ISCAS",
-        "ISCLA",
-        "ANEUR",
-        "EL",
-        "ISCAN",
-    ),
-    "CD": ("LAFB", "IRBBB", "1AVB", "IVCD", "CRBBB", "CLBBB", "LPFB", "WPW", "ILBBB", "3AVB", "2AVB"),
-    "HYP": ("LVH", "LAO/LAE", "RVH", "RAO/RAE", "SEHYP"),
-    "form": (
-        "ABQRS",
-        "PVC",
-        "STD_",
-        "VCLVH",
-        "QWAVE",
-        "LOWT",
-        "NT_",
-        "PAC",
-        "LPR",
-        "INVT",
-        "LVOLT",
-        "HVOLT",
-        "TAB_",
-        "STE_",
-        "PRC(S)",
-    ),
-    "rhythm": ("SR", "AFIB", "STACH", "SARRH", "SBRAD", "PACE", "SVARR", "BIGU", "AFLT", "SVTAC", "PSVT", "TRIGU"),
-}
-SCP_CODES = frozenset(code for codes in CLASSES.values() for code in codes)
+from cardiolect.utils.scp_codes import SCP_CODES
 
 # The column heart_axis: normal, left, extreme left, right, extreme right, borderline left, borderline right, sagittal.
 AXES = ("MID", "LAD", "ALAD", "RAD", "ARAD", "AXL", "AXR", "SAG")
-INFARCT = "MI"  # the diagnostic class, for an infarct of no named wall: no SCP code says that
+INFARCT = "MI"  # the diagnostic class, for an infarct without a named wall, which has no SCP code
 CODES = SCP_CODES | {*AXES, INFARCT}
 
-# Walls by their letters, in any order, and what a statement about them is coded as; "" where no wall is named.
+# Letters of the walls, in any order -> code of a statement about them; "" if no wall is named.
 _WALLS_OF: dict[str, dict[str, str]] = {
     "MI": {
         "": INFARCT,
@@ -96,9 +41,9 @@ _WALLS_OF: dict[str, dict[str, str]] = {
 
 
 def codes_of_walls(family: str, walls: str) -> tuple[str, ...]:
-    """Codes of an infarct ("MI"), ischaemia ("ISC") or injury ("INJ") of walls by letter: A S I L P.
+    """Codes of an infarct ("MI"), ischaemia ("ISC") or injury ("INJ") of the walls with these letters: A S I L P.
 
-    "IL" is one code; walls that have none together have one each, if at all.
+    "IL" has one code. Walls without a common code get one each, if there is one.
     """
     table = _WALLS_OF[family]
     key = "".join(sorted(set(walls), key="AISLP".index)) if walls else ""

@@ -1,4 +1,4 @@
-"""Words that deny a statement or leave it open, and how far they reach."""
+"""Words that negate a statement or make it uncertain, and their scope."""
 
 import re
 from typing import NamedTuple

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from cardiolect.data_provider.corpora.download.folder import readable
-from cardiolect.data_provider.corpora.download.server import TRIES, WRONG
+from cardiolect.data_provider.corpora.download.http_files import TRIES, WRONG
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.utils.errors import UserError
 from tests.helpers.downloads import SIGNAL, URL, FileServer, command, get, physionet
@@ -165,7 +165,7 @@ def test_a_disk_without_room_is_seen_before_and_one_that_fills_up_during_the_dow
 
 
 def test_no_network_is_one_line_and_exit_code_2(ptbxl, tmp_path, monkeypatch):
-    monkeypatch.setattr("cardiolect.data_provider.corpora.download.server.TRIES", 2)
+    monkeypatch.setattr("cardiolect.data_provider.corpora.download.http_files.TRIES", 2)
     gone = FileServer()
     gone.server_close()
     with pytest.raises(UserError, match="no connection, 2 times; check the network"):

@@ -155,7 +155,7 @@ def test_truth_survives_json_and_reports_state_the_findings(varied: Path) -> Non
 
 def test_questions_are_worded_as_those_about_ptbxl(varied: Path) -> None:
     worded = {q.text for q in varied_questions()}
-    about_ptbxl = {text for _, _, _, text, _, _ in derived_questions.questions()}
+    about_ptbxl = {question.text for question in derived_questions.questions()}
     skipped = {f"Does this ECG show symptoms of {NAMES[code]}?" for code in NOT_SIMULATED}
     assert about_ptbxl - worded == skipped
     assert len(worded) == len(list(varied_questions()))

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, ChatEndpoint, Judge, chat
-from cardiolect.utils.metrics.ecgbench.chat import TRIES
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint, judge_client
 from cardiolect.utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
+from cardiolect.utils.metrics.ecgbench.judge_client import TRIES
 from tests.helpers import ROOT
 from tests.helpers.judge import ChatServer, verdict
 from tests.helpers.servers import serving
@@ -33,7 +33,7 @@ def reports(*answers: str) -> list[dict]:
 @pytest.fixture
 def judge(server, tmp_path) -> Callable[..., dict]:
     def ask(items, rubric=REPORT, *, model="judge", timeout=5.0, pause=0.01) -> dict:
-        endpoint = ChatEndpoint(server.url, model, "secret-key", timeout=timeout, pause=pause)
+        endpoint = JudgeEndpoint(server.url, model, "secret-key", timeout=timeout, pause=pause)
         return Judge(rubric, endpoint, tmp_path / "verdicts.jsonl").score(items)
 
     return ask
@@ -80,7 +80,7 @@ def test_the_server_says_how_long_to_wait_within_bounds(server, judge, monkeypat
     server.plans = {"a": [(429, {"Retry-After": "1"})]}
     judge(reports("a"))
     assert server.times[1] - server.times[0] >= 1
-    monkeypatch.setattr(chat, "MOST_WAIT", 0.01)
+    monkeypatch.setattr(judge_client, "MAX_WAIT", 0.01)
     server.plans = {"b": [(429, {"Retry-After": "3600"})]}
     assert judge(reports("b"))["judged"] == 1
 
@@ -161,9 +161,9 @@ def test_another_prompt_model_or_text_is_asked_anew(server, judge, monkeypatch):
 KILLED = """
 import sys, json
 from pathlib import Path
-from cardiolect.utils.metrics.ecgbench import REPORT, ChatEndpoint, Judge
+from cardiolect.utils.metrics.ecgbench import REPORT, JudgeEndpoint, Judge
 items = json.loads(sys.argv[3])
-Judge(REPORT, ChatEndpoint(sys.argv[1], "judge"), Path(sys.argv[2]), 2).score(items)
+Judge(REPORT, JudgeEndpoint(sys.argv[1], "judge"), Path(sys.argv[2]), 2).score(items)
 """
 
 
@@ -221,7 +221,7 @@ def test_a_refused_key_ends_the_run_and_is_not_told(server, judge, capsys):
     with pytest.raises(UserError, match="answers 401; check JUDGE_KEY") as error:
         judge(reports(*map(str, range(50))))
     assert len(server.asked) < 50
-    assert "secret" not in f"{error.value}{capsys.readouterr()}{ChatEndpoint(server.url, 'judge', 'secret-key')}"
+    assert "secret" not in f"{error.value}{capsys.readouterr()}{JudgeEndpoint(server.url, 'judge', 'secret-key')}"
 
 
 def test_an_endpoint_that_never_answers_ends_the_run(server, judge):
@@ -255,23 +255,25 @@ def test_four_threads_ask_at_once(server, judge):
         ("http://example.org/v1", "m", "only https"),
         ("ftp://127.0.0.1/v1", "m", "only https"),
         ("http://127.0.0.1.example.org/v1", "m", "only https"),
-        ("https://user:pass@example.org/v1", "m", "more than an address"),
-        ("https://example.org/v1?key=1", "m", "more than an address"),
+        ("https://user:pass@example.org/v1", "m", "must be a plain address"),
+        ("https://example.org/v1?key=1", "m", "must be a plain address"),
         ("https://example.org/v1", "", "no model"),
     ],
 )
 def test_unsafe_endpoints_are_refused(url, model, message):
     with pytest.raises(UserError, match=message):
-        ChatEndpoint(url, model)
+        JudgeEndpoint(url, model)
 
 
 def test_the_endpoint_stands_in_the_environment():
-    found = ChatEndpoint.from_environment({"JUDGE_URL": "https://example.org/v1", "JUDGE_MODEL": "m", "JUDGE_KEY": "k"})
+    found = JudgeEndpoint.from_environment(
+        {"JUDGE_URL": "https://example.org/v1", "JUDGE_MODEL": "m", "JUDGE_KEY": "k"}
+    )
     assert (found.url, found.model, found.key) == ("https://example.org/v1", "m", "k")
     with pytest.raises(UserError, match="needs JUDGE_MODEL in the environment"):
-        ChatEndpoint.from_environment({"JUDGE_URL": "https://example.org/v1"})
-    with pytest.raises(UserError, match="JUDGE_KEY has characters"):
-        ChatEndpoint("https://example.org/v1", "m", "k\n")
+        JudgeEndpoint.from_environment({"JUDGE_URL": "https://example.org/v1"})
+    with pytest.raises(UserError, match="JUDGE_KEY contains characters"):
+        JudgeEndpoint("https://example.org/v1", "m", "k\n")
 
 
 @pytest.mark.parametrize(

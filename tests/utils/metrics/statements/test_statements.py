@@ -17,7 +17,7 @@ from cardiolect.utils.metrics.statements.__main__ import agreement, labelled_rep
 from cardiolect.utils.metrics.statements.codes import AXES as AXIS_CODES
 from cardiolect.utils.metrics.statements.codes import CODES, SCP_CODES
 from cardiolect.utils.metrics.statements.extraction import read, sentences
-from cardiolect.utils.metrics.statements.scoring import coverage
+from cardiolect.utils.metrics.statements.scores import coverage
 
 
 def said(text: str) -> str:

@@ -9,7 +9,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import (
     MajorityAnswers,
 )
-from cardiolect.utils.metrics.floors import central_text
+from cardiolect.utils.metrics.majority import central_text
 
 
 @dataclass(frozen=True)

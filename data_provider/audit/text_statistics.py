@@ -1,4 +1,4 @@
-"""Texts: how many, how long, which say nothing about the ECG, and how answers are balanced."""
+"""Statistics of texts: how many, how long, how many without a finding, and how balanced the answers are."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cardiolect.data_provider.examples import Example
 
-# What carts and archives print instead of a finding.
+# What ECG devices and archives print instead of a finding.
 ADMINISTRATIVE = re.compile(
     r"^\W*(unconfirmed|confirmed by.*|edit(ed)?( result)?.*|reviewed by.*|signed.*|no (previous|prior) (ecg|tracing).*|"
     r"report not available.*|trace only requested|"
@@ -18,7 +18,7 @@ MOST = 10
 
 
 def text_figures(examples: Sequence[Example]) -> dict:
-    """Counts per task; of questions the commonest answers of every question type, as shares."""
+    """Counts of reports and questions, and the commonest answers to every type of question."""
     reports = [e.answers[0] for e in examples if e.task == "report"]
     questions = [e for e in examples if e.task == "qa"]
     counts = Counter(reports)
@@ -38,7 +38,7 @@ def text_figures(examples: Sequence[Example]) -> dict:
 
 
 def balance(questions: Sequence[Example]) -> dict:
-    """The commonest answers and the share that the first of them would get right."""
+    """The commonest answers, and the share of questions that the first of them answers correctly."""
     counts = Counter("; ".join(sorted(e.answers)) for e in questions)
     commonest = counts.most_common(MOST)
     return {

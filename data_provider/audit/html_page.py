@@ -23,7 +23,7 @@ def page(figures: dict) -> str:
     if figures["leaks"]:
         parts += [f"<p class=leak>{html.escape(line)}</p>" for line in figures["leaks"]]
     else:
-        parts.append("<p>No patient and no signal stands in two splits.</p>")
+        parts.append("<p>No patient and no signal is in two splits.</p>")
     parts.append(f"<p>{len(figures['duplicates'])} groups of recordings have the same signal.</p>")
     for name, corpus in figures["corpora"].items():
         parts.append(f"<h2>{html.escape(name)}</h2>")
@@ -49,12 +49,12 @@ def page(figures: dict) -> str:
         for kind, answers in corpus["texts"]["answers"].items():
             parts.append(f"<h3>Answers of {html.escape(kind or 'questions')}</h3>")
             rows_ = [[str(c["count"]), c["answer"]] for c in answers["commonest"]]
-            parts.append(_table([["count", f"answer; the first is right in {answers['majority']:.0%}"], *rows_]))
+            parts.append(_table([["count", f"answer; the first is correct in {answers['majority']:.0%}"], *rows_]))
     return "\n".join(parts) + "\n"
 
 
 def _counts(counts: dict) -> str:
-    return ", ".join(f"{what}: {n}" for what, n in counts.items())
+    return ", ".join(f"{name}: {n}" for name, n in counts.items())
 
 
 def _table(rows: list[list[str]]) -> str:

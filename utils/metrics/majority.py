@@ -1,4 +1,4 @@
-"""What can be answered without looking at any ECG: the majority answer of the training set."""
+"""The floor for any score: the majority answers of the training set, which need no ECG."""
 
 from collections.abc import Iterable, Mapping
 from random import Random

@@ -1,4 +1,4 @@
-"""Reports scored by the statements they share, not by their words."""
+"""Scores reports by the statements they share rather than by their words."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -7,11 +7,12 @@ from typing import Any
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.scores import Scores
-from cardiolect.utils.metrics.statements.codes import CLASSES, INFARCT
+from cardiolect.utils.metrics.statements.codes import INFARCT
 from cardiolect.utils.metrics.statements.extraction import extract, read, sentences
+from cardiolect.utils.scp_codes import SUPERCLASS_OF
 
 _COMMON = 20  # unrecognised statements listed
-_CLASS_OF = {code: name for name in ("MI", "STTC", "CD", "HYP") for code in CLASSES[name]} | {INFARCT: "MI"}
+_CLASS_OF = SUPERCLASS_OF | {INFARCT: "MI"}
 
 
 def stated(text: str) -> set[str]:
@@ -20,7 +21,7 @@ def stated(text: str) -> set[str]:
 
 
 def content_scores(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """F1 of statements over the corpus (micro), 0 where neither side states anything.
+    """F1 of statements over the corpus (micro), 0 if neither side states anything.
 
     ``content_f1``, ``content_precision``, ``content_recall``: codes stated as present or possible. ``content_f1_sure``:
     the same where also present and possible must agree. ``content_f1_class``: infarction, ST-T change, conduction

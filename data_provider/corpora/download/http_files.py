@@ -1,4 +1,4 @@
-"""A server of files: sizes, lists, and one file at a time, resumed where a connection broke."""
+"""Fetches files over HTTP: sizes, lists, and one file at a time, resumed after a broken connection."""
 
 import hashlib
 import sys
@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from cardiolect.data_provider.corpora.download.sources import RemoteFile
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.servers import PASSING, check_address, failure_reason, retry_after
+from cardiolect.utils.servers import TEMPORARY, check_address, failure_reason, retry_after
 
 TRIES = 5  # without a single new byte
 WRONG = 3  # times that a file may arrive with another checksum
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 
 class FileFailedError(Exception):
-    """This one file cannot be had; others may."""
+    """This file cannot be downloaded; others may be."""
 
 
 class StoppedError(Exception):
-    """Another file ended the run, or the user did."""
+    """The run was stopped, by the failure of another file or by the user."""
 
 
-class _PassingError(Exception):
+class _TemporaryError(Exception):
     """Worth another try, after ``wait`` seconds where the server says so."""
 
     def __init__(self, what: str, wait: float | None = None):
@@ -54,12 +54,12 @@ class Server:
         self._local = threading.local()
 
     def size(self, remote: str) -> int | None:
-        """Bytes of a file, None where the server does not say."""
+        """Size of a file in bytes; None if the server does not say."""
 
         def ask() -> int | None:
             with self._open("HEAD", quote(remote)) as response:
-                told = response.headers.get("Content-Length", "")
-                return int(told) if told.isdigit() else None
+                length = response.headers.get("Content-Length", "")
+                return int(length) if length.isdigit() else None
 
         try:
             return self._patiently(ask, remote)
@@ -67,7 +67,7 @@ class Server:
             return None  # the name is told when the file itself is asked for
 
     def save(self, address: str, target: Path) -> None:
-        """Fetch what has no checksum: a list. Raises `UserError` where it cannot be had."""
+        """Fetch a list, which has no checksum. Raises `UserError` if that fails."""
 
         def fetch() -> None:
             with self._open("GET", address) as response, target.open("wb") as out:
@@ -108,7 +108,7 @@ class Server:
                         out.truncate()
                         digest.reset()
                         if response.status_code != 200:  # 416, or a range that was not asked for
-                            raise _PassingError("the server does not go on from there")
+                            raise _TemporaryError("the server does not go on from there")
                     for chunk in self._pieces(response):
                         out.write(chunk)
                         digest.update(chunk)
@@ -124,7 +124,7 @@ class Server:
             before = progress()
             try:
                 return act()
-            except _PassingError as error:
+            except _TemporaryError as error:
                 tries = 0 if progress() > before else tries + 1
                 if tries >= TRIES:
                     raise UserError(
@@ -137,22 +137,22 @@ class Server:
                     raise StoppedError from None
 
     def _open(self, method: str, address: str, start: int = 0) -> requests.Response:
-        """A response to be read; raises `_PassingError`, `FileFailedError`, or `UserError` on an unsafe redirection."""
+        """A response to read. Raises `_TemporaryError`, `FileFailedError`, and `UserError` on an unsafe redirection."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         try:
             response = self._session().request(
                 method, f"{self.base}/{address}", headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=True
             )
         except requests.RequestException as error:
-            raise _PassingError(failure_reason(error)) from None
+            raise _TemporaryError(failure_reason(error)) from None
         for step in [*response.history, response]:
             check_address(step.url, f"{self.base}/{address} is redirected to {step.url}")
         status = response.status_code
         if status in (200, 206, 416):
             return response
         response.close()
-        if status in PASSING:
-            raise _PassingError(f"the server answers {status}", retry_after(response))
+        if status in TEMPORARY:
+            raise _TemporaryError(f"the server answers {status}", retry_after(response))
         raise FileFailedError(f"{address}: the server answers {status} {response.reason}")
 
     def _pieces(self, response: requests.Response) -> Iterator[bytes]:
@@ -163,9 +163,9 @@ class Server:
                     raise StoppedError
                 yield chunk
         except ReadTimeoutError:
-            raise _PassingError("no answer in time") from None
+            raise _TemporaryError("no answer in time") from None
         except HTTPError:
-            raise _PassingError("the connection broke") from None
+            raise _TemporaryError("the connection broke") from None
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):

@@ -1,0 +1,240 @@
+"""The file formats: which reader a suffix belongs to, and which files make up a recording.
+
+Nothing outside this package needs to know a suffix. A recording is named by a path: a WFDB record by its path without
+suffix, one recording of an HDF5 file as ``exams.hdf5#id``, any other recording by its file.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from cardiolect.data_provider.readers import (
+    csv_reader,
+    dicom_reader,
+    edf_reader,
+    hdf5_reader,
+    numpy_reader,
+    wfdb_header,
+    wfdb_reader,
+    xml_reader,
+)
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.layout import LAYOUT_NAME, layout_names
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it may quote the file, see `_guarded`
+
+
+def _few_samples(path: Path) -> int:
+    """In this format a sample takes at least a byte, so the file size bounds the number of samples."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    read: file -> channels; WFDB takes the path without suffix, a container the id of the recording as well.
+    count_samples: file -> samples of all leads together according to its header; 0 if a sample takes at least a byte in
+        the file, None if only decompressing would tell.
+    signals: suffixes of separate signal files, in the order in which they are looked for.
+    container: a file holds many recordings, each named ``FILE#ID``.
+    """
+
+    read: Callable[..., Channels]
+    count_samples: Callable[[Path], int | None] = _few_samples
+    signals: tuple[str, ...] = ()
+    container: bool = False
+
+
+HEADER = ".hea"
+WFDB = Format(wfdb_reader.read, wfdb_header.count_samples, signals=(".dat", ".mat"))
+_NUMPY = Format(numpy_reader.read, numpy_reader.count_samples)
+_EDF = Format(edf_reader.read)
+_HDF5 = Format(hdf5_reader.read, hdf5_reader.count_samples, container=True)
+
+# Suffix of the file that is opened -> its format.
+FORMATS: dict[str, Format] = {
+    HEADER: WFDB,
+    ".csv": Format(csv_reader.read),
+    ".npy": _NUMPY,
+    ".npz": _NUMPY,
+    ".edf": _EDF,
+    ".bdf": _EDF,
+    ".dcm": Format(dicom_reader.read, dicom_reader.count_samples),
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".xml": Format(xml_reader.read),
+}
+FORMAT_LIST = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in FORMATS if suffix != HEADER)}"
+
+FileRole = Literal["recording", "signal", "layout"]
+
+
+class RecordFile(NamedTuple):
+    """A file of a recording. label: what distinguishes it within the recording, "" for a single file."""
+
+    label: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def read_channels(path: Path) -> Channels:
+    """The channels of one recording. Raises `FileError`."""
+    suffix = _suffix(path)
+    if suffix == HEADER or suffix in WFDB.signals:
+        return WFDB.read(path.with_suffix(""))
+    if file_format := FORMATS.get(suffix):
+        if not file_format.container:
+            return _guarded(file_format.read, path)
+        name, recording = _split(path.name)
+        if not name:
+            raise FileError("no file name before the #")
+        return _guarded(lambda file: file_format.read(file, recording), path.with_name(name))
+    if suffix in (".scp", ".ecg"):
+        raise FileError("SCP-ECG is not supported; convert it to DICOM or WFDB")
+    if not os.path.isfile(f"{path}{HEADER}"):  # like pathlib's is_file, but False if the folder may not be searched
+        if os.path.isdir(path):
+            raise FileError("a folder; name a recording in it")
+        if os.path.isfile(path):
+            kind = f"{path.suffix} files" if path.suffix else "files without a suffix"
+            raise FileError(f"{kind} are not supported; docs/DATA.md lists the formats that are")
+    return WFDB.read(path)
+
+
+def count_samples(path: Path) -> int | None:
+    """Samples of all leads together according to the file's header, before anything is decompressed.
+
+    Each takes 8 bytes once read; larger elements, and elements of unknown size, count as several samples. 0 if the file
+    is damaged, or its format stores a sample in at least a byte; None if only decompressing would tell. The suffix must
+    be in lower case. Raises `FileError` as the reader does.
+    """
+    file_format = FORMATS.get(path.suffix)
+    try:
+        return file_format.count_samples(path) if file_format else 0
+    except FileError:
+        raise
+    except Exception:  # parsers of binary formats raise whatever they stumble over
+        return 0
+
+
+def files_of(path: Path) -> list[RecordFile]:
+    """The files of a recording on disk, first the one that is opened; empty if it is not there. Opens no file."""
+    folder, name = os.path.split(path)
+    base = os.path.join(folder, _split(name)[0])
+    if header := _file(HEADER, f"{base}{HEADER}"):
+        signals = (_file(suffix, f"{base}{suffix}") for suffix in WFDB.signals)
+        return [header, *([signal] if (signal := next(filter(None, signals), None)) else [])]
+    if single := _file("", base):
+        layouts = (_file(name, os.path.join(folder, name)) for name in layout_names(path))
+        return [single, *filter(None, layouts)]
+    return []
+
+
+def is_on_disk(path: Path) -> bool:
+    """Whether the header or the file of a recording exists."""
+    return (path.parent / f"{path.name}{HEADER}").is_file() or (path.parent / _split(path.name)[0]).is_file()
+
+
+def content_hash(path: Path) -> str | None:
+    """A hash that identifies a recording wherever it is stored; None if it is not on disk.
+
+    For WFDB, of the header, which contains the checksums of the signals; for other formats, of the file's size, its
+    first megabyte and the id of the recording in it.
+    """
+    header = path.with_name(f"{path.name}{HEADER}")
+    if header.is_file():
+        return hashlib.sha256(header.read_bytes()).hexdigest()[:16]
+    name, recording = _split(path.name)
+    start = _hash_of_start(path.with_name(name))
+    if start is None:
+        return None
+    whole = start.copy()
+    whole.update(recording.encode())
+    return whole.hexdigest()[:16]
+
+
+def record_name(path: Path) -> str:
+    """The name of a recording, for lack of a better id."""
+    suffix = _suffix(path)
+    single = suffix in FORMATS and not FORMATS[suffix].container
+    return path.stem if path.suffix and (single or suffix in WFDB.signals) else path.name.split("#")[-1]
+
+
+def record_path(text: str) -> str:
+    """A recording's path as corpora write it, without the suffix of a WFDB header or signal file.
+
+    ".mat" is kept, since files of other formats have that suffix too.
+    """
+    return text.strip().removesuffix(HEADER).removesuffix(".dat")
+
+
+def find_headers(folder: Path) -> Iterator[Path]:
+    """The headers of all WFDB records below a folder, sorted."""
+    yield from sorted(folder.rglob(f"*{HEADER}"))
+
+
+def file_role(path: Path) -> FileRole | None:
+    """What a file contributes to a recording, according to its name; None if it is of no known format."""
+    suffix = path.suffix.lower()
+    if suffix in FORMATS:
+        return "recording"
+    if path.name.lower().endswith(LAYOUT_NAME):
+        return "layout"
+    return "signal" if suffix in WFDB.signals else None
+
+
+def needs_signal_file(path: Path) -> bool:
+    """Whether the file to open is a header whose signals are in a file of their own."""
+    return bool(FORMATS[path.suffix.lower()].signals)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower().split("#")[0]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """File name and id of a recording in it, "" if it is not given."""
+    name, _, recording = name.partition("#")
+    return name, recording
+
+
+def _file(label: str, path: str) -> RecordFile | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return RecordFile(label, path, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+@lru_cache(maxsize=64)
+def _hash_of_start(file: Path):
+    """A hash object of a file's size and first megabyte, computed once for all recordings in it."""
+    if not file.is_file():
+        return None
+    with open(file, "rb") as opened:
+        return hashlib.sha256(f"{file.stat().st_size}#".encode() + opened.read(1_000_000))
+
+
+def _guarded(read: Callable[[Path], Channels], path: Path) -> Channels:
+    """``read(path)``; whatever a library raises on a damaged file becomes a `FileError`."""
+    if not os.path.isfile(path):
+        raise FileError("no such file")
+    try:
+        # What libraries print about a damaged file may quote it, including patient names.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read(path)
+    except (FileError, MemoryError):
+        raise
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
+    except Exception as error:  # parsers of binary formats raise whatever they stumble over
+        raise FileError(f"damaged, or not the format that its suffix says ({type(error).__name__})") from None

@@ -1,0 +1,19 @@
+"""PTB-XL's 71 SCP-ECG statement codes by class: the one table, used to read labels and to score reports.
+
+Source: scp_statements.csv of PTB-XL (Wagner et al. 2020, Scientific Data 7:154).
+"""
+
+# The five diagnostic superclasses; form and rhythm are kinds of statement without a diagnostic class.
+_TABLE = {
+    "NORM": "NORM",
+    "MI": "IMI ASMI ILMI AMI ALMI INJAS LMI INJAL IPLMI IPMI INJIN INJLA PMI INJIL",
+    "STTC": "NDT NST_ DIG LNGQT ISC_ ISCAL ISCIN ISCIL ISCAS ISCLA ANEUR EL ISCAN",
+    "CD": "LAFB IRBBB 1AVB IVCD CRBBB CLBBB LPFB WPW ILBBB 3AVB 2AVB",
+    "HYP": "LVH LAO/LAE RVH RAO/RAE SEHYP",
+    "form": "ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)",
+    "rhythm": "SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU",
+}
+CLASSES: dict[str, tuple[str, ...]] = {name: tuple(codes.split()) for name, codes in _TABLE.items()}
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+SUPERCLASS_OF = {code: name for name in SUPERCLASSES for code in CLASSES[name]}
+SCP_CODES = frozenset(code for codes in CLASSES.values() for code in codes)
