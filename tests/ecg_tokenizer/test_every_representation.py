@@ -1,0 +1,119 @@
+"""What `model/` relies on, of every representation alike: lengths, rates, missing leads, batches, saving."""
+
+import numpy as np
+import pytest
+import torch
+
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.bpe.merges import Merges
+from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
+from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
+from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, load_representation
+from cardiolect.utils.errors import UserError
+from tests.helpers.signals import some_ecg
+
+
+def codes() -> ECGTokenizer:
+    torch.manual_seed(0)
+    config = TokenizerConfig(fsq_levels=(5, 5, 5), coarse_levels=(3, 3, 3), stride=16, hidden=16, encoder_depth=1)
+    return ECGTokenizer(config).eval()
+
+
+def bpe() -> BPETokenizer:
+    symbols = WaveletSymbols(125, 0.2, 0.65, 5, 60, lead_components(np.eye(8)))
+    pieces = symbols.pieces(some_ecg(10, 125))
+    return BPETokenizer(symbols, Merges.learn(pieces, symbols.alphabet, 40))
+
+
+def patches() -> ECGPatches:
+    torch.manual_seed(0)
+    return ECGPatches(PatchConfig("conv")).eval()
+
+
+SMALL = {"codes": codes, "bpe": bpe, "patches": patches}
+
+
+@pytest.fixture(params=REPRESENTATIONS)
+def representation(request) -> ECGRepresentation:
+    return SMALL[request.param]()
+
+
+@pytest.mark.parametrize("seconds", [2.5, 7.013, 10, 23.7])
+def test_any_length_has_as_many_tokens_as_times_up_to_its_end(representation, seconds):
+    item = representation.prepare([some_ecg(seconds)], 500)[0]
+    numbers, times = representation.token_ids(item), representation.times(item)
+    assert len(numbers) == representation.num_tokens(item) == len(times)
+    assert min(numbers) >= 0 and max(numbers) < representation.vocabulary_size
+    assert (times[:, 0] < times[:, 1]).all() and times.min() >= 0
+    assert seconds <= times.max() < seconds + 1.1
+    leads, shown = representation.coverage(item)
+    assert leads == 12 and shown >= seconds - 0.3
+
+
+def test_the_sampling_rate_of_a_file_hardly_matters(representation):
+    """The test signal lies below 20 Hz: its samples at the common rate differ by the resampling filter alone."""
+    one, other = (representation.prepare([some_ecg(10, fs)], fs)[0] for fs in (500, 400))
+    if representation.embeds:
+        assert np.abs(one.astype(float) - other)[5:-5].max() < 0.1
+    else:
+        assert np.mean(representation.decode(one) - representation.decode(other)) == pytest.approx(0, abs=0.02)
+        assert abs(len(one) - len(other)) <= 0.1 * len(one)
+
+
+def test_an_item_is_the_same_in_any_batch(representation):
+    signals = [gain * some_ecg(seconds) for gain, seconds in ((1, 10), (0.5, 10), (2, 4.1), (1, 10))]
+    together = representation.prepare(signals, 500)
+    for signal, item in zip(signals, together, strict=True):
+        alone = representation.prepare([signal], 500)[0]
+        assert alone.dtype == item.dtype and np.array_equal(alone, item)
+
+
+def test_missing_leads_are_zeros_and_pass_through(representation):
+    signal = some_ecg()
+    limb_only = signal.copy()
+    limb_only[6:] = 0
+    silent = np.zeros_like(signal)
+    items = representation.prepare([signal, limb_only, silent], 500)
+    assert all(representation.num_tokens(item) for item in items)
+    assert not np.array_equal(items[0], items[1])
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((11, 500)), np.zeros((12, 0)), np.zeros(500), np.full((12, 500), np.nan)])
+def test_what_is_not_a_12_lead_ecg_is_refused(representation, wrong):
+    with pytest.raises(UserError, match="an ECG to encode"):
+        representation.prepare([wrong], 500)
+
+
+def test_a_saved_representation_gives_the_same_items(representation, tmp_path):
+    representation.save_pretrained(tmp_path)
+    loaded = load_representation(tmp_path)
+    assert type(loaded) is type(representation) and loaded.fingerprint() == representation.fingerprint()
+    before, after = (each.prepare([some_ecg()], 500)[0] for each in (representation, loaded))
+    assert np.array_equal(before, after)
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".safetensors"}
+
+
+def test_rows_or_a_signal_come_back_as_promised(representation):
+    item = representation.prepare([some_ecg()], 500)[0]
+    if representation.embeds:
+        rows = representation.embed([torch.from_numpy(item).float()])
+        assert rows.shape == (representation.num_tokens(item), representation.embedding_width)
+        assert representation.vocabulary_size == 1
+    else:
+        assert representation.embed([torch.from_numpy(item)]) is None
+        assert representation.bits(item) > 0
+    if representation.decodes:
+        decoded = representation.decode(item)
+        assert decoded.shape[0] == 12 and decoded.dtype == np.float32
+        assert decoded.shape[1] >= 10 * representation.sampling_rate
+    else:
+        with pytest.raises(UserError, match="cannot be turned back into a signal"):
+            representation.decode(item)
+
+
+def test_geometry_has_a_row_per_token(representation):
+    geometry = representation.geometry()
+    assert geometry is None or geometry.shape[0] == representation.vocabulary_size
