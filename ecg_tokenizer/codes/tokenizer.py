@@ -17,7 +17,6 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation, check_signal
 from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
-from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
 from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.utils.errors import UserError
@@ -51,12 +50,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         self.coarse = None
         if config.coarse_frames:
             self.coarse = CoarseCoder(len(LEADS), config.coarse_frames * config.stride, config.coarse_levels)
-        self.layout = CodeLayout(
-            self.quantizer.num_codebooks,
-            self.quantizer.codebook_size,
-            config.coarse_frames,
-            self.coarse.quantizer.codebook_size if self.coarse else 0,
-        )
+        self.layout = config.layout
         self.decoder = Decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
 
     @property

@@ -11,8 +11,8 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.training.objectives import draw_windows
 from cardiolect.model.training.packing import Packed, pack
-from cardiolect.model.training.windows import draw_windows
 from cardiolect.utils.errors import UserError
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import deepspeed
 import torch
-import torch.nn.functional as F
 from peft import PeftModel
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
@@ -18,33 +17,13 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
 from cardiolect.model.training.muon import muon
+from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
-
-
-def weighted_loss(
-    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
-
-    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
-    a large vocabulary would cost more than the rest of a small model.
-    """
-    batch = dict(batch)
-    weights = batch.pop("loss_weights")[:, 1:]
-    chosen = weights > 0
-    before = F.pad(chosen, (0, 1))
-    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
-    try:
-        # No cache: with one, position_ids alone would let packed questions see each other.
-        logits = model(**batch, use_cache=False).logits
-    finally:
-        hook.remove()
-    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum(), weights.sum()
+from cardiolect.utils.schedule import make_schedule
 
 
 class LengthBucketSampler(Sampler):
@@ -78,16 +57,26 @@ class LengthBucketSampler(Sampler):
 class ECGTrainer(Trainer):
     """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
 
-    def __init__(self, *args, muon_learning_rate: float | None = None, **kwargs):
-        """muon_learning_rate: None for AdamW alone."""
-        super().__init__(*args, **kwargs)
-        self.muon_learning_rate = muon_learning_rate
+    def __init__(self, settings: TrainSettings, **kwargs):
+        super().__init__(**kwargs)
+        self.settings = settings
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.muon_learning_rate:
-            self.optimizer = muon(self.model, self._token_tables(), self.muon_learning_rate, self.args)
+        if self.optimizer is None and self.settings.optimizer == "muon":
+            self.optimizer = muon(self.model, self._token_tables(), self.settings.muon_learning_rate, self.args)
         return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = make_schedule(
+                self.settings.schedule,
+                optimizer or self.optimizer,
+                num_training_steps,
+                self.settings.warmup_steps,
+            )
+            self._created_lr_scheduler = True  # Trainer.train then makes a new one for every run
+        return self.lr_scheduler
 
     def _token_tables(self) -> set[int]:
         tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
@@ -163,9 +152,6 @@ def train(
         num_train_epochs=settings.train_epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": 0.1},
-        warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         # DeepSpeed would clip what Muon has orthogonalised: updates whose norm says nothing about the gradient's.
         max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
@@ -195,20 +181,20 @@ def train(
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
     trainer = ECGTrainer(
+        settings,
         model=model,
         args=arguments,
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
         callbacks=[EpochCallback(train_rows)],
-        muon_learning_rate=settings.muon_learning_rate if settings.optimizer == "muon" else None,
     )
     last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():
         print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
     if last is not None:
         _check_world_size(last)
-        _check_optimizer(last, settings.optimizer)
+        _check_unchanged(last, settings)
     elif launch.is_main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(settings.to_json())
@@ -248,9 +234,11 @@ def _check_world_size(step_folder: Path) -> None:
         )
 
 
-def _check_optimizer(step_folder: Path, optimizer: str) -> None:
-    """The state of one optimizer means nothing to another."""
-    settings = step_folder.parent / "settings.json"  # runs older than this check have none
-    saved = json.loads(settings.read_text())["optimizer"] if settings.is_file() else optimizer
-    if saved != optimizer:
-        raise UserError(f"RESUME: {step_folder} was saved with OPTIMIZER={saved}, and this run has {optimizer}")
+def _check_unchanged(step_folder: Path, settings: TrainSettings) -> None:
+    """A saved optimizer or schedule cannot be restored into a different one."""
+    file = step_folder.parent / "settings.json"  # runs older than these checks have no file, or no schedule in it
+    saved = {"schedule": "cosine", **json.loads(file.read_text())} if file.is_file() else {}
+    for name in ("optimizer", "schedule"):
+        now = getattr(settings, name)
+        if (before := saved.get(name, now)) != now:
+            raise UserError(f"RESUME: {step_folder} was saved with {name.upper()}={before}, but this run has {now}")

@@ -14,10 +14,9 @@ from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.prompt.rendering import render_prompt, render_turn
 from cardiolect.model.training import attention
+from cardiolect.model.training.objectives import draw_windows, weighted_loss, window_sizes
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
-from cardiolect.model.training.trainer import weighted_loss
-from cardiolect.model.training.windows import draw_windows, window_sizes
 from cardiolect.utils.errors import UserError
 from tests.helpers.ecgs import CodesInMemory
 from tests.helpers.language_models import tiny_language_model

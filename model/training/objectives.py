@@ -1,13 +1,39 @@
-"""HeartLLM's multi-scale windows: forecast the next few codes from contexts of five lengths (arXiv 2508.15338)."""
+"""Training objectives: the weighted next-token loss, and HeartLLM's multi-scale forecasting windows."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
+# HeartLLM (arXiv 2508.15338) forecasts the next few codes from contexts of five lengths. Shares of groups / 2**scale:
+# 283 and 30 of HeartLLM's 313 frames.
 SCALES = 5
-CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096  # of groups / 2**scale; 283 and 30 of HeartLLM's 313 frames
+CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096
+
+
+def weighted_loss(
+    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
+
+    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
+    a large vocabulary would cost more than the rest of a small model.
+    """
+    batch = dict(batch)
+    weights = batch.pop("loss_weights")[:, 1:]
+    chosen = weights > 0
+    before = F.pad(chosen, (0, 1))
+    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
+    try:
+        # No cache: with one, position_ids alone would let packed questions see each other.
+        logits = model(**batch, use_cache=False).logits
+    finally:
+        hook.remove()
+    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
+    return (losses * weights[chosen]).sum(), weights.sum()
 
 
 def window_sizes(groups: int) -> list[tuple[int, int]]:
