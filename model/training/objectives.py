@@ -19,8 +19,8 @@ def weighted_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
 
-    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
-    a large vocabulary would cost more than the rest of a small model.
+    The head is applied only to positions whose next token is supervised: most of a row is ECG and question, and logits
+    over a large vocabulary would cost more than the rest of a small model.
     """
     batch = dict(batch)
     weights = batch.pop("loss_weights")[:, 1:]
@@ -28,7 +28,7 @@ def weighted_loss(
     before = F.pad(chosen, (0, 1))
     hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
     try:
-        # No cache: with one, position_ids alone would let packed questions see each other.
+        # With a cache, position_ids alone would let packed questions see each other.
         logits = model(**batch, use_cache=False).logits
     finally:
         hook.remove()
@@ -37,7 +37,7 @@ def weighted_loss(
 
 
 def window_sizes(groups: int) -> list[tuple[int, int]]:
-    """``(context, horizon)`` in groups per scale; scales too short for one group of each are left out."""
+    """``(context, horizon)`` of each scale, in groups; scales too short for one group of each are left out."""
     sizes = []
     for scale in range(SCALES):
         horizon = max(1, round(HORIZON_SHARE * groups / 2**scale))
@@ -50,10 +50,10 @@ def window_sizes(groups: int) -> list[tuple[int, int]]:
 def draw_windows(
     vocabulary: Vocabulary, codes: np.ndarray, rng: np.random.Generator, group: int = 1
 ) -> list[tuple[list[int], Sequence[float]]]:
-    """One random window of whole groups per scale as ``(ids, weights)``; only the horizon is supervised.
+    """One random window of whole groups per scale, as ``(ids, weights)``; only the horizon is supervised.
 
-    group: codes that belong together, of one frame, or a coarse code and those of its frames; an incomplete group at
-    the end is cut.
+    group: number of codes that belong together: those of a frame, or a coarse code and those of its frames. An
+    incomplete group at the end is dropped.
     """
     bos = vocabulary.tokenizer.bos_token_id
     before = [*([] if bos is None else [bos]), vocabulary.start_id]

@@ -113,7 +113,7 @@ class FinetuneSettings(LanguageModelSettings):
     """Stage 3: fine-tuning on questions, reports or conversations."""
 
     tasktype: Literal["qa", "report", "instruct", "all"] = Field(
-        description="qa: questions and answers; report: whole reports; instruct: conversations; all: these packed together."
+        description="qa: questions and answers; report: whole reports; instruct: conversations; all: all three packed."
     )
     checkpoint: Path | None = Field(
         None,

@@ -27,10 +27,10 @@ from cardiolect.utils.schedule import make_schedule
 
 
 class LengthBucketSampler(Sampler):
-    """Shuffled rows, but rows of similar length stand together: little of a batch is padding.
+    """Shuffled rows, grouped into batches of similar length to limit padding.
 
-    The order depends on seed and epoch alone, so that a resumed run goes on with it. Rows that fill no whole batch are
-    left to another epoch: ranks would fill it up with repeated ones.
+    The order depends only on seed and epoch, so that a resumed run continues with it. Rows that do not fill a batch are
+    left out of the epoch: ranks would fill the batch with repeated rows.
     """
 
     def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
@@ -55,7 +55,10 @@ class LengthBucketSampler(Sampler):
 
 
 class ECGTrainer(Trainer):
-    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
+    """Trainer whose loss is the mean over the weighted targets of the *global* batch.
+
+    It does not depend on the number of ranks or on accumulation.
+    """
 
     def __init__(self, settings: TrainSettings, **kwargs):
         super().__init__(**kwargs)
@@ -92,7 +95,7 @@ class ECGTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, _ = weighted_loss(model, self.model.get_output_embeddings(), inputs)
-        # Ranks average their gradients; the normaliser is already global.
+        # Ranks average their gradients, but the normaliser is global already.
         return loss / num_items_in_batch * launch.world_size()
 
     @torch.no_grad()
@@ -114,14 +117,14 @@ class ECGTrainer(Trainer):
         return metrics
 
     def get_decay_parameter_names(self, model) -> list[str]:
-        # Decay would move the rows of text tokens that must stay.
+        # Weight decay would change the rows of text tokens, which must stay as they are.
         tables = self._token_tables()
         frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training set which epoch it is; also after a resume, so that the same rows come."""
+    """Tells the training set the current epoch, so that a resumed run trains on the same rows."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -137,9 +140,12 @@ def train(
     pad_id: int,
     settings: TrainSettings,
 ) -> dict:
-    """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
-    # No ops compiled at first use: they need a C++ compiler, and a run killed while it compiles leaves a lock in the
-    # user's cache for which every later run waits for ever. What they would replace, gloo does.
+    """Train ``model`` in place, up to its best validation loss, and return the losses.
+
+    The files for RESUME are in OUTPUT_DIR/resume.
+    """
+    # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
+    # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
     folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
@@ -153,7 +159,7 @@ def train(
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        # DeepSpeed would clip what Muon has orthogonalised: updates whose norm says nothing about the gradient's.
+        # DeepSpeed would clip the updates that Muon has orthogonalised, whose norm does not depend on the gradient.
         max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
         adam_beta2=0.99,
         eval_strategy="steps",
@@ -176,7 +182,7 @@ def train(
     )
     inner = inner_model(model)
     stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
-    # Packed questions differ in length from row to row: a call of attention for each costs more than their padding.
+    # Packed questions differ in length from row to row: one attention call per row costs more than their padding.
     by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
@@ -214,7 +220,7 @@ def train(
 
 
 def _last_complete(folder: Path) -> Path | None:
-    """The newest saved step; one whose saving was cut short has no trainer_state.json, which is written last."""
+    """The newest complete step; trainer_state.json is written last, so incomplete ones lack it."""
     steps = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return max(steps, key=lambda path: int(path.name.split("-")[1]), default=None)
 
@@ -224,12 +230,12 @@ def _step_of(checkpoint: str | None) -> int | None:
 
 
 def _check_world_size(step_folder: Path) -> None:
-    """DeepSpeed's optimizer state is cut by rank; another number of ranks cannot go on from it."""
+    """DeepSpeed splits the optimizer state over ranks; a different number of ranks cannot continue from it."""
     state = json.loads((step_folder / "trainer_state.json").read_text())
     shards = list(step_folder.glob(f"global_step{state['global_step']}/*optim_states.pt"))
     if shards and len(shards) != launch.world_size():
         raise UserError(
-            f"RESUME: {step_folder} was saved by {len(shards)} ranks and this run has {launch.world_size()}; "
+            f"RESUME: {step_folder} was saved by {len(shards)} ranks, but this run has {launch.world_size()}; "
             f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
         )
 

@@ -253,5 +253,5 @@ def test_windows_begin_with_a_coarse_code(checkpoint):
 def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):
     ref = RecordRef("7", Path("7"))
     rows = PretrainDataset(checkpoint.vocabulary, [ref], CodesInMemory({ref: CODES}), "causal", max_length=30)
-    with pytest.raises(UserError, match=r"record 7: .* tokens, the language model takes 30"):
+    with pytest.raises(UserError, match=r"record 7: .* tokens, but the language model takes 30"):
         rows[0]
