@@ -24,8 +24,8 @@ from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.model.prompt.rendering import render_ecgs
 from cardiolect.model.training.attention import NAME
+from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import lay_out, pack
-from cardiolect.model.training.trainer import weighted_loss
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
 

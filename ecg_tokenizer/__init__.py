@@ -1,4 +1,4 @@
-"""Stage 1: a VQ tokenizer that turns 12-lead ECGs into discrete codes and back."""
+"""Stage 1: representations of 12-lead ECGs, above all a VQ tokenizer that encodes them as discrete codes."""
 
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 

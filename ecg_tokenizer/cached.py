@@ -1,4 +1,4 @@
-"""A corpus as a representation prepares it, in the cache: training and evaluation both begin here."""
+"""Prepare a corpus into the item cache: the first step of both training and evaluation."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -15,7 +15,7 @@ from cardiolect.utils.device import choose_device
 
 
 class CachedECGs:
-    """Recordings as a representation prepares them, by reference."""
+    """Prepared recordings, looked up by reference."""
 
     def __init__(self, representation: ECGRepresentation, cache: ItemCache):
         self.representation, self.cache = representation, cache
@@ -24,11 +24,11 @@ class CachedECGs:
         return ref in self.cache
 
     def item(self, ref: RecordRef) -> np.ndarray:
-        """As `ECGRepresentation.prepare` made it; KeyError for a recording that could not be read."""
+        """The item that `ECGRepresentation.prepare` made; KeyError for a recording that could not be read."""
         return self.cache.item(ref)
 
     def ecg(self, ref: RecordRef) -> PreparedECG:
-        """The recording as it stands in a prompt, under its record id."""
+        """The recording prepared for a prompt; its key is the record id."""
         return self.representation.prepared(ref.record_id, self.cache.item(ref))
 
     def num_tokens(self, ref: RecordRef) -> int:
@@ -36,21 +36,21 @@ class CachedECGs:
 
 
 def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef], settings: DataSettings) -> CachedECGs:
-    """Prepare ``refs`` into the cache, each once; every rank prepares its share of those that are missing.
+    """Prepare every recording of ``refs`` that the cache lacks; each rank takes its share.
 
-    Raises `UserError` as soon as more than MAX_BAD_RECORDS of all recordings cannot be read.
+    Raises `UserError` as soon as the share of unreadable recordings exceeds MAX_BAD_RECORDS.
     """
     folder = settings.cache_dir / representation.name / representation.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
-    cache, bad, share = ItemCache(folder), {}, slice(launch.rank(), None, launch.world_size())
+    cache, bad, share = ItemCache(folder), {}, launch.share()
     representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
     filling = fill_cache(cache, refs[share], prepare, rate, settings.workers, bad, allowed)
     representation.to("cpu")
     cache.close()
-    # Each rank has looked at the files of its share: on a network that takes minutes, once is enough.
+    # Each rank checked the files of its share only: on a network drive, checking all of them takes minutes.
     parts = launch.gather((bad, filling, np.array([cache.key(ref) for ref in refs[share]], np.uint64)))
     of_all_ranks = {record: reason for bad, _, _ in parts for record, reason in bad.items()}
     if launch.is_main():
@@ -61,7 +61,7 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
             print(f"recordings that cannot be read are listed in {folder}/bad_records.jsonl")
         report_bad(of_all_ranks, len(refs), allowed)
     elif len(of_all_ranks) > allowed:
-        raise SystemExit(2)  # the main rank says why
+        raise SystemExit(2)  # the main rank reports why
     launch.barrier()
     keys = {
         ref: key

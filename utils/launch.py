@@ -87,6 +87,11 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def share() -> slice:
+    """This rank's share of a sequence: every ``world_size()``-th element."""
+    return slice(rank(), None, world_size())
+
+
 def barrier() -> None:
     """Wait for all ranks; returns at once without a process group."""
     if dist.is_initialized():

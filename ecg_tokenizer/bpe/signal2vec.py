@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from cardiolect.utils.schedule import half_cosine
+
 BATCH, MOST_PAIRS = 1024, 10_000_000  # of an epoch
 SUBSAMPLE, MIN_COUNT, NOISE_POWER = 1e-5, 10, 0.75
 WEIGHT_DECAY, CLIP = 1e-5, 1.0
@@ -55,7 +57,7 @@ def signal2vec(
         batches = math.ceil(len(pairs) / BATCH)
         for number, batch in enumerate(torch.from_numpy(pairs).split(BATCH)):
             done = (epoch + number / batches) / epochs
-            optimizer.param_groups[0]["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            optimizer.param_groups[0]["lr"] = learning_rate * half_cosine(done)
             others = draw[torch.randint(len(draw), (len(batch), negatives), generator=generator)]
             at = F.embedding(batch[:, 0], centre)
             near = (at * F.embedding(batch[:, 1], context)).sum(1)

@@ -1,8 +1,8 @@
-"""The two halves around the quantizer: 12 leads to features per frame, and back.
+"""Encoder and decoder on either side of the quantizer: 12 leads to features per frame, and back.
 
-A frame is ``stride`` samples of all 12 leads. Normalisation is over channels only, so a code depends on nothing but
-the receptive field around it: crops that begin at a frame, of coarse codes at a group, and whole records agree away
-from their edges.
+A frame is ``stride`` samples of all 12 leads. Normalisation is over channels only, so a code depends only on its
+receptive field. Away from its edges, a crop that begins at a frame (with coarse codes, at a group) therefore has the
+same codes as the whole recording.
 """
 
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 def _hop(stride: int) -> int:
-    """Samples per step of the fine convolutions: the largest divisor of the stride up to 4."""
+    """Stride of the fine convolutions in samples: the largest divisor of the frame's stride up to 4."""
     return max(d for d in range(1, 5) if stride % d == 0)
 
 
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         super().__init__()
         hop = _hop(stride)
         self.fine = nn.Conv1d(leads, width // 2, 2 * hop + 1, stride=hop, padding=hop)
-        # Patches overlap by half a stride on both sides: a frame sees its neighbours before any block.
+        # Patches overlap by half a stride on both sides, so a frame sees its neighbours even before the blocks.
         steps = stride // hop
         self.patch = nn.Conv1d(width // 2, width, 2 * steps, stride=steps, padding=steps // 2)
         self.stride, self.steps = stride, steps

@@ -1,8 +1,8 @@
-"""Coarse codes: one for several frames holds the slow waves of all leads, and frames code what it leaves over.
+"""Coarse codes: each holds the slow waves of all leads over several frames, and the frames encode the residual.
 
-A frame is too short for baseline wander: its few bits would have to tell the same offset again and again, and did not;
-offsets came out a third of their size. Codes at two rates are VQ-VAE-2's (Razavi et al. 2019, arXiv 1906.00446) and, in
-one flat sequence, SNAC's (Siuzdak et al. 2024, arXiv 2410.14411).
+A frame is too short for baseline wander: its few bits would have to repeat the same offset again and again. Without
+coarse codes, offsets were reconstructed at a third of their size. Codes at two rates come from VQ-VAE-2 (Razavi et al.
+2019, arXiv 1906.00446) and, in one flat sequence, from SNAC (Siuzdak et al. 2024, arXiv 2410.14411).
 """
 
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ VARIANCE_FLOOR = 0.08  # in squared units of the input, 0.005 mV^2 at its usual 
 
 
 class CoarseCoder(nn.Module):
-    """An autoencoder of each lead's means over ``samples`` samples, with an FSQ of its own."""
+    """An autoencoder with its own FSQ for the means of each lead over ``samples`` samples."""
 
     def __init__(self, leads: int, samples: int, levels: tuple[int, ...]):
         super().__init__()
@@ -29,28 +29,28 @@ class CoarseCoder(nn.Module):
         self.write = nn.Linear(WIDTH, leads)
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(batch, leads, T)`` -> slow waves of that shape, codes ``(batch, ceil(T / samples))``, loss.
+        """``(batch, leads, T)`` -> slow waves of the same shape, codes ``(batch, ceil(T / samples))``, loss.
 
-        The loss is the quantizer's and the distance of what the codes draw to the means.
+        The loss is that of the quantizer plus the distance between the reconstructed and the true means.
         """
         length = signal.shape[-1]
         means = F.avg_pool1d(F.pad(signal, (0, -length % self.samples), mode="replicate"), self.samples)
         features, codes, loss = self.quantizer(self.encoder(self.read(means.transpose(1, 2))))
-        drawn = self._means(features)
+        reconstructed = self._means(features)
         variance = signal.square().mean(dim=(1, 2)) + VARIANCE_FLOOR
-        distance = ((drawn - means).float().square().mean(dim=(1, 2)) / variance).mean()
-        return self._draw(drawn, length), codes, loss + MEAN_WEIGHT * distance
+        distance = ((reconstructed - means).float().square().mean(dim=(1, 2)) / variance).mean()
+        return self._interpolate(reconstructed, length), codes, loss + MEAN_WEIGHT * distance
 
     def lookup(self, codes: Tensor, length: int) -> Tensor:
-        """Codes ``(batch, groups)`` -> slow waves ``(batch, leads, length)``; a code reaches five groups either way."""
-        return self._draw(self._means(self.quantizer.lookup(codes)), length)
+        """Codes ``(batch, groups)`` -> slow waves ``(batch, leads, length)``; a code affects five groups each way."""
+        return self._interpolate(self._means(self.quantizer.lookup(codes)), length)
 
     def vectors(self) -> Tensor:
-        """``(codebook_size, leads)``: the means that each code draws among copies of itself."""
+        """``(codebook_size, leads)``: the means that each code decodes to when surrounded by copies of itself."""
         return self._means(self.quantizer.vectors()[:, None].expand(-1, 2 * KERNEL + 1, -1))[..., KERNEL]
 
     def _means(self, features: Tensor) -> Tensor:
         return self.write(self.decoder(features)).transpose(1, 2)
 
-    def _draw(self, means: Tensor, length: int) -> Tensor:
+    def _interpolate(self, means: Tensor, length: int) -> Tensor:
         return F.interpolate(means, scale_factor=self.samples, mode="linear")[..., :length]

@@ -1,29 +1,45 @@
-"""What must be known to rebuild a tokenizer from its weights."""
+"""The architecture of a tokenizer: enough to rebuild it from its weights."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """The architecture of an `ECGTokenizer`; stored as ``config.json`` beside its weights."""
+    """The architecture of an `ECGTokenizer`, stored as ``config.json`` next to its weights.
+
+    `TokenizerSettings` has a setting for every field except ``input_scale``, and takes its defaults from here. The
+    order of the fields is part of `ECGTokenizer.fingerprint`, which names the cache folders.
+    """
 
     quantizer: str = "fsq"
     fsq_levels: tuple[int, ...] = (8, 5, 5, 5)
-    codebook_size: int = 1024  # of vq and of each codebook of rvq; fsq's is the product of its levels
+    codebook_size: int = 1024  # vq, and each codebook of rvq; that of fsq is the product of its levels
     codebook_dim: int = 8
-    num_codebooks: int = 1  # of rvq
+    num_codebooks: int = 1  # rvq only
     sampling_rate: int = 250  # Hz
     stride: int = 10  # samples per frame
     coarse_frames: int = 4  # frames per coarse code; 0: none
-    coarse_levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq of coarse codes
+    coarse_levels: tuple[int, ...] = (5, 5, 5, 5)  # coarse codes are always fsq
     hidden: int = 192
     encoder_depth: int = 4
     decoder_depth: int = 4
     input_scale: float = 4.0  # millivolts are multiplied by this before the encoder: unit variance on average
+
+    @property
+    def layout(self) -> CodeLayout:
+        """The codebooks, and the order of their codes."""
+        return CodeLayout(
+            num_codebooks=self.num_codebooks if self.quantizer == "rvq" else 1,
+            codebook_size=math.prod(self.fsq_levels) if self.quantizer == "fsq" else self.codebook_size,
+            coarse_frames=self.coarse_frames,
+            coarse_codebook_size=math.prod(self.coarse_levels) if self.coarse_frames else 0,
+        )
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -35,10 +51,10 @@ class TokenizerConfig:
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
         if (other := values.pop("representation", "codes")) != "codes":
-            raise UserError(f"{path}: holds {other}; the codes of a VQ tokenizer are needed here")
+            raise UserError(f"{path}: the representation is {other}; a VQ tokenizer (codes) is needed here")
         known = {field.name for field in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
-        values.setdefault("coarse_frames", 0)  # written before there were coarse codes
+        values.setdefault("coarse_frames", 0)  # configurations older than coarse codes
         levels = {key: tuple(values[key]) for key in ("fsq_levels", "coarse_levels") if key in values}
         return cls(**{**values, **levels})

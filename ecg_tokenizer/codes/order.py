@@ -1,4 +1,4 @@
-"""The order in which codes of frames and coarse codes stand in one sequence."""
+"""The order of frame codes and coarse codes in one sequence."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class CodeLayout:
-    """Codes of several codebooks in one flat sequence, each codebook with numbers of its own.
+    """Codes of several codebooks in one flat sequence, each codebook with its own range of numbers.
 
-    Frame by frame, within a frame codebook by codebook; before every ``coarse_frames`` frames one coarse code
-    (0: none). Codebook ``q`` of the frames has the numbers from ``q * codebook_size`` on, the coarse one those behind.
+    The sequence goes frame by frame, and within a frame codebook by codebook; a coarse code precedes every
+    ``coarse_frames`` frames (0: no coarse codes). The numbers of codebook ``q`` of the frames start at
+    ``q * codebook_size``; those of the coarse codebook follow the last of these.
     """
 
     num_codebooks: int  # codes per frame
@@ -22,38 +23,38 @@ class CodeLayout:
 
     @property
     def sizes(self) -> list[int]:
-        """Codes of each codebook, in the order of their numbers."""
+        """Number of codes in each codebook, in the order of the numbers."""
         return [self.codebook_size] * self.num_codebooks + [self.coarse_codebook_size] * bool(self.coarse_frames)
 
     @property
     def vocabulary_size(self) -> int:
-        """Different codes there are."""
+        """Number of different codes."""
         return sum(self.sizes)
 
     @property
     def group(self) -> int:
-        """Codes that belong together: of a frame, or a coarse code and those of its frames."""
+        """Number of codes that belong together: those of a frame, or a coarse code and those of its frames."""
         return 1 + self.coarse_frames * self.num_codebooks if self.coarse_frames else self.num_codebooks
 
     def codes_in(self, frames: int) -> int:
-        """Codes of so many frames."""
+        """Number of codes of ``frames`` frames."""
         groups = -(-frames // self.coarse_frames) if self.coarse_frames else 0
         return frames * self.num_codebooks + groups
 
     def is_coarse(self, codes: int) -> np.ndarray:
-        """bool ``(codes,)``: which of so many positions hold a coarse code."""
+        """bool ``(codes,)``: True at the positions of coarse codes in a sequence of ``codes`` codes."""
         return (np.arange(codes) % self.group == 0) & bool(self.coarse_frames)
 
     def frames_of(self, codes: int) -> np.ndarray:
-        """int ``(codes, 2)``: the first frame that each of so many codes stands for, and the one behind its last."""
+        """int ``(codes, 2)``: first frame of each of ``codes`` codes, and the frame after its last."""
         slow = self.is_coarse(codes)
         fast = np.cumsum(~slow)
         first = np.where(slow, fast, fast - 1) // self.num_codebooks
-        behind = np.minimum(first + np.where(slow, self.coarse_frames, 1), (~slow).sum() // self.num_codebooks)
-        return np.stack([first, behind], axis=1)
+        end = np.minimum(first + np.where(slow, self.coarse_frames, 1), (~slow).sum() // self.num_codebooks)
+        return np.stack([first, end], axis=1)
 
     def join(self, frames: Tensor, coarse: Tensor | None) -> Tensor:
-        """Codes of frames ``(batch, frames * num_codebooks)`` and coarse ones ``(batch, groups)`` -> all of them."""
+        """Codes of frames ``(batch, frames * num_codebooks)`` and coarse codes ``(batch, groups)`` -> one sequence."""
         if coarse is None:
             return frames
         codes = frames.new_empty(len(frames), frames.shape[1] + coarse.shape[1])
@@ -62,14 +63,14 @@ class CodeLayout:
         return codes
 
     def split(self, codes: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What `join` joined."""
+        """Undo `join`: codes of frames, and coarse codes if there are any."""
         if not self.coarse_frames:
             return codes, None
         slow = torch.from_numpy(self.is_coarse(codes.shape[1])).to(codes.device)
         return codes[:, ~slow], codes[:, slow] - self.num_codebooks * self.codebook_size
 
     def fits(self, codes: np.ndarray) -> bool:
-        """Whether codes ``(codes,)`` are whole frames and every one is of the codebook that its place asks for."""
+        """Whether codes ``(codes,)`` form whole frames and each belongs to the codebook of its position."""
         slow = self.is_coarse(len(codes))
         frames = codes[~slow]
         if not len(frames) or len(frames) % self.num_codebooks or slow[-1]:

@@ -1,8 +1,8 @@
 """Quantizers behind one interface: features ``(batch, frames, width)`` -> quantized features, codes, loss.
 
-All come from vector-quantize-pytorch; this page fixes their settings and gives them the same face. A quantizer has
-``num_codebooks`` codebooks of ``codebook_size`` codes. Its codes are flat, ``(batch, frames * num_codebooks)``: frame
-by frame, within a frame codebook by codebook, code ``c`` of codebook ``q`` as ``q * codebook_size + c``.
+All come from vector-quantize-pytorch; this module sets their parameters and gives them a common interface. A quantizer
+has ``num_codebooks`` codebooks of ``codebook_size`` codes. Its codes are flat, ``(batch, frames * num_codebooks)``:
+frame by frame, within a frame codebook by codebook, with code ``c`` of codebook ``q`` as ``q * codebook_size + c``.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 
 # Decay and restart as in EnCodec (Defossez et al. 2022): a code used by fewer than two vectors (exponential average) is
-# replaced by one of the batch. Ten k-means rounds on the first batch. The commitment weight is VQ-VAE's.
+# replaced by a vector of the batch. Ten k-means iterations on the first batch. Commitment weight as in VQ-VAE.
 EMA_SETTINGS = {
     "decay": 0.99,
     "kmeans_init": True,
@@ -25,14 +25,14 @@ EMA_SETTINGS = {
 }
 
 
-# FSQ's tanh reaches the outermost of eight levels below 1.5 and is flat from about 2 on: no gradient comes through.
+# The tanh of FSQ reaches the outermost of eight levels below 1.5 and is flat from about 2: no gradient passes.
 SATURATED = 2.0
 
 
 class FiniteScalarQuantizer(nn.Module):
-    """FSQ (Mentzer et al. 2023, arXiv 2309.15505): no codebook to learn.
+    """FSQ (Mentzer et al. 2023, arXiv 2309.15505), which has no codebook to learn.
 
-    Its loss keeps scalars out of the flat ends of the tanh: a dimension that drifts there stays at one level for good.
+    Its loss keeps scalars away from the flat ends of the tanh: a dimension that drifts there stays at one level.
     """
 
     num_codebooks = 1
@@ -52,16 +52,16 @@ class FiniteScalarQuantizer(nn.Module):
         return self.fsq.indices_to_codes(codes.int())
 
     def geometry(self) -> Tensor:
-        """``(codebook_size, dims)``: where each code lies in the quantized space."""
+        """``(codebook_size, dims)``: position of each code in the quantized space."""
         return self.fsq.implicit_codebook.float()
 
     def vectors(self) -> Tensor:
-        """``(codebook_size, width)``: what each code adds to the quantized features."""
+        """``(codebook_size, width)``: contribution of each code to the quantized features."""
         return self.lookup(torch.arange(self.codebook_size, device=self.fsq.implicit_codebook.device)[None])[0]
 
 
 class EMAVectorQuantizer(nn.Module):
-    """VQ-VAE with an EMA codebook (van den Oord et al. 2017), k-means start and restart of dead codes."""
+    """VQ-VAE with an EMA codebook (van den Oord et al. 2017), k-means initialisation and restarts of dead codes."""
 
     num_codebooks = 1
 
@@ -84,16 +84,16 @@ class EMAVectorQuantizer(nn.Module):
         return self.vq.get_output_from_indices(codes)
 
     def geometry(self) -> Tensor:
-        """``(codebook_size, dims)``: where each code lies in the quantized space."""
+        """``(codebook_size, dims)``: position of each code in the quantized space."""
         return self.vq.codebook.detach().float()
 
     def vectors(self) -> Tensor:
-        """``(codebook_size, width)``: what each code adds to the quantized features."""
+        """``(codebook_size, width)``: contribution of each code to the quantized features."""
         return self.lookup(torch.arange(self.codebook_size, device=self.vq.codebook.device)[None])[0]
 
 
 class ResidualVectorQuantizer(nn.Module):
-    """RVQ (Zeghidour et al. 2021, SoundStream): each codebook quantizes what the ones before it left over."""
+    """RVQ (Zeghidour et al. 2021, SoundStream): each codebook quantizes the residual of those before it."""
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -116,13 +116,13 @@ class ResidualVectorQuantizer(nn.Module):
         return self.rvq.get_output_from_indices(by_codebook)
 
     def geometry(self) -> Tensor:
-        """``(num_codebooks * codebook_size, dims)``: where each code lies, and which codebook it is of."""
+        """``(num_codebooks * codebook_size, dims)``: position of each code, and its codebook (one-hot)."""
         books = self.rvq.codebooks.detach().float()
-        which = torch.eye(self.num_codebooks, device=books.device).repeat_interleave(self.codebook_size, dim=0)
-        return torch.cat([books.flatten(0, 1), which], dim=1)
+        codebook = torch.eye(self.num_codebooks, device=books.device).repeat_interleave(self.codebook_size, dim=0)
+        return torch.cat([books.flatten(0, 1), codebook], dim=1)
 
     def vectors(self) -> Tensor:
-        """``(num_codebooks * codebook_size, width)``: what each code adds to the quantized features."""
+        """``(num_codebooks * codebook_size, width)``: contribution of each code to the quantized features."""
         return self.rvq.project_out(self.rvq.codebooks.flatten(0, 1))
 
     def _first(self, device: torch.device) -> Tensor:

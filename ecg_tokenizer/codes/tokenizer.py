@@ -17,27 +17,26 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation, check_signal
 from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
-from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
 from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.utils.errors import UserError
 
 
 class Quantized(NamedTuple):
-    """An ECG as codes, and what the codes stand for."""
+    """The codes of an ECG, and the features and slow waves that they decode to."""
 
-    features: Tensor  # (batch, frames, width), of the frames' codes
-    slow: Tensor | None  # (batch, 12, frames * stride) in scaled millivolts, drawn by coarse codes
+    features: Tensor  # (batch, frames, width), from the codes of the frames
+    slow: Tensor | None  # (batch, 12, frames * stride) in scaled millivolts, from coarse codes
     codes: Tensor  # (batch, layout.codes_in(frames))
     loss: Tensor  # of the quantizers
 
 
 class ECGTokenizer(nn.Module, ECGRepresentation):
-    """A VQ autoencoder of 12-lead ECGs: codes for every frame, ``stride`` samples of all leads.
+    """A VQ autoencoder of 12-lead ECGs, with codes for every frame of ``stride`` samples of all leads.
 
-    Codes are flat, in the order of `CodeLayout`: with one codebook (fsq, vq) one code per frame, and with coarse codes
-    one of them before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the language model
-    runs in: stored and live codes agree.
+    Codes are flat, in the order of `CodeLayout`: one code per frame with one codebook (fsq, vq), and with coarse codes
+    one of these before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the precision of
+    the language model, so that cached codes and those computed at inference agree.
     """
 
     name = "codes"
@@ -51,27 +50,22 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         self.coarse = None
         if config.coarse_frames:
             self.coarse = CoarseCoder(len(LEADS), config.coarse_frames * config.stride, config.coarse_levels)
-        self.layout = CodeLayout(
-            self.quantizer.num_codebooks,
-            self.quantizer.codebook_size,
-            config.coarse_frames,
-            self.coarse.quantizer.codebook_size if self.coarse else 0,
-        )
+        self.layout = config.layout
         self.decoder = Decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
 
     @property
     def codebook_size(self) -> int:
-        """Codes of each codebook of the frames."""
+        """Number of codes in each codebook of the frames."""
         return self.layout.codebook_size
 
     @property
     def num_codebooks(self) -> int:
-        """Codes per frame, coarse ones aside."""
+        """Codes per frame, without coarse codes."""
         return self.layout.num_codebooks
 
     @property
     def vocabulary_size(self) -> int:
-        """Different codes there are."""
+        """Number of different codes."""
         return self.layout.vocabulary_size
 
     @property
@@ -81,7 +75,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
 
     @property
     def group(self) -> int:
-        """Codes that belong together: of a frame, or a coarse code and those of its frames."""
+        """Number of codes that belong together: those of a frame, or a coarse code and those of its frames."""
         return self.layout.group
 
     @property
@@ -99,40 +93,40 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
 
     @property
     def bits_per_second(self) -> float:
-        """Bits of its codes per second of ECG, all codes of a codebook taken as equally likely."""
+        """Bits per second of ECG, if all codes of a codebook are equally likely."""
         bits = self.layout.num_codebooks * math.log2(self.layout.codebook_size)
         if self.config.coarse_frames:
             bits += math.log2(self.layout.coarse_codebook_size) / self.config.coarse_frames
         return self.frame_rate * bits
 
     def tokens_in(self, seconds: float) -> int:
-        """Codes of an ECG that long: whole frames, the last one padded."""
+        """Number of codes of an ECG of this length: whole frames, the last one padded."""
         return self.layout.codes_in(math.ceil(round(seconds * self.config.sampling_rate) / self.config.stride))
 
     def bits(self, item: np.ndarray) -> float:
-        """Bits of the codes of an ECG, all codes of a codebook taken as equally likely."""
+        """Bits of the codes of an ECG, if all codes of a codebook are equally likely."""
         coarse = self.layout.is_coarse(len(item))
         bits = (~coarse).sum() * math.log2(self.layout.codebook_size)
         return float(bits + coarse.sum() * math.log2(self.layout.coarse_codebook_size or 1))
 
     def code_times(self, n_codes: int) -> np.ndarray:
-        """float64 ``(n_codes, 2)``: start and end, in seconds of the ECG, of what each of its codes stands for.
+        """float64 ``(n_codes, 2)``: start and end of each code in seconds of the ECG.
 
-        A coarse code spans its frames, those that are there. The last frame may reach beyond the ECG's end: its tail is
-        padded. Raises `UserError` where so many codes are no whole frames.
+        A coarse code spans its frames. The last frame may extend beyond the end of the ECG, because the tail is padded.
+        Raises `UserError` if ``n_codes`` codes do not form whole frames.
         """
         frames = self.layout.frames_of(n_codes)
         if n_codes < 1 or self.layout.codes_in(int(frames[-1, 1])) != n_codes:
-            raise UserError(f"{n_codes} codes are no whole frames of this tokenizer, {self.layout.group} to a group")
+            raise UserError(f"{n_codes} codes do not form whole frames (groups of {self.layout.group})")
         return frames * self.config.stride / self.config.sampling_rate
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of that shape, codes, quantizer loss."""
+        """Millivolts ``(batch, 12, frames * stride)`` -> reconstruction of the same shape, codes, quantizer loss."""
         quantized = self.quantize(signal)
         return self.reconstruct(quantized.features, quantized.slow), quantized.codes, quantized.loss
 
     def quantize(self, signal: Tensor) -> Quantized:
-        """Codes of millivolts ``(batch, 12, frames * stride)``, and what they stand for."""
+        """Quantize millivolts ``(batch, 12, frames * stride)``."""
         signal = signal * self.config.input_scale
         if self.coarse is None:
             features, codes, loss = self.quantizer(self.encoder(signal))
@@ -142,7 +136,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         return Quantized(features, slow, self.layout.join(codes, coarse), loss + coarse_loss)
 
     def reconstruct(self, features: Tensor, slow: Tensor | None) -> Tensor:
-        """Parts of `Quantized` -> millivolts ``(batch, 12, frames * stride)``."""
+        """Features and slow waves of `Quantized` -> millivolts ``(batch, 12, frames * stride)``."""
         signal = self.decoder(features)
         return (signal if slow is None else signal + slow) / self.config.input_scale
 
@@ -151,17 +145,17 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         """Codes of one ECG.
 
         signal: ``(12, T)`` millivolts in the order of `data_provider.record.LEADS`; silenced leads are 0.
-        fs: its sampling rate in Hz; resampled with an anti-alias filter where the tokenizer works at another.
+        fs: its sampling rate in Hz; resampled with an anti-alias filter if the tokenizer uses another rate.
         Returns int64 ``(layout.codes_in(ceil(T' / stride)),)``, T' samples at the tokenizer's rate; the tail is padded
-        with its last value. Frames and groups are counted from the first sample: crops that begin at a multiple of
-        ``stride * max(1, coarse_frames)`` samples have the codes of the whole record, away from their edges. Raises
-        `UserError` on a wrong shape or on values that are not finite.
+        with its last value. Frames and groups are counted from the first sample: away from its edges, a crop that
+        begins at a multiple of ``stride * max(1, coarse_frames)`` samples has the codes of the whole recording. Raises
+        `UserError` if the shape is wrong or a value is not finite.
         """
         return self.encode_batch([resample(check_signal(signal), fs, self.sampling_rate)])[0]
 
     @torch.inference_mode()
     def encode_batch(self, signals: list[np.ndarray]) -> list[np.ndarray]:
-        """Codes of several ECGs already at the tokenizer's rate; only equal lengths share a forward pass."""
+        """Codes of several ECGs at the tokenizer's rate; only ECGs of equal length share a forward pass."""
         stride = self.config.stride
         padded = [np.pad(s, ((0, 0), (0, -s.shape[1] % stride)), mode="edge") for s in signals]
         codes: list[np.ndarray | None] = [None] * len(padded)
@@ -175,7 +169,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         return codes
 
     def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
-        """Codes uint16 ``(codes,)`` of each signal, in the order of `encode`."""
+        """uint16 codes ``(codes,)`` of each signal, in the same order as from `encode`."""
         return [codes.astype(np.uint16) for codes in self.encode_batch(signals)]
 
     def times(self, item: np.ndarray) -> np.ndarray:
@@ -188,7 +182,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes of whole frames -> mV float32 ``(12, frames * stride)`` at the tokenizer's rate.
 
-        codes: ``(layout.codes_in(frames),)``, as `encode` returns them. Raises `UserError` on others.
+        codes: ``(layout.codes_in(frames),)``, as returned by `encode`. Raises `UserError` for any others.
         """
         codes = np.asarray(codes, dtype=np.int64)
         if codes.ndim != 1 or codes.size == 0:
@@ -197,8 +191,8 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
             raise UserError(f"codes to decode must lie within 0..{self.vocabulary_size - 1}")
         if not self.layout.fits(codes):
             raise UserError(
-                f"codes to decode must be whole frames in the order of encoding, {self.layout.group} to a group; "
-                "cut codes at multiples of that"
+                f"codes to decode must be whole frames in the order of encoding (groups of {self.layout.group}); "
+                "cut codes at multiples of a group"
             )
         frames, coarse = self.layout.split(torch.from_numpy(codes).to(self.device)[None])
         features = self.quantizer.lookup(frames)
@@ -212,25 +206,25 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         return next(self.parameters()).device
 
     def code_use(self, codes: Sequence[np.ndarray]) -> dict:
-        """`usage.code_use` of several ECGs' codes."""
+        """`usage.code_use` of the codes of several ECGs."""
         return code_use(np.concatenate([c.ravel() for c in codes]), self.layout.sizes)
 
     @torch.inference_mode()
     def code_geometry(self, waveform_dims: int = 28) -> Tensor:
-        """``(vocabulary_size, dims)``: where each code lies; neighbours decode to similar ECGs.
+        """``(vocabulary_size, dims)``: position of each code; neighbouring codes decode to similar ECGs.
 
-        The code's place in the quantized space, and the principal components of the waveform that the decoder draws for
-        the code among copies of itself; both parts have the same total variance.
+        It combines the position in the quantized space with the principal components of the waveform that the code
+        decodes to when surrounded by copies of itself; both parts have the same total variance.
         """
         stride, frames = self.config.stride, self.quantizer.vectors()[:, None].expand(-1, 5, -1)
-        drawn = self.decoder(frames)[..., 2 * stride : 3 * stride].flatten(1)
-        left, scale, _ = torch.linalg.svd(drawn - drawn.mean(0), full_matrices=False)
+        decoded = self.decoder(frames)[..., 2 * stride : 3 * stride].flatten(1)
+        left, scale, _ = torch.linalg.svd(decoded - decoded.mean(0), full_matrices=False)
         waveform = (left * scale)[:, :waveform_dims]
-        frames = _place_and_drawn(self.quantizer.geometry(), waveform)
+        frames = _side_by_side(self.quantizer.geometry(), waveform)
         if self.coarse is None:
             return frames
-        # Dimensions of their own, and one that says which kind a code is of.
-        coarse = _place_and_drawn(self.coarse.quantizer.geometry(), self.coarse.vectors())
+        # Coarse codes have their own dimensions, and one more dimension separates the two kinds.
+        coarse = _side_by_side(self.coarse.quantizer.geometry(), self.coarse.vectors())
         kind = torch.ones(len(frames) + len(coarse), 1, device=frames.device)
         kind[: len(frames)] = -1
         return torch.cat([kind, torch.block_diag(frames, coarse)], dim=1)
@@ -253,7 +247,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """Load what `save_pretrained` wrote, ready to encode. Raises `UserError` where it is missing or misfits."""
+        """Load a saved tokenizer, ready to encode. Raises `UserError` if files are missing or do not match."""
         folder = Path(folder)
         if (folder / "ecg_tokenizer").is_dir():
             raise UserError(f"{folder}: a checkpoint of a language model; its ECG tokenizer is {folder}/ecg_tokenizer")
@@ -269,7 +263,8 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         return tokenizer.eval().requires_grad_(False).to(device)
 
 
-def _place_and_drawn(place: Tensor, drawn: Tensor) -> Tensor:
-    """Two views of a codebook side by side, each with the same total variance."""
-    place = (place - place.mean(0)) / (place.std(0) + 1e-6)
-    return torch.cat([place.to(drawn), drawn * (place.var(0).sum() / drawn.var(0).sum()).sqrt()], dim=1).clone()
+def _side_by_side(position: Tensor, decoded: Tensor) -> Tensor:
+    """Join two descriptions of each code, scaled to the same total variance."""
+    position = (position - position.mean(0)) / (position.std(0) + 1e-6)
+    scale = (position.var(0).sum() / decoded.var(0).sum()).sqrt()
+    return torch.cat([position.to(decoded), decoded * scale], dim=1).clone()

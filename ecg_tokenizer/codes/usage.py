@@ -1,4 +1,4 @@
-"""How evenly codes are used: joint use and entropy of codebooks."""
+"""Use and entropy of codebooks."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def code_use(codes: np.ndarray, sizes: Sequence[int]) -> dict:
-    """Joint use of the codebooks: whole codes counted, not the levels of single dimensions.
+    """Joint use of the codebooks; counts whole codes, not the levels of single dimensions.
 
-    codes: ints of any shape, of all codebooks as `ECGTokenizer` numbers them; sizes: codes of each codebook. Returns
-    codes_used and codebook_size (of all codebooks), entropy_bits (per code, mean over codes of the entropy of its
-    codebook), normalised_entropy (1: all codes of a codebook equally likely), and the same ``by_codebook``.
+    codes: ints of any shape, numbered over all codebooks as in `ECGTokenizer`; sizes: number of codes in each codebook.
+    Returns codes_used and codebook_size (of all codebooks), entropy_bits (per code, mean over codes of the entropy of
+    its codebook), normalised_entropy (1: all codes of a codebook are equally likely), and the same ``by_codebook``.
     """
     counts = np.bincount(np.asarray(codes).ravel(), minlength=sum(sizes))
     books = np.split(counts, np.cumsum(sizes)[:-1])
@@ -35,6 +35,6 @@ def code_use(codes: np.ndarray, sizes: Sequence[int]) -> dict:
 
 
 def entropy_of(counts: np.ndarray) -> float:
-    """Bits per code of a codebook used so many times each."""
+    """Entropy in bits of a codebook whose codes were used ``counts`` times."""
     p = counts[counts > 0] / max(1, counts.sum())
     return float(-(p * np.log2(p)).sum())

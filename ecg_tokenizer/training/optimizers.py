@@ -1,4 +1,4 @@
-"""Optimizers of the tokenizer, and one step of them."""
+"""The tokenizer's optimizers, and a step of all of them."""
 
 import torch
 
@@ -15,8 +15,8 @@ def make_optimizers(
     """AdamW, and Muon for the matrices of the blocks (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/)."""
     blocks = [module for module in tokenizer.modules() if isinstance(module, ConvNeXtBlock)]
     matrices = [p for block in blocks for p in block.parameters() if p.ndim == 2]
-    taken = {id(p) for p in matrices}
-    others = [p for p in tokenizer.parameters() if id(p) not in taken]
+    with_muon = {id(p) for p in matrices}
+    others = [p for p in tokenizer.parameters() if id(p) not in with_muon]
     if head is not None:
         others += head.parameters()
     return [

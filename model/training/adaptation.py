@@ -1,4 +1,4 @@
-"""What trains: adapters or everything, and of the token tables the ECG rows only."""
+"""Choose the trained parameters: adapters or the whole model, and only the ECG rows of the token tables."""
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -12,9 +12,9 @@ from cardiolect.utils.errors import UserError
 
 
 def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings: TrainSettings) -> LanguageModel:
-    """Freeze and wrap ``model`` as the settings say. A model that already carries adapters goes on with them.
+    """Freeze and wrap ``model`` according to the settings. A model that already has adapters keeps training them.
 
-    If ECGs are embedded, the projector and what the representation learns train as well.
+    If ECGs are embedded, the projector and the parameters of the representation are trained as well.
     """
     if isinstance(model, ECGLanguageModel):
         model.language_model = prepare_for_training(model.language_model, vocabulary, settings)
@@ -26,7 +26,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
         model.enable_input_require_grads()
     if settings.tuning == "full":
         if isinstance(model, PeftModel):
-            raise UserError("CHECKPOINT holds adapters; TUNING=full needs a merged one")
+            raise UserError("CHECKPOINT holds adapters; TUNING=full needs a merged checkpoint")
         if not settings.train_text_rows:
             freeze_text_rows(model, vocabulary)
         return model
@@ -39,7 +39,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
     names = {id(module): name.split(".")[-1] for name, module in model.named_modules()}
     tables = {names[id(model.get_input_embeddings())]: new_rows}
     if not _tied(model):
-        # Naming the embedding alone would leave an untied head frozen: ECG tokens could then never be predicted.
+        # With the embedding alone, an untied head would stay frozen, and ECG tokens could never be predicted.
         tables[names[id(model.get_output_embeddings())]] = new_rows
     return get_peft_model(
         model,
@@ -55,12 +55,12 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
 
 
 def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
-    """Zero the gradient of every row but the ECG tokens': with no weight decay on the tables they stay to the bit."""
+    """Zero the gradient of all rows except those of ECG tokens; without weight decay, text rows then never change."""
     tables = {id(t): t for t in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
     for table in tables.values():
-        moves = torch.zeros(table.shape[0], 1)
-        moves[vocabulary.new_ids.start : vocabulary.new_ids.stop] = 1
-        table.register_hook(lambda grad, moves=moves: grad * moves.to(grad))
+        trained = torch.zeros(table.shape[0], 1)
+        trained[vocabulary.new_ids.start : vocabulary.new_ids.stop] = 1
+        table.register_hook(lambda grad, trained=trained: grad * trained.to(grad))
 
 
 def _tied(model: PreTrainedModel) -> bool:
@@ -69,5 +69,5 @@ def _tied(model: PreTrainedModel) -> bool:
 
 
 def trainable_parameters(model: nn.Module) -> tuple[int, int]:
-    """``(trainable, all)`` numbers."""
+    """Numbers of trainable and of all parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad), sum(p.numel() for p in model.parameters())

@@ -1,7 +1,7 @@
-"""Attention over rows laid end to end in one sequence: every layer of the language model sees real tokens only.
+"""Attention over rows laid end to end in one sequence, so that no layer of the language model computes padding.
 
-Padding costs all layers; here each row attends to itself, and rows of equal length share one call of PyTorch's
-scaled_dot_product_attention. A causal row without a mask takes the fused causal kernel.
+Each row attends only to itself, and rows of equal length share one call of PyTorch's scaled_dot_product_attention.
+Causal rows need no mask and use the fused causal kernel.
 """
 
 import torch
@@ -11,8 +11,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "packed_rows"
 
-# Rows of one length that stand beside each other: (rows, tokens per row, what may see what or None for causal);
-# the mask is boolean (rows, 1, tokens, tokens).
+# Adjacent rows of equal length: (rows, tokens per row, mask), the mask boolean (rows, 1, tokens, tokens) or None for
+# causal attention.
 RowGroup = tuple[int, int, Tensor | None]
 
 
@@ -25,12 +25,15 @@ def packed_rows_attention(
     row_groups: list[RowGroup] | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    """What transformers calls: ``(1, heads, tokens, head_dim)`` three times -> ``(1, tokens, heads, head_dim)``."""
+    """Called by transformers with query, key, value ``(1, heads, tokens, head_dim)``.
+
+    Returns the attended values ``(1, tokens, heads, head_dim)``.
+    """
     outputs, start = [], 0
     for rows, tokens, mask in row_groups:
         span = slice(start, start + rows * tokens)
-        apart = [x[0, :, span].unflatten(1, (rows, tokens)).transpose(0, 1) for x in (query, key, value)]
-        attended, _ = sdpa_attention_forward(module, *apart, mask, **kwargs)
+        by_row = [x[0, :, span].unflatten(1, (rows, tokens)).transpose(0, 1) for x in (query, key, value)]
+        attended, _ = sdpa_attention_forward(module, *by_row, mask, **kwargs)
         outputs.append(attended.flatten(0, 1))
         start = span.stop
     return torch.cat(outputs)[None], None
@@ -41,7 +44,7 @@ AttentionInterface.register(NAME, packed_rows_attention)
 
 @torch.no_grad()
 def supports_rows(model: PreTrainedModel) -> bool:
-    """Whether the model hands unknown arguments on to its attention. Tried on one token: not all that say so do."""
+    """Whether the model passes extra arguments to its attention. Tested on one token: some models only claim to."""
     if not model._supports_attention_backend:
         return False
     before = model.config._attn_implementation

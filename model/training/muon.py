@@ -1,7 +1,7 @@
 """Muon: orthogonalised momentum for the weight matrices, AdamW for token tables, norms and biases.
 
-Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. DeepSpeed's ZeRO orthogonalises whole matrices before it
-cuts their update by rank; it does so in bf16, so ranks agree to its rounding.
+Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. DeepSpeed's ZeRO orthogonalises whole matrices
+before it splits their updates over ranks; it does so in bf16, and ranks agree up to its rounding.
 """
 
 import torch
@@ -17,18 +17,18 @@ def muon(
 ) -> torch.optim.Optimizer:
     """An optimizer over the trainable parameters of ``model``.
 
-    tables: ``id`` of the weights of embedding and head; a head is a linear layer, but AdamW trains it.
-    learning_rate: Muon's; AdamW's and the weight decay of the matrices come from ``arguments``.
+    tables: ``id`` of the embedding and head weights; the head is a linear layer, but AdamW trains it. learning_rate: of
+    Muon; that of AdamW and the weight decay of the matrices come from ``arguments``.
     """
-    from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam  # imports the compiler, seconds
+    from deepspeed.runtime.zero.muon.muon_optimizer import MuonWithAuxAdam  # slow: imports the compiler
 
-    # DeepSpeed decorates it with torch.compile: a minute and a C++ compiler for a few small products. Holds for the
-    # whole process, which compiles nothing else.
+    # DeepSpeed decorates it with torch.compile, which takes a minute and needs a C++ compiler, all for a few small
+    # products. This affects the whole process, but nothing else is compiled.
     torch.compiler.set_stance("force_eager")
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)} - tables
     matrices, others = [], []
     for parameter in model.parameters():
-        parameter.use_muon = id(parameter) in linear  # DeepSpeed's mark
+        parameter.use_muon = id(parameter) in linear  # read by DeepSpeed
         if parameter.requires_grad:
             (matrices if parameter.use_muon else others).append(parameter)
     groups = [
@@ -40,7 +40,7 @@ def muon(
             "ns_method": "standard",
             "weight_decay": arguments.weight_decay,
         },
-        # In the group: DeepSpeed fills in its own defaults before AdamW sees it.
+        # Set in the group, because DeepSpeed fills in its own defaults before AdamW sees the group.
         {"params": others, "use_muon": False, "lr": arguments.learning_rate, "weight_decay": 0.0, **ADAM},
     ]
     return MuonWithAuxAdam([group for group in groups if group["params"]], torch.optim.AdamW)

@@ -1,7 +1,7 @@
-"""Several questions behind one ECG in one sequence, each as if it stood there alone.
+"""Pack several questions after one ECG in a single sequence, each as if it were the only one.
 
-A question sees the ECG and itself, and its positions start right behind the ECG: the loss equals that of separate
-sequences. Segments without a shared prefix (windows of pretraining) pack the same way with an empty prefix.
+A question sees the ECG and itself, and its positions start right after the ECG, so the loss equals that of separate
+sequences. Segments without a shared prefix (windows of pretraining) are packed in the same way with an empty prefix.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 
 from cardiolect.model.training.attention import RowGroup
 
-PREFIX = 0  # segment number of what every other segment may see
+PREFIX = 0  # segment number of the prefix, which every other segment sees
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Packed:
     """One packed sequence; all lists have one entry per token.
 
     weights: loss weight of the token as a target, 0 if it is not supervised.
-    items: what is embedded in place of the row's placeholders, in their order.
+    items: ECGs that are embedded in place of the placeholders, in order.
     """
 
     ids: list[int]
@@ -40,9 +40,9 @@ def pack(
     prefix_weights: Sequence[float] | None = None,
     items: tuple[np.ndarray, ...] = (),
 ) -> Packed:
-    """Pack ``turns``, each ``(ids, weights)``, behind ``prefix``.
+    """Pack ``turns``, each ``(ids, weights)``, after ``prefix``.
 
-    Raises ValueError when a turn's first token is supervised: its predecessor in the row belongs to another turn.
+    Raises ValueError if the first token of a turn is supervised: its predecessor in the row belongs to another turn.
     """
     ids, positions, segments = list(prefix), list(range(len(prefix))), [PREFIX] * len(prefix)
     weights = [float(w) for w in prefix_weights] if prefix_weights is not None else [0.0] * len(prefix)
@@ -57,17 +57,17 @@ def pack(
 
 
 def _visible(segments: torch.Tensor) -> torch.Tensor:
-    """``(..., T)`` segment numbers, negative for padding -> boolean ``(..., T, T)``: which token sees which."""
+    """``(..., T)`` segment numbers, negative for padding -> boolean ``(..., T, T)``: row token sees column token."""
     sees, seen = segments[..., :, None], segments[..., None, :]
     causal = torch.ones(segments.shape[-1], segments.shape[-1], dtype=torch.bool).tril()
     return ((sees == seen) | (seen == PREFIX)) & (sees >= PREFIX) & (seen >= PREFIX) & causal
 
 
 def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
-    """Rows end to end, for models under `attention.packed_rows_attention`: no padding token is computed.
+    """Lay rows end to end without padding, for models that use `attention.packed_rows_attention`.
 
     Returns input_ids, position_ids, loss_weights ``(1, tokens)``, row_groups and, if rows have items, ecgs. Raises
-    ValueError when a row's first token is supervised: its predecessor belongs to another row.
+    ValueError if the first token of a row is supervised: its predecessor belongs to another row.
     """
     if any(row.weights[0] for row in rows):
         raise ValueError("the first token of a row cannot be supervised")
@@ -91,11 +91,10 @@ def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
 
 
 def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad on the right and build what any causal LM takes under SDPA attention.
+    """Pad rows on the right into a batch for any causal LM with SDPA attention.
 
     Returns input_ids, position_ids, loss_weights ``(B, T)``, the boolean attention_mask ``(B, 1, T, T)`` and, if rows
-    have items, ecgs.
-    Padding sees itself only, so that no row of the softmax is empty.
+    have items, ecgs. Padding sees only itself, so that no row of the softmax is empty.
     """
     longest = max(map(len, rows))
 
@@ -114,6 +113,6 @@ def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
 
 
 def _embedded(rows: Sequence[Packed]) -> dict[str, list[torch.Tensor]]:
-    """``ecgs`` as `ECGLanguageModel` takes them, if any row has some."""
+    """``ecgs``, an argument of `ECGLanguageModel`, if any row has items."""
     items = [torch.from_numpy(np.array(item)) for row in rows for item in row.items]
     return {"ecgs": items} if items else {}

@@ -1,4 +1,4 @@
-"""Training sequences: packed rows of stage 2 and stage 3, built from cached codes."""
+"""Training sequences: packed rows of stages 2 and 3, built from prepared ECGs."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -11,24 +11,24 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.training.objectives import draw_windows
 from cardiolect.model.training.packing import Packed, pack
-from cardiolect.model.training.windows import draw_windows
 from cardiolect.utils.errors import UserError
 
 
 def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None) -> Packed:
-    """``packed``, if its longest sequence fits the language model; else `UserError`."""
+    """Return ``packed``; raise `UserError` if its longest sequence does not fit the language model."""
     if max_length and max(packed.positions) >= max_length:
         records = " and ".join(ref.record_id for ref in refs)
         raise UserError(
-            f"record {records}: ECG and text make {max(packed.positions) + 1} tokens, the language model takes "
-            f"{max_length}; use a tokenizer of longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
+            f"record {records}: ECG and text have {max(packed.positions) + 1} tokens, but the language model takes "
+            f"{max_length}; use a tokenizer with a longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
         )
     return packed
 
 
 class PretrainDataset(Dataset):
-    """One row per recording: the whole ECG, or five windows of it."""
+    """One row per recording: the whole ECG, or one window of it per scale."""
 
     shares_prefix = False
 
@@ -52,7 +52,7 @@ class PretrainDataset(Dataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Another epoch draws other windows, and of a corpus that is taken in part, other recordings."""
+        """Draw this epoch's windows and, from corpora that are only used in part, its recordings."""
         self.epoch = epoch
         rng = random.Random(f"{self.seed}-{epoch}")
         self.refs = [
@@ -63,7 +63,7 @@ class PretrainDataset(Dataset):
         return len(self.refs)
 
     def lengths(self) -> list[int]:
-        """Tokens per row, up to a constant."""
+        """Number of tokens per row, up to a constant."""
         return [self.ecgs.num_tokens(ref) for ref in self.refs]
 
     def __getitem__(self, i: int) -> Packed:
@@ -73,7 +73,7 @@ class PretrainDataset(Dataset):
             drawn = draw_windows(self.vocabulary, np.asarray(codes), rng, self.group)
             if not drawn:
                 raise UserError(
-                    f"record {self.refs[i].record_id}: too short for a window of PRETRAIN_OBJECTIVE=multiscale"
+                    f"record {self.refs[i].record_id}: too short for any window of PRETRAIN_OBJECTIVE=multiscale"
                 )
             windows = pack([], drawn)
             return _check_length(windows, [self.refs[i]], self.max_length)
@@ -83,9 +83,9 @@ class PretrainDataset(Dataset):
 
 
 class FinetuneDataset(Dataset):
-    """Rows of one ECG with up to ``questions_per_ecg`` questions behind it; one epoch asks every question once.
+    """Rows of one ECG followed by up to ``questions_per_ecg`` questions; every question occurs once per epoch.
 
-    Comparisons stand behind their two ECGs in the same way.
+    Comparisons follow their two ECGs in the same way.
     """
 
     shares_prefix = True
@@ -106,7 +106,7 @@ class FinetuneDataset(Dataset):
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.max_length = ecg_dropout, max_length
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
-        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts stand behind many ECGs
+        rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts occur with many ECGs
         for example in examples:
             if all(ref in ecgs for ref in example.records):
                 text = (example.task, example.history, example.question, *example.answers)
@@ -118,14 +118,14 @@ class FinetuneDataset(Dataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Another epoch puts other questions together and leaves out other ECGs."""
+        """Draw which questions share a row in this epoch, and which rows lose their ECG."""
         self.epoch = epoch
         rng = random.Random(f"{self.seed}-{epoch}")
         corpora: dict[str, list[tuple[int, list[int], bool]]] = {}
         for group, ((refs, _), turns) in enumerate(self.groups):
             order = rng.sample(range(len(turns)), len(turns))
             rows = -(-len(turns) // self.questions_per_ecg)
-            for row in range(rows):  # 13 questions at most 12 a row: 7 and 6, not 12 and 1
+            for row in range(rows):  # 13 questions, at most 12 per row: rows of 7 and 6, not of 12 and 1
                 chosen = (group, order[row::rows], rng.random() < self.ecg_dropout)
                 corpora.setdefault(refs[0].corpus, []).append(chosen)
         self.rows = [row for name, rows in corpora.items() for row in take(rows, self.corpus_weights.get(name, 1), rng)]
@@ -134,7 +134,7 @@ class FinetuneDataset(Dataset):
         return len(self.rows)
 
     def lengths(self) -> list[int]:
-        """Tokens per row, up to a constant."""
+        """Number of tokens per row, up to a constant."""
         tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
         lengths = [sum(map(self.ecgs.num_tokens, refs)) for (refs, _), _ in self.groups]
         return [
@@ -147,5 +147,5 @@ class FinetuneDataset(Dataset):
         (refs, backgrounds), turns = self.groups[group]
         ecgs = [None if dropped else self.ecgs.ecg(ref) for ref in refs]
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
-        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * here for here in of_ecg], items)
+        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)
         return _check_length(packed, refs, self.max_length)

@@ -7,45 +7,48 @@ from pydantic import Field
 
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
 
 
 class TrainSettings(DataSettings):
-    """What pretraining and fine-tuning share."""
+    """Settings shared by pretraining and fine-tuning."""
 
-    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per step of each rank.")
+    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per batch on each rank.")
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
-    max_steps: int = Field(0, ge=0, description="Stop after so many optimiser steps; 0: TRAIN_EPOCHS decides.")
+    max_steps: int = Field(0, ge=0, description="Stop after so many optimiser steps; 0: after TRAIN_EPOCHS.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
         description="muon: Muon for weight matrices, AdamW for the rest; for models with random weights.",
     )
-    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate (AdamW, cosine to a tenth).")
-    muon_learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of Muon's matrices, same schedule.")
-    warmup_steps: int = Field(50, ge=0, description="Steps of linear warm-up.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay; never on embeddings, norms and biases.")
+    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of AdamW.")
+    muon_learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of Muon.")
+    schedule: Schedule = Field("cosine", description=DESCRIPTION)
+    warmup_steps: int = Field(50, ge=0, description="Optimiser steps before the peak learning rate.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay; not applied to embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
-    eval_steps: int = Field(200, ge=1, description="Validate and save every so many steps; the best is kept.")
+    eval_steps: int = Field(200, ge=1, description="Validate and save after every so many steps; the best is kept.")
     verbose_steps: int = Field(20, ge=1, description="Log the loss every so many steps.")
-    resume: bool = Field(False, description="Go on from the last saved step in OUTPUT_DIR.")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the language model.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, more time.")
+    resume: bool = Field(False, description="Continue from the last saved step in OUTPUT_DIR.")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     deepspeed_config: Path = Field(Path("ds_config_zero2.json"), description="DeepSpeed configuration.")
-    tuning: Literal["lora", "full"] = Field("lora", description="lora: adapters and new token rows; full: everything.")
+    tuning: Literal["lora", "full"] = Field(
+        "lora", description="What to train. lora: adapters and new token rows; full: everything."
+    )
     lora_rank: int = Field(64, ge=1, description="Rank of the adapters.")
-    lora_alpha: int = Field(16, ge=1, description="Scale of the adapters.")
+    lora_alpha: int = Field(16, ge=1, description="Alpha of the adapters: they are scaled by LORA_ALPHA / LORA_RANK.")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapters' input.")
     lora_targets: Names = Field(
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         description="Linear layers that get adapters.",
     )
-    train_text_rows: bool = Field(
-        False, description="Let the embedding rows of text tokens move too (TUNING=full only)."
-    )
+    train_text_rows: bool = Field(False, description="Also train the embedding rows of text tokens (TUNING=full only).")
     checkpoint_format: Literal["merged", "adapter"] = Field(
-        "merged", description="merged: a stock model, complete; adapter: LoRA and new rows only, needs the base model."
+        "merged",
+        description="merged: a complete stock model; adapter: only LoRA and the new rows, needs the base model.",
     )
 
     def check(self) -> None:
@@ -54,49 +57,51 @@ class TrainSettings(DataSettings):
         if self.train_text_rows and self.tuning != "full":
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")
         if self.optimizer == "muon" and self.tuning != "full":
-            raise UserError("OPTIMIZER=muon needs TUNING=full: adapters are no whole weight matrices")
+            raise UserError("OPTIMIZER=muon needs TUNING=full: adapters are not whole weight matrices")
         if self.checkpoint_format == "adapter" and self.tuning != "lora":
             raise UserError("CHECKPOINT_FORMAT=adapter needs TUNING=lora")
 
 
 class LanguageModelSettings(TrainSettings):
-    """Which language model a run begins with, and how ECGs stand in its prompts."""
+    """The language model that a run starts from, and the representation of ECGs in its prompts."""
 
-    llm_path: str = Field("", description="Folder of a causal language model, or tiny: a small Llama built here.")
+    llm_path: str = Field(
+        "", description="Folder of a causal language model; or tiny, a small Llama with random weights."
+    )
     tokenizer_path: Path | None = Field(None, description="Folder of the ECG tokenizer (stage 1).")
     projector: Literal["linear", "mlp"] = Field(
         "linear", description="Layers between embedded ECGs (REPRESENTATION=patches) and the language model."
     )
-    tiny_corpus: Paths = Field(default_factory=list, description="LLM_PATH=tiny: texts its BPE is trained on.")
+    tiny_corpus: Paths = Field(default_factory=list, description="LLM_PATH=tiny: texts to train its BPE on.")
     tiny_vocabulary: int = Field(1024, ge=300, description="LLM_PATH=tiny: size of its text vocabulary.")
-    tiny_layers: int = Field(4, ge=1, description="LLM_PATH=tiny: layers.")
+    tiny_layers: int = Field(4, ge=1, description="LLM_PATH=tiny: number of layers.")
     tiny_hidden: int = Field(192, ge=16, description="LLM_PATH=tiny: width.")
-    tiny_heads: int = Field(6, ge=1, description="LLM_PATH=tiny: attention heads.")
-    tiny_tied: bool = Field(True, description="LLM_PATH=tiny: one table for embedding and head.")
+    tiny_heads: int = Field(6, ge=1, description="LLM_PATH=tiny: number of attention heads.")
+    tiny_tied: bool = Field(True, description="LLM_PATH=tiny: share one table between embedding and head.")
 
     def check_language_model(self) -> None:
-        """Raises `UserError` unless LLM_PATH and TOKENIZER_PATH name a model and a tokenizer that go together."""
+        """Raise `UserError` unless LLM_PATH and TOKENIZER_PATH name a model and a tokenizer that work together."""
         need_path("TOKENIZER_PATH", self.tokenizer_path, "the ECG tokenizer that stage 1 wrote")
         if not self.llm_path:
-            raise UserError("LLM_PATH is not set; it names a folder with a causal language model, or is the word tiny")
+            raise UserError("LLM_PATH is not set; it must be a folder with a causal language model, or the word tiny")
         if self.llm_path != "tiny":
             need_path("LLM_PATH", Path(self.llm_path), "a folder with a causal language model, or the word tiny")
             return
         if not self.tiny_corpus and not self.train_data and not self.prepared:
-            raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts its BPE is trained on")
+            raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts to train its BPE on")
         for path in self.tiny_corpus:
             need_path("TINY_CORPUS", path, "a JSON file or folder with questions or reports")
         if self.tiny_hidden % (2 * self.tiny_heads):
             raise UserError("TINY_HIDDEN must be a multiple of 2 * TINY_HEADS")
         if self.tuning == "lora":
-            raise UserError("LLM_PATH=tiny has random weights to start with; it needs TUNING=full")
+            raise UserError("LLM_PATH=tiny starts from random weights, so it needs TUNING=full")
 
 
 class PretrainSettings(LanguageModelSettings):
     """Stage 2: next-token prediction over ECG tokens."""
 
     pretrain_objective: Literal["causal", "multiscale"] = Field(
-        "causal", description="causal: every position supervised; multiscale: HeartLLM's five windows per ECG."
+        "causal", description="causal: every position is supervised; multiscale: HeartLLM's five windows per ECG."
     )
 
     def check(self) -> None:
@@ -105,38 +110,40 @@ class PretrainSettings(LanguageModelSettings):
 
 
 class FinetuneSettings(LanguageModelSettings):
-    """Stage 3: questions or reports."""
+    """Stage 3: fine-tuning on questions, reports or conversations."""
 
     tasktype: Literal["qa", "report", "instruct", "all"] = Field(
-        description="qa: questions and answers; report: whole reports; instruct: conversations; all: packed together."
+        description="qa: questions and answers; report: whole reports; instruct: conversations; all: all three packed."
     )
     checkpoint: Path | None = Field(
         None,
-        description="Checkpoint to start from (stage 2, or another stage 3). Without it LLM_PATH and TOKENIZER_PATH "
-        "begin a new one: embedded ECGs have no stage 2.",
+        description="Checkpoint to start from (stage 2, or another stage 3). If empty, LLM_PATH and TOKENIZER_PATH "
+        "start a new one: embedded ECGs have no stage 2.",
     )
     questions_per_ecg: int = Field(
-        6, ge=1, description="Questions and reports packed behind one ECG in a training sequence."
+        6, ge=1, description="Questions and reports packed after one ECG in a training sequence."
     )
-    ecg_loss_weight: float = Field(0.0, ge=0, description="Weight of next-token prediction on the ECG beside the text.")
+    ecg_loss_weight: float = Field(
+        0.0, ge=0, description="Weight of next-token prediction on the ECG, relative to the text."
+    )
     ecg_dropout: float = Field(
         0.05,
         ge=0,
         lt=1,
-        description="Share of training sequences without the ECG: makes the no-ECG floor an honest one.",
+        description="Share of training sequences without the ECG, so that the no-ECG floor is a fair one.",
     )
 
     def check(self) -> None:
         super().check()
         if self.checkpoint and (self.llm_path or self.tokenizer_path):
             raise UserError(
-                "CHECKPOINT holds a language model and an ECG tokenizer: leave out LLM_PATH, TOKENIZER_PATH"
+                "CHECKPOINT already contains a language model and an ECG tokenizer: remove LLM_PATH and TOKENIZER_PATH"
             )
         if self.checkpoint is None and not self.llm_path:
-            raise UserError("CHECKPOINT is not set; it names a checkpoint that pretrain.sh or finetune.sh wrote")
+            raise UserError("CHECKPOINT is not set; it must be a checkpoint that pretrain.sh or finetune.sh wrote")
         if self.checkpoint:
             need_path("CHECKPOINT", self.checkpoint, "a checkpoint that pretrain.sh or finetune.sh wrote")
         else:
             self.check_language_model()
         if not self.train_data and not self.prepared:
-            raise UserError("TRAIN_DATA is not set; it names JSON files with questions or reports")
+            raise UserError("TRAIN_DATA is not set; it must list JSON files with questions or reports")

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 from settings to checkpoint: load, cache codes, train, save."""
+"""Stages 2 and 3 from settings to checkpoint: load, prepare ECGs, train, save."""
 
 import hashlib
 import json
@@ -35,20 +35,20 @@ from cardiolect.model.training.trainer import train
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
-# Of a checkpoint, what the one that is trained from it goes on knowing.
+# Information that a checkpoint passes on to checkpoints trained from it.
 INHERITED = ("embedding_seed", "projector", *KEPT, "base_model", "corpora")
 
 
 def pretrain(settings: PretrainSettings) -> dict:
-    """Stage 2: teach a language model the alphabet of ECG codes. Returns the losses."""
+    """Stage 2: pretrain a language model on ECG tokens. Returns the losses."""
     splits = load_splits(settings, ("train", "valid"), task=None)
     representation = load_representation(settings.tokenizer_path)
     if representation.embeds:
         raise UserError(
-            f"TOKENIZER_PATH: {settings.tokenizer_path} holds {representation.name}, which are embedded: there are no "
-            "tokens to predict; begin with finetune.sh and LLM_PATH"
+            f"TOKENIZER_PATH: {settings.tokenizer_path} holds {representation.name}, which are embedded and have no "
+            "tokens to predict; start with finetune.sh and LLM_PATH"
         )
-    checkpoint = _begin(settings, representation)
+    checkpoint = _new_checkpoint(settings, representation)
     ecgs = prepare_corpus(representation, [r for s in splits.values() for r in s.records], settings)
     train_rows, valid_rows = (
         PretrainDataset(
@@ -68,17 +68,17 @@ def pretrain(settings: PretrainSettings) -> dict:
 
 
 def finetune(settings: FinetuneSettings) -> dict:
-    """Stage 3: teach it to answer questions or to write reports. Returns the losses."""
+    """Stage 3: fine-tune on questions, reports or conversations. Returns the losses."""
     task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     if settings.checkpoint:
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     else:
-        checkpoint = _begin(settings, load_representation(settings.tokenizer_path))
+        checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
-    asked_about = [ref for split in splits.values() for example in split.examples for ref in example.records]
-    ecgs = prepare_corpus(checkpoint.representation, asked_about, settings)
+    refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
@@ -97,8 +97,8 @@ def finetune(settings: FinetuneSettings) -> dict:
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
 
 
-def _begin(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:
-    """A language model that has yet to learn what an ECG is."""
+def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:
+    """A new checkpoint: a language model that has not been trained on ECGs yet."""
     if settings.llm_path == "tiny":
         tokenizer = train_bpe(_training_texts(settings), settings.tiny_vocabulary)
         model = build_tiny_llama(
@@ -119,7 +119,7 @@ def _begin(settings: LanguageModelSettings, representation: ECGRepresentation) -
 
 
 def _training_texts(settings: LanguageModelSettings) -> set[str]:
-    """Prompts and answers of TINY_CORPUS as they are rendered, of training folds only; else the manifests' own."""
+    """Rendered prompts and answers of TINY_CORPUS, training folds only; without TINY_CORPUS, those of the manifests."""
     paths, folds = settings.tiny_corpus or settings.train_data, parse_folds(settings.train_folds)
     if paths:
         root = settings.data_root[0]
@@ -133,7 +133,7 @@ def _training_texts(settings: LanguageModelSettings) -> set[str]:
         if not folds or all(ref.fold in folds for ref in e.records)
     }
     if not texts:
-        raise UserError("TINY_CORPUS holds no text about a training recording; the tiny model's BPE learns from them")
+        raise UserError("TINY_CORPUS has no text about a training recording, and the BPE of the tiny model needs some")
     return texts
 
 
@@ -149,7 +149,7 @@ def _train_and_save(
     output = settings.output_dir
     for name, rows in (("train", train_rows), ("validation", valid_rows)):
         if len(rows) == 0:
-            raise UserError(f"no {name} sequence is left: none of its recordings could be read")
+            raise UserError(f"there are no {name} sequences: none of the recordings could be read")
     if launch.is_main():
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
@@ -157,19 +157,19 @@ def _train_and_save(
     set_seed(settings.seed)
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
-        some, all_ = trainable_parameters(checkpoint.model)
-        print(f"training {some:,} of {all_:,} parameters on {len(train_rows)} sequences; writing to {output}")
+        trained, total = trainable_parameters(checkpoint.model)
+        print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
         first = train_rows[0]
-        shown = slice(max(0, len(first) - 40), len(first))
+        tail = slice(max(0, len(first) - 40), len(first))
         print("the end of the first sequence, supervised tokens in green:")
-        print(visualise(checkpoint.vocabulary, first.ids[shown], [w > 0 for w in first.weights[shown]]))
+        print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]]))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
     figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
     if launch.is_main():
-        known = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
+        inherited = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
         checkpoint.info = {
-            **known,
-            "corpora": [*known.get("corpora", ()), *corpora_of(settings.data_root, info["stage"])],
+            **inherited,
+            "corpora": [*inherited.get("corpora", ()), *corpora_of(settings.data_root, info["stage"])],
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),
             "data_fingerprint": _fingerprint(splits),
@@ -188,7 +188,7 @@ def _train_and_save(
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:
-    """Hash of which recordings and texts stood in which split."""
+    """Hash of the recordings and texts in each split."""
     digest = hashlib.sha256()
     for name, split in sorted(splits.items()):
         digest.update(name.encode())

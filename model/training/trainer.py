@@ -9,7 +9,6 @@ from pathlib import Path
 
 import deepspeed
 import torch
-import torch.nn.functional as F
 from peft import PeftModel
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
@@ -18,40 +17,20 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
 from cardiolect.model.training.muon import muon
+from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
-
-
-def weighted_loss(
-    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
-
-    The head sees only the positions whose next token is supervised: most of a row is ECG and question, and logits over
-    a large vocabulary would cost more than the rest of a small model.
-    """
-    batch = dict(batch)
-    weights = batch.pop("loss_weights")[:, 1:]
-    chosen = weights > 0
-    before = F.pad(chosen, (0, 1))
-    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
-    try:
-        # No cache: with one, position_ids alone would let packed questions see each other.
-        logits = model(**batch, use_cache=False).logits
-    finally:
-        hook.remove()
-    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum(), weights.sum()
+from cardiolect.utils.schedule import make_schedule
 
 
 class LengthBucketSampler(Sampler):
-    """Shuffled rows, but rows of similar length stand together: little of a batch is padding.
+    """Shuffled rows, grouped into batches of similar length to limit padding.
 
-    The order depends on seed and epoch alone, so that a resumed run goes on with it. Rows that fill no whole batch are
-    left to another epoch: ranks would fill it up with repeated ones.
+    The order depends only on seed and epoch, so that a resumed run continues with it. Rows that do not fill a batch are
+    left out of the epoch: ranks would fill the batch with repeated rows.
     """
 
     def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
@@ -76,18 +55,31 @@ class LengthBucketSampler(Sampler):
 
 
 class ECGTrainer(Trainer):
-    """Trainer whose loss is a mean over weighted targets of the *global* batch: ranks, accumulation change nothing."""
+    """Trainer whose loss is the mean over the weighted targets of the *global* batch.
 
-    def __init__(self, *args, muon_learning_rate: float | None = None, **kwargs):
-        """muon_learning_rate: None for AdamW alone."""
-        super().__init__(*args, **kwargs)
-        self.muon_learning_rate = muon_learning_rate
+    It does not depend on the number of ranks or on accumulation.
+    """
+
+    def __init__(self, settings: TrainSettings, **kwargs):
+        super().__init__(**kwargs)
+        self.settings = settings
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.muon_learning_rate:
-            self.optimizer = muon(self.model, self._token_tables(), self.muon_learning_rate, self.args)
+        if self.optimizer is None and self.settings.optimizer == "muon":
+            self.optimizer = muon(self.model, self._token_tables(), self.settings.muon_learning_rate, self.args)
         return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = make_schedule(
+                self.settings.schedule,
+                optimizer or self.optimizer,
+                num_training_steps,
+                self.settings.warmup_steps,
+            )
+            self._created_lr_scheduler = True  # Trainer.train then makes a new one for every run
+        return self.lr_scheduler
 
     def _token_tables(self) -> set[int]:
         tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
@@ -103,7 +95,7 @@ class ECGTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, _ = weighted_loss(model, self.model.get_output_embeddings(), inputs)
-        # Ranks average their gradients; the normaliser is already global.
+        # Ranks average their gradients, but the normaliser is global already.
         return loss / num_items_in_batch * launch.world_size()
 
     @torch.no_grad()
@@ -125,14 +117,14 @@ class ECGTrainer(Trainer):
         return metrics
 
     def get_decay_parameter_names(self, model) -> list[str]:
-        # Decay would move the rows of text tokens that must stay.
+        # Weight decay would change the rows of text tokens, which must stay as they are.
         tables = self._token_tables()
         frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training set which epoch it is; also after a resume, so that the same rows come."""
+    """Tells the training set the current epoch, so that a resumed run trains on the same rows."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -148,9 +140,12 @@ def train(
     pad_id: int,
     settings: TrainSettings,
 ) -> dict:
-    """Train ``model`` in place to its best validation loss; returns the losses. Resume files: OUTPUT_DIR/resume."""
-    # No ops compiled at first use: they need a C++ compiler, and a run killed while it compiles leaves a lock in the
-    # user's cache for which every later run waits for ever. What they would replace, gloo does.
+    """Train ``model`` in place, up to its best validation loss, and return the losses.
+
+    The files for RESUME are in OUTPUT_DIR/resume.
+    """
+    # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
+    # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
     folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
@@ -163,11 +158,8 @@ def train(
         num_train_epochs=settings.train_epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": 0.1},
-        warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
-        # DeepSpeed would clip what Muon has orthogonalised: updates whose norm says nothing about the gradient's.
+        # DeepSpeed would clip the updates that Muon has orthogonalised, whose norm does not depend on the gradient.
         max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
         adam_beta2=0.99,
         eval_strategy="steps",
@@ -190,25 +182,25 @@ def train(
     )
     inner = inner_model(model)
     stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
-    # Packed questions differ in length from row to row: a call of attention for each costs more than their padding.
+    # Packed questions differ in length from row to row: one attention call per row costs more than their padding.
     by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
     trainer = ECGTrainer(
+        settings,
         model=model,
         args=arguments,
         train_dataset=train_rows,
         eval_dataset=valid_rows,
         data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
         callbacks=[EpochCallback(train_rows)],
-        muon_learning_rate=settings.muon_learning_rate if settings.optimizer == "muon" else None,
     )
     last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():
         print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
     if last is not None:
         _check_world_size(last)
-        _check_optimizer(last, settings.optimizer)
+        _check_unchanged(last, settings)
     elif launch.is_main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(settings.to_json())
@@ -228,7 +220,7 @@ def train(
 
 
 def _last_complete(folder: Path) -> Path | None:
-    """The newest saved step; one whose saving was cut short has no trainer_state.json, which is written last."""
+    """The newest complete step; trainer_state.json is written last, so incomplete ones lack it."""
     steps = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return max(steps, key=lambda path: int(path.name.split("-")[1]), default=None)
 
@@ -238,19 +230,21 @@ def _step_of(checkpoint: str | None) -> int | None:
 
 
 def _check_world_size(step_folder: Path) -> None:
-    """DeepSpeed's optimizer state is cut by rank; another number of ranks cannot go on from it."""
+    """DeepSpeed splits the optimizer state over ranks; a different number of ranks cannot continue from it."""
     state = json.loads((step_folder / "trainer_state.json").read_text())
     shards = list(step_folder.glob(f"global_step{state['global_step']}/*optim_states.pt"))
     if shards and len(shards) != launch.world_size():
         raise UserError(
-            f"RESUME: {step_folder} was saved by {len(shards)} ranks and this run has {launch.world_size()}; "
+            f"RESUME: {step_folder} was saved by {len(shards)} ranks, but this run has {launch.world_size()}; "
             f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
         )
 
 
-def _check_optimizer(step_folder: Path, optimizer: str) -> None:
-    """The state of one optimizer means nothing to another."""
-    settings = step_folder.parent / "settings.json"  # runs older than this check have none
-    saved = json.loads(settings.read_text())["optimizer"] if settings.is_file() else optimizer
-    if saved != optimizer:
-        raise UserError(f"RESUME: {step_folder} was saved with OPTIMIZER={saved}, and this run has {optimizer}")
+def _check_unchanged(step_folder: Path, settings: TrainSettings) -> None:
+    """A saved optimizer or schedule cannot be restored into a different one."""
+    file = step_folder.parent / "settings.json"  # runs older than these checks have no file, or no schedule in it
+    saved = {"schedule": "cosine", **json.loads(file.read_text())} if file.is_file() else {}
+    for name in ("optimizer", "schedule"):
+        now = getattr(settings, name)
+        if (before := saved.get(name, now)) != now:
+            raise UserError(f"RESUME: {step_folder} was saved with {name.upper()}={before}, but this run has {now}")

@@ -16,9 +16,9 @@ from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import new_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import make_prompt
+from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
-from cardiolect.model.training.trainer import weighted_loss
 from tests.helpers.ecgs import CodesInMemory
 
 ONE, TWO = RecordRef("1", Path("1"), "31337"), RecordRef("2", Path("2"), "5")

@@ -45,7 +45,7 @@ def test_process_environment_overrides_the_file(tmp_path, monkeypatch):
         ({"QUANTIZER": "rvq", "NUM_CODEBOOKS": 9, "CODEBOOK_SIZE": 8192}, "74353 codes in all codebooks"),
         ({"QUANTIZER": "vq", "CODEBOOK_SIZE": 65536}, "66161 codes in all codebooks, coarse ones included"),
         ({"COARSE_FRAMES": 200}, "CROP_SECONDS: a crop must hold at least 400 frames"),
-        ({"MEASUREMENTS": "ecg_id", "MEASUREMENTS_DATA": "m.csv"}, "ecg_id says whose"),
+        ({"MEASUREMENTS": "ecg_id", "MEASUREMENTS_DATA": "m.csv"}, "ecg_id identifies a recording"),
         ({"MEASUREMENTS": "qt"}, "MEASUREMENTS_DATA and MEASUREMENTS: set both"),
         ({"MEASUREMENTS": "qt", "MEASUREMENTS_DATA": "none.csv"}, r"MEASUREMENTS_DATA: none\.csv does not exist"),
         ({"DATA_ROOT": "/no/such/folder"}, "DATA_ROOT: /no/such/folder does not exist"),

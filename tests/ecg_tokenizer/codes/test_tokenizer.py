@@ -125,7 +125,7 @@ def test_every_code_knows_the_time_it_stands_for(tokenizer):
     codes = tokenizer.encode(some_ecg(10.01), 500)
     assert tokenizer.code_times(len(codes)).max() == pytest.approx(313 * 0.032)  # the padded tail included
     for wrong in {0, len(times) - 1, len(times) + 1} - {tokenizer.layout.codes_in(k) for k in range(1, 8)}:
-        with pytest.raises(UserError, match="no whole frames"):
+        with pytest.raises(UserError, match="do not form whole frames"):
             tokenizer.code_times(wrong)
 
 

@@ -16,9 +16,9 @@ from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel
 from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_prefix, render_prompt
 from cardiolect.model.training.adaptation import prepare_for_training
+from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate
 from cardiolect.model.training.rows import FinetuneDataset
-from cardiolect.model.training.trainer import weighted_loss
 from cardiolect.utils.errors import UserError
 from tests.helpers.ecgs import ItemsInMemory
 from tests.helpers.language_models import tiny_language_model

@@ -14,10 +14,9 @@ from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.prompt.rendering import render_prompt, render_turn
 from cardiolect.model.training import attention
+from cardiolect.model.training.objectives import draw_windows, weighted_loss, window_sizes
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
-from cardiolect.model.training.trainer import weighted_loss
-from cardiolect.model.training.windows import draw_windows, window_sizes
 from cardiolect.utils.errors import UserError
 from tests.helpers.ecgs import CodesInMemory
 from tests.helpers.language_models import tiny_language_model
@@ -254,5 +253,5 @@ def test_windows_begin_with_a_coarse_code(checkpoint):
 def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):
     ref = RecordRef("7", Path("7"))
     rows = PretrainDataset(checkpoint.vocabulary, [ref], CodesInMemory({ref: CODES}), "causal", max_length=30)
-    with pytest.raises(UserError, match=r"record 7: .* tokens, the language model takes 30"):
+    with pytest.raises(UserError, match=r"record 7: .* tokens, but the language model takes 30"):
         rows[0]

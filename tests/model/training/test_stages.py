@@ -42,12 +42,25 @@ def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypat
     assert not list(tmp_path.glob("compiled/*/*"))
 
 
-def test_a_run_does_not_resume_with_another_optimizer(tmp_path, corpus, pretrained):
+def test_a_run_does_not_resume_with_another_optimizer_or_schedule(tmp_path, corpus, pretrained):
     lines = {**finetune_lines(corpus, pretrained), "TUNING": "full"}
     run("finetune", tmp_path, "ft", **lines)
-    words, _ = command("finetune", tmp_path, "ft", **lines, OPTIMIZER="muon", RESUME="true", MAX_STEPS=9)
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "was saved with OPTIMIZER=adamw" in done.stderr
+    for changed, message in (
+        ({"OPTIMIZER": "muon"}, "was saved with OPTIMIZER=adamw, but this run has muon"),
+        ({"SCHEDULE": "linear"}, "was saved with SCHEDULE=cosine, but this run has linear"),
+    ):
+        words, _ = command("finetune", tmp_path, "ft", **lines, **changed, RESUME="true", MAX_STEPS=9)
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2 and message in done.stderr
+
+
+def test_training_follows_the_chosen_schedule(tmp_path, corpus, tokenizer_folder):
+    """One cycle of six steps, two of them warm-up, to a peak of 0.001."""
+    output = run("pretrain", tmp_path, "pre", **pretrain_lines(corpus, tokenizer_folder), SCHEDULE="one-cycle")
+    log = json.loads((output / "resume/checkpoint-6/trainer_state.json").read_text())["log_history"]
+    rates = [entry["learning_rate"] for entry in log if "learning_rate" in entry]
+    shares = [0.04, 1, 0.853555, 0.500002, 0.146450, 0.000004]
+    assert rates == pytest.approx([1e-3 * share for share in shares], rel=1e-4)
 
 
 def test_muon_trains_the_layers_and_adamw_the_token_tables():

@@ -1,0 +1,41 @@
+"""Learning-rate schedules: every training stage builds its own from ``SCHEDULE`` and ``WARMUP_STEPS`` here."""
+
+import math
+from typing import Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+Schedule = Literal["one-cycle", "cosine", "linear", "constant"]
+DESCRIPTION = (
+    "Learning rate over the run. one-cycle: up from 1/25 of the peak and down to almost 0, both along a cosine; the "
+    "others begin with a linear warm-up from 0, then cosine and linear fall to a tenth of the peak and constant stays."
+)
+FINAL = 0.1  # of the peak: the end of "cosine" and "linear"
+
+
+def make_schedule(schedule: Schedule, optimizer: Optimizer, steps: int, warmup_steps: float) -> LRScheduler:
+    """A schedule to step once after every optimizer step; the peak of each parameter group is its present rate.
+
+    steps: of the whole run. warmup_steps: optimizer steps before the peak; one-cycle needs at least 2 and leaves a
+    quarter of the run for the way down.
+    """
+    if schedule == "one-cycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        warmup_steps = min(max(warmup_steps, 2), 0.75 * steps)  # OneCycleLR divides by one less, on either side
+        return OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=warmup_steps / steps, cycle_momentum=False)
+    return LambdaLR(optimizer, lambda step: share_of_peak(schedule, step, steps, warmup_steps))
+
+
+def share_of_peak(schedule: Schedule, step: int, steps: int, warmup_steps: float) -> float:
+    """Learning rate of a step, counted from 0, over its peak; for schedules other than one-cycle."""
+    if step < warmup_steps:
+        return step / max(1, warmup_steps)
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    remaining = {"cosine": half_cosine(progress), "linear": 1 - progress, "constant": 1.0}[schedule]
+    return remaining * (1 - FINAL) + FINAL
+
+
+def half_cosine(progress: float) -> float:
+    """From 1 at progress 0 to 0 at progress 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
