@@ -1,6 +1,6 @@
 """Download an open corpus in the layout that ``cardiolect prepare`` reads.
 
-Prints the size and asks before fetching anything, unless --yes is args. An interrupted download resumes where it
+Prints the size and asks before fetching anything, unless --yes is given. An interrupted download resumes where it
 stopped, a file gets its name only after its published checksum is verified, and a repeated run fetches nothing.
 """
 
