@@ -13,21 +13,21 @@ MAX_WEIGHT = 100
 
 
 class DataSettings(EnvSettings):
-    """Where the data is. Splits come from separate JSON files (``*_DATA``), from folds (``*_FOLDS``), or both."""
+    """Location of the data. Splits come from separate JSON files (``*_DATA``), from folds (``*_FOLDS``), or both."""
 
     data_root: Paths = Field(
         min_length=1,
-        description="Folder that record paths are relative to (PTB-XL, MIMIC-IV-ECG, simulator), or manifests of "
-        "prepared corpora: one, or several that are mixed.",
+        description="Folder that record paths are relative to (PTB-XL, MIMIC-IV-ECG, simulator), or the manifests "
+        "of one or several prepared corpora, which are then mixed.",
     )
     corpus_weights: Numbers = Field(
         default_factory=list,
-        description="How often an epoch of training takes each corpus of DATA_ROOT, in its order: 2 twice, 0.5 another "
-        "half every epoch. Empty: once. Of training only.",
+        description="How often a training epoch contains each corpus of DATA_ROOT, in order: 2 is twice, 0.5 another "
+        "half in every epoch. Empty: once each. Does not affect validation and evaluation.",
     )
     train_data: Paths = Field(
         default_factory=list,
-        description="JSON files or folders with questions or reports to train on. Empty: what the manifest holds, or "
+        description="JSON files or folders with questions or reports to train on. Empty: those of the manifest, or "
         "every recording of DATA_ROOT/ptbxl_database.csv (tokenizer and pretraining only).",
     )
     valid_data: Paths = Field(default_factory=list, description="The same for validation.")
@@ -35,24 +35,24 @@ class DataSettings(EnvSettings):
     train_folds: str = Field("", description="Keep only these PTB-XL folds for training, e.g. 1-7.")
     valid_folds: str = Field("", description="The same for validation.")
     test_folds: str = Field("", description="The same for evaluation.")
-    max_train: int = Field(0, ge=0, description="Use at most so many recordings of each corpus for training; 0: all.")
+    max_train: int = Field(0, ge=0, description="Use at most this many recordings of each corpus for training; 0: all.")
     max_valid: int = Field(
-        500, ge=0, description="Use at most so many recordings of each corpus for validation; 0: all."
+        500, ge=0, description="Use at most this many recordings of each corpus for validation; 0: all."
     )
-    allow_missing: bool = Field(False, description="Skip texts whose recording is not on disk instead of stopping.")
+    allow_missing: bool = Field(False, description="Skip texts whose recording is not on disk, instead of stopping.")
     max_bad_records: float = Field(
         0.01, ge=0, le=1, description="Stop when more than this share of the recordings cannot be read."
     )
-    cache_dir: Path = Field(Path("data/cache"), description="Folder of the code cache and the signal cache.")
-    workers: int = Field(2, ge=0, description="Processes of each rank that read recordings; 0: none but itself.")
+    cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
+    workers: int = Field(2, ge=0, description="Processes per rank that read recordings; 0: each rank reads itself.")
 
     def check(self) -> None:
         super().check()
         for root in self.data_root:
-            need_path("DATA_ROOT", root, "the folder of the recordings (docs/DATA.md says how to get them)")
-        there = next((folder for folder in (self.cache_dir, *self.cache_dir.parents) if folder.exists()), None)
-        if there is not None and not there.is_dir():
-            raise UserError(f"CACHE_DIR: {there} is a file; give a folder")
+            need_path("DATA_ROOT", root, "the folder of the recordings (see docs/DATA.md for how to get them)")
+        existing = next((folder for folder in (self.cache_dir, *self.cache_dir.parents) if folder.exists()), None)
+        if existing is not None and not existing.is_dir():
+            raise UserError(f"CACHE_DIR: {existing} is a file; give a folder")
         if len(self.data_root) > 1:
             self._check_mixture()
         if self.corpus_weights and len(self.corpus_weights) != len(self.data_root):

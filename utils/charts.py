@@ -18,10 +18,11 @@ def draw_scores(
     path: str | Path | None = None,
     title: str = "",
 ) -> Figure:
-    """Horizontal bars of scores beside their floors, in percent, the first group on top.
+    """Horizontal bars of scores with their floors, in percent; the first group is on top.
 
-    groups: score -> condition -> fraction in 0..1; a condition that a score does not have leaves no gap. colours: of
-    every condition, in the order of the bars. The figure is also saved at ``path`` if one is given.
+    groups: score -> condition -> fraction in 0..1; missing conditions leave no gap. colours: condition -> colour, in
+    the order of the bars. If ``path`` is given, the figure is also saved there. Raises `UserError` for conditions
+    without a colour and if there are no scores.
     """
     for score, values in groups.items():
         if unknown := values.keys() - colours.keys():
@@ -33,7 +34,7 @@ def draw_scores(
     axes = figure.add_subplot()
     top, centres = 0.0, []
     for values in groups.values():
-        begin = top
+        first = top
         for condition in (name for name in colours if name in values):
             percent = 100 * values[condition]
             axes.barh(top, percent, height=0.9, color=colours[condition])
@@ -41,16 +42,16 @@ def draw_scores(
                 f"{percent:.1f}", (max(percent, 0), top), (3, 0), textcoords="offset points", va="center", fontsize=7
             )
             top += 1
-        centres.append((begin + top - 1) / 2)
+        centres.append((first + top - 1) / 2)
         top += _GAP / _BAR
     axes.set(yticks=centres, yticklabels=list(groups), xlim=(0, 104), ylim=(top - _GAP / _BAR, -1), xlabel="score (%)")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#dddddd", lw=0.6)
     axes.set_axisbelow(True)
-    shown = [name for name in colours if any(name in values for values in groups.values())]
-    handles = [Line2D([], [], color=colours[name], lw=0, marker="s", markersize=8, label=name) for name in shown]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(shown)), frameon=False, fontsize=8)
+    used = [name for name in colours if any(name in values for values in groups.values())]
+    handles = [Line2D([], [], color=colours[name], lw=0, marker="s", markersize=8, label=name) for name in used]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(used)), frameon=False, fontsize=8)
     if title:
         axes.set_title(title, pad=8)
     if path is not None:
@@ -59,7 +60,7 @@ def draw_scores(
 
 
 def draw_reliability(bins: Sequence[Mapping[str, Any]], colour: str = "#0072B2") -> Figure:
-    """Accuracy against confidence, percent: the ``bins`` of `utils.metrics.calibration`, with their intervals."""
+    """Accuracy over confidence in percent: the ``bins`` of `utils.metrics.calibration` with their intervals."""
     figure = Figure(figsize=(4.2, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlim=(0, 102), ylim=(0, 102), aspect="equal")
     axes.plot((0, 100), (0, 100), color="#999999", lw=0.8, ls="--")

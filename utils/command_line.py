@@ -1,4 +1,4 @@
-"""Command lines: a parser that reports a mistake in one line, argument types, and how a program ends."""
+"""Command lines: a parser that reports mistakes in one line, argument types, and exit codes."""
 
 import argparse
 import errno
@@ -13,7 +13,7 @@ from cardiolect.utils.errors import exit_on_user_error
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, without the usage, and exits with code 2."""
+    """A parser that reports a mistake in one line, without the usage, and exits with code 2."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
@@ -22,8 +22,8 @@ class Parser(argparse.ArgumentParser):
 def run_command(main: Callable[[], object]) -> None:
     """Run ``main`` as a program.
 
-    Exit codes: 2 after a `UserError` or on a full disk, with one line on stderr; 130 after Ctrl-C and 141 if the reader
-    of a pipe goes away, both without a traceback.
+    Exit codes: 2 after a `UserError` or on a full disk, with one line on stderr; 130 after Ctrl-C and 141 if the
+    reader of a pipe has gone, both without a traceback.
     """
     try:
         try:
@@ -44,12 +44,12 @@ def run_command(main: Callable[[], object]) -> None:
 
 
 def _discard_stdout() -> None:
-    """Python flushes stdout once more at exit, which would fail again."""
+    """Redirect stdout to /dev/null: Python flushes it once more at exit, which would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def number(minimum: float, maximum: float = float("inf"), kind: type = float) -> Callable[[str], float]:
-    """An argument type: a finite number between two bounds, both included."""
+    """An argument type: a finite number between two inclusive bounds."""
 
     def parse(text: str) -> float:
         try:
@@ -66,12 +66,12 @@ def number(minimum: float, maximum: float = float("inf"), kind: type = float) ->
 
 
 def integer(minimum: int, maximum: float = float("inf")) -> Callable[[str], int]:
-    """An argument type: a whole number between two bounds, both included."""
+    """An argument type: a whole number between two inclusive bounds."""
     return number(minimum, maximum, int)
 
 
 def utf8(text: str) -> str:
-    """An argument type: text that a model can be given."""
+    """An argument type: text that is valid UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -80,14 +80,14 @@ def utf8(text: str) -> str:
 
 
 def single_line(text: str) -> str:
-    """An argument type: one line of text that is not empty."""
+    """An argument type: one non-empty line of text."""
     if not text.strip() or not utf8(text).replace("\t", " ").isprintable():
-        raise argparse.ArgumentTypeError("must be one line of text that is not empty")
+        raise argparse.ArgumentTypeError("must be one non-empty line of text")
     return text
 
 
 def not_empty(text: str) -> str:
-    """An argument type: the name of a file or recording."""
+    """An argument type: a non-empty name of a file or recording."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return text
@@ -99,7 +99,7 @@ def file_path(text: str) -> Path:
 
 
 def licence_id(text: str) -> str:
-    """An argument type: a licence as model hubs write it."""
+    """An argument type: a licence identifier, as on model hubs."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", text):
         raise argparse.ArgumentTypeError(f"must be an identifier such as cc-by-4.0, not '{text}'")
     return text

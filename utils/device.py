@@ -1,4 +1,4 @@
-"""Where PyTorch computes: the choice of a device, and the memory of a process that trains on the CPU."""
+"""Chooses PyTorch's device, and tunes memory allocation for training on the CPU."""
 
 import ctypes
 import sys
@@ -20,8 +20,8 @@ def choose_device(setting: str = "auto") -> torch.device:
 def keep_freed_memory() -> None:
     """Let this process keep freed memory instead of returning it to the kernel. Does nothing without glibc.
 
-    By default large blocks are returned whenever they are freed, and the kernel zeroes them at every allocation: a
-    fifth of a training step on the CPU (`docs/LOG.md`).
+    By default, large blocks are returned whenever they are freed, and the kernel zeroes them at every allocation, which
+    takes a fifth of a training step on the CPU (`docs/LOG.md`).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

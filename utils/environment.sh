@@ -1,5 +1,5 @@
-# Sourced by quickstart.sh and test.sh from the project's folder: makes .venv with the pinned dependencies and sets
-# $python. Does nothing where .venv already holds this pyproject.toml.  setup_environment [extra]
+# Sourced by quickstart.sh and test.sh in the project's folder: creates .venv with the pinned dependencies and sets
+# $python. Does nothing if .venv was made from this pyproject.toml.  setup_environment [extra]
 
 fail() { echo "error: $1" >&2; exit 2; }
 
@@ -12,16 +12,16 @@ setup_environment() {
         command -v "$base" >/dev/null && "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && break
         base=""
     done
-    [ -n "$base" ] || fail "Python 3.11 or newer is needed and was not found"
-    echo "installing the dependencies into .venv; some minutes the first time"
-    [ -x "$python" ] || "$base" -m venv .venv || fail "no virtual environment: install venv (Debian: apt-get install python3-venv)"
+    [ -n "$base" ] || fail "Python 3.11 or newer is required but was not found"
+    echo "installing the dependencies into .venv; this takes some minutes the first time"
+    [ -x "$python" ] || "$base" -m venv .venv || fail "could not create a virtual environment: install venv (Debian: apt-get install python3-venv)"
     install_torch || fail "PyTorch could not be installed; see the lines above"
     "$python" -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" ||
         fail "the dependencies in pyproject.toml could not be installed; see the lines above"
     cp pyproject.toml "$stamp"
 }
 
-# The default torch of Linux brings gigabytes of CUDA; without a GPU take PyTorch's CPU build.
+# The default torch for Linux includes gigabytes of CUDA; without a GPU, install PyTorch's CPU build.
 install_torch() {
     local pin from=()
     pin="$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"

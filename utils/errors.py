@@ -1,4 +1,4 @@
-"""Errors that a user can fix, and how an entry point exits on them."""
+"""Errors that a user can fix, and how entry points report them."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Bad input: the message names the file, key or record and what to do about it."""
+    """Invalid input. The message names the file, key or record, and what to do about it."""
 
 
 def make_folder(option: str, folder: Path) -> None:
@@ -20,11 +20,11 @@ def make_folder(option: str, folder: Path) -> None:
 
 
 def exit_on_user_error(main: Callable[[], object]) -> None:
-    """Run ``main``; a `UserError` becomes one line on stderr and exit code 2."""
+    """Run ``main``; on a `UserError`, print one line to stderr and exit with code 2."""
     try:
         main()
     except UserError as error:
         if os.environ.get("RANK", "0") != "0":
-            time.sleep(15)  # all ranks meet the same error: rank 0 speaks, then the launcher stops the others
+            time.sleep(15)  # all ranks have the same error: rank 0 reports it, then the launcher stops the others
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Processes (ranks) on one machine: start them, and distinguish the main one from the others."""
+"""Starts the processes (ranks) of a run on one machine, and exchanges values between them."""
 
 import os
 import socket
@@ -17,18 +17,18 @@ from cardiolect.utils.device import choose_device
 
 
 def quieten_libraries() -> None:
-    """Keep what they print at import and at loading off the terminal; before they are imported."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars for a file of 4 MB hide the one that matters
+    """Silence what libraries print when they are imported and load files; call it before importing them."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars for 4 MB files hide the relevant ones
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # what DeepSpeed takes anyway, after a warning
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed's choice anyway, after a warning
 
 
 def ensure_ranks(count: int) -> None:
-    """Make sure that this process is one of ``count`` ranks.
+    """Ensure that this process is one of ``count`` ranks.
 
     Under torchrun, deepspeed or one of our own ranks (RANK is set) nothing happens. With one rank this process becomes
-    rank 0. With more, ``count`` copies of the command are started and this process ends with their exit code; unlike
-    torchrun it passes on the code of a rank that failed, so bad input is exit code 2 on any number of ranks.
+    rank 0. With more, ``count`` copies of the command are started, and this process exits with their exit code. Unlike
+    torchrun, it passes on the code of a failed rank, so invalid input gives exit code 2 with any number of ranks.
     """
     quieten_libraries()
     if "RANK" in os.environ:
@@ -52,7 +52,7 @@ def ensure_ranks(count: int) -> None:
     try:
         while any(rank.poll() is None for rank in ranks):
             if failed := [rank.returncode for rank in ranks if rank.returncode]:
-                deadline = time.time() + 2  # another rank may be about to say why
+                deadline = time.time() + 2  # another rank may be about to report the cause
                 while time.time() < deadline and any(rank.poll() is None for rank in ranks):
                     time.sleep(0.1)
                 sys.exit(failed[0])
@@ -65,7 +65,7 @@ def ensure_ranks(count: int) -> None:
 
 
 def join_ranks(device: str = "auto") -> None:
-    """Join the process group that the environment describes, each rank with its own GPU; one rank needs none."""
+    """Join the process group given by the environment, each rank with its own GPU; a single rank needs no group."""
     if world_size() == 1 or dist.is_initialized():
         return
     on_gpu = choose_device(device).type == "cuda"
@@ -99,7 +99,7 @@ def barrier() -> None:
 
 
 def average(tensors: Sequence[Tensor]) -> None:
-    """Replace tensors, on every rank of the same shapes, by their means over ranks; all in one exchange."""
+    """Replace tensors by their means over all ranks, in one exchange; shapes must be the same on all ranks."""
     if world_size() == 1 or not tensors:
         return
     joined = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -109,7 +109,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def gather(value: Any) -> list[Any]:
-    """The values of all ranks, in their order, on every rank."""
+    """The values of all ranks, in the order of ranks; every rank gets them."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -118,7 +118,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def leave_ranks() -> None:
-    """End the process group in step: ranks that leave one by one can abort at exit."""
+    """Leave the process group together: ranks that leave one by one may abort at exit."""
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""An ordered map over several processes with bounded memory, which leaves no process running."""
+"""An ordered map over several processes, with bounded memory and no processes left behind."""
 
 import multiprocessing
 import os
@@ -16,16 +16,16 @@ from typing import Any
 from cardiolect.utils.errors import UserError
 
 CHUNK = 16
-CHUNKS_PER_WORKER = 3  # one in work, one that waits for the worker, one that waits for the caller
-FEW = 64  # not worth starting processes for
+CHUNKS_PER_WORKER = 3  # one in progress, one waiting for the worker, one waiting for the caller
+FEW = 64  # up to this many items, processes are not worth starting
 
 
 def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
-    """``map(function, items)``, computed by ``workers`` processes, by this one for 0 or for few items.
+    """``map(function, items)`` by ``workers`` processes; by this process if ``workers`` is 0 or items are few.
 
-    At most ``CHUNK * CHUNKS_PER_WORKER`` items per worker are computed ahead of the caller, so a slow caller does not
-    fill the memory with results. The processes end with this one, also when it is killed. Raises `UserError` if one
-    of them is killed.
+    At most ``CHUNK * CHUNKS_PER_WORKER`` items per worker are computed ahead of the caller, so that a slow
+    caller does not fill the memory with results. The processes end with this one, even if it is killed. Raises
+    `UserError` if one of them is killed.
     """
     if not workers or len(items) <= FEW:
         yield from map(function, items)
@@ -33,7 +33,7 @@ def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: i
     call = partial(_call, function)
     chunks = (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), initializer=_end_with, initargs=(os.getpid(),)
+        workers, multiprocessing.get_context("fork"), initializer=_watch_parent, initargs=(os.getpid(),)
     )
     try:
         ahead = deque(pool.submit(call, chunk) for chunk in islice(chunks, CHUNKS_PER_WORKER * workers))
@@ -42,7 +42,7 @@ def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: i
             ahead.extend(pool.submit(call, chunk) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
-        raise UserError("a reading process was killed, perhaps for want of memory; set WORKERS lower") from None
+        raise UserError("a reading process was killed, perhaps for lack of memory; lower WORKERS") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -51,8 +51,8 @@ def _call(function: Callable[[Any], Any], chunk: Sequence[Any]) -> list[Any]:
     return [function(item) for item in chunk]
 
 
-def _end_with(parent: int) -> None:
-    """Leave Ctrl-C to the parent; end when it is gone: a killed process cannot end its children."""
+def _watch_parent(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and exit when it is gone: a killed parent cannot end its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

@@ -20,11 +20,11 @@ _RHYTHM_SECONDS = 10.0
 _COLUMN_SECONDS = 2.5
 _PULSE = ((0.0, 0.0), (1.5, 0.0), (1.5, 10.0), (6.5, 10.0), (6.5, 0.0), (8.0, 0.0))  # mm: 1 mV for 0.2 s
 _LEFT, _RIGHT, _TOP, _BOTTOM = 15.0, 5.0, 15.0, 10.0  # mm of paper around the traces
-_REACH = (10.0, 30.0)  # least and most mm that a row may take above or below its baseline
+_REACH = (10.0, 30.0)  # minimum and maximum mm of a row above and below its baseline
 
 _PAPER, _FINE_LINE, _BOLD_LINE = "#fffafa", "#f9d9d9", "#efaaaa"
 _INK, _OVERLAY = "#111111", "#1f7aff"
-# Towards Okabe & Ito's sky blue: lightness falls evenly, and no colour vision takes it for the red of the grid.
+# Towards Okabe & Ito's sky blue: lightness falls evenly, and with any colour vision it differs from the red grid.
 _SHADES = LinearSegmentedColormap.from_list("shading", [_PAPER, "#91cdf0"])
 _SHADING_CAPTION = "shaded: where the answer depended on the ECG"
 
@@ -40,17 +40,17 @@ def draw_ecg_paper(
 ) -> Figure:
     """A 12-lead ECG on paper of 25 mm/s and 10 mm/mV: three rows of four leads over a rhythm strip of lead II.
 
-    signal, overlay: millivolts ``(12, T)`` with rows in the order of ``leads``; the overlay lies over the signal in
-    blue, and a legend names both by ``labels``. NaN leaves a gap.
-    shading: starts and ends in seconds of the recording, and weights, each ``(n,)``: time is shaded behind grid and
-    traces, as strongly as its weight per second is part of the greatest. Spans that overlap add up.
+    signal, overlay: millivolts ``(12, T)`` with rows in the order of ``leads``; the overlay is drawn over the signal in
+    blue, and a legend names both with ``labels``. NaN leaves a gap.
+    shading: starts and ends in seconds of the recording, and weights, each ``(n,)``. Time is shaded behind grid and
+    traces, in proportion to its weight per second relative to the maximum. Overlapping spans add up.
 
-    Saved at its own size the figure is true to scale, one millimetre of paper to a millimetre of print. The columns are
-    2.5 s of consecutive time under which the rhythm strip shows the same 10 s; of a longer signal the first 10 s are
-    drawn. The columns of a shorter one overlap in time, spread evenly from its beginning to its end. Rows part where
-    voltages are high; beyond 3 mV from the baseline a trace runs into its neighbours.
+    At its own size the figure is true to scale in print. The columns are consecutive windows of 2.5 s, and the rhythm
+    strip below shows the same 10 s; only the first 10 s of a longer signal are drawn. The columns of a shorter signal
+    overlap in time, spread evenly from its start to its end. Rows are taller if voltages are high; beyond 3 mV from the
+    baseline, a trace runs into its neighbours.
 
-    Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG, or the shading is of no time.
+    Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG, or the shading is invalid.
     """
     traces = [_check_signal(signal, fs, leads)]
     if overlay is not None:
@@ -63,7 +63,7 @@ def draw_ecg_paper(
     column = round(min(span, _COLUMN_SECONDS * fs))
     starts = [round(i * (span - column) / 3) for i in range(4)]
 
-    # Each row gets whole 5 mm squares, as many as its voltages need, so that baselines lie on bold lines.
+    # Each row gets as many whole 5 mm squares as its voltages need, so that baselines lie on bold lines.
     windows = [
         [(lead, *((starts[c], column) if len(row) > 1 else (0, span))) for c, lead in enumerate(row)] for row in _ROWS
     ]
@@ -103,7 +103,7 @@ def draw_ecg_paper(
 def _check_signal(signal: np.ndarray, fs: float, leads: Sequence[str]) -> np.ndarray:
     wanted = {lead for row in _ROWS for lead in row}
     if set(leads) != wanted or len(leads) != len(wanted):
-        raise UserError(f"ECG paper shows the leads {' '.join(sorted(wanted))}, each once; these are {' '.join(leads)}")
+        raise UserError(f"ECG paper needs each of the leads {' '.join(sorted(wanted))} once, not {' '.join(leads)}")
     if signal.ndim != 2 or signal.shape[0] != len(leads) or signal.shape[1] < 2:
         raise UserError(f"an ECG to draw has shape (12, T), not {signal.shape}")
     if not fs > 0:
@@ -112,14 +112,14 @@ def _check_signal(signal: np.ndarray, fs: float, leads: Sequence[str]) -> np.nda
 
 
 def _shades(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges in seconds ``(k + 1,)``, and the weight per second between them ``(k,)`` as part of the greatest."""
+    """Edges in seconds ``(k + 1,)``, and the weight per second between them relative to the maximum ``(k,)``."""
     starts, ends, weights = (np.asarray(x, dtype=np.float64) for x in (starts, ends, weights))
     if not starts.shape == ends.shape == weights.shape == (len(starts),):
-        raise UserError("shading takes as many starts, ends and weights")
+        raise UserError("shading takes equal numbers of starts, ends and weights")
     if not (np.isfinite([starts, ends, weights]).all() and (starts < ends).all() and (weights >= 0).all()):
-        raise UserError("shading takes spans that end behind their start, and weights of 0 or more")
+        raise UserError("shading takes spans that end after they start, and weights of 0 or more")
     edges = np.unique([starts, ends])
-    steps = np.zeros(len(edges))  # of the weight per second, at each edge
+    steps = np.zeros(len(edges))  # change of the weight per second at each edge
     np.add.at(steps, np.searchsorted(edges, starts), weights / (ends - starts))
     np.add.at(steps, np.searchsorted(edges, ends), -weights / (ends - starts))
     density = np.cumsum(steps)[:-1].clip(min=0)
@@ -127,18 +127,18 @@ def _shades(starts: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> tuple[
 
 
 def _reach(segments: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Millimetres above and below the baseline that show the segments, in whole squares of 5 mm."""
+    """Millimetres above and below the baseline that the segments need, in whole squares of 5 mm."""
     voltages = np.concatenate(segments) * MM_PER_MILLIVOLT
     voltages = voltages[np.isfinite(voltages)]
     if len(voltages) == 0:
         return 15.0, 15.0
-    # 4 mm more than the highest peak keep the labels of the row free, 2 mm part it from the row below.
+    # 4 mm above the highest peak leave room for the row's labels, 2 mm separate it from the row below.
     up, down = max(voltages.max(), MM_PER_MILLIVOLT) + 4, -voltages.min() + 2
     return tuple(float(np.clip(5 * np.ceil(reach / 5), *_REACH)) for reach in (up, down))
 
 
 def _draw_grid(axes: Axes, width: float, height: float) -> None:
-    # The lines pass through (0, 0); widths and paddings are multiples of 5 mm, so bold lines meet every baseline.
+    # The lines pass through (0, 0); widths and paddings are multiples of 5 mm, so every baseline is on a bold line.
     for step, color, line_width in ((1, _FINE_LINE, 0.3), (5, _BOLD_LINE, 0.5)):
         vertical = [[(x, 0), (x, height)] for x in np.arange(0, width + step, step)]
         horizontal = [[(0, y), (width, y)] for y in np.arange(0, height + step, step)]
@@ -177,20 +177,20 @@ def _draw_shades(
     shades: tuple[np.ndarray, np.ndarray],
     fs: float,
 ) -> None:
-    """Each column of a row shows the shades of its own time, under the grid."""
+    """Shade each column of a row for its own window of time, under the grid."""
     edges, density = shades
     for c, (_, start, count) in enumerate(row):
         window = np.clip(edges, start / fs, (start + count) / fs)
-        seen = np.diff(window) > 0
-        if seen.any():
-            at = np.append(window[:-1][seen], window[1:][seen][-1])
+        inside = np.diff(window) > 0
+        if inside.any():
+            at = np.append(window[:-1][inside], window[1:][inside][-1])
             x = _LEFT + (c * _COLUMN_SECONDS + at - start / fs) * MM_PER_SECOND
-            axes.pcolormesh(x, band, density[None, seen], cmap=_SHADES, vmin=0, vmax=1, zorder=-1)
+            axes.pcolormesh(x, band, density[None, inside], cmap=_SHADES, vmin=0, vmax=1, zorder=-1)
 
 
 def _write(axes: Axes, x: float, y: float, text: str, size: float, **style: str) -> None:
     halo = [patheffects.withStroke(linewidth=2.5, foreground=_PAPER)]
-    # A title may hold what a user typed: a dollar sign begins no formula.
+    # A title may be a user's text, in which a dollar sign does not start a formula.
     axes.text(
         x, y, text, fontsize=size, color=_INK, va="baseline", path_effects=halo, zorder=5, parse_math=False, **style
     )

@@ -1,4 +1,4 @@
-"""PTB-XL's 71 SCP-ECG statement codes by class: the one table, used to read labels and to score reports.
+"""PTB-XL's 71 SCP-ECG statement codes by class, for reading labels and scoring reports.
 
 Source: scp_statements.csv of PTB-XL (Wagner et al. 2020, Scientific Data 7:154).
 """

@@ -1,4 +1,4 @@
-"""What all clients of servers share: safe addresses and keys, temporary failures, and OpenAI's chat protocol."""
+"""Shared by all clients of servers: safe addresses and keys, temporary failures, and OpenAI's chat protocol."""
 
 import errno
 import socket
@@ -17,18 +17,18 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def check_address(url: str, what: str) -> None:
-    """Raise `UserError`, beginning with ``what``, if an address is neither https nor loopback."""
+    """Raise `UserError`, with a message that begins with ``what``, if an address is neither https nor loopback."""
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
-    except ValueError:  # UnicodeError is one: a name with a part that is empty or too long
+    except ValueError:  # including UnicodeError: an empty or too long part of a host name
         raise UserError(f"{what}: is not an address") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise UserError(f"{what}: only https, or http on this machine, is accepted")
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise `UserError` if no server can listen there; port 0 stands for any free one."""
+    """Raise `UserError` if no server can listen there; port 0 means any free port."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError):
@@ -46,11 +46,11 @@ def check_free(host: str, port: int) -> None:
 def check_key(key: str, name: str) -> None:
     """Raise `UserError` if ``key``, called ``name`` in the message, cannot be a key."""
     if not (key.isascii() and key.isprintable()) or key != key.strip():
-        raise UserError(f"{name} contains characters that no key has, perhaps a line end")
+        raise UserError(f"{name} contains characters that are invalid in a key, perhaps a line break")
 
 
 def check_endpoint(url: str, what: str, key: str, key_name: str) -> None:
-    """Raise `UserError` if a chat endpoint has an unsafe address, an address with a key in it, or an invalid key."""
+    """Raise `UserError` if a chat endpoint has an unsafe address, a key within the address, or an invalid key."""
     if set(url) & set("@?#"):
         raise UserError(f"{what} must be a plain address without user, query or fragment; put a key into {key_name}")
     check_address(url, f"{what} {url}")
@@ -63,7 +63,7 @@ def post_chat(session: requests.Session, url: str, body: Mapping[str, Any], **op
 
 
 def refusal_cause(status: int) -> str | None:
-    """What an endpoint refuses for all requests with this status: "key", "address" or None."""
+    """The cause of a status with which an endpoint refuses every request: "key", "address" or None."""
     if status in (401, 403):
         return "key"
     return "address" if status in (404, 405) or 300 <= status < 400 else None
@@ -84,7 +84,7 @@ def signed_session(url: str, key: str = "") -> requests.Session:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """How many seconds the server asks to wait; None if it does not say, or the header cannot be parsed."""
+    """Seconds that the server asks to wait; None if it does not say, or the header cannot be parsed."""
     value = response.headers.get("Retry-After")
     try:
         return None if value is None else Retry().parse_retry_after(value)

@@ -10,18 +10,22 @@ from cardiolect.data_provider.simulator.patients import Patient
 from cardiolect.data_provider.simulator.truth import LBBB, RBBB, Truth
 
 FS = 500
-BEFORE = 0.5  # seconds of a beat's curve before its QRS onset, room for P
-AFTER = 0.8
+BEFORE = 0.5  # seconds of a beat's curve before its QRS onset, which leaves room for P
+AFTER = 0.8  # seconds after it
 
 # Sokolow-Lyon (S in V1 + larger R of V5, V6; hypertrophy above 3.5 mV) and the largest peak-to-peak QRS of a limb lead
-# (low voltage below 0.5 mV), in mV, drawn clear of their thresholds.
+# (low voltage below 0.5 mV), in mV, drawn with a margin to their thresholds.
 SOKOLOW_MV = {"normal": (1.7, 3.0), "high": (3.9, 5.2), "low": (0.8, 1.3)}
 LIMB_MV = {"normal": (0.75, 1.7), "high": (1.1, 2.2), "low": (0.25, 0.42)}
 
 
 @dataclass(frozen=True)
 class BeatShapes:
-    """kind of `rhythm.Beat` -> float32 ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` the QRS onset to `AFTER` it."""
+    """The curves of one recording's beats.
+
+    curves: kind of `rhythm.Beat` -> float32 ``(8, T)`` mV of I, II, V1..V6, from `BEFORE` seconds before the QRS onset
+    to `AFTER` seconds after it.
+    """
 
     curves: dict[str, np.ndarray]
 
@@ -40,7 +44,7 @@ def beat_shapes(truth: Truth, patient: Patient, rng: np.random.Generator) -> Bea
         height = rng.uniform(0.85, 1.4)
         curves["normal"] = conducted + _p_wave(t, gain, -pr, p, height, 0.0)
         if truth.ectopy is not None:
-            # An atrial focus off the sinus node: another P direction.
+            # An atrial focus outside the sinus node gives P another direction.
             curves["atrial"] = conducted + _p_wave(t, gain, -min(pr, 0.2), p, height, rng.choice([-45.0, 35.0]))
     if truth.ectopy is not None:
         curves["ventricular"] = _ventricular(t, gain, rng)
@@ -54,7 +58,7 @@ def _ms(truth: Truth, name: str) -> float:
 
 
 def _hidden_qt(truth: Truth, rng: np.random.Generator) -> float:
-    """QT in seconds where it is no label; shorter than Bazett's at slow rates, as fibrillation varies RR."""
+    """QT in seconds if it is not a label; shorter than Bazett's at slow rates, because RR varies in fibrillation."""
     return float(rng.uniform(0.38, 0.42) * (60 / truth.heart_rate) ** 0.45)
 
 
@@ -78,16 +82,16 @@ def _qrs(
     table[0, 4] *= rng.uniform(0.2, 1.2)
     curves = waves.bells(t, table, 0.0, seconds)
     if truth.conduction == RBBB and truth.left_ventricular_hypertrophy:
-        table[-1, 2] *= 0.65  # hypertrophy is of the left ventricle; scaling below would enlarge the right one too
+        table[-1, 2] *= 0.65  # only the left ventricle is enlarged; the scaling below would enlarge the right too
     if truth.axis_degrees is None:
         turn = rng.uniform(-5, 60)
-        table[-1, 5] = rng.uniform(165, 200) - turn  # the late vector points right whatever the main axis
+        table[-1, 5] = rng.uniform(165, 200) - turn  # the late vector points right for any main axis
     else:
         area = (frontal(table[:, 4], table[:, 5]) * table[:, 1:2]).sum(axis=0)
         turn = truth.axis_degrees - frontal_axis(*area)
     rotation = patient.rotation * (1.0 if truth.conduction is None else 0.5)
     eight = _project(curves, table, rotation, turn, gain)
-    # Vectors are scaled to the drawn voltages, so that hypertrophy and low voltage hold exactly.
+    # Scale vectors to the drawn voltages, so that hypertrophy and low voltage hold exactly.
     eight[:2] *= rng.uniform(*LIMB_MV[patient.voltage]) / np.ptp(twelve(eight)[:6], axis=1).max()
     sokolow = max(-eight[2].min(), 0.0) + eight[6:].max()
     target = rng.uniform(*SOKOLOW_MV[patient.voltage])

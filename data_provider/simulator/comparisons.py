@@ -11,7 +11,7 @@ from cardiolect.data_provider.ecgqa.templates import TEMPLATES
 from cardiolect.data_provider.simulator.questions import TOP_SHARE, Answer
 from cardiolect.data_provider.simulator.truth import Truth
 
-# Template -> whether it names a feature, from (abnormal in the first ECG, abnormal in the second).
+# Template -> whether its answer names a feature, given (abnormal in the first ECG, abnormal in the second).
 COMPARED: dict[int, Callable[[bool, bool], bool]] = {
     68: lambda first, second: first and not second,
     69: lambda first, second: second and not first,
@@ -20,7 +20,7 @@ COMPARED: dict[int, Callable[[bool, bool], bool]] = {
 
 
 def abnormal(truth: Truth) -> dict[str, bool] | None:
-    """Feature -> whether it is outside its normal range; None if one of them is undefined."""
+    """Feature -> whether it is outside its normal range; None if any of them is undefined."""
     ranges = {feature: truth.range_of(feature) for feature in FEATURES}
     return None if None in ranges.values() else {feature: r != WITHIN for feature, r in ranges.items()}
 

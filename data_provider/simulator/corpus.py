@@ -31,30 +31,33 @@ from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError
 
-VERSION = 7  # raise when the same seed gives other bytes
-VARIED_VERSION = 2  # the same, of the varied mode
+VERSION = 7  # increment when the same seed gives different bytes
+VARIED_VERSION = 2  # the same for the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
 MADE, UNFINISHED = "corpus.json", "corpus.json.part"
 
 Task = tuple[Path, int, int, int, int, bool]  # out, seed, record index, patient index, fold, varied
 
 
-_library: np.ndarray | None = None  # of a worker: real noise, the same for all of its records
+_library: np.ndarray | None = None  # real noise for all records of this worker process
 
 
 @dataclass(frozen=True)
 class Variety:
-    """How a varied corpus is made. noise_from: PTB-XL whose recordings of ``noise_folds`` give noise; None: drawn."""
+    """Settings of a varied corpus.
+
+    noise_from: folder of PTB-XL, whose recordings in ``noise_folds`` provide the noise; None: noise is simulated.
+    """
 
     noise_from: Path | None = None
     noise_folds: str = "1-8"
 
 
 def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: Variety | None = None) -> bool:
-    """Make the corpus at ``out``; False if it already exists with the same settings.
+    """Write the corpus to ``out``; returns False if it already exists with the same settings.
 
-    variety: None makes the default corpus. The bytes depend on records, seed and variety only, not on the number of
-    workers.
+    variety: None for the default corpus. The bytes depend on records, seed and variety only, not on the number of
+    workers. Raises `UserError` for invalid settings and if ``out`` holds anything else.
     """
     settings: dict[str, Any] = {"simulator_version": VERSION, "records": records, "seed": seed}
     _check_settings(records, seed, workers)
@@ -67,22 +70,22 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
             settings["noise_recordings"] = len(library)
             settings["noise_sha256"] = hashlib.sha256(library.tobytes()).hexdigest()
     if _made_before(out, settings):
-        print(f"{out} holds this corpus already ({records} records, seed {seed}): nothing to do")
+        print(f"{out} already holds this corpus ({records} records, seed {seed}): nothing to do")
         return False
     out.mkdir(parents=True, exist_ok=True)
     (out / UNFINISHED).write_text(json.dumps(settings))
     if library is not None:  # a model trained on this corpus has seen their noise
         save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds)))
     print(f"writing {records} records to {out}")
-    began = time.perf_counter()
+    started = time.perf_counter()
     truths = _write_records(out, records, seed, workers, variety is not None, library)
-    print(f"{records / (time.perf_counter() - began):.0f} ECGs/s with {workers} worker{'s' * (workers > 1)}")
+    print(f"{records / (time.perf_counter() - started):.0f} ECGs/s with {workers} worker{'s' * (workers > 1)}")
     write_database(out / "ptbxl_database.csv", truths)
     write_measurements(out / "measurements.csv", truths)
     (out / "truth.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
     _write_splits(out, truths, seed, variety is not None)
     (out / UNFINISHED).write_text(json.dumps(settings, indent=1) + "\n")
-    (out / UNFINISHED).replace(out / MADE)  # last, so that an interrupted corpus is never taken for a finished one
+    (out / UNFINISHED).replace(out / MADE)  # last, so that an interrupted corpus is never mistaken for a finished one
     return True
 
 
@@ -111,10 +114,12 @@ def _made_before(out: Path, settings: dict[str, Any]) -> bool:
         found = found if isinstance(found, dict) else {}
         other = [key for key in {**settings, **found} if found.get(key) != settings.get(key)]
         if other:
-            raise UserError(f"--out {out} has a corpus made with another {other[0]}: delete it or give another folder")
+            raise UserError(
+                f"--out {out} has a corpus made with a different {other[0]}: delete it or give another folder"
+            )
         return name == MADE
     if any(out.iterdir()):
-        raise UserError(f"--out {out} is not empty and no simulated corpus: give a new or empty folder")
+        raise UserError(f"--out {out} is neither empty nor a simulated corpus: give a new or empty folder")
     return False
 
 
@@ -126,7 +131,7 @@ def _write_one(task: Task) -> Truth:
     return truth
 
 
-def _begin(library: np.ndarray | None) -> None:
+def _set_library(library: np.ndarray | None) -> None:
     global _library
     _library = library
 
@@ -139,12 +144,12 @@ def _write_records(
     for folder in {(out / filename_hr(i + 1)).parent for i in range(records)}:
         folder.mkdir(parents=True, exist_ok=True)
     progress = {"total": records, "unit": "ECG", "desc": "simulating", "disable": None}
-    # Workers, even a single one, are fresh interpreters with one BLAS thread each: many threads on these small products
-    # only wait for each other, and forking a process that has started threads may deadlock.
+    # Workers, even a single one, are fresh interpreters with one BLAS thread each: on products this small, several
+    # threads only wait for each other, and forking a process that has started threads may deadlock.
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
-        with multiprocessing.get_context("spawn").Pool(workers, _begin, (library,)) as pool:
+        with multiprocessing.get_context("spawn").Pool(workers, _set_library, (library,)) as pool:
             return list(tqdm(pool.imap(_write_one, tasks, chunksize=32), **progress))
     finally:
         if before is None:
@@ -154,7 +159,7 @@ def _write_records(
 
 
 def _write_splits(out: Path, truths: list[Truth], seed: int, varied: bool) -> None:
-    """Write questions, comparisons and reports of each split."""
+    """Write the questions, comparisons and reports of each split."""
     sample_id = 0
     for number, (split, folds) in enumerate(SPLITS.items(), start=1):
         members = [t for t in truths if t.fold in folds]
@@ -179,11 +184,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--records", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--varied", action="store_true", help="hearts, rhythms and recorders as varied as real ones")
-    parser.add_argument("--noise-from", type=Path, help="with --varied: PTB-XL whose recordings give the noise")
-    parser.add_argument("--noise-folds", default="1-8", help="its folds that give noise")
+    parser.add_argument(
+        "--varied", action="store_true", help="make hearts, rhythms and recorders as varied as real ones"
+    )
+    parser.add_argument("--noise-from", type=Path, help="with --varied: PTB-XL folder to take real noise from")
+    parser.add_argument("--noise-folds", default="1-8", help="folds of --noise-from to take noise from")
     args = parser.parse_args(argv)
     if args.noise_from and not args.varied:
-        raise UserError("--noise-from: only a varied corpus takes real noise; add --varied")
+        raise UserError("--noise-from: real noise needs a varied corpus; add --varied")
     variety = Variety(args.noise_from, args.noise_folds) if args.varied else None
     write_corpus(args.out, args.records, args.seed, args.workers, variety)

@@ -1,4 +1,4 @@
-"""Draws the truth of one recording: which findings come together and how strong each is."""
+"""Draws the truth of one recording: which findings occur together, and how strong they are."""
 
 import numpy as np
 
@@ -26,10 +26,10 @@ LIMB, CHEST = list(LEADS[:6]), list(LEADS[6:])
 def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Truth:
     """A truth without contradictions.
 
-    Excluded together: P findings and atrial fibrillation or flutter; long QT and atrial fibrillation, flutter or a
+    Excluded combinations: P findings and atrial fibrillation or flutter; long QT and atrial fibrillation, flutter or a
     rate above 105; infarction and left bundle branch block; infarction and T inversion; T inversion and bundle branch
     block (secondary T changes) or flutter (T hidden); hypertrophy or low voltage and left bundle branch block; atrial
-    extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room to be seen).
+    extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room for them).
     """
     plain = patient.axis == "normal heart axis" and patient.voltage == "normal" and rng.random() < ENTIRELY_NORMAL
     rhythm = "sinus rhythm" if plain else RHYTHMS[int(rng.choice(5, p=[0.33, 0.17, 0.17, 0.18, 0.15]))]

@@ -1,7 +1,7 @@
-"""From heart vectors to leads.
+"""Projects heart vectors onto the leads.
 
 The limb leads see the frontal plane through Einthoven's triangle, so I + III = II and Goldberger's relations hold
-exactly; V1..V6 see the horizontal plane. Each wave has one vector per plane: keeping the planes apart lets the frontal
+exactly; V1..V6 see the horizontal plane. Each wave has one vector per plane: separate planes let the frontal
 axis turn without emptying V5 and V6, as chest electrodes sit close to the heart.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from cardiolect.data_provider.record import LIMB_FROM_I_II
 
 # Direction (degrees; 0 left, 90 forward) and strength of V1..V6: the horizontal part of Dower's matrix (Dower 1980),
-# with the strengths of V2..V4 lowered towards what PTB-XL recordings show.
+# with the strengths of V2..V4 lowered towards those seen in PTB-XL.
 CHEST_DEGREES = np.array([119.0, 88.0, 55.0, 26.0, 4.4, -15.5])
 CHEST_STRENGTH = np.array([1.0, 1.25, 1.3, 1.25, 1.13, 0.9])
 

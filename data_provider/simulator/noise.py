@@ -1,4 +1,4 @@
-"""Disturbances of a recording. They enter at I, II and V1..V6, so the limb leads keep their relations even so."""
+"""Noise of a recording, added to I, II and V1..V6 so that the limb leads keep their relations."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ ROWS = ("I", "II", *LEADS[6:])
 
 
 def add_noise(eight: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """Eight leads ``(8, T)`` in mV with the noise of the truth, over a faint floor that every recording has."""
+    """Eight leads ``(8, T)`` in mV with the noise of the truth, and the faint noise that every recording has."""
     out = eight + 0.006 * muscle(rng, eight.shape) + 0.012 * wander(rng, eight.shape, slowest=0.1)
     for kind, leads in truth.noise.items():
         rows = [ROWS.index(lead) for lead in leads if lead in ROWS]
@@ -27,13 +27,13 @@ def add_noise(eight: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.n
 
 
 def muscle(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Broadband noise of unit deviation without its slowest part."""
+    """Broadband noise with a standard deviation of 1, without its lowest frequencies."""
     white = rng.standard_normal((shape[0], shape[1] + 2), dtype=np.float32)
     return (white[:, 2:] + 0.4 * white[:, 1:-1] - 0.6 * white[:, :-2]) / 1.23
 
 
 def wander(rng: np.random.Generator, shape: tuple[int, int], slowest: float) -> np.ndarray:
-    """Sums of slow waves up to breathing rate, about -1..1."""
+    """Sums of slow waves up to the breathing rate, within about -1..1."""
     t = np.arange(shape[1]) / FS
     hertz = np.array([slowest, rng.uniform(0.12, 0.22), rng.uniform(0.25, 0.4)])
     waves = np.exp(2j * np.pi * hertz[:, None] * t)
@@ -42,7 +42,7 @@ def wander(rng: np.random.Generator, shape: tuple[int, int], slowest: float) -> 
 
 
 def _static(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Noise throughout the recording: muscle tremor or mains hum."""
+    """Noise in mV throughout the recording: muscle tremor or mains hum."""
     if rng.random() < 0.6:
         return rng.uniform(0.06, 0.12) * muscle(rng, shape)
     hum = np.sin(2 * np.pi * 50 * np.arange(shape[1]) / FS + rng.uniform(0, 6.3, (shape[0], 1)))
@@ -50,7 +50,7 @@ def _static(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def bursts(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """One to three short, strong episodes."""
+    """One to three short, strong episodes of muscle noise, in mV."""
     t = np.arange(shape[1]) / FS
     envelope = np.zeros(shape[1])
     for _ in range(int(rng.integers(1, 4))):
@@ -60,7 +60,7 @@ def bursts(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def loose(rng: np.random.Generator, leads: np.ndarray) -> np.ndarray:
-    """An electrode that loses contact once: a jump, a flat stretch, and a slow return."""
+    """The leads, with one loss of electrode contact: a jump, a flat stretch and a slow return."""
     t = np.arange(leads.shape[1]) / FS
     at, length = rng.uniform(1.0, 6.5), rng.uniform(0.8, 2.5)
     off = (t >= at) & (t < at + length)

@@ -16,8 +16,8 @@ class Patient:
 
     axis_degrees: frontal QRS axis, well inside its class (normal -30..90, left -90..-30, right 90..180).
     voltage: "normal", "high" (left ventricular hypertrophy) or "low".
-    chest_gain: factor per V1..V6, what electrode position and chest wall make of the same heart.
-    rotation: degrees added to all horizontal QRS directions; positive turns forward, an earlier R/S transition.
+    chest_gain: factors of V1..V6, the effect of electrode position and chest wall.
+    rotation: degrees added to all horizontal QRS directions; positive is forward, with an earlier R/S transition.
     t_frontal, t_horizontal: directions of the upright T wave in degrees.
     """
 
@@ -38,7 +38,7 @@ class Patient:
 
 
 def stream(seed: int, kind: int, index: int) -> np.random.Generator:
-    """The random numbers of one patient or record: a function of its key alone, so the order of work cannot matter."""
+    """The random numbers of one patient or record: they depend on its key alone, not on the order of work."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(kind, index))))
 
 
@@ -46,8 +46,8 @@ def plan_patients(seed: int, records: int) -> tuple[np.ndarray, np.ndarray]:
     """Plan how often each patient is recorded.
 
     Returns:
-        int ``(records,)`` index of the patient of each record (1 to 3 records each, adjacent), and int
-        ``(patients,)`` the fold 1..10 of each patient.
+        int ``(records,)``, the patient index of each record (1 to 3 adjacent records per patient), and int
+        ``(patients,)``, the fold 1..10 of each patient.
     """
     rng = stream(seed, PLAN_STREAM, 0)
     counts = rng.choice([1, 2, 3], size=records, p=[0.6, 0.25, 0.15])

@@ -68,7 +68,7 @@ def scp_codes(truth: Truth) -> dict[str, float]:
 
 
 def noise_cell(truth: Truth, kind: str) -> str:
-    """PTB-XL's free text: the leads, or "alles" for all of them."""
+    """A noise column in PTB-XL's free text: the leads, or "alles" for all of them; "" without noise."""
     leads = truth.noise.get(kind)
     if leads is None:
         return ""
@@ -109,7 +109,7 @@ def write_database(path: Path, truths: Iterable[Truth]) -> None:
 
 
 def write_measurements(path: Path, truths: Iterable[Truth]) -> None:
-    """The true intervals in milliseconds, empty if undefined; unlike those of an ECG machine they are exact."""
+    """The true intervals in milliseconds, empty if undefined; unlike an ECG machine's, they are exact."""
     names = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ("ecg_id", *names.values()), lineterminator="\n")

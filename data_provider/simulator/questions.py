@@ -1,6 +1,6 @@
 """Questions about simulated ECGs with ECG-QA's templates and in its JSON form, balanced over a split.
 
-Not asked, because readers disagree: the axis in right bundle branch block, hypertrophy in left bundle branch block,
+Left out because readers disagree: the axis in right bundle branch block, hypertrophy in left bundle branch block,
 inverted T waves in bundle branch block, acute infarction or flutter, and undefined intervals.
 """
 
@@ -61,7 +61,10 @@ class Question:
 
 
 def questions(has: Judge | None = None) -> Iterator[Question]:
-    """All questions in the order of template and attribute. has: whether an ECG shows a finding, None: not judged."""
+    """All questions in the order of template and attribute.
+
+    has: whether an ECG shows a finding; None if that cannot be judged.
+    """
     has = has or _has
     yield from _verify(has)
     yield from _choose(has)
@@ -192,9 +195,9 @@ def _question(
 def ask_all(
     truths: list[Truth], rng: np.random.Generator, first_sample_id: int = 0, asked: Iterable[Question] | None = None
 ) -> list[dict[str, Any]]:
-    """The questions of one split in ECG-QA's JSON form, sorted by record; those with only one answer are dropped.
+    """The questions of one split in ECG-QA's JSON form, sorted by record.
 
-    asked: the questions to choose from; None: `questions`.
+    Questions with a single answer in the split are dropped. asked: questions to choose from; None: `questions`.
     """
     rows = []
     for question_id, q in enumerate(questions() if asked is None else asked):

@@ -1,4 +1,4 @@
-"""Renders the signal of a truth."""
+"""Renders the signal that shows a ground truth."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ SAMPLES = int(SECONDS * FS)
 
 
 def simulate(seed: int, index: int, patient: Patient) -> tuple[Truth, np.ndarray]:
-    """Record number ``index`` of the corpus ``seed``.
+    """Simulate record number ``index`` of the corpus with this seed.
 
     Returns:
         its truth, and the noisy signal, float32 ``(12, 5000)`` in mV at 500 Hz, leads in the order of LEADS.
@@ -27,7 +27,7 @@ def simulate(seed: int, index: int, patient: Patient) -> tuple[Truth, np.ndarray
 
 
 def clean_signal(seed: int, index: int, patient: Patient) -> tuple[Truth, np.ndarray, list[Beat]]:
-    """Like `simulate`, but without noise and in float64, with the beats, so that labels can be measured."""
+    """Like `simulate`, but without noise, in float64 and with the beats, so that labels can be measured."""
     rng = stream(seed, RECORD_STREAM, index)
     truth = draw_truth(rng, patient, record_id=index + 1)
     eight, found = _eight(truth, patient, rng)
@@ -44,7 +44,7 @@ def _eight(truth: Truth, patient: Patient, rng: np.random.Generator) -> tuple[np
         start = round((beat.onset - BEFORE) * FS)
         a, b = max(start, 0), min(start + curve.shape[1], SAMPLES)
         if a < b:
-            # Breathing turns the heart a little: amplitudes swell together.
+            # Breathing turns the heart slightly, which scales all amplitudes together.
             swell = 1 + breath * np.sin(1.6 * beat.onset + phase)
             eight[:, a:b] += swell * curve[:, a - start : b - start]
     t = np.arange(SAMPLES) / FS

@@ -1,4 +1,4 @@
-"""Machine-style English reports from a fixed lexicon, and the findings in such a report."""
+"""Machine-style English reports from a fixed lexicon, and the findings read back from such reports."""
 
 import json
 import re
@@ -86,7 +86,7 @@ def report(truth: Truth) -> str:
 
 
 def findings_in(text: str) -> set[str]:
-    """The findings of FINDINGS or VARIED_FINDINGS that a report states, whatever its case and spacing.
+    """The findings of FINDINGS or VARIED_FINDINGS that a report states, regardless of case and spacing.
 
     Statements end with a full stop, semicolon or line break; unknown ones are ignored.
     """

@@ -30,7 +30,7 @@ def beats(truth: Truth, rng: np.random.Generator) -> list[Beat]:
 
 
 def _regular(rng: np.random.Generator, rr: float, count: int, rhythm: str) -> np.ndarray:
-    """Onsets with the slight breathing rhythm of a sinus node; flutter is clockwork."""
+    """Onsets with a slight respiratory variation; those of flutter are exactly regular."""
     k = np.arange(count)
     start = -0.8 - rng.random() * rr
     sway = 0.0 if rhythm == "atrial flutter" else rng.uniform(0.005, 0.02) * rr
@@ -38,7 +38,7 @@ def _regular(rng: np.random.Generator, rr: float, count: int, rhythm: str) -> np
 
 
 def _irregular(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
-    """Onsets with independent, widely spread intervals whose mean over the recording is ``rr``."""
+    """Onsets with independent, widely varying intervals with a mean of ``rr``."""
     spread = rng.uniform(0.18, 0.28)
     gaps = np.maximum(rr * (1 + spread * rng.standard_normal(count + 6)), max(0.32, 0.5 * rr))
     gaps *= rr / gaps.mean()
@@ -48,8 +48,8 @@ def _irregular(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
 def _ectopic(truth: Truth, rng: np.random.Generator, rr: float, grid: np.ndarray) -> list[Beat]:
     """The beats of ``grid`` with at least two premature ones within the recording, each followed by a pause.
 
-    A ventricular one does not disturb the sinus node: the beat after it falls where it would have fallen anyway (a
-    full compensatory pause). An atrial one resets the node: the next beat comes little more than one interval later.
+    A ventricular beat does not disturb the sinus node: the next beat comes when it would have come anyway (a full
+    compensatory pause). An atrial beat resets the node: the next beat follows after little more than one interval.
     """
     ventricular = truth.ectopy == ECTOPIES[1]
     coupling = rng.uniform(0.56, 0.68) if ventricular else rng.uniform(0.58, 0.70)
@@ -59,7 +59,7 @@ def _ectopic(truth: Truth, rng: np.random.Generator, rr: float, grid: np.ndarray
     first = int(rng.integers(0, 2))
     for step, i in enumerate(seen[first:]):
         left = len(seen) - first - step
-        must = left <= 3 * (2 - len(chosen))  # too few places left to wait any longer
+        must = left <= 3 * (2 - len(chosen))  # too few candidates are left to skip one
         if len(chosen) < wanted and (not chosen or i - chosen[-1] >= 2 + (rr < 0.8)) and (must or rng.random() < 0.35):
             chosen.append(i)
     found = []

@@ -1,7 +1,7 @@
 """The ground truth of a simulated ECG, in the vocabulary of ECG-QA.
 
-Names come from ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) if it has one. Infarction means
-acute injury, that is ST elevation in the leads of the territory.
+Names are those of ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) if it has one. Infarction means
+acute injury: ST elevation in the leads of the territory.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ LONG_QT = "long qt-interval"
 NORMAL, ABNORMAL = "normal ecg", "abnormal ecg"
 NOISES = ("baseline drift", "static noise", "burst noise", "electrodes problems")
 
-# The one order in which findings are listed, reported and answered.
+# The order of findings in lists, reports and answers.
 FINDINGS = (
     *RHYTHMS,
     *ECTOPIES,
@@ -42,7 +42,7 @@ FINDINGS = (
 )
 UNREMARKABLE = frozenset({"sinus rhythm", "normal heart axis", *NOISES})
 
-# No drawn value is this close to an end of its normal range, where readers disagree.
+# Drawn values keep this distance from the ends of their normal range, where readers disagree.
 MARGINS_MS: dict[str, float] = {
     "rr interval": 30,
     "p duration": 14,
@@ -60,11 +60,11 @@ class Truth:
 
     record_id: 1, 2, ... within the corpus (PTB-XL's ecg_id).
     sex: 0 male, 1 female, as in PTB-XL.
-    heart_rate: beats per minute of the basic rhythm, extrasystoles not counted.
+    heart_rate: beats per minute of the basic rhythm, without extrasystoles.
     axis, axis_degrees: direction of the net QRS area in the frontal plane; None in right bundle branch block, whose
         late forces make the axis of the whole QRS meaningless.
     infarction, t_inversion: a territory of `TERRITORIES` or None.
-    noise: kind of `NOISES` -> leads that show it.
+    noise: kind of noise (`NOISES`) -> leads that show it.
     intervals: name of `NORMAL_RANGES_MS` -> milliseconds, None where undefined (P and PR in atrial fibrillation and
         flutter; QT there too, since fibrillatory waves hide the end of T and RR varies).
     """
@@ -112,7 +112,7 @@ class Truth:
         return tuple(f for f in FINDINGS if f in present)
 
     def range_of(self, feature: str) -> str | None:
-        """The range that an interval is in, one of `RANGES`; None if it is undefined."""
+        """The range of an interval, one of `RANGES`; None if the interval is undefined."""
         value = self.intervals[feature]
         return None if value is None else range_of(feature, value)
 

@@ -2,7 +2,7 @@
 
 QRS rows: centre and width (fractions of the QRS duration), horizontal amplitude and direction, frontal amplitude and
 direction relative to the main frontal direction (degrees as in `leads`). A row's horizontal direction turns from right
-front (septum) over left (free wall) to back (base), which gives q, R and S where real leads have them.
+front (septum) over left (free wall) to back (base), which gives q, R and S in the same leads as in real ECGs.
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ P_WAVE = np.array([[0.36, 0.165, 0.062, 82.0, 0.075, 62.0], [0.64, 0.165, 0.060,
 
 
 def bell(t: np.ndarray, at: float, rise: float, fall: float, power: float = 2.0) -> np.ndarray:
-    """Peak of height 1 at ``at`` that rises and falls with its own widths; power 4 makes a plateau. Same unit as t."""
+    """A peak of height 1 at ``at`` with separate widths of rise and fall (unit of t); power 4 gives a plateau."""
     d = t - at
     return np.exp(-0.5 * np.abs(d / np.where(d < 0, rise, fall)) ** power)
 
@@ -59,7 +59,7 @@ def bells(t: np.ndarray, table: np.ndarray, start: float, duration: float) -> np
 
 
 def t_curve(t: np.ndarray, qt: float) -> np.ndarray:
-    """A T wave that ends ``qt`` after the QRS onset: the slow rise and quicker fall of a real one."""
+    """A T wave that ends ``qt`` after the QRS onset; like real T waves, it rises more slowly than it falls."""
     fall = 0.075 * qt + 0.004
     return bell(t, qt - 2.1 * fall, 2.0 * fall, fall)
 

@@ -1,4 +1,4 @@
-"""Writes a recording as WFDB format 16 with PTB-XL's header layout, without the cost of the wfdb package."""
+"""Writes a recording as WFDB format 16 with PTB-XL's header layout, without the overhead of the wfdb package."""
 
 from pathlib import Path
 

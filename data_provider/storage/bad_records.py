@@ -1,4 +1,4 @@
-"""The list of unreadable recordings next to a cache, for the next run and for whoever repairs them."""
+"""A cache's list of unreadable recordings, for the next run and for people who repair them."""
 
 import fcntl
 import json
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from cardiolect.data_provider.storage.shards import write_whole
 
-# Failures of the disk or the machine rather than the file: such recordings are tried again.
+# Failures of the disk or machine rather than the file; such recordings are tried again.
 TEMPORARY = re.compile("cannot be read|does not fit in memory")
 
 
 class BadRecords:
     """``bad_records.jsonl`` of a code cache: one recording per line with its id, the reason, and the key of its files.
 
-    Several processes may write it. Deleting it makes every recording be tried again.
+    Several processes may write it. After deleting it, every recording is tried again.
     """
 
     def __init__(self, folder: Path):
@@ -34,7 +34,7 @@ class BadRecords:
         self._new[key] = {"record": record_id, "reason": reason, "key": f"{key:016x}"}
 
     def remove(self, record_id: str) -> None:
-        """Take a recording off the list: it was read after all."""
+        """Remove a recording from the list, because it could be read after all."""
         if record_id in self._known_ids:
             self._readable_again.add(record_id)
 
@@ -43,7 +43,7 @@ class BadRecords:
         if not self._new and not self._readable_again:
             return
         with open(self.path.with_name("bad_records.lock"), "a+") as lock:
-            with suppress(OSError):  # on a file system without locks, at worst a bad recording is read again
+            with suppress(OSError):  # without file locks, at worst a bad recording is read again
                 fcntl.flock(lock, fcntl.LOCK_EX)
             lines = {**self._read(), **self._new}
             kept = [line for line in lines.values() if line["record"] not in self._readable_again]

@@ -1,9 +1,9 @@
-"""Recordings as a representation prepares them (codes, symbols, samples), once: epochs touch no waveform file.
+"""A cache of recordings as a representation prepares them (codes, symbols, samples): epochs read no waveform files.
 
 An item is an array whose first axis varies in length: codes uint16 ``(codes,)``, patches float16 ``(patches, width)``.
-A cache belongs to one representation (by fingerprint), so all its items share a dtype and their other axes. It grows
-by shards (`shards`), written every few seconds: a killed run loses what it encoded since the last one. Several
-processes, on several machines, may fill one cache in a shared folder.
+A cache belongs to one representation (by fingerprint), so its items share a dtype and all other axes. It grows by
+`shards`, written every few seconds: a killed run loses only what it encoded since the last one. Several processes,
+also on several machines, may fill a cache in a shared folder.
 """
 
 import time
@@ -24,15 +24,15 @@ from cardiolect.data_provider.storage.stream import check_bad, stream_signals
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 
-# What a kill loses of each rank: the smaller of the two.
+# A killed rank loses at most the smaller of these two.
 FLUSH_RECORDS, FLUSH_SECONDS = 1024, 30.0
 ENCODE_BATCH = 32
 
 
 class ItemCache:
-    """Items by recording; look-ups are by the state of the recording's files, not by its name.
+    """Items by recording, looked up by the state of the recording's files, not by its name.
 
-    keys: of recordings whose files need not be looked at again, as another cache's ``keys``.
+    keys: known keys (`key`) of recordings, whose files are then not examined again.
     """
 
     def __init__(self, folder: Path, keys: Mapping[RecordRef, int] | None = None):
@@ -41,11 +41,11 @@ class ItemCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(folder)
         self._items: list[np.ndarray] = []
-        # One row per recording, sorted by key: 24 bytes each, where a dictionary takes hundreds.
+        # One row per recording, sorted by key: 24 bytes each instead of a dictionary's hundreds.
         self._index = tuple(np.empty(0, kind) for kind in (np.uint64, np.int32, np.int64, np.int32))
         self._unsorted: list[tuple[np.ndarray, ...]] = []
         for shard in open_shards(folder).values():
-            self._take(*shard)
+            self._append(*shard)
 
     def __contains__(self, ref: RecordRef) -> bool:
         return self._row(ref) is not None
@@ -55,7 +55,7 @@ class ItemCache:
         return len(self._index[0])
 
     def item(self, ref: RecordRef) -> np.ndarray:
-        """What `fill_cache` stored, memory-mapped; KeyError for a recording that was never prepared."""
+        """The stored item, memory-mapped. Raises `KeyError` if the recording is not in the cache."""
         row = self._row(ref)
         if row is None:
             raise KeyError(ref.record_id)
@@ -63,27 +63,29 @@ class ItemCache:
         return self._items[shard][start : start + length]
 
     def key(self, ref: RecordRef) -> int:
-        """Of the recording's files, looked at once."""
+        """The key of the recording's files (`shards.key_of`), which are examined once."""
         if ref not in self._keys:
             self._keys[ref] = key_of(ref)
         return self._keys[ref]
 
     def add(self, refs: Sequence[RecordRef], items: Sequence[np.ndarray]) -> None:
-        """Write one shard and take it in."""
+        """Write a shard of these items and add it to the cache. Raises `UserError` if codes exceed uint16."""
         joined = np.concatenate(items)
         if joined.dtype.kind in "iu":
             if joined.size and (joined.min() < 0 or joined.max() > np.iinfo(np.uint16).max):
-                raise UserError(f"{self.folder}: codes reach {joined.max()}; the cache tells 65536 apart")
+                raise UserError(
+                    f"{self.folder}: codes range from {joined.min()} to {joined.max()}; the cache stores 0 to 65535"
+                )
             joined = joined.astype(np.uint16)
         keys = np.array([self.key(ref) for ref in refs], np.uint64)
-        self._take(*write_shard(self.folder, keys, [len(item) for item in items], joined))
+        self._append(*write_shard(self.folder, keys, [len(item) for item in items], joined))
 
     def close(self) -> None:
-        """Let another process tidy the folder. The items must not be used any more."""
+        """Allow another process to tidy the folder. The items must not be used afterwards."""
         if self._lock is not None:
             self._lock.close()
 
-    def _take(self, keys: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
+    def _append(self, keys: np.ndarray, lengths: np.ndarray, items: np.ndarray) -> None:
         starts = np.cumsum(lengths, dtype=np.int64) - lengths
         self._unsorted.append((keys, np.full(len(keys), len(self._items), np.int32), starts, lengths))
         self._items.append(items)
@@ -104,7 +106,11 @@ class ItemCache:
 
 @dataclass
 class Filling:
-    """What filling a cache took: seconds in all, waiting for readers, in the encoder, writing shards."""
+    """Statistics of filling a cache.
+
+    encoded: recordings. seconds: in total. reading, encoding, storing: seconds waiting for readers, in the encoder and
+    writing shards.
+    """
 
     encoded: int = 0
     seconds: float = 0.0
@@ -115,7 +121,7 @@ class Filling:
 
     @classmethod
     def of_ranks(cls, parts: Sequence[Self]) -> Self:
-        """All ranks together: recordings summed, times averaged, the seconds those of the slowest."""
+        """Statistics over all ranks: recordings are summed, times averaged; ``seconds`` is that of the slowest rank."""
         times = {name: float(np.mean([getattr(p, name) for p in parts])) for name in ("reading", "encoding", "storing")}
         return cls(sum(p.encoded for p in parts), max(p.seconds for p in parts), **times, ranks=len(parts))
 
@@ -136,16 +142,17 @@ def fill_cache(
     bad: dict[str, str],
     max_bad: int | None = None,
 ) -> Filling:
-    """Encode the recordings that the cache does not hold yet; reasons of those that cannot be read go to ``bad``.
+    """Encode the recordings that are missing from the cache.
 
-    prepare: signals float32 ``(12, T)`` mV at ``fs`` -> an item each; of a representation, with its rate as ``fs``.
+    prepare: signals float32 ``(12, T)`` mV at ``fs`` Hz -> one item each; a representation's ``prepare`` and rate.
+    bad: receives id -> reason for recordings that cannot be read.
 
-    ``workers`` processes read while this one encodes. Bad recordings are listed beside the codes, and not read again
-    while their files stay as they are. Raises `UserError` as soon as they are more than ``max_bad``; what was encoded
-    until then is kept, as it is when the run is interrupted.
+    ``workers`` processes read while this one encodes. Unreadable recordings are listed in the cache's folder and not
+    read again until their files change. Raises `UserError` as soon as there are more than ``max_bad`` of them; items
+    encoded until then are kept, as after an interruption.
     """
     listed, missing = BadRecords(cache.folder), []
-    for ref in tqdm(refs, desc="looking recordings up", unit="ecg", delay=3, disable=not is_main()):
+    for ref in tqdm(refs, desc="looking up recordings", unit="ecg", delay=3, disable=not is_main()):
         if ref not in cache:
             if reason := listed.reason(cache.key(ref)):
                 bad[ref.record_id] = reason
@@ -160,7 +167,7 @@ def fill_cache(
 
     def flush() -> None:
         nonlocal n_listed, flushed
-        begun = time.perf_counter()
+        start = time.perf_counter()
         if pending:
             cache.add(*zip(*pending, strict=True))
             pending.clear()
@@ -171,16 +178,16 @@ def fill_cache(
                     listed.add(ref.record_id, cache.key(ref), new[ref.record_id])
         listed.save()
         flushed = time.perf_counter()
-        filling.storing += flushed - begun
+        filling.storing += flushed - start
 
     signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad, reasons=bad)
     try:
         with closing(signals):
             while True:
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 batch = list(islice(signals, ENCODE_BATCH))
                 read = time.perf_counter()
-                filling.reading += read - begun
+                filling.reading += read - start
                 if not batch:
                     break
                 items = prepare([signal for _, signal, _ in batch])

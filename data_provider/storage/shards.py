@@ -1,11 +1,11 @@
-"""Files of a code cache.
+"""The files of an item cache.
 
-    NAME.npy            items of many recordings, one after the other
-    NAME.json           their keys and lengths; written last, a shard counts only with it
+    NAME.npy            items of many recordings, concatenated
+    NAME.json           their keys and lengths; written last, a shard without it is ignored
     bad_records.jsonl   recordings that cannot be read, and why (`bad_records`)
-    lock                held by every process that has the cache open
+    lock                locked by every process that has the cache open
 
-Shards never change. They are joined, and what killed runs left is removed, by a process that has the cache for itself.
+Shards never change. A process that has the cache to itself joins small ones and removes what killed runs left.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.storage.signal_cache import record_key
 from cardiolect.utils.errors import UserError
 
-JOINED_RECORDS = 65536  # smaller than half of it, shards are joined: 800,000 recordings are 13 shards
+JOINED_RECORDS = 65536  # shards below half of this are joined: 800,000 recordings are 13 shards
 
 
 class Shard(NamedTuple):
@@ -35,12 +35,12 @@ class Shard(NamedTuple):
 
 
 def key_of(ref: RecordRef) -> int:
-    """64 bits of a hash of `record_key`: two of 800,000 recordings agree by accident once in 60 million caches."""
+    """A 64-bit hash of `record_key`: with 800,000 recordings, one cache in 60 million has a collision."""
     return _digest(record_key(ref))
 
 
 def write_shard(folder: Path, keys: np.ndarray, lengths: Sequence[int], items: np.ndarray) -> Shard:
-    """Write one shard, safe on disk when it returns. Raises `UserError` if it cannot be written."""
+    """Write one shard; on return it is safely on disk. Raises `UserError` if it cannot be written."""
     path = folder / f"{uuid.uuid4().hex}.npy"
     index = {"keys": [f"{key:016x}" for key in keys.tolist()], "lengths": list(map(int, lengths))}
     try:
@@ -55,7 +55,7 @@ def write_shard(folder: Path, keys: np.ndarray, lengths: Sequence[int], items: n
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file at once: readers, and a kill, meet the old or the new one."""
+    """Replace a file atomically: readers, and kills, find either the old or the new one."""
     partial = path.with_name(f"{uuid.uuid4().hex}.tmp")
     with open(partial, "w") as file:
         file.write(text)
@@ -65,29 +65,29 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def open_shards(folder: Path) -> dict[Path, Shard]:
-    """Shards by the path of their index; damaged ones are left out, and their recordings encoded again."""
+    """Index path -> shard; damaged shards are left out, so that their recordings are encoded again."""
     shards = {}
     for path in sorted(folder.glob("*.json")):
         try:
             index = json.loads(path.read_text())
-            # Caches of earlier versions hold the text that is now hashed.
+            # Caches of earlier versions contain the unhashed text.
             keys = [_digest(key) if "|" in key else int(key, 16) for key in index["keys"]]
             items = np.load(path.with_suffix(".npy"), mmap_mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"{path}: a damaged shard ({type(error).__name__}); its recordings are encoded again")
+            print(f"{path}: damaged shard ({type(error).__name__}); its recordings are encoded again")
             continue
         if len(keys) == len(index["lengths"]) and sum(index["lengths"]) == len(items):
             shards[path] = Shard(np.array(keys, np.uint64), np.array(index["lengths"], np.int32), items)
         else:
-            print(f"{path}: a damaged shard (lengths); its recordings are encoded again")
+            print(f"{path}: damaged shard (lengths); its recordings are encoded again")
     return shards
 
 
 def take_lock(folder: Path) -> IO | None:
-    """Tidy the cache if no other process has it open, then hold it open; None if files cannot be locked."""
+    """Tidy the cache if no other process has it open, then lock it; returns None if files cannot be locked."""
     try:
         lock = open(folder / "lock", "a+")  # noqa: SIM115 - held until it is closed
-    except OSError:  # somebody else's cache, read-only
+    except OSError:  # read-only, another user's cache
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,7 +102,7 @@ def take_lock(folder: Path) -> IO | None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what killed runs left, join small shards. Only for the one process that has the cache open."""
+    """Remove what killed runs left and join small shards. No other process may have the cache open."""
     shards = open_shards(folder)
     kept = {path.with_suffix(suffix) for path in shards for suffix in (".json", ".npy")}
     for path in [p for suffix in ("tmp", "json", "npy") for p in folder.glob(f"*.{suffix}")]:
@@ -117,7 +117,7 @@ def tidy(folder: Path) -> None:
         _, first = np.unique(shard.keys, return_index=True)
         new = np.zeros(len(shard.keys), bool)
         new[first] = True
-        new &= ~np.isin(shard.keys, seen)  # a run that was killed while it joined, or two runs at once
+        new &= ~np.isin(shard.keys, seen)  # duplicates of a run killed while joining, or of two runs at once
         seen = np.concatenate([seen, shard.keys[new]])
         group.append(Shard(shard.keys[new], shard.lengths[new], shard.items[np.repeat(new, shard.lengths)]))
         if sum(len(part.keys) for part in group) >= JOINED_RECORDS:

@@ -1,4 +1,4 @@
-"""Memory-mapped training signals: each recording is read and resampled once, not in every epoch."""
+"""Memory-mapped training signals, so that each recording is read and resampled only once."""
 
 import hashlib
 import json
@@ -43,8 +43,8 @@ class SignalCache:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Random crops ``(batch, 12, length)`` in mV, their lead masks and their recordings' indices.
 
-        Recordings shorter than ``length`` are padded with zeros. share: the rows of the batch to read; the crops drawn
-        do not depend on it. probabilities: of each recording, None if all are equally likely.
+        Recordings shorter than ``length`` are padded with zeros. share: the rows of the batch to read; the random
+        crops do not depend on it. probabilities: one per recording; None if all are equally likely.
         """
         if probabilities is None:
             rows = rng.integers(0, len(self), batch)[share]
@@ -63,9 +63,9 @@ class SignalCache:
 def open_signal_cache(
     refs: Sequence[RecordRef], fs: int, cache_dir: Path, workers: int, max_bad: float, what: str
 ) -> SignalCache:
-    """The cache of these recordings at ``fs`` Hz, filled now if it does not exist; ``what`` names them in messages.
+    """The cache of these recordings at ``fs`` Hz, created if it does not exist; ``what`` names them in messages.
 
-    Raises `UserError` if more than a share of ``max_bad`` cannot be read.
+    Raises `UserError` without recordings and if more than a fraction ``max_bad`` of them cannot be read.
     """
     if not refs:
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
@@ -74,8 +74,8 @@ def open_signal_cache(
     if not (folder / "index.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         index: dict[str, list] = {"record_ids": [], "lengths": [], "lead_present": []}
-        # Written under another name and renamed, the index last: neither a killed run nor a concurrent run on the same
-        # recordings leaves half a cache.
+        # Written under another name and renamed, the index last, so that neither a killed run nor a concurrent run on
+        # the same recordings leaves an incomplete cache.
         partial = folder / f"{uuid.uuid4().hex}.tmp"
         with open(partial, "wb") as file:
             for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", int(max_bad * len(refs))):
@@ -92,7 +92,7 @@ def open_signal_cache(
 def record_key(ref: RecordRef) -> str:
     """A text that changes when the files of a recording change: its path, their sizes and modification times.
 
-    Opens no file: a WFDB recording costs two calls to the file system, and resolving its folder.
+    No file is opened: a WFDB recording costs two file system calls, and resolving its folder.
     """
     folder, name = os.path.split(ref.path)
     resolved = os.path.join(_resolved(os.path.join(os.getcwd(), folder)), name)

@@ -1,4 +1,4 @@
-"""Reads many recordings in parallel and in order, and collects the reasons why some cannot be read."""
+"""Reads many recordings in parallel, in order, and collects the reasons why some cannot be read."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def stream_signals(
     """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
 
     ``workers`` processes read a bounded number of recordings ahead of the caller (`ordered_map`). Unreadable recordings
-    are skipped and entered into ``reasons`` by id; without ``reasons``, a summary is printed at the end. Raises
+    are skipped and added to ``reasons`` (id -> reason); without ``reasons``, a summary is printed at the end. Raises
     `UserError` as soon as there are more than ``max_bad`` of them.
     """
     report = reasons is None

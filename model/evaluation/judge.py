@@ -85,7 +85,7 @@ def judge_result(
 
     judge = Judge(RUBRICS[rubric], endpoint, folder / "judge" / "verdicts.jsonl", threads)
     items = {name: [unit.item(name, rubric) for unit in judged] for name in conditions}
-    asked = judge.unasked([item for each in items.values() for item in each])
+    asked = judge.count_requests([item for each in items.values() for item in each])
     print(
         f"{len(judged):,} of {total:,} {_plural(rubric)} under {', '.join(conditions)}: {asked:,} requests", flush=True
     )

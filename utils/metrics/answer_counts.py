@@ -1,4 +1,4 @@
-"""Counts the answers in training, the basis of both majority answers and answer lists."""
+"""Counts the answers of training examples, for majority answers and answer lists."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class AnsweredQuestion(Question, Protocol):
 
 
 class AnswerCounts:
-    """Answers as spelled, without repetition, counted per question text, template, question type and over all."""
+    """Answers as spelled, without repetition, counted per question text, template, question type and in total."""
 
     def __init__(self) -> None:
         self.by_question: dict[str, Counter[Answers]] = defaultdict(Counter)
@@ -36,7 +36,7 @@ class AnswerCounts:
 
     @classmethod
     def of(cls, examples: Iterable[AnsweredQuestion]) -> Self:
-        """Count the answers of training examples; `UserError` if there are none."""
+        """Count the answers of training examples. Raises `UserError` if there are none."""
         counts = cls()
         for example in examples:
             answers = tuple(dict.fromkeys(example.answers))
@@ -52,9 +52,9 @@ class AnswerCounts:
 
 
 def ranked_sets(counts: Counter[Answers]) -> list[Answers]:
-    """The sets among counted answers, most common first, each in its most common spelling.
+    """The distinct sets of counted answers, most common first, each in its most common spelling.
 
-    Among equally common ones the alphabetically first comes first: the order of the examples does not matter.
+    Ties are in alphabetical order, so that the order of the examples does not matter.
     """
     spellings: dict[frozenset[str], list[Answers]] = defaultdict(list)
     for answers in counts:

@@ -1,4 +1,4 @@
-"""The possible answers to a question: those of its template in training, or the options that it names."""
+"""The possible answers to a question: those to its template in training, or the options that it names."""
 
 import ast
 import csv
@@ -12,7 +12,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
 from cardiolect.utils.metrics.verify import NO, YES
 
-LONGEST = 200  # answer sets kept of a template: the most common of training
+LONGEST = 200  # answer sets kept per template, the most common in training
 NONE, NOT_SURE = "none", "not sure"
 _JOINED = re.compile(r"[ ,;]*\b(or|and)\b( the| an?)? ", re.IGNORECASE)
 _LAST_OPTIONS = re.compile(r"[,:] *(?:either )?(?P<first>[^,:]+?),? or (?P<second>[^,:]+?) *\?? *$", re.IGNORECASE)
@@ -21,8 +21,8 @@ _LAST_OPTIONS = re.compile(r"[,:] *(?:either )?(?P<first>[^,:]+?),? or (?P<secon
 class AnswerLists:
     """The distinct answer sets per template and question type of the training examples, most common first.
 
-    A set is kept once, in the order in which training spells it most often; at most `LONGEST` sets per list. Among
-    equally common ones the alphabetically first comes first: the order of the examples does not matter.
+    Each set is listed once, in its most common spelling; a list has at most `LONGEST` sets. Ties are in alphabetical
+    order, so that the order of the examples does not matter.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class AnswerLists:
 
     @classmethod
     def fit(cls, examples: Iterable[AnsweredQuestion]) -> Self:
-        """Collect the answers of training examples; `UserError` if there are none."""
+        """Collect the answers of training examples. Raises `UserError` if there are none."""
         counts = AnswerCounts.of(examples)
         lists = [{k: ranked_sets(v)[:LONGEST] for k, v in t.items()} for t in (counts.by_template, counts.by_type)]
         return cls(*lists, ranked_sets(counts.overall)[:LONGEST])
 
     @classmethod
     def from_table(cls, path: Path) -> Self:
-        """Single answers per template, of ECG-QA's ``answers_for_each_template.csv`` (arXiv 2306.15681).
+        """Single answers per template, from ECG-QA's ``answers_for_each_template.csv`` (arXiv 2306.15681).
 
-        Columns: template_id, classes (the answers as a Python list). Raises `UserError` with the line that is none.
+        Columns: template_id, classes (the answers as a Python list). Raises `UserError` with an invalid line's number.
         """
         by_template: dict[int, list[Answers]] = {}
         try:
@@ -55,7 +55,7 @@ class AnswerLists:
                     try:
                         template, classes = int(row["template_id"]), ast.literal_eval(row["classes"])
                         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-                            raise ValueError("classes is no list of texts")
+                            raise ValueError("classes is not a list of strings")
                     except (KeyError, TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
                         raise UserError(
                             f"{path}: line {reader.line_num}: needs the columns template_id, a number, and classes, "
@@ -65,22 +65,22 @@ class AnswerLists:
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"{path}: cannot be read ({error})") from None
         if not by_template:
-            raise UserError(f"{path}: names no template")
+            raise UserError(f"{path}: has no templates")
         return cls(by_template, {}, list(dict.fromkeys(one for sets in by_template.values() for one in sets)))
 
     def extended(self, other: Self) -> Self:
-        """These lists, and behind them what only ``other`` has of a template; without a limit."""
+        """These lists followed by the answer sets that only ``other`` has, without a limit."""
         templates = self.by_template | {
             key: _joined(self.by_template.get(key, []), sets) for key, sets in other.by_template.items()
         }
         return type(self)(templates, self.by_type, _joined(self.overall, other.overall))
 
     def candidates(self, question: Question) -> list[Answers]:
-        """What the question can be answered by, without repetition.
+        """The possible answers to the question, without repetition.
 
-        Verify: yes, no, and "not sure" where its template has it. Choose: the two options that its text names, both and
-        none. Query, and a choice whose options are not found: the answer sets of its template; of an unknown template
-        those of the question type, then all.
+        Verify: yes, no, and "not sure" if its template has it. Choose: the two options named in its text, both, and
+        none. Query, and choose if the options are not found: the answer sets of its template; if that is unknown, those
+        of its question type, else all.
         """
         known = self.by_template.get(question.template_id) or self.by_type.get(question.question_type) or self.overall
         if question.question_type.endswith("verify"):
@@ -101,7 +101,7 @@ class AnswerLists:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave; `UserError` if it is something else."""
+        """The inverse of `to_json`. Raises `UserError` for anything else."""
         try:
             return cls(
                 {int(key): list(map(tuple, sets)) for key, sets in stored["by_template"].items()},
@@ -109,14 +109,14 @@ class AnswerLists:
                 list(map(tuple, stored["overall"])),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"these are no stored answer lists: {error!r}; fit them again") from error
+            raise UserError(f"not stored answer lists: {error!r}; fit them again") from error
 
 
 def options(question: str, known: Iterable[Answers]) -> tuple[str, str] | None:
-    """The two answers that a question leaves to choose, as in "Which ..., A or B?"; None where they are not found.
+    """The two options of a choose question, as in "Which ..., A or B?"; None if they are not found.
 
-    Two ``known`` single answers that the text joins by "or" (or "and": "between A and B"); else what stands around the
-    "or" at its end, if one of the two is known.
+    They are two ``known`` single answers that the text joins with "or" (or "and", as in "between A and B"); else the
+    texts around the "or" at its end, if one of them is known.
     """
     names = {name for answers in known for name in answers} - {NONE, YES, NO, NOT_SURE}
     found = _mentions(question, names)
@@ -133,7 +133,7 @@ def options(question: str, known: Iterable[Answers]) -> tuple[str, str] | None:
 
 
 def _mentions(text: str, names: Iterable[str]) -> list[tuple[str, int, int]]:
-    """``(name, start, end)`` in the order of the text; of names that overlap the longest, whole words only."""
+    """``(name, start, end)`` in text order; whole words only, and only the longest of overlapping names."""
     longest_first = sorted(names, key=lambda name: (-len(name), name))
     if not longest_first:
         return []
@@ -143,5 +143,5 @@ def _mentions(text: str, names: Iterable[str]) -> list[tuple[str, int, int]]:
 
 
 def _joined(sets: Sequence[Answers], others: Sequence[Answers]) -> list[Answers]:
-    there = {frozenset(answers) for answers in sets}
-    return [*sets, *(answers for answers in others if frozenset(answers) not in there)]
+    present = {frozenset(answers) for answers in sets}
+    return [*sets, *(answers for answers in others if frozenset(answers) not in present)]

@@ -1,9 +1,9 @@
-"""BERTScore (Zhang et al. 2020, arXiv 1904.09675) by a language model that lies in a local folder.
+"""BERTScore (Zhang et al. 2020, arXiv 1904.09675) with a language model in a local folder.
 
 Every token is matched with the most similar token of the other text, by the cosine of their embeddings at one layer.
-As in bert-score 0.3.13 and so in published figures, special tokens weigh nothing and may be matched; without IDF
-weights and without rescaling to a baseline. Under transformers 5 that package fails on an empty text and sets no space
-before RoBERTa's first word, hence not the package itself.
+As in bert-score 0.3.13, and so in published figures, special tokens have no weight but may be matched; there are no IDF
+weights and no rescaling to a baseline. The package itself is not used because with transformers 5 it fails on empty
+texts and puts no space before RoBERTa's first word.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.scores import Scores
 from cardiolect.utils.metrics.text_metric import check_pairs
 
-Embedded = tuple[Tensor, Tensor]  # unit vectors (tokens, hidden); bool (tokens,), False of special tokens
+Embedded = tuple[Tensor, Tensor]  # unit vectors (tokens, hidden); bool (tokens,), False for special tokens
 
 
 class BertScore:
-    """Precision, recall and F1 by the encoder in ``folder`` at ``layer``, where 0 are the embeddings below the first.
+    """Precision, recall and F1 from the encoder in ``folder`` at ``layer``; 0 is the embedding layer.
 
-    The published choice is layer 17 of roberta-large, 9 of bert-base-uncased. Nothing is downloaded; weights are
-    safetensors, and no code of the folder is run. Raises `UserError` on a folder that holds no such model.
+    Published scores use layer 17 of roberta-large or 9 of bert-base-uncased. Nothing is downloaded, weights must be
+    safetensors, and no code in the folder is run. Raises `UserError` if the folder has no such model.
     """
 
     def __init__(self, folder: Path, layer: int, batch_size: int = 64, device: str = "cpu"):
@@ -43,13 +43,13 @@ class BertScore:
             )
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"{folder}: no language model that transformers reads: {str(error).splitlines()[0]}"
+                f"{folder}: not a language model that transformers can read: {str(error).splitlines()[0]}"
             ) from None
         if self.model.config.is_encoder_decoder:
             self.model = self.model.get_encoder()
         if not 0 <= layer <= self.model.config.num_hidden_layers:
             raise UserError(
-                f"{folder}: layer {layer} (BERTSCORE_LAYER): there are 0 to {self.model.config.num_hidden_layers}"
+                f"{folder}: layer {layer} (BERTSCORE_LAYER): must be 0 to {self.model.config.num_hidden_layers}"
             )
         self.model = self.model.to(device).eval()
         self.longest = self._longest()
@@ -65,7 +65,7 @@ class BertScore:
         texts = sorted({text.strip() for text in (*predictions, *references)}, key=lambda text: (len(text), text))
         embedded, cut = self._embed(texts)
         pairs = zip(predictions, references, strict=True)
-        rows = [_match(embedded[said.strip()], embedded[gold.strip()]) for said, gold in pairs]
+        rows = [_match(embedded[predicted.strip()], embedded[gold.strip()]) for predicted, gold in pairs]
         columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
         note = (
             f"{self.folder.resolve().name}, layer {self.layer}, weights {self.weights_sha256[:12]}, no IDF weights, "
@@ -78,8 +78,8 @@ class BertScore:
 
     @torch.inference_mode()
     def _embed(self, texts: Sequence[str]) -> tuple[dict[str, Embedded], int]:
-        """Of every text; and how many were cut."""
-        # These tokenizers tell the first word from the others by a space, which the first word is given as well.
+        """The embeddings of every text, and the number of truncated texts."""
+        # These tokenizers mark words by the space before them, so the first word gets one as well.
         space = " " if isinstance(self.tokenizer, GPT2Tokenizer | RobertaTokenizer) else ""
         embedded, cut = {}, 0
         starts = range(0, len(texts), self.batch_size)
@@ -97,27 +97,29 @@ class BertScore:
             )
             special = encoded.pop("special_tokens_mask").bool()
             hidden = self.model(**encoded.to(self.device), output_hidden_states=True).hidden_states[self.layer].cpu()
-            there = encoded["attention_mask"].bool().cpu()
+            real = encoded["attention_mask"].bool().cpu()
             for row, text in enumerate(batch):
-                embedded[text] = normalize(hidden[row, there[row]], dim=-1), ~special[row, there[row]]
+                embedded[text] = normalize(hidden[row, real[row]], dim=-1), ~special[row, real[row]]
         return embedded, cut
 
     def _longest(self) -> int:
-        """Tokens that tokenizer and position embeddings take, special ones included."""
+        """The maximum number of tokens for tokenizer and position embeddings, including special tokens."""
         limits = [self.tokenizer.model_max_length]
         if positions := getattr(self.model.config, "max_position_embeddings", None):
             table = getattr(getattr(self.model, "embeddings", None), "position_embeddings", None)
             padding = getattr(table, "padding_idx", None)
-            limits.append(positions - (0 if padding is None else padding + 1))  # RoBERTa counts from behind the padding
+            limits.append(
+                positions - (0 if padding is None else padding + 1)
+            )  # RoBERTa's positions start after the padding index
         return min(limits)
 
 
-def _match(said: Embedded, gold: Embedded) -> tuple[float, float, float]:
+def _match(predicted: Embedded, gold: Embedded) -> tuple[float, float, float]:
     """Precision, recall and F1 of one pair."""
-    if not said[1].any() or not gold[1].any():
+    if not predicted[1].any() or not gold[1].any():
         return 0.0, 0.0, 0.0
-    similarity = said[0] @ gold[0].T
-    precision = float(similarity.amax(dim=1)[said[1]].mean())
+    similarity = predicted[0] @ gold[0].T
+    precision = float(similarity.amax(dim=1)[predicted[1]].mean())
     recall = float(similarity.amax(dim=0)[gold[1]].mean())
     total = precision + recall
     return precision, recall, 2 * precision * recall / total if total else 0.0

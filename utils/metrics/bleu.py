@@ -12,12 +12,12 @@ HEARTLLM_WEIGHTS = ((1.0,), (0.5,) * 2, (0.33,) * 3, (0.25,) * 4)
 
 
 class Bleu(TextMetric):
-    """``bleu1`` .. ``bleu4``: sentence BLEU averaged over samples (Papineni et al. 2002), as HeartLLM reports them.
+    """``bleu1`` .. ``bleu4``: sentence BLEU averaged over samples (Papineni et al. 2002), as HeartLLM reports it.
 
-    Whitespace tokens, case kept; smoothing method 1 (Chen & Cherry 2014: 0.1 matches where an order has none). The
-    weights of BLEU-3 are 1/3 each; with `HEARTLLM_WEIGHTS` .33, which makes it a little higher. This is not corpus
-    BLEU: the smoothing lifts texts without any four-word match well above zero, and a perfect text of fewer than four
-    words stays below 1.
+    Whitespace tokens, case kept; smoothing method 1 (Chen & Cherry 2014: 0.1 matches for orders without any). The
+    weights of BLEU-3 are 1/3 each; with `HEARTLLM_WEIGHTS` they are .33, which gives slightly higher scores. This is
+    not corpus BLEU: the smoothing lifts texts without any four-word match well above zero, and a perfect text of fewer
+    than four words stays below 1.
     """
 
     description = "Mean sentence BLEU-1..4, whitespace tokens, smoothing method 1."

@@ -10,7 +10,7 @@ from cardiolect.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic with its confidence interval; ``low`` and ``high`` are None where all samples are of one patient."""
+    """A statistic with its confidence interval; ``low`` and ``high`` are None if all samples are from one patient."""
 
     value: float
     low: float | None
@@ -30,15 +30,15 @@ def bootstrap_ci(
 ) -> Interval:
     """Percentile interval of a function of mean scores, resampling whole patients with replacement.
 
-    scores: name -> float ``(n,)``, for instance the correctness of one system and of its floors on the same samples.
+    scores: name -> float ``(n,)``, such as the correctness of a system and of its floors on the same samples.
     statistic: maps ``{name: mean}`` to a number; the signal-use gap is
         ``lambda m: m["em"] - max(m["no_ecg"], m["other_ecg"], m["majority"])``.
-    patients: the patient of every sample, ``(n,)``, or a tuple of those whose ECGs it compares; unsure of the patient,
-        give the record. A comparison counts as often as the product of its patients' draws (Owen 2007, The pigeonhole
-        bootstrap, Annals of Applied Statistics 1:386): sharing one of them makes two comparisons dependent.
+    patients: the patient of every sample, ``(n,)``, or a tuple of the patients whose ECGs it compares; if unknown, the
+        record. A comparison is weighted by the product of its patients' counts in a resample (Owen 2007, The pigeonhole
+        bootstrap, Annals of Applied Statistics 1:386), because comparisons that share a patient are dependent.
 
-    All scores share each resample, so the interval is that of a paired difference. Questions about one ECG, and ECGs of
-    one person, are not independent: resampling samples instead of patients would make the interval too narrow.
+    All scores use the same resamples, so intervals of differences are paired. Questions about one ECG, and ECGs of one
+    person, are not independent: resampling samples instead of patients would make intervals too narrow.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13; the cluster bootstrap is in
     Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
@@ -46,12 +46,12 @@ def bootstrap_ci(
     columns = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
     _check(columns, patients)
     if not 0 < level < 1:
-        raise UserError(f"the level of a confidence interval lies between 0 and 1, not {level}")
+        raise UserError(f"the level of a confidence interval must be between 0 and 1, not {level}")
     if n_resamples < 1:
         raise UserError(f"a bootstrap needs at least one resample, not {n_resamples}")
 
     numbers: dict[Hashable, int] = {}
-    units: dict[tuple[int, ...], int] = {}  # patients asked about together
+    units: dict[tuple[int, ...], int] = {}  # sets of patients that samples are about
     cluster = np.array(
         [
             units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
@@ -60,7 +60,7 @@ def bootstrap_ci(
     )
     n_patients = len(numbers)
     most = max(map(len, units))
-    members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients: nobody
+    members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients is padding
     value = float(statistic({name: float(values.mean()) for name, values in columns.items()}))
     if len(units) < 2:
         return Interval(value, None, None, level, len(cluster), n_patients)
@@ -72,7 +72,7 @@ def bootstrap_ci(
     draws = np.empty(n_resamples)
     for i in range(n_resamples):
         count = 0.0
-        while not count:  # of a few comparisons a resample may hold none
+        while not count:  # with few comparisons, a resample may contain none
             drawn = np.bincount(rng.integers(n_patients, size=n_patients), minlength=n_patients)
             *sampled, count = np.append(drawn, 1)[members].prod(axis=1) @ totals
         draws[i] = statistic({name: float(total / count) for name, total in zip(columns, sampled, strict=True)})

@@ -1,4 +1,4 @@
-"""Whether a model is right as often as it is sure of itself."""
+"""Calibration: whether a model is right as often as its confidence says."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,27 +10,27 @@ from sklearn.metrics import roc_auc_score
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.verify import wilson
 
-FEWEST = 10  # samples for each bin; the calibration error of emptier bins is mostly noise
+FEWEST = 10  # samples per bin at least; with fewer, the calibration error is mostly noise
 
 
 def calibration(confidences: Sequence[float], correct: Sequence[bool], n_bins: int = 10) -> dict[str, Any]:
-    """How well the probabilities a model gives its answers agree with how often these are right; fractions of 1.
+    """How well the probabilities that a model gives its answers match how often these are right; fractions of 1.
 
     confidences: probability, 0 to 1, that the model gave its answer, ``(n,)``. correct: whether the answer is right.
-    n_bins: the most bins of equal mass; no more than one for every `FEWEST` samples.
+    n_bins: maximum number of bins of equal mass; there is at most one per `FEWEST` samples.
 
-    Returns ``n``, ``accuracy``, ``mean_confidence``; ``brier``, the mean squared difference of confidence and being
-    right (Brier 1950), 0 at best; ``ece``, the expected calibration error: the mean over samples of how far the mean
-    confidence of their bin is from its accuracy, with bins of equal mass; ``ece_equal_width``, the same with ``n_bins``
-    bins of equal width (Naeini et al., AAAI 2015; Guo et al., ICML 2017), for comparison with what others report;
-    ``auroc`` of confidence for being right, 0.5 by guessing, absent where all answers are right or all are wrong; and
-    ``bins``, those of equal mass: ``n``, ``confidence``, ``accuracy`` and its Wilson interval ``accuracy_ci95``, which
-    takes samples for independent.
+    Returns ``n``, ``accuracy``, ``mean_confidence``; ``brier``, the mean squared difference between confidence and
+    correctness (Brier 1950), 0 at best; ``ece``, the expected calibration error: the mean over samples of the absolute
+    difference between mean confidence and accuracy of their bin, with bins of equal mass; ``ece_equal_width``, the same
+    with ``n_bins`` bins of equal width (Naeini et al., AAAI 2015; Guo et al., ICML 2017), for comparison with other
+    work; ``auroc`` of confidence for correctness, 0.5 by guessing, absent if all answers are right or all are wrong;
+    and ``bins``, those of equal mass: ``n``, ``confidence``, ``accuracy`` and its Wilson interval ``accuracy_ci95``,
+    which assumes independent samples.
 
-    Equal mass, because language models are mostly sure: bins of equal width then hold next to all samples in the last
-    one, where errors to both sides cancel, and single samples in the others (Nixon et al., Measuring Calibration in
-    Deep Learning, CVPR workshops 2019). Equal confidences share a bin, so the order of samples does not matter. The
-    error of few samples is above 0 even where calibration is perfect.
+    Bins have equal mass because language models are mostly confident: of bins of equal width, the last then has nearly
+    all samples, so that opposite errors cancel, and the others single ones (Nixon et al., Measuring Calibration in Deep
+    Learning, CVPR workshops 2019). Equal confidences share a bin, so the order of samples does not matter. With few
+    samples the error is above 0 even if calibration is perfect.
     """
     sure, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if sure.shape != right.shape or sure.ndim != 1 or not len(sure):
@@ -38,12 +38,12 @@ def calibration(confidences: Sequence[float], correct: Sequence[bool], n_bins: i
     if n_bins < 1:
         raise UserError(f"calibration needs at least one bin, not {n_bins}")
     if not ((sure >= 0) & (sure <= 1)).all():
-        raise UserError(f"the confidence of sample {int(np.argmin((sure >= 0) & (sure <= 1)))} is no probability")
+        raise UserError(f"the confidence of sample {int(np.argmin((sure >= 0) & (sure <= 1)))} is not a probability")
     if not np.isin(right, (0, 1)).all():
-        raise UserError("whether an answer is right is 0 or 1")
+        raise UserError("correctness must be 0 or 1")
     n = len(sure)
     mass = max(1, min(n_bins, n // FEWEST))
-    by_mass = ((rankdata(sure) - 0.5) * mass / n).astype(int)  # ties have their mean rank in common
+    by_mass = ((rankdata(sure) - 0.5) * mass / n).astype(int)  # ties share their mean rank
     by_width = np.digitize(sure, np.linspace(0, 1, n_bins + 1)[1:-1], right=True)
     bins = _binned(sure, right, by_mass)
     found = {

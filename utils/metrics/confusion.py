@@ -11,24 +11,24 @@ from cardiolect.utils.errors import UserError
 OTHER = "other"
 
 
-def confusion(gold: Sequence[str], said: Sequence[str], most: int = 12) -> dict[str, Any]:
-    """``{"labels": [...], "counts": [[...]]}``: how often each gold answer (row) was answered by each label (column).
+def confusion(gold: Sequence[str], predicted: Sequence[str], most: int = 12) -> dict[str, Any]:
+    """``{"labels": [...], "counts": [[...]]}``: how often each gold answer (row) was given each label (column).
 
-    The ``most`` commonest gold answers have a row and column of their own, the commonest first, equally common ones in
-    alphabetical order. ``other`` comes last where it is needed; it joins the rarer gold answers, and in its column also
-    what is no gold answer at all. So the diagonal counts what is right but for its last cell: there a rare answer may
-    stand for another one.
+    The ``most`` most common gold answers have their own row and column, in order of frequency, ties in alphabetical
+    order. ``other`` comes last if it is needed; it combines the rarer gold answers, and its column also has predictions
+    that are never gold. The diagonal thus counts right answers, except in its last cell, where one rare answer may have
+    been given for another.
     """
-    if len(gold) != len(said):
-        raise UserError(f"{len(said)} predictions for {len(gold)} gold answers")
+    if len(gold) != len(predicted):
+        raise UserError(f"{len(predicted)} predictions for {len(gold)} gold answers")
     if most < 1:
         raise UserError(f"a confusion matrix needs at least one label, not {most}")
     counted = Counter(answer for answer in gold if answer != OTHER)
     labels = sorted(counted, key=lambda answer: (-counted[answer], answer))[:most]
-    if not {*gold, *said} <= set(labels):
+    if not {*gold, *predicted} <= set(labels):
         labels.append(OTHER)
     place = {label: k for k, label in enumerate(labels)}
     counts = np.zeros((len(labels), len(labels)), dtype=int)
-    for truth, answer in zip(gold, said, strict=True):
+    for truth, answer in zip(gold, predicted, strict=True):
         counts[place.get(truth, -1), place.get(answer, -1)] += 1
     return {"labels": labels, "counts": counts.tolist()}

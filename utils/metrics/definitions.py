@@ -26,8 +26,9 @@ Answers = Sequence[Sequence[str]]
 class Definition:
     """One way to score answers to questions, and whole texts.
 
-    source: where it is defined, and at which version. quirks: what surprises in its numbers. match: whether an answer
-    is right. answer_score, text_score: the score by which systems are compared; of answers, the share that `match`.
+    source: where it is defined, with the version. quirks: surprising properties of its scores. match: whether an answer
+    is right. answer_score, text_score: the scores by which systems are compared; answer_score is the share of answers
+    that `match`.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Definition:
     _texts: Callable[[Texts, Texts], Scores]
 
     def score_answers(self, predictions: Texts, answers: Answers) -> Scores:
-        """Score generated answers, several of them joined by ".", against lists of gold answers; fractions of 1."""
+        """Score generated answers, several joined by ".", against lists of gold answers; fractions of 1."""
         for index, gold in enumerate(answers):
             if isinstance(gold, str) or not any(answer.strip() for answer in gold):
                 raise UserError(f"sample {index}: gold answers must be a list of strings that are not all empty")
@@ -48,21 +49,21 @@ class Definition:
         return self._answers(predictions, answers)
 
     def score_texts(self, predictions: Texts, references: Texts) -> Scores:
-        """Score reports or other whole texts, one reference each; fractions of 1."""
+        """Score reports or other whole texts with one reference each; fractions of 1."""
         check_pairs(predictions, references)
         return self._texts(predictions, references)
 
 
 def definition(name: str) -> Definition:
-    """The definition called ``name``."""
+    """The definition called ``name``. Raises `UserError` if there is none."""
     if name not in DEFINITIONS:
-        raise UserError(f"METRICS={name}: there are {', '.join(DEFINITIONS)}")
+        raise UserError(f"METRICS={name}: must be one of {', '.join(DEFINITIONS)}")
     return DEFINITIONS[name]
 
 
 def _heartllm_answers(predictions: Texts, answers: Answers) -> Scores:
     pairs = zip(predictions, answers, strict=True)
-    return Scores.per_sample({"em": [exact_match(said, gold) for said, gold in pairs]})
+    return Scores.per_sample({"em": [exact_match(predicted, gold) for predicted, gold in pairs]})
 
 
 def _heartllm_texts(predictions: Texts, references: Texts) -> Scores:
@@ -81,7 +82,7 @@ def _ecg_bench_answers(predictions: Texts, answers: Answers) -> Scores:
 
 def _ecg_bench_texts(predictions: Texts, references: Texts) -> Scores:
     meteor, rouge = Meteor(), RougePackage().per_sample(predictions, references)
-    equal = [said == gold for said, gold in zip(predictions, references, strict=True)]
+    equal = [predicted == gold for predicted, gold in zip(predictions, references, strict=True)]
     columns = {
         "acc": np.array(equal, dtype=np.float64),
         "bleu_sentence": _length_adaptive_bleu(predictions, references),
@@ -90,16 +91,16 @@ def _ecg_bench_texts(predictions: Texts, references: Texts) -> Scores:
     }
     notes = {"meteor": f"synonyms from {meteor.wordnet}"}
     kept = Scores.per_sample(columns, notes) | corpus_bleu4(predictions, references)
-    return kept | kept.over([bool(said) for said in predictions], "nonempty")
+    return kept | kept.over([bool(predicted) for predicted in predictions], "nonempty")
 
 
 def _length_adaptive_bleu(predictions: Texts, references: Texts) -> np.ndarray:
-    """Sentence BLEU up to the highest order, at most 4, that both texts have words for."""
+    """Sentence BLEU up to the highest order, at most 4, for which both texts have enough words."""
     smoothing, scores = SmoothingFunction().method1, np.zeros(len(predictions))
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        said, gold = prediction.split(), reference.split()
-        if order := min(4, len(said), len(gold)):
-            scores[index] = sentence_bleu([gold], said, (1 / order,) * order, smoothing_function=smoothing)
+        predicted, gold = prediction.split(), reference.split()
+        if order := min(4, len(predicted), len(gold)):
+            scores[index] = sentence_bleu([gold], predicted, (1 / order,) * order, smoothing_function=smoothing)
     return scores
 
 
@@ -107,20 +108,20 @@ def _strict_answers(predictions: Texts, answers: Answers) -> Scores:
     pairs = list(zip(predictions, answers, strict=True))
     return Scores.per_sample(
         {
-            "em": [normalised_match(said, gold) for said, gold in pairs],
-            "f1": [answer_f1(said, gold) for said, gold in pairs],
+            "em": [normalised_match(predicted, gold) for predicted, gold in pairs],
+            "f1": [answer_f1(predicted, gold) for predicted, gold in pairs],
         }
     )
 
 
 def _strict_texts(predictions: Texts, references: Texts) -> Scores:
-    # A text of punctuation alone has itself to be compared with.
-    said, gold = ([words(text) or text.split() for text in texts] for texts in (predictions, references))
-    spaced = [" ".join(text) for text in said], [" ".join(text) for text in gold]
+    # A text of punctuation only is compared as it is.
+    predicted, gold = ([words(text) or text.split() for text in texts] for texts in (predictions, references))
+    spaced = [" ".join(text) for text in predicted], [" ".join(text) for text in gold]
     meteor, chrf = Meteor(), CHRF()
     pairs = zip(predictions, references, strict=True)
     columns = {
-        "f1": [token_f1(*pair) for pair in zip(said, gold, strict=True)],
+        "f1": [token_f1(*pair) for pair in zip(predicted, gold, strict=True)],
         **meteor.per_sample(*spaced),
         **Rouge(str.split).per_sample(*spaced),
         "chrf": [chrf.sentence_score(prediction, [reference]).score / 100 for prediction, reference in pairs],

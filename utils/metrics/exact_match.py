@@ -8,8 +8,8 @@ from cardiolect.utils.errors import UserError
 def answer_set_heartllm(text: str) -> set[str]:
     """The set of answers in generated text, which joins them by "." without a space.
 
-    Only the ends of the whole text are stripped: "a. b" holds "a" and " b". A trailing "." adds the empty answer, and
-    the empty text holds it alone.
+    Only the ends of the whole text are stripped: "a. b" gives "a" and " b". A trailing "." adds an empty answer, and
+    the empty text gives only that.
     """
     return set(text.strip().split("."))
 
@@ -17,8 +17,9 @@ def answer_set_heartllm(text: str) -> set[str]:
 def exact_match(prediction: str, answers: Sequence[str]) -> bool:
     """Whether a generated answer names exactly the gold answers (HeartLLM's definition).
 
-    Order and repetition do not matter, case and inner spaces do. By the quirks of `answer_set_heartllm` a right answer
-    that ends in "." scores wrong, and so does a gold answer that itself contains a "."; ECG-QA has none.
+    Order and repetition do not matter, case and inner spaces do. Because of the quirks of `answer_set_heartllm`, a
+    right answer that ends in "." is scored as wrong, and so is any answer if a gold answer contains a "."; ECG-QA has
+    none.
     """
     if isinstance(answers, str):
         raise UserError(f"gold answers must be a list of strings, not the single string {answers!r}")

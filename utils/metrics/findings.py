@@ -11,10 +11,10 @@ from cardiolect.utils.errors import UserError
 def finding_scores(predicted: Sequence[Collection[str]], truth: Sequence[Collection[str]]) -> dict[str, Any]:
     """Score sets of findings, one set per sample.
 
-    Returns ``per_finding`` (``{finding: {"precision", "recall", "f1", "support"}}`` for every finding that is true of
-    at least one sample; precision is 0 where it was never predicted), ``macro_f1``, their mean F1, and ``micro_f1``
-    over all decisions. A finding predicted but never true has no recall: it has no row and is not in ``macro_f1``, but
-    its false positives count in ``micro_f1``. A score without any finding to count has no entry.
+    Returns ``per_finding`` (``{finding: {"precision", "recall", "f1", "support"}}`` for every finding that is true in
+    at least one sample; precision is 0 if it was never predicted), ``macro_f1``, their mean F1, and ``micro_f1`` over
+    all decisions. A finding that is predicted but never true has no recall: it has no row and no part in ``macro_f1``,
+    but its false positives count in ``micro_f1``. A score without any finding to count is left out.
     """
     if len(predicted) != len(truth):
         raise UserError(f"{len(predicted)} predicted sets of findings for {len(truth)} true ones")

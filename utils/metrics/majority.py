@@ -1,4 +1,4 @@
-"""The floor for any score: the majority answers of the training set, which need no ECG."""
+"""The majority floor of any score: the most common answers in the training set, given without an ECG."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -8,15 +8,14 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.answer_counts import AnswerCounts, AnsweredQuestion, Answers, Question, ranked_sets
 from cardiolect.utils.metrics.normalised_match import token_f1, words
 
-CENTRAL_OF = 500  # reports compared with as many
+CENTRAL_OF = 500  # candidate reports, each compared with as many
 
 
 class MajorityAnswers:
     """The most common set of answers per question text, template and question type of the training examples.
 
-    Answers are sets: they are counted without order and repetition, and returned as training spells them most often.
-    Among equally common ones the alphabetically first wins, so that the floor does not depend on the order of the
-    examples.
+    Answers are sets: they are counted without order and repetition, and returned in their most common spelling. Of ties
+    the alphabetically first wins, so that the floor does not depend on the order of the examples.
     """
 
     def __init__(
@@ -33,7 +32,7 @@ class MajorityAnswers:
 
     @classmethod
     def fit(cls, examples: Iterable[AnsweredQuestion]) -> Self:
-        """Count the answers of training examples; `UserError` if there are none."""
+        """Count the answers of training examples. Raises `UserError` if there are none."""
         counts = AnswerCounts.of(examples)
         tables = (counts.by_question, counts.by_template, counts.by_type)
         most = [{key: ranked_sets(answers)[0] for key, answers in table.items()} for table in tables]
@@ -42,8 +41,8 @@ class MajorityAnswers:
     def predict(self, example: Question, level: Literal["template", "question"] = "template") -> Answers:
         """The majority answers to a question.
 
-        At level "template" the template decides, then the question type, then all examples together; at level
-        "question" the exact question text comes before them. The first of these that training has seen answers.
+        At level "template" these are the answers to the template, or else to the question type, or else to all
+        examples, whichever training contains; at level "question" the exact question text comes first.
         """
         if level not in ("template", "question"):
             raise UserError(f"the majority floor has levels template and question, not {level!r}")
@@ -64,7 +63,7 @@ class MajorityAnswers:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave; `UserError` if it is something else."""
+        """The inverse of `to_json`. Raises `UserError` for anything else."""
         try:
             return cls(
                 {key: tuple(answers) for key, answers in stored["by_question"].items()},
@@ -73,14 +72,14 @@ class MajorityAnswers:
                 tuple(stored["overall"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"these are no stored majority answers: {error!r}; fit them again") from error
+            raise UserError(f"not stored majority answers: {error!r}; fit them again") from error
 
 
 def central_text(texts: Iterable[str], seed: int = 0) -> str:
-    """The text that shares most words with the others: what a report says that knows nothing of the ECG.
+    """The text that shares most words with the others: the best report without knowing the ECG.
 
-    Of mean token F1 with up to `CENTRAL_OF` of the texts, drawn by ``seed``; that often a text of training which holds
-    what most hold. `UserError` if there is none.
+    It has the highest mean token F1 with up to `CENTRAL_OF` texts, among as many candidates; both are drawn with
+    ``seed``. Raises `UserError` if there are no texts.
     """
     texts = sorted(texts)
     if not texts:

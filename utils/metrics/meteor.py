@@ -1,4 +1,4 @@
-"""METEOR with whatever WordNet this machine has."""
+"""METEOR with the WordNet found on this machine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from cardiolect.utils.metrics.wordnet import Thesaurus, find_wordnet
 class Meteor(TextMetric):
     """``meteor``: mean sentence METEOR (Lavie & Agarwal 2007; alpha 0.9, beta 3, gamma 0.5), whitespace tokens.
 
-    ``wordnet``, an attribute and a key of the result, says where synonyms came from; scores with and without them are
-    not comparable. NLTK lower-cases the words, and looks synonyms up by the stems left over from stem matching, so
-    rarely finds them for words that stemming changes. The fragmentation penalty is never zero: a perfect text of n
+    ``wordnet``, an attribute and a key of the result, says where synonyms come from; scores with and without them are
+    not comparable. NLTK lower-cases the words and looks up synonyms by the stems that stem matching leaves, so it
+    rarely finds synonyms of words that stemming changes. The fragmentation penalty is never zero: a perfect text of n
     words scores 1 - 0.5 / n^3, a perfect single word only 0.5.
     """
 
@@ -28,12 +28,12 @@ class Meteor(TextMetric):
 
     @property
     def thesaurus(self) -> Thesaurus:
-        # Looked up when used: the found one belongs to the process that scores, not to the one that built the metric.
+        # Looked up on use: it belongs to the process that scores, not to the one that built the metric.
         return self._thesaurus or find_wordnet()
 
     @property
     def wordnet(self) -> str:
-        """Where synonyms come from, in words."""
+        """The source of synonyms, in words."""
         return self.thesaurus.source
 
     def _score(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:

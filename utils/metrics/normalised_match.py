@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cardiolect.utils.errors import UserError
 
-# A decimal number, else a full stop. A number stands alone: in "V1.2nd" the stop ends the answer "V1".
+# A decimal number, else a full stop. A number is a separate word: in "V1.2nd" the stop ends the answer "V1".
 _NUMBER_OR_STOP = re.compile(r"(?<![\w.])\d*\.\d+|\.")
 _PUNCTUATION = ",;:!?()[]\"'"
 
@@ -14,8 +14,8 @@ _PUNCTUATION = ",;:!?()[]\"'"
 def statements(text: str) -> list[str]:
     """The answers or statements of a text: lower case, single spaces, split at full stops outside numbers.
 
-    "ST depression 0.5 mV.Sinus rhythm. " gives "st depression 0.5 mv" and "sinus rhythm". Two answers that are both
-    whole numbers, "30.5", cannot be told from a decimal, and stay one.
+    "ST depression 0.5 mV.Sinus rhythm. " gives "st depression 0.5 mv" and "sinus rhythm". Two answers that are
+    both whole numbers, "30.5", look like a decimal and are kept as one.
     """
     parts, start = [], 0
     for found in _NUMBER_OR_STOP.finditer(text):
@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 
 def answer_set(texts: str | Sequence[str]) -> set[str]:
-    """The set of answers in generated text, or in a list of gold answers; the empty answer is none."""
+    """The set of answers in generated text, or in a list of gold answers, without empty ones."""
     return {part for text in ([texts] if isinstance(texts, str) else texts) for part in statements(text)}
 
 
@@ -44,7 +44,7 @@ def normalised_match(prediction: str, answers: Sequence[str]) -> bool:
 
 
 def token_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
-    """F1 of the words two texts share, each counted as often as both have it; 0 if there is none.
+    """F1 of the words that two texts share, each counted as often as both have it; 0 if there are none.
 
     Source: Rajpurkar et al. 2016 (SQuAD, arXiv 1606.05250), section 6.1.
     """
@@ -53,6 +53,8 @@ def token_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def answer_f1(prediction: str, answers: Sequence[str]) -> float:
-    """`token_f1` of answer sets: an answer that is repeated counts once, so that a right answer scores 1."""
-    said, gold = ([word for answer in answer_set(texts) for word in words(answer)] for texts in (prediction, answers))
-    return token_f1(said, gold)
+    """`token_f1` of answer sets: a repeated answer counts once, so that a right answer scores 1."""
+    predicted, gold = (
+        [word for answer in answer_set(texts) for word in words(answer)] for texts in (prediction, answers)
+    )
+    return token_f1(predicted, gold)

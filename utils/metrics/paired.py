@@ -1,4 +1,4 @@
-"""Two systems on the same samples: how they differ, and how often chance alone would make them differ as much."""
+"""Compares two systems on the same samples: their difference, its interval, and a randomisation test."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.bootstrap import Interval
 from cardiolect.utils.metrics.scores import Scores, bootstrap_score
 
-FEW_BLOCKS = 12  # up to here all 2 ** 12 exchanges are gone through
-_ROUNDING = 1e-10  # differences that are this close are equal
-_AT_ONCE = 256  # exchanges drawn in one go, for memory
+FEW_BLOCKS = 12  # with up to this many, all (2 ** 12) exchanges are evaluated
+_ROUNDING = 1e-10  # differences this close are equal
+_AT_ONCE = 256  # exchanges drawn at once, to limit memory
 
 Statistic = Callable[[dict[str, float]], float]
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two systems compared.
+    """A comparison of two systems.
 
-    a, b: the value of each. difference: b - a, with its interval over patients. p: two-sided, of the hypothesis that it
-    makes no difference which system answered for which patient; None where all samples hang together. exact: whether p
-    is of all exchanges, not of drawn ones. n_blocks: groups of patients that no sample ties to another group.
-    largest_block: share of the samples in the largest of them; near 1, p is next to 1 whatever the difference.
+    a, b: the value of each. difference: b - a, with its interval over patients. p: two-sided, for the hypothesis that
+    it does not matter which system answered for which patient; None if all samples are linked. exact: whether p is from
+    all exchanges, not from random ones. n_blocks: groups of patients that no sample links to another group.
+    largest_block: share of the samples in the largest group; if it is near 1, so is p, whatever the difference.
     """
 
     a: float
@@ -45,7 +45,7 @@ def paired_test(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> PairedTest:
-    """Compare two systems by the score ``name``, per sample or of the corpus; see `paired_test_of`."""
+    """Compare two systems by the score ``name``, of samples or of the corpus; see `paired_test_of`."""
     return paired_test_of(lambda values: values["all"], name, {"all": a}, {"all": b}, patients, n_resamples, seed)
 
 
@@ -61,15 +61,15 @@ def paired_test_of(
     """Compare two systems by a function of one score under several conditions, such as the signal-use gap.
 
     statistic: maps ``{condition: value of the score}`` of one system to a number. a, b: condition -> scores of the same
-    samples in the same order; both have the same conditions. patients: as of `bootstrap_score`, which gives the
-    interval; ``n_resamples`` is the number of its resamples, and of exchanges drawn for p.
+    samples in the same order; both have the same conditions. patients: as in `bootstrap_score`, which gives the
+    interval; ``n_resamples`` is the number of its resamples, and of random exchanges for p.
 
-    p is that of a randomisation test: the two systems are exchanged at random for whole patients, all conditions at
-    once, and p is the share of exchanges whose difference is at least as large to either side. Columns are exchanged
-    and the score computed anew, so it holds for corpus scores too. For at most `FEW_BLOCKS` patients on whom the two
-    differ, all exchanges are gone through; else those drawn count with the one seen, (1 + hits) / (1 + drawn), so p is
-    never 0. Questions about one patient are exchanged together, since they are right or wrong together; patients that
-    one sample compares are one block, and so are those tied by a chain of such samples.
+    p is from a randomisation test: the two systems are exchanged at random for whole patients, in all conditions at
+    once, and p is the share of exchanges whose absolute difference is at least as large as the observed one. Scores are
+    computed anew from exchanged columns, so the test is valid for corpus scores too. If the systems differ on at most
+    `FEW_BLOCKS` patients, all exchanges are evaluated; otherwise p is (1 + hits) / (1 + n_resamples), which counts the
+    observed one and is never 0. Questions about one patient are exchanged together, since they tend to be right or
+    wrong together; patients that are compared by a sample, or linked by a chain of such samples, are one block.
 
     Source: Fisher, The Design of Experiments, 1935, section 21; Pitman, Supplement to JRSS 4:119, 1937; approximate
     randomisation: Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989; the choice for language: Dror et
@@ -95,7 +95,7 @@ def paired_test_of(
 
 
 def independent_blocks(patients: Sequence[Hashable | tuple[Hashable, ...]]) -> np.ndarray:
-    """The number, from 0, of each sample's block, ``(n,)``: samples that share a patient, directly or by a chain."""
+    """The number of each sample's block, from 0, ``(n,)``; samples that share patients, even indirectly, share one."""
     numbers: dict[Hashable, int] = {}
     of_samples = [
         [numbers.setdefault(p, len(numbers)) for p in (patient if isinstance(patient, tuple) else (patient,))]
@@ -109,7 +109,7 @@ def independent_blocks(patients: Sequence[Hashable | tuple[Hashable, ...]]) -> n
 
 
 def cross_table(a: Sequence[float], b: Sequence[float]) -> dict[str, int] | None:
-    """On how many samples both systems are right, only one is, or neither; None where scores are not all 0 or 1."""
+    """The numbers of samples on which both systems, one or neither is right; None if scores are not all 0 or 1."""
     first, second = np.asarray(a), np.asarray(b)
     if not np.isin(np.concatenate([first, second]), (0, 1)).all():
         return None
@@ -137,7 +137,7 @@ def _randomisation_p(
         np.stack([np.bincount(blocks, weights=system[c].columns[column]) for c, column in keys], axis=1)
         for system in (a, b)
     )
-    moved = second - first  # (blocks, columns): what a's sums gain and b's lose where a block is exchanged
+    moved = second - first  # (blocks, columns): what a's sums gain and b's lose if a block is exchanged
     moved = moved[np.abs(moved).max(axis=1) > _ROUNDING]  # other blocks change nothing
     totals, n = (first.sum(axis=0), second.sum(axis=0)), len(blocks)
 
@@ -156,10 +156,10 @@ def _randomisation_p(
             means[c][column] = total / n
         return statistic({c: float(s.formulas[name](means[c], n)) for c, s in a.items()})
 
-    seen = abs(differences(np.zeros((1, len(moved))))[0])
+    observed = abs(differences(np.zeros((1, len(moved))))[0])
     exact = len(moved) <= FEW_BLOCKS
     exchanges = _all(len(moved)) if exact else _drawn(len(moved), n_resamples, seed)
-    hits = sum(int((np.abs(differences(each)) >= seen - _ROUNDING).sum()) for each in exchanges)
+    hits = sum(int((np.abs(differences(each)) >= observed - _ROUNDING).sum()) for each in exchanges)
     return (hits / 2 ** len(moved) if exact else (1 + hits) / (1 + n_resamples)), exact
 
 

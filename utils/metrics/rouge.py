@@ -26,9 +26,10 @@ class _Tokenizer(Tokenizer):
 class Rouge(TextMetric):
     """``rouge1``, ``rouge2``, ``rougeL``: F-measures averaged over samples (Lin 2004), counted by rouge-score.
 
-    ``split`` makes tokens; by default at "." as well as at whitespace, as HeartLLM's `rouge` package: "block.Marked" is
-    two words here, unlike in BLEU and METEOR. Case and other punctuation are kept, nothing is stemmed. An n-gram counts
-    as often as it occurs, as in ROUGE-1.5.5; `RougePackage` has that package's values, which differ in this and more.
+    ``split`` makes the tokens; by default it splits at "." as well as at whitespace, like HeartLLM's `rouge` package:
+    "block.Marked" is two words here, unlike in BLEU and METEOR. Case and other punctuation are kept, nothing is
+    stemmed. An n-gram counts as often as it occurs, as in ROUGE-1.5.5; `RougePackage` has that package's values, which
+    differ in this and other respects.
     """
 
     description = "Mean ROUGE-1, ROUGE-2 and ROUGE-L F-measure, no stemming."

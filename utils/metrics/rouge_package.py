@@ -6,17 +6,17 @@ import numpy as np
 
 from cardiolect.utils.metrics.text_metric import TextMetric
 
-_TINY = 1e-8  # in the package's F, so a perfect text scores a little below 1
+_TINY = 1e-8  # in the package's F, so that a perfect text scores slightly below 1
 
 
 class RougePackage(TextMetric):
     """``rouge1``, ``rouge2``, ``rougeL`` (F) and their ``_p`` and ``_r``, averaged over samples.
 
-    A text is split into sentences at every "." and into words at spaces; n-grams run across sentences. Differs from
-    ROUGE-1.5.5 and rouge-score: n-grams are sets, a repeated one counts once; ROUGE-L is that of summaries, the words
-    in the longest common subsequence of any two sentences, again as a set, so the order of sentences is free. Case and
+    A text is split into sentences at every "." and into words at spaces; n-grams cross sentence boundaries. Unlike in
+    ROUGE-1.5.5 and rouge-score, n-grams are sets, so a repeated one counts once; ROUGE-L is summary-level: the set of
+    words in the longest common subsequences of any two sentences, so the order of sentences does not matter. Case and
     punctuation other than "." are kept, nothing is stemmed. A blank sentence ("a. . b") is one empty word. A text
-    without any sentence ("", "...") scores 0, as in HeartLLM; the package raises an error.
+    without any sentence ("", "...") scores 0, as in HeartLLM; the package raises an error there.
     """
 
     description = "Mean ROUGE-1, ROUGE-2 and summary-level ROUGE-L over sets of n-grams, as the package rouge 1.0.1."
@@ -35,11 +35,11 @@ def _sentences(text: str) -> list[list[str]]:
     return [" ".join(part.split()).split(" ") for part in text.split(".") if part]
 
 
-def _rouge(said: list[list[str]], gold: list[list[str]]) -> dict[str, tuple[float, float, float]]:
-    found = {f"rouge{n}": _overlap(_ngrams(said, n), _ngrams(gold, n)) for n in (1, 2)}
-    common = {word for reference in gold for sentence in said for word in _common_subsequence(reference, sentence)}
-    n_said, n_gold = len(_ngrams(said, 1)), len(_ngrams(gold, 1))
-    return {**found, "rougeL": _f_p_r(len(common), n_said, n_gold)}
+def _rouge(predicted: list[list[str]], gold: list[list[str]]) -> dict[str, tuple[float, float, float]]:
+    found = {f"rouge{n}": _overlap(_ngrams(predicted, n), _ngrams(gold, n)) for n in (1, 2)}
+    common = {word for reference in gold for sentence in predicted for word in _common_subsequence(reference, sentence)}
+    n_predicted, n_gold = len(_ngrams(predicted, 1)), len(_ngrams(gold, 1))
+    return {**found, "rougeL": _f_p_r(len(common), n_predicted, n_gold)}
 
 
 def _ngrams(sentences: list[list[str]], n: int) -> set[tuple[str, ...]]:
@@ -47,27 +47,27 @@ def _ngrams(sentences: list[list[str]], n: int) -> set[tuple[str, ...]]:
     return set(zip(*(text[k:] for k in range(n)), strict=False))
 
 
-def _overlap(said: set, gold: set) -> tuple[float, float, float]:
-    return _f_p_r(len(said & gold), len(said), len(gold))
+def _overlap(predicted: set, gold: set) -> tuple[float, float, float]:
+    return _f_p_r(len(predicted & gold), len(predicted), len(gold))
 
 
-def _f_p_r(shared: int, n_said: int, n_gold: int) -> tuple[float, float, float]:
-    precision = shared / n_said if n_said else 0.0
+def _f_p_r(shared: int, n_predicted: int, n_gold: int) -> tuple[float, float, float]:
+    precision = shared / n_predicted if n_predicted else 0.0
     recall = shared / n_gold if n_gold else 0.0
     return 2 * precision * recall / (precision + recall + _TINY), precision, recall
 
 
-def _common_subsequence(gold: list[str], said: list[str]) -> list[str]:
-    """One longest common subsequence; of several the one that drops words of ``said`` first, from the end."""
-    lengths = [[0] * (len(said) + 1)]
+def _common_subsequence(gold: list[str], predicted: list[str]) -> list[str]:
+    """A longest common subsequence; of several, the one that drops words of ``predicted`` first, from the end."""
+    lengths = [[0] * (len(predicted) + 1)]
     for word in gold:
         above, row = lengths[-1], [0]
-        for j, other in enumerate(said):
+        for j, other in enumerate(predicted):
             row.append(above[j] + 1 if word == other else max(above[j + 1], row[j]))
         lengths.append(row)
-    i, j, found = len(gold), len(said), []
+    i, j, found = len(gold), len(predicted), []
     while i and j:
-        if gold[i - 1] == said[j - 1]:
+        if gold[i - 1] == predicted[j - 1]:
             i, j = i - 1, j - 1
             found.append(gold[i])
         elif lengths[i - 1][j] > lengths[i][j - 1]:

@@ -1,4 +1,4 @@
-"""The mean over several training runs, with intervals for other runs, other patients, or both."""
+"""The mean over several training runs, with intervals over runs, over patients, and over both."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ Ends = tuple[float, float] | tuple[None, None]
 
 @dataclass(frozen=True)
 class RunsSummary:
-    """A figure of several runs, with 95 % intervals of its mean; those over patients are None where there is one.
+    """A statistic of several runs with 95 % intervals of its mean; those over patients are None for a single one.
 
-    sd: between runs, n - 1. over_runs: other seeds, these patients. over_patients: other patients, these runs.
+    sd: standard deviation between runs (n - 1). over_runs: other seeds, these patients. over_patients: other patients,
+    these runs.
     over_both: other seeds and other patients.
     """
 
@@ -40,13 +41,14 @@ def summarise_runs(
     """Summarise a function of one score under several conditions, such as the signal-use gap, over runs.
 
     statistic: maps ``{condition: value of the score}`` of one run to a number. runs: condition -> scores of the same
-    samples in the same order. patients: as of `bootstrap_score`.
+    samples in the same order. patients: as in `bootstrap_score`. Raises `UserError` for fewer than two runs.
 
-    The interval over runs is Student's (1908) of their values. That over patients resamples them, all runs sharing each
-    resample. That over both adds the distances of the two from the mean as squares, end by end (Howe 1974, JASA 69:789;
-    Zou & Donner 2008, Statistics in Medicine 27:1693). Drawing runs with replacement instead, as one draws patients,
-    would be too narrow: of three runs, draws have two thirds of the variance, and no heavy tails. Luck of a run with
-    single patients is in both parts, so the interval is rather wide than narrow.
+    The interval over runs is Student's t (1908) of their values. The interval over patients resamples patients, with
+    the same resamples for all runs. The interval over both combines the two: at each end, the squares of their
+    distances from the mean are added (Howe 1974, JASA 69:789; Zou & Donner 2008, Statistics in Medicine 27:1693).
+    Drawing runs with replacement, as is done for patients, would be too narrow: with three runs, resamples have two
+    thirds of the variance and no heavy tails. A run's luck with single patients is in both parts, so the interval is if
+    anything too wide.
     """
     if len(runs) < 2:
         raise UserError(f"a spread over runs needs at least two of them, not {len(runs)}")

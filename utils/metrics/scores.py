@@ -1,4 +1,4 @@
-"""Scores as functions of means over samples, so that resampling patients resamples them, corpus BLEU included."""
+"""Scores as functions of means over samples, so that even corpus BLEU can be bootstrapped over patients."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ Formula = Callable[[Mapping[str, float], float], float]
 class Scores:
     """Scores of the same samples.
 
-    columns: name -> float64 ``(n,)``. A column named like a score holds that score per sample; the other columns are
-        what a corpus score adds up, n-gram counts for instance.
+    columns: name -> float64 ``(n,)``. A column named like a score holds that score per sample; other columns are
+        sums behind a corpus score, such as n-gram counts.
     formulas: score -> function of ``({column: mean}, number of samples)``.
-    notes: what belongs beside a score in print, such as sacreBLEU's signature.
+    notes: text to print with a score, such as sacreBLEU's signature.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -28,7 +28,7 @@ class Scores:
 
     @classmethod
     def per_sample(cls, columns: Mapping[str, Sequence[float]], notes: Mapping[str, str] | None = None) -> Self:
-        """Scores that are each the mean of its column."""
+        """Scores that are each the mean of a column."""
         arrays = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
         return cls(arrays, {name: _mean_of(name) for name in arrays}, notes or {})
 
@@ -43,18 +43,18 @@ class Scores:
 
     @property
     def values(self) -> dict[str, float]:
-        """Every score over all samples; ``{}`` where there are none."""
+        """Every score over all samples; ``{}`` if there are none."""
         if not len(self):
             return {}
         means = {name: float(column.mean()) for name, column in self.columns.items()}
         return {name: float(formula(means, len(self))) for name, formula in self.formulas.items()}
 
     def of_samples(self, name: str) -> np.ndarray | None:
-        """A score per sample, ``(n,)``; None where it is defined over the corpus alone."""
+        """A score per sample, ``(n,)``; None if it is only defined for the corpus."""
         return self.columns[name] if name in self.formulas and name in self.columns else None
 
     def over(self, kept: Sequence[bool], suffix: str) -> "Scores":
-        """The same scores over the ``kept`` samples alone, named with ``suffix``; 0 where no sample is kept."""
+        """The same scores over the ``kept`` samples only, named with ``suffix``; 0 if no sample is kept."""
         weight = np.asarray(kept, dtype=np.float64)
         columns = {f"{name}/{suffix}": column * weight for name, column in self.columns.items()}
         columns[f"kept/{suffix}"] = weight
@@ -70,11 +70,11 @@ def bootstrap_score(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """`bootstrap_ci` of a score that may be one of the corpus, such as BLEU.
+    """`bootstrap_ci` of a score, which may be a corpus score such as BLEU.
 
     conditions: condition -> scores of the same samples. statistic: maps ``{condition: value of the score}`` to a
-    number, for instance the value with the ECG less the best floor. Where an order of n-grams has no match at all,
-    corpus BLEU depends on the number of samples; a resample of patients is taken to have as many as the corpus.
+    number, for instance the value with the ECG minus the best floor. If an order of n-grams has no match at all, corpus
+    BLEU depends on the number of samples; a resample of patients is assumed to have as many as the corpus.
     """
     for condition, scores in conditions.items():
         if name not in scores.formulas:

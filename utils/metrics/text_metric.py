@@ -14,16 +14,16 @@ from cardiolect.utils.errors import UserError
 class TextMetric(evaluate.Metric):
     """A mean of sentence scores over pairs of strings.
 
-    ``compute(predictions=[str], references=[str])`` returns the mean of every array of `per_sample`. A pair with an
-    empty prediction counts, as zero. No pairs give ``{}``; lists of unequal length, anything but strings and an empty
-    reference raise `UserError`.
+    ``compute(predictions=[str], references=[str])`` returns the mean of every array of `per_sample`, or ``{}`` without
+    pairs. An empty prediction scores zero. Lists of unequal length, items other than strings and empty references raise
+    `UserError`.
     """
 
     description: str
     citation: str
 
     def __init__(self) -> None:
-        # In memory, so that processes never meet in a cache file; a fixed seed leaves numpy's global state unread.
+        # In memory, so that processes share no cache file; with a fixed seed, numpy's global state is not used.
         super().__init__(keep_in_memory=True, seed=0)
 
     @abstractmethod
@@ -31,7 +31,7 @@ class TextMetric(evaluate.Metric):
         """The scores of checked pairs: ``{name: float64 (n,)}``."""
 
     def per_sample(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, np.ndarray]:
-        """The scores of every pair, in 0..1: ``{name: float64 (n,)}``; bad pairs raise as in `compute`."""
+        """The scores of every pair, in 0..1: ``{name: float64 (n,)}``; invalid pairs raise as in `compute`."""
         check_pairs(predictions, references)
         return self._score(predictions, references)
 
@@ -58,12 +58,12 @@ class TextMetric(evaluate.Metric):
         )
 
     def _build_data_dir(self) -> str:
-        """Nothing is stored, so the base class's folder under ~/.cache is not made."""
+        """Nothing is stored, so the base class's folder under ~/.cache is not created."""
         return ""
 
 
 def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
-    """`UserError` naming the first pair that cannot be scored."""
+    """Raise `UserError` that names the first pair that cannot be scored."""
     if len(predictions) != len(references):
         raise UserError(f"{len(predictions)} predictions for {len(references)} references")
     for index, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):

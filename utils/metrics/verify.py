@@ -1,4 +1,4 @@
-"""Sensitivity and specificity of answers to yes-or-no questions, as for a human reader."""
+"""Sensitivity and specificity of answers to yes-or-no questions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,25 +19,25 @@ def verify_scores(
     predictions: Sequence[str],
     margins: Sequence[float | None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """``{question: figures}`` of every question that is truly answered by yes at least once, and by no.
+    """``{question: figures}`` for every question whose gold answers include both yes and no.
 
-    Figures: ``yes`` and ``no``, how often each is true; ``sensitivity``, the share of true yes that is found, and
-    ``specificity``, that of true no, with 95 % intervals; ``balanced_accuracy``, their mean, 0.5 by guessing. An answer
-    that is neither counts as wrong; case, spaces and full stops do not matter. ``auroc`` of ``margins`` (how much more
-    likely yes is than no; None where it is not known, and then there is none of the question) needs no threshold:
-    where it is high and balanced accuracy is not, the model ranks well and is too ready or too reluctant to say yes.
+    Figures: ``yes`` and ``no``, the numbers of gold answers; ``sensitivity``, the share of gold yes answered yes, and
+    ``specificity``, the share of gold no answered no, with 95 % intervals; ``balanced_accuracy``, their mean, 0.5 by
+    guessing. Any other answer counts as wrong; case, spaces and full stops do not matter. ``auroc`` of ``margins`` (how
+    much more likely yes is than no; if one is None, the question has no auroc) needs no threshold: if it is high and
+    balanced accuracy is not, the model ranks well but says yes too often or too rarely.
     """
     if not len(questions) == len(answers) == len(predictions) == len(margins if margins is not None else questions):
         raise UserError(f"{len(predictions)} predictions for {len(questions)} questions and {len(answers)} answers")
     grouped: dict[str, dict[str, list[tuple[set[str], float | None]]]] = defaultdict(lambda: {YES: [], NO: []})
-    for k, (question, truth, said) in enumerate(zip(questions, answers, predictions, strict=True)):
+    for k, (question, truth, predicted) in enumerate(zip(questions, answers, predictions, strict=True)):
         if tuple(truth) in ((YES,), (NO,)):
-            grouped[question][truth[0]].append((answer_set(said), margins and margins[k]))
+            grouped[question][truth[0]].append((answer_set(predicted), margins and margins[k]))
     found = {}
     for question, by_truth in sorted(grouped.items()):
         if not by_truth[YES] or not by_truth[NO]:
             continue
-        hits = {truth: sum(said == {truth} for said, _ in rows) for truth, rows in by_truth.items()}
+        hits = {truth: sum(predicted == {truth} for predicted, _ in rows) for truth, rows in by_truth.items()}
         rates = {truth: hits[truth] / len(rows) for truth, rows in by_truth.items()}
         found[question] = {
             "yes": len(by_truth[YES]),
@@ -55,5 +55,5 @@ def verify_scores(
 
 
 def wilson(hits: int, n: int) -> list[float]:
-    """95 % interval of a share seen ``hits`` times in ``n`` (Wilson 1927, JASA 22:209); fair where n is small."""
+    """95 % interval of the proportion ``hits`` / ``n`` (Wilson 1927, JASA 22:209); also valid for small n."""
     return [float(end) for end in binomtest(hits, n).proportion_ci(method="wilson")]

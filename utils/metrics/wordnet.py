@@ -1,4 +1,4 @@
-"""Find WordNet without a download: NLTK's corpus, else Debian's package, else a stand-in without synonyms."""
+"""Finds WordNet without a download: NLTK's corpus, else Debian's package, else a stand-in without synonyms."""
 
 import io
 import os
@@ -14,8 +14,8 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 SYSTEM_WORDNET = Path("/usr/share/wordnet")  # Debian's wordnet-base
 _NLTK_WORDNET = ("corpora/wordnet", "corpora/wordnet.zip/wordnet/")
 
-# The rows of the file "lexnames", which wordnet-base leaves out, as the manual page lexnames(5WN) lists them: in order,
-# the part of speech, its number, and the names of its lexicographer files.
+# The file "lexnames", which wordnet-base lacks, as listed in the manual page lexnames(5WN): in order, the part of
+# speech, its number, and the names of its lexicographer files.
 _LEXNAMES = (
     ("adj", 3, "all pert"),
     ("adv", 4, "all"),
@@ -36,14 +36,14 @@ _LEXNAMES = (
 
 
 class SynsetReader(Protocol):
-    """What METEOR asks of WordNet."""
+    """The part of WordNet that METEOR uses."""
 
     def synsets(self, word: str) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
 class Thesaurus:
-    """A reader of synonyms and, in words, where it comes from."""
+    """A reader of synonyms and, in words, its source."""
 
     reader: SynsetReader
     source: str

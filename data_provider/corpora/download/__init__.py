@@ -1,1 +1,1 @@
-"""Downloads open corpora into folders for ``cardiolect prepare``: resumable, verified, never incomplete."""
+"""Downloads open corpora into folders for ``cardiolect prepare``, resumably and with verified checksums."""

@@ -1,7 +1,7 @@
-"""Download an openly served corpus as ``cardiolect prepare`` reads it: ``... NAME --out DIR --yes``.
+"""Download an open corpus in the layout that ``cardiolect prepare`` reads.
 
-Says how much it is and asks before it fetches; --yes asks nothing. A stopped download goes on where it stopped, every
-file has its published checksum before it gets its name, and a further run fetches nothing.
+Prints the size and asks before fetching anything, unless --yes is given. An interrupted download resumes where it
+stopped, a file gets its name only after its published checksum is verified, and a repeated run fetches nothing.
 """
 
 import argparse
@@ -18,39 +18,41 @@ from cardiolect.utils.errors import UserError, exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect download", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(SOURCES))
-    parser.add_argument("--out", type=Path, required=True, help="folder of this corpus alone")
-    parser.add_argument("--yes", action="store_true", help="fetch, and do not ask")
-    parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="paths, such as 'records500/*'")
-    parser.add_argument("--verify", action="store_true", help="hash again what is there, mend what differs")
-    parser.add_argument("--connections", type=int, default=4, help="at a time")
-    parser.add_argument("--base", metavar="URL", help="another server of the same files")
-    given = parser.parse_args(arguments)
-    if not 1 <= given.connections <= 16:
-        raise UserError(f"--connections {given.connections}: 1 to 16")
+    parser.add_argument("--out", type=Path, required=True, help="folder for this corpus only")
+    parser.add_argument("--yes", action="store_true", help="fetch without asking")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="fetch only these paths, such as 'records500/*'"
+    )
+    parser.add_argument("--verify", action="store_true", help="hash existing files again and replace those that differ")
+    parser.add_argument("--connections", type=int, default=4, help="parallel connections, 1 to 16")
+    parser.add_argument("--base", metavar="URL", help="another server with the same files")
+    args = parser.parse_args(arguments)
+    if not 1 <= args.connections <= 16:
+        raise UserError(f"--connections {args.connections}: must be 1 to 16")
     try:
         complete = download(
-            given.name,
-            given.out,
-            go_ahead=(lambda: True) if given.yes else _ask,
-            only=given.only,
-            verify=given.verify,
-            connections=given.connections,
-            base=given.base,
+            args.name,
+            args.out,
+            go_ahead=(lambda: True) if args.yes else _ask,
+            only=args.only,
+            verify=args.verify,
+            connections=args.connections,
+            base=args.base,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command to resume", file=sys.stderr)
         sys.exit(130)
-    if complete and given.name == "ecg-qa":
-        print(f"TRAIN_DATA takes {given.out}/ecgqa/ptbxl/template/train, and so on")
+    if complete and args.name == "ecg-qa":
+        print(f"next: set TRAIN_DATA={args.out}/ecgqa/ptbxl/template/train, and VALID_DATA and TEST_DATA likewise")
     elif complete:
-        print(f"next: cardiolect prepare {given.name} --source {given.out} --out DIR")
+        print(f"next: cardiolect prepare {args.name} --source {args.out} --out DIR")
 
 
 def _ask() -> bool:
     if sys.stdin.isatty():
         print("fetch? [y/N] ", end="", flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
-    print("nothing fetched; add --yes")
+    print("nothing was fetched; add --yes to fetch without asking")
     return False
 
 

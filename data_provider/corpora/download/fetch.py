@@ -1,4 +1,4 @@
-"""Downloads one corpus: prints the size, fetches missing files over a few connections and verifies all of them."""
+"""Downloads one corpus: prints the size, fetches missing files over several connections and verifies all files."""
 
 import shutil
 import threading
@@ -16,29 +16,29 @@ from cardiolect.data_provider.corpora.download.http_files import FileFailedError
 from cardiolect.data_provider.corpora.download.sources import SOURCES, RemoteFile, Source, list_files
 from cardiolect.utils.errors import UserError
 
-MOST_FAILURES = 20  # more files than this are no accident
-_SAMPLE = 5  # files of a kind whose sizes are asked for
-_UNPACKED = 1.5  # HDF5 parts of CODE-15 over their zips: 3.9 GB (20,001 x 4096 x 12 float32) over 2.7 GB
+MOST_FAILURES = 20  # if more files fail, the run stops: the cause is not single files
+_SAMPLE = 5  # files of each kind whose sizes are requested
+_UNPACKED = 1.5  # size of CODE-15's HDF5 parts / their zips: 3.9 GB (20,001 x 4096 x 12 float32) / 2.7 GB
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a download. Sizes are estimates if the server's list does not give them."""
+    """A download's files and sizes. Sizes are estimated if the server's list does not give them."""
 
-    files: int  # of the corpus, or of what --only takes
+    files: int  # in the corpus, or matching --only
     verified: int
-    check: list[RemoteFile]  # lie there; verified now
+    check: list[RemoteFile]  # on disk, to be verified
     fetch: list[RemoteFile]
-    left: dict[str, int]  # path -> bytes to come
-    need: int  # bytes on disk, unpacking included
+    remaining: dict[str, int]  # path -> bytes to fetch
+    disk_bytes: int  # including those needed to unpack
     exact: bool
 
     def sentence(self, source: Source, address: str) -> str:
-        parts = [f"{self.files:,} files", f"{self.verified:,} there and verified"]
+        parts = [f"{self.files:,} files", f"{self.verified:,} already verified"]
         if self.check:
-            parts.append(f"{len(self.check):,} there, to be verified")
+            parts.append(f"{len(self.check):,} on disk to verify")
         about = "" if self.exact or not self.fetch else "about "
-        parts.append(f"{len(self.fetch):,} to fetch, {about}{readable(sum(self.left.values()))}")
+        parts.append(f"{len(self.fetch):,} to fetch, {about}{readable(sum(self.remaining.values()))}")
         return f"{source.title} from {address}: {', '.join(parts)}"
 
 
@@ -53,11 +53,11 @@ def download(
     base: str | None = None,
     pause: float = 1.0,
 ) -> bool:
-    """Bring ``out`` to the state of the corpus ``name``; whether it is there, whole and verified.
+    """Download the corpus ``name`` into ``out``; returns whether it is now complete and verified.
 
-    go_ahead: asked after the size has been said; where it says no, nothing is fetched. only: patterns of paths below
-    ``out``. verify: hash what is there again. base: another address of the same files. pause: seconds before a second
-    try. Raises `UserError` on everything that a user can mend.
+    go_ahead: called after the size is printed; if it returns False, nothing is fetched. only: patterns of paths below
+    ``out``. verify: hash existing files again. base: another address of the same files. pause: seconds before a second
+    try. Raises `UserError` for everything that a user can fix.
     """
     source, stop = SOURCES[name], threading.Event()
     lists, files = (Server(base or address, stop, pause) for address in (source.base, source.files_base or source.base))
@@ -68,21 +68,21 @@ def download(
             folder.read_known(wanted)
             plan = _plan(wanted, folder, files, verify, connections)
             print(plan.sentence(source, files.base))
-            _need_room(plan, folder.out, connections)
+            _check_disk_space(plan, folder.out, connections)
             if (plan.fetch or plan.check) and not go_ahead():
                 return False
             _Run(plan, folder, files, stop, name).work(connections)
-            for beside, text in source.beside.items():
-                if not (out / beside).exists():
-                    (out / beside).write_text(text)
+            for extra, text in source.extra_files.items():
+                if not (out / extra).exists():
+                    (out / extra).write_text(text)
         except OSError as error:
             raise disk_error(error, out) from None
-    print(f"{name}: {plan.files:,} files in {out}, each with its published checksum")
+    print(f"{name}: {plan.files:,} files in {out}, all with their published checksums")
     return True
 
 
 def _read_list(source: Source, server: Server, folder: Folder) -> dict[str, RemoteFile]:
-    """The server's list, fetched once: published versions do not change."""
+    """The files on the server; its list is fetched only once, as published versions do not change."""
     if folder.listing.is_file():
         return list_files(source, folder.listing)
     print(f"{source.title}: reading the list of files", flush=True)
@@ -98,7 +98,7 @@ def _choose(files: dict[str, RemoteFile], only: list[str], needed: tuple[str, ..
         return files
     chosen = {path: file for path, file in files.items() if any(fnmatchcase(path, glob) for glob in only)}
     if not chosen:
-        raise UserError(f"--only {' '.join(only)}: no file is called so; paths look like {next(reversed(files))}")
+        raise UserError(f"--only {' '.join(only)}: no file matches; paths look like {next(reversed(files))}")
     return chosen | {path: files[path] for path in needed if path in files}
 
 
@@ -109,21 +109,21 @@ def _plan(wanted: dict[str, RemoteFile], folder: Folder, server: Server, verify:
             verified += not verify
             if verify:
                 check.append(file)
-        elif not file.zipped and folder.lies(file):
+        elif not file.zipped and folder.exists(file):
             check.append(file)
         else:
             fetch.append(file)
     sizes = _Sizes(fetch, server, connections)
-    left = {file.path: max(sizes(file) - folder.started(file), 0) for file in fetch}
-    need = on_disk(left.values())
+    remaining = {file.path: max(sizes(file) - folder.partial_size(file), 0) for file in fetch}
+    disk_bytes = on_disk(remaining.values())
     zips = sorted((file.size or 0 for file in fetch if file.zipped), reverse=True)
-    if zips:  # each is there with what it holds, until it is unpacked
-        need += int(sum(zips) * (_UNPACKED - 1)) + sum(zips[:connections])
-    return Plan(len(wanted), verified, check, fetch, left, need, sizes.exact)
+    if zips:  # until a zip is unpacked, both it and its contents are on disk
+        disk_bytes += int(sum(zips) * (_UNPACKED - 1)) + sum(zips[:connections])
+    return Plan(len(wanted), verified, check, fetch, remaining, disk_bytes, sizes.exact)
 
 
 class _Sizes:
-    """Bytes of a file: as listed, or as a few files of its folder and suffix have on average."""
+    """The size of a file in bytes: as listed, else the mean of a few files with the same folder and suffix."""
 
     def __init__(self, files: list[RemoteFile], server: Server, connections: int):
         kinds: dict[str, list[RemoteFile]] = defaultdict(list)
@@ -154,19 +154,19 @@ class _Sizes:
         return f"{folder}/*{PurePosixPath(file.path).suffix}" if inside else file.path
 
 
-def _need_room(plan: Plan, out: Path, connections: int) -> None:
+def _check_disk_space(plan: Plan, out: Path, connections: int) -> None:
     free = shutil.disk_usage(out).free
-    print(f"{readable(plan.need)} of disk needed, {readable(free)} free in {out}", flush=True)
-    if plan.need > free:
+    print(f"{readable(plan.disk_bytes)} of disk space needed, {readable(free)} free in {out}", flush=True)
+    if plan.disk_bytes > free:
         raise UserError(
-            f"--out {out}: {readable(plan.need)} needed, {readable(free)} free; free some, take another folder, or a "
-            "part of the corpus with --only"
+            f"--out {out}: {readable(plan.disk_bytes)} needed, {readable(free)} free; free some space, choose "
+            "another folder, or fetch part of the corpus with --only"
         )
 
 
 @dataclass
 class _Run:
-    """A few threads that take file after file."""
+    """A download by several threads, each of which takes one file after another."""
 
     plan: Plan
     folder: Folder
@@ -176,50 +176,50 @@ class _Run:
     failures: list[str] = field(default_factory=list)
 
     def work(self, connections: int) -> None:
-        """Check and fetch all of the plan. Raises `UserError` that names the files that could not be had."""
+        """Check and fetch all files of the plan. Raises `UserError` that names the files that failed."""
         todo = self.plan.check + self.plan.fetch
         if not todo:
             return
         self._lock, self._files, self._done = threading.Lock(), iter(todo), 0
         with (
             tqdm(
-                total=sum(self.plan.left.values()), desc=self.name, unit="B", unit_scale=True, mininterval=1
+                total=sum(self.plan.remaining.values()), desc=self.name, unit="B", unit_scale=True, mininterval=1
             ) as self._bar,
             ThreadPoolExecutor(connections) as pool,
         ):
             try:
                 for ended in [pool.submit(self._take_files) for _ in range(connections)]:
                     ended.result()
-            except BaseException:  # Ctrl-C as well: the threads look at it after each piece
+            except BaseException:  # including Ctrl-C; the threads check ``stop`` after each chunk
                 self.stop.set()
                 raise
         if self.failures:
             named = "; ".join(self.failures[:5]) + (" ..." if len(self.failures) > 5 else "")
             raise UserError(
-                f"{self.name}: {len(self.failures)} of {self.plan.files:,} files could not be had: {named}; the same "
-                "command tries these again"
+                f"{self.name}: {len(self.failures)} of {self.plan.files:,} files failed: {named}; run the same command "
+                "to try them again"
             )
 
     def _take_files(self) -> None:
         try:
-            self._take_until_none_is_left()
+            self._take_until_done()
         except BaseException:
-            self.stop.set()  # what ends one thread ends all
+            self.stop.set()  # an error in one thread stops all
             raise
 
-    def _take_until_none_is_left(self) -> None:
+    def _take_until_done(self) -> None:
         while not self.stop.is_set():
             with self._lock:
                 file = next(self._files, None)
             if file is None:
                 return
             try:
-                self._bring(file)
+                self._get(file)
             except FileFailedError as error:
                 self.failures.append(str(error))
                 if len(self.failures) > MOST_FAILURES:
                     raise UserError(
-                        f"{self.name}: {len(self.failures)} files could not be had, such as {error}; is --base right?"
+                        f"{self.name}: {len(self.failures)} files failed, for example {error}; is --base right?"
                     ) from None
             except StoppedError:
                 return
@@ -227,7 +227,7 @@ class _Run:
                 self._done += 1
                 self._bar.set_postfix_str(f"{self._done:,} files", refresh=False)
 
-    def _bring(self, file: RemoteFile) -> None:
+    def _get(self, file: RemoteFile) -> None:
         if self.folder.check(file):
             return
         got = 0
@@ -243,5 +243,5 @@ class _Run:
             self.folder.accept(file)
         except OSError as error:
             raise disk_error(error, self.folder.out / file.path) from None
-        with self._lock:  # the estimate becomes what it was
-            self._bar.total += got - self.plan.left.get(file.path, 0)
+        with self._lock:  # replace the estimate by the actual size
+            self._bar.total += got - self.plan.remaining.get(file.path, 0)

@@ -1,4 +1,4 @@
-"""The folder that a corpus is downloaded into: what of it is verified, and how a file gets its final name."""
+"""The folder of a download: which of its files are verified, and how a file gets its final name."""
 
 import errno
 import fcntl
@@ -15,21 +15,21 @@ from cardiolect.data_provider.corpora.download.http_files import CHUNK, Checksum
 from cardiolect.data_provider.corpora.download.sources import STATE_FOLDER, RemoteFile
 from cardiolect.utils.errors import UserError
 
-_BLOCK = 4096  # a file takes whole blocks of the disk
+_BLOCK = 4096  # a file occupies whole disk blocks
 
 
 class Known(NamedTuple):
-    """A file that had the right checksum: its bytes, and the checksum of what lies there."""
+    """A file that was verified: its size in bytes, and the checksum of the file on disk."""
 
     size: int
     checksum: str
 
 
 class Folder:
-    """``out`` and its ``.download/``: the server's list, and a line for each verified file.
+    """``out`` with its ``.download/``, which holds the server's list and a line for each verified file.
 
-    A file is taken as verified while it has its line and its size, so that a further run hashes nothing. Raises
-    `UserError` where another download works there, or another corpus lies there.
+    A file counts as verified as long as it has such a line and the same size, so a repeated run hashes nothing. Raises
+    `UserError` if another download is using the folder, or if it holds another corpus.
     """
 
     def __init__(self, out: Path, name: str):
@@ -43,9 +43,9 @@ class Folder:
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"--out {out}: another download is at work there") from None
+            raise UserError(f"--out {out}: another download is using this folder") from None
         if others := [path.stem for path in state.glob("*.list") if path.stem != name]:
-            raise UserError(f"--out {out}: {others[0]} lies there; take a folder of its own for {name}")
+            raise UserError(f"--out {out}: this folder holds {others[0]}; use a separate one for {name}")
         self.listing = state / f"{name}.list"
         self.known: dict[str, Known] = {}
         self._verified = state / "verified.tsv"
@@ -61,14 +61,14 @@ class Folder:
         self._lock_file.close()
 
     def read_known(self, files: dict[str, RemoteFile]) -> None:
-        """Which of ``files`` were verified against the checksum that the list states, and are of that size still."""
+        """Find the ``files`` that were verified against the listed checksum and still have the same size."""
         if not self._verified.is_file():
             return
         with self._verified.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 cells = line.rstrip("\n").split("\t")
                 file = files.get(cells[-1])
-                # A killed run may leave half a line; its file is hashed again.
+                # A killed run may leave an incomplete line; its file is hashed again.
                 if len(cells) != 4 or file is None or cells[0] != file.checksum or not cells[1].isdigit():
                     continue
                 self.known[file.path] = Known(int(cells[1]), file.checksum if cells[2] == file.checksum else cells[2])
@@ -76,8 +76,8 @@ class Folder:
             if self._size(path) != known.size:
                 del self.known[path]
 
-    def remember(self, file: RemoteFile, checksum: str) -> None:
-        """Write that ``file`` lies there, verified, and has ``checksum`` (another than the list's if it was zipped)."""
+    def add_verified(self, file: RemoteFile, checksum: str) -> None:
+        """Note that ``file`` is verified and has ``checksum`` on disk (not the listed one if it was zipped)."""
         known = Known(self._size(file.path), checksum)
         with self._lock:
             if self.known.get(file.path) == known:
@@ -85,35 +85,35 @@ class Folder:
             self.known[file.path] = known
             if self._lines is None:
                 self._lines = self._verified.open("a", encoding="utf-8", buffering=1)
-                self._lines.write("\n")  # ends the half line of a killed run
+                self._lines.write("\n")  # ends the incomplete line of a killed run
             self._lines.write(f"{file.checksum}\t{known.size}\t{checksum}\t{file.path}\n")
 
     def part(self, file: RemoteFile) -> Path:
-        """Where a file lies until its checksum is right."""
+        """The path of a file until its checksum is verified."""
         return self.out / self._part(file)
 
     @staticmethod
     def _part(file: RemoteFile) -> str:
         folder = file.path.rpartition("/")
-        return f"{folder[0]}{folder[1]}{file.remote.rpartition('/')[2]}.part"  # a zip's has the name of the zip
+        return f"{folder[0]}{folder[1]}{file.remote.rpartition('/')[2]}.part"  # of a zip, the zip's name
 
-    def lies(self, file: RemoteFile) -> bool:
-        """Whether something has its name."""
+    def exists(self, file: RemoteFile) -> bool:
+        """Whether there is a file with this name, verified or not."""
         return self._size(file.path) >= 0
 
-    def started(self, file: RemoteFile) -> int:
-        """Bytes of it that an earlier run left."""
+    def partial_size(self, file: RemoteFile) -> int:
+        """Bytes of the file that an earlier run fetched."""
         return max(self._size(self._part(file)), 0)
 
     def _size(self, path: str) -> int:
-        """Bytes of a file, -1 where there is none; by strings, as there may be 1.6 million of them."""
+        """Size of a file in bytes, -1 if there is none; uses strings for speed, as there may be 1.6 million files."""
         try:
             return os.stat(f"{self.out}/{path}").st_size
         except OSError:
             return -1
 
     def accept(self, file: RemoteFile) -> None:
-        """Give a verified part its final name, unpacked where it is a zip."""
+        """Give a verified part its final name, after unpacking it if it is a zip."""
         part, final = self.part(file), self.out / file.path
         checksum = file.checksum
         if file.zipped:
@@ -121,30 +121,30 @@ class Folder:
             part.unlink()
         else:
             os.replace(part, final)
-        self.remember(file, checksum)
+        self.add_verified(file, checksum)
 
     def check(self, file: RemoteFile) -> bool:
-        """Whether the file lies there as it should, by its checksum; what differs is renamed to ``.differs``."""
+        """Whether the file on disk has the right checksum; if it differs, it is renamed to ``.differs``."""
         final, known = self.out / file.path, self.known.get(file.path)
         if not final.is_file():
             return False
-        if known is None and file.zipped:  # nobody knows what is in the zip until it is here
+        if known is None and file.zipped:  # the checksum of its contents is not known
             return False
         expected = file.checksum if known is None else known.checksum
         digest = Checksum(expected, self._size(file.path))
         digest.read(final)
         if digest.text() == expected:
-            self.remember(file, expected)
+            self.add_verified(file, expected)
             return True
         os.replace(final, final.with_name(f"{final.name}.differs"))
         return False
 
 
 def unpack(archive: Path, final: Path) -> str:
-    """Write the archive's member of the name of ``final`` there, atomically; the checksum of what was written.
+    """Extract the archive member named like ``final`` to ``final``, atomically; returns its checksum.
 
-    Nothing but that name is written, whatever folders the archive names. Raises `FileFailedError` on another archive,
-    `UserError` where the disk has no room for what it holds.
+    No other path is written, whatever folders the archive names. Raises `FileFailedError` if the archive does not hold
+    exactly one such member or is damaged, `UserError` if the disk is too small for it.
     """
     part = final.with_name(f"{final.name}.unpacking")
     digest = Checksum("sha256")
@@ -152,11 +152,11 @@ def unpack(archive: Path, final: Path) -> str:
         with zipfile.ZipFile(archive) as held:
             members = [m for m in held.infolist() if not m.is_dir() and PurePosixPath(m.filename).name == final.name]
             if len(members) != 1:
-                raise FileFailedError(f"{archive}: holds {len(members)} files of the name {final.name}, not one")
+                raise FileFailedError(f"{archive}: holds {len(members)} files named {final.name}, not one")
             if members[0].file_size > (free := shutil.disk_usage(final.parent).free):
                 raise UserError(
-                    f"{final}: {readable(members[0].file_size)} to unpack, {readable(free)} free; free some, the same "
-                    "command goes on"
+                    f"{final}: {readable(members[0].file_size)} needed to unpack, {readable(free)} free; free some "
+                    "space and run the same command to resume"
                 )
             with held.open(members[0]) as source, part.open("wb") as out:
                 while chunk := source.read(CHUNK):
@@ -171,7 +171,7 @@ def unpack(archive: Path, final: Path) -> str:
 
 
 def on_disk(sizes: Iterable[int]) -> int:
-    """Bytes that files of these sizes take: MIMIC-IV-ECG's 800,000 headers of 1 kB take 3 GB."""
+    """Bytes of disk space that files of these sizes occupy: MIMIC-IV-ECG's 800,000 headers of 1 kB take 3 GB."""
     return sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
 
 
@@ -186,7 +186,7 @@ def readable(count: int) -> str:
 
 
 def disk_error(error: OSError, path: Path) -> UserError:
-    """What a user can do about a file that cannot be written."""
+    """A message about a file that cannot be written, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{path}: the disk is full; free some, the same command goes on where it stopped")
+        return UserError(f"{path}: the disk is full; free some space and run the same command to resume")
     return UserError(f"{path}: cannot be written ({error.strerror or error})")

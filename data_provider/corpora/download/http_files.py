@@ -16,23 +16,23 @@ from cardiolect.data_provider.corpora.download.sources import RemoteFile
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import TEMPORARY, check_address, failure_reason, retry_after
 
-TRIES = 5  # without a single new byte
-WRONG = 3  # times that a file may arrive with another checksum
-TIMEOUT = (15, 30)  # seconds to connect, and between two pieces
+TRIES = 5  # in a row without a new byte
+WRONG = 3  # times that a file may arrive with a wrong checksum
+TIMEOUT = (15, 30)  # seconds to connect, and between two chunks
 CHUNK = 1 << 18
 T = TypeVar("T")
 
 
 class FileFailedError(Exception):
-    """This file cannot be downloaded; others may be."""
+    """This file cannot be downloaded; others may still succeed."""
 
 
 class StoppedError(Exception):
-    """The run was stopped, by the failure of another file or by the user."""
+    """The run was stopped, by an error elsewhere or by the user."""
 
 
 class _TemporaryError(Exception):
-    """Worth another try, after ``wait`` seconds where the server says so."""
+    """Worth another try, after ``wait`` seconds if the server says so."""
 
     def __init__(self, what: str, wait: float | None = None):
         super().__init__(what)
@@ -40,10 +40,10 @@ class _TemporaryError(Exception):
 
 
 class Server:
-    """Files below one address; a connection per thread, kept open: a corpus is many small files.
+    """Files below one address. Each thread keeps its connection open, because a corpus has many small files.
 
-    pause: seconds before the second try; doubled for each further one. Raises `UserError` on an address that is
-    neither https nor loopback.
+    pause: seconds before the second try; doubled for each further one. Raises `UserError` if the address is neither
+    https nor loopback.
     """
 
     def __init__(self, base: str, stop: threading.Event, pause: float = 1.0):
@@ -62,63 +62,64 @@ class Server:
                 return int(length) if length.isdigit() else None
 
         try:
-            return self._patiently(ask, remote)
+            return self._retry(ask, remote)
         except FileFailedError:
-            return None  # the name is told when the file itself is asked for
+            return None  # the error is reported when the file itself is fetched
 
     def save(self, address: str, target: Path) -> None:
-        """Fetch a list, which has no checksum. Raises `UserError` if that fails."""
+        """Fetch a list of files, which has no checksum. Raises `UserError` if that fails."""
 
         def fetch() -> None:
             with self._open("GET", address) as response, target.open("wb") as out:
-                for chunk in self._pieces(response):
+                for chunk in self._chunks(response):
                     out.write(chunk)
 
         try:
-            self._patiently(fetch, address)
+            self._retry(fetch, address)
         except FileFailedError as error:
             raise UserError(f"{self.base}: {error}; is --base right?") from None
 
     def fetch(self, file: RemoteFile, part: Path, received: Callable[[int], None]) -> None:
-        """Fill ``part``, from where an earlier try ended, until it has the file's checksum.
+        """Fetch a file into ``part``, resuming an earlier try, until it has the right checksum.
 
-        received: told the bytes as they come. Raises `FileFailedError` where this file cannot be had or stays wrong.
+        received: called with the number of new bytes. Raises `FileFailedError` if the file cannot be fetched or its
+        checksum stays wrong.
         """
         for _ in range(WRONG):
-            if self._patiently_from(file, part, received) == file.checksum:
+            if self._resume(file, part, received) == file.checksum:
                 return
             part.unlink()
-        raise FileFailedError(f"{file.path}: another checksum than the server's list says, {WRONG} times")
+        raise FileFailedError(f"{file.path}: its checksum differs from the server's list, {WRONG} times")
 
-    def _patiently_from(self, file: RemoteFile, part: Path, received: Callable[[int], None]) -> str:
-        """Checksum of ``part`` once the server has sent all of it."""
+    def _resume(self, file: RemoteFile, part: Path, received: Callable[[int], None]) -> str:
+        """The checksum of ``part`` after the server has sent all of it."""
         digest = Checksum(file.checksum, file.size)
         if part.is_file():
             digest.read(part)
-            if digest.text() == file.checksum:  # ended between the last byte and the renaming
+            if digest.text() == file.checksum:  # an earlier run ended just before renaming it
                 return file.checksum
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as out:
 
-            def go_on() -> None:
+            def fetch_rest() -> None:
                 start = out.tell()
                 with self._open("GET", quote(file.remote), start) as response:
                     if start and not _continues(response, start):
                         out.seek(0)
                         out.truncate()
                         digest.reset()
-                        if response.status_code != 200:  # 416, or a range that was not asked for
-                            raise _TemporaryError("the server does not go on from there")
-                    for chunk in self._pieces(response):
+                        if response.status_code != 200:  # 416, or a range other than the requested one
+                            raise _TemporaryError("the server does not resume from there")
+                    for chunk in self._chunks(response):
                         out.write(chunk)
                         digest.update(chunk)
                         received(len(chunk))
 
-            self._patiently(go_on, file.path, out.tell)
+            self._retry(fetch_rest, file.path, out.tell)
         return digest.text()
 
-    def _patiently(self, act: Callable[[], T], name: str, progress: Callable[[], int] = lambda: 0) -> T:
-        """``act``, again while what went wrong may pass; what brings new bytes is not counted as a failed try."""
+    def _retry(self, act: Callable[[], T], name: str, progress: Callable[[], int] = lambda: 0) -> T:
+        """Call ``act``, and again after temporary failures; a try that brings new bytes is not counted."""
         tries = 0
         while True:
             before = progress()
@@ -128,16 +129,17 @@ class Server:
                 tries = 0 if progress() > before else tries + 1
                 if tries >= TRIES:
                     raise UserError(
-                        f"{self.base}: {name}: {error}, {TRIES} times; check the network, the same command goes on"
+                        f"{self.base}: {name}: {error}, {TRIES} times; check the network, then run the same "
+                        "command to resume"
                     ) from None
                 wait = self.pause * 2 ** max(tries - 1, 0) if error.wait is None else error.wait
                 if wait >= 1:
-                    tqdm.write(f"{name}: {error}; again in {wait:.0f} s", file=sys.stderr)
+                    tqdm.write(f"{name}: {error}; retrying in {wait:.0f} s", file=sys.stderr)
                 if self.stop.wait(wait):
                     raise StoppedError from None
 
     def _open(self, method: str, address: str, start: int = 0) -> requests.Response:
-        """A response to read. Raises `_TemporaryError`, `FileFailedError`, and `UserError` on an unsafe redirection."""
+        """A response to read. Raises `_TemporaryError`, `FileFailedError`, and `UserError` for unsafe redirects."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         try:
             response = self._session().request(
@@ -152,11 +154,11 @@ class Server:
             return response
         response.close()
         if status in TEMPORARY:
-            raise _TemporaryError(f"the server answers {status}", retry_after(response))
-        raise FileFailedError(f"{address}: the server answers {status} {response.reason}")
+            raise _TemporaryError(f"the server returned {status}", retry_after(response))
+        raise FileFailedError(f"{address}: the server returned {status} {response.reason}")
 
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The body as it arrives: what came before a connection broke is kept, as ``iter_content`` would not."""
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """The body as it arrives; unlike ``iter_content``, keeps what came before a connection broke."""
         try:
             while chunk := response.raw.read1(CHUNK, decode_content=False):
                 if self.stop.is_set():
@@ -170,21 +172,21 @@ class Server:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             session = requests.Session()
-            # Bytes as they lie there: a checksum is of the file, not of what was unpacked on the way. Zenodo asks
-            # clients for a name of their own and slows down those called after a library.
+            # No compression in transit, because checksums are those of the files. Zenodo asks clients for a name of
+            # their own and slows down those that have a library's.
             session.headers.update(
                 {
                     "Accept-Encoding": "identity",
                     "User-Agent": "Cardiolect/0.1 cardiolect.data_provider.corpora.download",
                 }
             )
-            session.trust_env = urlsplit(self.base).scheme == "https"  # no proxy stands before loopback
+            session.trust_env = urlsplit(self.base).scheme == "https"  # no proxy for loopback addresses
             self._local.session = session
         return self._local.session
 
 
 class Checksum:
-    """A running "algorithm:digest": sha256, md5, or git, which is SHA-1 of a header with the size and the bytes."""
+    """A running "algorithm:digest": sha256, md5, or git (SHA-1 of a header with the size, then the bytes)."""
 
     def __init__(self, like: str, size: int | None = None):
         self._name = like.partition(":")[0]

@@ -1,6 +1,6 @@
 """The open corpora: their addresses, and the lists of files on their servers (names, checksums, sometimes sizes).
 
-Layouts and addresses as documented: PhysioNet writes ``SHA256SUMS.txt`` of every project, one "digest path" a line and
+Layouts and addresses as documented: each PhysioNet project has a ``SHA256SUMS.txt`` with lines of "digest path" and
 no sizes (its software, MIT-LCP/physionet-build); Zenodo's and GitHub's lists are JSON and state sizes.
 """
 
@@ -16,53 +16,53 @@ from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl
 from cardiolect.data_provider.readers.layout import LAYOUT_NAME
 from cardiolect.utils.errors import UserError
 
-STATE_FOLDER = ".download"  # below --out: the server's list and what has been verified
+STATE_FOLDER = ".download"  # below --out: the server's list and the list of verified files
 _SUM = re.compile(r"([0-9a-f]{64}) [ *]?(.+)")
 _UNSAFE = re.compile(r"[\x00-\x1f\\:]")
 
 
 class RemoteFile(NamedTuple):
-    """One file: its path below --out and below the server's address, "algorithm:digest", bytes where stated."""
+    """One file: its paths below --out and below the server's address, "algorithm:digest", and bytes if listed."""
 
     path: str
     remote: str
     checksum: str
     size: int | None = None
-    zipped: bool = False  # what is served is a zip that holds ``path``
+    zipped: bool = False  # the server has a zip that holds ``path``
 
 
 @dataclass(frozen=True)
 class Source:
-    """A corpus: ``listing`` below ``base`` says what there is, ``read`` understands it."""
+    """A corpus: ``listing``, below ``base``, is the list of its files, which ``read`` parses."""
 
     title: str
     base: str
     listing: str
     read: Callable[[Path], Iterator[RemoteFile]]
-    files_base: str = ""  # where the files are, if elsewhere than the list
-    needed: tuple[str, ...] = ()  # taken whatever --only says: without them nothing can be prepared
-    beside: dict[str, str] = field(default_factory=dict)  # what we write where it is absent: name -> text
+    files_base: str = ""  # address of the files, if not that of the list
+    needed: tuple[str, ...] = ()  # fetched whatever --only says, since `prepare` needs them
+    extra_files: dict[str, str] = field(default_factory=dict)  # written if missing: name -> text
 
 
 def list_files(source: Source, listing: Path) -> dict[str, RemoteFile]:
-    """path -> file, as the server's list says. Raises `UserError` on another list, or a name that leaves --out."""
+    """path -> file, from the server's list. Raises `UserError` if it is invalid or has a path outside --out."""
     files: dict[str, RemoteFile] = {}
     try:
         for file in source.read(listing):
             _check_name(file.path)
             if files.setdefault(file.path, file) != file:
-                raise UserError(f"the server's list names {file.path} twice, with two checksums")
+                raise UserError(f"the server's list has {file.path} twice, with different checksums")
     except (KeyError, TypeError, ValueError):  # JSON and Unicode errors are ValueErrors
-        raise UserError(f"{source.listing} is not the list of files it should be; is --base right?") from None
+        raise UserError(f"{source.listing} is not the expected list of files; is --base right?") from None
     if not files:
-        raise UserError(f"{source.listing} lists no file of {source.title}; is --base right?")
+        raise UserError(f"{source.listing} lists no files of {source.title}; is --base right?")
     return files
 
 
 def _check_name(name: str) -> None:
     parts = name.split("/")
     if _UNSAFE.search(name) or {"", ".", ".."} & set(parts) or parts[0] == STATE_FOLDER:
-        raise UserError(f"the server's list names {name!r}, which may not lie in --out; nothing is fetched from there")
+        raise UserError(f"the server's list has the unsafe path {name!r}; nothing is fetched from this server")
 
 
 def _physionet_list(listing: Path, project: str, folder: str) -> Iterator[RemoteFile]:
@@ -104,9 +104,9 @@ def _physionet(title: str, project: str, folder: str = "", needed: tuple[str, ..
     return Source(title, "https://physionet.org/files", f"{project}/SHA256SUMS.txt", read, needed=needed)
 
 
-def _zenodo(title: str, record: str, needed: tuple[str, ...], beside: dict[str, str]) -> Source:
+def _zenodo(title: str, record: str, needed: tuple[str, ...], extra_files: dict[str, str]) -> Source:
     read = partial(_zenodo_list, record=record)
-    return Source(title, "https://zenodo.org", f"api/records/{record}", read, needed=needed, beside=beside)
+    return Source(title, "https://zenodo.org", f"api/records/{record}", read, needed=needed, extra_files=extra_files)
 
 
 def _github(title: str, repository: str, commit: str, folder: str) -> Source:

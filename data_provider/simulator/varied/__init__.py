@@ -1,1 +1,1 @@
-"""The simulator's varied mode: hearts first, labels measured on the signal that they give, noise and filters last."""
+"""The simulator's varied mode: hearts first, labels measured on their clean signal, noise and filters last."""

@@ -6,7 +6,7 @@ from cardiolect.data_provider.simulator.leads import frontal, horizontal
 
 
 def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """f-waves ``(8, T)`` in mV: three wandering oscillations of 4-9 Hz, mostly largest in V1."""
+    """f-waves ``(8, T)`` in mV: three wandering oscillations of 4-9 Hz, usually largest in V1."""
     size = float(np.clip(0.03 * np.exp(rng.normal(0, 0.75)), 0.002, 0.14))
     sources = (3, 1)
     drift = np.sin(2 * np.pi * rng.uniform(0.1, 0.6, sources) * t + rng.uniform(0, 6.3, sources))
@@ -22,7 +22,7 @@ def fibrillation(t: np.ndarray, gain: np.ndarray, rng: np.random.Generator) -> n
 
 
 def flutter(t: np.ndarray, first: float, rate_hz: float, gain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """F-waves ``(8, T)`` in mV, in step with the QRS at ``first`` seconds; typical ones, or of any direction."""
+    """F-waves ``(8, T)`` in mV, in step with the QRS at ``first`` seconds, in the typical or a random direction."""
     size = float(np.clip(0.12 * np.exp(rng.normal(0, 0.4)), 0.03, 0.3))
     cycle = ((t - first) * rate_hz + rng.uniform(0, 1)) % 1.0
     fall = rng.uniform(0.5, 0.75)

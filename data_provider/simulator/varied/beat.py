@@ -1,4 +1,4 @@
-"""One beat of each kind of a varied heart: tables of bell curves, each person's and each recording's own."""
+"""One beat of each kind of a varied heart: tables of bell curves that vary between persons and recordings."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ from cardiolect.data_provider.simulator.varied.heart import (
 )
 
 T = np.arange(-int(BEFORE * FS), int(AFTER * FS)) / FS
-NEAR = np.array([0.85, 1.1, 1.15, 1.1, 1.0, 1.0])  # V2..V4 see more than a dipole's share in PTB-XL
-# Where the dead wall of an old infarct lets the first vectors point: chest and frontal degrees and size, share of QRS.
+NEAR = np.array([0.85, 1.1, 1.15, 1.1, 1.0, 1.0])  # in PTB-XL, V2..V4 are larger than a dipole makes them
+# Directions of the first vectors after an old infarct of a wall: chest and frontal (degrees, size as a share of QRS).
 DEAD_WALL = {
     "inferior": ((0.0, 0.10), (-72.0, 0.75)),
     "anteroseptal": ((-88.0, 0.85), (0.0, 0.0)),
@@ -34,7 +34,7 @@ INJURY = {
     "anterior": ([0.05, 0.26, 0.36, 0.30, 0.14, 0.05], (0.06, 10.0)),
     "lateral": ([-0.06, -0.05, 0.0, 0.06, 0.18, 0.20], (0.24, -20.0)),
 }
-INVERSIONS = {  # frontal degrees; chest degrees of an inverted T
+INVERSIONS = {  # directions of an inverted T: frontal and chest degrees
     "anterior": (48.0, -122.0),
     "inferior": (-68.0, 30.0),
     "lateral": (165.0, 150.0),
@@ -44,7 +44,10 @@ INVERSIONS = {  # frontal degrees; chest degrees of an inverted T
 
 @dataclass(frozen=True)
 class Beats:
-    """kind -> ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` the QRS onset to `AFTER` it; P waves apart."""
+    """The curves of one recording's beats, each ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` to `AFTER` the QRS onset.
+
+    curves: kind of `rhythm.Beat` -> QRS and T. p_wave, off_focus_p: P waves of sinus and atrial beats.
+    """
 
     curves: dict[str, np.ndarray]
     p_wave: np.ndarray
@@ -59,7 +62,7 @@ def draw_beats(condition: Condition, anatomy: Anatomy, rng: np.random.Generator)
     conducted = conducted + _local(conducted, condition.qrs, qt, own)
     size = float(np.exp(own.normal(0.05, 0.3)))
     shift = own.normal(0, 14)
-    # Smaller and larger P waves than the table's, of one or two humps; an enlarged left atrium turns the second back.
+    # P waves vary in size and have one or two humps; an enlarged left atrium turns the second backwards.
     table = waves.P_WAVE.copy()
     table[:, 0] += own.normal(0, 0.03, 2)
     table[:, 1] *= np.exp(own.normal(0, 0.12, 2))
@@ -100,16 +103,16 @@ def _jittered(table: np.ndarray, own: np.random.Generator) -> np.ndarray:
 
 
 def _open_loop(table: np.ndarray, condition: Condition, axis: float, own: np.random.Generator) -> None:
-    """Spread the frontal directions of a normal QRS in place: counterclockwise where the axis is left, else clockwise.
+    """Spread the frontal directions of a normal QRS in place: counterclockwise if the axis is left, else clockwise.
 
-    A wide loop gives r and S in II, III and aVF (or in I) where a narrow one gives either.
+    A wide loop gives both r and S in II, III and aVF (or in I), a narrow one only one of them.
     """
     wide = {ANTERIOR_FASCICLE: (65, 15), POSTERIOR_FASCICLE: (-60, 15)}
     mean, spread = wide.get(condition.conduction, (20 - 0.45 * (axis - 30), 20))
     opening = own.normal(mean, spread)
     table[:, 5] += opening * np.array([0.0, 1.0, 0.0, -1.0, -0.4])
     table[[1, 3], 4] *= 1 + min(abs(opening), 80) / 80
-    if own.random() < 0.5:  # the base points right and up, however the main forces lie
+    if own.random() < 0.5:  # the base points right and up, whatever the main direction
         table[4, 4:] = table[4, 4] * own.uniform(0.5, 2.5), own.normal(-150, 20) - axis
     if condition.conduction == ANTERIOR_FASCICLE:
         table[4, 2] *= own.uniform(1.0, 4.0)  # S reaches V6
@@ -127,7 +130,7 @@ def _qrs(
         axis, table[:, 3] = rng.uniform(-100, -50), table[:, 3] - rng.uniform(-10, 50)
     elif conduction == LBBB:
         axis = float(np.clip(axis - 25, -80, 95))
-        if rng.random() < 0.5:  # the plateau of R in I and V6 is notched or not
+        if rng.random() < 0.5:  # the R plateau in I and V6 may be notched
             table[1:4, 1] *= rng.uniform(0.75, 1.3)
     elif conduction == ANTERIOR_FASCICLE:
         axis = rng.uniform(-90, -32)
@@ -192,7 +195,7 @@ def _qrs(
         if wall in ("anteroseptal", "anterior"):
             table[1, 2] *= rng.uniform(0.1, 0.7)
     full = np.concatenate([table, np.array(extra).reshape(-1, 6)])
-    # Scaled without what is lost or late, so that disease changes voltages as it does.
+    # Scaled without the extra vectors, so that disease changes the voltages as in real hearts.
     bare = _project(waves.bells(T, table, 0.0, condition.qrs), table, rotation, turn, anatomy)
     limb = anatomy.limb_mv / np.ptp(twelve(bare)[:6], axis=1).max()
     chest = anatomy.sokolow_mv / (max(-bare[2].min(), 0.0) + bare[6:].max())
@@ -207,7 +210,7 @@ def _st_t(
 ) -> np.ndarray:
     (f_size, f_deg), (h_size, h_deg) = anatomy.t_frontal, anatomy.t_chest
     f_deg, h_deg = f_deg + rng.normal(0, 5), h_deg + rng.normal(0, 5)
-    st_size = own.uniform(0.0, 0.25)  # of T: the rising segment of a healthy heart
+    st_size = own.uniform(0.0, 0.25)  # share of T: the rising ST segment of a healthy heart
     st_limb, st_chest = np.zeros(2), np.zeros(6)
     voltage = (anatomy.sokolow_mv / 2.15) ** 0.5
     conduction = LBBB if condition.rhythm == PACED else condition.conduction
@@ -272,7 +275,7 @@ def _st_t(
 
 
 def _local(eight: np.ndarray, qrs: float, qt: float, own: np.random.Generator) -> np.ndarray:
-    """What no dipole explains: small waves of single leads, within QRS and up to the end of T."""
+    """Small waves in single leads that a dipole cannot explain, within QRS and up to the end of T."""
     height = np.ptp(eight, axis=1)
     out = np.zeros_like(eight)
     for row in range(8):

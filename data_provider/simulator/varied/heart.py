@@ -26,7 +26,7 @@ CONDUCTIONS = {
 }
 RHYTHM_SHARES = {SINUS: 0.74, FIBRILLATION: 0.17, FLUTTER: 0.05, PACED: 0.04}
 INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.06, "lateral": 0.04}
-HEALTHY = 0.28  # of persons
+HEALTHY = 0.28  # share of persons
 REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 0.03, "early": 0.06}
 
 
@@ -36,8 +36,8 @@ class Anatomy:
 
     healthy: no disease in any recording. axis: frontal direction in degrees of the net QRS area without conduction
     disease.
-    limb_mv, sokolow_mv: largest peak-to-peak QRS of a limb lead, and S in V1 + larger R of V5 and V6, that QRS vectors
-    are scaled to. chest_gain ``(6,)``, chest_shift ``(6,)`` degrees: electrode position and chest wall, V1..V6.
+    limb_mv, sokolow_mv: what QRS vectors are scaled to: the largest peak-to-peak QRS of a limb lead, and S in V1 + the
+    larger R of V5 and V6. chest_gain ``(6,)``, chest_shift ``(6,)`` degrees: electrode position and chest wall, V1..V6.
     jitter: seed of the person's own wave shapes.
     """
 
@@ -56,9 +56,9 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Condition:
-    """One recording's disease. conduction, infarctions (at most two), repolarisation: keys of the tables above.
+    """The disease in one recording. conduction, infarctions (at most two), repolarisation: keys of the tables above.
 
-    infarction_age: "acute", "recent" or "old". qrs, pr, p, qt: seconds; qt is that of the mean rate, by Bazett.
+    infarction_age: "acute", "recent" or "old". qrs, pr, p, qtc: seconds; qtc is Bazett's at the mean rate.
     """
 
     rhythm: str
@@ -104,7 +104,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def one_of(rng: np.random.Generator, shares: dict[str, float]) -> str | None:
-    """A key with its share as probability; None with what is left to 1."""
+    """A key with its share as probability; None with the remaining probability."""
     at = int(np.searchsorted(np.cumsum(list(shares.values())), rng.random(), side="right"))
     return list(shares)[at] if at < len(shares) else None
 

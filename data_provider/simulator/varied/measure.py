@@ -1,4 +1,4 @@
-"""Measurements in the clean median beat of a varied recording, on which its labels are decided."""
+"""Measurements on the clean normal beat of a varied recording, which decide its labels."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,23 +15,23 @@ WALLS = {
     "anterior": ("V2", "V3", "V4", "V5"),
     "lateral": ("I", "aVL", "V5", "V6"),
 }
-MAIN = ("I", "II", "V3", "V4", "V5", "V6")  # where a T wave should be upright
+MAIN = ("I", "II", "V3", "V4", "V5", "V6")  # leads in which the T wave should be upright
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Voltages in mV against the level at the QRS onset; what is of each lead is keyed by its name.
+    """Voltages in mV relative to the level at the QRS onset; dictionaries are keyed by lead.
 
-    axis: degrees, of the net QRS area.
+    axis: direction of the net QRS area, degrees.
     sokolow: S in V1 + larger R of V5 and V6 (Sokolow and Lyon 1949).
     cornell: R in aVL + S in V3 (Casale et al. 1985). r_avl: R in aVL.
     peguero: deepest S of any lead + S in V4 (Peguero et al. 2017).
-    largest: of R and S of limb leads over 2 mV, and S of V1 and V2 and R of V5 and V6 over 3 mV.
+    largest: maximum of R and S of the limb leads / 2 mV, and of S in V1 and V2 and R in V5 and V6 / 3 mV.
     limb: largest peak-to-peak QRS of a limb lead.
     r_prime: last positive peak of V1. r_v3: R in V3.
-    r_peak_ms: from QRS onset to the R peak of V5 or V6, the later.
-    q_leads: leads with a Q wave of 0.1 mV and 30 ms, or no R; small_q_leads: of 0.05 mV and 20 ms.
-    st: 60 ms after the QRS. t: the larger extreme of T. r: the R wave.
+    r_peak_ms: from the QRS onset to the R peak of V5 or V6, whichever is later.
+    q_leads: leads with a Q wave of 0.1 mV and 30 ms, or without R; small_q_leads: with 0.05 mV and 20 ms.
+    st: level 60 ms after QRS. t: largest deflection of T, signed. r: height of R.
     """
 
     axis: float
@@ -63,7 +63,7 @@ class Measures:
 
 
 def measure(eight: np.ndarray, qrs_seconds: float, qt_seconds: float) -> Measures:
-    """Of one conducted beat ``(8, T)`` without P wave, in mV, as `beat.Beats` holds it."""
+    """Measure one conducted beat ``(8, T)`` in mV without a P wave, as in `beat.Beats`."""
     leads = twelve(eight)
     onset = round(BEFORE * FS)
     end = onset + round(qrs_seconds * FS)

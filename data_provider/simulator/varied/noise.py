@@ -1,6 +1,6 @@
-"""The noise and the recorder of a varied recording, and the labels of its noise.
+"""Noise and recorder of a varied recording, and the labels of its noise.
 
-Noise is drawn or taken from real recordings. Labels are measured on the added noise, whatever its source: large
+Noise is simulated or taken from real recordings. Labels are measured on the added noise, whatever its source: large
 noise is named, noise that is neither large nor small is left open.
 """
 
@@ -13,12 +13,13 @@ from cardiolect.data_provider.simulator.noise import FS, ROWS
 from cardiolect.data_provider.simulator.truth import NOISES
 from cardiolect.data_provider.simulator.varied.real_noise import draw_noise
 
-DRIFT_MV = (0.25, 0.45)  # range of the noise below 0.7 Hz: from here open, from there "baseline drift"
-STATIC_MV = (0.018, 0.035)  # deviation of the noise above 15 Hz
-EXTRA = 0.25  # share of recordings with real noise that get drawn noise as well
+DRIFT_MV = (0.25, 0.45)  # peak-to-peak noise below 0.7 Hz: above the first open, above the second "baseline drift"
+STATIC_MV = (0.018, 0.035)  # standard deviation of noise above 15 Hz: the same for "static noise"
+EXTRA = 0.25  # share of recordings with real noise that get simulated noise as well
 
+# Cut-off frequencies of recorders.
 HIGH_PASS_HZ = (0.05, 0.05, 0.15, 0.3, 0.5)
-LOW_PASS_HZ = (40.0, 70.0, 100.0, 150.0, 150.0)  # of recorders
+LOW_PASS_HZ = (40.0, 70.0, 100.0, 150.0, 150.0)
 
 
 def floor(library: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
@@ -38,7 +39,7 @@ def floor(library: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tremor(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Muscle noise of a band of its own, swelling and fading."""
+    """Muscle noise in a random frequency band, of slowly varying strength."""
     low = rng.uniform(5, 30)
     band = butter(2, (low, low + rng.uniform(15, 90)), "bandpass", fs=FS, output="sos")
     wave = sosfiltfilt(band, rng.standard_normal(shape), axis=1)
@@ -53,7 +54,7 @@ def bursts(rng: np.random.Generator) -> np.ndarray:
 
 
 def loose(eight: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[str]]:
-    """The recording ``(8, T)`` with one chest electrode that loses contact, and which."""
+    """The recording ``(8, T)`` with one chest electrode that loses contact, and its name."""
     row = int(rng.integers(2, 8))
     out = eight.copy()
     out[row] = drawn.loose(rng, out[row : row + 1])[0]
@@ -78,10 +79,10 @@ def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
 
 
 def record_through(signal: np.ndarray, fs: float, rng: np.random.Generator) -> np.ndarray:
-    """``(C, T)`` in mV as it leaves a recorder of random bandwidth and gain (within 5 %).
+    """The signal ``(C, T)`` in mV after a recorder of random bandwidth and gain (within 5 %).
 
-    The high-pass is causal and of first order, like that of analogue recorders, and so distorts ST as they do; the
-    low-pass has zero phase. Last comes a trace of white noise, as added by analogue-to-digital converters.
+    The high-pass is causal and of first order, like that of analogue recorders, so it distorts ST as they do; the
+    low-pass has zero phase. A little white noise, as from analogue-to-digital converters, is added last.
     """
     high, low = rng.choice(HIGH_PASS_HZ), rng.choice(LOW_PASS_HZ)
     b, a = butter(1, high, "highpass", fs=fs)

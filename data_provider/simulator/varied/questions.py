@@ -1,7 +1,7 @@
 """Questions about varied recordings: those derived from PTB-XL's labels, then those of the default mode.
 
-`ecgqa.derived.questions` are answered from the row that PTB-XL's database would have for the recording, so models of
-both corpora are asked the same questions. Findings in `VariedTruth.open` are neither asked about nor denied.
+`ecgqa.derived.questions` are answered from the row that PTB-XL's database would have for the recording, so models
+of both corpora are asked the same questions. Findings in `VariedTruth.open` are neither asked about nor denied.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,9 +62,9 @@ def _with_noise_known(template: int, answer: AnswerTo) -> AnswerTo:
 
 
 def _row(truth: VariedTruth, kind: str) -> dict[str, str]:
-    """The row of PTB-XL's database for the recording; for questions about one code, without codes that none names.
+    """The recording's row in PTB-XL's database; for questions about one code, without codes that no question names.
 
-    Such a code keeps derived questions from denying anything, since PTB-XL's labels may be incomplete. These are not.
+    Such a code would keep derived questions from denying anything, as PTB-XL's labels may be incomplete; these are not.
     """
     codes = {**truth.scp_codes(), **{c: OPEN_LIKELIHOOD for c in truth.open if c in NAMES}}
     if kind != QUERY:

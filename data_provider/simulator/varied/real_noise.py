@@ -1,7 +1,7 @@
-"""Noise of real recordings: the signal without its beats. Labels are not used.
+"""Noise from real recordings: their signals without the beats. Labels are not used.
 
 Only recordings with regular rhythm and uniform beats are used: otherwise P waves, fibrillatory waves and extrasystoles
-would be taken for noise.
+would be mistaken for noise.
 """
 
 from collections.abc import Iterable
@@ -23,11 +23,11 @@ REGULAR = 0.10  # coefficient of variation of the RR intervals
 ALIKE = 0.93  # correlation of every beat with the median beat
 BEFORE_R, AFTER_R = 0.30, 0.45  # seconds around R that the median beat covers, if RR is long enough
 BASELINE_HZ = 0.7
-MOST = 1000  # recordings are looked at, evenly over the database: 160 MB
+MOST = 1000  # recordings used at most, evenly spread over the database: 160 MB
 
 
 def noise_sources(root: Path, folds: Iterable[int]) -> list[RecordRef]:
-    """The recordings of PTB-XL to take noise from."""
+    """The recordings of PTB-XL to take noise from, at most `MOST`."""
     folds = frozenset(folds)
     refs = [ref for ref in load_database(root).values() if ref.fold in folds]
     return refs[:: -(-len(refs) // MOST) or 1]
@@ -51,7 +51,7 @@ def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
             if noise is not None:
                 found.append(noise)
     if not found:
-        raise UserError(f"--noise-from {root}: none of its {len(refs)} recordings of these folds gives noise")
+        raise UserError(f"--noise-from {root}: none of its {len(refs)} recordings in these folds is suitable")
     return np.stack(found).astype(np.float32)
 
 
@@ -70,7 +70,7 @@ def without_beats(signal: np.ndarray) -> np.ndarray | None:
     whole = [p for p in peaks if p >= before and p + after <= SAMPLES]
     beats = np.stack([level[:, p - before : p + after] for p in whole])
     middle = np.median(beats, axis=0)
-    # A beat swells with breathing, so each is fitted lead by lead; ends fade so that no step stays.
+    # Beats vary in size with breathing, so each is fitted lead by lead; faded ends leave no step.
     power = (middle**2).sum(axis=1) + 1e-9
     alike = [np.corrcoef(beat.ravel(), middle.ravel())[0, 1] for beat in beats]
     if min(alike) < ALIKE:
@@ -87,13 +87,13 @@ def without_beats(signal: np.ndarray) -> np.ndarray | None:
 
 
 def _outliers_clipped(rest: np.ndarray) -> np.ndarray:
-    """Residues of steep QRS slopes, beyond six typical deviations, are no noise."""
+    """Clip beyond six typical deviations: such remains of steep QRS slopes are not noise."""
     limit = 6 * 1.48 * np.median(np.abs(rest), axis=1, keepdims=True) + 0.01
     return np.clip(rest, -limit, limit)
 
 
 def _r_peaks(level: np.ndarray) -> np.ndarray:
-    """Sample numbers of steepest QRS points of ``(8, T)``: peaks of smoothed slope, at least 0.3 s apart."""
+    """Sample numbers of the steepest QRS points in ``(8, T)``: peaks of the smoothed slope, at least 0.3 s apart."""
     band = sosfiltfilt(butter(2, (8, 30), "bandpass", fs=FS, output="sos"), level, axis=1)
     steep = np.convolve(np.sqrt((band**2).sum(axis=0)), np.full(30, 1 / 30), "same")
     return find_peaks(steep, height=0.45 * np.quantile(steep, 0.985), distance=round(0.3 * FS))[0]
@@ -111,6 +111,6 @@ def draw_noise(library: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shift = int(rng.integers(SAMPLES))
     step = noise[:, :1] - noise[:, -1:]
     ramp = np.arange(SAMPLES) / SAMPLES
-    noise = noise + step * (ramp - 0.5)  # both ends meet, so that it can be turned as a ring
+    noise = noise + step * (ramp - 0.5)  # the ends meet, so that it can be shifted cyclically
     noise = np.roll(noise, shift, axis=1)
     return noise * rng.choice([-1.0, 1.0]) * np.exp(rng.normal(0, 0.3))

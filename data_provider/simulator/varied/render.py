@@ -1,4 +1,4 @@
-"""A varied recording: heart, beats, rhythm, atria, noise and recorder, and the truth measured on the way."""
+"""Simulates a varied recording from heart to recorder, and measures its truth on the way."""
 
 from itertools import pairwise
 
@@ -36,7 +36,7 @@ BURSTS, LOOSE = 0.05, 0.03  # shares of recordings
 def simulate_varied(
     seed: int, index: int, patient: Patient, library: np.ndarray | None = None
 ) -> tuple[VariedTruth, np.ndarray]:
-    """Record number ``index`` of the varied corpus ``seed``; library: see `real_noise.noise_library`.
+    """Simulate record number ``index`` of the varied corpus with this seed; library: see `real_noise.noise_library`.
 
     Returns:
         its truth, and the signal, float32 ``(12, 5000)`` in mV at 500 Hz, leads in the order of LEADS.
@@ -55,7 +55,7 @@ def simulate_varied(
 
 
 def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
-    """Like `simulate_varied`, but without noise and recorder and in float64, so that labels can be measured."""
+    """Like `simulate_varied`, but in float64 and without noise and recorder, so that labels can be measured."""
     truth, eight, _ = _heart(seed, index, patient)
     return VariedTruth(**truth), twelve(eight)
 

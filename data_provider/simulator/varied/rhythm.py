@@ -35,12 +35,12 @@ def draw_rhythm(condition: Condition, ectopy: str | None, rng: np.random.Generat
 
 
 def flutter_cycle(rr: float) -> float:
-    """Seconds of an atrial cycle, 0.21 or so, of which a whole number make the RR interval; two at the least."""
+    """Atrial cycle in seconds, about 0.21: the RR interval is a whole number of cycles, at least two."""
     return rr / round(max(rr / 0.21, 2))
 
 
 def _sinus_sway(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
-    """Relative deviation of each interval: breathing, slower tone, jitter; from clockwork to sinus arrhythmia."""
+    """Relative deviation of each interval: breathing, slower tone, jitter; from none to sinus arrhythmia."""
     breath = np.exp(rng.uniform(np.log(0.003), np.log(0.05)))
     if rng.random() < 0.22:
         breath = rng.uniform(0.06, 0.22) * min(rr / 0.85, 1.2)  # slow hearts breathe more
@@ -56,7 +56,7 @@ def _sinus_sway(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
 
 
 def _fibrillation_gaps(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
-    """Independent intervals, skewed to long ones, above the refractory time of the AV node."""
+    """Independent intervals, skewed towards long ones, longer than the refractory period of the AV node."""
     spread = rng.uniform(0.10, 0.34)
     gaps = rr * np.exp(spread * rng.standard_normal(count) - spread**2 / 2)
     gaps = np.maximum(gaps, max(0.28, 0.45 * rr))
@@ -64,7 +64,7 @@ def _fibrillation_gaps(rng: np.random.Generator, rr: float, count: int) -> np.nd
 
 
 def _insert(ectopy: str, gaps: np.ndarray, kinds: list[str], rr: float, rng: np.random.Generator) -> None:
-    """Make some beats premature, in place: a full pause after a ventricular one, a node reset by an atrial one."""
+    """Make some beats premature, in place: a full pause follows a ventricular one, an atrial one resets the node."""
     coupling = rng.uniform(0.5, 0.78)
     share = rng.choice([0.08, 0.18, 0.5], p=[0.5, 0.35, 0.15])  # single ones to bigeminy
     for i in range(3, len(gaps) - 1):

@@ -1,4 +1,4 @@
-"""The ground truth of a varied recording in PTB-XL's codes; findings that readers would disagree on are left open.
+"""The ground truth of a varied recording in PTB-XL's codes; findings on which readers would disagree are left open.
 
 A code is stated if the signal meets the criterion below. It is open if the signal is near the limit, if another finding
 hides it (infarction in left bundle branch block), or if its cause is present but not visible. Otherwise it is denied.
@@ -45,7 +45,7 @@ MORE = {
 }
 NAMES = {**DIAGNOSES, **RHYTHM_CODES, **FORMS, **MORE}
 _RENAMED = {"PVC": ECTOPIES[1], "PAC": ECTOPIES[0]}  # findings that keep the simulator's own names
-# The order of findings and reports: the simulator's own, and the new ones after their kind.
+# The order of findings in lists and reports: as in the default mode, with the new ones before the conclusion.
 _OWN = [NAMES[code] for code in NAMES if NAMES[code] not in FINDINGS and code not in (*NOT_SIMULATED, "PVC", "PAC")]
 VARIED_FINDINGS = (*FINDINGS[: FINDINGS.index(NORMAL)], *_OWN, *FINDINGS[FINDINGS.index(NORMAL) :])
 _UNREMARKABLE = frozenset(
@@ -60,20 +60,20 @@ _UNREMARKABLE = frozenset(
     }
 )
 
-RATE_MARGIN = 1.5  # bpm around 60 and 100 where bradycardia and tachycardia stay open
-ARRHYTHMIA_S = (0.12, 0.20)  # longest less shortest RR interval of sinus beats: open from, sinus arrhythmia from
+RATE_MARGIN = 1.5  # bpm around 60 and 100 within which bradycardia and tachycardia stay open
+ARRHYTHMIA_S = (0.12, 0.20)  # longest minus shortest sinus RR interval: from the first open, from the second stated
 AXIS_MARGIN = 8.0  # degrees around -30 and 90
 SOKOLOW_MV = (3.0, 3.5)
 LOW_VOLTAGE_MV = (0.5, 0.58)
 ST_MV = (-0.025, -0.05, -0.1)  # open from, depressed from, ischaemic from
-FLAT_T = 0.1  # of R
-POOR_R_MV = 0.3  # of V3: poor R progression
+FLAT_T = 0.1  # share of R
+POOR_R_MV = 0.3  # R in V3: poor R progression up to here
 R_PRIME_MV = 0.05
 
 
 @dataclass(frozen=True)
 class VariedTruth(Truth):
-    """As `Truth`, and:
+    """A `Truth` with more fields.
 
     codes: PTB-XL's codes that hold. open: codes, axes and noises that are neither stated nor denied. measures:
     `measure.Measures` of the clean beat, in mV and degrees. conduction may be any of `heart.CONDUCTIONS`.
@@ -106,7 +106,7 @@ class VariedTruth(Truth):
         return None if finding in {_RENAMED.get(name, NAMES.get(name, name)) for name in self.open} else False
 
     def scp_codes(self) -> dict[str, float]:
-        """PTB-XL's codes and the likelihood it notes: 0 for form and rhythm statements."""
+        """PTB-XL's codes with its likelihoods: 0 for form and rhythm statements."""
         normal = {"NORM": 100.0} if NORMAL in self.findings else {}
         return {**normal, **{code: 100.0 if code in {**DIAGNOSES, **MORE} else 0.0 for code in self.codes}}
 
@@ -120,7 +120,7 @@ class VariedTruth(Truth):
 def judge(
     condition: Condition, anatomy: Anatomy, found: Measures, rate: float, rr_range: float, ectopy: str | None, sex: int
 ) -> tuple[set[str], set[str]]:
-    """The codes that hold and those left open. rr_range: seconds, of intervals between sinus beats."""
+    """The codes that hold and those left open. rr_range: longest minus shortest sinus RR interval, seconds."""
     yes: set[str] = set()
     maybe: set[str] = set()
 
@@ -144,7 +144,7 @@ def judge(
     else:
         maybe |= {"LNGQT"}
     if left_wide:
-        # The voltages of a blocked left ventricle prove nothing, but that a heart is of normal size is known.
+        # Voltages prove nothing if the left ventricle is blocked, but a heart of normal size is known to be one.
         maybe |= {"LVH", "VCLVH"} if anatomy.hypertrophy or found.sokolow > SOKOLOW_MV[0] else set()
         maybe |= {"ASMI", "AMI", "IMI", "LMI", "QWAVE"}
     else:
@@ -206,7 +206,7 @@ def _hypertrophy(
 ) -> None:
     limits = {"cornell": 2.0 if sex else 2.8, "r_avl": 1.1, "peguero": 2.3 if sex else 2.8}  # mV
     limb = max(getattr(found, name) / limit for name, limit in limits.items())
-    if condition.conduction == ANTERIOR_FASCICLE:  # turns R of aVL up, and S of V4
+    if condition.conduction == ANTERIOR_FASCICLE:  # enlarges R in aVL and S in V4
         limb = min(limb, 0.99)
     points = romhilt_estes(condition, found)
     if found.sokolow > SOKOLOW_MV[1]:
@@ -221,7 +221,7 @@ def _hypertrophy(
 
 
 def romhilt_estes(condition: Condition, found: Measures) -> int:
-    """Points of Romhilt and Estes 1968 (Am Heart J 75:752): 5 are left ventricular hypertrophy, 4 probable."""
+    """Points of Romhilt and Estes 1968 (Am Heart J 75:752): 5 mean left ventricular hypertrophy, 4 probable."""
     strain = any(found.t[lead] <= -0.05 and found.st[lead] <= -0.03 for lead in ("V5", "V6"))
     return (
         3 * (found.largest >= 1)
@@ -294,9 +294,9 @@ def _repolarisation(found: Measures, yes: set[str], maybe: set[str]) -> None:
 
 
 def judge_axis(degrees: float, hidden: bool) -> tuple[str | None, set[str]]:
-    """The axis class and, near a limit or where the axis means little, all classes left open."""
+    """The axis class; or None and all classes, left open, if the axis is near a limit or ``hidden``."""
     degrees = degrees % 360 - 360 * (degrees % 360 > 210)  # from -150 to 210
-    limits = (-30, 90, -105, -150)  # of left and right, and of left and of right towards no man's land
+    limits = (-30, 90, -105, -150)  # between normal, left and right; then of left and right to the north-west axis
     if hidden or min(abs(degrees - limit) for limit in limits) < AXIS_MARGIN or degrees < -105:
         return None, set(AXES)
     return AXES[0] if -30 <= degrees <= 90 else AXES[1] if degrees < -30 else AXES[2], set()

@@ -74,7 +74,7 @@ def test_a_second_fill_encodes_nothing(refs, tmp_path):
 
 def test_codes_that_uint16_cannot_hold_are_refused(refs, tmp_path):
     """Wrapped around, a coarse code of 65536 others would be read as a frame's."""
-    with pytest.raises(UserError, match="codes reach 65536"):
+    with pytest.raises(UserError, match="codes range from 3 to 65536"):
         ItemCache(tmp_path).add(refs[:1], [np.array([3, 65536])])
 
 

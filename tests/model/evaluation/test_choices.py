@@ -176,7 +176,7 @@ def test_lists_come_back_from_json_as_they_were():
     lists = AnswerLists.fit([asked(["a", "b"]), asked(["é"], "", None), asked(["c"], template=7)])
     again = AnswerLists.from_json(json.loads(json.dumps(lists.to_json())))
     assert vars(again) == vars(lists)
-    with pytest.raises(UserError, match="no stored answer lists"):
+    with pytest.raises(UserError, match="not stored answer lists"):
         AnswerLists.from_json({"by_template": 3})
     with pytest.raises(UserError, match="training examples"):
         AnswerLists.fit([])

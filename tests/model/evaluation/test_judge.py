@@ -222,7 +222,7 @@ def test_judges_that_cannot_work_are_one_line(server, result, capsys, monkeypatc
     folder = result(report(0))
     server.plans = {"said 0": [(401, {})]}
     said = refused(judge.main, [folder], capsys)
-    assert "answers 401; check JUDGE_KEY" in said and "secret" not in said
+    assert "returned 401; check JUDGE_KEY" in said and "secret" not in said
     server.plans = {"said 0": ["?"] * READS}
     assert "none of 1 reports was judged: the reply is not JSON" in refused(judge.main, [folder], capsys)
     assert "run_eval.py writes result.json" in refused(judge.main, [tmp_path], capsys)

@@ -166,7 +166,7 @@ def test_saved_predictions_are_scored_by_another_definition(tmp_path):
     with pytest.raises(UserError, match="written with another"):
         rescore(tmp_path, "strict")
     (tmp_path / "predictions.jsonl").write_text(text)
-    with pytest.raises(UserError, match="METRICS=rouge: there are strict, heartllm, ecg-bench"):
+    with pytest.raises(UserError, match="METRICS=rouge: must be one of strict, heartllm, ecg-bench"):
         rescore(tmp_path, "rouge")
 
 

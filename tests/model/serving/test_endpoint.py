@@ -133,7 +133,7 @@ def test_addresses_that_are_not_safe_or_not_there(folder, codes):
     }.items():
         with pytest.raises(UserError, match=message):
             EndpointChat.from_pretrained(url, folder)
-    with pytest.raises(UserError, match="ENDPOINT_KEY contains characters that no key has"):
+    with pytest.raises(UserError, match="ENDPOINT_KEY contains characters that are invalid in a key"):
         EndpointChat.from_pretrained("https://example.org", folder, environment={"ENDPOINT_KEY": "secret\n"})
     with pytest.raises(UserError, match="no connection; is a server running there"):
         EndpointChat.from_pretrained("http://127.0.0.1:1", folder).ask(codes)

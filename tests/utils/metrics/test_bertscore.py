@@ -144,8 +144,8 @@ def test_what_is_no_model_is_one_line(folder, tmp_path):
         BertScore(tmp_path, 1)
     with pytest.raises(UserError, match=r"no \*\.safetensors"):
         BertScore("roberta-large", 17)  # a name, and nothing is fetched
-    with pytest.raises(UserError, match=r"layer 4 \(BERTSCORE_LAYER\): there are 0 to 3"):
+    with pytest.raises(UserError, match=r"layer 4 \(BERTSCORE_LAYER\): must be 0 to 3"):
         BertScore(folder, 4)
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="no language model that transformers reads"):
+    with pytest.raises(UserError, match="not a language model that transformers can read"):
         BertScore(tmp_path, 1)

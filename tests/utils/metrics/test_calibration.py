@@ -64,8 +64,8 @@ def test_what_is_no_confidence_is_named():
     for sure, right, n_bins, message in [
         ([], [], 10, "for every answer"),
         ([0.5], [1, 0], 10, "for every answer"),
-        ([0.5, 1.5], [1, 0], 10, "sample 1 is no probability"),
-        ([float("nan")], [1], 10, "sample 0 is no probability"),
+        ([0.5, 1.5], [1, 0], 10, "sample 1 is not a probability"),
+        ([float("nan")], [1], 10, "sample 0 is not a probability"),
         ([0.5], [0.5], 10, "0 or 1"),
         ([0.5], [1], 0, "at least one bin"),
     ]:

@@ -104,7 +104,7 @@ def test_every_definition_says_what_it_is_and_refuses_what_it_cannot_score(name)
 
 def test_definitions_are_found_by_name():
     assert typing.get_args(EvalSettings.model_fields["metrics"].annotation) == tuple(DEFINITIONS)
-    with pytest.raises(UserError, match="METRICS=pulse: there are strict, heartllm, ecg-bench"):
+    with pytest.raises(UserError, match="METRICS=pulse: must be one of strict, heartllm, ecg-bench"):
         definition("pulse")
 
 

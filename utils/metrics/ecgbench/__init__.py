@@ -1,4 +1,4 @@
-"""PULSE's ECGBench: scorers of its nine tasks, each strict and as published.
+"""PULSE's ECGBench: strict and published scorers of its nine tasks.
 
 Source: Liu et al., Teach Multimodal LLMs to Comprehend Electrocardiographic Images, arXiv 2410.19008.
 """

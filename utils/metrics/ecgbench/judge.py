@@ -22,16 +22,16 @@ from cardiolect.utils.metrics.ecgbench.judge_client import (
 from cardiolect.utils.metrics.ecgbench.rubric import MalformedError, Rubric
 from cardiolect.utils.metrics.ecgbench.verdicts import Verdicts
 
-READS = 3  # times that a reply may be malformed
-MOST_UNREACHABLE = 8  # items in a row that the endpoint fails; more are no accident
+READS = 3  # tries to get a well-formed reply
+MOST_UNREACHABLE = 8  # items in a row; then the run stops, since the endpoint is down
 _TEXTS = ("question", "reference", "answer")
 
 
 class Judge:
-    """Scores items by a rubric; every verdict is kept in ``verdicts``, and none is asked for twice.
+    """Scores items by a rubric. Every verdict is kept in ``verdicts`` and never requested twice.
 
-    A verdict belongs to the hash of what was asked: prompt, model and texts. Change one of them and it is asked anew.
-    Temperature is 0, which few services take as a promise: the kept verdicts are what can be repeated.
+    A verdict belongs to the hash of its request: prompt, model and texts. If any of them changes, it is requested anew.
+    Temperature is 0, but few services guarantee the same reply again: only the kept verdicts are reproducible.
     """
 
     def __init__(self, rubric: Rubric, endpoint: JudgeEndpoint, verdicts: Path, threads: int = 4):
@@ -40,20 +40,21 @@ class Judge:
         self.rubric, self.endpoint, self.path, self.threads = rubric, endpoint, Path(verdicts), threads
 
     def score(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Have every item judged.
+        """Have every item judged; verdicts of earlier runs are reused.
 
         items: each with ``id``, ``reference`` and ``answer``, perhaps ``question``; or with ``turns``, a list of these.
-        The texts are sent as they are, and nothing else is: ids stay here, and the texts must not name patients.
+        Only the texts are sent, unchanged, and no ids; the texts must not identify patients.
 
-        Returns ``score``, the mean over the judged of ten times the mean of the axes, 0 to 100; ``axes``, the mean of
-        each; ``items``, the score by id; ``n``, ``judged``, and of the others ``failed`` (why, by id) with how many
-        were ``malformed``; ``judge``: model, as asked and as ``served``, and the hash of the rubric's prompt; ``hash``
-        of both. What failed is not in the means; the next run asks for it again. Nothing judged: no means.
+        Returns ``score``, the mean over judged items of ten times the mean of the axes, 0 to 100; ``axes``, the mean of
+        each; ``items``, id -> score; ``n`` and ``judged``, numbers of items; ``failed``, id -> reason of the others,
+        and how many were ``malformed``; ``judge``: the model as requested and as ``served``, and the hash of the
+        rubric's prompt; ``hash`` of model and prompt. Failed items are not in the means and are requested again by the
+        next run. If nothing was judged, there are no means.
         """
         bodies = self._bodies(items)
         ids = [str(item["id"]) for item in items]
         if len(set(ids)) != len(ids):
-            raise UserError(f"item {next(i for i in ids if ids.count(i) > 1)} is there twice")
+            raise UserError(f"item {next(i for i in ids if ids.count(i) > 1)} is repeated")
         keys = [_hash(body) for body in bodies]
         with Verdicts(self.path) as verdicts:
             open_ = {key: body for key, body in zip(keys, bodies, strict=True) if verdicts.get(key) is None}
@@ -61,8 +62,8 @@ class Judge:
             found = {key: verdicts.get(key) for key in keys}
         return self._result(ids, keys, found, failures)
 
-    def unasked(self, items: Sequence[Mapping[str, Any]]) -> int:
-        """How many requests `score` would make, further tries aside."""
+    def count_requests(self, items: Sequence[Mapping[str, Any]]) -> int:
+        """How many requests `score` would make, without retries."""
         with Verdicts(self.path) as verdicts:
             return sum(verdicts.get(key) is None for key in set(map(_hash, self._bodies(items))))
 
@@ -70,7 +71,7 @@ class Judge:
         return [self._body(index, item) for index, item in enumerate(items)]
 
     def _body(self, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The request: what it holds is what the judge sees, and what the verdict hangs on."""
+        """The request: all that the judge sees, and that determines the key of the verdict."""
         if not isinstance(item.get("id"), (str, int)):
             raise UserError(f"item {index} has no id")
         if "turns" in item:
@@ -90,7 +91,7 @@ class Judge:
         }
 
     def _ask(self, bodies: Mapping[str, dict[str, Any]], verdicts: Verdicts) -> dict[str, Exception]:
-        """Verdicts of all ``bodies``, by key; what failed and why."""
+        """Request verdicts for all ``bodies``, by key; returns key -> error of those that failed."""
         failures: dict[str, Exception] = {}
         if not bodies:
             return failures
@@ -111,7 +112,7 @@ class Judge:
                 if unreachable == MOST_UNREACHABLE:
                     raise UserError(
                         f"JUDGE_URL {self.endpoint.url}: {failures[running[done]]}, for {unreachable} items in a row; "
-                        f"{self.path} keeps what was judged, a further run goes on from there"
+                        f"{self.path} keeps the verdicts so far; run the same command to resume"
                     )
         finally:
             stop.set()
@@ -159,12 +160,12 @@ class Judge:
 
 
 def _texts(item: str | int, texts: Mapping[str, Any]) -> dict[str, str]:
-    """Question, reference and answer, and nothing else of what an item holds."""
+    """Question, reference and answer of an item, and nothing else."""
     found = {name: texts[name] for name in _TEXTS if name in texts}
     if missing := [name for name in _TEXTS[1:] if not isinstance(found.get(name), str)]:
         raise UserError(f"item {item} has no {' and no '.join(missing)}")
     if not isinstance(found.get("question", ""), str) or not found["reference"].strip():
-        raise UserError(f"item {item}: the question is no text, or the reference is empty")
+        raise UserError(f"item {item}: the question is not text, or the reference is empty")
     return found
 
 

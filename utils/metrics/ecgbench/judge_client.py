@@ -1,4 +1,4 @@
-"""The client of a judge: one request in OpenAI's chat protocol, one reply, with retries."""
+"""The client of a judge: sends requests in OpenAI's chat protocol, with retries."""
 
 import os
 import threading
@@ -20,15 +20,15 @@ from cardiolect.utils.servers import (
 )
 
 TRIES = 5
-MAX_WAIT = 120.0  # seconds before the next try, whatever the server asks for
+MAX_WAIT = 120.0  # seconds before the next try, even if the server asks for more
 
 
 class NoReplyError(Exception):
-    """This request got no reply; others may get one."""
+    """This request got no reply; others may still get one."""
 
 
 class UnreachableError(NoReplyError):
-    """The endpoint failed at every try; it may do so for all requests."""
+    """The endpoint failed at every try, and may fail for all requests."""
 
 
 class StoppedError(Exception):
@@ -52,12 +52,12 @@ class JudgeEndpoint:
 
     def __post_init__(self) -> None:
         if not self.model:
-            raise UserError("the judge has no model; name one, or set JUDGE_MODEL")
+            raise UserError("the judge needs a model; set JUDGE_MODEL")
         check_endpoint(self.url, "JUDGE_URL", self.key, "JUDGE_KEY")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **options: float) -> Self:
-        """The endpoint given by JUDGE_URL, JUDGE_MODEL and, if it needs a key, JUDGE_KEY."""
+        """The endpoint from JUDGE_URL, JUDGE_MODEL and, if it needs a key, JUDGE_KEY."""
         if missing := [name for name in ("JUDGE_URL", "JUDGE_MODEL") if not environment.get(name)]:
             raise UserError(f"the judge needs {' and '.join(missing)} in the environment")
         key = environment.get("JUDGE_KEY", "")
@@ -86,7 +86,7 @@ class JudgeClient:
             else:
                 if response.status_code not in TEMPORARY:
                     return self._read(response)
-                reason, wait = f"the server answers {response.status_code}", retry_after(response)
+                reason, wait = f"the server returned {response.status_code}", retry_after(response)
             if tries < TRIES:
                 wait = self.endpoint.pause * 2 ** (tries - 1) if wait is None else wait
                 if self.stop.wait(min(wait, MAX_WAIT)):
@@ -97,9 +97,9 @@ class JudgeClient:
         status = response.status_code
         if cause := refusal_cause(status):
             hint = "JUDGE_KEY" if cause == "key" else "JUDGE_URL and JUDGE_MODEL"
-            raise UserError(f"JUDGE_URL {self.endpoint.url}: the server answers {status}; check {hint}")
+            raise UserError(f"JUDGE_URL {self.endpoint.url}: the server returned {status}; check {hint}")
         if status != 200:  # a failure of this request only: too long, filtered
-            raise NoReplyError(f"the server answers {status}")
+            raise NoReplyError(f"the server returned {status}")
         try:
             reply = response.json()
             text, model = reply["choices"][0]["message"]["content"], reply.get("model")

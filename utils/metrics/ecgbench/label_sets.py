@@ -1,4 +1,4 @@
-"""Labels in an answer, and macro F1, macro AUC and Hamming loss of sets of labels."""
+"""Finds labels in an answer, and scores sets of labels by macro F1, macro AUC and Hamming loss."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -12,11 +12,11 @@ Form = Literal["strict", "legacy"]
 
 
 def find_labels(text: str, labels: Sequence[str], form: Form = "strict", after: str | None = None) -> set[str]:
-    """The labels that stand in a text, case kept; of ``after``'s last occurrence, where it occurs, only what follows.
+    """The labels in a text, case-sensitive; if ``after`` occurs, only what follows its last occurrence is read.
 
-    strict: a label is a word of its own; hyphens belong to words, so neither "ABNORMAL" nor "non-NORM" holds NORM, and
+    strict: a label is a separate word; hyphens belong to words, so neither "ABNORMAL" nor "non-NORM" holds NORM, and
     "II-AVB" does not hold I-AVB. legacy: a label is a substring: "ABNORMAL" holds NORM, "MICROVOLT" holds MI; only
-    where ABNORMAL is a label of its own does it keep NORM out. Neither understands negation: "no AF" holds AF.
+    if ABNORMAL is itself a label does it exclude NORM. Neither understands negation: "no AF" holds AF.
     """
     if after:
         text = text.rsplit(after, 1)[-1]
@@ -31,17 +31,17 @@ def label_scores(
 ) -> dict[str, Any]:
     """``macro_f1``, ``macro_auc`` and ``hamming`` of one set of labels per sample, as fractions.
 
-    AUC is that of 0/1 predictions, (sensitivity + specificity) / 2. Hamming is the share of decisions that are wrong:
+    AUC is that of 0/1 predictions, (sensitivity + specificity) / 2. Hamming is the share of wrong decisions:
     lower is better.
 
     strict: decisions are over all ``labels``. F1 is the mean over those that are true or claimed at least once (a label
-    that is never true and claimed scores 0), AUC the mean over those that are true of some samples and not of others;
+    that is claimed but never true scores 0), AUC the mean over those that are true in some samples but not in all;
     ``not_judged`` names the labels without an AUC. A sample without any label is ``unparsed``: it claims nothing, and
-    in Hamming each of its decisions is wrong, as silence would earn a good one otherwise. What has nothing to be
-    computed over has no entry.
+    in Hamming all its decisions are wrong, since otherwise silence would score well. Scores without any label to
+    average over are left out.
 
-    legacy: decisions are over the labels that are true at least once; others are dropped, however often claimed. A
-    label that is true of every sample has no AUC, and then NaN is the mean as well.
+    legacy: decisions are over the labels that are true at least once; others are dropped, even if claimed. A label that
+    is true in every sample has no AUC, and the mean is then NaN as well.
     """
     if len(truth) != len(predicted):
         raise UserError(f"{len(predicted)} predicted sets of labels for {len(truth)} true ones")
@@ -78,12 +78,12 @@ def _columns(sets: Sequence[Collection[str]], labels: Sequence[str]) -> np.ndarr
 
 
 def _f1(true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
-    """Per column; 0 where there is neither a true nor a claimed label."""
+    """Per column; 0 if there is neither a true nor a claimed label."""
     return 2 * (true & claimed).sum(axis=0) / np.maximum(true.sum(axis=0) + claimed.sum(axis=0), 1)
 
 
 def _auc(true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
-    """Per column; NaN where all samples are of one class."""
+    """Per column; NaN if all samples are of one class."""
     with np.errstate(invalid="ignore"):
         sensitivity = (true & claimed).sum(axis=0) / true.sum(axis=0)
         specificity = (~true & ~claimed).sum(axis=0) / (~true).sum(axis=0)

@@ -1,16 +1,16 @@
-"""The options of a question that an answer names, as ECGBench asks ECG-QA."""
+"""Finds the options of a question in an answer, for ECGBench's form of ECG-QA."""
 
 import re
 from collections.abc import Sequence
 
 from cardiolect.utils.metrics.ecgbench.label_sets import Form
 
-_REQUEST = "Only answer based on the given Options without any explanation."  # stands behind the options
+_REQUEST = "Only answer based on the given Options without any explanation."  # follows the options
 _OUTSIDE_PARENTHESES = re.compile(r"[,;\n](?![^()]*\))")
 
 
 def options_of(question: str | Sequence[str], form: Form = "strict") -> list[str]:
-    """The options behind "Options:" in a question; [] where it has none.
+    """The options after "Options:" in a question; [] if it has none.
 
     The question may be a list of characters, as ECGBench's file stores it. legacy: split at every comma. strict:
     lower-cased, split at commas, semicolons and line ends outside parentheses (ECG-QA has the answer "bigeminal pattern
@@ -31,10 +31,10 @@ def options_of(question: str | Sequence[str], form: Form = "strict") -> list[str
 def find_options(text: str, options: Sequence[str], form: Form = "strict") -> set[str]:
     """The ``options`` that a lower-cased text names.
 
-    legacy: substrings, so "normal" holds no and "not sure" as well; an option with a capital is never found ("lead I"
-    is not in "lead i"). strict: ``options`` are lower-case; words of their own, the longest option
-    first; what one option took is not another's, so "incomplete left bundle branch block" is not also the option "left
-    bundle branch block". Neither understands negation.
+    legacy: substrings, so that "normal" and "not sure" contain "no"; an option with a capital is never found ("lead I"
+    is not in "lead i"). strict: ``options`` are lower-case and must be separate words, the longest option first; text
+    that matched one option does not match another, so "incomplete left bundle branch block" is not also "left bundle
+    branch block". Neither understands negation.
     """
     text = text.lower()
     if form == "legacy":

@@ -1,7 +1,7 @@
 """The instructions for a judge and the format of its reply: axes from 0 to 10, each with an explanation.
 
-The axes and the scale are PULSE's (Liu et al., arXiv 2410.19008); the wording is ours, so scores under it do not
-compare with published ones. The hash of a rubric stands in every result.
+Axes and scale are PULSE's (Liu et al., arXiv 2410.19008), but the wording is ours, so scores are not comparable with
+published ones. Every result contains the hash of its rubric; any change of the wording changes it.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ Reply with one JSON object and nothing else, in which every axis has a number an
 
 
 class MalformedError(Exception):
-    """A reply that is not what the rubric asks for."""
+    """A reply that does not have the format required by the rubric."""
 
 
 @dataclass(frozen=True)
 class Rubric:
-    """Axes by name, each with what it marks; ``holds`` says what the judge is sent."""
+    """axes: name -> description of what is marked. holds: description of the texts that the judge is sent."""
 
     name: str
     holds: str
@@ -47,11 +47,11 @@ class Rubric:
 
     @property
     def sha256(self) -> str:
-        """Of the prompt, axes and all."""
+        """The hash of the whole prompt, including the axes."""
         return hashlib.sha256(self.prompt.encode()).hexdigest()
 
     def read(self, reply: str) -> dict[str, Any]:
-        """``{axis: {"Score", "Explanation"}}``; `MalformedError` says what a reply lacks. Nothing is mended."""
+        """``{axis: {"Score", "Explanation"}}``; raises `MalformedError` with the defect. Nothing is repaired."""
         try:
             verdict = json.loads(reply)
         except (ValueError, RecursionError):
@@ -66,14 +66,14 @@ class Rubric:
                 raise MalformedError(f"the reply has no {axis}")
             score, reason = marked.get("Score"), marked.get("Explanation")
             if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 10:
-                raise MalformedError(f"the score of {axis} is no number from 0 to 10")
+                raise MalformedError(f"the score of {axis} is not a number from 0 to 10")
             if not isinstance(reason, str) or not reason.strip():
                 raise MalformedError(f"{axis} has no explanation")
             found[axis] = {"Score": score, "Explanation": reason}
         return found
 
     def score(self, verdict: Mapping[str, Any]) -> float:
-        """Of one item, 0 to 100: ten times the mean of its axes."""
+        """The score of one item, 0 to 100: ten times the mean of its axes."""
         return 10 * fmean(verdict[axis]["Score"] for axis in self.axes)
 
 

@@ -1,7 +1,6 @@
-"""ECGBench's tasks: how many questions each has, how an answer is read, and the score.
+"""ECGBench's tasks: the number of questions, how answers are read, and the scores.
 
-Sizes, parsers and scores as digested from PULSE (Liu et al., arXiv 2410.19008, and its evaluation scripts); written
-anew from that description.
+Sizes, parsers and scores follow PULSE (Liu et al., arXiv 2410.19008, and its evaluation scripts); the code is our own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +28,10 @@ class Task:
 
     size: int
     kind: Kind
-    enforced: bool = False  # PULSE's scorer skips files of another size; other sizes are those of the paper
+    enforced: bool = False  # PULSE's scorer skips files of another size; the sizes of other tasks are the paper's
     labels: tuple[str, ...] = ()
-    after: str | None = None  # labels are read behind this
-    guesses: str = LETTERS  # what legacy guesses from
+    after: str | None = None  # labels are read after this
+    guesses: str = LETTERS  # letters that legacy guesses from
 
 
 TASKS: dict[str, Task] = {
@@ -55,14 +54,16 @@ def score_task(
 ) -> dict[str, Any]:
     """Score one task that needs no judge; fractions.
 
-    samples: each with ``id``, ``gold`` and ``prediction``, and for ecgqa-test ``question``. Gold is a text, read as the
-    prediction is, or a list of labels or options, taken as it is. expected: how many there must be, the task's size
-    unless told; give the number of a part, which compares with nothing published. seed: of legacy's guesses.
+    samples: each with ``id``, ``gold`` and ``prediction``, and for ecgqa-test ``question``. Gold is a text, which is
+    read like the prediction, or a list of labels or options, which is used as it is. expected: required number of
+    samples; None: the task's size. Scores of a part of a task are not comparable with published ones. seed: of legacy's
+    guesses.
 
-    Labels give what `label_scores` gives, letters and options ``accuracy``; all give ``n``. strict: an answer that
-    cannot be read is wrong and counted (``unparsed``); another number of samples than expected, a repeated id, a gold
-    answer that is none or a question without options raise `UserError`. legacy: bug for bug what PULSE's scorer does:
-    a letter that is not found is guessed, labels are substrings, and of the sizes that it checks another gives ``{}``.
+    Tasks with labels give `label_scores`, those with letters and options ``accuracy``; all give ``n``. strict: an
+    answer that cannot be read is wrong and counted (``unparsed``); an unexpected number of samples, repeated ids,
+    invalid gold answers and questions without options raise `UserError`. legacy: reproduces PULSE's scorer, bugs
+    included: a letter that is not found is guessed, labels are substrings, and if it checks the size, another one gives
+    ``{}``.
     """
     task = TASKS.get(name)
     if task is None or task.kind == "judge":
@@ -84,7 +85,9 @@ def _labels(task: Task, samples: Sequence[Mapping[str, Any]], form: Form, seed: 
         gold = sample["gold"]
         gold = find_labels(gold, task.labels, form, task.after) if isinstance(gold, str) else set(gold)
         if form == "strict" and (not gold or not gold <= set(task.labels)):
-            raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} has no label, or others than the task's")
+            raise UserError(
+                f"sample {sample['id']}: gold {sample['gold']!r} has no label, or labels that are not the task's"
+            )
         truth.append(gold)
         predicted.append(find_labels(sample["prediction"], task.labels, form, task.after))
     return label_scores(truth, predicted, task.labels, form)
@@ -97,7 +100,7 @@ def _letters(task: Task, samples: Sequence[Mapping[str, Any]], form: Form, seed:
     for sample, letter in zip(samples, found, strict=True):
         gold = gold_letter(sample["gold"]) if isinstance(sample["gold"], str) else None
         if gold is None:
-            raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} is no option letter A-H")
+            raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} is not an option letter A-H")
         if letter is None and form == "legacy":
             letter = guess_letter(task.guesses, seed, str(sample["id"]))
         hits.append(letter == gold)
@@ -115,10 +118,10 @@ def _options(task: Task, samples: Sequence[Mapping[str, Any]], form: Form, seed:
         else:
             gold = set(gold) if form == "legacy" else {it.strip().lower() for it in gold}
         if form == "strict" and (not gold or not gold <= set(options)):
-            raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} is none of the options {options}")
-        said = find_options(sample["prediction"], options, form)
-        unparsed += not said
-        hits.append(said == gold)
+            raise UserError(f"sample {sample['id']}: gold {sample['gold']!r} is not one of the options {options}")
+        predicted = find_options(sample["prediction"], options, form)
+        unparsed += not predicted
+        hits.append(predicted == gold)
     return {"accuracy": fmean(hits), **({"unparsed": unparsed} if form == "strict" else {})}
 
 
@@ -128,13 +131,13 @@ def _check(name: str, samples: Sequence[Mapping[str, Any]], form: Form, expected
         if missing := needed - sample.keys():
             raise UserError(f"{name}: sample {index} has no {' and no '.join(sorted(missing))}")
         if not isinstance(sample["prediction"], str):
-            raise UserError(f"{name}: sample {sample['id']}: the prediction is no text")
+            raise UserError(f"{name}: sample {sample['id']}: the prediction is not text")
     if form == "legacy":
         return
     if len(samples) != expected:
         raise UserError(
-            f"{name} has {expected} samples, here are {len(samples)}; of a part, say how many it has (--expected)"
+            f"{name} has {expected} samples, not {len(samples)}; to score a part, give its size (--expected)"
         )
     ids = [sample["id"] for sample in samples]
     if len(set(ids)) != len(ids):
-        raise UserError(f"{name}: sample {next(i for i in ids if ids.count(i) > 1)} is there twice")
+        raise UserError(f"{name}: sample {next(i for i in ids if ids.count(i) > 1)} is repeated")

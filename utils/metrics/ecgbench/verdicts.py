@@ -1,4 +1,4 @@
-"""A judge's verdicts on disk: JSON lines, each written at once, so that a killed run loses none."""
+"""A judge's verdicts on disk: JSON lines, each written immediately, so that a killed run loses none."""
 
 import errno
 import fcntl
@@ -12,10 +12,10 @@ from cardiolect.utils.errors import UserError
 
 
 class Verdicts:
-    """Verdicts by key, of earlier runs too. A context manager; one process at a time writes a file.
+    """Verdicts by key, including those of earlier runs. A context manager; only one process at a time may use a file.
 
-    A last line without its end is what a killed run left: it is cut off. Raises `UserError` on a file that another run
-    writes and on lines that are no verdicts.
+    An incomplete last line, left by a killed run, is cut off. Raises `UserError` if another run uses the file, and for
+    lines that are not verdicts.
     """
 
     def __init__(self, path: Path):
@@ -36,7 +36,7 @@ class Verdicts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()  # and with it the lock
+        self._file.close()  # this also releases the lock
 
     def get(self, key: str) -> dict[str, Any] | None:
         with self._lock:
@@ -57,7 +57,9 @@ class Verdicts:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{self.path}: another run writes it; wait for that, or name another file") from None
+            raise UserError(
+                f"{self.path}: another run is using it; wait for that run, or choose another file"
+            ) from None
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1
@@ -68,5 +70,5 @@ class Verdicts:
                 verdict = json.loads(line)
                 found[verdict.pop("key")] = verdict
             except (ValueError, KeyError, AttributeError, TypeError):
-                raise UserError(f"{self.path}: line {number} is no verdict; delete it, and it is asked again") from None
+                raise UserError(f"{self.path}: line {number} is not a verdict; delete it to request it again") from None
         return found

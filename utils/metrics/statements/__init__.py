@@ -1,4 +1,4 @@
-"""Reports compared by what they state: diagnostic statements coded as PTB-XL codes them."""
+"""Compares reports by what they state: diagnostic statements, coded with PTB-XL's codes."""
 
 from cardiolect.utils.metrics.statements.extraction import extract
 from cardiolect.utils.metrics.statements.scores import content_scores, content_table

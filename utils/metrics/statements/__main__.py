@@ -1,7 +1,7 @@
-"""How well the lexicons read: agreement with PTB-XL's labels per code, and coverage of any reports.
+"""Measure how well statements are extracted: agreement with PTB-XL's labels per code, and coverage of any reports.
 
-Where a report states a code that its annotators did not give, or the other way round, that is a disagreement; many are
-the annotators' own, who corrected the machine's report: ``--misses CODE`` prints them.
+A disagreement is a code that a report states but its annotators did not give, or the reverse. Many come from the
+annotators, who corrected the machine's report; ``--misses CODE`` prints them.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
 from cardiolect.utils.metrics.statements.scores import coverage, stated
 
-_SHOWN = 10
+_LISTED = 10
 
 
 def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, set[str]]]:
-    """``(ecg_id, report, codes)`` of the recordings of ``folds``: scp_codes of any likelihood, and heart_axis."""
+    """``(ecg_id, report, codes)`` of the recordings in ``folds``: scp_codes of any likelihood, and heart_axis."""
     try:
         with database.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if int(float(row["strat_fold"])) in folds]
@@ -35,7 +35,7 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
 
 
 def agreement(rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> dict[str, Any]:
-    """`finding_scores` of what reports state against their labels, of ``codes`` alone."""
+    """`finding_scores` of the codes that reports state against their labels, for ``codes`` only."""
     return finding_scores([stated(report) & codes for _, report, _ in rows], [labels & codes for *_, labels in rows])
 
 
@@ -61,8 +61,8 @@ def _print_coverage(texts: list[str]) -> None:
         f"\n{len(texts)} reports: something recognised in {found['statements']:.1%} of statements and "
         f"{found['reports']:.1%} of reports, a code in {found['coded']:.1%} of reports"
     )
-    for title, key in (("most common unrecognised statements", "unrecognised"), ("words beside statements", "beside")):
-        listed = ", ".join(f"{text!r} {n}" for text, n in list(found[key].items())[:_SHOWN])
+    for title, key in (("most common unrecognised statements", "unrecognised"), ("words outside statements", "beside")):
+        listed = ", ".join(f"{text!r} {n}" for text, n in list(found[key].items())[:_LISTED])
         print(f"{title}: {listed or 'none'}")
 
 
@@ -84,7 +84,7 @@ def _reports_of(path: Path) -> list[str]:
     try:
         return [row["report"] for row in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--reports {path}: is no JSON list of objects with a key report: {error!r}") from None
+        raise UserError(f"--reports {path}: not a JSON list of objects with a key report: {error!r}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,26 +93,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv: agreement with its labels")
-    parser.add_argument("--folds", default="1-10", help="folds of it, such as 9-10 (default: all)")
-    parser.add_argument(
-        "--misses", metavar="CODE", help="print the reports that disagree with their labels about a code"
-    )
-    parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports: coverage")
-    given = parser.parse_args(arguments)
-    if not given.database and not given.reports:
+    parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv, to print agreement with its labels")
+    parser.add_argument("--folds", default="1-10", help="folds of --database, such as 9-10 (default: all)")
+    parser.add_argument("--misses", metavar="CODE", help="print the reports that disagree with their labels on a code")
+    parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports, to print coverage")
+    args = parser.parse_args(arguments)
+    if not args.database and not args.reports:
         raise UserError("nothing to read: give --database or --reports")
-    if given.database:
-        rows = labelled_reports(given.database, _folds(given.folds))
+    if args.database:
+        rows = labelled_reports(args.database, _folds(args.folds))
         if not rows:
-            raise UserError(f"--folds {given.folds}: no recording of {given.database} is in them")
-        if given.misses:
-            _print_misses(rows, given.misses)
+            raise UserError(f"--folds {args.folds}: {args.database} has no recordings in them")
+        if args.misses:
+            _print_misses(rows, args.misses)
             return
         _print_agreement("code", rows, SCP_CODES)
         _print_agreement("heart axis", rows, frozenset(AXES))
         _print_coverage([report for _, report, _ in rows])
-    for path in given.reports:
+    for path in args.reports:
         print(f"\n{path}", end="")
         _print_coverage(_reports_of(path))
 

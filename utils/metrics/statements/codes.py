@@ -1,4 +1,4 @@
-"""The codes of report statements: PTB-XL's SCP codes, its heart axes, and one for an infarct without a named wall.
+"""The codes of report statements: PTB-XL's SCP codes, its heart axes, and one for an infarct of an unnamed wall.
 
 Source: scp_statements.csv and the column heart_axis of PTB-XL (Wagner et al. 2020, Scientific Data 7:154).
 """
@@ -7,10 +7,10 @@ from cardiolect.utils.scp_codes import SCP_CODES
 
 # The column heart_axis: normal, left, extreme left, right, extreme right, borderline left, borderline right, sagittal.
 AXES = ("MID", "LAD", "ALAD", "RAD", "ARAD", "AXL", "AXR", "SAG")
-INFARCT = "MI"  # the diagnostic class, for an infarct without a named wall, which has no SCP code
+INFARCT = "MI"  # the diagnostic class, used for an infarct of an unnamed wall, which has no SCP code
 CODES = SCP_CODES | {*AXES, INFARCT}
 
-# Letters of the walls, in any order -> code of a statement about them; "" if no wall is named.
+# Family -> letters of the walls, in any order ("" if none is named) -> code.
 _WALLS_OF: dict[str, dict[str, str]] = {
     "MI": {
         "": INFARCT,
@@ -43,7 +43,7 @@ _WALLS_OF: dict[str, dict[str, str]] = {
 def codes_of_walls(family: str, walls: str) -> tuple[str, ...]:
     """Codes of an infarct ("MI"), ischaemia ("ISC") or injury ("INJ") of the walls with these letters: A S I L P.
 
-    "IL" has one code. Walls without a common code get one each, if there is one.
+    Walls with a common code, such as "IL", get that one; others get one each, if it exists.
     """
     table = _WALLS_OF[family]
     key = "".join(sorted(set(walls), key="AISLP".index)) if walls else ""

@@ -7,7 +7,7 @@ from cardiolect.utils.metrics.statements.lexicon import Status
 
 
 class Cue(NamedTuple):
-    """status: what it makes of a statement; None where it only looks like a cue. reach: directions to try in turn."""
+    """status: what it gives a statement; None if it only looks like a cue. reach: directions to try in turn."""
 
     status: Status | None
     reach: tuple[str, ...]
@@ -15,7 +15,7 @@ class Cue(NamedTuple):
 
 
 _FORWARD, _BACKWARD = ("forward",), ("backward",)
-_EITHER, _OR_BEHIND = ("forward", "backward"), ("backward", "forward")
+_EITHER, _EITHER_BACK_FIRST = ("forward", "backward"), ("backward", "forward")
 
 _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
     # English
@@ -136,7 +136,7 @@ _CUES: tuple[tuple[Status | None, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
     ),
     ("possible", _EITHER, (r"wahrscheinlich", r"vermutlich", r"fraglich", r"eventuell")),
-    ("possible", _OR_BEHIND, (r"moeglich",)),
+    ("possible", _EITHER_BACK_FIRST, (r"moeglich",)),
     (
         "possible",
         _FORWARD,
@@ -195,14 +195,14 @@ CUES = tuple(
     for p in patterns
 )
 
-FAR = 5  # words between a cue and the statement behind it
-LIST = 10  # the same where an "or" stands right before the statement, and words between two of a list
-NEAR = 3  # words between a statement and the cue behind it
+FAR = 5  # words between a cue and the statement after it
+LIST = 10  # the same if an "or" is right before the statement; also words between two statements of a list
+NEAR = 3  # words between a statement and the cue after it
 _ADJECTIVES = r"(?:[\w']+ ){0,2}"
-# What joins a statement to a list; words that are no known statement may stand in the list.
+# Joins a statement to a list, in which there may also be words that are not a known statement.
 OR = re.compile(rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/) ?{_ADJECTIVES}")
 AND = re.compile(rf" ?(?:,|,? ?(?:and|und|sowie|och|as well as)) ?{_ADJECTIVES}")
-# Where a scope ends.
+# Ends of a scope.
 _TURNS = r"(?<!\w)(?:but|however|although|with|otherwise|aber|jedoch|mit|sonst|men|med|eljest)(?!\w)"
 TURN = re.compile(rf":|{_TURNS}")
 STOP = re.compile(rf"[,:]|{_TURNS}")

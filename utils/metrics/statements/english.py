@@ -1,6 +1,6 @@
-"""English statements: GE Marquette 12SL and Philips as in MIMIC-IV-ECG, PTB-XL's, its translations, the simulator's.
+"""English statements of GE Marquette 12SL and Philips (as in MIMIC-IV-ECG), PTB-XL, its translations and the simulator.
 
-Format: `lexicon.Lexicon`. Texts come normalised: lower case, no hyphens, no brackets, a spaced dash as a comma.
+Format: `lexicon.Lexicon`. Texts are normalised: lower case, no hyphens, no brackets, a comma for a spaced dash.
 """
 
 from cardiolect.utils.metrics.statements.lexicon import Lexicon

@@ -1,4 +1,4 @@
-"""The statements of a report as codes, each present, possible or absent."""
+"""Extracts the statements of a report as codes, each present, possible or absent."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -12,19 +12,19 @@ from cardiolect.utils.metrics.statements.codes import AXES
 from cardiolect.utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
 from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 
-# Every sentence is read with all of them: languages mix within PTB-XL's reports, and their words do not clash.
+# Every sentence is read with all lexicons: PTB-XL's reports mix languages, whose words do not clash.
 _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
 _SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2019": "'"})
-_NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators noted the codes themselves here
-_SURENESS: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
-# A list of what is denied or possible does not run on into these: "no LVH, sinus rhythm".
+_NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators wrote the codes here
+_CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
+# A list of absent or possible statements ends before these, as in "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
-_LIST = 20  # statements that one cue may speak of
-_REACH = 200  # characters between a cue and a statement; outputs that repeat themselves are long
+_LIST = 20  # statements within reach of one cue
+_REACH = 200  # characters between a cue and a statement; limits the work on long, repetitive outputs
 _FILLER = re.compile(
     r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
     r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
@@ -32,7 +32,7 @@ _FILLER = re.compile(
 
 
 class Reading(NamedTuple):
-    """One sentence read: its codes, whether any statement was known, and the words that belong to none."""
+    """The result for one sentence: codes, whether any statement was recognised, and the words outside statements."""
 
     codes: tuple[tuple[str, Status], ...]
     known: bool
@@ -40,23 +40,23 @@ class Reading(NamedTuple):
 
 
 def extract(text: str) -> dict[str, Status]:
-    """Code of `codes.CODES` -> status, of a report in English, German or Swedish.
+    """Code (`codes.CODES`) -> status, for a report in English, German or Swedish.
 
-    A code stated twice has its surest status. PTB-XL's notes behind "Edit:" are not read.
+    A code stated twice gets its most certain status. PTB-XL's notes after "Edit:" are ignored.
     """
     found: dict[str, Status] = {}
     for sentence in sentences(text):
         for code, status in read(sentence).codes:
-            if code not in found or _SURENESS[status] > _SURENESS[found[code]]:
+            if code not in found or _CERTAINTY[status] > _CERTAINTY[found[code]]:
                 found[code] = status
     return found
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text in the spelling that lexicons are written in.
+    """The sentences of a text in the spelling of the lexicons.
 
     Lower case; no umlauts, hyphens or brackets; abbreviations spelt out; a spaced dash becomes a comma. Sentences end
-    with a full stop outside numbers, glued or not, a semicolon or a line break.
+    with a full stop outside numbers, followed by a space or not, a semicolon or a line break.
     """
     plain = _NOTE.sub("", text.casefold()).translate(_SPELLING)
     plain = re.sub(r"(?<=[a-z])#(?=[a-z])|#(?=ber)", "ue", plain)  # PTB-XL: "f#r", "#bergang"
@@ -71,7 +71,7 @@ def sentences(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)  # machine statements repeat
 def read(sentence: str) -> Reading:
-    """Read one of `sentences`. Of overlapping statements and cues the longest holds."""
+    """Read one of `sentences`. Of overlapping statements and cues, the longest is kept."""
     found = [(s.end - s.start, about, s) for rules in _RULES for about, s in rules.find(sentence)]
     found += [
         (m.end() - m.start(), 0, (m.start(), m.end(), cue)) for cue in CUES for m in cue.pattern.finditer(sentence)
@@ -89,7 +89,9 @@ def read(sentence: str) -> Reading:
     for start, end, cue in cues:
         for direction in cue.reach if cue.status else ():
             reached = (
-                _ahead(sentence, end, cue, stated) if direction == "forward" else _behind(sentence, start, end, stated)
+                _forward(sentence, end, cue, stated)
+                if direction == "forward"
+                else _backward(sentence, start, end, stated)
             )
             if reached:
                 cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
@@ -102,8 +104,8 @@ def read(sentence: str) -> Reading:
     return Reading(tuple(codes), bool(stated), _rest(sentence, kept))
 
 
-def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
-    """The statements that a cue ending at ``end`` speaks of: the next one, and the list that it opens."""
+def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+    """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens."""
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
@@ -128,8 +130,8 @@ def _ahead(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stat
     return reached
 
 
-def _behind(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
-    """The statements that a cue behind them speaks of: the last one, and those that an "or" joins to it."""
+def _backward(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
+    """The statements before a cue to which it applies: the last one, and those joined to it with an "or"."""
     before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
     if not before or start - before[-1].end > _REACH:
         return []

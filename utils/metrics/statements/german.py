@@ -1,4 +1,4 @@
-"""German statements of PTB-XL's reports. Format: `lexicon.Lexicon`; umlauts come as ae, oe, ue."""
+"""German statements of PTB-XL's reports. Format: `lexicon.Lexicon`; umlauts are written ae, oe, ue."""
 
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 

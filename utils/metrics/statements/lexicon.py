@@ -1,4 +1,4 @@
-"""What a lexicon of one language holds, and the rules that it becomes."""
+"""The format of a lexicon of one language, and its compiled rules."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ _AND = r"(?:,? (?:and|or|und|oder|och|eller) | \+ |, )"
 class Lexicon:
     """Statements of one language, as regular expressions over `extraction.sentences`.
 
-    abbreviations: pattern -> words in its place, before full stops are read as ends of sentences.
-    walls: letters of `codes.codes_of_walls` -> pattern; in a rule ``{walls}`` is one of them, or several.
-    age: what may be said of an infarct's age behind it, ``{age}`` in a rule; doubt about the age is none about the
-        infarct.
-    rules: codes -> patterns, whole words each. Codes stand between spaces; "LVH?" is stated as possible, "NORM-" as
-        absent, "MI*" is the code of ``{walls}``, and "" a statement that is known and has no code. Where a pattern has
-        a group ``s``, that is the statement and the rest its surroundings.
+    abbreviations: pattern -> replacement, applied before full stops are taken as ends of sentences.
+    walls: letters of `codes.codes_of_walls` -> pattern; ``{walls}`` in a rule matches one or several.
+    age: pattern for the age of an infarct after its name, ``{age}`` in a rule; doubt about the age is not doubt about
+        the infarct.
+    rules: codes -> patterns, each of whole words. Codes are separated by spaces; "LVH?" is stated as possible, "NORM-"
+        as absent, "MI*" is the code of ``{walls}``, and "" is a known statement without a code. If a pattern has a
+        group ``s``, that is the statement, and the rest is its context.
     """
 
     abbreviations: Mapping[str, str]
@@ -33,7 +33,7 @@ class Lexicon:
 
 
 class Stated(NamedTuple):
-    """A statement found in a sentence: its place and its codes."""
+    """A statement found in a sentence: its position and codes."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ class Stated(NamedTuple):
 
 
 class Rules:
-    """The rules of one lexicon, compiled."""
+    """The compiled rules of one lexicon."""
 
     def __init__(self, lexicon: Lexicon):
         self._walls = [(letters, re.compile(pattern)) for letters, pattern in lexicon.walls.items()]
@@ -50,7 +50,7 @@ class Rules:
         self._rules = [(codes, self._compiled(p)) for codes, patterns in lexicon.rules.items() for p in patterns]
 
     def find(self, sentence: str) -> Iterator[tuple[int, Stated]]:
-        """Every match, overlapping ones too, with the length of its surroundings."""
+        """Every match, including overlapping ones, with its length including context."""
         for codes, pattern in self._rules:
             for match in pattern.finditer(sentence):
                 start, end = match.span("s") if "s" in pattern.groupindex else match.span()
@@ -77,7 +77,7 @@ class Rules:
                 yield from ((code, status) for code in codes_of_walls(name[:-1], letters))
 
     def _named_walls(self, text: str) -> list[str]:
-        """Letters of each wall named; "inferior/lateral" is one wall, "inferior and lateral" are two."""
+        """Letters of each named wall; "inferior/lateral" is one wall, "inferior and lateral" are two."""
         parts = re.split(_AND, text)
         return ["".join(dict.fromkeys("".join(self._letters(part)))) for part in parts]
 

@@ -24,12 +24,12 @@ def content_scores(predictions: Sequence[str], references: Sequence[str]) -> Sco
     """F1 of statements over the corpus (micro), 0 if neither side states anything.
 
     ``content_f1``, ``content_precision``, ``content_recall``: codes stated as present or possible. ``content_f1_sure``:
-    the same where also present and possible must agree. ``content_f1_class``: infarction, ST-T change, conduction
-    disturbance and hypertrophy count once each, so that an infarct of another wall is a hit; other codes as they are.
+    the same, but present and possible must agree too. ``content_f1_class``: infarction, ST-T change, conduction
+    disturbance and hypertrophy count once each, so that an infarct of another wall is a hit; other codes are unchanged.
     """
-    said, gold = [extract(text) for text in predictions], [extract(text) for text in references]
-    if len(said) != len(gold):
-        raise UserError(f"{len(said)} predictions for {len(gold)} references")
+    predicted, gold = [extract(text) for text in predictions], [extract(text) for text in references]
+    if len(predicted) != len(gold):
+        raise UserError(f"{len(predicted)} predictions for {len(gold)} references")
     views = {
         "content": lambda found: {code for code, status in found.items() if status != "absent"},
         "content_sure": lambda found: {item for item in found.items() if item[1] != "absent"},
@@ -37,7 +37,7 @@ def content_scores(predictions: Sequence[str], references: Sequence[str]) -> Sco
     }
     columns: dict[str, list[int]] = {}
     for view, of in views.items():
-        pairs = [(of(one), of(other)) for one, other in zip(said, gold, strict=True)]
+        pairs = [(of(one), of(other)) for one, other in zip(predicted, gold, strict=True)]
         columns[f"{view}:hits"] = [len(one & other) for one, other in pairs]
         columns[f"{view}:claims"] = [len(one) for one, _ in pairs]
         columns[f"{view}:support"] = [len(other) for _, other in pairs]
@@ -52,22 +52,22 @@ def content_scores(predictions: Sequence[str], references: Sequence[str]) -> Sco
 
 
 def content_table(predictions: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
-    """What `content_scores` counts, by code, and how much of the references was understood.
+    """The counts of `content_scores` by code, and how much of the references was understood.
 
-    ``per_code``, ``micro_f1`` and ``macro_f1`` (over codes that references state) as `finding_scores` has them; a score
-    without any statement to count has no entry. ``coverage``: `coverage` of the references.
+    ``per_code``, ``micro_f1`` and ``macro_f1`` (over codes that references state) are as in `finding_scores`; a score
+    without any statement to count is left out. ``coverage``: `coverage` of the references.
     """
     scores = finding_scores([stated(text) for text in predictions], [stated(text) for text in references])
     return {"per_code": scores.pop("per_finding"), **scores, "coverage": coverage(references)}
 
 
 def coverage(texts: Collection[str]) -> dict[str, Any]:
-    """How much of the texts the lexicons know.
+    """How much of the texts the lexicons recognise.
 
-    ``statements`` and ``reports``: share of sentences, and of reports that are not empty, in which anything was
-    recognised; statements known to have no code count ("Trace only requested"). ``coded``: share of these reports with
-    a code. ``unrecognised``: the most common other sentences; ``beside``: the most common words that stand in a
-    recognised sentence and belong to no statement, ``{text: count}``.
+    ``statements`` and ``reports``: share of sentences, and of non-empty reports, in which anything was recognised,
+    including known statements without a code ("Trace only requested"). ``coded``: share of these reports with a code.
+    ``unrecognised``: the most common other sentences; ``beside``: the most common words of recognised sentences outside
+    their statements, ``{text: count}``.
     """
     unknown: Counter[str] = Counter()
     beside: Counter[str] = Counter()

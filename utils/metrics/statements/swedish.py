@@ -1,4 +1,4 @@
-"""Swedish statements, which a part of PTB-XL's reports is in. Format: `lexicon.Lexicon`; a with ring comes as aa."""
+"""Swedish statements of PTB-XL's reports. Format: `lexicon.Lexicon`; å is written aa, ä and ö are written ae and oe."""
 
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
@@ -58,7 +58,7 @@ LEXICON = Lexicon(
         "STE_": (r"st hoejning",),
         "STD_": (r"st(?: t)? saenkning",),
         "NST_": (r"(?:ospecifik )?st(?: t)? foeraendring",),
-        "NDT": (r"ospecifik t foeraendring",),  # PTB-XL's annotators coded it so
+        "NDT": (r"ospecifik t foeraendring",),  # as PTB-XL's annotators coded it
         "TAB_": (r"t foeraendring",),
         "LNGQT": (r"qt foerlaengning",),
         "NORM": (r"normalt ekg",),

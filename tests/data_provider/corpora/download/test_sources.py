@@ -79,7 +79,7 @@ def test_code_15_is_unpacked_and_prepared_and_its_zips_go(server, tmp_path):
 
 def test_a_zip_writes_nothing_but_its_part(server, tmp_path):
     zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../outside.hdf5", b"x")})
-    with pytest.raises(UserError, match=r"holds 0 files of the name exams_part0\.hdf5"):
+    with pytest.raises(UserError, match=r"holds 0 files named exams_part0\.hdf5"):
         get(server, tmp_path / "a/corpus", "code-15")
     assert not list(tmp_path.rglob("outside*"))
     zenodo(server, {"exams.csv": b"exam_id\n", "exams_part0.zip": zipped("../../exams_part0.hdf5", b"x")})

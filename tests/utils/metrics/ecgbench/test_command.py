@@ -102,13 +102,13 @@ def test_options_are_words_and_end_before_the_request(score):
 
 def test_a_file_of_another_size_is_refused_and_by_legacy_skipped(write, capsys):
     answers = write("answers.jsonl", [{"id": 1, "gold": "A", "prediction": "A"}])
-    assert "csn-test-no-cot has 1611 samples, here are 1; of a part" in refused(["csn-test-no-cot", answers], capsys)
+    assert "csn-test-no-cot has 1611 samples, not 1; to score a part" in refused(["csn-test-no-cot", answers], capsys)
     main(["csn-test-no-cot", str(answers), "--form", "legacy"])
-    assert "legacy: PULSE's scorer skips files of other than 1611 samples" in capsys.readouterr().out
+    assert "legacy: PULSE's scorer skips files without exactly 1611 samples" in capsys.readouterr().out
     main(["csn-test-no-cot", str(answers), "--expected", "1"])
-    assert "a part, which compares with nothing published" in capsys.readouterr().out
+    assert "part of the task, so not comparable with published scores" in capsys.readouterr().out
     main(["csn-test-no-cot", str(write("all.jsonl", [{"id": i, "gold": "A", "text": "A"} for i in range(1611)]))])
-    assert "a part" not in capsys.readouterr().out
+    assert "part of the task" not in capsys.readouterr().out
 
 
 def test_one_form_stands_alone(write, capsys):
@@ -197,9 +197,9 @@ def test_of_a_part_gold_without_answer_is_left_out(write, capsys):
 @pytest.mark.parametrize(
     ("said", "gold", "message"),
     [
-        (SAID, GOLD[:1], "1 of 2 answers without gold in"),
-        ([*SAID, SAID[0]], GOLD, "question_id b is there twice, again as item 3"),
-        (SAID, [*GOLD, GOLD[0]], "gold.json: id a is there twice, again as item 3"),
+        (SAID, GOLD[:1], "1 of 2 answers have no gold in"),
+        ([*SAID, SAID[0]], GOLD, "question_id b is repeated in item 3"),
+        (SAID, [*GOLD, GOLD[0]], "gold.json: id a is repeated in item 3"),
         (SAID, None, "b has no gold answer; name the file that has it with --gold"),
         ([{"text": "MI"}], GOLD, "item 1 has no id"),
         ([{"id": "a", "answer": "MI"}], GOLD, "a has no answer"),
@@ -208,7 +208,7 @@ def test_of_a_part_gold_without_answer_is_left_out(write, capsys):
         (SAID, [{**item, "conversations": item["conversations"][:1]} for item in GOLD], "b has no gold answer"),
         (SAID, [{**item, "conversations": [*item["conversations"], 3]} for item in GOLD], "b has no gold answer"),
         (["MI", "NORM"], GOLD, "item 1 is a JSON str, not an object"),
-        ([], GOLD, "holds nothing"),
+        ([], GOLD, "is empty"),
         (SAID, [{"id": "a", "gold": "LVH"}, {"id": "b", "gold": "MI"}], "sample a: gold 'LVH' has no label"),
     ],
 )
@@ -225,7 +225,7 @@ def test_broken_files_are_one_line(write, tmp_path, capsys):
     cut.write_text(cut.read_text()[:-9])
     assert "line 2 is not JSON; a stopped run may have cut it short" in refused(["ptb-test", cut], capsys)
     cut.write_bytes(b"\x89PNG\xff\xfe")
-    assert "is no UTF-8 text" in refused(["ptb-test", cut], capsys)
+    assert "is not UTF-8 text" in refused(["ptb-test", cut], capsys)
     assert "cannot be read" in refused(["ptb-test", tmp_path], capsys)
     assert "cannot be read: No such file" in refused(["ptb-test", tmp_path / "none.json"], capsys)
     good = write("answers.jsonl", [{"id": 1, "gold": "MI", "prediction": "MI"}])

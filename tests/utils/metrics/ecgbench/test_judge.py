@@ -89,8 +89,8 @@ def test_what_does_not_pass_fails_by_name_and_is_asked_again_next_time(server, j
     server.plans = {"a": [(500, {})] * TRIES, "b": [(400, {})]}
     found = judge(reports("a", "b", "c"))
     assert found["failed"] == {
-        "patient-0": f"the server answers 500, {TRIES} times",
-        "patient-1": "the server answers 400",
+        "patient-0": f"the server returned 500, {TRIES} times",
+        "patient-1": "the server returned 400",
     }
     assert (found["n"], found["judged"], found["malformed"], found["score"]) == (3, 1, 0, 70)
     again = judge(reports("a", "b", "c"))
@@ -111,7 +111,7 @@ GOOD = json.loads(verdict(6, 7, 8))
         (json.dumps({k: v for k, v in GOOD.items() if k != "Rhythm"}), "no Rhythm"),
         (json.dumps({**GOOD, "Rhythm": 8}), "no Rhythm"),
         (json.dumps({**GOOD, "Rhythm": {"Score": 8}}), "Rhythm has no explanation"),
-        (verdict(11, 7, 8), "score of Diagnosis is no number from 0 to 10"),
+        (verdict(11, 7, 8), "score of Diagnosis is not a number from 0 to 10"),
         (verdict(6, -1, 8), "score of Waveform is no"),
         (verdict(6, 7, "8"), "score of Rhythm is no"),
         (verdict(6, 7, True), "score of Rhythm is no"),
@@ -199,26 +199,26 @@ def test_a_killed_run_asks_nothing_twice(server, judge, tmp_path):
 def test_verdicts_are_guarded(server, judge, tmp_path):
     path = tmp_path / "verdicts.jsonl"
     path.write_text('{"key": "a"}\nnonsense\n')
-    with pytest.raises(UserError, match="line 2 is no verdict"):
+    with pytest.raises(UserError, match="line 2 is not a verdict"):
         judge(reports("a"))
     path.unlink()
     judge(reports("a"))
     path.write_text(path.read_text().replace('"Score": 7', '"Score": 70'))
-    with pytest.raises(UserError, match="Waveform is no number"):
+    with pytest.raises(UserError, match="Waveform is not a number"):
         judge(reports("a"))
     path.unlink()
     server.delay = 0.5
     other = threading.Thread(target=judge, args=(reports("a"),))
     other.start()
     time.sleep(0.2)
-    with pytest.raises(UserError, match="another run writes it"):
+    with pytest.raises(UserError, match="another run is using it"):
         judge(reports("a"))
     other.join()
 
 
 def test_a_refused_key_ends_the_run_and_is_not_told(server, judge, capsys):
     server.plans = {f"{i}": [(401, {})] for i in range(50)}
-    with pytest.raises(UserError, match="answers 401; check JUDGE_KEY") as error:
+    with pytest.raises(UserError, match="returned 401; check JUDGE_KEY") as error:
         judge(reports(*map(str, range(50))))
     assert len(server.asked) < 50
     assert "secret" not in f"{error.value}{capsys.readouterr()}{JudgeEndpoint(server.url, 'judge', 'secret-key')}"
@@ -233,7 +233,7 @@ def test_an_endpoint_that_never_answers_ends_the_run(server, judge):
 
 def test_a_redirection_is_not_followed_with_the_key(server, judge):
     server.plans = {"a": [(307, {"Location": "http://example.org/"})]}
-    with pytest.raises(UserError, match="answers 307"):
+    with pytest.raises(UserError, match="returned 307"):
         judge(reports("a"))
     assert len(server.asked) == 1
 
@@ -257,7 +257,7 @@ def test_four_threads_ask_at_once(server, judge):
         ("http://127.0.0.1.example.org/v1", "m", "only https"),
         ("https://user:pass@example.org/v1", "m", "must be a plain address"),
         ("https://example.org/v1?key=1", "m", "must be a plain address"),
-        ("https://example.org/v1", "", "no model"),
+        ("https://example.org/v1", "", "needs a model"),
     ],
 )
 def test_unsafe_endpoints_are_refused(url, model, message):
@@ -290,5 +290,5 @@ def test_items_without_texts_are_named(server, judge, item, message):
     with pytest.raises(UserError, match=message):
         judge([item])
     assert server.asked == []
-    with pytest.raises(UserError, match="patient-0 is there twice"):
+    with pytest.raises(UserError, match="patient-0 is repeated"):
         judge(reports("a") * 2)

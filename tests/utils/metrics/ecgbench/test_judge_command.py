@@ -26,7 +26,7 @@ def test_ecgbench_reports_go_to_the_judge(server, tmp_path, capsys):
     gold.write_text(json.dumps([{"id": f"ptb-{k}", "image": "x.png", "conversation": turns} for k in range(2)]))
     answers.write_text("".join(json.dumps({"question_id": f"ptb-{k}", "text": f"said {k}"}) + "\n" for k in range(2)))
     given = ["ptb-test-report", str(answers), "--gold", str(gold), "--out", str(out)]
-    assert "ptb-test-report has 500 samples, here are 2" in refused(ecgbench, given, capsys)
+    assert "ptb-test-report has 500 samples, not 2" in refused(ecgbench, given, capsys)
     assert server.asked == []
     ecgbench([*given, "--expected", "2"])
     found = json.loads(out.read_text())
@@ -36,7 +36,7 @@ def test_ecgbench_reports_go_to_the_judge(server, tmp_path, capsys):
     ecgbench([*given, "--expected", "2"])
     assert len(server.asked) == 2 and (tmp_path / "answers.verdicts.jsonl").is_file()
     assert "2 requests to judge at http://127.0.0.1" in capsys.readouterr().out
-    assert "judged, and in one form alone" in refused(ecgbench, [*given, "--form", "strict"], capsys)
+    assert "judged, and has only one form" in refused(ecgbench, [*given, "--form", "strict"], capsys)
 
 
 @pytest.mark.parametrize("ours", [False, True])

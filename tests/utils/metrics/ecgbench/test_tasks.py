@@ -261,9 +261,9 @@ def test_options_are_right_as_a_set():
     for gold in ("lead II", ["lead II"]):
         assert score("ecgqa-test", "strict", (gold, "lead II"), question=capitals)["accuracy"] == 1
         assert score("ecgqa-test", "legacy", (gold, "lead II"), question=capitals)["accuracy"] == 0
-    with pytest.raises(UserError, match="sample s0: gold 'V1' is none of the options"):
+    with pytest.raises(UserError, match="sample s0: gold 'V1' is not one of the options"):
         score("ecgqa-test", "strict", ("V1", "V1"), question=question)
-    with pytest.raises(UserError, match="none of the options"):
+    with pytest.raises(UserError, match="not one of the options"):
         score("ecgqa-test", "strict", ("yes", "yes"), question="AF?")
 
 
@@ -272,7 +272,7 @@ def test_options_are_right_as_a_set():
 
 def test_wrong_counts_are_an_error_and_by_legacy_skipped():
     asked = samples(("A", "A"))
-    with pytest.raises(UserError, match="csn-test-no-cot has 1611 samples, here are 1"):
+    with pytest.raises(UserError, match="csn-test-no-cot has 1611 samples, not 1"):
         score_task("csn-test-no-cot", asked)
     assert score_task("csn-test-no-cot", asked, "legacy") == {}
     assert score_task("csn-test-no-cot", asked * 1611, "legacy") == {"n": 1611, "accuracy": 1, "guessed": 0}
@@ -300,8 +300,8 @@ def test_tasks_are_those_of_ecgbench():
         ("ptb-test", [], "lenient", "strict or legacy"),
         ("ptb-test", [{"id": 1, "gold": "MI"}], "strict", "sample 0 has no prediction"),
         ("ecgqa-test", [{"id": 1, "gold": "a", "prediction": "a"}], "legacy", "sample 0 has no question"),
-        ("ptb-test", [{"id": 1, "gold": "MI", "prediction": None}], "legacy", "sample 1: the prediction is no text"),
-        ("ptb-test", samples(("MI", "MI")) * 2, "strict", "sample s0 is there twice"),
+        ("ptb-test", [{"id": 1, "gold": "MI", "prediction": None}], "legacy", "sample 1: the prediction is not text"),
+        ("ptb-test", samples(("MI", "MI")) * 2, "strict", "sample s0 is repeated"),
     ],
 )
 def test_bad_input_is_named(name, asked, form, message):
