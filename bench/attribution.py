@@ -27,9 +27,9 @@ from bench.baselines.attribution_methods import BASELINES
 from bench.finding_spans import SPANS, FindingSpans, overlap_share
 from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.corpora.simulated import MADE
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.readers import read_record
-from cardiolect.data_provider.simulator.corpus import MADE
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.model.evaluation.answers import yes_no_tokens
 from cardiolect.model.inference.attribution import answer_margin, code_positions, where_it_looked

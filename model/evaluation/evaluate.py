@@ -13,8 +13,8 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.corpora.simulated import load_true_findings
 from cardiolect.data_provider.examples import Example
-from cardiolect.data_provider.simulator.reports import load_true_findings
 from cardiolect.data_provider.splits import known_recordings, load_splits
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from cardiolect.data_provider.simulator.reports import findings_in
-from cardiolect.data_provider.simulator.truth import ABNORMAL, NORMAL
-from cardiolect.data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
+from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
+from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
@@ -169,10 +168,6 @@ def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts:
         found = finding_scores([findings_in(text) for text in said], truth)
         row = result["conditions"][name]
         row["finding_f1"] = found["macro_f1"]
-        diagnoses = [
-            each["f1"]
-            for finding, each in found["per_finding"].items()
-            if finding not in {*NOT_DIAGNOSES, NORMAL, ABNORMAL}
-        ]
+        diagnoses = [each["f1"] for finding, each in found["per_finding"].items() if finding not in NOT_DIAGNOSES]
         row["diagnosis_f1"] = float(np.mean(diagnoses))
         result.setdefault("findings", {})[name] = found
