@@ -10,15 +10,11 @@ from jinja2 import Environment, FileSystemLoader
 from cardiolect.data_provider.corpora.provenance import UNKNOWN
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors
 from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, verdict
+from cardiolect.model.evaluation.verdict import gaps, score_name, verdict
 from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.prompt.tasks import TASKS
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
-_TASKS = {
-    "qa": ("question-answering", "Questions"),
-    "report": ("text-generation", "Reports"),
-    "instruct": ("text-generation", "Conversations"),
-}
 
 
 def model_card(
@@ -35,7 +31,7 @@ def model_card(
     """
     settings = info.get("settings", {})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["heading"] = _heading
+    environment.filters |= {"heading": _heading, "score_name": score_name}
     text = environment.get_template("card.md").render(
         info=info,
         settings=settings,
@@ -49,7 +45,7 @@ def model_card(
             dict(
                 r,
                 balanced=balanced_accuracy(r),
-                title=f"{_TASKS[r['task']][1]} on {_data_of(r)}",
+                title=f"{TASKS[r['task']].title} on {_data_of(r)}",
                 gaps=[dict(g, says=verdict(r, g)) for g in gaps(r)],
             )
             for r in results
@@ -76,18 +72,15 @@ def write_card(checkpoint: Path) -> None:
 
 def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
     """The main score with the ECG, of every floor, and the gap, in percent."""
-    score, data, (task, title) = result["score"], _data_of(result), _TASKS[result["task"]]
-    what, metric = ("exact match", "exact_match") if score == "em" else (score, score)
+    score, data, task = score_name(result["score"]), _data_of(result), TASKS[result["task"]]
+    metric = score.replace(" ", "_")
     rows = [
-        (metric, f"{what}, {_heading(name)}", result["conditions"][name][score])
+        (metric, f"{score}, {_heading(name)}", result["conditions"][name][result["score"]])
         for name in (WITH_ECG, *floors(result["conditions"]))
     ]
-    rows += [
-        ("signal-use-gap", f"signal-use gap of {'exact match' if gap['of'] == 'em' else gap['of']}", gap["value"])
-        for gap in gaps(result)
-    ]
+    rows += [("signal-use-gap", f"signal-use gap of {score_name(gap['of'])}", gap["value"]) for gap in gaps(result)]
     return [
-        EvalResult(task, data, data, metric, round(100 * value, 2), task_name=title, metric_name=name)
+        EvalResult(task.pipeline_tag, data, data, metric, round(100 * value, 2), task_name=task.title, metric_name=name)
         for metric, name, value in rows
     ]
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_PER_QUESTION
+
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
 GENERATED = "generated"
-MAJORITY, MAJORITY_PER_QUESTION = "majority", "majority_per_question"
 
 
 class Condition(NamedTuple):

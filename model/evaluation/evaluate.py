@@ -19,9 +19,9 @@ from cardiolect.data_provider.splits import known_recordings, load_splits
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
 from cardiolect.model.evaluation.choices import answer_lists, coverage
-from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
+from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, show
-from cardiolect.model.evaluation.floors import MAJORITY_ANSWERS, MAJORITY_REPORT
+from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -30,10 +30,10 @@ from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
-from cardiolect.model.prompt.rendering import answer_text
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics import AnswerLists, MajorityAnswers, definition
+from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.bertscore import BertScore
 
 # Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
@@ -197,29 +197,22 @@ def _said(
 def _samples(
     examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
 ) -> list[Sample]:
-    """The samples with what was said of them, and with the floors that need no model."""
-    majority, report = None, checkpoint.info.get(MAJORITY_REPORT)
-    if settings.tasktype == "qa" and MAJORITY_ANSWERS in checkpoint.info:
-        majority = MajorityAnswers.from_json(checkpoint.info[MAJORITY_ANSWERS])
+    """The samples with their answers, those of the floors that need no model included."""
+    floors = texts_without_model(settings.tasktype, checkpoint.info)
     truths = None
-    if settings.tasktype == "report" and len(settings.data_root) == 1:
+    if TASKS[settings.tasktype].has_content and len(settings.data_root) == 1:
         truths = load_true_findings(settings.data_root[0])
     samples = []
     for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
-        said = {condition: given[i] for condition, given in answered.items()}
-        texts = {condition: answer.text for condition, answer in said.items()}
-        if majority:
-            for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):
-                texts[name] = answer_text(majority.predict(example, level))
-        elif settings.tasktype == "report" and report is not None:
-            texts[MAJORITY] = report
+        given = {condition: of_all[i] for condition, of_all in answered.items()}
+        texts = {condition: answer.text for condition, answer in given.items()}
         samples.append(
             replace(
                 sample,
-                predictions=texts,
-                probabilities={condition: answer.probability for condition, answer in said.items()},
-                yes_margins={c: answer.yes_margin for c, answer in said.items() if answer.yes_margin is not None},
-                cut_off=tuple(condition for condition, answer in said.items() if answer.cut_off),
+                predictions=texts | floors(example),
+                probabilities={condition: answer.probability for condition, answer in given.items()},
+                yes_margins={c: answer.yes_margin for c, answer in given.items() if answer.yes_margin is not None},
+                cut_off=tuple(condition for condition, answer in given.items() if answer.cut_off),
                 findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
             )
         )

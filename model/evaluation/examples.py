@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, RecordRef
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer.base import PreparedECG
@@ -18,6 +18,7 @@ from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.inference.attribution import where_it_looked
 from cardiolect.model.llm.checkpoint import Checkpoint
 from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, task_of
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
 from cardiolect.utils.plots import draw_ecg_paper
@@ -26,7 +27,7 @@ from cardiolect.utils.plots import draw_ecg_paper
 def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
     """Which samples to show, drawn by ``seed``; of questions as many right as wrong answers, where there are."""
     order = random.Random(seed).sample(range(len(samples)), len(samples))
-    if samples[0].task != "qa":
+    if not TASKS[samples[0].task].exact_match:
         return sorted(order[:count])
     match = definition(metrics).match
     right = [i for i in order if match(samples[i].predictions[WITH_ECG], samples[i].answers)]
@@ -53,7 +54,9 @@ def show(
         except UserError as error:
             print(f"sample {sample.sample_id} is not shown: {error}")
             continue
-        right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers) if sample.task == "qa" else None
+        right = None
+        if TASKS[sample.task].exact_match:
+            right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers)
         shown.append(ShownExample(sample, pictures, right))
     return shown
 
@@ -100,8 +103,8 @@ def shade_yes_or_no(
     history: Sequence[tuple[str, str]] = (),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`shades` of one ECG. Raises `UserError` where there is no other answer to weigh this one against."""
-    if task_of(question) == "report" or said not in (YES, NO):
+    if task_of(question) == REPORT_TASK or said not in (YES, NO):
         raise UserError("only an answer of yes or no can be traced back to times of the ECG")
     ref = RecordRef("", Path(), background=patient)
-    example = Example("", (ref,), "qa", question, (), background=patient, history=tuple(history))
+    example = Example("", (ref,), QA_TASK, question, (), background=patient, history=tuple(history))
     return shades(checkpoint, example, said, [checkpoint.representation.prepared("", item)])[0]

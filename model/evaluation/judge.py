@@ -22,6 +22,7 @@ from cardiolect.model.evaluation.conditions import WITH_ECG, gap_over
 from cardiolect.model.evaluation.conditions import floors as floors_of
 from cardiolect.model.evaluation.result import RESULT, read_result
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics import bootstrap_ci
@@ -29,7 +30,7 @@ from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoin
 
 JUDGED = "judge.json"
 RUBRICS = {"report": REPORT, "arena": ARENA}
-TASKS = {"report": "report", "arena": "instruct"}  # of the samples that a rubric is for
+TASK_OF = {task.rubric: name for name, task in TASKS.items() if task.rubric}  # rubric -> task of its samples
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def judge_result(
     """
     result, samples = read_result(folder)
     folder = folder if folder.is_dir() else folder.parent
-    rubric = rubric or {task: name for name, task in TASKS.items()}.get(result["task"], "report")
+    rubric = rubric or TASKS[samples[0].task].rubric or "report"
     judged, incomplete = _units(folder, samples, rubric)
     seed = int(result["settings"].get("seed", 0))
     total = len(judged)
@@ -125,12 +126,12 @@ def judge_result(
 
 def _units(folder: Path, samples: Sequence[Sample], rubric: str) -> tuple[list[Judged], int]:
     """What is judged, in the order of the samples, and how many conversations lack a turn and are left out."""
-    samples = [sample for sample in samples if sample.task == TASKS[rubric]]
+    samples = [sample for sample in samples if sample.task == TASK_OF[rubric]]
     if not samples:
         raise UserError(
-            f"{folder / RESULT}: rubric {rubric} is for samples of task {TASKS[rubric]}, and there are none"
+            f"{folder / RESULT}: rubric {rubric} is for samples of task {TASK_OF[rubric]}, and there are none"
         )
-    if rubric == "report":
+    if rubric != "arena":
         return [Judged(sample.sample_id, (sample,)) for sample in samples], 0
     turns: dict[str, dict[int, Sample]] = defaultdict(dict)
     for sample in samples:
@@ -203,7 +204,7 @@ def judge_table(document: Mapping[str, Any]) -> str:
 
 
 def _plural(rubric: str) -> str:
-    return "conversations" if rubric == "arena" else "reports"
+    return TASKS[TASK_OF[rubric]].title.lower()
 
 
 def _row(label: str, cells: Sequence[str]) -> str:

@@ -14,13 +14,13 @@ from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours, floors
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, verdict, warnings
+from cardiolect.model.evaluation.verdict import gaps, score_name, verdict, warnings
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
 MOST_GROUPS = 100  # of one kind; the others stand in groups.txt
 OPEN_GROUPS = ("question_type", "attribute_type")
-WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,17 @@ class ShownExample:
 def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()) -> str:
     """The page of a result as HTML, with samples drawn as ``examples``."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    environment.filters["score_name"] = score_name
     names = list(result["conditions"])
     checkpoint = result.get("checkpoint", {})
-    settings = result["settings"]
+    task, settings = TASKS[result["task"]], result["settings"]
     reliability = ""
     if "calibration" in result:
         reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
     return environment.get_template("page.html").render(
         r=result,
-        title=f"{WHAT[result['task']].capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
-        what=WHAT[result["task"]],
+        title=f"{task.units.capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
+        units=task.units,
         names=names,
         balanced=balanced_accuracy(result),
         floors=floors(names),
@@ -65,7 +66,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         ],
         drawn=_drawn(result, examples),
         warnings=warnings(result),
-        shaded=result["task"] == "qa",
+        exact_match=task.exact_match,
         provenance=[
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
@@ -87,7 +88,7 @@ def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:
     seed = result["settings"].get("seed")
-    if result["task"] != "qa":
+    if not TASKS[result["task"]].exact_match:
         return f"{len(examples)} samples drawn by SEED={seed}, not picked."
     right = round(result["conditions"][WITH_ECG]["em"] * result["samples"])
     hits = sum(example.right is True for example in examples)
@@ -99,7 +100,7 @@ def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:
 
 def _bars(result: Mapping[str, Any]) -> str:
     labels = {name: CONDITIONS[name].heading for name in result["conditions"]}
-    if result["task"] == "qa":
+    if TASKS[result["task"]].exact_match:
         groups = {f"all ({result['samples']})": {name: row["em"] for name, row in result["conditions"].items()}}
         for key in OPEN_GROUPS:
             for group, cell in result.get("groups", {}).get(key, {}).items():

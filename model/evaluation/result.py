@@ -15,6 +15,7 @@ from typing import Any
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
 from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_table
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
 RESULT = "result.json"
@@ -55,7 +56,7 @@ def versions() -> dict[str, str]:
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """File name -> table, of those that the result has."""
     found = {"scores.txt": scores_table(result)}
-    if result["task"] == "qa":
+    if TASKS[result["task"]].exact_match:
         found |= {"groups.txt": groups_table(result), "verify.txt": verify_table(result)}
     return {name: table for name, table in found.items() if table}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.examples import Example, TaskName
 from cardiolect.utils.errors import UserError
 
 PREDICTIONS = "predictions.jsonl"
@@ -31,7 +31,7 @@ class Sample:
     sample_id: str
     record_ids: tuple[str, ...]
     patients: tuple[int, ...]
-    task: str
+    task: TaskName
     question: str
     answers: tuple[str, ...]
     question_type: str = ""

@@ -14,6 +14,7 @@ from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
 from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
 from cardiolect.utils.metrics.statements import content_scores, content_table
@@ -43,29 +44,28 @@ class ScoringRules:
 def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
     """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
     chosen = definition(rules.metrics)
-    task, patients = samples[0].task, [sample.patients for sample in samples]
+    task, patients = TASKS[samples[0].task], [sample.patients for sample in samples]
     texts = texts_of(samples)
     shared = {
-        "task": task,
+        "task": samples[0].task,
         "samples": len(samples),
         "derived": sum(sample.provenance == "derived" for sample in samples),
         "records": len({i for sample in samples for i in sample.record_ids}),
         "patients": len({number for sample in samples for number in sample.patients}),
         "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
     }
-    is_qa = task == "qa"
     scored = scores_of(samples, rules.metrics)
-    if rules.bertscore_model and not is_qa:
+    if rules.bertscore_model and not task.exact_match:
         scored = _with_bertscore(scored, samples, rules)
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
     result = {
         **shared,
-        "score": main_score(task, rules.metrics),
+        "score": main_score(samples[0].task, rules.metrics),
         "notes": dict(scored[WITH_ECG].notes),
         "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
         "conditions": conditions,
     }
-    if is_qa:
+    if task.exact_match:
         answers = [sample.answers for sample in samples]
         matches = {
             name: np.array([chosen.match(said, gold) for said, gold in zip(said_of, answers, strict=True)], dtype=float)
@@ -81,16 +81,16 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
         }
     else:
         result["wordnet"] = find_wordnet().source
-    if task == "report":
+    if task.has_content:
         result["content"] = content_table(texts[WITH_ECG], [sample.answers[0] for sample in samples])
         _add_true_findings(result, samples, texts)
-    main = [result["score"], *(["content_f1"] if task == "report" else [])]
+    main = [result["score"], *(["content_f1"] if task.has_content else [])]
     result["ci95"] = {
         score: {name: _interval(score, each, patients, rules) for name, each in scored.items()} for score in main
     }
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
-        if task == "report":
+        if task.has_content:
             result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
     return result
 
@@ -98,7 +98,7 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
 def main_score(task: str, metrics: str) -> str:
     """The score by which systems are compared."""
     chosen = definition(metrics)
-    return chosen.answer_score if task == "qa" else chosen.text_score
+    return chosen.answer_score if TASKS[task].exact_match else chosen.text_score
 
 
 def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
@@ -109,12 +109,13 @@ def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
 def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
     """Condition -> the definition's scores, and of reports those of their content."""
     chosen = definition(metrics)
-    if samples[0].task == "qa":
+    task = TASKS[samples[0].task]
+    if task.exact_match:
         answers = [sample.answers for sample in samples]
         return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
     references = [sample.answers[0] for sample in samples]
     scored = {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
-    if samples[0].task == "report":
+    if task.has_content:
         scored = {name: each | content_scores(texts_of(samples)[name], references) for name, each in scored.items()}
     return scored
 

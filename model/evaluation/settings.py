@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import Names, need_path
 
@@ -14,13 +16,14 @@ from cardiolect.utils.settings import Names, need_path
 class EvalSettings(DataSettings):
     """Evaluation of a checkpoint."""
 
-    tasktype: Literal["qa", "report", "instruct"] = Field(
-        description="qa: questions and answers; report: whole reports; instruct: conversations."
-    )
+    tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
     max_new_tokens: int = Field(
-        0, ge=0, description="Tokens generated at most; 0: 170 for qa, 200 for report, 300 for instruct."
+        0,
+        ge=0,
+        description="Tokens generated at most; 0: "
+        f"{', '.join(f'{task.max_new_tokens} for {name}' for name, task in TASKS.items())}.",
     )
     max_samples: int = Field(0, ge=0, description="Evaluate at most so many samples (drawn by SEED); 0: all.")
     keep_seen_patients: bool = Field(
@@ -53,7 +56,7 @@ class EvalSettings(DataSettings):
 
     @property
     def new_tokens(self) -> int:
-        return self.max_new_tokens or {"qa": 170, "report": 200, "instruct": 300}[self.tasktype]
+        return self.max_new_tokens or TASKS[self.tasktype].max_new_tokens
 
     @property
     def floor_conditions(self) -> list[str]:
@@ -62,11 +65,11 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
-        if self.answer_mode == "choices" and self.tasktype != "qa":
+        if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa: texts have no list of answers")
         if self.answer_lists:
             need_path("ANSWER_LISTS", self.answer_lists, "ECG-QA's answers_for_each_template.csv")
-        if self.bertscore_model and self.tasktype == "qa":
+        if self.bertscore_model and TASKS[self.tasktype].exact_match:
             raise UserError("BERTSCORE_MODEL compares texts; TASKTYPE=qa has answers")
         if self.bertscore_model:
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")

@@ -17,6 +17,7 @@ from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 from cardiolect.model.evaluation.conditions import CONDITIONS, colours
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.settings import SummarySettings
+from cardiolect.model.evaluation.verdict import score_name
 from cardiolect.utils.charts import draw_scores
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
@@ -59,7 +60,9 @@ def summarise(settings: SummarySettings) -> dict:
         "seconds": json.loads(settings.stage_seconds.read_text()) if settings.stage_seconds else {},
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    groups = {"questions, exact match": {CONDITIONS[n].heading: conditions[n]["em"] for n in (*SHOWN, "majority")}}
+    groups = {
+        f"questions, {score_name('em')}": {CONDITIONS[n].heading: conditions[n]["em"] for n in (*SHOWN, "majority")}
+    }
     labels = {
         "bleu4": "BLEU-4",
         "sacrebleu": "BLEU",

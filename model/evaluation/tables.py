@@ -7,7 +7,8 @@ import numpy as np
 
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
-from cardiolect.model.evaluation.verdict import gaps
+from cardiolect.model.evaluation.verdict import gaps, score_name
+from cardiolect.model.prompt.tasks import TASKS
 
 IN_SCORES = ("question_type", "attribute_type")  # the others fill a table of their own
 
@@ -22,13 +23,13 @@ def scores_table(result: Mapping[str, Any]) -> str:
     if result["derived"]:
         lines.append(f"{result['derived']} samples are derived from labels: they compare with no published score")
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
-    if result["task"] == "qa":
-        lines.append(row(f"exact match ({result['samples']})", [conditions[n]["em"] for n in names]))
+    if TASKS[result["task"]].exact_match:
+        lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
         lines += _intervals(result, result["score"], names)
     for key in conditions[WITH_ECG]:
         if key != "em":
             lines.append(row(key, [conditions[n].get(key) for n in names]))
-            if result["task"] != "qa":
+            if not TASKS[result["task"]].exact_match:
                 lines += _intervals(result, key, names)
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
@@ -48,10 +49,9 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"{listed['outside']} samples: {100 * listed['ceiling']:.1f} % can be right"
         )
     for gap in gaps(result):
-        what = "exact match" if gap["of"] == "em" else gap["of"]
         lines.append(
-            f"signal-use gap of {what}: {points(gap['value'])} points{interval(gap['ci95'])} against the best floor, "
-            f"{CONDITIONS[gap['best_floor']].heading}"
+            f"signal-use gap of {score_name(gap['of'])}: {points(gap['value'])} points{interval(gap['ci95'])} "
+            f"against the best floor, {CONDITIONS[gap['best_floor']].heading}"
         )
     return "\n".join(lines)
 
@@ -81,7 +81,7 @@ def groups_table(result: Mapping[str, Any]) -> str:
             heads = [CONDITIONS[n].heading for n in names]
             lines += [
                 "",
-                row(f"exact match by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
+                row(f"{score_name('em')} by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
             ]
             for group, cell in groups.items():
                 gap = f"{points(cell['gap']):>8}{interval(cell.get('gap_ci95'))}" if "gap" in cell else ""

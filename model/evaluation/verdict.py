@@ -7,6 +7,11 @@ from cardiolect.model.evaluation.breakdown import FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, NO_ECG, OTHER_ECG
 
 
+def score_name(key: str) -> str:
+    """The name of a score for readers; only ``em`` is not its own name."""
+    return "exact match" if key == "em" else key
+
+
 def gaps(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Signal-use gaps: of the main score, and of reports of what they say."""
     return [result[key] for key in ("gap", "content_gap") if key in result]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import Names, Paths, need_path
@@ -107,7 +108,7 @@ class PretrainSettings(LanguageModelSettings):
 class FinetuneSettings(LanguageModelSettings):
     """Stage 3: questions or reports."""
 
-    tasktype: Literal["qa", "report", "instruct", "all"] = Field(
+    tasktype: Literal[TaskName, "all"] = Field(
         description="qa: questions and answers; report: whole reports; instruct: conversations; all: packed together."
     )
     checkpoint: Path | None = Field(

@@ -70,7 +70,7 @@ def result(tmp_path):
 def test_the_page_shows_the_results_own_numbers(result):
     found, _ = result
     text = parts_of(render_page(found)).text
-    assert "Exact match with the ECG: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
+    assert "With the ECG, exact match: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
     assert "The interval covers zero: this evaluation does not show that the model uses the ECG." in text
     assert "ab12" in text and found["predictions"]["sha256"] in text and "which lead?" in text
 
@@ -108,8 +108,8 @@ def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
     samples = samples_of(task, [(text,) for text in REFERENCES], PREDICTIONS)
     write_result(tmp_path, samples, SETTINGS | {"metrics": metrics}, {})
     text = parts_of(render_page(read_result(tmp_path)[0])).text
-    assert "rougeL with the ECG" in text and "By what is asked" not in text
-    assert ("What reports say" in text) == ("content_f1 with the ECG" in text) == (task == "report")
+    assert "With the ECG, rougeL:" in text and "By what is asked" not in text
+    assert ("What reports say" in text) == ("With the ECG, content_f1:" in text) == (task == "report")
 
 
 def test_of_thousands_of_groups_the_page_shows_those_with_most_samples(tmp_path):

@@ -54,7 +54,7 @@ def test_text_spells_no_special_token_of_any_kind(scheme):
 
 def test_tokenizers_whose_special_tokens_begin_alike_give_the_ids_that_they_gave(fresh):
     vocabulary = fresh[0].vocabulary
-    assert vocabulary.apart == {"<|": "< |"}
+    assert vocabulary.escapes == {"<|": "< |"}
     text = "Is <|eos|> <s> 1 <| 2?"
     ids = vocabulary.tokenizer(text.replace("<|", "< |"), add_special_tokens=False)["input_ids"]
     assert vocabulary.text_ids(text) == ids
