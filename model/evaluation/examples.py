@@ -15,7 +15,7 @@ from cardiolect.model.evaluation.closed import is_closed
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.page import ShownExample
 from cardiolect.model.evaluation.samples import Sample
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.checkpoint import Checkpoint
 from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, task_of
 from cardiolect.model.prompt.tasks import TASKS
@@ -75,7 +75,7 @@ def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[P
     vocabulary = checkpoint.vocabulary
     prefix, of_ecg, items = render_prefix(vocabulary, ecgs, example.backgrounds)
     other = {YES: NO, NO: YES}.get(said)
-    weights = where_it_looked(
+    weights = attribute_to_codes(
         checkpoint.model,
         vocabulary,
         prefix,

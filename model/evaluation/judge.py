@@ -69,7 +69,7 @@ def judge_result(
     """
     result, samples = read_result(folder)
     folder = folder if folder.is_dir() else folder.parent
-    rubric = rubric or TASKS[samples[0].task].rubric or "report"
+    rubric = rubric or TASKS[result["task"]].rubric or "report"
     judged, incomplete = _units(folder, samples, rubric)
     seed = int(result["settings"].get("seed", 0))
     total = len(judged)

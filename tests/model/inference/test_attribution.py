@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -64,13 +64,13 @@ def test_the_weight_peaks_at_the_code_that_the_answer_comes_from(vocabulary, rea
     shares = []
     for _ in range(8):
         codes, at = some_ecg(rng, telling=True)
-        weights = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), yes, no)
+        weights = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), yes, no)
         assert weights.shape == codes.shape and weights.dtype == np.float64 and (weights >= 0).all()
         assert weights.sum() == pytest.approx(1) and weights.argmax() == at
         shares.append(weights[at])
-        alone = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), yes)
+        alone = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), yes)
         assert alone.argmax() == at, "without an alternative as well"
-        against = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), no, yes)
+        against = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), no, yes)
         assert against[at] == 0, "what speaks for yes does not speak for no"
     assert np.mean(shares) > 0.5
 
@@ -78,28 +78,28 @@ def test_the_weight_peaks_at_the_code_that_the_answer_comes_from(vocabulary, rea
 def test_two_ecgs_that_are_compared_both_have_weights(vocabulary, reader):
     rng, (yes, no) = np.random.default_rng(2), answers(vocabulary)
     (first, _), (second, at) = some_ecg(rng, telling=False, length=20), some_ecg(rng, telling=True)
-    weights = where_it_looked(reader, vocabulary, *prompt(vocabulary, first, second), yes, no)
+    weights = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, first, second), yes, no)
     assert weights.shape == (50,) and weights.argmax() == 20 + at
-    only_one = where_it_looked(reader, vocabulary, *prompt(vocabulary, None, second), yes, no)
+    only_one = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, None, second), yes, no)
     assert only_one.shape == (30,) and only_one.argmax() == at
 
 
 def test_no_ecg_gives_no_weights(vocabulary, reader):
     yes, no = answers(vocabulary)
-    assert where_it_looked(reader, vocabulary, *prompt(vocabulary, None), yes, no).shape == (0,)
+    assert attribute_to_codes(reader, vocabulary, *prompt(vocabulary, None), yes, no).shape == (0,)
 
 
 def test_weights_are_those_of_the_prompt_alone_and_asking_leaves_no_trace(vocabulary, reader):
     rng, (yes, no) = np.random.default_rng(3), answers(vocabulary)
     one, other = (prompt(vocabulary, some_ecg(rng, telling=True)[0]) for _ in range(2))
     before = {name: value.clone() for name, value in reader.state_dict().items()}
-    first = where_it_looked(reader, vocabulary, *one, yes, no)
+    first = attribute_to_codes(reader, vocabulary, *one, yes, no)
     reader.train()  # the mode is put back, and dropout or the like not used
-    where_it_looked(reader, vocabulary, *other, yes, no)
+    attribute_to_codes(reader, vocabulary, *other, yes, no)
     assert reader.training
     reader.eval()
     with torch.inference_mode():
-        again = where_it_looked(reader, vocabulary, *one, yes, no)
+        again = attribute_to_codes(reader, vocabulary, *one, yes, no)
     np.testing.assert_array_equal(first, again)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in reader.parameters())
     assert all(torch.equal(before[name], value) for name, value in reader.state_dict().items())
@@ -128,7 +128,7 @@ def test_answers_of_several_tokens_are_weighed_as_wholes(vocabulary, reader):
         part = (ecg.mean(0) + alpha * (ecg - ecg.mean(0))).requires_grad_(True)
         gradient += torch.autograd.grad(chance(part, short) - chance(part, long), part)[0]
     expected = ((ecg - ecg.mean(0)) * gradient).sum(-1).clamp(min=0)
-    found = where_it_looked(reader, vocabulary, prefix, is_ecg, question, short, long)
+    found = attribute_to_codes(reader, vocabulary, prefix, is_ecg, question, short, long)
     np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-4)
 
 
@@ -144,9 +144,9 @@ def test_adapters_and_half_precision_give_the_weights_of_the_model_that_they_mak
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.add_(0.02 * torch.randn_like(parameter))
-    weights = where_it_looked(adapted, vocabulary, *asked)
+    weights = attribute_to_codes(adapted, vocabulary, *asked)
     assert weights.argmax() == at and all(parameter.grad is None for parameter in adapted.parameters())
     merged = adapted.merge_and_unload()
-    np.testing.assert_allclose(weights, where_it_looked(merged, vocabulary, *asked), atol=1e-4)
-    half = where_it_looked(merged.to(torch.bfloat16), vocabulary, *asked)
+    np.testing.assert_allclose(weights, attribute_to_codes(merged, vocabulary, *asked), atol=1e-4)
+    half = attribute_to_codes(merged.to(torch.bfloat16), vocabulary, *asked)
     assert half.argmax() == at and half == pytest.approx(weights, abs=0.1)

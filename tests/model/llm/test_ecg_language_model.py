@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
@@ -151,7 +151,7 @@ def test_projector_and_language_model_train_and_text_rows_stay(checkpoint, ecgs,
 def test_the_weight_of_an_answer_is_shared_out_among_the_rows(checkpoint, ecgs):
     vocabulary = checkpoint.vocabulary
     ids, of_ecg, items = render_prefix(vocabulary, [ecgs.ecg(REFS[0])], [""])
-    weights = where_it_looked(
+    weights = attribute_to_codes(
         checkpoint.model,
         vocabulary,
         ids,
