@@ -1,4 +1,4 @@
-"""The model card of a checkpoint: README.md with what a model hub reads and what a person should know."""
+"""The model card of a checkpoint: README.md, with the metadata that model hubs read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,9 +24,9 @@ def model_card(
     name: str = "",
     licence: str = UNKNOWN,
 ) -> str:
-    """README.md of a checkpoint.
+    """The text of a checkpoint's README.md.
 
-    info: cardiolect.json. stock: whether it is a whole model that stock servers can show an ECG. results: as of
+    info: cardiolect.json. stock: whether it is a complete model that reads ECGs on stock servers. results: from
     `read_result`, each shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
     """
     settings = info.get("settings", {})
@@ -46,7 +46,7 @@ def model_card(
                 r,
                 balanced=balanced_accuracy(r),
                 title=f"{TASKS[r['task']].title} on {_data_of(r)}",
-                gaps=[dict(g, says=verdict(r, g)) for g in gaps(r)],
+                gaps=[dict(g, verdict=verdict(r, g)) for g in gaps(r)],
             )
             for r in results
         ],
@@ -59,19 +59,19 @@ def model_card(
         model_name=name or "ECG language model",
         eval_results=[metric for result in results for metric in _metrics(result)] or None,
     )
-    joined = text.replace("\\\n", "")  # the template's own line breaks
+    joined = text.replace("\\\n", "")  # line breaks within the template only
     return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"
 
 
 def write_card(checkpoint: Path) -> None:
-    """Put the card of a saved checkpoint that has no results yet into its folder."""
+    """Write the card of a saved checkpoint, without results, into its folder."""
     info = read_info(checkpoint)
     adapters = (checkpoint / "adapter_config.json").is_file()
     (checkpoint / "README.md").write_text(model_card(info, stock=not adapters and "projector" not in info))
 
 
 def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
-    """The main score with the ECG, of every floor, and the gap, in percent."""
+    """The main score with the ECG and of every floor, and the gaps, in percent."""
     score, data, task = score_name(result["score"]), _data_of(result), TASKS[result["task"]]
     metric = score.replace(" ", "_")
     rows = [
@@ -86,7 +86,7 @@ def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
 
 
 def _data_of(result: Mapping[str, Any]) -> str:
-    """Names of the corpora that a result was measured on."""
+    """The names of the corpora on which a result was measured."""
     return ", ".join(Path(root).name for root in result["settings"].get("data_root", ())) or UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
+"""Scores of samples: every figure of a result is computed from predictions.jsonl alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from cardiolect.utils.metrics.statements import content_scores, content_table
 
 @dataclass(frozen=True)
 class ScoringRules:
-    """How to score: the definition's name, resamples of the bootstrap, its seed, and a local model for BERTScore."""
+    """How to score: name of the definition, resamples and seed of the bootstrap, and a local model for BERTScore."""
 
     metrics: str = "strict"
     bootstrap_resamples: Annotated[int, Field(ge=10)] = 1000
@@ -32,7 +32,7 @@ class ScoringRules:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], path: Path) -> "ScoringRules":
-        """Those of a result's settings; `UserError` that names ``path`` where they are none."""
+        """The rules in a result's settings. Raises `UserError` with ``path`` if they are not valid."""
         kept = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
         try:
             return TypeAdapter(cls).validate_python(kept)
@@ -42,7 +42,7 @@ class ScoringRules:
 
 
 def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
-    """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
+    """All scores of an evaluation as a JSON-ready dict; fractions of 1."""
     chosen = definition(rules.metrics)
     task, patients = TASKS[samples[0].task], [sample.patients for sample in samples]
     texts = texts_of(samples)
@@ -68,8 +68,8 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
     if task.exact_match:
         answers = [sample.answers for sample in samples]
         matches = {
-            name: np.array([chosen.match(said, gold) for said, gold in zip(said_of, answers, strict=True)], dtype=float)
-            for name, said_of in texts.items()
+            name: np.array([chosen.match(*pair) for pair in zip(predicted, answers, strict=True)], dtype=float)
+            for name, predicted in texts.items()
         }
         for name, column in matches.items():
             conditions[name]["em"] = float(column.mean())
@@ -77,7 +77,8 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
         result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
         questions = [sample.question for sample in samples]
         result["verify"] = {
-            name: verify_scores(questions, answers, said_of, _margins(samples, name)) for name, said_of in texts.items()
+            name: verify_scores(questions, answers, predicted, _margins(samples, name))
+            for name, predicted in texts.items()
         }
     else:
         result["wordnet"] = find_wordnet().source
@@ -96,18 +97,18 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
 
 
 def main_score(task: str, metrics: str) -> str:
-    """The score by which systems are compared."""
+    """The name of the score by which systems are compared."""
     chosen = definition(metrics)
     return chosen.answer_score if TASKS[task].exact_match else chosen.text_score
 
 
 def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
-    """Condition -> what was said under it, one text per sample."""
+    """Condition -> predictions, one text per sample."""
     return {name: [sample.predictions[name] for sample in samples] for name in samples[0].predictions}
 
 
 def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
-    """Condition -> the definition's scores, and of reports those of their content."""
+    """Condition -> scores by the definition, and for reports also scores of their content."""
     chosen = definition(metrics)
     task = TASKS[samples[0].task]
     if task.exact_match:
@@ -121,7 +122,7 @@ def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
 
 
 def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Scores]:
-    from cardiolect.utils.metrics.bertscore import BertScore  # torch, which other scores do without
+    from cardiolect.utils.metrics.bertscore import BertScore  # imports torch, which other scores do not need
 
     encoder = BertScore(Path(rules.bertscore_model), rules.bertscore_layer)
     references = [sample.answers[0] for sample in samples]
@@ -131,9 +132,9 @@ def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rul
 def signal_use_gap(
     score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
 ) -> dict[str, Any]:
-    """The score with the ECG less that of the best floor, with a bootstrap interval over patients.
+    """The score with the ECG minus that of the best floor, with a bootstrap interval over patients.
 
-    Every resample of patients has its own best floor.
+    The best floor is chosen anew in every resample.
     """
     names = floors(conditions)
     interval = bootstrap_score(
@@ -165,8 +166,8 @@ def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts:
     truth = [sample.findings for sample in samples]
     if None in truth:
         return
-    for name, said in texts.items():
-        found = finding_scores([findings_in(text) for text in said], truth)
+    for name, predicted in texts.items():
+        found = finding_scores([findings_in(text) for text in predicted], truth)
         row = result["conditions"][name]
         row["finding_f1"] = found["macro_f1"]
         diagnoses = [each["f1"] for finding, each in found["per_finding"].items() if finding not in NOT_DIAGNOSES]

@@ -1,4 +1,4 @@
-"""The tasks, one entry each: what their prompts, their scores and their model cards depend on."""
+"""The tasks, one entry each, with everything that prompts, scores and model cards depend on."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ MAJORITY, MAJORITY_PER_QUESTION = "majority", "majority_per_question"
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of the model, and how its answers are judged.
+    """A kind of request to the model, and the way its answers are scored.
 
     prompt: the text before the answer, with ``{question}`` if there is one.
     max_new_tokens: the limit of an answer if MAX_NEW_TOKENS is 0.
     exact_match: whether an answer is right or wrong. Otherwise it is a text that is compared with a reference.
-    has_content: whether texts are reports, which are also scored by their diagnostic statements and true findings.
+    has_content: whether texts are reports, which are also scored by diagnostic statements and true findings.
     floors: the conditions that need no model, only the training texts.
-    rubric: the rubric by which `model.evaluation.judge` has answers judged; "" for none.
+    rubric: the rubric of `model.evaluation.judge`; "" for none.
     title: of a section about the task. units: the samples, in the plural. pipeline_tag: as model hubs spell it.
     """
 

@@ -124,7 +124,7 @@ def test_questions_that_compare_patients_tie_them(tmp_path):
     b = written(tmp_path / "b", questions(1 - right, patients=chain))
     found = compare(a, b, FEW)
     assert found["scores"]["em"]["p"] is None and found["scores"]["em"]["ci95"][0] is not None
-    assert "no p: questions that compare patients tie all samples together" in comparison_table(found)
+    assert "no p: questions that compare patients link all samples" in comparison_table(found)
     one = written(tmp_path / "one", questions(right, patients=[(0,)] * 12))
     assert "no p: all samples are of one patient" in comparison_table(compare(one, one, FEW))
 
@@ -162,11 +162,11 @@ def test_what_cannot_be_compared_is_named(tmp_path):
     others = {
         "no sample is in both": [replace(s, sample_id=f"x{s.sample_id}") for s in samples],
         "tasks qa and report cannot": reports(["normal"]),
-        "q3 has other question": [replace(s, question="?") if s.sample_id == "q3" else s for s in samples],
-        "q3 has other answers": [replace(s, answers=("no",)) if s.sample_id == "q3" else s for s in samples],
-        "q3 has other recordings": [replace(s, record_ids=("x",)) if s.sample_id == "q3" else s for s in samples],
-        "q1 is of a patient": [replace(s, patients=(k,)) for k, s in enumerate(samples)],
-        "q2 is of a patient": [replace(s, patients=(0,)) for s in samples],
+        "q3 differs in its question": [replace(s, question="?") if s.sample_id == "q3" else s for s in samples],
+        "q3 differs in its answers": [replace(s, answers=("no",)) if s.sample_id == "q3" else s for s in samples],
+        "q3 differs in its recordings": [replace(s, record_ids=("x",)) if s.sample_id == "q3" else s for s in samples],
+        "the patient of sample q1": [replace(s, patients=(k,)) for k, s in enumerate(samples)],
+        "the patient of sample q2": [replace(s, patients=(0,)) for s in samples],
         "no prediction with_ecg": [replace(s, predictions={"no_ecg": "yes"}) for s in samples],
     }
     for k, (message, other) in enumerate(others.items()):

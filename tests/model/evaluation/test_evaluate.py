@@ -120,7 +120,7 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, corpus, tuned, s
         file.write('["with_ecg", "cut o')  # the kill came in the middle of a line
     done = subprocess.run(evaluation(folder, corpus, tuned, NUM_PROCESSES=2), **quiet())
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(re.search(r"going on behind (\d+) answers", done.stdout).group(1)) == kept
+    assert int(re.search(r"resuming after (\d+) answers", done.stdout).group(1)) == kept
     assert_equal(folder, single)
     assert not journal.parent.exists()
 
@@ -131,7 +131,7 @@ def test_answers_of_other_settings_are_not_taken_over(tmp_path, corpus, tuned, s
     stale = '["of another checkpoint"]\n["with_ecg", "' + rows(single)[0]["sample_id"] + '", "stale", 1.0]\n'
     (folder / "unfinished/rank-0.jsonl").write_text(stale)
     done = subprocess.run(evaluation(folder, corpus, tuned), **quiet())
-    assert done.returncode == 0 and "are dropped" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "deleted answers of another" in done.stdout, done.stderr[-2000:]
     assert_equal(folder, single)
 
 

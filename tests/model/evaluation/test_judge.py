@@ -168,7 +168,7 @@ def test_what_fails_is_said_and_asked_again_by_the_same_command(server, result, 
     found = judged(folder)["conditions"]["with_ecg"]
     assert (found["n"], found["judged"], found["malformed"], found["score"]) == (3, 1, 1, 90)
     assert found["failed"].keys() == {"reports:0", "reports:1"}
-    assert "2 not judged, in no mean; the same command asks for them again" in capsys.readouterr().out
+    assert "2 not judged and not in the means; the same command requests them again" in capsys.readouterr().out
     again = judged(folder)["conditions"]["with_ecg"]
     assert (again["judged"], again["failed"]) == (3, {}) and server.counts()["said 2"] == 1
 

@@ -10,7 +10,7 @@ import pytest
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.evaluation.card import model_card
 from cardiolect.model.evaluation.examples import choose
-from cardiolect.model.evaluation.page import ShownExample, render_page
+from cardiolect.model.evaluation.page import PageExample, render_page
 from cardiolect.model.evaluation.result import read_result, write_result
 from cardiolect.model.evaluation.tables import balanced_accuracy, scores_table
 from cardiolect.utils.plots import draw_ecg_paper
@@ -90,7 +90,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     found, samples = result
     rng = np.random.default_rng(0)
     figure = draw_ecg_paper(rng.normal(0, 0.1, (12, 5000)), 500, LEADS, "Recording 1")
-    page = render_page(found, [ShownExample(samples[1], [figure], False)])
+    page = render_page(found, [PageExample(samples[1], [figure], False)])
     parts = parts_of(page)
     assert "script" not in parts.tags and parts.tags.count("img") == 3
     for name, value in parts.attributes:
@@ -98,7 +98,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
         if name in ("src", "href"):
             assert value.startswith("data:image/png;base64,")
     assert ATTACK in parts.text, "shown as it was said"
-    assert "0 answered rightly and 1 wrongly, of 3 and 1" in parts.text
+    assert "0 of the 3 right answers and 1 of the 1 wrong ones" in parts.text
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
     samples = samples_of(task, [(text,) for text in REFERENCES], PREDICTIONS)
     write_result(tmp_path, samples, SETTINGS | {"metrics": metrics}, {})
     text = parts_of(render_page(read_result(tmp_path)[0])).text
-    assert "With the ECG, rougeL:" in text and "By what is asked" not in text
-    assert ("What reports say" in text) == ("With the ECG, content_f1:" in text) == (task == "report")
+    assert "With the ECG, rougeL:" in text and "By group" not in text
+    assert ("Content of reports" in text) == ("With the ECG, content_f1:" in text) == (task == "report")
 
 
 def test_of_thousands_of_groups_the_page_shows_those_with_most_samples(tmp_path):

@@ -50,7 +50,7 @@ def test_runs_have_the_same_samples(tmp_path):
     a, short = written(tmp_path / "a", samples), written(tmp_path / "short", samples[2:])
     with pytest.raises(UserError, match=r"a has 2 samples that .*short lacks"):
         several_runs([a, short])
-    for paths, message in (([a], "at least two"), ([a, a / RESULT], "given twice")):
+    for paths, message in (([a], "at least two results"), ([a, a / RESULT], "given twice")):
         with pytest.raises(UserError, match=message):
             several_runs(paths)
 
