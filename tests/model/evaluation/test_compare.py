@@ -1,4 +1,4 @@
-"""Two results compared: sample by sample, with an interval and a test over patients."""
+"""Two results are compared sample by sample, with an interval and a test over patients."""
 
 import json
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_two_results_are_compared_sample_by_sample(tmp_path):
     assert "checkpoint.seed: A 1, B 2" in table and "only B 20" in table and "single-query (20)" in table
 
 
-def test_results_that_an_evaluation_writes_give_their_own_figures_again(tmp_path):
+def test_comparisons_repeat_the_figures_of_the_results(tmp_path):
     settings = {"metrics": "strict", "bootstrap_resamples": FEW, "seed": 0}
     floor, folders, told = np.arange(40) % 3 == 0, [], []
     for seed in (1, 2, 3):
@@ -117,7 +117,7 @@ def test_reports_are_compared_by_every_score(tmp_path):
     assert "blocks" in compare(a, a, FEW)["gap"]
 
 
-def test_questions_that_compare_patients_tie_them(tmp_path):
+def test_questions_that_compare_patients_link_their_samples(tmp_path):
     right = np.arange(12) % 2
     chain = [(k, k + 1) for k in range(12)]
     a = written(tmp_path / "a", questions(right, patients=chain))
@@ -129,7 +129,7 @@ def test_questions_that_compare_patients_tie_them(tmp_path):
     assert "no p: all samples are of one patient" in comparison_table(compare(one, one, FEW))
 
 
-def test_two_results_are_compared_by_another_definition_than_their_own(tmp_path):
+def test_results_can_be_compared_by_another_definition(tmp_path):
     a, b = (written(tmp_path / n, questions([1, 0, 1, 0]), metrics=m) for n, m in (("a", "strict"), ("b", "heartllm")))
     with pytest.raises(UserError, match="--metrics scores both by one"):
         compare(a, b, FEW)
@@ -138,7 +138,7 @@ def test_two_results_are_compared_by_another_definition_than_their_own(tmp_path)
         several_runs([a, b], metrics="rouge")
 
 
-def test_runs_that_are_no_seeds_of_one_experiment_are_pointed_out(tmp_path):
+def test_runs_of_different_experiments_are_pointed_out(tmp_path):
     a, b = (written(tmp_path / name, questions([1, 0, 1, 0])) for name in "ab")
     for folder, rate in ((a, 0.1), (b, 0.2)):
         result = json.loads((folder / RESULT).read_text())
@@ -156,7 +156,7 @@ def test_changed_predictions_are_not_compared(tmp_path):
         compare(a, b, FEW)
 
 
-def test_what_cannot_be_compared_is_named(tmp_path):
+def test_results_that_cannot_be_compared_are_refused_with_a_reason(tmp_path):
     samples = questions(np.ones(8))
     a = written(tmp_path / "a", samples)
     others = {

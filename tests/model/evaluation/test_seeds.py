@@ -55,8 +55,8 @@ def test_runs_have_the_same_samples(tmp_path):
             several_runs(paths)
 
 
-def test_the_interval_over_seeds_and_patients_holds_the_truth():
-    """Three runs, each some points off by luck, on forty patients who differ in how hard they are."""
+def test_the_interval_over_seeds_and_patients_covers_the_truth():
+    """Three runs, each some points off by luck, on forty patients of different difficulty."""
     rng, held = np.random.default_rng(0), {"over_runs": 0, "over_patients": 0, "over_both": 0}
     for _ in range(200):
         of_patients = rng.normal(0, 0.3, 40)

@@ -1,4 +1,4 @@
-"""Where a model looked: the weights stand where the answer comes from, and asking leaves no trace."""
+"""Attribution: the weights are on the codes that the answer comes from, and the model is unchanged."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def vocabulary():
 
 @pytest.fixture(scope="module")
 def reader(vocabulary):
-    """A Llama of two layers that has learned to say yes where an ECG has code 7, and no where it has none."""
+    """A Llama of two layers that has learned to answer yes if an ECG has code 7, and otherwise no."""
     model = build_tiny_llama(vocabulary.tokenizer, layers=2, hidden=32, heads=2, tied=False, seed=0)
     rng, yes, no = np.random.default_rng(0), *answers(vocabulary)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -41,7 +41,7 @@ def reader(vocabulary):
 
 
 def some_ecg(rng, telling, length=30):
-    """Codes, and where the telling one stands."""
+    """Codes, and the position of the decisive one."""
     codes = rng.choice(np.delete(np.arange(CODES), TELLING), length)
     at = int(rng.integers(length))
     if telling:
@@ -50,7 +50,7 @@ def some_ecg(rng, telling, length=30):
 
 
 def prompt(vocabulary, *ecgs):
-    """Prefix, which of it is ECG, and question."""
+    """Prefix, mask of its ECG tokens, and question."""
     prefix, is_ecg = render_ecgs(vocabulary, ecgs, ["age 56"] * len(ecgs))
     return prefix, is_ecg, render_prompt(vocabulary, "qa", QUESTION)
 
@@ -89,7 +89,7 @@ def test_no_ecg_gives_no_weights(vocabulary, reader):
     assert attribute_to_codes(reader, vocabulary, *prompt(vocabulary, None), yes, no).shape == (0,)
 
 
-def test_weights_are_those_of_the_prompt_alone_and_asking_leaves_no_trace(vocabulary, reader):
+def test_weights_depend_on_the_prompt_alone_and_the_model_is_unchanged(vocabulary, reader):
     rng, (yes, no) = np.random.default_rng(3), answers(vocabulary)
     one, other = (prompt(vocabulary, some_ecg(rng, telling=True)[0]) for _ in range(2))
     before = {name: value.clone() for name, value in reader.state_dict().items()}
@@ -105,8 +105,8 @@ def test_weights_are_those_of_the_prompt_alone_and_asking_leaves_no_trace(vocabu
     assert all(torch.equal(before[name], value) for name, value in reader.state_dict().items())
 
 
-def test_answers_of_several_tokens_are_weighed_as_wholes(vocabulary, reader):
-    """The margin is that of whole answers, whatever their lengths: a gradient by hand, one text at a time."""
+def test_answers_of_several_tokens_count_as_a_whole(vocabulary, reader):
+    """The margin is that of whole answers of any length; compared with a gradient computed one text at a time."""
     codes, _ = some_ecg(np.random.default_rng(4), telling=True)
     prefix, is_ecg, question = prompt(vocabulary, codes)
     end = [vocabulary.tokenizer.eos_token_id]
@@ -132,7 +132,7 @@ def test_answers_of_several_tokens_are_weighed_as_wholes(vocabulary, reader):
     np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-4)
 
 
-def test_adapters_and_half_precision_give_the_weights_of_the_model_that_they_make(vocabulary, reader, tmp_path):
+def test_adapters_and_half_precision_give_the_weights_of_the_merged_model(vocabulary, reader, tmp_path):
     codes, at = some_ecg(np.random.default_rng(5), telling=True)
     asked = (*prompt(vocabulary, codes), *answers(vocabulary))
     reader.save_pretrained(tmp_path)
