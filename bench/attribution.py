@@ -27,12 +27,12 @@ from bench.baselines.attribution_methods import BASELINES
 from bench.finding_spans import SPANS, FindingSpans, overlap_share
 from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
+from cardiolect.data_provider.corpora.simulated import MADE
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.readers import read_record
-from cardiolect.data_provider.simulator.corpus import MADE
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.model.evaluation.answers import yes_no_tokens
-from cardiolect.model.inference.attribution import answer_margin, code_positions, where_it_looked
+from cardiolect.model.inference.attribution import answer_margin, attribute_to_codes, code_positions
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.llm.ecg_language_model import embed_prompt
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
@@ -83,7 +83,7 @@ def measure(
     if margin <= 0 or (within is not None and not 0 < (within >= 0.5).sum() < len(codes)):
         return {}
     seconds = float(np.ptp(times, axis=1).min())
-    weights = {OURS: where_it_looked(model, vocabulary, prefix, is_ecg, question, answer, other)}
+    weights = {OURS: attribute_to_codes(model, vocabulary, prefix, is_ecg, question, answer, other)}
     for name, method in BASELINES.items():
         weights[name] = method(model, prompt, codes.tolist(), answer, other, seconds).double().cpu().numpy()
     count, shift = round(HIDDEN * len(codes)), int(rng.integers(len(codes) // 10, len(codes) - len(codes) // 10))

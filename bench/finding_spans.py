@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from cardiolect.data_provider.corpora.simulated import MADE
+from cardiolect.data_provider.ecgqa.findings import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.data_provider.simulator.corpus import MADE
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients
 from cardiolect.data_provider.simulator.render import FS, clean_signal, simulate
 from cardiolect.data_provider.simulator.rhythm import Beat
-from cardiolect.data_provider.simulator.truth import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB, Truth
+from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.utils.errors import UserError
 
 Spans = list[tuple[float, float]]  # starts and ends in seconds

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
+from cardiolect.data_provider.ecgqa.findings import AXES
 from cardiolect.data_provider.ecgqa.labels import FORMS, RHYTHMS, SURE
 from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
 from cardiolect.data_provider.readers import read_record
@@ -33,7 +34,7 @@ from cardiolect.data_provider.record import resample
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.ptbxl_tables import scp_codes
 from cardiolect.data_provider.simulator.render import simulate
-from cardiolect.data_provider.simulator.truth import AXES, Truth
+from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.varied.truth import VariedTruth

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+TaskName = Literal["qa", "report", "instruct"]
+QA_TASK, REPORT_TASK, INSTRUCT_TASK = get_args(TaskName)
 
 
 @dataclass(frozen=True, slots=True)  # slots: a large corpus has a million of them
@@ -27,6 +31,7 @@ class RecordRef:
 class Example:
     """A question, report or request about one ECG, or about two that are compared.
 
+    task: instruct is a request with a free answer.
     records: the recordings, in the order in which the question refers to them.
     answers: the gold answers to a question; for a report, the report as the only element.
     template_id: ECG-QA's template number; None for reports.
@@ -38,7 +43,7 @@ class Example:
 
     sample_id: str
     records: tuple[RecordRef, ...]
-    task: str  # "qa", "report", or "instruct": a request with a free answer
+    task: TaskName
     question: str
     answers: tuple[str, ...]
     question_type: str = ""

@@ -14,9 +14,10 @@ from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
 from bench.sim_to_real import FINDINGS, real_labels, scores, simulated_labels
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.ecgqa.findings import ECTOPIES
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.simulator.patients import draw_patient
-from cardiolect.data_provider.simulator.truth import ECTOPIES, Truth
+from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.render import clean_varied
 from cardiolect.utils.errors import UserError
 

@@ -61,7 +61,8 @@ def dotted(path: Path) -> str:
 
 
 FILES = [*sorted(ROOT.glob("*.py")), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))]
-IMPORTS = {dotted(path): list(imports(ast.parse(path.read_text()))) for path in FILES}
+TREES = {dotted(path): ast.parse(path.read_text()) for path in FILES}
+IMPORTS = {module: list(imports(tree)) for module, tree in TREES.items()}
 
 
 def imported(module: str, in_functions: bool) -> set[str]:
@@ -91,6 +92,31 @@ def test_imports_run_down_the_line_only():
             if room != other_room and row >= other_row:
                 against.add((module, other))
     assert against == NOT_YET
+
+
+def test_evaluation_does_not_know_the_simulator():
+    """The true findings of a simulated ECG come with its corpus, so what is scored could be any corpus."""
+    known, found = set(), [module for module in IMPORTS if module.startswith("model.evaluation.")]
+    while found:
+        module = found.pop()
+        new = imported(module, in_functions=False) - known
+        known |= new
+        found += new
+    assert [module for module in sorted(known) if module.startswith("data_provider.simulator")] == []
+
+
+def test_tasks_are_looked_up_not_compared():
+    """What depends on the task is a field of `model.prompt.tasks.Task`."""
+    compared = [
+        (module, part.value)
+        for module, tree in TREES.items()
+        if module.startswith("model.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and part.value in ("qa", "report", "instruct")
+    ]
+    assert compared == []
 
 
 def test_no_imports_run_in_a_circle():

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from cardiolect.data_provider.corpora.simulated import LICENCE as SIMULATED
+from cardiolect.data_provider.corpora.simulated import MADE
 from cardiolect.data_provider.manifest import is_manifest, load_corpus
-from cardiolect.data_provider.simulator.corpus import MADE
 
 UNKNOWN = "unknown"
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.findings import LBBB, RBBB
 from cardiolect.data_provider.simulator import waves
 from cardiolect.data_provider.simulator.leads import frontal, frontal_axis, horizontal, twelve
 from cardiolect.data_provider.simulator.patients import Patient
-from cardiolect.data_provider.simulator.truth import LBBB, RBBB, Truth
+from cardiolect.data_provider.simulator.truth import Truth
 
 FS = 500
 BEFORE = 0.5  # seconds of a beat's curve before its QRS onset, which leaves room for P

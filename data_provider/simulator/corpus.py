@@ -17,7 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import save_seen
+from cardiolect.data_provider.corpora.provenance import MADE
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
+from cardiolect.data_provider.corpora.simulated import TRUTH
 from cardiolect.data_provider.simulator.comparisons import compare_all
 from cardiolect.data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
 from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr, report_row, write_database, write_measurements
@@ -34,7 +36,7 @@ from cardiolect.utils.errors import UserError
 VERSION = 7  # increment when the same seed gives different bytes
 VARIED_VERSION = 2  # the same for the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
-MADE, UNFINISHED = "corpus.json", "corpus.json.part"
+UNFINISHED = f"{MADE}.part"
 
 Task = tuple[Path, int, int, int, int, bool]  # out, seed, record index, patient index, fold, varied
 
@@ -82,7 +84,7 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
     print(f"{records / (time.perf_counter() - started):.0f} ECGs/s with {workers} worker{'s' * (workers > 1)}")
     write_database(out / "ptbxl_database.csv", truths)
     write_measurements(out / "measurements.csv", truths)
-    (out / "truth.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
+    (out / TRUTH).write_text("".join(json.dumps(t.to_json()) + "\n" for t in truths))
     _write_splits(out, truths, seed, variety is not None)
     (out / UNFINISHED).write_text(json.dumps(settings, indent=1) + "\n")
     (out / UNFINISHED).replace(out / MADE)  # last, so that an interrupted corpus is never mistaken for a finished one

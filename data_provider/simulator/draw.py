@@ -2,19 +2,11 @@
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.findings import ECTOPIES, LBBB, NOISES, RBBB, RHYTHMS, TERRITORIES
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.patients import Patient
-from cardiolect.data_provider.simulator.truth import (
-    ECTOPIES,
-    LBBB,
-    MARGINS_MS,
-    NOISES,
-    RBBB,
-    RHYTHMS,
-    TERRITORIES,
-    Truth,
-)
+from cardiolect.data_provider.simulator.truth import MARGINS_MS, Truth
 
 # Share of patients with normal axis and voltage whose recording is entirely normal; about one ECG in six overall.
 ENTIRELY_NORMAL = 0.34

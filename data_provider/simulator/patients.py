@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiolect.data_provider.simulator.truth import AXES
+from cardiolect.data_provider.ecgqa.findings import AXES
 
 FOLDS = 10
 PATIENT_STREAM, RECORD_STREAM, PLAN_STREAM = 0, 1, 2

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cardiolect.data_provider.ecgqa.findings import AXES, ECTOPIES, NORMAL
 from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS, NOISES, RHYTHMS
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.reports import report
-from cardiolect.data_provider.simulator.truth import AXES, ECTOPIES, NORMAL, Truth
+from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.truth import VariedTruth
 
 # Finding -> PTB-XL's SCP code and the likelihood that its database gives (0 for form and rhythm statements).

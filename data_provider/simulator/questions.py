@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 
 from cardiolect.data_provider.ecgqa.balance import balanced
-from cardiolect.data_provider.ecgqa.ranges import ABOVE, BELOW, FEATURES, RANGES, WITHIN
-from cardiolect.data_provider.ecgqa.templates import ANY_EXTRASYSTOLE, ANY_NOISE, NOISE_IN_LEAD, TEMPLATES
-from cardiolect.data_provider.record import LEADS
-from cardiolect.data_provider.simulator.truth import (
+from cardiolect.data_provider.ecgqa.findings import (
     AV_BLOCK,
     AXES,
     ECTOPIES,
@@ -28,8 +25,11 @@ from cardiolect.data_provider.simulator.truth import (
     RBBB,
     RHYTHMS,
     TERRITORIES,
-    Truth,
 )
+from cardiolect.data_provider.ecgqa.ranges import ABOVE, BELOW, FEATURES, RANGES, WITHIN
+from cardiolect.data_provider.ecgqa.templates import ANY_EXTRASYSTOLE, ANY_NOISE, NOISE_IN_LEAD, TEMPLATES
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator.truth import Truth
 
 INFARCTIONS = tuple(f"myocardial infarction in {t} leads" for t in TERRITORIES)
 DIAGNOSES = (AV_BLOCK, LBBB, RBBB, LVH, *INFARCTIONS, LONG_QT)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiolect.data_provider.simulator.truth import ECTOPIES, Truth
+from cardiolect.data_provider.ecgqa.findings import ECTOPIES
+from cardiolect.data_provider.simulator.truth import Truth
 
 SECONDS = 10.0
 

@@ -1,46 +1,23 @@
 """The ground truth of a simulated ECG, in the vocabulary of ECG-QA.
 
-Names are those of ECG-QA's ``answers_for_each_template.csv`` (Oh et al., NeurIPS 2023) if it has one. Infarction means
-acute injury: ST elevation in the leads of the territory.
+Infarction means acute injury, that is ST elevation in the leads of the territory.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cardiolect.data_provider.ecgqa.ranges import range_of
-
-RHYTHMS = ("sinus rhythm", "sinus bradycardia", "sinus tachycardia", "atrial fibrillation", "atrial flutter")
-ECTOPIES = ("supraventricular extrasystoles", "ventricular extrasystoles")
-AV_BLOCK = "first degree av block"
-LBBB = "complete left bundle branch block"
-RBBB = "complete right bundle branch block"
-AXES = ("normal heart axis", "left axis deviation", "right axis deviation")
-LVH = "left ventricular hypertrophy"
-LOW_VOLTAGE = "low qrs voltages in the frontal and horizontal leads"
-TERRITORIES = ("anterior", "inferior", "lateral")
-INVERTED_T = "inverted t-waves"
-LONG_QT = "long qt-interval"
-NORMAL, ABNORMAL = "normal ecg", "abnormal ecg"
-NOISES = ("baseline drift", "static noise", "burst noise", "electrodes problems")
-
-# The order of findings in lists, reports and answers.
-FINDINGS = (
-    *RHYTHMS,
-    *ECTOPIES,
+from cardiolect.data_provider.ecgqa.findings import (
+    ABNORMAL,
     AV_BLOCK,
-    LBBB,
-    RBBB,
-    *AXES,
-    LVH,
-    LOW_VOLTAGE,
-    *(f"myocardial infarction in {t} leads" for t in TERRITORIES),
+    FINDINGS,
     INVERTED_T,
     LONG_QT,
+    LOW_VOLTAGE,
+    LVH,
     NORMAL,
-    ABNORMAL,
-    *NOISES,
+    UNREMARKABLE,
 )
-UNREMARKABLE = frozenset({"sinus rhythm", "normal heart axis", *NOISES})
+from cardiolect.data_provider.ecgqa.ranges import range_of
 
 # Drawn values keep this distance from the ends of their normal range, where readers disagree.
 MARGINS_MS: dict[str, float] = {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.llm.checkpoint import read_info
 from cardiolect.model.prompt.rendering import REPORT, task_of
@@ -71,10 +72,12 @@ def is_trained(info: dict, question: str) -> bool:
     task = info.get("settings", {}).get("tasktype")
     if info.get("stage") == "pretrain":
         return False
-    if task_of(question) == "report":
-        return task in (None, "report", "all")
+    if task_of(question) == REPORT_TASK:
+        return task in (None, REPORT_TASK, "all")
+    if task in (REPORT_TASK, INSTRUCT_TASK):
+        return task == INSTRUCT_TASK
     trained_questions = info.get("majority_answers", {}).get("by_question")
-    return task != "report" and (task == "instruct" or not trained_questions or question.strip() in trained_questions)
+    return not trained_questions or question.strip() in trained_questions
 
 
 def _open_answerer(

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.findings import LBBB, LVH, NORMAL
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.simulator.beat_shapes import FS
 from cardiolect.data_provider.simulator.patients import draw_patient
-from cardiolect.data_provider.simulator.truth import LBBB, LVH, NORMAL
 from cardiolect.data_provider.simulator.varied.heart import FIBRILLATION
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.model.cli.ask import is_trained

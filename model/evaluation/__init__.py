@@ -1,1 +1,1 @@
-"""An evaluation as a document: samples with their predictions, scores, tables, a page, comparisons of runs."""
+"""Evaluation of checkpoints: samples with their predictions, scores, tables, pages, and comparisons of results."""

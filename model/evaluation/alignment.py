@@ -1,4 +1,4 @@
-"""Several results on the same samples: read, checked to be comparable, brought into one order, and scored."""
+"""Reads several results on the same samples, checks that they are comparable, aligns and scores them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ class Evaluated:
     path: Path
     result: dict[str, Any]
     samples: list[Sample]
-    scored_by: str | None = None
+    scored_by: str | None = None  # None: the definition of the result
 
     @classmethod
     def read(cls, path: Path, metrics: str | None = None) -> "Evaluated":
-        """metrics: the definition to score by; that of the result unless told."""
+        """metrics: the definition to score by, by default that of the result."""
         if metrics is not None:
             definition(metrics)
         return cls(path, *read_result(path, intact=True), metrics)
@@ -39,19 +39,19 @@ class Evaluated:
 
     @property
     def conditions(self) -> list[str]:
-        """Those under which every sample was answered."""
+        """The conditions under which every sample was answered."""
         return [c for c in self.samples[0].predictions if all(c in sample.predictions for sample in self.samples)]
 
     def scores(self, conditions: Sequence[str]) -> dict[str, Scores]:
-        """Condition -> all scores of the result's own definition."""
+        """Condition -> all scores by `metrics`."""
         kept = [replace(each, predictions={c: each.predictions[c] for c in conditions}) for each in self.samples]
         return scores_of(kept, self.metrics)
 
 
 def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Evaluated]:
-    """Both results with the samples that both have, in the order and with the patients' numbers of the first.
+    """Both results with their common samples, in the order and with the patient numbers of the first.
 
-    Raises `UserError` where task, METRICS, or a question, its answers, recordings or patients are not the same.
+    Raises `UserError` if task, METRICS, or the question, answers, recordings or patients of a sample differ.
     """
     names = f"{first.path} and {other.path}"
     if first.task != other.task:
@@ -65,11 +65,10 @@ def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Ev
     if not pairs:
         raise UserError(f"{names}: no sample is in both; evaluate both on the same test data")
     for one, two in pairs:
-        for what in ("question", "answers", "record_ids"):
-            if getattr(one, what) != getattr(two, what):
+        for field, name in (("question", "question"), ("answers", "answers"), ("record_ids", "recordings")):
+            if getattr(one, field) != getattr(two, field):
                 raise UserError(
-                    f"{names}: sample {one.sample_id} has other {what.replace('record_ids', 'recordings')}; evaluate "
-                    "both on the same test data"
+                    f"{names}: sample {one.sample_id} differs in its {name}; evaluate both on the same test data"
                 )
     _check_patients(pairs, names)
     for evaluated, samples in ((first, [one for one, _ in pairs]), (other, [two for _, two in pairs])):
@@ -80,16 +79,16 @@ def on_common_samples(first: Evaluated, other: Evaluated) -> tuple[Evaluated, Ev
 
 
 def _check_patients(pairs: Sequence[tuple[Sample, Sample]], names: str) -> None:
-    """Numbers may differ; who is the same person may not."""
-    there: dict[int, int] = {}
+    """The numbers of patients may differ, but not which samples are of the same patient."""
+    forth: dict[int, int] = {}
     back: dict[int, int] = {}
     for one, two in pairs:
         alike = len(one.patients) == len(two.patients) and all(
-            there.setdefault(p, q) == q and back.setdefault(q, p) == p
+            forth.setdefault(p, q) == q and back.setdefault(q, p) == p
             for p, q in zip(one.patients, two.patients, strict=True)
         )
         if not alike:
             raise UserError(
-                f"{names}: sample {one.sample_id} is of a patient of whom only one of them knows other samples; "
-                "evaluate both with the same DATA_ROOT"
+                f"{names}: the patient of sample {one.sample_id} has other samples in only one of them; evaluate both "
+                "with the same DATA_ROOT"
             )

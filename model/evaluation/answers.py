@@ -1,4 +1,4 @@
-"""A checkpoint answers questions: it generates text, or ranks the answers that a question can have."""
+"""Answers of a checkpoint: generated texts, or the best of the answers that a question can have."""
 
 from collections.abc import Iterator, Sequence
 from math import exp
@@ -18,10 +18,10 @@ from cardiolect.utils.metrics import NO, YES, AnswerLists
 
 
 class Answer(NamedTuple):
-    """What the model said, how probable that was to it, and by how much the logit of "yes" exceeded that of "no".
+    """One answer of the model.
 
-    The probability is that of the text and its end; of a ranked answer, that among the candidates. cut_off: the text
-    has no end, MAX_NEW_TOKENS came before it.
+    probability: of the text and its end; of a ranked answer, among the candidates. yes_margin: the logit of "yes" minus
+    that of "no". cut_off: whether the text reached MAX_NEW_TOKENS before its end.
     """
 
     text: str
@@ -39,7 +39,8 @@ def answers(
 ) -> Iterator[tuple[int, Answer]]:
     """Yield ``(index, answer)`` of every example, in the order in which they are computed.
 
-    inputs: from recordings to the ECGs that stand in the prompt. lists: answers are ranked by it; None generates them.
+    inputs: maps recordings to the ECGs in the prompt. lists: candidates to rank; None generates answers instead.
+    Raises `UserError` if a prompt and its answer are too long for the language model.
     """
     vocabulary = checkpoint.vocabulary
     prompts = [
@@ -54,8 +55,8 @@ def answers(
         if longest and len(prompt.prefix) + len(prompt.question) + room > longest:
             raise UserError(
                 f"record {' and '.join(e.record_ids)}: ECG, question and "
-                f"{'its longest answer' if lists else 'MAX_NEW_TOKENS'} make more than the {longest} tokens that the "
-                "language model takes"
+                f"{'its longest answer' if lists else 'MAX_NEW_TOKENS'} exceed the {longest} tokens that the language "
+                "model takes"
             )
     model = checkpoint.model.to(choose_device(settings.device)).eval()
     if lists:
@@ -65,13 +66,13 @@ def answers(
             yield i, Answer(ranked.text, round(ranked.probability, 6), margin)
         return
     watched = yes_no_tokens(vocabulary)
-    for i, said in generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, watched):
-        margin = round(said.watched[0] - said.watched[1], 4) if watched and _is_verify(examples[i]) else None
-        yield i, Answer(said.text, round(exp(said.logprob), 6), margin, said.cut_off)
+    for i, generated in generate_texts(model, vocabulary, prompts, settings.new_tokens, settings.batch_size, watched):
+        margin = round(generated.watched[0] - generated.watched[1], 4) if watched and _is_verify(examples[i]) else None
+        yield i, Answer(generated.text, round(exp(generated.logprob), 6), margin, generated.cut_off)
 
 
 def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The tokens of yes and no, whose logits are compared; none where one of them takes several tokens."""
+    """The tokens of yes and no, whose logits are compared; empty if one of the words has several tokens."""
     words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
     return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
 

@@ -1,4 +1,4 @@
-"""Exact match by what is asked: question type, attribute type, attribute, template, answer."""
+"""Exact match by question type, attribute type, attribute, template and answer."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from cardiolect.model.evaluation.samples import Sample
 from cardiolect.utils.metrics import bootstrap_ci
 
 KEYS = ("question_type", "attribute_type", "attribute", "template", "answer")
-FEWEST, FEWEST_PATIENTS = 30, 20  # samples and patients, for an interval of a group's gap
+FEWEST, FEWEST_PATIENTS = 30, 20  # samples and patients that the interval of a group's gap needs
 
 
 def break_down(
@@ -19,19 +19,19 @@ def break_down(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """``{key: {group: {"n", "patients", "em": {condition: share}, "gap", "gap_ci95"}}}`` for the `KEYS`.
 
-    matches: condition -> 0 or 1 per sample. A question that names two attributes stands in the groups of both; one that
-    names none in none. Groups come in the order of their names. ``gap_ci95`` stands where a group has `FEWEST`
-    samples of `FEWEST_PATIENTS`; a template has an ``example`` besides, its most common question. Groups of a right
-    answer have no gap: there a floor that always says this answer is an oracle.
+    matches: condition -> 0 or 1 per sample. A question that names two attributes is in the groups of both. Groups are
+    sorted by name. A group has ``gap_ci95`` if it has `FEWEST` samples of `FEWEST_PATIENTS`. A template also has an
+    ``example``, its most common question. Groups of the same right answer have no gap, because a floor that always
+    gives this answer is an oracle there.
     """
     names = floors(matches)
-    broken: dict[str, dict[str, dict[str, Any]]] = {}
+    result: dict[str, dict[str, dict[str, Any]]] = {}
     for key in KEYS:
         members: dict[str, list[int]] = defaultdict(list)
         for i, sample in enumerate(samples):
             for group in _groups(sample, key):
                 members[group].append(i)
-        broken[key] = {}
+        result[key] = {}
         for group, rows in sorted(members.items(), key=lambda item: _order(item[0])):
             columns = {name: column[rows] for name, column in matches.items()}
             means = {name: float(column.mean()) for name, column in columns.items()}
@@ -50,8 +50,8 @@ def break_down(
                 cell["gap_ci95"] = [interval.low, interval.high]
             if key == "template":
                 cell["example"] = Counter(samples[i].question for i in rows).most_common(1)[0][0]
-            broken[key][group] = cell
-    return {key: groups for key, groups in broken.items() if groups}
+            result[key][group] = cell
+    return {key: groups for key, groups in result.items() if groups}
 
 
 def _groups(sample: Sample, key: str) -> Iterable[str]:
@@ -65,5 +65,5 @@ def _groups(sample: Sample, key: str) -> Iterable[str]:
 
 
 def _order(group: str) -> tuple[int, str]:
-    """Template numbers as numbers."""
+    """Sorts template numbers as numbers."""
     return (int(group), "") if group.isdecimal() else (0, group)

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint: README.md with what a model hub reads and what a person should know."""
+"""The model card of a checkpoint: README.md, with the metadata that model hubs read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +10,11 @@ from jinja2 import Environment, FileSystemLoader
 from cardiolect.data_provider.corpora.provenance import UNKNOWN
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors
 from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, verdict
+from cardiolect.model.evaluation.verdict import gaps, score_name, verdict
 from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.prompt.tasks import TASKS
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
-_TASKS = {
-    "qa": ("question-answering", "Questions"),
-    "report": ("text-generation", "Reports"),
-    "instruct": ("text-generation", "Conversations"),
-}
 
 
 def model_card(
@@ -28,14 +24,14 @@ def model_card(
     name: str = "",
     licence: str = UNKNOWN,
 ) -> str:
-    """README.md of a checkpoint.
+    """The text of a checkpoint's README.md.
 
-    info: cardiolect.json. stock: whether it is a whole model that stock servers can show an ECG. results: as of
+    info: cardiolect.json. stock: whether it is a complete model that reads ECGs on stock servers. results: from
     `read_result`, each shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
     """
     settings = info.get("settings", {})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["heading"] = _heading
+    environment.filters |= {"heading": _heading, "score_name": score_name}
     text = environment.get_template("card.md").render(
         info=info,
         settings=settings,
@@ -49,8 +45,8 @@ def model_card(
             dict(
                 r,
                 balanced=balanced_accuracy(r),
-                title=f"{_TASKS[r['task']][1]} on {_data_of(r)}",
-                gaps=[dict(g, says=verdict(r, g)) for g in gaps(r)],
+                title=f"{TASKS[r['task']].title} on {_data_of(r)}",
+                gaps=[dict(g, verdict=verdict(r, g)) for g in gaps(r)],
             )
             for r in results
         ],
@@ -63,37 +59,34 @@ def model_card(
         model_name=name or "ECG language model",
         eval_results=[metric for result in results for metric in _metrics(result)] or None,
     )
-    joined = text.replace("\\\n", "")  # the template's own line breaks
+    joined = text.replace("\\\n", "")  # line breaks within the template only
     return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"
 
 
 def write_card(checkpoint: Path) -> None:
-    """Put the card of a saved checkpoint that has no results yet into its folder."""
+    """Write the card of a saved checkpoint, without results, into its folder."""
     info = read_info(checkpoint)
     adapters = (checkpoint / "adapter_config.json").is_file()
     (checkpoint / "README.md").write_text(model_card(info, stock=not adapters and "projector" not in info))
 
 
 def _metrics(result: Mapping[str, Any]) -> list[EvalResult]:
-    """The main score with the ECG, of every floor, and the gap, in percent."""
-    score, data, (task, title) = result["score"], _data_of(result), _TASKS[result["task"]]
-    what, metric = ("exact match", "exact_match") if score == "em" else (score, score)
+    """The main score with the ECG and of every floor, and the gaps, in percent."""
+    score, data, task = score_name(result["score"]), _data_of(result), TASKS[result["task"]]
+    metric = score.replace(" ", "_")
     rows = [
-        (metric, f"{what}, {_heading(name)}", result["conditions"][name][score])
+        (metric, f"{score}, {_heading(name)}", result["conditions"][name][result["score"]])
         for name in (WITH_ECG, *floors(result["conditions"]))
     ]
-    rows += [
-        ("signal-use-gap", f"signal-use gap of {'exact match' if gap['of'] == 'em' else gap['of']}", gap["value"])
-        for gap in gaps(result)
-    ]
+    rows += [("signal-use-gap", f"signal-use gap of {score_name(gap['of'])}", gap["value"]) for gap in gaps(result)]
     return [
-        EvalResult(task, data, data, metric, round(100 * value, 2), task_name=title, metric_name=name)
+        EvalResult(task.pipeline_tag, data, data, metric, round(100 * value, 2), task_name=task.title, metric_name=name)
         for metric, name, value in rows
     ]
 
 
 def _data_of(result: Mapping[str, Any]) -> str:
-    """Names of the corpora that a result was measured on."""
+    """The names of the corpora on which a result was measured."""
     return ", ".join(Path(root).name for root in result["settings"].get("data_root", ())) or UNKNOWN
 
 

@@ -15,13 +15,13 @@ TABLE = "answers_for_each_template.csv"  # ECG-QA's
 
 
 def answer_lists(checkpoint: Path, info: Mapping[str, Any], table: Path | None = None) -> AnswerLists:
-    """The answer lists that a checkpoint keeps, and behind them the single answers of ``table`` where one is given.
+    """The answer lists that a checkpoint keeps, followed by the single answers of ``table`` if there is one.
 
-    checkpoint: its folder, for the message; info: its cardiolect.json. Raises `UserError` where there are no lists.
+    checkpoint: its folder, for the message. info: its cardiolect.json. Raises `UserError` if there are no lists.
     """
     if ANSWER_LISTS not in info and table is None:
         raise UserError(
-            f"{checkpoint}: was fine-tuned before answer lists were kept: fine-tune again, or set ANSWER_LISTS={TABLE}"
+            f"{checkpoint}: was fine-tuned before answer lists were kept; fine-tune again, or set ANSWER_LISTS={TABLE}"
         )
     kept = AnswerLists.from_json(info[ANSWER_LISTS]) if ANSWER_LISTS in info else None
     if table is None:
@@ -35,12 +35,12 @@ def coverage(
     candidates: Sequence[Sequence[tuple[str, ...]]],
     match: Callable[[str, Sequence[str]], bool],
 ) -> dict[str, float | int | dict[str, int]]:
-    """How many gold answers are not among the candidates: what exact match of ranked answers cannot reach.
+    """How many samples have no right answer among their candidates, which limits exact match.
 
-    match: whether a text is right, of the definition of the scores.
+    match: whether a text is right, by the definition of the scores.
 
-    ``n`` samples; ``outside``, how many have no right candidate, and ``outside_by_type`` per question type where there
-    are any; ``ceiling``, the share that can be right; ``mean_candidates`` per sample.
+    Returns ``n`` samples; ``outside``, the number without a right candidate, and ``outside_by_type``, the same per
+    question type; ``ceiling``, the share that can be right; ``mean_candidates`` per sample.
     """
     outside = [
         q.question_type

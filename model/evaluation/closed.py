@@ -1,4 +1,4 @@
-"""Questions whose possible answers are known beforehand: which answer is taken for which, and how sure the model is."""
+"""Confusion and calibration for closed questions, whose possible answers are known beforehand."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from cardiolect.model.evaluation.samples import Sample
 from cardiolect.utils.metrics import calibration, confusion
 from cardiolect.utils.metrics.normalised_match import answer_set
 
-CLOSED = ("verify", "choose")  # how their question types end
+CLOSED = ("verify", "choose")  # the ends of their question types
 
 
 def is_closed(sample: Sample) -> bool:
-    """Yes-or-no questions and those that name the options; comparisons of two ECGs included."""
+    """Whether a question is a yes-or-no question or names its options; comparisons of two ECGs may be closed too."""
     return sample.question_type.endswith(CLOSED)
 
 
 def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """``confusion`` per question type and template with the ECG, and ``calibration`` per condition; {} without any.
+    """``confusion`` with the ECG per question type and template, and ``calibration`` per condition.
 
-    matches: condition -> whether each sample is answered rightly. A confidence is the probability that the model gave
-    to the very text of its answer, its end included; of a ranked answer, to it among the candidates. Texts that were
-    cut off have none. Answers are shown in lower case, several of them joined by "+".
+    Empty without closed questions. matches: condition -> whether each answer is right. The confidence of an answer is
+    the probability of its text and end, or, if it was ranked, its probability among the candidates; texts that were cut
+    off have none. Labels are answers in lower case, joined by "+" if there are several.
     """
     closed = [i for i, sample in enumerate(samples) if is_closed(sample)]
     if not closed:
@@ -37,7 +37,7 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
     found: dict[str, Any] = {
         "confusion": {
             group: confusion(
-                [_shown(samples[i].answers) for i in rows], [_shown(samples[i].predictions[WITH_ECG]) for i in rows]
+                [_label(samples[i].answers) for i in rows], [_label(samples[i].predictions[WITH_ECG]) for i in rows]
             )
             for group, rows in sorted(members.items(), key=_order)
         }
@@ -51,11 +51,11 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
     return found
 
 
-def _shown(answers: str | Sequence[str]) -> str:
+def _label(answers: str | Sequence[str]) -> str:
     return " + ".join(sorted(answer_set(answers))) or "(nothing)"
 
 
 def _order(group: tuple[str, Sequence[int]]) -> tuple[bool, int, str]:
-    """Question types, then templates by number."""
+    """Sorts question types before templates, and templates by number."""
     number = group[0].removeprefix("template ")
     return (True, int(number), "") if number.isdecimal() else (False, 0, number)

@@ -1,4 +1,4 @@
-"""Two results on the same samples: which is better, and is that more than chance."""
+"""Compares two results on the same samples, with intervals and significance tests over patients."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,20 +10,20 @@ from cardiolect.model.evaluation.scoring import main_score
 from cardiolect.utils.metrics import PairedTest, Scores, cross_table, paired_test, paired_test_of
 from cardiolect.utils.metrics.paired import FEW_BLOCKS
 
-_NOT_NOTED = ("settings.output_dir",)
-_NOTED = ("checkpoint", "data", "settings", "versions")  # and whatever is called a fingerprint
-_LONGEST = 48  # of a setting in print
-_LARGE = 0.2  # share of the samples in one block, of which the reader should know
+_IGNORED = ("settings.output_dir",)
+_COMPARED = ("checkpoint", "data", "settings", "versions")  # and every fingerprint
+_LONGEST = 48  # characters of a printed setting
+_LARGE = 0.2  # share of the samples in one block above which a note is printed
 
 
 def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str | None = None) -> dict[str, Any]:
-    """Compare two results, result.json or its folder, on the samples that both have; JSON-ready, fractions of 1.
+    """Compare two results (result.json or its folder) on their common samples; JSON-ready, fractions of 1.
 
-    ``scores``: every score of the results' definition with the ECG; ``by_type``: the one by which systems are compared,
-    by question type; ``gap``: the signal-use gap over the floors that both have. Each holds the values of ``a`` and
-    ``b``, the ``difference`` b - a with ``ci95`` over patients, and ``p`` (`utils.metrics.paired_test`). ``right``: on
-    how many samples both, one or none is right. ``differs``: settings and fingerprints, ``[of a, of b]``.
-    Raises `UserError` where the two cannot be compared.
+    ``scores``: every score of the results' definition with the ECG. ``by_type``: the main score by question type.
+    ``gap``: the signal-use gap over the floors that both have. Each has the values of ``a`` and ``b``, the
+    ``difference`` b - a with ``ci95`` over patients, and ``p`` (`utils.metrics.paired_test`). ``right``: the number of
+    samples on which both, one or neither is right. ``differs``: settings and fingerprints, ``[of a, of b]``.
+    Raises `UserError` if the two cannot be compared.
     """
     read = Evaluated.read(a, metrics), Evaluated.read(b, metrics)
     first, second = on_common_samples(*read)
@@ -35,8 +35,8 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str
 
     def tested(name: str, kept: Sequence[int] | None = None) -> dict[str, Any]:
         pair = with_ecg if kept is None else [_rows(each, kept) for each in with_ecg]
-        whose = patients if kept is None else [patients[i] for i in kept]
-        return _as_json(paired_test(name, *pair, whose, resamples, seed))
+        blocks = patients if kept is None else [patients[i] for i in kept]
+        return _as_json(paired_test(name, *pair, blocks, resamples, seed))
 
     result: dict[str, Any] = {
         "a": str(a),
@@ -44,7 +44,7 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str
         "task": first.task,
         "metrics": first.metrics,
         "samples": len(samples),
-        "patients": len({p for whose in patients for p in whose}),
+        "patients": len({number for numbers in patients for number in numbers}),
         "only_a": len(read[0].samples) - len(samples),
         "only_b": len(read[1].samples) - len(samples),
         "differs": dict(_differences(read[0].result, read[1].result)),
@@ -70,7 +70,7 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str
 def comparison_table(compared: Mapping[str, Any]) -> str:
     """The comparison for a terminal, percent."""
     lines = [
-        f"{compared['task']}: {compared['samples']} samples of {compared['patients']} patients that both have; "
+        f"{compared['task']}: {compared['samples']} samples of {compared['patients']} patients, which both have; "
         f"METRICS={compared['metrics']}; percent",
         f"A: {compared['a']}",
         f"B: {compared['b']}",
@@ -89,7 +89,7 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
     if "gap" in compared:
         best = compared["gap"]["best_floor"]
         lines.append(
-            f"signal-use gap: {compared['score']} less the best of {', '.join(compared['gap']['floors'])}, "
+            f"signal-use gap: {compared['score']} minus the best of {', '.join(compared['gap']['floors'])}, "
             f"the floors that both have (A: {best[0]}, B: {best[1]})"
         )
     if "right" in compared:
@@ -98,27 +98,27 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
             f"right: both {right['both']}, only A {right['only_a']}, only B {right['only_b']}, "
             f"neither {right['neither']}"
         )
-    lines.append(_what_p_is(compared))
+    lines.append(_note_on_p(compared))
     return "\n".join(lines)
 
 
-def _what_p_is(compared: Mapping[str, Any]) -> str:
+def _note_on_p(compared: Mapping[str, Any]) -> str:
     rows = [*compared["scores"].values(), *compared["by_type"].values()]
     rows += [compared["gap"]] if "gap" in compared else []
     main, patients = compared["scores"][compared["score"]], compared["patients"]
     tied = main["blocks"] < patients
-    text = "intervals: patients drawn anew; "
+    text = "intervals: patients resampled; "
     if main["p"] is None:
-        whose = "questions that compare patients tie all samples together" if tied else "all samples are of one patient"
-        return f"{text}no p: {whose}"
-    text += f"p: A and B exchanged for whole patients, {compared['resamples']} times at random"
+        reason = "questions that compare patients link all samples" if tied else "all samples are of one patient"
+        return f"{text}no p: {reason}"
+    text += f"p: A and B swapped for whole patients, {compared['resamples']} times at random"
     if any(row["exact"] for row in rows):
-        text += f", or in all ways where they differ on at most {FEW_BLOCKS}"
+        text += f", or in all possible ways if they differ on at most {FEW_BLOCKS} patients"
     if tied and main["largest_block"] > _LARGE:
         share = f"{100 * main['largest_block']:.0f} %"
-        text += f"; questions that compare patients tie {share} of the samples together: p is larger than it need be"
+        text += f"; questions that compare patients link {share} of the samples, which makes p conservative"
     if len(compared["by_type"]) > 1:
-        text += "; p of single types: not corrected for their number"
+        text += "; p by question type is not corrected for multiple tests"
     return text
 
 
@@ -142,11 +142,11 @@ def _rows(scores: Scores, kept: Sequence[int]) -> Scores:
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     first, second = (
-        dict(_flat({key: value for key, value in each.items() if key in _NOTED or key.endswith("fingerprint")}))
+        dict(_flat({key: value for key, value in each.items() if key in _COMPARED or key.endswith("fingerprint")}))
         for each in (a, b)
     )
     for key in dict.fromkeys([*first, *second]):
-        if first.get(key) != second.get(key) and key not in _NOT_NOTED:
+        if first.get(key) != second.get(key) and key not in _IGNORED:
             yield key, [first.get(key), second.get(key)]
 
 

@@ -1,18 +1,19 @@
-"""Under which conditions a model answers, and which of them are floors."""
+"""The conditions under which a model answers, and which of them are floors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_PER_QUESTION
+
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
 GENERATED = "generated"
-MAJORITY, MAJORITY_PER_QUESTION = "majority", "majority_per_question"
 
 
 class Condition(NamedTuple):
-    """heading: for a column; meaning: in a sentence; floor: whether the signal-use gap is measured against it.
+    """heading: of a column. meaning: in words. floor: whether the signal-use gap is measured against it.
 
-    colour: Okabe & Ito's, told apart with any colour vision.
+    colour: from the palette of Okabe & Ito, which is safe for colour-blind readers.
     """
 
     heading: str
@@ -26,35 +27,37 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     NO_ECG: Condition("no ECG", "the same prompt without the codes", True, "#E69F00"),
     OTHER_ECG: Condition("other ECG", "the codes of another patient's recording", True, "#CC79A7"),
     SILENCED: Condition("silenced", "the codes of a flat line, all twelve leads at 0 mV", True, "#56B4E9"),
-    # What is in time survives it, so a rhythm may still be read: it tells what the leads are worth, and is no floor.
+    # Not a floor, because the rhythm can still be read. It shows how much the model uses the order of the leads.
     REVERSED: Condition(
         "reversed", "the codes of the same recording with its twelve leads in reverse order", False, "#009E73"
     ),
-    GENERATED: Condition("generated", "free generation with the ECG, where the answers are ranked", False, "#D55E00"),
+    GENERATED: Condition(
+        "generated", "free generation with the ECG, for comparison with ranked answers", False, "#D55E00"
+    ),
     MAJORITY: Condition(
         "majority",
-        "the most common training answer of the question's template; of reports the training report that shares most "
-        "words with others",
+        "the most common training answer to the question's template; for reports, the training report that shares most "
+        "words with the others",
         True,
         "#999999",
     ),
     MAJORITY_PER_QUESTION: Condition(
-        "maj./question", "the most common training answer of the very question", True, "#555555"
+        "maj./question", "the most common training answer to the same question", True, "#555555"
     ),
 }
 CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS
 
 
 def floors(names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that the signal-use gap is measured against."""
+    """The floors among ``names``."""
     return [name for name in names if name in CONDITIONS and CONDITIONS[name].floor]
 
 
 def gap_over(names: Sequence[str]) -> Callable[[Mapping[str, float]], float]:
-    """The signal-use gap against the floors ``names``, of the value of a score under each condition."""
+    """A function from a score's value under each condition to the signal-use gap against the floors ``names``."""
     return lambda values: values[WITH_ECG] - max(values[name] for name in names)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """Heading -> colour of the conditions ``names``, in the order of columns."""
+    """Heading -> colour of the conditions ``names``, in the order of `CONDITIONS`."""
     return {each.heading: each.colour for name, each in CONDITIONS.items() if name in names}

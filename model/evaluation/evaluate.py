@@ -1,6 +1,6 @@
-"""Evaluation of a checkpoint: the same questions under several conditions, scored beside their floors.
+"""Evaluates a checkpoint: the same questions under several conditions, with scores and floors.
 
-Samples are dealt to the ranks and gathered by index: any number of ranks gives the scores of one.
+Samples are distributed over the ranks and gathered by index, so scores do not depend on the number of ranks.
 """
 
 import hashlib
@@ -13,15 +13,15 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.corpora.simulated import load_true_findings
 from cardiolect.data_provider.examples import Example
-from cardiolect.data_provider.simulator.reports import load_true_findings
 from cardiolect.data_provider.splits import known_recordings, load_splits
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
 from cardiolect.model.evaluation.choices import answer_lists, coverage
-from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY, MAJORITY_PER_QUESTION, WITH_ECG
-from cardiolect.model.evaluation.examples import choose, show
-from cardiolect.model.evaluation.floors import MAJORITY_ANSWERS, MAJORITY_REPORT
+from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
+from cardiolect.model.evaluation.examples import choose, draw_examples
+from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -30,25 +30,28 @@ from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
-from cardiolect.model.prompt.rendering import answer_text
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics import AnswerLists, MajorityAnswers, definition
+from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.bertscore import BertScore
 
-# Of the settings, what an answer depends on; the checkpoint and the data come with fingerprints of their own.
+# Settings that an answer depends on; checkpoint and data have fingerprints of their own.
 DECIDING = ("precision", "new_tokens", "seed", "answer_mode")
 
 
 def evaluate(settings: EvalSettings) -> dict:
-    """Evaluate by ``settings``; writes predictions.jsonl, result.json and tables to OUTPUT_DIR, returns the result."""
+    """Evaluate a checkpoint and return the result.
+
+    Writes predictions.jsonl, result.json, the page and tables to OUTPUT_DIR.
+    """
     started = time.time()
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
-        BertScore(settings.bertscore_model, settings.bertscore_layer)  # what cannot be loaded is said before the work
+        BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
     examples, ecgs = _examples(checkpoint, settings)
     provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, ecgs)}
     if lists:
@@ -93,12 +96,14 @@ def _write_page(
     settings: EvalSettings,
 ) -> None:
     chosen = choose(samples, settings.metrics, settings.page_examples, settings.seed)
-    pictured = show(checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], ecgs, settings.metrics)
-    (settings.output_dir / PAGE).write_text(render_page(result, pictured), encoding="utf-8")
+    drawn = draw_examples(
+        checkpoint, [examples[i] for i in chosen], [samples[i] for i in chosen], ecgs, settings.metrics
+    )
+    (settings.output_dir / PAGE).write_text(render_page(result, drawn), encoding="utf-8")
 
 
 def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs]:
-    """What is asked, and the codes of its recordings."""
+    """The examples to evaluate, and the items of their recordings."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
     ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
@@ -114,16 +119,18 @@ def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Exam
 
 
 def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
-    """Leave out samples of patients on whom any stage of the checkpoint was trained or selected."""
+    """The examples without those of patients on whom any stage of the checkpoint was trained or selected."""
     corpus = known_recordings(settings.data_root).values()
     seen = seen_again([ref for e in examples for ref in e.records], corpus, load_seen(settings.checkpoint))
     kept = [e for e in examples if seen.isdisjoint(e.record_ids)]
     if launch.is_main() and len(kept) < len(examples):
-        what = "of patients that a training stage of the checkpoint has seen"
+        source = "of patients that a training stage of the checkpoint has seen"
         if settings.keep_seen_patients:
-            print(f"warning: {len(examples) - len(kept)} of {len(examples)} samples are {what}; the scores flatter")
+            print(
+                f"warning: {len(examples) - len(kept)} of {len(examples)} samples are {source}; scores are optimistic"
+            )
         else:
-            print(f"left out {len(examples) - len(kept)} of {len(examples)} samples {what}")
+            print(f"left out {len(examples) - len(kept)} of {len(examples)} samples {source}")
     return examples if settings.keep_seen_patients else kept
 
 
@@ -173,7 +180,7 @@ def _said(
     settings: EvalSettings,
     lists: AnswerLists | None,
 ) -> Iterator[tuple[str, Answer]]:
-    """``(sample id, answer)`` of every example; what the journal knows is not asked again."""
+    """Yield ``(sample id, answer)`` of every example; answers in the journal are not computed again."""
     todo = []
     for e in examples:
         if answer := journal.known.get((condition, e.sample_id)):
@@ -197,29 +204,22 @@ def _said(
 def _samples(
     examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
 ) -> list[Sample]:
-    """The samples with what was said of them, and with the floors that need no model."""
-    majority, report = None, checkpoint.info.get(MAJORITY_REPORT)
-    if settings.tasktype == "qa" and MAJORITY_ANSWERS in checkpoint.info:
-        majority = MajorityAnswers.from_json(checkpoint.info[MAJORITY_ANSWERS])
+    """The samples with their answers, those of the floors that need no model included."""
+    floors = texts_without_model(settings.tasktype, checkpoint.info)
     truths = None
-    if settings.tasktype == "report" and len(settings.data_root) == 1:
+    if TASKS[settings.tasktype].has_content and len(settings.data_root) == 1:
         truths = load_true_findings(settings.data_root[0])
     samples = []
     for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
-        said = {condition: given[i] for condition, given in answered.items()}
-        texts = {condition: answer.text for condition, answer in said.items()}
-        if majority:
-            for name, level in ((MAJORITY, "template"), (MAJORITY_PER_QUESTION, "question")):
-                texts[name] = answer_text(majority.predict(example, level))
-        elif settings.tasktype == "report" and report is not None:
-            texts[MAJORITY] = report
+        given = {condition: of_all[i] for condition, of_all in answered.items()}
+        texts = {condition: answer.text for condition, answer in given.items()}
         samples.append(
             replace(
                 sample,
-                predictions=texts,
-                probabilities={condition: answer.probability for condition, answer in said.items()},
-                yes_margins={c: answer.yes_margin for c, answer in said.items() if answer.yes_margin is not None},
-                cut_off=tuple(condition for condition, answer in said.items() if answer.cut_off),
+                predictions=texts | floors(example),
+                probabilities={condition: answer.probability for condition, answer in given.items()},
+                yes_margins={c: answer.yes_margin for c, answer in given.items() if answer.yes_margin is not None},
+                cut_off=tuple(condition for condition, answer in given.items() if answer.cut_off),
                 findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
             )
         )

@@ -1,4 +1,4 @@
-"""Examples for the page of a result: the ECG on paper, and where in time a closed answer depended on it."""
+"""Examples for the page of a result: ECGs drawn on paper, shaded where a closed answer depended on them."""
 
 import random
 from collections.abc import Sequence
@@ -6,27 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, RecordRef
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.closed import is_closed
 from cardiolect.model.evaluation.conditions import WITH_ECG
-from cardiolect.model.evaluation.page import ShownExample
+from cardiolect.model.evaluation.page import PageExample
 from cardiolect.model.evaluation.samples import Sample
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.checkpoint import Checkpoint
 from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, task_of
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
 from cardiolect.utils.plots import draw_ecg_paper
 
 
 def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
-    """Which samples to show, drawn by ``seed``; of questions as many right as wrong answers, where there are."""
+    """Indices of ``count`` samples drawn by ``seed``, half with right and half with wrong answers if possible."""
     order = random.Random(seed).sample(range(len(samples)), len(samples))
-    if samples[0].task != "qa":
+    if not TASKS[samples[0].task].exact_match:
         return sorted(order[:count])
     match = definition(metrics).match
     right = [i for i in order if match(samples[i].predictions[WITH_ECG], samples[i].answers)]
@@ -35,27 +36,29 @@ def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> li
     return sorted([*right[:hits], *wrong[: count - hits]])
 
 
-def show(
+def draw_examples(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     samples: Sequence[Sample],
     ecgs: CachedECGs,
     metrics: str,
-) -> list[ShownExample]:
-    """Pictures of the samples' ECGs; a sample whose recording cannot be read any more is left out."""
-    shown = []
+) -> list[PageExample]:
+    """Draw the ECGs of the samples; a sample whose recording can no longer be read is left out."""
+    drawn = []
     for example, sample in zip(examples, samples, strict=True):
-        shaded = [None] * len(example.records)
+        shading = [None] * len(example.records)
         if is_closed(sample):
-            shaded = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))
+            shading = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))
         try:
-            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shaded, strict=True)]
+            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shading, strict=True)]
         except UserError as error:
             print(f"sample {sample.sample_id} is not shown: {error}")
             continue
-        right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers) if sample.task == "qa" else None
-        shown.append(ShownExample(sample, pictures, right))
-    return shown
+        right = None
+        if TASKS[sample.task].exact_match:
+            right = definition(metrics).match(sample.predictions[WITH_ECG], sample.answers)
+        drawn.append(PageExample(sample, pictures, right))
+    return drawn
 
 
 def _draw(ref: RecordRef, shading):
@@ -63,22 +66,22 @@ def _draw(ref: RecordRef, shading):
     return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
 
 
-def shades(checkpoint: Checkpoint, example: Example, said: str, ecgs: Sequence[PreparedECG]) -> list:
-    """Where the answer ``said`` to an example depended on its ECGs.
+def shades(checkpoint: Checkpoint, example: Example, answer: str, ecgs: Sequence[PreparedECG]) -> list:
+    """The times of an example's ECGs on which ``answer`` depended.
 
-    Returns per ECG ``(starts, ends, weights)`` in seconds, for `draw_ecg_paper`; of yes and no the
-    one is weighed against the other.
+    Returns ``(starts, ends, weights)`` per ECG, times in seconds, for `draw_ecg_paper`. Yes is contrasted with no, and
+    other answers with all alternatives.
     """
     vocabulary = checkpoint.vocabulary
     prefix, of_ecg, items = render_prefix(vocabulary, ecgs, example.backgrounds)
-    other = {YES: NO, NO: YES}.get(said)
-    weights = where_it_looked(
+    other = {YES: NO, NO: YES}.get(answer)
+    weights = attribute_to_codes(
         checkpoint.model,
         vocabulary,
         prefix,
         of_ecg,
         render_prompt(vocabulary, example.task, example.question, example.history),
-        render_answer(vocabulary, [said]),
+        render_answer(vocabulary, [answer]),
         None if other is None else render_answer(vocabulary, [other]),
         items,
     )
@@ -95,13 +98,13 @@ def shade_yes_or_no(
     checkpoint: Checkpoint,
     item: np.ndarray,
     question: str,
-    said: str,
+    answer: str,
     patient: str = "",
     history: Sequence[tuple[str, str]] = (),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`shades` of one ECG. Raises `UserError` where there is no other answer to weigh this one against."""
-    if task_of(question) == "report" or said not in (YES, NO):
+    """`shades` of one ECG, given as its item. Raises `UserError` unless the answer is yes or no."""
+    if task_of(question) == REPORT_TASK or answer not in (YES, NO):
         raise UserError("only an answer of yes or no can be traced back to times of the ECG")
     ref = RecordRef("", Path(), background=patient)
-    example = Example("", (ref,), "qa", question, (), background=patient, history=tuple(history))
-    return shades(checkpoint, example, said, [checkpoint.representation.prepared("", item)])[0]
+    example = Example("", (ref,), QA_TASK, question, (), background=patient, history=tuple(history))
+    return shades(checkpoint, example, answer, [checkpoint.representation.prepared("", item)])[0]

@@ -1,4 +1,4 @@
-"""Which ECGs stand in the prompts under each condition: the sample's own, none, another patient's, an altered one."""
+"""The ECGs in the prompts under each condition: the sample's own, none, another patient's, or an altered one."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -32,8 +32,8 @@ def inputs_under(
 ) -> Inputs | None:
     """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
-    asked: recordings asked about together, of all questions, on all ranks; own: those of this rank. The ECGs' keys name
-    the recording that is shown and how it was altered.
+    asked: the recordings of every question on all ranks. own: those of this rank. The keys of the ECGs identify the
+    recording and its alteration. Raises `UserError` if a recording to alter cannot be read.
     """
     if condition == NO_ECG:
         return lambda refs: [None] * len(refs)
@@ -65,7 +65,7 @@ def _altered(
             found[ref.record_id] = representation.prepared((ref.record_id, condition), item)
     representation.to("cpu")
     if missing := [ref.record_id for ref in refs if ref.record_id not in found]:
-        raise UserError(f"record {missing[0]}: cannot be read any more; its codes are cached, its signal is not")
+        raise UserError(f"record {missing[0]}: can no longer be read; its codes are cached, but its signal is not")
     return found
 
 
@@ -74,23 +74,23 @@ def _ids(refs: Sequence[RecordRef]) -> tuple[str, ...]:
 
 
 def another_patient(asked: Iterable[tuple[RecordRef, ...]], seed: int) -> dict[tuple[str, ...], tuple[RecordRef, ...]]:
-    """Ids of the recordings that are asked about together -> as many recordings of other patients.
+    """Ids of the recordings of a question -> as many recordings of other patients, spread evenly.
 
-    Spread evenly. A comparison gets another one's recordings, of as many patients, so that what the two have to do with
-    each other stays alike; any of other patients where there is none. What has no such partner has no entry.
+    A comparison gets the recordings of another comparison with as many patients, so that the two are related in the
+    same way; if there is none, any recordings of other patients. Without such recordings there is no entry.
     """
     together = {tuple(ref.record_id for ref in refs): refs for refs in asked}
-    whose = {ids: [ref.patient_id or ref.record_id for ref in refs] for ids, refs in together.items()}
-    pool = sorted(together, key=lambda ids: (whose[ids], ids))
+    patients_of = {ids: [ref.patient_id or ref.record_id for ref in refs] for ids, refs in together.items()}
+    pool = sorted(together, key=lambda ids: (patients_of[ids], ids))
     random.Random(seed).shuffle(pool)
     single = {ref.record_id: ref for refs in together.values() for ref in refs}
     partner = {}
     for i, ids in enumerate(pool):
-        patients = set(whose[ids])
+        patients = set(patients_of[ids])
         for step in range(1, len(pool)):
             other = pool[(i + step) % len(pool)]
-            alike = len(other) == len(ids) and len(set(whose[other])) == len(patients)
-            if alike and patients.isdisjoint(whose[other]):
+            alike = len(other) == len(ids) and len(set(patients_of[other])) == len(patients)
+            if alike and patients.isdisjoint(patients_of[other]):
                 partner[ids] = together[other]
                 break
         else:

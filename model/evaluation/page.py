@@ -1,4 +1,4 @@
-"""A result as one self-contained page: no script, nothing loaded from elsewhere."""
+"""A result as one self-contained HTML page, without scripts or external resources."""
 
 import base64
 import io
@@ -14,37 +14,38 @@ from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours, floors
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, verdict, warnings
+from cardiolect.model.evaluation.verdict import gaps, score_name, verdict, warnings
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
-MOST_GROUPS = 100  # of one kind; the others stand in groups.txt
+MOST_GROUPS = 100  # of one kind; groups.txt has them all
 OPEN_GROUPS = ("question_type", "attribute_type")
-WHAT = {"qa": "questions", "report": "reports", "instruct": "answers of conversations"}
 
 
 @dataclass(frozen=True)
-class ShownExample:
-    """One sample with the pictures of its ECGs. right: None where nothing says whether a text is right."""
+class PageExample:
+    """One sample with the pictures of its ECGs. right: None if answers of its task are not right or wrong."""
 
     sample: Sample
     pictures: Sequence[Figure]
     right: bool | None
 
 
-def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()) -> str:
-    """The page of a result as HTML, with samples drawn as ``examples``."""
+def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ()) -> str:
+    """The HTML page of a result, with ``examples`` of its samples."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    environment.filters["score_name"] = score_name
     names = list(result["conditions"])
     checkpoint = result.get("checkpoint", {})
-    settings = result["settings"]
+    task, settings = TASKS[result["task"]], result["settings"]
     reliability = ""
     if "calibration" in result:
         reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
     return environment.get_template("page.html").render(
         r=result,
-        title=f"{WHAT[result['task']].capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
-        what=WHAT[result["task"]],
+        title=f"{task.units.capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
+        units=task.units,
         names=names,
         balanced=balanced_accuracy(result),
         floors=floors(names),
@@ -65,7 +66,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
         ],
         drawn=_drawn(result, examples),
         warnings=warnings(result),
-        shaded=result["task"] == "qa",
+        exact_match=task.exact_match,
         provenance=[
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
@@ -80,26 +81,26 @@ def render_page(result: Mapping[str, Any], examples: Sequence[ShownExample] = ()
 
 
 def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """In their order, the `MOST_GROUPS` with most samples."""
+    """The `MOST_GROUPS` groups with the most samples, in their order."""
     kept = set(sorted(groups, key=lambda group: -groups[group]["n"])[:MOST_GROUPS])
     return {group: cell for group, cell in groups.items() if group in kept}
 
 
-def _drawn(result: Mapping[str, Any], examples: Sequence[ShownExample]) -> str:
+def _drawn(result: Mapping[str, Any], examples: Sequence[PageExample]) -> str:
     seed = result["settings"].get("seed")
-    if result["task"] != "qa":
-        return f"{len(examples)} samples drawn by SEED={seed}, not picked."
+    if not TASKS[result["task"]].exact_match:
+        return f"{len(examples)} samples, drawn at random (SEED={seed})."
     right = round(result["conditions"][WITH_ECG]["em"] * result["samples"])
     hits = sum(example.right is True for example in examples)
     return (
-        f"Drawn by SEED={seed}, not picked: {hits} answered rightly and {len(examples) - hits} wrongly, of {right} and "
-        f"{result['samples'] - right}."
+        f"Drawn at random (SEED={seed}): {hits} of the {right} right answers and {len(examples) - hits} of the "
+        f"{result['samples'] - right} wrong ones."
     )
 
 
 def _bars(result: Mapping[str, Any]) -> str:
     labels = {name: CONDITIONS[name].heading for name in result["conditions"]}
-    if result["task"] == "qa":
+    if TASKS[result["task"]].exact_match:
         groups = {f"all ({result['samples']})": {name: row["em"] for name, row in result["conditions"].items()}}
         for key in OPEN_GROUPS:
             for group, cell in result.get("groups", {}).get(key, {}).items():
@@ -115,7 +116,7 @@ def _bars(result: Mapping[str, Any]) -> str:
 
 
 def _picture(figure: Figure) -> str:
-    """A data URL; few colours are enough for lines on paper and make the page small."""
+    """A data URL. Lines on paper need few colours, which makes the page small."""
     from PIL import Image
 
     raw, packed = io.BytesIO(), io.BytesIO()

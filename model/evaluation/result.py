@@ -1,6 +1,6 @@
-"""result.json: what was evaluated, how, and the scores; predictions.jsonl beside it holds what was said.
+"""result.json: what was evaluated and how, and the scores. predictions.jsonl in the same folder has the answers.
 
-Everything that `score` gives can be computed again from predictions.jsonl: ``run_eval.py --check result.json``.
+Everything that `score` returns can be computed again from predictions.jsonl: ``run_eval.py --check result.json``.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
 from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_table
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
 RESULT = "result.json"
@@ -44,7 +45,7 @@ def write_result(
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that scores depend on, and a hash of this project's own sources."""
+    """Versions of the packages that scores depend on, and a hash of this project's sources."""
     root, digest = Path(__file__).parents[2], hashlib.sha256()
     for package in ("model", "ecg_tokenizer", "data_provider", "utils"):
         for path in sorted((root / package).rglob("*.py")):
@@ -53,17 +54,18 @@ def versions() -> dict[str, str]:
 
 
 def tables(result: Mapping[str, Any]) -> dict[str, str]:
-    """File name -> table, of those that the result has."""
+    """File name -> table, for the tables that the result has."""
     found = {"scores.txt": scores_table(result)}
-    if result["task"] == "qa":
+    if TASKS[result["task"]].exact_match:
         found |= {"groups.txt": groups_table(result), "verify.txt": verify_table(result)}
     return {name: table for name, table in found.items() if table}
 
 
 def read_result(path: Path, intact: bool = False) -> tuple[dict[str, Any], list[Sample]]:
-    """The result and its samples; ``path`` is result.json or its folder. Raises `UserError` where it is none.
+    """The result and its samples; ``path`` is result.json or its folder.
 
-    intact: raises it also where predictions.jsonl is not the file that the result was written with.
+    Raises `UserError` if it is not a result, or, with ``intact``, if predictions.jsonl is not the file that the result
+    was written with.
     """
     path = path / RESULT if path.is_dir() else path
     try:
@@ -71,13 +73,15 @@ def read_result(path: Path, intact: bool = False) -> tuple[dict[str, Any], list[
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run_eval.py writes {RESULT} to OUTPUT_DIR") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no result of an evaluation ({error})") from None
+        raise UserError(f"{path}: not a result of an evaluation ({error})") from None
     parts = ("metrics", "conditions", "settings", "predictions")
     if not isinstance(result, dict) or not all(isinstance(result.get(part), dict) for part in parts):
-        raise UserError(f"{path}: no result of an evaluation; run_eval.py writes {RESULT}")
+        raise UserError(f"{path}: not a result of an evaluation; run_eval.py writes {RESULT}")
     samples = read_samples(path.parent / PREDICTIONS)
     if intact and not _is_intact(path.parent, result):
-        raise UserError(f"{path}: was written with another {PREDICTIONS} than that beside it; see run_eval.py --check")
+        raise UserError(
+            f"{path}: was written with another {PREDICTIONS} than is in its folder; see run_eval.py --check"
+        )
     return result, samples
 
 
@@ -86,47 +90,47 @@ def _is_intact(folder: Path, result: Mapping[str, Any]) -> bool:
 
 
 def check_result(path: Path) -> list[str]:
-    """What of a result does not follow from its predictions, one line each; none where all of it does.
+    """The parts of a result that do not follow from its predictions, one line each; empty if all of them do.
 
-    Cannot be computed again, and is not looked at: checkpoint, hashes of prompts and codes, candidates, seconds.
+    Checkpoint, hashes of prompts and codes, candidates and seconds cannot be computed again and are not checked.
     """
     result, samples = read_result(path)
     folder = path if path.is_dir() else path.parent
     found = []
     if not _is_intact(folder, result):
-        found.append(f"{PREDICTIONS} is not the file that the result was written with (another SHA-256)")
+        found.append(f"{PREDICTIONS} is not the file that the result was written with (its SHA-256 differs)")
     again = json.loads(json.dumps(score(samples, ScoringRules.of(result["settings"], path))))
     if isinstance(data := result.get("data"), dict):
         again["data"] = {**data, "texts_fingerprint": fingerprint(samples)}
     found += _differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
     for name, table in tables({**result, **again}).items():
         if not (folder / name).is_file():
-            found.append(f"{name} is not there")
+            found.append(f"{name} is missing")
         elif (folder / name).read_text(errors="replace") != table + "\n":
             found.append(f"{name} is not the table of these predictions")
     return found
 
 
 def rescore(path: Path, metrics: str) -> dict[str, Any]:
-    """The scores of a result's predictions by the definition called ``metrics``."""
+    """Scores of a result's predictions by the definition ``metrics``."""
     result, samples = read_result(path, intact=True)
     return score(samples, replace(ScoringRules.of(result["settings"], path), metrics=metrics))
 
 
-def _differences(where: str, told: Any, computed: Any) -> Iterator[str]:
-    if isinstance(computed, dict) and isinstance(told, dict):
-        for key in dict.fromkeys([*computed, *told]):
-            yield from _differences(f"{where}.{key}".lstrip("."), told.get(key), computed.get(key))
-    elif isinstance(computed, list) and isinstance(told, list) and len(told) == len(computed):
-        for i, pair in enumerate(zip(told, computed, strict=True)):
+def _differences(where: str, written: Any, computed: Any) -> Iterator[str]:
+    if isinstance(computed, dict) and isinstance(written, dict):
+        for key in dict.fromkeys([*computed, *written]):
+            yield from _differences(f"{where}.{key}".lstrip("."), written.get(key), computed.get(key))
+    elif isinstance(computed, list) and isinstance(written, list) and len(written) == len(computed):
+        for i, pair in enumerate(zip(written, computed, strict=True)):
             yield from _differences(f"{where}[{i}]", *pair)
-    # An encoder rounds by machine and number of threads.
-    elif not _equal(told, computed, 1e-4 if "bertscore" in where else 1e-9):
-        yield f"{where}: the result says {told}, its predictions give {computed}"
+    # The rounding of an encoder depends on the machine and the number of threads.
+    elif not _equal(written, computed, 1e-4 if "bertscore" in where else 1e-9):
+        yield f"{where}: {written} in the result, but {computed} from its predictions"
 
 
-def _equal(told: Any, computed: Any, tolerance: float) -> bool:
+def _equal(written: Any, computed: Any, tolerance: float) -> bool:
     numbers = (int, float)
-    if isinstance(told, numbers) and isinstance(computed, numbers):
-        return math.isclose(told, computed, rel_tol=tolerance, abs_tol=tolerance)
-    return told == computed
+    if isinstance(written, numbers) and isinstance(computed, numbers):
+        return math.isclose(written, computed, rel_tol=tolerance, abs_tol=tolerance)
+    return written == computed

@@ -1,4 +1,4 @@
-"""Answers of an evaluation that is not finished: a killed one goes on where it stopped."""
+"""Answers of an unfinished evaluation, so that it resumes where it was killed."""
 
 import json
 import shutil
@@ -11,9 +11,10 @@ FOLDER = "unfinished"
 
 
 class Journal:
-    """Answers by condition and sample in OUTPUT_DIR/unfinished, a file per rank, written as they come.
+    """A log of answers by condition and sample in OUTPUT_DIR/unfinished, with one file per rank.
 
-    key: what the answers depend on. Answers under another key are dropped, with a line that says so.
+    key: everything that the answers depend on. Answers with another key are deleted, which is reported.
+    known: ``(condition, sample id)`` -> answer of an earlier run.
     """
 
     def __init__(self, output_dir: Path, key: str):
@@ -31,19 +32,19 @@ class Journal:
                     self.known[condition, sample_id] = Answer(*answer)
                 except (ValueError, TypeError):  # cut off by the kill
                     continue
-        launch.barrier()  # every rank has read before one writes
+        launch.barrier()  # all ranks read before any writes
         if launch.is_main():
             for path in others:
                 path.unlink()
             if others:
-                print(f"{self.folder}: answers of another checkpoint, data or settings are dropped")
+                print(f"{self.folder}: deleted answers of another checkpoint, other data or settings")
             if self.known:
-                print(f"going on behind {len(self.known)} answers that are in {self.folder}")
+                print(f"resuming after {len(self.known)} answers in {self.folder}")
             self.folder.mkdir(parents=True, exist_ok=True)
         launch.barrier()
         path = self.folder / f"rank-{launch.rank()}.jsonl"
         cut_off = path.is_file() and path.read_bytes()[-1:] != b"\n"
-        self._file = path.open("a", encoding="utf-8", buffering=1)  # by line: a kill loses the one being written
+        self._file = path.open("a", encoding="utf-8", buffering=1)  # line by line: a kill loses at most one
         if not self._file.tell():
             self._file.write(key + "\n")
         elif cut_off:
@@ -53,7 +54,7 @@ class Journal:
         self._file.write(json.dumps([condition, sample_id, *answer], ensure_ascii=False) + "\n")
 
     def finish(self) -> None:
-        """Remove the folder; the result is written."""
+        """Delete the folder, once the result is written."""
         self._file.close()
         launch.barrier()
         if launch.is_main():

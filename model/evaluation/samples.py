@@ -1,4 +1,4 @@
-"""What was asked and what was said: predictions.jsonl, from which every score can be computed again."""
+"""Questions and answers in predictions.jsonl, from which every score can be computed again."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.examples import Example, TaskName
 from cardiolect.utils.errors import UserError
 
 PREDICTIONS = "predictions.jsonl"
@@ -16,14 +16,14 @@ PREDICTIONS = "predictions.jsonl"
 
 @dataclass(frozen=True)
 class Sample:
-    """One evaluated question or report. What is not known of it is empty, and not written.
+    """One evaluated question or report. Unknown fields are empty and not written.
 
-    patients: numbers of the patients within one evaluation, in the order of their first sample; no identifiers.
+    patients: numbers of the patients within the evaluation, in the order of their first sample; not identifiers.
     predictions: condition (`with_ecg`, and floors such as `no_ecg`) -> text.
-    probabilities: condition -> the probability, 0 to 1, that the model gave its answer.
-    yes_margins: condition -> by how much the logit of "yes" exceeds that of "no", of yes-or-no questions.
-    cut_off: conditions under which the text has no end, since MAX_NEW_TOKENS came before it.
-    findings: what is true of the recording, where the corpus knows (simulated ones).
+    probabilities: condition -> the model's probability of its answer, 0 to 1.
+    yes_margins: condition -> the logit of "yes" minus that of "no", for yes-or-no questions.
+    cut_off: the conditions under which the text reached MAX_NEW_TOKENS before its end.
+    findings: the true findings of the recording, if the corpus has them (as simulated ones do).
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # for `read_samples`
@@ -31,7 +31,7 @@ class Sample:
     sample_id: str
     record_ids: tuple[str, ...]
     patients: tuple[int, ...]
-    task: str
+    task: TaskName
     question: str
     answers: tuple[str, ...]
     question_type: str = ""
@@ -55,7 +55,7 @@ _REQUIRED = ("sample_id", "record_ids", "patients", "task", "question", "answers
 
 
 def samples_of(examples: Sequence[Example]) -> list[Sample]:
-    """Samples without predictions, of examples in their order."""
+    """The samples of examples, still without predictions."""
     numbers: dict[str, int] = {}
     return [
         Sample(
@@ -76,7 +76,7 @@ def samples_of(examples: Sequence[Example]) -> list[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> str:
-    """Write one JSON object per line; returns the SHA-256 of the file."""
+    """Write one JSON object per line, and return the SHA-256 of the file."""
     lines = []
     for sample in samples:
         row = {key: value for key, value in asdict(sample).items() if key in _REQUIRED or value != _DEFAULTS[key]}
@@ -87,10 +87,10 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> str:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read what `write_samples` wrote.
+    """Read a file that `write_samples` wrote.
 
-    Raises `UserError` with the line that is no sample, that repeats an id, or that was asked under other conditions
-    than the first.
+    Raises `UserError`, with the number of the line, if a line is not a sample, repeats an id, or has other conditions
+    than the first sample.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -105,18 +105,18 @@ def read_samples(path: Path) -> list[Sample]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"{path}: line {number}: no sample of an evaluation ({where} {first['msg']})") from None
+            raise UserError(f"{path}: line {number}: not a sample of an evaluation ({where} {first['msg']})") from None
         if sample.sample_id in samples:
-            raise UserError(f"{path}: line {number}: sample {sample.sample_id} is there twice")
+            raise UserError(f"{path}: line {number}: sample {sample.sample_id} occurs twice")
         samples[sample.sample_id] = sample
         if sample.predictions.keys() != next(iter(samples.values())).predictions.keys() or not sample.answers:
-            raise UserError(f"{path}: line {number}: has no answers, or other conditions than the first sample")
+            raise UserError(f"{path}: line {number}: without answers, or with other conditions than the first sample")
     if not samples:
-        raise UserError(f"{path}: holds no sample")
+        raise UserError(f"{path}: has no samples")
     return list(samples.values())
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
-    """Short hash of what is asked, in any order: ids, recordings, questions, answers."""
+    """Short hash of ids, recordings, questions and answers, independent of the order of samples."""
     rows = sorted(json.dumps([s.sample_id, s.record_ids, s.question, s.answers]) for s in samples)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

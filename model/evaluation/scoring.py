@@ -1,4 +1,4 @@
-"""From samples with their predictions to scores: every number of a result, from predictions.jsonl alone."""
+"""Scores of samples: every figure of a result is computed from predictions.jsonl alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from cardiolect.data_provider.simulator.reports import findings_in
-from cardiolect.data_provider.simulator.truth import ABNORMAL, NORMAL
-from cardiolect.data_provider.simulator.truth import UNREMARKABLE as NOT_DIAGNOSES
+from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
+from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
 from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
 from cardiolect.utils.metrics.statements import content_scores, content_table
@@ -22,7 +22,7 @@ from cardiolect.utils.metrics.statements import content_scores, content_table
 
 @dataclass(frozen=True)
 class ScoringRules:
-    """How to score: the definition's name, resamples of the bootstrap, its seed, and a local model for BERTScore."""
+    """How to score: name of the definition, resamples and seed of the bootstrap, and a local model for BERTScore."""
 
     metrics: str = "strict"
     bootstrap_resamples: Annotated[int, Field(ge=10)] = 1000
@@ -32,7 +32,7 @@ class ScoringRules:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], path: Path) -> "ScoringRules":
-        """Those of a result's settings; `UserError` that names ``path`` where they are none."""
+        """The rules in a result's settings. Raises `UserError` with ``path`` if they are not valid."""
         kept = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
         try:
             return TypeAdapter(cls).validate_python(kept)
@@ -42,35 +42,34 @@ class ScoringRules:
 
 
 def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
-    """All scores of one evaluation as a JSON-ready dict; fractions of 1."""
+    """All scores of an evaluation as a JSON-ready dict; fractions of 1."""
     chosen = definition(rules.metrics)
-    task, patients = samples[0].task, [sample.patients for sample in samples]
+    task, patients = TASKS[samples[0].task], [sample.patients for sample in samples]
     texts = texts_of(samples)
     shared = {
-        "task": task,
+        "task": samples[0].task,
         "samples": len(samples),
         "derived": sum(sample.provenance == "derived" for sample in samples),
         "records": len({i for sample in samples for i in sample.record_ids}),
         "patients": len({number for sample in samples for number in sample.patients}),
         "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
     }
-    is_qa = task == "qa"
     scored = scores_of(samples, rules.metrics)
-    if rules.bertscore_model and not is_qa:
+    if rules.bertscore_model and not task.exact_match:
         scored = _with_bertscore(scored, samples, rules)
     conditions = {name: dict(scores.values) for name, scores in scored.items()}
     result = {
         **shared,
-        "score": main_score(task, rules.metrics),
+        "score": main_score(samples[0].task, rules.metrics),
         "notes": dict(scored[WITH_ECG].notes),
         "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
         "conditions": conditions,
     }
-    if is_qa:
+    if task.exact_match:
         answers = [sample.answers for sample in samples]
         matches = {
-            name: np.array([chosen.match(said, gold) for said, gold in zip(said_of, answers, strict=True)], dtype=float)
-            for name, said_of in texts.items()
+            name: np.array([chosen.match(*pair) for pair in zip(predicted, answers, strict=True)], dtype=float)
+            for name, predicted in texts.items()
         }
         for name, column in matches.items():
             conditions[name]["em"] = float(column.mean())
@@ -78,50 +77,52 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
         result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
         questions = [sample.question for sample in samples]
         result["verify"] = {
-            name: verify_scores(questions, answers, said_of, _margins(samples, name)) for name, said_of in texts.items()
+            name: verify_scores(questions, answers, predicted, _margins(samples, name))
+            for name, predicted in texts.items()
         }
     else:
         result["wordnet"] = find_wordnet().source
-    if task == "report":
+    if task.has_content:
         result["content"] = content_table(texts[WITH_ECG], [sample.answers[0] for sample in samples])
         _add_true_findings(result, samples, texts)
-    main = [result["score"], *(["content_f1"] if task == "report" else [])]
+    main = [result["score"], *(["content_f1"] if task.has_content else [])]
     result["ci95"] = {
         score: {name: _interval(score, each, patients, rules) for name, each in scored.items()} for score in main
     }
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
-        if task == "report":
+        if task.has_content:
             result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
     return result
 
 
 def main_score(task: str, metrics: str) -> str:
-    """The score by which systems are compared."""
+    """The name of the score by which systems are compared."""
     chosen = definition(metrics)
-    return chosen.answer_score if task == "qa" else chosen.text_score
+    return chosen.answer_score if TASKS[task].exact_match else chosen.text_score
 
 
 def texts_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
-    """Condition -> what was said under it, one text per sample."""
+    """Condition -> predictions, one text per sample."""
     return {name: [sample.predictions[name] for sample in samples] for name in samples[0].predictions}
 
 
 def scores_of(samples: Sequence[Sample], metrics: str) -> dict[str, Scores]:
-    """Condition -> the definition's scores, and of reports those of their content."""
+    """Condition -> scores by the definition, and for reports also scores of their content."""
     chosen = definition(metrics)
-    if samples[0].task == "qa":
+    task = TASKS[samples[0].task]
+    if task.exact_match:
         answers = [sample.answers for sample in samples]
         return {name: chosen.score_answers(texts, answers) for name, texts in texts_of(samples).items()}
     references = [sample.answers[0] for sample in samples]
     scored = {name: chosen.score_texts(texts, references) for name, texts in texts_of(samples).items()}
-    if samples[0].task == "report":
+    if task.has_content:
         scored = {name: each | content_scores(texts_of(samples)[name], references) for name, each in scored.items()}
     return scored
 
 
 def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Scores]:
-    from cardiolect.utils.metrics.bertscore import BertScore  # torch, which other scores do without
+    from cardiolect.utils.metrics.bertscore import BertScore  # imports torch, which other scores do not need
 
     encoder = BertScore(Path(rules.bertscore_model), rules.bertscore_layer)
     references = [sample.answers[0] for sample in samples]
@@ -131,9 +132,9 @@ def _with_bertscore(scored: Mapping[str, Scores], samples: Sequence[Sample], rul
 def signal_use_gap(
     score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
 ) -> dict[str, Any]:
-    """The score with the ECG less that of the best floor, with a bootstrap interval over patients.
+    """The score with the ECG minus that of the best floor, with a bootstrap interval over patients.
 
-    Every resample of patients has its own best floor.
+    The best floor is chosen anew in every resample.
     """
     names = floors(conditions)
     interval = bootstrap_score(
@@ -165,14 +166,10 @@ def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts:
     truth = [sample.findings for sample in samples]
     if None in truth:
         return
-    for name, said in texts.items():
-        found = finding_scores([findings_in(text) for text in said], truth)
+    for name, predicted in texts.items():
+        found = finding_scores([findings_in(text) for text in predicted], truth)
         row = result["conditions"][name]
         row["finding_f1"] = found["macro_f1"]
-        diagnoses = [
-            each["f1"]
-            for finding, each in found["per_finding"].items()
-            if finding not in {*NOT_DIAGNOSES, NORMAL, ABNORMAL}
-        ]
+        diagnoses = [each["f1"] for finding, each in found["per_finding"].items() if finding not in NOT_DIAGNOSES]
         row["diagnosis_f1"] = float(np.mean(diagnoses))
         result.setdefault("findings", {})[name] = found

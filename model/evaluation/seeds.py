@@ -1,4 +1,4 @@
-"""Several runs of one experiment on the same samples: mean, spread, and intervals."""
+"""Several runs of one experiment on the same samples: mean, standard deviation and intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,10 +14,10 @@ from cardiolect.model.evaluation.scoring import main_score
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import summarise_runs
 
-_OF_A_RUN = {"seed", "output_dir", "checkpoint", "tokenizer_path", "cache_dir"}
+_OF_EACH_RUN = {"seed", "output_dir", "checkpoint", "tokenizer_path", "cache_dir"}
 COVERS = {
     "over_runs": "other seeds, these patients (Student's t over runs)",
-    "over_patients": "other patients, these runs (patients drawn anew)",
+    "over_patients": "other patients, these runs (patients resampled)",
     "over_both": "other seeds and other patients (both together)",
 }
 
@@ -25,17 +25,18 @@ COVERS = {
 def several_runs(
     paths: Sequence[Path], resamples: int = 1000, seed: int = 0, metrics: str | None = None
 ) -> dict[str, Any]:
-    """Summarise results, result.json or their folders, of the same samples and definition; JSON-ready, fractions of 1.
+    """Summarise results (result.json or its folder) of the same samples and definition; JSON-ready, fractions of 1.
 
-    ``runs``: one row per run, in the order given, with its ``folder``, training ``seed`` (None where not known), the
-    score by which systems are compared, that of every floor that all runs have, and the signal-use ``gap``.
-    ``score``, ``gap`` and ``scores`` (all scores with the ECG): values, mean, SD and intervals of
-    `utils.metrics.summarise_runs`. ``same_checkpoint``: folders whose checkpoints have one fingerprint.
+    ``runs``: one row per run, in the given order, with its ``folder``, training ``seed`` (None if unknown), the main
+    score with the ECG and under every floor that all runs have, and the signal-use ``gap``. ``scores`` (all scores with
+    the ECG) and ``gap``: values, mean, SD and intervals from `utils.metrics.summarise_runs`. ``differ``: settings of
+    training, other than seed and paths, in which the runs differ. ``same_checkpoint``: folders whose checkpoints have
+    the same fingerprint. Raises `UserError` if the results are not comparable.
     """
     if len(paths) < 2:
-        raise UserError(f"several runs are at least two, not {len(paths)}; give more results")
+        raise UserError(f"give at least two results, not {len(paths)}")
     if len({(path.parent if path.name == RESULT else path).resolve() for path in paths}) < len(paths):
-        raise UserError("one result is given twice; every run counts once")
+        raise UserError("a result is given twice; give every run once")
     first, *others = [Evaluated.read(path, metrics) for path in paths]
     runs = [first]
     for other in others:
@@ -43,12 +44,12 @@ def several_runs(
         missing = len(first.samples) - len(mine.samples), len(other.samples) - len(theirs.samples)
         if any(missing):
             raise UserError(
-                f"{first.path} has {missing[0]} samples that {other.path} lacks, which has {missing[1]} others; "
+                f"{first.path} has {missing[0]} samples that {other.path} lacks, and lacks {missing[1]} that it has; "
                 "evaluate all runs on the same samples"
             )
         runs.append(theirs)
     if len(modes := {run.result["settings"].get("answer_mode", "generate") for run in runs}) > 1:
-        raise UserError(f"runs with ANSWER_MODE={' and '.join(sorted(modes))} do not belong in one table")
+        raise UserError(f"runs with ANSWER_MODE={' and '.join(sorted(modes))} cannot be summarised together")
     name = main_score(first.task, first.metrics)
     shared = [floor for floor in floors(first.conditions) if all(floor in run.conditions for run in runs)]
     scored = [run.scores([WITH_ECG, *shared]) for run in runs]
@@ -75,7 +76,7 @@ def several_runs(
         "task": first.task,
         "metrics": first.metrics,
         "samples": len(first.samples),
-        "patients": len({p for whose in patients for p in whose}),
+        "patients": len({number for numbers in patients for number in numbers}),
         "score": name,
         "runs": rows,
         "differ": _differing(runs),
@@ -91,14 +92,14 @@ def several_runs(
 
 
 def _differing(runs: Sequence[Evaluated]) -> list[str]:
-    """Settings of training, beside seed and paths, in which runs differ: they are not seeds of one experiment then."""
+    """The settings of training in which runs differ, other than seed and paths."""
     trained = [run.result.get("checkpoint", {}).get("settings") or {} for run in runs]
-    keys = {key for each in trained for key in each} - _OF_A_RUN
+    keys = {key for each in trained for key in each} - _OF_EACH_RUN
     return sorted(key.upper() for key in keys if len({repr(each.get(key)) for each in trained}) > 1)
 
 
 def runs_table(summed: Mapping[str, Any]) -> str:
-    """The runs for a terminal, percent, and every score with mean, SD and intervals."""
+    """The runs, and every score with mean, SD and intervals, for a terminal; in percent."""
     rows, name = summed["runs"], summed["score"]
     shared = list(rows[0]["floors"])
     width = max(12, *(len(row["folder"]) + 2 for row in rows))
@@ -135,12 +136,12 @@ def runs_table(summed: Mapping[str, Any]) -> str:
         for score, found in summed["scores"].items()
     ]
     if summed["differ"]:
-        lines.append(f"not seeds of one experiment: their training differs in {', '.join(summed['differ'])}")
+        lines.append(f"not runs of one experiment: their training differs in {', '.join(summed['differ'])}")
     seeds = [run["seed"] for run in rows]
     if len(set(seeds)) < len(seeds):
         lines.append(f"training seeds are not all different or known: {', '.join(map(str, seeds))}")
     for folders in summed["same_checkpoint"]:
-        lines.append(f"one and the same checkpoint: {', '.join(folders)}; their spread is not that of training")
+        lines.append(f"the same checkpoint: {', '.join(folders)}; their spread is not that of training")
     return "\n".join(lines)
 
 

@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import Names, need_path
 
@@ -14,46 +16,48 @@ from cardiolect.utils.settings import Names, need_path
 class EvalSettings(DataSettings):
     """Evaluation of a checkpoint."""
 
-    tasktype: Literal["qa", "report", "instruct"] = Field(
-        description="qa: questions and answers; report: whole reports; instruct: conversations."
-    )
+    tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
     max_new_tokens: int = Field(
-        0, ge=0, description="Tokens generated at most; 0: 170 for qa, 200 for report, 300 for instruct."
+        0,
+        ge=0,
+        description="Most tokens of an answer; 0: "
+        f"{', '.join(f'{task.max_new_tokens} for {name}' for name, task in TASKS.items())}.",
     )
-    max_samples: int = Field(0, ge=0, description="Evaluate at most so many samples (drawn by SEED); 0: all.")
+    max_samples: int = Field(0, ge=0, description="Evaluate at most this many samples, drawn by SEED; 0: all.")
     keep_seen_patients: bool = Field(
-        False, description="Score also samples of patients that a training stage of the checkpoint has seen."
+        False, description="Also score samples of patients that a training stage of the checkpoint has seen."
     )
     answer_mode: Literal["generate", "choices"] = Field(
         "generate",
-        description="choices: rank the answers that a question can have (TASKTYPE=qa), beside free generation.",
+        description="choices: rank the answers that a question can have (TASKTYPE=qa), in addition to free generation.",
     )
     answer_lists: Path | None = Field(
-        None, description="ECG-QA's answers_for_each_template.csv, for ANSWER_MODE=choices; else those of training."
+        None,
+        description="ECG-QA's answers_for_each_template.csv, for ANSWER_MODE=choices; default: training answers.",
     )
     floors: Names = Field(
         [NO_ECG, OTHER_ECG],
-        description="Also evaluated, of no_ecg, other_ecg (another patient's), silenced_leads (a flat line) and "
-        "reversed_leads (the twelve in reverse order; shown beside the floors, not one of them); or none.",
+        description="Conditions to evaluate as well: no_ecg, other_ecg (another patient's), silenced_leads (a flat "
+        "line) and reversed_leads (the twelve in reverse order, which is not a floor); or none.",
     )
     metrics: Literal["strict", "heartllm", "ecg-bench"] = Field(
         "strict",
-        description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench: as their papers' code counts.",
+        description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench as in these papers' code.",
     )
     bertscore_model: Path | None = Field(
-        None, description="Folder of a language model; texts then have BERTScore too, docs/METRICS.md."
+        None, description="Folder of a language model, with which texts also get BERTScore, docs/METRICS.md."
     )
-    bertscore_layer: int = Field(17, ge=0, description="Its layer: 17 for roberta-large, 9 for bert-base.")
-    page_examples: int = Field(8, ge=0, description="Samples that result.html shows with their ECG.")
-    bootstrap_resamples: int = Field(1000, ge=10, description="Resamples of the confidence interval.")
+    bertscore_layer: int = Field(17, ge=0, description="Layer of that model: 17 for roberta-large, 9 for bert-base.")
+    page_examples: int = Field(8, ge=0, description="Samples shown with their ECG in result.html.")
+    bootstrap_resamples: int = Field(1000, ge=10, description="Resamples for confidence intervals.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the language model.")
 
     @property
     def new_tokens(self) -> int:
-        return self.max_new_tokens or {"qa": 170, "report": 200, "instruct": 300}[self.tasktype]
+        return self.max_new_tokens or TASKS[self.tasktype].max_new_tokens
 
     @property
     def floor_conditions(self) -> list[str]:
@@ -62,29 +66,29 @@ class EvalSettings(DataSettings):
     def check(self) -> None:
         super().check()
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
-        if self.answer_mode == "choices" and self.tasktype != "qa":
-            raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa: texts have no list of answers")
+        if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
+            raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa; texts have no lists of answers")
         if self.answer_lists:
             need_path("ANSWER_LISTS", self.answer_lists, "ECG-QA's answers_for_each_template.csv")
-        if self.bertscore_model and self.tasktype == "qa":
-            raise UserError("BERTSCORE_MODEL compares texts; TASKTYPE=qa has answers")
+        if self.bertscore_model and TASKS[self.tasktype].exact_match:
+            raise UserError("BERTSCORE_MODEL compares texts; with TASKTYPE=qa there are only short answers")
         if self.bertscore_model:
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
-            raise UserError(f"FLOORS={unknown[0]}: there are {', '.join(CHOICES)}; or none alone")
+            raise UserError(f"FLOORS={unknown[0]}: choose from {', '.join(CHOICES)}, or none alone")
         if self.corpus_weights:
-            raise UserError("CORPUS_WEIGHTS is of training; evaluation takes every sample once")
+            raise UserError("CORPUS_WEIGHTS is for training; evaluation uses every sample once")
         if not self.test_data and not self.prepared:
-            raise UserError("TEST_DATA is not set; it names JSON files with questions or reports")
+            raise UserError("TEST_DATA is not set; give JSON files with questions or reports")
 
 
 class SummarySettings(DataSettings):
-    """Where a finished pipeline lies."""
+    """The summary of a finished pipeline."""
 
-    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer; judged on the recordings of TEST_FOLDS.")
+    tokenizer_path: Path = Field(description="Folder of the ECG tokenizer; measured on the recordings of TEST_FOLDS.")
     qa_results: Path = Field(description="OUTPUT_DIR of the evaluation of questions.")
     report_results: Path = Field(description="OUTPUT_DIR of the evaluation of reports.")
-    stage_seconds: Path | None = Field(None, description="JSON file with the seconds of each stage.")
+    stage_seconds: Path | None = Field(None, description="JSON file with the duration of each stage in seconds.")
 
     def check(self) -> None:
         super().check()

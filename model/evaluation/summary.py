@@ -1,6 +1,6 @@
-"""One page of figures for a finished pipeline: ``cardiolect summary ENV_FILE`` (quickstart.sh calls it).
+"""Summarises a finished pipeline: ``cardiolect summary ENV_FILE``, which quickstart.sh calls.
 
-Writes summary.json and two pictures, an ECG beside its reconstruction and the scores beside their floors.
+Writes summary.json and two pictures: an ECG with its reconstruction, and scores with their floors.
 """
 
 import json
@@ -17,20 +17,21 @@ from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 from cardiolect.model.evaluation.conditions import CONDITIONS, colours
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.settings import SummarySettings
+from cardiolect.model.evaluation.verdict import score_name
 from cardiolect.utils.charts import draw_scores
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.plots import draw_ecg_paper
 
-SHOWN = ("with_ecg", "no_ecg", "other_ecg")
+COMPARED = ("with_ecg", "no_ecg", "other_ecg")
 
 
 def summarise(settings: SummarySettings) -> dict:
-    """Write summary.json, ecg.png and scores.png to OUTPUT_DIR; returns the summary."""
+    """Write summary.json, ecg.png and scores.png to OUTPUT_DIR, and return the summary."""
     output = settings.output_dir
     output.mkdir(parents=True, exist_ok=True)
     qa, report = (json.loads((p / RESULT).read_text()) for p in (settings.qa_results, settings.report_results))
-    tokenizer = judge_tokenizer(settings, output / "ecg.png")
+    tokenizer = measure_tokenizer(settings, output / "ecg.png")
     conditions = qa["conditions"]
     for name, scores in (("QA_RESULTS", qa), ("REPORT_RESULTS", report)):
         if missing := {"no_ecg", "other_ecg"} - set(scores["conditions"]):
@@ -59,7 +60,9 @@ def summarise(settings: SummarySettings) -> dict:
         "seconds": json.loads(settings.stage_seconds.read_text()) if settings.stage_seconds else {},
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    groups = {"questions, exact match": {CONDITIONS[n].heading: conditions[n]["em"] for n in (*SHOWN, "majority")}}
+    groups = {
+        f"questions, {score_name('em')}": {CONDITIONS[n].heading: conditions[n]["em"] for n in (*COMPARED, "majority")}
+    }
     labels = {
         "bleu4": "BLEU-4",
         "sacrebleu": "BLEU",
@@ -70,9 +73,9 @@ def summarise(settings: SummarySettings) -> dict:
     }
     for key, label in labels.items():
         if key in report["conditions"]["with_ecg"]:
-            found = {n: report["conditions"][n] for n in (*SHOWN, "majority") if n in report["conditions"]}
+            found = {n: report["conditions"][n] for n in (*COMPARED, "majority") if n in report["conditions"]}
             groups[f"reports, {label}"] = {CONDITIONS[n].heading: row[key] for n, row in found.items() if key in row}
-    draw_scores(groups, colours((*SHOWN, "majority")), output / "scores.png", title="Scores beside their floors")
+    draw_scores(groups, colours((*COMPARED, "majority")), output / "scores.png", title="Scores and floors")
     print(
         f"tokenizer on {tokenizer['records']} test recordings: PRDN {tokenizer['prdn']:.1f} % (median "
         f"{tokenizer['prdn_median']:.1f}), {tokenizer['codes_used']} of {tokenizer['codebook_size']} codes used"
@@ -81,19 +84,19 @@ def summarise(settings: SummarySettings) -> dict:
     return summary
 
 
-def judge_tokenizer(settings: SummarySettings, picture: Path) -> dict:
-    """Distortion and code use on the test recordings; draws the recording of median distortion."""
+def measure_tokenizer(settings: SummarySettings, picture: Path) -> dict:
+    """Distortion and code use on the test recordings; draws the recording with median distortion."""
     tokenizer = ECGTokenizer.from_pretrained(settings.tokenizer_path)
-    # TEST_DATA may be set for the texts; the tokenizer is judged on recordings alone.
+    # TEST_DATA may be set for the texts; the tokenizer only needs recordings.
     refs = load_splits(settings, ("test",), task=None)["test"].records
     max_bad = int(settings.max_bad_records * len(refs))
-    measured = list(reconstruct(tokenizer, refs, settings.workers, "judging the tokenizer", max_bad))
+    measured = list(reconstruct(tokenizer, refs, settings.workers, "measuring the tokenizer", max_bad))
     if not measured:
         raise UserError(f"DATA_ROOT: none of the {len(refs)} test recordings could be read")
     distortion = [prdn(m.signal[m.present], m.decoded[m.present]) for m in measured]
-    shown = measured[int(np.argsort(distortion)[len(measured) // 2])]
+    median = measured[int(np.argsort(distortion)[len(measured) // 2])]
     title = f"Unseen ECG and its reconstruction (PRDN {np.median(distortion):.0f} %, the median)"
-    figure = draw_ecg_paper(shown.signal, tokenizer.config.sampling_rate, LEADS, title, overlay=shown.decoded)
+    figure = draw_ecg_paper(median.signal, tokenizer.config.sampling_rate, LEADS, title, overlay=median.decoded)
     figure.savefig(picture)
     return {
         "prdn": float(np.mean(distortion)),

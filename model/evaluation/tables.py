@@ -1,4 +1,4 @@
-"""Scores for a terminal, percent."""
+"""Tables of scores for a terminal, in percent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,28 +7,31 @@ import numpy as np
 
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
-from cardiolect.model.evaluation.verdict import gaps
+from cardiolect.model.evaluation.verdict import gaps, score_name
+from cardiolect.model.prompt.tasks import TASKS
 
-IN_SCORES = ("question_type", "attribute_type")  # the others fill a table of their own
+IN_SCORES = ("question_type", "attribute_type")  # groups.txt has the others
 
 
 def scores_table(result: Mapping[str, Any]) -> str:
-    """Scores under every condition, the gap, and what belongs beside them."""
+    """Scores under every condition with their intervals, notes, and the signal-use gap."""
     names, conditions = list(result["conditions"]), result["conditions"]
     lines = [
         f"{result['task']}: {result['samples']} samples of {result['records']} recordings, "
         f"{result['patients']} patients; METRICS={result['metrics']['name']}; percent"
     ]
     if result["derived"]:
-        lines.append(f"{result['derived']} samples are derived from labels: they compare with no published score")
+        lines.append(
+            f"{result['derived']} samples are derived from labels and cannot be compared with published scores"
+        )
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
-    if result["task"] == "qa":
-        lines.append(row(f"exact match ({result['samples']})", [conditions[n]["em"] for n in names]))
+    if TASKS[result["task"]].exact_match:
+        lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
         lines += _intervals(result, result["score"], names)
     for key in conditions[WITH_ECG]:
         if key != "em":
             lines.append(row(key, [conditions[n].get(key) for n in names]))
-            if result["task"] != "qa":
+            if not TASKS[result["task"]].exact_match:
                 lines += _intervals(result, key, names)
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
@@ -44,20 +47,19 @@ def scores_table(result: Mapping[str, Any]) -> str:
     if "choices" in result:
         listed = result["choices"]
         lines.append(
-            f"answers ranked among {listed['mean_candidates']:.1f} candidates; the right one is not among them in "
-            f"{listed['outside']} samples: {100 * listed['ceiling']:.1f} % can be right"
+            f"answers ranked among {listed['mean_candidates']:.1f} candidates; for {listed['outside']} samples the "
+            f"right one is not among them, so at most {100 * listed['ceiling']:.1f} % can be right"
         )
     for gap in gaps(result):
-        what = "exact match" if gap["of"] == "em" else gap["of"]
         lines.append(
-            f"signal-use gap of {what}: {points(gap['value'])} points{interval(gap['ci95'])} against the best floor, "
-            f"{CONDITIONS[gap['best_floor']].heading}"
+            f"signal-use gap of {score_name(gap['of'])}: {points(gap['value'])} points{interval(gap['ci95'])} "
+            f"against the best floor, {CONDITIONS[gap['best_floor']].heading}"
         )
     return "\n".join(lines)
 
 
 def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:
-    """Mean over yes-or-no questions, by condition; empty where there are none. 0.5 by guessing, however rare yes is."""
+    """Condition -> mean over yes-or-no questions; empty without any. Guessing gives 0.5, however rare yes is."""
     return {
         name: float(np.mean([each["balanced_accuracy"] for each in rows.values()]))
         for name, rows in result.get("verify", {}).items()
@@ -66,14 +68,14 @@ def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:
-    """A row with the intervals of a score, where there are."""
+    """A row with the intervals of a score, if it has any."""
     ends = result.get("ci95", {}).get(score, {})
     cells = ["-" if ends.get(n, [None])[0] is None else interval(ends[n]).strip() for n in names]
     return [row("  95 %, over patients", cells)] if ends else []
 
 
 def groups_table(result: Mapping[str, Any]) -> str:
-    """Exact match by everything that is asked; "" where nothing is known of it."""
+    """Exact match by group; empty without groups."""
     names = list(result["conditions"])
     lines = []
     for key in KEYS:
@@ -81,7 +83,7 @@ def groups_table(result: Mapping[str, Any]) -> str:
             heads = [CONDITIONS[n].heading for n in names]
             lines += [
                 "",
-                row(f"exact match by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
+                row(f"{score_name('em')} by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
             ]
             for group, cell in groups.items():
                 gap = f"{points(cell['gap']):>8}{interval(cell.get('gap_ci95'))}" if "gap" in cell else ""
@@ -92,12 +94,12 @@ def groups_table(result: Mapping[str, Any]) -> str:
 
 
 def verify_table(result: Mapping[str, Any]) -> str:
-    """Yes-or-no questions one by one; "" where there are none."""
+    """Yes-or-no questions one by one; empty without any."""
     with_ecg, *others = result["verify"].items()
     if not with_ecg[1]:
         return ""
     lines = [
-        "yes-or-no questions: sensitivity, specificity with 95 % intervals, balanced accuracy (50: guessing); percent",
+        "yes-or-no questions: sensitivity, specificity with 95 % intervals, balanced accuracy (guessing: 50); percent",
         f"{'yes':>5}{'no':>6}{'sensitivity':>18}{'specificity':>18}{'balanced':>10}{'AUROC':>8}"
         + "".join(f"{CONDITIONS[name].heading:>15}" for name, _ in others)
         + "  question",
@@ -123,7 +125,7 @@ def points(value: float) -> str:
 
 
 def interval(ends: Sequence[float | None] | None) -> str:
-    """A 95 % interval over patients, in percentage points; "" where there is none."""
+    """A 95 % interval over patients in percentage points; empty if there is none."""
     return "" if ends is None or ends[0] is None else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
 
 

@@ -1,4 +1,4 @@
-"""Greedy answers to many prompts at once: questions about one ECG share one pass over it."""
+"""Greedy answers to many prompts at once; questions about one ECG share one pass over it."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
@@ -14,10 +14,11 @@ from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 class Generated(NamedTuple):
-    """A text, the logits that each watched token had for standing first in it, and its log-probability.
+    """A generated text.
 
-    The log-probability is that of its tokens and of the end behind them; ECG tokens, which cannot be said, take no part
-    in it. cut_off: ``max_new_tokens`` came before the end; the log-probability is that of the tokens there are.
+    watched: the logit of each watched token at the first position. logprob: the log-probability of the tokens and the
+    end-of-sequence token after them, among tokens other than those of ECGs. cut_off: the text reached
+    ``max_new_tokens`` before its end, so that ``logprob`` does not include the end.
     """
 
     text: str
@@ -38,13 +39,13 @@ def generate_texts(
     """Yield ``(index, Generated)`` per prompt, those with short prefixes first.
 
     Within a batch of at most ``batch_size`` questions, prefixes with equal `Prompt.key` are computed once and share
-    their keys and values; the batch stops when all have ended, and ended rows leave it. Texts are those of one prompt
-    at a time, up to the rounding of batched products. ECG tokens cannot be generated: an answer is text.
+    their keys and values. Rows leave the batch when they have ended. Texts are the same as for one prompt at a time, up
+    to the rounding of batched products. ECG tokens are never generated.
     """
     window = getattr(model.config, "sliding_window", None)
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
     if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
-        batch_size = 1  # the window counts padding too, of which a batch of one has none
+        batch_size = 1  # the window counts padding too, and a batch of one has none
     for batch in prefix_batches(prompts, batch_size):
         yield from _answer(model, vocabulary, prompts, batch, max_new_tokens, watched)
 
@@ -52,7 +53,7 @@ def generate_texts(
 def prefix_batches(prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[list[int]]]:
     """Yield batches of at most ``batch_size`` prompts, short prefixes first.
 
-    A batch is lists of indices into ``prompts``; the prompts of one list share their prefix (by `Prompt.key`).
+    A batch consists of lists of indices into ``prompts``; the prompts of one list share their prefix (`Prompt.key`).
     """
     groups: dict[Hashable, list[int]] = {}
     for i, prompt in enumerate(prompts):
@@ -118,7 +119,7 @@ def _answer(
             break
         positions = positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        if len(going) <= len(rows) // 2:  # copying the cache pays when at least half of it goes
+        if len(going) <= len(rows) // 2:  # copying the cache pays if it shrinks by half
             keep = torch.tensor(going, device=device)
             cache.batch_select_indices(keep)
             ids, mask, positions, rows = ids[keep], mask[keep], positions[keep], [rows[k] for k in going]
@@ -136,27 +137,30 @@ def stream_text(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> Iterator[str]:
-    """Yield the text behind one prompt, as far as it has come, after every token; greedy or drawn by ``seed``."""
+    """Yield the answer to one prompt so far, after every token.
+
+    temperature: 0 takes the most probable token; above 0, tokens are drawn by ``seed``.
+    """
     ids = torch.tensor([[*prompt.prefix, *prompt.question]], device=model.device)
     cache, ecgs = DynamicCache(config=model.config), embedded([prompt])
-    draws, said = torch.Generator().manual_seed(seed), []
+    generator, generated = torch.Generator().manual_seed(seed), []
     for _ in range(max_new_tokens):
         logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **ecgs).logits[0, -1].float().cpu()
         ecgs = {}
         logits[vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
         if temperature > 0:
-            token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=draws))
+            token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
         else:
             token = int(logits.argmax())
         if token == vocabulary.tokenizer.eos_token_id:
             return
-        said.append(token)
-        yield vocabulary.tokenizer.decode(said, skip_special_tokens=True).strip()
+        generated.append(token)
+        yield vocabulary.tokenizer.decode(generated, skip_special_tokens=True).strip()
         ids = torch.tensor([[token]], device=model.device)
 
 
 def left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``(ids, mask)``, both ``(rows, longest)``."""
+    """``(ids, mask)`` of rows padded on the left, both ``(rows, longest)``."""
     longest = max(map(len, rows))
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows], device=device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
@@ -164,5 +168,5 @@ def left_padded(rows: list[tuple[int, ...]], pad: int, device: torch.device) -> 
 
 
 def positions_of(mask: Tensor) -> Tensor:
-    """Position of every token among those that are not padding."""
+    """The position of every token, not counting padding."""
     return (mask.cumsum(dim=1) - 1).clamp(min=0)

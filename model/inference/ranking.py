@@ -1,13 +1,13 @@
-"""Candidate answers scored by the model: all candidates of a question share one pass over ECG and question.
+"""Ranks candidate answers by their probability; the candidates of a question share one pass over ECG and question.
 
-The score of an answer is the log-probability of its whole token sequence, the end token included: the sum over tokens,
-not their mean. That is the probability that sampling would say exactly this answer. The end token tells "lead I" from
-the beginning of "lead II"; nothing else favours or penalises long answers.
+The score of an answer is the log-probability of its whole token sequence including the end token: the sum over tokens,
+not their mean. It is the probability that sampling would generate exactly this answer. The end token distinguishes
+"lead I" from the beginning of "lead II"; there is no other length penalty.
 
-Candidates of one question are a tree of tokens ("left" is computed once for all that begin with it). It stands behind
-the question in one row, where each token sees the ECG, the question and its own ancestors, at the position that it has
-in its answer (as in SpecInfer, arXiv 2305.09781). So the keys and values of an ECG are copied per question, not per
-candidate.
+The candidates of a question form a tree of tokens, so that "left" is computed once for all that begin with it. The tree
+follows the question in one row; each token attends to the ECG, the question and its own ancestors, and has the position
+that it has in its answer (as in SpecInfer, arXiv 2305.09781). Keys and values of an ECG are therefore copied once per
+question, not once per candidate.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,8 @@ Answers = tuple[str, ...]
 class Ranked(NamedTuple):
     """The most probable candidate of one prompt.
 
-    text: as `rendering.answer_text` spells it. probability: among the candidates (softmax of the log-probabilities).
-    log_probabilities: natural logarithm, of every candidate in the order in which they were given.
+    text: as from `rendering.answer_text`. probability: among the candidates (softmax of the log-probabilities).
+    log_probabilities: natural logarithms, one per candidate in the given order.
     """
 
     text: str
@@ -40,10 +40,10 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True)
 class _Tree:
-    """The distinct beginnings of some token sequences; a parent stands before its children, 0 is the question.
+    """The distinct beginnings of token sequences. Parents come before their children; node 0 is the question.
 
-    tokens, parents, depths: of every node but the question. edges: ``(node, token that follows)``. paths: the edges of
-    each sequence.
+    tokens, parents, depths: of every node except the question. edges: ``(node, next token)``. paths: the edges of each
+    sequence.
     """
 
     tokens: list[int]
@@ -77,7 +77,7 @@ class _Tree:
         return tree
 
     def visible(self) -> Tensor:
-        """Boolean ``(nodes, nodes)``: itself and its ancestors."""
+        """Boolean ``(nodes, nodes)``: each node sees itself and its ancestors."""
         sees = torch.eye(len(self.tokens), dtype=torch.bool)
         for node, parent in enumerate(self.parents):
             if parent:
@@ -87,11 +87,11 @@ class _Tree:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some candidates of one prompt: all of them, or as many as fit a batch."""
+    """Candidates of one prompt: all of them, or as many as fit in a batch."""
 
     prompt: int
     prefix: int  # row of the cache
-    first: int  # candidate
+    first: int  # number of the first candidate
     tree: _Tree
 
 
@@ -105,14 +105,14 @@ def rank_answers(
 ) -> Iterator[tuple[int, Ranked]]:
     """Yield ``(index, Ranked)`` per prompt, those with short prefixes first.
 
-    candidates: the answer sets of each prompt; of equally probable ones the first wins. Log-probabilities are those of
-    one full sequence at a time, up to the rounding of batched products; ECG tokens are excluded, as in
-    `generation.generate_texts`. At most ``batch_size`` ECGs are held, and at most ``batch_size`` candidates computed,
-    at once. Raises ValueError for a prompt without candidates.
+    candidates: the answers that each prompt may have; the first of equally probable ones wins. Log-probabilities are
+    the same as for one full sequence at a time, up to the rounding of batched products; ECG tokens are excluded, as in
+    `generation.generate_texts`. A batch has at most ``batch_size`` ECGs and ``batch_size`` candidates. Raises
+    ValueError for a prompt without candidates.
     """
     if not all(candidates):
         raise ValueError("a prompt has no candidate answers")
-    trees: dict[tuple[Answers, ...], _Tree] = {}  # questions of one template share theirs
+    trees: dict[tuple[Answers, ...], _Tree] = {}  # shared by the questions of a template
 
     def tree(answers: Sequence[Answers]) -> _Tree:
         key = tuple(map(tuple, answers))
@@ -147,7 +147,7 @@ def rank_answers(
 def _score(
     prefixes: "_Context", vocabulary: Vocabulary, prompts: Sequence[Prompt], parts: Sequence[_Part]
 ) -> list[list[float]]:
-    """Log-probability of every candidate of each part, in one pass over questions and trees."""
+    """Log-probabilities of the candidates of each part, in one pass over questions and trees."""
     device, pad = prefixes.model.device, vocabulary.tokenizer.pad_token_id
     questions, asked = left_padded([prompts[part.prompt].question for part in parts], pad, device)
     nodes = max(len(part.tree.tokens) for part in parts)
@@ -170,11 +170,11 @@ def _score(
 
     rows = prefixes.select(torch.tensor([part.prefix for part in parts], device=device))
     before = rows.real.sum(dim=1, keepdim=True)
-    behind = (before + asked.sum(dim=1, keepdim=True)) + depths.to(device)
+    after = (before + asked.sum(dim=1, keepdim=True)) + depths.to(device)
     logits = rows.extend(
         torch.cat([questions, tokens.to(device)], dim=1),
         torch.cat([asked.bool(), torch.ones_like(tokens, dtype=torch.bool, device=device)], dim=1),
-        torch.cat([before + positions_of(asked), behind], dim=1),
+        torch.cat([before + positions_of(asked), after], dim=1),
         sees,
         nodes + 1,  # the end of the question, and the tree
     ).float()
@@ -186,22 +186,23 @@ def _score(
 
 
 class _Context:
-    """What rows of tokens have left behind in a model: keys, values, and where each token stands.
+    """The keys and values of rows of tokens, and the position of each token.
 
-    What may see what is said as a mask of real tokens and positions, so that neither padding nor the order of a tree
-    counts for sliding windows. real, positions: ``(rows, tokens)``.
+    Attention masks are built from positions, so that padding and the order of a tree do not count in sliding windows.
+    real: whether a token is not padding. real, positions: ``(rows, tokens)``.
     """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
-        self.cache = DynamicCache()  # keeps what a window no longer shows: another branch may still see it
+        self.cache = DynamicCache()  # keeps tokens outside a window, which another branch may still attend to
         self.real = torch.zeros(0, 0, dtype=torch.bool, device=model.device)
         self.positions = torch.zeros(0, 0, dtype=torch.long, device=model.device)
 
     def extend(self, ids: Tensor, real: Tensor, positions: Tensor, sees: Tensor, keep: int, **ecgs) -> Tensor:
-        """Logits ``(rows, keep, vocabulary)`` of the last tokens; sees: which of the new see which, beside all before.
+        """Logits ``(rows, keep, vocabulary)`` of the last tokens of ``ids``, which are added to the context.
 
-        ids, real, positions: ``(rows, new)``. sees: ``(rows, new, new)``, true on its diagonal. ecgs: of `embedded`.
+        ids, real, positions: ``(rows, new)``. sees: ``(rows, new, new)``, which new tokens each new token attends to in
+        addition to all earlier ones; true on its diagonal. ecgs: from `embedded`.
         """
         earlier = self.real.reshape(len(ids), -1)
         at = torch.cat([self.positions.reshape(len(ids), -1), positions], dim=1)
@@ -219,14 +220,14 @@ class _Context:
         return out.logits
 
     def select(self, rows: Tensor) -> "_Context":
-        """A copy of some rows, each as often as it is named."""
+        """A copy of some rows; a row may occur several times."""
         chosen = _Context(self.model)
         chosen.cache = DynamicCache([(layer.keys[rows], layer.values[rows]) for layer in self.cache.layers])
         chosen.real, chosen.positions = self.real[rows], self.positions[rows]
         return chosen
 
     def _by_layer(self, mask: Tensor, distance: Tensor) -> Tensor | dict[str, Tensor]:
-        """The mask as the model takes it: one, or one per kind of layer where windows are shorter than the text."""
+        """The mask in the form that the model takes; one per kind of layer if a window is shorter than the text."""
         config = self.model.config.get_text_config()
         window = getattr(config, "sliding_window", None)
         if not window or distance.max() < window:
@@ -237,6 +238,6 @@ class _Context:
 
 
 def _causal(real: Tensor) -> Tensor:
-    """``(rows, tokens)`` -> ``(rows, tokens, tokens)``: real tokens up to each; padding sees itself, lest it be NaN."""
+    """``(rows, tokens)`` -> ``(rows, tokens, tokens)``: real tokens up to each; padding sees itself to avoid NaN."""
     order = torch.ones(real.shape[1], real.shape[1], dtype=torch.bool, device=real.device).tril()
     return (order & real[:, None]) | torch.eye(real.shape[1], dtype=torch.bool, device=real.device)

@@ -1,9 +1,9 @@
-"""A checkpoint: one folder that alone is enough to evaluate, ask and serve.
+"""A checkpoint: a folder that is all you need to evaluate, query and serve a model.
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
-    chat_template.jinja, generation_config.json          how stock servers ask it
-    ecg_tokenizer/                                       what turns an ECG into its tokens, or into what is embedded
-    ecg_projector.safetensors                            of embedded ECGs only
+    chat_template.jinja, generation_config.json          for stock servers
+    ecg_tokenizer/                                       the ECG representation
+    ecg_projector.safetensors                            only if the representation embeds ECGs
     cardiolect.json                                      stage, settings, fingerprints, figures
     README.md                                            model card, written by training
 
@@ -31,7 +31,7 @@ from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
 
 INFO = "cardiolect.json"
-DECIDING = (  # beside the weights
+FINGERPRINTED = (  # in addition to the weights
     "config.json",
     "generation_config.json",
     "adapter_config.json",
@@ -43,13 +43,13 @@ DECIDING = (  # beside the weights
     "vocab.json",
     "merges.txt",
 )
-MAX_NEW_TOKENS = 200  # of an answer, where no one says otherwise
+MAX_NEW_TOKENS = 200  # default limit of an answer
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
 class Checkpoint:
-    """What a folder holds, loaded."""
+    """The contents of a checkpoint folder."""
 
     model: LanguageModel
     vocabulary: Vocabulary
@@ -58,37 +58,38 @@ class Checkpoint:
 
     @property
     def is_stock(self) -> bool:
-        """Whether the model is a stock causal LM, to which an ECG is text."""
+        """Whether the model is a stock causal LM, which reads an ECG as text."""
         return not self.representation.embeds
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
-    """``(model, tokenizer)`` of any local causal LM; placement: `quantization.placement`. Raises `UserError`."""
+    """``(model, tokenizer)`` of any local causal LM; placement: see `quantization.placement`.
+
+    Raises `UserError` if there is none, or if it cannot answer questions that are packed after one ECG.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             local_files_only=True,
             dtype=DTYPES[precision],
-            # Packed rows need a boolean 4-D mask, which eager attention adds instead of applying.
+            # Packed rows need a boolean 4-D mask, which eager attention would add to the scores.
             attn_implementation="sdpa",
             **placement,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
-            f"{path}: no causal language model can be loaded from here: {' '.join(str(error).split())[:200]}"
+            f"{path}: no causal language model can be loaded: {' '.join(str(error).split())[:200]}"
         ) from None
     kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
     if kinds or getattr(model, "_is_stateful", False):
-        what = f" ({', '.join(sorted(kinds))})" if kinds else ""
-        raise UserError(
-            f"{path}: has layers that keep a state{what}; questions packed behind one ECG would see each other"
-        )
+        names = f" ({', '.join(sorted(kinds))})" if kinds else ""
+        raise UserError(f"{path}: some layers keep a state{names}; questions packed after one ECG would see each other")
     return model, tokenizer
 
 
 def longest_sequence(model: LanguageModel) -> int | None:
-    """Tokens that the language model takes: its positions, or its sliding window, which packed rows do not apply."""
+    """The most tokens that the language model takes: its positions, or its sliding window, which packing ignores."""
     limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
     return min((limit for limit in limits if limit), default=None)
 
@@ -100,13 +101,13 @@ def new_checkpoint(
     seed: int,
     projector: ProjectorKind = "linear",
 ) -> Checkpoint:
-    """Extend a text model by the tokens of an ECG representation; nothing is trained yet.
+    """Add the tokens of an ECG representation to a text model, untrained.
 
-    projector: of a representation that embeds.
+    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
     vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
-    if fresh:  # a language model that already knows these codes keeps what it has learned of them
+    if fresh:  # otherwise the language model keeps the rows that it has learned
         extend_embeddings(model, vocabulary, representation.geometry(), seed)
     checkpoint = Checkpoint(model, vocabulary, representation, {"embedding_seed": seed})
     if representation.embeds:
@@ -118,19 +119,22 @@ def new_checkpoint(
 
 
 def read_info(path: Path) -> dict:
-    """What a checkpoint says of itself. Raises `UserError` where ``path`` is none."""
+    """The contents of cardiolect.json. Raises `UserError` if ``path`` is not a checkpoint."""
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
     return _read_json(path / INFO)
 
 
 def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
-    """Load what `save_checkpoint` wrote; placement: of `quantization`. Raises `UserError` with what is missing."""
+    """Load a folder that `save_checkpoint` wrote; placement: see `quantization.placement`.
+
+    Raises `UserError` if a part is missing or damaged.
+    """
     info = read_info(path)
     representation = load_representation(path / "ecg_tokenizer")
     base = _base_of(path)
     model, tokenizer = load_language_model(base or path, precision, **placement)
-    # A complete model has its ECG rows already; to a base they are added as before training, then the adapters.
+    # A complete model already has its ECG rows. A base model gets them as before training, and then the adapters.
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
     checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
     checkpoint.info = info
@@ -145,17 +149,19 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
 
 
 def fingerprint(folder: Path) -> str:
-    """Short hash of all that decides what a checkpoint says.
+    """Short hash of everything that determines a checkpoint's answers.
 
-    Weights, configuration and text tokenizer, those of the base model of adapters too, and the ECG tokenizer.
-    Raises `UserError` where one of these is not there.
+    That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
+    Raises `UserError` if one of these is missing.
     """
     digest, paths = hashlib.sha256(), []
     for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
         if part is not None:
             if not part.is_dir():
                 raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
-            paths += [path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in DECIDING]
+            paths += [
+                path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in FINGERPRINTED
+            ]
     for path in paths:
         digest.update(path.name.encode())
         with path.open("rb") as file:
@@ -164,16 +170,16 @@ def fingerprint(folder: Path) -> str:
 
 
 def _base_of(folder: Path) -> Path | None:
-    """The language model that a checkpoint's adapters belong to; None where the checkpoint is complete."""
+    """The language model that a checkpoint's adapters belong to; None if the checkpoint is a complete model."""
     config = folder / "adapter_config.json"
     if not config.is_file():
         return None
     name = _read_json(config).get("base_model_name_or_path")
     if not isinstance(name, str):
-        raise UserError(f"{config}: names no language model; is the checkpoint complete?")
+        raise UserError(f"{config}: does not name a language model; is the checkpoint complete?")
     if not Path(name).is_dir():
         raise UserError(
-            f"{folder}: holds adapters of the language model {name}, which is not there; put it back or merge"
+            f"{folder}: contains adapters of the language model {name}, which does not exist; put it back or merge"
         )
     return Path(name)
 
@@ -185,12 +191,12 @@ def _read_json(path: Path) -> dict:
         reason = " ".join(str(error).split())[:80]
         raise UserError(f"{path}: not JSON ({reason}); is the checkpoint complete?") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: holds no JSON object; is the checkpoint complete?")
+        raise UserError(f"{path}: does not contain a JSON object; is the checkpoint complete?")
     return found
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
-    """Write the folder; ``merge`` folds adapters into a stock model (in place)."""
+    """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model."""
     folder.mkdir(parents=True, exist_ok=True)
     model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
@@ -215,7 +221,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
 
 
 def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
-    """Makes a stock ``generate`` and a stock server answer as `model.inference.generation`: greedily, in text only."""
+    """Settings with which a stock ``generate`` or server answers like `model.inference.generation`.
+
+    Answers are greedy and without ECG tokens.
+    """
     words = vocabulary.tokenizer
     return GenerationConfig(
         do_sample=False,

@@ -1,7 +1,7 @@
-"""A stock causal LM that reads embedded ECGs: projected rows take the place of the placeholder tokens.
+"""A stock causal LM that reads embedded ECGs: projected rows replace the placeholder tokens.
 
-Everything else stays the stock model's: without ECGs, `ECGLanguageModel` computes what it does. Saved, the language
-model is a stock folder, with the projector in `PROJECTOR` and the representation in ``ecg_tokenizer/`` next to it.
+Without ECGs, `ECGLanguageModel` computes the same as the stock model. The saved language model is a stock folder, with
+the projector in `PROJECTOR` and the representation in ``ecg_tokenizer/``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,24 +40,27 @@ class ECGLanguageModel(nn.Module):
         self.projector = build_projector(projector, representation.embedding_width, width)
 
     def forward(self, input_ids: Tensor | None = None, ecgs: Sequence[Any] = (), **inputs):
-        """As the language model. ecgs: items whose rows stand for the placeholders of ``input_ids``, row by row."""
+        """Like the language model. ecgs: items whose rows replace the placeholders of ``input_ids``, row by row."""
         if len(ecgs):
             return self.language_model(inputs_embeds=self.embed_prompts(input_ids, ecgs), **inputs)
         return self.language_model(input_ids=input_ids, **inputs)
 
     def embed_prompts(self, input_ids: Tensor, ecgs: Sequence[np.ndarray | Tensor]) -> Tensor:
-        """``(rows, tokens)`` -> ``(rows, tokens, width)``, with the rows of each item in place of its placeholders."""
+        """``(rows, tokens)`` -> ``(rows, tokens, width)``, with each item's rows in place of its placeholders.
+
+        Raises ValueError if there are more or fewer placeholders than rows.
+        """
         embeddings = self.get_input_embeddings()(input_ids)
-        like = next(self.projector.parameters())  # its dtype: training in bf16 casts all parameters
+        like = next(self.projector.parameters())  # training in bf16 casts all parameters
         items = [torch.as_tensor(np.array(ecg) if isinstance(ecg, np.ndarray) else ecg) for ecg in ecgs]
         rows = self.projector(self.representation.embed([item.to(like) for item in items]))
         places = input_ids == self.placeholder_id
         if int(places.sum()) != len(rows):
-            raise ValueError(f"{int(places.sum())} placeholders in the prompts, but {len(rows)} rows to put there")
+            raise ValueError(f"{int(places.sum())} placeholders in the prompts, but {len(rows)} rows to replace them")
         return embeddings.masked_scatter(places[..., None], rows.to(embeddings.dtype))
 
     def ecg_parameters(self) -> Iterable[nn.Parameter]:
-        """Those of the projector and of the representation."""
+        """The parameters of the projector and of the representation."""
         yield from self.projector.parameters()
         if isinstance(self.representation, nn.Module):
             yield from self.representation.parameters()
@@ -97,12 +100,12 @@ LanguageModel = PreTrainedModel | PeftModel | ECGLanguageModel
 
 
 def inner_model(model: LanguageModel) -> PreTrainedModel | PeftModel:
-    """The language model itself, whether ECGs are embedded around it or not."""
+    """The language model itself, without the projector."""
     return model.language_model if isinstance(model, ECGLanguageModel) else model
 
 
 def with_inner(model: LanguageModel, language_model: PreTrainedModel | PeftModel) -> LanguageModel:
-    """``model`` around another language model: with adapters, or with them folded in."""
+    """``model`` with its language model replaced (in place), for example by one with adapters."""
     if not isinstance(model, ECGLanguageModel):
         return language_model
     model.language_model = language_model
@@ -110,13 +113,13 @@ def with_inner(model: LanguageModel, language_model: PreTrainedModel | PeftModel
 
 
 def embedded(prompts: Iterable[Prompt]) -> dict[str, list[np.ndarray]]:
-    """Arguments of a forward pass over prompts' prefixes: their items, if ECGs are embedded."""
+    """Keyword arguments of a forward pass over the prefixes of prompts: their items, if ECGs are embedded."""
     items = [item for prompt in prompts for item in prompt.items]
     return {"ecgs": items} if items else {}
 
 
 def embed_prompt(model: LanguageModel, ids: Sequence[int], items: Sequence[np.ndarray] = ()) -> Tensor:
-    """Input embeddings ``(tokens, width)`` of one sequence, without a gradient."""
+    """Input embeddings ``(tokens, width)`` of one sequence, without gradients."""
     row = torch.tensor([list(ids)], device=model.device)
     with torch.no_grad():
         rows = model.embed_prompts(row, items) if len(items) else model.get_input_embeddings()(row)

@@ -1,4 +1,4 @@
-"""From rows of an ECG representation to rows of a language model's embedding."""
+"""Projectors from the rows of an ECG representation to the embedding space of a language model."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ ProjectorKind = Literal["linear", "mlp"]
 
 
 def build_projector(kind: ProjectorKind, columns: int, width: int) -> nn.Module:
-    """``(tokens, columns)`` -> ``(tokens, width)``: one linear layer, or two with a GELU between (LLaVA 1.5)."""
+    """``(tokens, columns)`` -> ``(tokens, width)``: one linear layer, or two with a GELU in between (LLaVA 1.5)."""
     if kind == "linear":
         return nn.Linear(columns, width)
     return nn.Sequential(nn.Linear(columns, width), nn.GELU(), nn.Linear(width, width))

@@ -1,4 +1,4 @@
-"""Language models in 8 or 4 bits, for answers on a small GPU (Dettmers et al. 2022, 2023; by bitsandbytes)."""
+"""Language models in 8 or 4 bits for small GPUs, with bitsandbytes (Dettmers et al. 2022, 2023)."""
 
 from importlib.util import find_spec
 
@@ -10,12 +10,12 @@ from cardiolect.utils.errors import UserError
 
 
 def placement(bits: int, device: str = "auto") -> dict:
-    """Options of ``from_pretrained`` that load a model in ``bits`` over all GPUs; ECG tokens stay unquantized.
+    """Options of ``from_pretrained`` that load a model in ``bits`` bits on all GPUs; ECG tokens stay unquantized.
 
-    Raises `UserError` where there is no CUDA device, or no bitsandbytes.
+    Raises `UserError` if there is no CUDA device or bitsandbytes is not installed.
     """
     if bits not in (8, 4):
-        raise UserError(f"--quantize {bits}: 8 or 4")
+        raise UserError(f"--quantize {bits}: give 8 or 4")
     if choose_device(device).type == "cpu":
         raise UserError(f"--quantize {bits}: needs a CUDA device; leave it out to answer on the CPU")
     if find_spec("bitsandbytes") is None:

@@ -1,4 +1,4 @@
-"""``LLM_PATH=tiny``: a small Llama with random weights and a BPE trained on the corpus; nothing is downloaded."""
+"""``LLM_PATH=tiny``: a small Llama with random weights and a BPE trained on the corpus, without a download."""
 
 from collections.abc import Iterable
 
@@ -11,11 +11,11 @@ BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of at most ``vocabulary`` tokens; spells any text.
+    """A byte-level BPE of at most ``vocabulary`` tokens, which can spell any text.
 
-    Merges may span spaces, not punctuation or numbers ("superwords", Liu et al. 2025, arXiv 2503.13423): a finding such
-    as " left axis deviation" becomes one token, and a small model computes half the tokens of a question.
-    texts: prompts and answers as they are rendered, so that the prompts' own words merge too.
+    Merges may span spaces, but not punctuation or numbers ("superwords", Liu et al. 2025, arXiv 2503.13423). A finding
+    such as " left axis deviation" becomes one token, which halves the number of tokens in a question.
+    texts: rendered prompts and answers, so that the fixed words of prompts merge as well.
     """
     bpe = Tokenizer(models.BPE())
     parts = Split(Regex(r"\??\n?[A-Z]\w+:| ?[^.,:;?!/()\d\n]+| ?\d+|[.,:;?!/()\n]+"), behavior="isolated")
@@ -38,7 +38,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
 def build_tiny_llama(
     tokenizer: PreTrainedTokenizerFast, layers: int, hidden: int, heads: int, tied: bool, seed: int
 ) -> LlamaForCausalLM:
-    """A Llama of the given size, weights drawn from ``seed``."""
+    """A Llama of the given size with weights drawn from ``seed``."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,

@@ -1,4 +1,4 @@
-"""Where the embedding rows of ECG tokens start."""
+"""Initial embedding rows of the ECG tokens."""
 
 import torch
 from transformers import PreTrainedModel
@@ -7,11 +7,11 @@ from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor | None, seed: int) -> None:
-    """Give the ECG tokens rows in embedding and head; every other row stays as it is, to the bit.
+    """Add rows for the ECG tokens to the embedding and the head; all other rows stay the same to the bit.
 
-    geometry: ``(num_codes, dims)``, the codebook. A code's row is the mean text row plus its place in the codebook,
-    turned by a random orthonormal map and scaled to the spread of the text rows: similar codes start similar. Without
-    a geometry, rows start at random with that mean and spread.
+    geometry: ``(num_codes, dims)``, the codebook. A code's row is the mean text row plus the code's position in the
+    codebook, projected by a random orthonormal map and scaled to the standard deviation of text rows, so that similar
+    codes start with similar rows. Without a geometry, rows are random with that mean and standard deviation.
     """
     old_rows = model.get_input_embeddings().weight.shape[0]
     needed = vocabulary.new_ids.stop
@@ -37,10 +37,10 @@ def _new_rows(
         return text.mean(0) + text.std(0).mean() * torch.randn(count, text.shape[1], generator=generator)
     geometry = geometry.cpu()
     width, dims = text.shape[1], min(geometry.shape[1], text.shape[1])
-    place = geometry - geometry.mean(0)
-    if dims < geometry.shape[1]:  # a narrow model takes the principal components
-        place = place @ torch.linalg.svd(place, full_matrices=False)[2][:dims].T
-    turn = torch.linalg.qr(torch.randn(width, dims, generator=generator))[0].T
-    codes = place @ turn
+    centred = geometry - geometry.mean(0)
+    if dims < geometry.shape[1]:  # a narrow model gets the principal components
+        centred = centred @ torch.linalg.svd(centred, full_matrices=False)[2][:dims].T
+    projection = torch.linalg.qr(torch.randn(width, dims, generator=generator))[0].T
+    codes = centred @ projection
     rows = torch.cat([torch.randn(2, width, generator=generator), codes / codes.std()])
     return text.mean(0) + text.std(0).mean() * rows

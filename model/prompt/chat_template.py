@@ -1,11 +1,11 @@
-"""How a stock server writes chat messages: a Jinja template equal to `model.prompt.rendering`.
+"""The Jinja chat template of a checkpoint, with which a stock server writes the prompts of `model.prompt.rendering`.
 
     user       <|ecg_start|><|ecg_7|>...<|ecg_end|>Patient: age 56.\\nIs it atrial fibrillation?
     assistant  yes
     user       Is it fast?
 
-The first message begins with one ECG or two, each followed by whose it is where that may be said; "Report" in a
-question's place asks for a report. System messages are left out: no model has learned from one.
+The first message begins with one or two ECGs, each followed by its patient if the prompt has one. As a question,
+"Report" asks for a report. System messages are dropped, since no model is trained on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,34 +14,35 @@ from operator import add
 
 import numpy as np
 
+from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK
 from cardiolect.model.prompt.rendering import REPORT, patient_text, prompt_text, render_ecgs, render_prompt, task_of
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
 
-# `render_ecgs` and `render_prompt` tokenize patient and conversation apart, a server all at once. `joint` stands before
-# each where a tokenizer begins every text with a space (SentencePiece's) but not what follows a special token.
-# `plain` does what `Vocabulary.text_ids` does to a text.
+# `render_ecgs` and `render_prompt` tokenize patient and conversation separately, a server the whole prompt at once.
+# `joint` goes before each if a tokenizer (such as SentencePiece's) begins every text with a space, except after special
+# tokens. `plain` escapes text as `Vocabulary.text_ids` does.
 _TEMPLATE = """\
 {%- macro plain(text) -%}
-  {%- set broken = namespace(text=text) -%}
-  {%- for word, instead in apart -%}
-    {%- set broken.text = broken.text | replace(word, instead) -%}
+  {%- set escaped = namespace(text=text) -%}
+  {%- for word, replacement in escapes -%}
+    {%- set escaped.text = escaped.text | replace(word, replacement) -%}
   {%- endfor -%}
-  {{- broken.text -}}
+  {{- escaped.text -}}
 {%- endmacro -%}
 {{- bos_token -}}
-{%- set talk = namespace(begun=false) -%}
+{%- set chat = namespace(begun=false) -%}
 {%- for message in messages -%}
   {%- if message.role == 'user' -%}
     {%- set turn = namespace(text=message.content) -%}
-    {%- if not talk.begun -%}
-      {%- set talk.begun = true -%}
+    {%- if not chat.begun -%}
+      {%- set chat.begun = true -%}
       {%- set parts = message.content.split(ecg_start) -%}
       {%- if parts | length == 1 or parts[0] | trim -%}
-        {{- raise_exception('the first message has to begin with an ECG: ' ~ ecg_start ~ '...' ~ ecg_end) -}}
+        {{- raise_exception('the first message must begin with an ECG: ' ~ ecg_start ~ '...' ~ ecg_end) -}}
       {%- endif -%}
       {%- for part in parts[1:] -%}
         {%- if ecg_end not in part -%}
-          {{- raise_exception('an ECG has to end in ' ~ ecg_end) -}}
+          {{- raise_exception('an ECG must end in ' ~ ecg_end) -}}
         {%- endif -%}
         {%- set codes = part.split(ecg_end)[0] -%}
         {%- set turn.text = part[(codes ~ ecg_end) | length:].lstrip() -%}
@@ -52,7 +53,7 @@ _TEMPLATE = """\
           {{- joint ~ plain(line) -}}
         {%- endif -%}
         {%- if turn.text | trim and not loop.last -%}
-          {{- raise_exception('the question stands behind the last ECG') -}}
+          {{- raise_exception('the question must follow the last ECG') -}}
         {%- endif -%}
       {%- endfor -%}
       {{- joint -}}
@@ -72,13 +73,16 @@ def chat_messages(
     question: str = REPORT,
     history: Sequence[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """What to send to a server. No text can spell an ECG token; the template breaks up other special ones."""
+    """The messages to send to a server.
+
+    Special tokens in texts are escaped: those that begin with ``<|`` here, others by the template.
+    """
     messages = []
     for asked, answered in [*history, (question, "")]:
         messages.append({"role": "user", "content": _plain(asked) or REPORT})
         messages.append({"role": "assistant", "content": _plain(answered)})
-    who = [patient_text(_plain(background)) for background in backgrounds]
-    messages[0]["content"] = "".join(map(add, map(ecg_text, ecgs), who)) + messages[0]["content"]
+    patients = [patient_text(_plain(background)) for background in backgrounds]
+    messages[0]["content"] = "".join(map(add, map(ecg_text, ecgs), patients)) + messages[0]["content"]
     return messages[:-1]
 
 
@@ -87,19 +91,19 @@ def _plain(text: str) -> str:
 
 
 def set_chat_template(vocabulary: Vocabulary) -> bool:
-    """Give the tokenizer its template; False, and none, where it cannot be exact for this tokenizer."""
+    """Set the tokenizer's chat template. Returns False, and sets none, if no template is exact for this tokenizer."""
     tokenizer = vocabulary.tokenizer
     for joint in ("", " "):
-        tokenizer.chat_template = _filled(joint, vocabulary.apart)
+        tokenizer.chat_template = _filled(joint, vocabulary.escapes)
         if _is_exact(vocabulary):
             return True
     tokenizer.chat_template = None
     return False
 
 
-def _filled(joint: str, apart: Mapping[str, str]) -> str:
-    """The template with the words of `model.prompt.rendering` and what no text may hold."""
-    question, answer = prompt_text("qa", "\0").split("\0")
+def _filled(joint: str, escapes: Mapping[str, str]) -> str:
+    """The template, with the words of `model.prompt.rendering` and the vocabulary's escapes filled in."""
+    question, answer = prompt_text(QA_TASK, "\0").split("\0")
     patient, patient_end = patient_text("\0").split("\0")
     words = {
         "joint": joint,
@@ -108,12 +112,12 @@ def _filled(joint: str, apart: Mapping[str, str]) -> str:
         "patient": patient,
         "patient_end": patient_end,
         "report": REPORT,
-        "ask_report": prompt_text("report"),
+        "ask_report": prompt_text(REPORT_TASK),
         "question": question,
         "answer": answer,
     }
-    pairs = ", ".join(f"({_literal(word)}, {_literal(instead)})" for word, instead in apart.items())
-    values = {name: _literal(text) for name, text in words.items()} | {"apart": f"[{pairs}]"}
+    pairs = ", ".join(f"({_literal(word)}, {_literal(replacement)})" for word, replacement in escapes.items())
+    values = {name: _literal(text) for name, text in words.items()} | {"escapes": f"[{pairs}]"}
     return "".join(f"{{%- set {name} = {value} -%}}\n" for name, value in values.items()) + _TEMPLATE
 
 
@@ -122,7 +126,7 @@ def _literal(text: str) -> str:
 
 
 def _is_exact(vocabulary: Vocabulary) -> bool:
-    """Whether a server writes the prompts that `model.prompt.rendering` does, on conversations of every shape."""
+    """Whether the template writes the prompts of `model.prompt.rendering`, for conversations of every shape."""
     codes, end = np.arange(min(3, vocabulary.num_codes)), vocabulary.tokenizer.eos_token
     shapes = product(
         ([codes], [codes, codes[::-1]]),

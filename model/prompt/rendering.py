@@ -1,9 +1,9 @@
-"""The only place where a prompt is spelled: training, evaluation and use all render here.
+"""Renders prompts for training, evaluation and use alike.
 
-    [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all that is asked about it; where
-                                                              two are compared, the second follows in the same way
-    Question: ...\nAnswer:                                    one question (or "Report:"), behind those answered before
-     atrial fibrillation [eos]                                what the model has to say, the only supervised part
+    [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all questions about it; if two are
+                                                              compared, the second follows in the same way
+    Question: ...\nAnswer:                                    one question (or "Report:"), after those already answered
+     atrial fibrillation [eos]                                the model's answer, the only supervised part
 
 Spans are built from their parts, never searched for in the ids.
 """
@@ -13,21 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, TaskName
 from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
-REPORT = "Report"  # typed in a question's place it asks for a report
+REPORT = "Report"  # as a question, this asks for a report
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """One question about one ECG, or about two that are compared.
 
-    prefix, question: token ids of what all questions about these ECGs share, and of this question.
-    key: tells prefixes apart; equal keys mean equal ECGs and backgrounds. Ids alone do not tell: if ECGs are embedded,
-    those of any two are alike.
-    items: what is embedded in the place of the prefix's placeholders, in their order; empty if ECGs are their tokens.
+    prefix, question: token ids of the part that all questions about these ECGs share, and of this question.
+    key: identifies the prefix: equal keys mean equal ECGs and backgrounds. Token ids do not, because the placeholders
+    of embedded ECGs are all alike.
+    items: the items to embed in place of the prefix's placeholders, in order; empty if the codes are tokens.
     """
 
     prefix: tuple[int, ...]
@@ -39,7 +40,7 @@ class Prompt:
 def render_prefix(
     vocabulary: Vocabulary, ecgs: Sequence[PreparedECG | None], backgrounds: Sequence[str]
 ) -> tuple[list[int], list[bool], tuple[np.ndarray, ...]]:
-    """`render_ecgs` of prepared ECGs, and the items to embed in it."""
+    """`render_ecgs` for prepared ECGs, and the items to embed."""
     ids, of_ecg = render_ecgs(vocabulary, [None if ecg is None else ecg.token_ids for ecg in ecgs], backgrounds)
     embedded = [ecg.item for ecg in ecgs if ecg is not None] if vocabulary.placeholder else []
     return ids, of_ecg, tuple(embedded)
@@ -53,7 +54,7 @@ def make_prompt(
     question: str = "",
     history: Sequence[tuple[str, str]] = (),
 ) -> Prompt:
-    """A prompt from its parts; None leaves an ECG out and keeps its markers."""
+    """Render a prompt. None in place of an ECG omits it but keeps its markers."""
     prefix, _, items = render_prefix(vocabulary, ecgs, backgrounds)
     key = tuple(None if ecg is None else ecg.key for ecg in ecgs), tuple(backgrounds)
     return Prompt(tuple(prefix), tuple(render_prompt(vocabulary, task, question, history)), key, items)
@@ -62,9 +63,9 @@ def make_prompt(
 def render_ecgs(
     vocabulary: Vocabulary, ecgs: Sequence[Sequence[int] | np.ndarray | None], backgrounds: Sequence[str]
 ) -> tuple[list[int], list[bool]]:
-    """``(ids, whether it belongs to an ECG)`` of the shared prefix: every code and the end marker after it do.
+    """``(ids, mask)`` of the shared prefix; the mask is true for the codes of ECGs and the end markers after them.
 
-    ecgs: token numbers of each ECG in order; None leaves it out and keeps its markers. backgrounds: one for each.
+    ecgs: the codes of each ECG; None omits it but keeps its markers. backgrounds: one per ECG.
     """
     bos = vocabulary.tokenizer.bos_token_id
     ids = [] if bos is None else [bos]
@@ -80,13 +81,13 @@ def render_ecgs(
 def render_prompt(
     vocabulary: Vocabulary, task: str, question: str = "", history: Sequence[tuple[str, str]] = ()
 ) -> list[int]:
-    """Ids of what is asked, up to the point where the model has to speak."""
+    """Token ids of a question, up to the point where the answer begins."""
     return vocabulary.text_ids(prompt_text(task, question, history))
 
 
-def task_of(question: str) -> str:
-    """What somebody wants who types this: "report" for `REPORT` or nothing, else "qa"."""
-    return "report" if question.strip() in ("", REPORT) else "qa"
+def task_of(question: str) -> TaskName:
+    """The task of a question that a user types: a report for `REPORT` or an empty text."""
+    return REPORT_TASK if question.strip() in ("", REPORT) else QA_TASK
 
 
 def patient_text(background: str) -> str:
@@ -94,13 +95,13 @@ def patient_text(background: str) -> str:
 
 
 def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:
-    """``history``: questions, as `task_of` takes them, and answers before this one."""
+    """The text of a prompt, without ECGs. history: earlier questions, as `task_of` takes them, and their answers."""
     before = "".join(f"{prompt_text(task_of(asked), asked)} {answered}\n" for asked, answered in history)
-    return before + ("Report:" if task == "report" else f"Question: {question}\nAnswer:")
+    return before + TASKS[task].prompt.format(question=question)
 
 
 def answer_text(answers: Sequence[str]) -> str:
-    """Several answers are joined by a full stop, as HeartLLM does; its exact match splits them there."""
+    """Several answers joined by full stops, as in HeartLLM, whose exact match splits them there."""
     return ".".join(answers)
 
 
@@ -109,14 +110,14 @@ def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
 
 
 def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
-    """``(ids, loss mask)`` of one question or report with its answer, to stand behind `render_ecgs`."""
+    """``(ids, loss mask)`` of one question or report with its answer, which follows the ids of `render_ecgs`."""
     prompt = render_prompt(vocabulary, example.task, example.question, example.history)
     answer = render_answer(vocabulary, example.answers)
     return prompt + answer, [False] * len(prompt) + [True] * len(answer)
 
 
 def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:
-    """The tokens for a terminal: supervised ones green, ECG codes grey, the rest plain."""
+    """The tokens for a terminal: supervised ones in green, ECG codes in grey."""
     parts = []
     for token, supervised in zip(ids, mask, strict=True):
         colour = "32" if supervised else "90" if token in vocabulary.new_ids else "0"

@@ -1,6 +1,6 @@
 """ECG codes as tokens of a text tokenizer.
 
-Every code is one token, ``<|ecg_0|>`` ... ``<|ecg_N|>``, between ``<|ecg_start|>`` and ``<|ecg_end|>``: the saved
+Every code is one token, ``<|ecg_0|>`` ... ``<|ecg_N|>``, between ``<|ecg_start|>`` and ``<|ecg_end|>``. The saved
 tokenizer and model are stock Hugging Face ones.
 """
 
@@ -15,10 +15,8 @@ from cardiolect.utils.errors import UserError
 
 ECG_START = "<|ecg_start|>"
 ECG_END = "<|ecg_end|>"
-_BEGIN = "<|"  # of every ECG token, and of most tokenizers' special ones
-
-
-PLACEHOLDER = "<|ecg|>"  # the one token of a representation that embeds
+_BEGIN = "<|"  # begins every ECG token, and the special tokens of most tokenizers
+PLACEHOLDER = "<|ecg|>"  # the only token of a representation that embeds ECGs
 
 
 def code_token(code: int) -> str:
@@ -26,13 +24,13 @@ def code_token(code: int) -> str:
 
 
 def ecg_text(codes: np.ndarray) -> str:
-    """The codes of one ECG as text: what a stock tokenizer of a checkpoint reads."""
+    """The codes of one ECG as text, which the stock tokenizer of a checkpoint can read."""
     return ECG_START + "".join(map(code_token, np.asarray(codes).tolist())) + ECG_END
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A text tokenizer that knows ``num_codes`` ECG codes, or the one placeholder of ECGs that are embedded."""
+    """A text tokenizer with tokens for ``num_codes`` ECG codes, or with the placeholder of embedded ECGs."""
 
     tokenizer: PreTrainedTokenizerBase
     num_codes: int
@@ -40,15 +38,15 @@ class Vocabulary:
 
     @classmethod
     def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int, placeholder: bool = False) -> "Vocabulary":
-        """Add the ECG tokens unless they are there. Raises `UserError` if those of another codebook are."""
+        """Add the ECG tokens if they are missing. Raises `UserError` if the tokenizer has those of another codebook."""
         if tokenizer.eos_token_id is None:
             raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")
         known = tokenizer.get_vocab()
         if ECG_START in known:
             last = PLACEHOLDER if placeholder else code_token(num_codes - 1)
             if last not in known or code_token(0 if placeholder else num_codes) in known:
-                what = "embedded ECGs" if placeholder else f"an ECG tokenizer of {num_codes} codes"
-                raise UserError(f"this language model has the tokens of another ECG tokenizer; this one is {what}")
+                needed = "one for embedded ECGs" if placeholder else f"those of {num_codes} codes"
+                raise UserError(f"this language model has the tokens of another ECG tokenizer, not {needed}")
         else:
             codes = [PLACEHOLDER] if placeholder else [code_token(i) for i in range(num_codes)]
             names = [ECG_START, ECG_END, *codes]
@@ -71,18 +69,18 @@ class Vocabulary:
 
     @property
     def new_ids(self) -> range:
-        """Ids of all ECG tokens: start, end, codes; contiguous."""
+        """Ids of all ECG tokens, which are contiguous: start, end, codes."""
         return range(self.start_id, self.first_code_id + self.num_codes)
 
     def code_ids(self, codes: np.ndarray) -> list[int]:
-        """Codes of one ECG, in their order -> token ids."""
+        """Token ids of the codes of one ECG."""
         return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()
 
     @cached_property
-    def apart(self) -> dict[str, str]:
-        """What text may not hold, and what is written instead: ``<|`` and the tokenizer's other special tokens.
+    def escapes(self) -> dict[str, str]:
+        """Strings that text must not contain, and their replacements: ``<|`` and the tokenizer's other special tokens.
 
-        A space behind the first character breaks each up, one after the other.
+        A space after the first character breaks each up. Replacements are made one after the other.
         """
         special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         special |= set(self.tokenizer.all_special_tokens)
@@ -90,7 +88,7 @@ class Vocabulary:
         return {word: f"{word[0]} {word[1:]}" for word in (_BEGIN, *others)}
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`apart`)."""
-        for word, broken in self.apart.items():
-            text = text.replace(word, broken)
+        """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`escapes`)."""
+        for word, replacement in self.escapes.items():
+            text = text.replace(word, replacement)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
@@ -112,7 +113,7 @@ class PretrainSettings(LanguageModelSettings):
 class FinetuneSettings(LanguageModelSettings):
     """Stage 3: fine-tuning on questions, reports or conversations."""
 
-    tasktype: Literal["qa", "report", "instruct", "all"] = Field(
+    tasktype: Literal[TaskName, "all"] = Field(
         description="qa: questions and answers; report: whole reports; instruct: conversations; all: all three packed."
     )
     checkpoint: Path | None = Field(

@@ -17,7 +17,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
-from cardiolect.model.evaluation.floors import KEPT, known_blindly
+from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -92,7 +92,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
     info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
-    info |= known_blindly(splits["train"].examples, settings.seed)
+    info |= majority_floors(splits["train"].examples, settings.seed)
     seen = load_seen(settings.checkpoint or settings.tokenizer_path)
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
 

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.findings import LBBB, POSTERIOR_FASCICLE, RBBB, UNSPECIFIC_DELAY
 from cardiolect.data_provider.simulator import waves
 from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
 from cardiolect.data_provider.simulator.leads import CHEST_DEGREES, CHEST_STRENGTH, frontal, frontal_axis, twelve
-from cardiolect.data_provider.simulator.truth import LBBB, RBBB
 from cardiolect.data_provider.simulator.varied.heart import (
     ANTERIOR_FASCICLE,
     INCOMPLETE_RBBB,
     PACED,
-    POSTERIOR_FASCICLE,
-    UNSPECIFIC_DELAY,
     Anatomy,
     Condition,
 )

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiolect.data_provider.simulator.truth import LBBB, RBBB
+from cardiolect.data_provider.ecgqa.findings import LBBB, POSTERIOR_FASCICLE, RBBB, UNSPECIFIC_DELAY
 
 INCOMPLETE_RBBB = "incomplete right bundle branch block"
 ANTERIOR_FASCICLE = "left anterior fascicular block"
-POSTERIOR_FASCICLE = "left posterior fascicular block"
-UNSPECIFIC_DELAY = "non-specific intraventricular conduction disturbance"
 PACED = "normal functioning artificial pacemaker"
 FIBRILLATION, FLUTTER, SINUS = "atrial fibrillation", "atrial flutter", "sinus"
 

@@ -7,10 +7,10 @@ noise is named, noise that is neither large nor small is left open.
 import numpy as np
 from scipy.signal import butter, lfilter, lfilter_zi, sosfiltfilt
 
+from cardiolect.data_provider.ecgqa.findings import NOISES
 from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.data_provider.simulator import noise as drawn
 from cardiolect.data_provider.simulator.noise import FS, ROWS
-from cardiolect.data_provider.simulator.truth import NOISES
 from cardiolect.data_provider.simulator.varied.real_noise import draw_noise
 
 DRIFT_MV = (0.25, 0.45)  # peak-to-peak noise below 0.7 Hz: above the first open, above the second "baseline drift"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from cardiolect.data_provider.ecgqa import derived, labels
+from cardiolect.data_provider.ecgqa.findings import NAMES, NOISES, NOT_SIMULATED
 from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS, RHYTHMS
 from cardiolect.data_provider.ecgqa.templates import CHOOSE, NOISE_IN_LEAD, QUERY, TEMPLATES, VERIFY
 from cardiolect.data_provider.simulator.ptbxl_tables import AXIS_CODES, EXTRA_BEATS, noise_cell
@@ -20,8 +21,7 @@ from cardiolect.data_provider.simulator.questions import (
     Question,
     questions,
 )
-from cardiolect.data_provider.simulator.truth import NOISES
-from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
+from cardiolect.data_provider.simulator.varied.truth import VariedTruth
 
 LISTS = (5, 7, 22, 32)  # templates of open questions that derived questions ask too, with more names
 ABOUT_NOISE = frozenset(number for number, template in TEMPLATES.items() if template.attribute_type == "noise")

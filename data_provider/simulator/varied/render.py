@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.findings import ECTOPIES, RBBB, TERRITORIES
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
@@ -11,7 +12,6 @@ from cardiolect.data_provider.simulator.leads import twelve
 from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
 from cardiolect.data_provider.simulator.render import SAMPLES
 from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
-from cardiolect.data_provider.simulator.truth import ECTOPIES, RBBB, TERRITORIES
 from cardiolect.data_provider.simulator.varied import noise as disturbance
 from cardiolect.data_provider.simulator.varied.atria import fibrillation, flutter
 from cardiolect.data_provider.simulator.varied.beat import Beats, draw_beats

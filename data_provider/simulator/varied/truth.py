@@ -8,46 +8,34 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cardiolect.data_provider.ecgqa.labels import DIAGNOSES, FORMS
-from cardiolect.data_provider.ecgqa.labels import RHYTHMS as RHYTHM_CODES
-from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
-from cardiolect.data_provider.simulator.truth import (
+from cardiolect.data_provider.ecgqa.findings import (
     ABNORMAL,
     AXES,
-    ECTOPIES,
-    FINDINGS,
     LBBB,
-    MARGINS_MS,
+    MORE,
+    NAMES,
     NORMAL,
+    POSTERIOR_FASCICLE,
     RBBB,
-    TERRITORIES,
-    Truth,
+    RENAMED,
+    UNSPECIFIC_DELAY,
+    VARIED_FINDINGS,
 )
+from cardiolect.data_provider.ecgqa.labels import DIAGNOSES
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
+from cardiolect.data_provider.simulator.truth import MARGINS_MS, Truth
 from cardiolect.data_provider.simulator.varied.heart import (
     ANTERIOR_FASCICLE,
     FIBRILLATION,
     FLUTTER,
     INCOMPLETE_RBBB,
     PACED,
-    POSTERIOR_FASCICLE,
     SINUS,
-    UNSPECIFIC_DELAY,
     Anatomy,
     Condition,
 )
 from cardiolect.data_provider.simulator.varied.measure import MAIN, WALLS, Measures
 
-NOT_SIMULATED = ("DIG", "ABQRS")  # asked about PTB-XL, never about a simulated recording
-MORE = {
-    "LMI": f"myocardial infarction in {TERRITORIES[2]} leads",
-    "LPFB": POSTERIOR_FASCICLE,
-    "IVCD": UNSPECIFIC_DELAY,
-}
-NAMES = {**DIAGNOSES, **RHYTHM_CODES, **FORMS, **MORE}
-_RENAMED = {"PVC": ECTOPIES[1], "PAC": ECTOPIES[0]}  # findings that keep the simulator's own names
-# The order of findings in lists and reports: as in the default mode, with the new ones before the conclusion.
-_OWN = [NAMES[code] for code in NAMES if NAMES[code] not in FINDINGS and code not in (*NOT_SIMULATED, "PVC", "PAC")]
-VARIED_FINDINGS = (*FINDINGS[: FINDINGS.index(NORMAL)], *_OWN, *FINDINGS[FINDINGS.index(NORMAL) :])
 _UNREMARKABLE = frozenset(
     {
         "sinus rhythm",
@@ -85,7 +73,7 @@ class VariedTruth(Truth):
 
     @cached_property
     def findings(self) -> tuple[str, ...]:
-        present = {_RENAMED.get(code, NAMES[code]) for code in self.codes}
+        present = {RENAMED.get(code, NAMES[code]) for code in self.codes}
         present |= {self.axis, *self.noise} - {None}
         if present - _UNREMARKABLE:
             present.add(ABNORMAL)
@@ -103,7 +91,7 @@ class VariedTruth(Truth):
         """Whether the finding holds; None if it is open."""
         if finding in self.findings:
             return True
-        return None if finding in {_RENAMED.get(name, NAMES.get(name, name)) for name in self.open} else False
+        return None if finding in {RENAMED.get(name, NAMES.get(name, name)) for name in self.open} else False
 
     def scp_codes(self) -> dict[str, float]:
         """PTB-XL's codes with its likelihoods: 0 for form and rhythm statements."""

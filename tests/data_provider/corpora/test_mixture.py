@@ -147,7 +147,7 @@ def test_a_recording_in_two_splits_under_two_names_is_leakage(manifests, shared_
 
 def test_evaluation_takes_no_weights(manifests, tmp_path):
     values = {"tasktype": "qa", "checkpoint": tmp_path, "output_dir": tmp_path, "data_root": manifests}
-    with pytest.raises(UserError, match="CORPUS_WEIGHTS is of training"):
+    with pytest.raises(UserError, match="CORPUS_WEIGHTS is for training"):
         EvalSettings(**values, corpus_weights=[1, 2]).check()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import wfdb
 
+from cardiolect.data_provider.ecgqa.findings import FINDINGS, LBBB
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, RANGES
 from cardiolect.data_provider.ecgqa.templates import TEMPLATES
 from cardiolect.data_provider.record import LEADS
@@ -18,10 +19,11 @@ from cardiolect.data_provider.simulator.comparisons import COMPARED
 from cardiolect.data_provider.simulator.corpus import write_corpus
 from cardiolect.data_provider.simulator.leads import frontal_axis
 from cardiolect.data_provider.simulator.patients import draw_patient
-from cardiolect.data_provider.simulator.reports import LEXICON, findings_in, report
+from cardiolect.data_provider.simulator.reports import report
 from cardiolect.data_provider.simulator.rhythm import Beat
-from cardiolect.data_provider.simulator.truth import FINDINGS, LBBB, MARGINS_MS
+from cardiolect.data_provider.simulator.truth import MARGINS_MS
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
+from cardiolect.data_provider.texts.lexicon import LEXICON, findings_in
 from cardiolect.utils.errors import UserError
 from tests.helpers.files import digests
 

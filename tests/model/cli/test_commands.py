@@ -241,7 +241,7 @@ def test_a_question_is_trained_where_the_checkpoint_learned_its_kind():
     ("damage", "message"),
     [
         ({"ecg_tokenizer": None}, "ecg_tokenizer.* is missing"),
-        ({"../llm": None}, "which is not there; put it back or merge"),
+        ({"../llm": None}, "which does not exist; put it back or merge"),
         ({"adapter_config.json": "{"}, "adapter_config.json: not JSON"),
         ({"adapter_config.json": "{}"}, "adapter_config.json: names no language model"),
         ({"cardiolect.json": "[]"}, "cardiolect.json: holds no JSON object"),

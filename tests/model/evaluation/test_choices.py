@@ -1,4 +1,4 @@
-"""Which answers a question can have is what its template had in training, or what it names itself."""
+"""The candidate answers of a question come from its template in training or from its own text."""
 
 import json
 from pathlib import Path
@@ -46,13 +46,13 @@ def test_a_query_has_the_answer_sets_of_its_template_most_common_first_in_their_
     assert ("y",) in lists.candidates(asked([], kind="", template=9))  # of all
 
 
-def test_lists_end_at_their_limit_with_the_rarest_left_out(monkeypatch):
+def test_lists_leave_out_the_rarest_answers_beyond_their_limit(monkeypatch):
     monkeypatch.setattr(module, "LONGEST", 2)
     lists = AnswerLists.fit([asked([name]) for name in "abbccc"])
     assert lists.candidates(asked([])) == [("c",), ("b",)]
 
 
-def test_yes_and_no_are_always_candidates_and_not_sure_where_its_template_has_it():
+def test_yes_and_no_are_always_candidates_and_not_sure_if_the_template_has_it():
     lists = AnswerLists.fit([asked(["no"], "single-verify"), asked(["not sure"], "single-verify", template=2)])
     assert lists.candidates(asked([], "single-verify")) == [("yes",), ("no",)]
     assert lists.candidates(asked([], "comparison_consecutive-verify", template=2))[2:] == [("not sure",)]
@@ -73,7 +73,7 @@ def test_the_two_options_are_found_in_the_text(question, pair):
     assert options(question, NOISES) == pair
 
 
-def test_options_are_whole_names_and_the_longest():
+def test_options_are_the_longest_whole_names():
     leads = [("lead I",), ("lead II",), ("lead III",)]
     assert options("Which lead shows static noise, lead I or lead III?", leads) == ("lead I", "lead III")
     rhythms = [(RHYTHM,), ("sinus rhythm",)]
@@ -84,7 +84,7 @@ def test_options_are_whole_names_and_the_longest():
     )
 
 
-def test_a_choice_has_its_options_both_and_none_and_its_templates_list_where_they_are_not_found():
+def test_a_choice_has_its_options_both_and_none_or_the_list_of_its_template_without_options():
     lists = AnswerLists.fit([asked(answers, "single-choose") for answers in [*NOISES, ("static noise", "burst noise")]])
     question = "Which noise does this ECG show, burst noise or static noise?"
     assert lists.candidates(asked([], "single-choose", question=question)) == [
@@ -172,7 +172,7 @@ def test_published_questions_and_comparisons(shared_data):
     assert single.candidates(asked([], "single-choose", 10, question))[0] == (RHYTHM,)
 
 
-def test_lists_come_back_from_json_as_they_were():
+def test_lists_survive_a_round_trip_through_json():
     lists = AnswerLists.fit([asked(["a", "b"]), asked(["é"], "", None), asked(["c"], template=7)])
     again = AnswerLists.from_json(json.loads(json.dumps(lists.to_json())))
     assert vars(again) == vars(lists)
@@ -182,13 +182,13 @@ def test_lists_come_back_from_json_as_they_were():
         AnswerLists.fit([])
 
 
-def test_a_checkpoint_without_lists_is_named_with_what_to_do(tmp_path):
+def test_a_checkpoint_without_lists_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(UserError, match=r"llm: was fine-tuned before .*ANSWER_LISTS=answers_for_each_template.csv"):
         answer_lists(tmp_path / "llm", {})
 
 
 @pytest.mark.parametrize("row", ["1,\"__import__('os')\"", "1,\"['a'\"", "one,\"['a']\"", '1,"[1]"', "1"])
-def test_a_table_of_something_else_is_named_by_its_line(tmp_path, row):
+def test_an_invalid_table_is_refused_with_the_number_of_the_line(tmp_path, row):
     (path := tmp_path / "table.csv").write_text(f"template_id,classes\n3,\"['yes']\"\n{row}\n")
     with pytest.raises(UserError, match=r"table.csv: line 3: "):
         AnswerLists.from_table(path)

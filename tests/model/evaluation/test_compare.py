@@ -1,4 +1,4 @@
-"""Two results compared: sample by sample, with an interval and a test over patients."""
+"""Two results are compared sample by sample, with an interval and a test over patients."""
 
 import json
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_two_results_are_compared_sample_by_sample(tmp_path):
     assert "checkpoint.seed: A 1, B 2" in table and "only B 20" in table and "single-query (20)" in table
 
 
-def test_results_that_an_evaluation_writes_give_their_own_figures_again(tmp_path):
+def test_comparisons_repeat_the_figures_of_the_results(tmp_path):
     settings = {"metrics": "strict", "bootstrap_resamples": FEW, "seed": 0}
     floor, folders, told = np.arange(40) % 3 == 0, [], []
     for seed in (1, 2, 3):
@@ -117,19 +117,19 @@ def test_reports_are_compared_by_every_score(tmp_path):
     assert "blocks" in compare(a, a, FEW)["gap"]
 
 
-def test_questions_that_compare_patients_tie_them(tmp_path):
+def test_questions_that_compare_patients_link_their_samples(tmp_path):
     right = np.arange(12) % 2
     chain = [(k, k + 1) for k in range(12)]
     a = written(tmp_path / "a", questions(right, patients=chain))
     b = written(tmp_path / "b", questions(1 - right, patients=chain))
     found = compare(a, b, FEW)
     assert found["scores"]["em"]["p"] is None and found["scores"]["em"]["ci95"][0] is not None
-    assert "no p: questions that compare patients tie all samples together" in comparison_table(found)
+    assert "no p: questions that compare patients link all samples" in comparison_table(found)
     one = written(tmp_path / "one", questions(right, patients=[(0,)] * 12))
     assert "no p: all samples are of one patient" in comparison_table(compare(one, one, FEW))
 
 
-def test_two_results_are_compared_by_another_definition_than_their_own(tmp_path):
+def test_results_can_be_compared_by_another_definition(tmp_path):
     a, b = (written(tmp_path / n, questions([1, 0, 1, 0]), metrics=m) for n, m in (("a", "strict"), ("b", "heartllm")))
     with pytest.raises(UserError, match="--metrics scores both by one"):
         compare(a, b, FEW)
@@ -138,7 +138,7 @@ def test_two_results_are_compared_by_another_definition_than_their_own(tmp_path)
         several_runs([a, b], metrics="rouge")
 
 
-def test_runs_that_are_no_seeds_of_one_experiment_are_pointed_out(tmp_path):
+def test_runs_of_different_experiments_are_pointed_out(tmp_path):
     a, b = (written(tmp_path / name, questions([1, 0, 1, 0])) for name in "ab")
     for folder, rate in ((a, 0.1), (b, 0.2)):
         result = json.loads((folder / RESULT).read_text())
@@ -156,17 +156,17 @@ def test_changed_predictions_are_not_compared(tmp_path):
         compare(a, b, FEW)
 
 
-def test_what_cannot_be_compared_is_named(tmp_path):
+def test_results_that_cannot_be_compared_are_refused_with_a_reason(tmp_path):
     samples = questions(np.ones(8))
     a = written(tmp_path / "a", samples)
     others = {
         "no sample is in both": [replace(s, sample_id=f"x{s.sample_id}") for s in samples],
         "tasks qa and report cannot": reports(["normal"]),
-        "q3 has other question": [replace(s, question="?") if s.sample_id == "q3" else s for s in samples],
-        "q3 has other answers": [replace(s, answers=("no",)) if s.sample_id == "q3" else s for s in samples],
-        "q3 has other recordings": [replace(s, record_ids=("x",)) if s.sample_id == "q3" else s for s in samples],
-        "q1 is of a patient": [replace(s, patients=(k,)) for k, s in enumerate(samples)],
-        "q2 is of a patient": [replace(s, patients=(0,)) for s in samples],
+        "q3 differs in its question": [replace(s, question="?") if s.sample_id == "q3" else s for s in samples],
+        "q3 differs in its answers": [replace(s, answers=("no",)) if s.sample_id == "q3" else s for s in samples],
+        "q3 differs in its recordings": [replace(s, record_ids=("x",)) if s.sample_id == "q3" else s for s in samples],
+        "the patient of sample q1": [replace(s, patients=(k,)) for k, s in enumerate(samples)],
+        "the patient of sample q2": [replace(s, patients=(0,)) for s in samples],
         "no prediction with_ecg": [replace(s, predictions={"no_ecg": "yes"}) for s in samples],
     }
     for k, (message, other) in enumerate(others.items()):

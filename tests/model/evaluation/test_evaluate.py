@@ -1,4 +1,4 @@
-"""Evaluation through its entry point: any number of ranks, any batch, killed or not, and a checkpoint folder alone."""
+"""Evaluation of a checkpoint folder through its entry point, with ranks, batches and kills."""
 
 import json
 import os
@@ -22,7 +22,7 @@ MODELLED = ("with_ecg", *FLOORS.split(","))
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory, corpus, tokenizer_folder) -> Path:
-    """A checkpoint of questions and reports, the only thing left of its training."""
+    """A checkpoint trained on questions and reports, without any other file of its training."""
     folder = tmp_path_factory.mktemp("trained")
     pretrained = run("pretrain", folder, "pre", **pretrain_lines(corpus, tokenizer_folder))
     both = {
@@ -78,7 +78,7 @@ def rows(folder: Path) -> list[dict]:
 
 
 def assert_equal(folder: Path, single: Path) -> None:
-    """The same samples in the same order, the same texts and scores; probabilities to rounding."""
+    """Checks for the same samples in the same order with the same texts and scores; probabilities up to rounding."""
     for one, other in zip(rows(single), rows(folder), strict=True):
         for key in ("probabilities", "yes_margins"):
             assert one.pop(key, {}) == pytest.approx(other.pop(key, {}), abs=2e-4)
@@ -98,7 +98,7 @@ def test_ranks_and_batches_change_nothing(tmp_path, corpus, tuned, single, value
     assert all(set(row["predictions"]) == {*MODELLED, "majority", "majority_per_question"} for row in found)
 
 
-def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, corpus, tuned, single):
+def test_a_killed_evaluation_resumes_where_it_stopped(tmp_path, corpus, tuned, single):
     folder = tmp_path / "killed"
     process = subprocess.Popen(
         evaluation(folder, corpus, tuned, BATCH_SIZE=1),
@@ -120,22 +120,22 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(tmp_path, corpus, tuned, s
         file.write('["with_ecg", "cut o')  # the kill came in the middle of a line
     done = subprocess.run(evaluation(folder, corpus, tuned, NUM_PROCESSES=2), **quiet())
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(re.search(r"going on behind (\d+) answers", done.stdout).group(1)) == kept
+    assert int(re.search(r"resuming after (\d+) answers", done.stdout).group(1)) == kept
     assert_equal(folder, single)
     assert not journal.parent.exists()
 
 
-def test_answers_of_other_settings_are_not_taken_over(tmp_path, corpus, tuned, single):
+def test_answers_of_other_settings_are_deleted(tmp_path, corpus, tuned, single):
     folder = tmp_path / "other"
     (folder / "unfinished").mkdir(parents=True)
     stale = '["of another checkpoint"]\n["with_ecg", "' + rows(single)[0]["sample_id"] + '", "stale", 1.0]\n'
     (folder / "unfinished/rank-0.jsonl").write_text(stale)
     done = subprocess.run(evaluation(folder, corpus, tuned), **quiet())
-    assert done.returncode == 0 and "are dropped" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "deleted answers of another" in done.stdout, done.stderr[-2000:]
     assert_equal(folder, single)
 
 
-def test_a_result_names_what_it_was_made_of_and_no_patient(single, corpus):
+def test_a_result_has_its_provenance_and_identifies_no_patient(single, corpus):
     result = json.loads((single / "result.json").read_text())
     assert result["checkpoint"]["fingerprint"] and result["checkpoint"]["ecg_tokenizer_fingerprint"]
     assert result["data"]["texts_fingerprint"] and result["data"]["codes_fingerprint"]
@@ -146,7 +146,7 @@ def test_a_result_names_what_it_was_made_of_and_no_patient(single, corpus):
     assert done.returncode == 0 and "follows from its predictions" in done.stdout, done.stderr
 
 
-def test_whatever_decides_an_answer_is_in_the_fingerprint(tmp_path, tuned):
+def test_everything_that_determines_an_answer_is_in_the_fingerprint(tmp_path, tuned):
     copy = shutil.copytree(tuned, tmp_path / "llm")
     assert fingerprint(copy) == fingerprint(tuned)
     for name in ("config.json", "tokenizer.json", "ecg_tokenizer/config.json"):
@@ -165,6 +165,6 @@ def test_a_changed_prediction_is_found(tmp_path, single):
     assert done.returncode == 1 and "conditions.with_ecg.em" in done.stdout
 
 
-def test_unknown_floors_are_named(tmp_path, corpus, tuned):
+def test_unknown_floors_are_refused_by_name(tmp_path, corpus, tuned):
     done = subprocess.run(evaluation(tmp_path / "out", corpus, tuned, FLOORS="no_egc"), **quiet())
     assert done.returncode == 2 and "FLOORS=no_egc" in done.stderr and done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The texts of a result are judged by a model behind an endpoint."""
+"""A model on a server judges the texts of a result."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_only_texts_leave_the_machine(server, result):
     assert not any(name in json.dumps([body, headers]) for name in ("reports:0", "p77", "rec0", "patient"))
 
 
-def test_floors_are_judged_beside_and_give_the_gap(server, result, capsys):
+def test_floors_are_judged_too_and_give_the_gap(server, result, capsys):
     points = {"said": 8, "blind": 3, "other": 5}
     server.reply = lambda answer: verdict(*[points[answer.split()[0]]] * 3)
     folder = result(*(report(k, no_ecg="blind", other_ecg=f"other {k % 2}") for k in range(4)))
@@ -108,7 +108,7 @@ def test_floors_are_judged_beside_and_give_the_gap(server, result, capsys):
     assert alone["conditions"].keys() == {"no_ecg"} and len(server.asked) == 12
 
 
-def test_the_gap_is_of_what_is_judged_under_all_conditions(server, result):
+def test_the_gap_is_over_units_judged_under_all_conditions(server, result):
     server.reply = lambda answer: verdict(*[9 if answer == "said 1" else 2] * 3)
     server.plans = {"said 0": ["?"] * READS}
     found = judged(result(report(0, no_ecg="blind"), report(1, no_ecg="blind")), "--floors")
@@ -144,7 +144,7 @@ def test_turns_of_a_conversation_are_judged_together(server, result, capsys):
     assert "1 conversations lack a turn and are left out" in capsys.readouterr().out
 
 
-def test_a_limit_draws_the_same_and_more_ask_for_the_rest_alone(server, result):
+def test_a_limit_draws_the_same_units_and_a_higher_one_requests_only_the_rest(server, result):
     folder = result(*(report(k) for k in range(12)))
     first = judged(folder, "--limit", 5)["conditions"]["with_ecg"]["items"]
     assert len(first) == 5 and list(first) != [f"reports:{k}" for k in range(5)]
@@ -153,7 +153,7 @@ def test_a_limit_draws_the_same_and_more_ask_for_the_rest_alone(server, result):
 
 
 @pytest.mark.parametrize("act", [(500, {"Retry-After": "0"}), (429, {"Retry-After": "0"}), "drop", "half", "late"])
-def test_what_may_pass_is_asked_again(server, result, monkeypatch, act):
+def test_temporary_failures_are_retried(server, result, monkeypatch, act):
     hasty = JudgeEndpoint(server.url, "judge", timeout=0.3, pause=0.01)
     monkeypatch.setattr(JudgeEndpoint, "from_environment", lambda: hasty)
     server.plans = {"said 0": [act]}
@@ -161,19 +161,19 @@ def test_what_may_pass_is_asked_again(server, result, monkeypatch, act):
     assert server.counts() == {"said 0": 2}
 
 
-def test_what_fails_is_said_and_asked_again_by_the_same_command(server, result, capsys, monkeypatch):
+def test_failures_are_reported_and_the_same_command_requests_them_again(server, result, capsys, monkeypatch):
     monkeypatch.setattr("cardiolect.utils.metrics.ecgbench.judge_client.MAX_WAIT", 0.01)
     server.plans = {"said 0": ["Diagnosis: 8/10"] * READS, "said 1": [(503, {})] * TRIES, "said 2": [verdict(9, 9, 9)]}
     folder = result(*(report(k) for k in range(3)))
     found = judged(folder)["conditions"]["with_ecg"]
     assert (found["n"], found["judged"], found["malformed"], found["score"]) == (3, 1, 1, 90)
     assert found["failed"].keys() == {"reports:0", "reports:1"}
-    assert "2 not judged, in no mean; the same command asks for them again" in capsys.readouterr().out
+    assert "2 not judged and not in the means; the same command requests them again" in capsys.readouterr().out
     again = judged(folder)["conditions"]["with_ecg"]
     assert (again["judged"], again["failed"]) == (3, {}) and server.counts()["said 2"] == 1
 
 
-def test_a_killed_command_goes_on_where_it_was(server, result):
+def test_a_killed_command_resumes_where_it_stopped(server, result):
     folder = result(*(report(k) for k in range(30)))
     server.delay, path = 0.1, folder / "judge" / "verdicts.jsonl"
     run = subprocess.Popen(
@@ -213,12 +213,12 @@ def test_a_killed_command_goes_on_where_it_was(server, result):
         ([Sample("a", ("r",), (0,), "report", "", (" ",), predictions={"with_ecg": "x"})], [], "reference is empty"),
     ],
 )
-def test_what_cannot_be_judged_is_one_line(server, result, capsys, samples, options, message):
+def test_results_that_cannot_be_judged_give_a_one_line_error(server, result, capsys, samples, options, message):
     assert message in refused(judge.main, [result(*samples), *options], capsys)
     assert server.asked == []
 
 
-def test_judges_that_cannot_work_are_one_line(server, result, capsys, monkeypatch, tmp_path):
+def test_judges_that_do_not_work_give_a_one_line_error(server, result, capsys, monkeypatch, tmp_path):
     folder = result(report(0))
     server.plans = {"said 0": [(401, {})]}
     said = refused(judge.main, [folder], capsys)

@@ -1,4 +1,4 @@
-"""The page of a result: complete in itself, true to the result, and safe whatever a model says."""
+"""The page of a result is self-contained, correct, and safe for any output of a model."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.evaluation.card import model_card
 from cardiolect.model.evaluation.examples import choose
-from cardiolect.model.evaluation.page import ShownExample, render_page
+from cardiolect.model.evaluation.page import PageExample, render_page
 from cardiolect.model.evaluation.result import read_result, write_result
 from cardiolect.model.evaluation.tables import balanced_accuracy, scores_table
 from cardiolect.utils.plots import draw_ecg_paper
@@ -20,7 +20,7 @@ ATTACK = '</td><script>alert("1")</script><img src=http://example.org/x onerror=
 
 
 class Parts(HTMLParser):
-    """Tags and their attributes; fails where tags do not nest."""
+    """Tags and their attributes; fails if tags are not nested."""
 
     def __init__(self):
         super().__init__()
@@ -70,13 +70,13 @@ def result(tmp_path):
 def test_the_page_shows_the_results_own_numbers(result):
     found, _ = result
     text = parts_of(render_page(found)).text
-    assert "Exact match with the ECG: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
+    assert "With the ECG, exact match: 75.0" in text and re.search(r"signal-use gap:\s+\+25.0", text)
     assert "The interval covers zero: this evaluation does not show that the model uses the ECG." in text
     assert "ab12" in text and found["predictions"]["sha256"] in text and "which lead?" in text
 
 
-def test_table_page_and_card_say_how_well_rare_findings_are_told(tmp_path):
-    """Of one finding in ten, "no" is nearly always right; balanced accuracy shows who only says it."""
+def test_table_page_and_card_show_balanced_accuracy_for_rare_findings(tmp_path):
+    """If one ECG in ten has a finding, always answering "no" is nearly always right, but not in balanced accuracy."""
     asked = samples_of("qa", [("yes",)] * 3 + [("no",)] * 27, ["yes", "yes", "no"] + ["no"] * 27)
     write_result(tmp_path, [replace(s, question="AF?", question_type="single-verify") for s in asked], SETTINGS, {})
     found, _ = read_result(tmp_path)
@@ -90,7 +90,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     found, samples = result
     rng = np.random.default_rng(0)
     figure = draw_ecg_paper(rng.normal(0, 0.1, (12, 5000)), 500, LEADS, "Recording 1")
-    page = render_page(found, [ShownExample(samples[1], [figure], False)])
+    page = render_page(found, [PageExample(samples[1], [figure], False)])
     parts = parts_of(page)
     assert "script" not in parts.tags and parts.tags.count("img") == 3
     for name, value in parts.attributes:
@@ -98,7 +98,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
         if name in ("src", "href"):
             assert value.startswith("data:image/png;base64,")
     assert ATTACK in parts.text, "shown as it was said"
-    assert "0 answered rightly and 1 wrongly, of 3 and 1" in parts.text
+    assert "0 of the 3 right answers and 1 of the 1 wrong ones" in parts.text
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_reports_and_conversations_have_a_page_as_well(tmp_path, task, metrics):
     samples = samples_of(task, [(text,) for text in REFERENCES], PREDICTIONS)
     write_result(tmp_path, samples, SETTINGS | {"metrics": metrics}, {})
     text = parts_of(render_page(read_result(tmp_path)[0])).text
-    assert "rougeL with the ECG" in text and "By what is asked" not in text
-    assert ("What reports say" in text) == ("content_f1 with the ECG" in text) == (task == "report")
+    assert "With the ECG, rougeL:" in text and "By group" not in text
+    assert ("Content of reports" in text) == ("With the ECG, content_f1:" in text) == (task == "report")
 
 
-def test_of_thousands_of_groups_the_page_shows_those_with_most_samples(tmp_path):
+def test_the_page_shows_only_the_groups_with_most_samples(tmp_path):
     answers = [(f"finding {i}",) for i in range(150)] + [("common",)] * 5
     write_result(tmp_path, samples_of("qa", answers, [gold[0] for gold in answers]), SETTINGS, {})
     page = render_page(read_result(tmp_path)[0])
@@ -130,7 +130,7 @@ def test_examples_are_drawn_and_half_of_them_are_wrong():
 
 
 def verdict(folder, patients: int, **more) -> str:
-    """The text of the page of a model that is right with the ECG and says nothing without."""
+    """The text of the page of a model that is right with the ECG and silent without it."""
     samples = samples_of("qa", [("yes",)] * 60, ["yes"] * 60, **more)
     samples = [
         replace(s, patients=(i % patients,), predictions=s.predictions | {"no_ecg": ""}) for i, s in enumerate(samples)
@@ -139,7 +139,7 @@ def verdict(folder, patients: int, **more) -> str:
     return parts_of(render_page(read_result(folder)[0])).text
 
 
-def test_use_of_the_ecg_is_stated_only_where_another_patients_was_tried(tmp_path):
+def test_the_page_claims_use_of_the_ecg_only_if_another_patients_was_tried(tmp_path):
     """A model that reads age and sex beats the majority as well."""
     assert "the answers depend on the ECG" in verdict(tmp_path, 60, other_ecg=["no"] * 60)
     text = verdict(tmp_path, 60)

@@ -41,7 +41,7 @@ def test_every_score_of_a_definition_is_printed(name):
         assert f"METRICS={name}" in table and "signal-use gap" in table
 
 
-def test_groups_say_what_is_read_and_what_is_guessed():
+def test_groups_have_scores_and_gaps():
     asked = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
     asked = [
         replace(s, question_type="single-verify", attribute_type="scp_code", attributes=("a",) if i else ("a", "b"))
@@ -56,7 +56,7 @@ def test_groups_say_what_is_read_and_what_is_guessed():
     assert "exact match by attribute type" in table and "scp_code (3)" in table
 
 
-def test_a_groups_gap_has_an_interval_only_of_enough_patients():
+def test_a_groups_gap_has_an_interval_only_with_enough_patients():
     asked = samples_of("qa", [("yes",)] * 40, ["yes"] * 40)
     few = [replace(sample, patients=(i % 19,)) for i, sample in enumerate(asked)]
     groups = [score(each, ScoringRules(bootstrap_resamples=20))["groups"]["template"]["1"] for each in (asked, few)]
@@ -76,7 +76,7 @@ def test_texts_that_were_cut_off_are_counted_and_have_no_confidence():
 
 def evaluated(reads: float, hears: float, seed: int):
     """400 yes-or-no questions about 80 patients; a model that knows the answer from the ECG at rate ``reads`` and from
-    the question alone at rate ``hears``, and guesses else, "yes" being right in 6 of 10."""
+    the question alone at rate ``hears``, and otherwise guesses; "yes" is right in 6 of 10."""
     rng = np.random.default_rng(seed)
     samples = []
     for i in range(400):
@@ -95,7 +95,7 @@ def evaluated(reads: float, hears: float, seed: int):
     return score(samples, ScoringRules(bootstrap_resamples=300, seed=seed))["gap"]
 
 
-def test_who_ignores_the_ecg_has_a_gap_that_covers_zero_and_who_reads_it_a_clear_one():
+def test_the_gap_covers_zero_if_the_model_ignores_the_ecg_and_is_clear_if_it_reads_it():
     for seed in range(5):
         for hears in (0.0, 0.7):  # however good the guesses are
             low, high = evaluated(0.0, hears, seed)["ci95"]
@@ -114,15 +114,15 @@ def test_the_main_score_has_an_interval_under_every_condition():
         assert scores_table(result).count("95 %, over patients") == len(scores)
 
 
-def test_reversed_leads_are_shown_and_are_no_floor():
-    """Rhythms survive them: as a floor they would hide what the model reads."""
+def test_reversed_leads_are_shown_but_not_a_floor():
+    """Rhythms can still be read, so as a floor they would hide that the model reads the ECG."""
     samples = samples_of("qa", [("yes",), ("no",)], ["yes", "no"], reversed_leads=["yes", "no"], majority=["no", "no"])
     result = score(samples, ScoringRules(bootstrap_resamples=20))
     assert result["conditions"]["reversed_leads"]["em"] == 1
     assert result["gap"]["value"] == 0.5 and "reversed" in scores_table(result)
 
 
-def test_samples_come_back_as_they_were_written(tmp_path):
+def test_samples_are_read_as_they_were_written(tmp_path):
     samples = samples_of("report", [("Sinusrhythmus: „normal“",), ("b",)], ["ä", ""])
     samples[1] = replace(samples[1], findings=(), probabilities={"with_ecg": 0.25}, yes_margins={"with_ecg": -1.5})
     write_samples(tmp_path / "predictions.jsonl", samples)
@@ -143,7 +143,7 @@ def test_a_result_is_checked_against_its_predictions(tmp_path):
     assert "SHA-256" in found and "gap.value" in found and "conditions.no_ecg.em" in found
 
 
-def test_what_was_left_out_or_made_up_is_found(tmp_path):
+def test_omitted_and_invented_parts_are_found(tmp_path):
     samples = samples_of("qa", [("yes",), ("no",), ("no",)], ["yes", "no", "yes"])
     data = {"data": {"texts_fingerprint": fingerprint(samples), "codes_fingerprint": "c"}}
     write_result(tmp_path, samples, SETTINGS, data)
@@ -170,7 +170,7 @@ def test_saved_predictions_are_scored_by_another_definition(tmp_path):
         rescore(tmp_path, "rouge")
 
 
-def test_what_is_no_sample_is_named_by_its_line(tmp_path):
+def test_invalid_samples_are_refused_with_the_number_of_the_line(tmp_path):
     path = tmp_path / "predictions.jsonl"
     write_samples(path, samples_of("qa", [("yes",), ("no",)], ["yes", "no"]))
     lines = path.read_text().splitlines()
@@ -195,7 +195,7 @@ def test_what_is_no_sample_is_named_by_its_line(tmp_path):
         check_result(tmp_path / "elsewhere")
 
 
-def test_a_result_that_is_none_is_one_line(tmp_path):
+def test_an_invalid_result_gives_a_one_line_error(tmp_path):
     write_result(tmp_path, samples_of("qa", [("yes",), ("no",)], ["yes", "no"]), SETTINGS, {})
     result = json.loads((tmp_path / "result.json").read_text())
     settings = [

@@ -50,13 +50,13 @@ def test_runs_have_the_same_samples(tmp_path):
     a, short = written(tmp_path / "a", samples), written(tmp_path / "short", samples[2:])
     with pytest.raises(UserError, match=r"a has 2 samples that .*short lacks"):
         several_runs([a, short])
-    for paths, message in (([a], "at least two"), ([a, a / RESULT], "given twice")):
+    for paths, message in (([a], "at least two results"), ([a, a / RESULT], "given twice")):
         with pytest.raises(UserError, match=message):
             several_runs(paths)
 
 
-def test_the_interval_over_seeds_and_patients_holds_the_truth():
-    """Three runs, each some points off by luck, on forty patients who differ in how hard they are."""
+def test_the_interval_over_seeds_and_patients_covers_the_truth():
+    """Three runs, each some points off by luck, on forty patients of different difficulty."""
     rng, held = np.random.default_rng(0), {"over_runs": 0, "over_patients": 0, "over_both": 0}
     for _ in range(200):
         of_patients = rng.normal(0, 0.3, 40)

@@ -1,4 +1,4 @@
-"""Where a model looked: the weights stand where the answer comes from, and asking leaves no trace."""
+"""Attribution: the weights are on the codes that the answer comes from, and the model is unchanged."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ def vocabulary():
 
 @pytest.fixture(scope="module")
 def reader(vocabulary):
-    """A Llama of two layers that has learned to say yes where an ECG has code 7, and no where it has none."""
+    """A Llama of two layers that has learned to answer yes if an ECG has code 7, and otherwise no."""
     model = build_tiny_llama(vocabulary.tokenizer, layers=2, hidden=32, heads=2, tied=False, seed=0)
     rng, yes, no = np.random.default_rng(0), *answers(vocabulary)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -41,7 +41,7 @@ def reader(vocabulary):
 
 
 def some_ecg(rng, telling, length=30):
-    """Codes, and where the telling one stands."""
+    """Codes, and the position of the decisive one."""
     codes = rng.choice(np.delete(np.arange(CODES), TELLING), length)
     at = int(rng.integers(length))
     if telling:
@@ -50,7 +50,7 @@ def some_ecg(rng, telling, length=30):
 
 
 def prompt(vocabulary, *ecgs):
-    """Prefix, which of it is ECG, and question."""
+    """Prefix, mask of its ECG tokens, and question."""
     prefix, is_ecg = render_ecgs(vocabulary, ecgs, ["age 56"] * len(ecgs))
     return prefix, is_ecg, render_prompt(vocabulary, "qa", QUESTION)
 
@@ -64,13 +64,13 @@ def test_the_weight_peaks_at_the_code_that_the_answer_comes_from(vocabulary, rea
     shares = []
     for _ in range(8):
         codes, at = some_ecg(rng, telling=True)
-        weights = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), yes, no)
+        weights = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), yes, no)
         assert weights.shape == codes.shape and weights.dtype == np.float64 and (weights >= 0).all()
         assert weights.sum() == pytest.approx(1) and weights.argmax() == at
         shares.append(weights[at])
-        alone = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), yes)
+        alone = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), yes)
         assert alone.argmax() == at, "without an alternative as well"
-        against = where_it_looked(reader, vocabulary, *prompt(vocabulary, codes), no, yes)
+        against = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, codes), no, yes)
         assert against[at] == 0, "what speaks for yes does not speak for no"
     assert np.mean(shares) > 0.5
 
@@ -78,35 +78,35 @@ def test_the_weight_peaks_at_the_code_that_the_answer_comes_from(vocabulary, rea
 def test_two_ecgs_that_are_compared_both_have_weights(vocabulary, reader):
     rng, (yes, no) = np.random.default_rng(2), answers(vocabulary)
     (first, _), (second, at) = some_ecg(rng, telling=False, length=20), some_ecg(rng, telling=True)
-    weights = where_it_looked(reader, vocabulary, *prompt(vocabulary, first, second), yes, no)
+    weights = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, first, second), yes, no)
     assert weights.shape == (50,) and weights.argmax() == 20 + at
-    only_one = where_it_looked(reader, vocabulary, *prompt(vocabulary, None, second), yes, no)
+    only_one = attribute_to_codes(reader, vocabulary, *prompt(vocabulary, None, second), yes, no)
     assert only_one.shape == (30,) and only_one.argmax() == at
 
 
 def test_no_ecg_gives_no_weights(vocabulary, reader):
     yes, no = answers(vocabulary)
-    assert where_it_looked(reader, vocabulary, *prompt(vocabulary, None), yes, no).shape == (0,)
+    assert attribute_to_codes(reader, vocabulary, *prompt(vocabulary, None), yes, no).shape == (0,)
 
 
-def test_weights_are_those_of_the_prompt_alone_and_asking_leaves_no_trace(vocabulary, reader):
+def test_weights_depend_on_the_prompt_alone_and_the_model_is_unchanged(vocabulary, reader):
     rng, (yes, no) = np.random.default_rng(3), answers(vocabulary)
     one, other = (prompt(vocabulary, some_ecg(rng, telling=True)[0]) for _ in range(2))
     before = {name: value.clone() for name, value in reader.state_dict().items()}
-    first = where_it_looked(reader, vocabulary, *one, yes, no)
+    first = attribute_to_codes(reader, vocabulary, *one, yes, no)
     reader.train()  # the mode is put back, and dropout or the like not used
-    where_it_looked(reader, vocabulary, *other, yes, no)
+    attribute_to_codes(reader, vocabulary, *other, yes, no)
     assert reader.training
     reader.eval()
     with torch.inference_mode():
-        again = where_it_looked(reader, vocabulary, *one, yes, no)
+        again = attribute_to_codes(reader, vocabulary, *one, yes, no)
     np.testing.assert_array_equal(first, again)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in reader.parameters())
     assert all(torch.equal(before[name], value) for name, value in reader.state_dict().items())
 
 
-def test_answers_of_several_tokens_are_weighed_as_wholes(vocabulary, reader):
-    """The margin is that of whole answers, whatever their lengths: a gradient by hand, one text at a time."""
+def test_answers_of_several_tokens_count_as_a_whole(vocabulary, reader):
+    """The margin is that of whole answers of any length; compared with a gradient computed one text at a time."""
     codes, _ = some_ecg(np.random.default_rng(4), telling=True)
     prefix, is_ecg, question = prompt(vocabulary, codes)
     end = [vocabulary.tokenizer.eos_token_id]
@@ -128,11 +128,11 @@ def test_answers_of_several_tokens_are_weighed_as_wholes(vocabulary, reader):
         part = (ecg.mean(0) + alpha * (ecg - ecg.mean(0))).requires_grad_(True)
         gradient += torch.autograd.grad(chance(part, short) - chance(part, long), part)[0]
     expected = ((ecg - ecg.mean(0)) * gradient).sum(-1).clamp(min=0)
-    found = where_it_looked(reader, vocabulary, prefix, is_ecg, question, short, long)
+    found = attribute_to_codes(reader, vocabulary, prefix, is_ecg, question, short, long)
     np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-4)
 
 
-def test_adapters_and_half_precision_give_the_weights_of_the_model_that_they_make(vocabulary, reader, tmp_path):
+def test_adapters_and_half_precision_give_the_weights_of_the_merged_model(vocabulary, reader, tmp_path):
     codes, at = some_ecg(np.random.default_rng(5), telling=True)
     asked = (*prompt(vocabulary, codes), *answers(vocabulary))
     reader.save_pretrained(tmp_path)
@@ -144,9 +144,9 @@ def test_adapters_and_half_precision_give_the_weights_of_the_model_that_they_mak
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.add_(0.02 * torch.randn_like(parameter))
-    weights = where_it_looked(adapted, vocabulary, *asked)
+    weights = attribute_to_codes(adapted, vocabulary, *asked)
     assert weights.argmax() == at and all(parameter.grad is None for parameter in adapted.parameters())
     merged = adapted.merge_and_unload()
-    np.testing.assert_allclose(weights, where_it_looked(merged, vocabulary, *asked), atol=1e-4)
-    half = where_it_looked(merged.to(torch.bfloat16), vocabulary, *asked)
+    np.testing.assert_allclose(weights, attribute_to_codes(merged, vocabulary, *asked), atol=1e-4)
+    half = attribute_to_codes(merged.to(torch.bfloat16), vocabulary, *asked)
     assert half.argmax() == at and half == pytest.approx(weights, abs=0.1)

@@ -1,4 +1,4 @@
-"""One checkpoint, one ECG, a conversation: what is asked here is what evaluation asks."""
+"""Conversations with a checkpoint about an ECG have the prompts of evaluation."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ def ecg(corpus):
     return ECGChat.read(corpus / "records500/00000/00001_hr")
 
 
-def test_an_answer_is_that_of_evaluation(chat, ecg):
+def test_answers_equal_those_of_evaluation(chat, ecg):
     vocabulary = chat.checkpoint.vocabulary
     for task, question in (("qa", QUESTION), ("report", "")):
         history = [("What?", "Sinus rhythm.")]
@@ -55,13 +55,13 @@ def test_text_grows_while_it_is_streamed(chat, ecg):
     assert len(parts) <= 9 and all(b.startswith(a.rstrip("�")) for a, b in pairwise(parts))
 
 
-def test_drawn_answers_follow_the_seed(chat, ecg):
+def test_sampled_answers_depend_on_the_seed(chat, ecg):
     drawn = [chat.ask(ecg, QUESTION, temperature=1.5, seed=seed, max_new_tokens=8) for seed in (1, 1, 2, 3)]
     assert drawn[0] == drawn[1] and len(set(drawn)) > 1
     assert "<|ecg" not in "".join(drawn)
 
 
-def test_ten_threads_get_what_one_gets(chat, ecg):
+def test_ten_threads_get_the_same_answers_as_one(chat, ecg):
     expected, found = chat.ask(ecg, QUESTION, max_new_tokens=8), {}
     threads = [
         threading.Thread(target=lambda k=k: found.update({k: chat.ask(ecg, QUESTION, max_new_tokens=8)}))
@@ -74,7 +74,7 @@ def test_ten_threads_get_what_one_gets(chat, ecg):
     assert list(found.values()) == [expected] * 10
 
 
-def test_ten_seconds_of_a_long_recording_are_asked_about(tmp_path, corpus):
+def test_ten_seconds_of_a_long_recording_are_used(tmp_path, corpus):
     record = read_record(corpus / "records500/00000/00001_hr")
     np.savez(tmp_path / "long.npz", signal=np.tile(record.signal, 3))
     layout = {"sampling_rate": record.fs, "unit": "mV", "leads": list(LEADS)}
@@ -88,7 +88,7 @@ def test_ten_seconds_of_a_long_recording_are_asked_about(tmp_path, corpus):
             ECGChat.read(tmp_path / "long.npz", start=start)
 
 
-def test_report_typed_as_a_question_asks_for_a_report_and_blanks_around_what_is_typed_do_not_count(chat, ecg):
+def test_report_as_a_question_asks_for_a_report_and_surrounding_blanks_do_not_count(chat, ecg):
     history = [(QUESTION, "no")]
     report = chat.ask(ecg, history=history, max_new_tokens=8)
     for typed in ("", "Report", " Report\n"):
@@ -96,7 +96,7 @@ def test_report_typed_as_a_question_asks_for_a_report_and_blanks_around_what_is_
     assert chat.ask(ecg, "Reporting?", history=history, max_new_tokens=8) != report
 
 
-def test_a_conversation_that_is_too_long_is_refused_with_a_line(chat, ecg):
+def test_a_conversation_that_is_too_long_is_refused(chat, ecg):
     with pytest.raises(UserError, match="begin a new conversation"):
         chat.ask(ecg, QUESTION, history=[("why " * 4000, "because")])
     vocabulary = chat.checkpoint.vocabulary

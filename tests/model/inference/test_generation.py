@@ -1,4 +1,4 @@
-"""Generation in batches that share prefixes says what one prompt at a time says."""
+"""Batches that share prefixes generate the same texts as one prompt at a time."""
 
 import pytest
 import torch
@@ -51,14 +51,14 @@ def test_watched_logits_are_the_models_own_for_the_first_word(checkpoint):
             torch.testing.assert_close(torch.tensor(found[i].watched), logits[[5, 9]], rtol=1e-4, atol=1e-4)
 
 
-def test_yes_and_no_are_compared_only_where_each_is_one_token():
-    """The first tokens of longer words may be the same, and their margin would be that of nothing."""
+def test_yes_and_no_are_compared_only_if_each_is_one_token():
+    """Longer words may begin with the same token, so that their margin would mean nothing."""
     known = Vocabulary.extend(train_bpe({"Is it? yes", "Is it? no"} | {f"so {k} yes no" for k in range(50)}, 400), 5)
     assert len(set(yes_no_tokens(known))) == 2
     assert yes_no_tokens(Vocabulary.extend(train_bpe({"Sinus rhythm."}, 300), 5)) == ()
 
 
-def test_no_ecg_token_is_ever_said(checkpoint):
+def test_no_ecg_token_is_ever_generated(checkpoint):
     vocabulary = checkpoint.vocabulary
     with torch.no_grad():
         checkpoint.model.get_output_embeddings().weight[vocabulary.new_ids.start :] *= 9
@@ -67,7 +67,7 @@ def test_no_ecg_token_is_ever_said(checkpoint):
 
 
 def test_a_language_model_that_keeps_a_state_is_refused(tmp_path):
-    """Packed questions would read each other through it."""
+    """Packed questions would see each other through the state."""
     folder = tiny_language_model(tmp_path / "llm")
     size = len(AutoTokenizer.from_pretrained(folder))
     MambaForCausalLM(MambaConfig(vocab_size=size, hidden_size=16, num_hidden_layers=1)).save_pretrained(folder)

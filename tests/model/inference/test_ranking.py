@@ -1,4 +1,4 @@
-"""Ranking scores every candidate as one full sequence of its own would be scored."""
+"""Ranking scores every candidate like a full sequence of its own."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_log_probabilities_are_those_of_one_full_sequence_at_a_time(checkpoint, 
     assert_scored_as_full_sequences(checkpoint, batch_size)
 
 
-def test_layers_with_and_without_a_window_each_see_what_they_would(tmp_path, tokenizer_folder):
+def test_layers_with_and_without_a_window_keep_their_own_masks(tmp_path, tokenizer_folder):
     folder = tiny_language_model(tmp_path / "llm")
     torch.manual_seed(0)
     config = Gemma3TextConfig(
@@ -58,7 +58,7 @@ def test_layers_with_and_without_a_window_each_see_what_they_would(tmp_path, tok
     assert_scored_as_full_sequences(made, 100)
 
 
-def test_adapters_are_ranked_with(checkpoint):
+def test_adapters_take_part_in_ranking(checkpoint):
     plain = score_separately(
         checkpoint.model, checkpoint.vocabulary, varied_prompts(checkpoint.vocabulary)[:1], [LEADS]
     )
@@ -71,7 +71,7 @@ def test_adapters_are_ranked_with(checkpoint):
     assert found.log_probabilities != pytest.approx(plain[0], abs=1e-3)
 
 
-def test_every_ecg_is_computed_once_and_a_batch_holds_no_more_candidates_than_it_may(checkpoint, monkeypatch):
+def test_every_ecg_is_computed_once_and_batches_keep_their_limit_of_candidates(checkpoint, monkeypatch):
     asked, seen = varied_prompts(checkpoint.vocabulary), []
     forward = checkpoint.model.forward
 
@@ -85,8 +85,8 @@ def test_every_ecg_is_computed_once_and_a_batch_holds_no_more_candidates_than_it
     assert seen[0] == (len(prefixes), 1) and [rows for rows, _ in seen[1:]] == [5] * 3  # of four candidates each
 
 
-def test_an_answer_that_begins_another_is_told_apart_by_the_end_token(tmp_path, tokenizer_folder):
-    """And where the free greedy answer is among the candidates, a model that knows its answers ranks it first."""
+def test_the_end_token_distinguishes_an_answer_that_begins_another(tmp_path, tokenizer_folder):
+    """A trained model also ranks its greedy answer first if that is among the candidates."""
     model, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
     made = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
     vocabulary = made.vocabulary
@@ -117,7 +117,7 @@ def test_probabilities_are_shares_among_the_candidates_and_the_text_is_that_of_t
 
 
 def test_no_probability_is_lost_to_ecg_tokens(checkpoint):
-    """An answer is text: what the model gives to ECG tokens there counts no more than in generation."""
+    """Answers are text, so the probability of ECG tokens is excluded, as in generation."""
     vocabulary = checkpoint.vocabulary
     asked = varied_prompts(vocabulary)[:2]
     before = ranked(checkpoint, asked, [LEADS] * 2)

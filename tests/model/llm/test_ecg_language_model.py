@@ -1,4 +1,4 @@
-"""ECGs that are embedded: rows in the place of placeholders, everything else as for codes."""
+"""Embedded ECGs: rows replace placeholders, and everything else works as for codes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.model.inference.attribution import where_it_looked
+from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
@@ -31,7 +31,7 @@ CANDIDATES = [("yes",), ("no",), ("sinus rhythm",)]
 
 @pytest.fixture(params=["tied", "untied"])
 def checkpoint(request, tmp_path):
-    """A tiny model around which ECGs are embedded, with weights that make answers depend on them."""
+    """A tiny model with embedded ECGs, and weights that make answers depend on them."""
     model, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm", request.param == "tied"), "fp32")
     checkpoint = new_checkpoint(model.eval(), tokenizer, LeadMeans(), seed=0, projector="mlp")
     with torch.no_grad():
@@ -43,7 +43,7 @@ def checkpoint(request, tmp_path):
 
 @pytest.fixture
 def ecgs() -> ItemsInMemory:
-    """Three ECGs, the first two of one length: their token numbers are equal."""
+    """Three ECGs; the first two have the same length, so their token ids are equal."""
     rng = np.random.default_rng(0)
     items = {ref: rng.standard_normal((n, 12)).astype(np.float16) for ref, n in zip(REFS, (8, 8, 5), strict=True)}
     return ItemsInMemory(LeadMeans(), items)
@@ -57,7 +57,7 @@ def prompts(checkpoint, ecgs, refs=REFS, absent=False) -> list:
     ]
 
 
-def test_rows_of_the_ecg_take_the_place_of_its_placeholders(checkpoint, ecgs):
+def test_rows_of_the_ecg_replace_its_placeholders(checkpoint, ecgs):
     prompt = prompts(checkpoint, ecgs)[0]
     ids, model = torch.tensor([prompt.prefix]), checkpoint.model
     found = model.embed_prompts(ids, prompt.items)
@@ -74,8 +74,8 @@ def test_a_missing_or_surplus_row_is_an_error(checkpoint, ecgs):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
-def test_recordings_with_equal_ids_are_told_apart(checkpoint, ecgs, batch_size):
-    """Prefixes are shared by recording, background and condition; by their ids two recordings would be one."""
+def test_recordings_with_equal_ids_are_distinguished(checkpoint, ecgs, batch_size):
+    """Prefixes are shared by recording, background and condition, not by token ids, which may be equal."""
     asked = prompts(checkpoint, ecgs)
     assert asked[0].prefix == asked[1].prefix and asked[0].key != asked[1].key
     run = (checkpoint.model, checkpoint.vocabulary)
@@ -148,10 +148,10 @@ def test_projector_and_language_model_train_and_text_rows_stay(checkpoint, ecgs,
     assert torch.equal(after[: vocabulary.start_id], before[: vocabulary.start_id])
 
 
-def test_the_weight_of_an_answer_is_shared_out_among_the_rows(checkpoint, ecgs):
+def test_the_weight_of_an_answer_is_attributed_to_the_rows(checkpoint, ecgs):
     vocabulary = checkpoint.vocabulary
     ids, of_ecg, items = render_prefix(vocabulary, [ecgs.ecg(REFS[0])], [""])
-    weights = where_it_looked(
+    weights = attribute_to_codes(
         checkpoint.model,
         vocabulary,
         ids,

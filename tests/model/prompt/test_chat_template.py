@@ -78,7 +78,7 @@ def test_what_people_type_is_understood_and_a_missing_ecg_refused():
         "Is it regular?": "begin with an ECG",
         f"Look: {ecg}": "begin with an ECG",
         "<|ecg_start|><|ecg_1|>": "end in",
-        f"{ecg} compare with {ecg}": "behind the last ECG",
+        f"{ecg} compare with {ecg}": "follow the last ECG",
     }.items():
         with pytest.raises(TemplateError, match=complaint):
             written(content)

@@ -1,4 +1,4 @@
-"""ECG codes as tokens of a language model: what is added, and what must not move."""
+"""ECG codes as tokens of a language model: new rows are added and old ones stay the same."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from tests.helpers.language_models import sentencepiece, tiny_language_model
 
 @pytest.fixture(params=["tied, bos", "untied, no bos"])
 def fresh(request, tmp_path, tokenizer_folder) -> tuple[Checkpoint, AutoModelForCausalLM]:
-    """An extended language model that has learned nothing yet, and its base."""
+    """An extended language model before training, and its base."""
     folder = tiny_language_model(tmp_path / "llm", tied=request.param.startswith("tied"), bos="no" not in request.param)
     model, tokenizer = load_language_model(folder, "fp32")
     checkpoint = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
@@ -44,7 +44,7 @@ def test_a_question_cannot_smuggle_in_an_ecg_or_an_end(fresh):
 
 
 @pytest.mark.parametrize("scheme", ["first", "always"])
-def test_text_spells_no_special_token_of_any_kind(scheme):
+def test_text_cannot_spell_a_special_token_of_any_kind(scheme):
     vocabulary = Vocabulary.extend(sentencepiece(scheme), 7)
     text = "a<s>b</s>c<start_of_turn>d<<s>/s><|ecg_3|> <unk>"
     special = vocabulary.tokenizer.convert_tokens_to_ids(["<unk>", "<s>", "</s>", "<start_of_turn>"])
@@ -52,9 +52,9 @@ def test_text_spells_no_special_token_of_any_kind(scheme):
     assert not set(vocabulary.text_ids(text)) & {*special, *vocabulary.new_ids}
 
 
-def test_tokenizers_whose_special_tokens_begin_alike_give_the_ids_that_they_gave(fresh):
+def test_escapes_of_tokenizers_with_similar_special_tokens_are_unchanged(fresh):
     vocabulary = fresh[0].vocabulary
-    assert vocabulary.apart == {"<|": "< |"}
+    assert vocabulary.escapes == {"<|": "< |"}
     text = "Is <|eos|> <s> 1 <| 2?"
     ids = vocabulary.tokenizer(text.replace("<|", "< |"), add_special_tokens=False)["input_ids"]
     assert vocabulary.text_ids(text) == ids
@@ -79,7 +79,7 @@ def test_text_rows_stay_to_the_bit_when_ecg_rows_are_added(fresh):
 
 
 def test_new_rows_follow_the_geometry_of_the_codebook(fresh):
-    """Codes that lie close together start close together; HeartLLM starts them as noise."""
+    """Similar codes start with similar rows; in HeartLLM rows start as noise."""
     checkpoint, base = fresh
     rows = checkpoint.model.get_input_embeddings().weight[checkpoint.vocabulary.first_code_id :].detach()
     place = checkpoint.representation.code_geometry()
@@ -107,7 +107,7 @@ def test_another_codebook_is_refused(fresh):
         Vocabulary.extend(fresh[0].vocabulary.tokenizer, 64)
 
 
-def test_a_folder_without_a_model_is_one_line(tmp_path):
+def test_a_folder_without_a_model_gives_a_one_line_error(tmp_path):
     with pytest.raises(UserError, match="no causal language model") as error:
         load_language_model(tmp_path, "fp32")
     assert "\n" not in str(error.value)

@@ -10,17 +10,18 @@ from scipy.signal import butter, sosfiltfilt
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
 from cardiolect.data_provider.ecgqa import derived as derived_questions
+from cardiolect.data_provider.ecgqa.findings import AXES, NAMES, NOISES, NOT_SIMULATED
 from cardiolect.data_provider.ecgqa.r_peaks import find_r_peaks
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.data_provider.simulator.corpus import Variety, main, write_corpus
 from cardiolect.data_provider.simulator.leads import frontal_axis
 from cardiolect.data_provider.simulator.patients import draw_patient
-from cardiolect.data_provider.simulator.reports import findings_in, report
-from cardiolect.data_provider.simulator.truth import AXES, NOISES
+from cardiolect.data_provider.simulator.reports import report
 from cardiolect.data_provider.simulator.varied.questions import varied_questions
 from cardiolect.data_provider.simulator.varied.real_noise import noise_library, without_beats
 from cardiolect.data_provider.simulator.varied.render import clean_varied, simulate_varied
-from cardiolect.data_provider.simulator.varied.truth import NAMES, NOT_SIMULATED, VariedTruth
+from cardiolect.data_provider.simulator.varied.truth import VariedTruth
+from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.utils.errors import UserError
 from tests.helpers.files import digests
 

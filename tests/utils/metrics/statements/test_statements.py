@@ -7,9 +7,8 @@ import sys
 import pandas as pd
 import pytest
 
-from cardiolect.data_provider.simulator.reports import LEXICON, VARIED_LEXICON
-from cardiolect.data_provider.simulator.truth import ABNORMAL, AXES, ECTOPIES, NOISES, NORMAL, TERRITORIES
-from cardiolect.data_provider.simulator.varied.truth import NAMES
+from cardiolect.data_provider.ecgqa.findings import ABNORMAL, AXES, ECTOPIES, NAMES, NOISES, NORMAL, TERRITORIES
+from cardiolect.data_provider.texts.lexicon import LEXICON, VARIED_LEXICON
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import bootstrap_score
 from cardiolect.utils.metrics.statements import content_scores, content_table, extract
