@@ -63,7 +63,7 @@ def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
     tokens, leads, seconds = (sizes[name] for name in ("tokens", "leads", "seconds"))
     several = f" (median; {tokens['min']:g} to {tokens['max']:g})" if tokens["min"] < tokens["max"] else ""
     least = f" (at least {leads['min']:g})" if leads["min"] < leads["median"] else ""
-    shortest = f" (at least {seconds['min']:.1f})" if seconds["min"] < seconds["median"] - 0.05 else ""
+    shortest = f" (at least {seconds['min']:.1f} s)" if seconds["min"] < seconds["median"] - 0.05 else ""
     return (
         f"an ECG takes {tokens['median']:g} tokens{several}, which show {leads['median']:g} leads{least} and "
         f"{seconds['median']:.1f} s{shortest}"
