@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiolect.model.comparison.plan import Plan, budgets, read_plans
+from cardiolect.model.comparison.plan import EVAL, Plan, budgets, read_plans
 from cardiolect.model.comparison.run import Record, StageError, files_of, finished, run_stage
 from cardiolect.model.comparison.table import column, distortion, fixed_width, markdown, notes, rows_of
 from cardiolect.utils.command_line import Parser, file_path, run_command
@@ -75,21 +75,21 @@ def compare(folder: Path, only: Sequence[str] = (), out: Path | None = None) -> 
 
 def _run_plan(plan: Plan, folder: Path, progress: Progress) -> dict[str, Any]:
     records: dict[str, Record] = {}
-    again = False  # once a stage runs, those that begin with what it writes run too
     for number, stage in enumerate(plan.stages, 1):
         label = f"{plan.name} {number}/{len(plan.stages)} {stage.name}"
-        if not again and (record := finished(stage, folder)):
+        # If an earlier stage ran anew, this one does too.
+        after = [records[earlier.name].run for earlier in plan.stages[: number - 1] if earlier.command != EVAL]
+        if record := finished(stage, folder, after):
             progress.done(plan.name, stage.name)
             print(f"{label}: done before with the same settings, in {duration(record.seconds)}", flush=True)
         else:
             print(f"{label}: {stage.env_file}; {progress}", flush=True)
             try:
-                record = run_stage(stage, folder, again)
+                record = run_stage(stage, folder, after)
             except StageError as error:
                 progress.failed(plan.name)
                 print(f"{label}: failed ({error}); see {files_of(stage, folder)[1]}", flush=True)
                 return {"failed": stage.name, "why": str(error)}
-            again = True
             progress.done(plan.name, stage.name, record.seconds)
             print(f"{label}: {duration(record.seconds)}, {record.peak_bytes / 1e9:.2f} GB; {progress}", flush=True)
         records[stage.name] = record

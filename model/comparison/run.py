@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from cardiolect.model.comparison.plan import EVAL, TOKENIZER, Stage
 from cardiolect.model.evaluation.result import RESULT
@@ -24,9 +26,15 @@ class StageError(Exception):
 
 
 class Record(NamedTuple):
-    """What is known of a stage. peak_bytes: resident memory of its largest process."""
+    """What is known of a run of a stage.
+
+    run: its name, a new one each time. after: the runs whose output it begins with. peak_bytes: resident memory of its
+    largest process.
+    """
 
     settings: Mapping[str, Any]
+    run: str
+    after: list[str]
     seconds: float = 0.0
     peak_bytes: int = 0
     finished: bool = False
@@ -51,28 +59,35 @@ def settings_of(stage: Stage) -> dict[str, Any]:
     return stage.settings.model_dump(mode="json")
 
 
-def finished(stage: Stage, folder: Path) -> Record | None:
-    """The record of a stage that is done with the same settings and whose output is there."""
-    record = Record.read(files_of(stage, folder)[0])
+def finished(stage: Stage, folder: Path, after: list[str]) -> Record | None:
+    """The record of a stage that is done with the same settings, begins with the same runs and left its output."""
+    record = _same(stage, folder, after)
     there = (stage.output_dir / WRITES.get(stage.command, INFO)).is_file()
-    return record if record and record.finished and there and record.settings == settings_of(stage) else None
+    return record if record and record.finished and there else None
 
 
-def run_stage(stage: Stage, folder: Path, again: bool) -> Record:
-    """Run a stage and measure it; one that was interrupted goes on, unless ``again``: what it begins with is new.
+def _same(stage: Stage, folder: Path, after: list[str]) -> Record | None:
+    """The record of a stage, done or not, if it was started with these settings and from these runs."""
+    record = Record.read(files_of(stage, folder)[0])
+    return record if record and record.settings == settings_of(stage) and record.after == after else None
+
+
+def run_stage(stage: Stage, folder: Path, after: list[str]) -> Record:
+    """Run a stage and measure it; one that was interrupted goes on if it begins with the same runs.
 
     Its output goes to a log in ``folder``. Raises `StageError`; on Ctrl-C the stage ends first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, log = files_of(stage, folder)
-    before = Record.read(path)
     environment = dict(os.environ)
-    goes_on = not again and before is not None and not before.finished and before.settings == settings_of(stage)
-    if goes_on and stage.command in RESUMES and (stage.output_dir / "resume").is_dir():
+    record = _same(stage, folder, after)
+    saved = stage.command == EVAL or (stage.command in RESUMES and (stage.output_dir / "resume").is_dir())
+    goes_on = record is not None and not record.finished and saved
+    if not goes_on:
+        record = Record(settings_of(stage), uuid4().hex, after)
+        shutil.rmtree(stage.output_dir / "resume", ignore_errors=True)  # steps of a run with other settings
+    elif stage.command in RESUMES:
         environment["RESUME"] = "true"
-    elif stage.command != EVAL:
-        goes_on = False
-    record = before if goes_on and before else Record(settings_of(stage))
     record.write(path)
     command = [sys.executable, "-m", "cardiolect", stage.command, str(stage.env_file)]
     with log.open("ab" if goes_on else "wb") as output:

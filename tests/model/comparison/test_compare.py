@@ -108,24 +108,33 @@ def test_what_is_done_is_not_run_again(compared, monkeypatch, capsys):
 
 
 def test_other_settings_run_a_stage_and_those_after_it(compared, tmp_path, monkeypatch):
-    env = tmp_path / "env"
+    env, tables, started = tmp_path / "env", tmp_path / "tables", []
     shutil.copytree(compared.env / "patches", env / "patches")
-    started = []
+    shutil.copytree(compared.tables, tables)
 
-    def counted(stage, folder, again):
-        started.append((stage.name, again))
-        return Record({}, 1.0, 1, True)
+    def interrupted(stage, folder, after):
+        """Runs nothing; Ctrl-C in the evaluation of reports."""
+        started.append(stage.name)
+        if stage.name == "test_report":
+            raise KeyboardInterrupt
+        record = Record(stage.settings.model_dump(mode="json"), "new", after, 1.0, 1, True)
+        record.write(folder / f"{stage.name}.json")
+        return record
 
-    monkeypatch.setattr(command, "run_stage", counted)
-    for name, expected in (
-        ("test_report", [("test_report", False)]),
-        ("finetune", [("finetune", False), ("test_qa", True), ("test_report", True)]),
+    monkeypatch.setattr(command, "run_stage", interrupted)
+    for name, line, expected in (
+        ("test_report", "PRECISION=bf16", ["test_report"]),
+        ("finetune", "SEED=7", ["finetune", "test_qa", "test_report"]),
+        ("test_report", "", ["test_report"]),  # still: what it begins with is new
     ):
-        started.clear()
         with (env / f"patches/{name}.env").open("a") as file:
-            file.write("SEED=7\n" if name == "finetune" else "PRECISION=bf16\n")
-        command.main([str(env), "--out", str(compared.tables)])
+            file.write(line + "\n")
+        if not line:
+            shutil.copy(compared.env / "patches/test_report.env", env / "patches")
+        with pytest.raises(KeyboardInterrupt):
+            command.main([str(env), "--out", str(tables)])
         assert started == expected
+        started.clear()
 
 
 def test_an_interrupted_stage_goes_on(compared, tmp_path, monkeypatch):
@@ -141,16 +150,17 @@ def test_an_interrupted_stage_goes_on(compared, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_wait", lambda process, save, log: (code, 5))
     monkeypatch.delenv("RESUME", raising=False)
     settings = stage.settings.model_dump(mode="json")
-    for again, resumes, seconds in ((False, "true", 100), (True, None, 0)):
-        Record(settings, 100.0, 9).write(tmp_path / "finetune.json")
+    for after, resumes, seconds in ((["a"], "true", 100), (["b"], None, 0)):
+        Record(settings, "one", ["a"], 100.0, 9).write(tmp_path / "finetune.json")
         (stage.output_dir / "resume").mkdir(exist_ok=True)
-        record = run_stage(stage, tmp_path, again)
+        record = run_stage(stage, tmp_path, after)
         assert environments.pop() == resumes and seconds <= record.seconds < seconds + 10
-        assert record.peak_bytes == (9 if resumes else 5) and finished(stage, tmp_path) == record
+        assert record.peak_bytes == (9 if resumes else 5) and (record.run == "one") == (after == ["a"])
+        assert finished(stage, tmp_path, after) == record and finished(stage, tmp_path, ["c"]) is None
     code = 2
     with pytest.raises(StageError, match="the reason"):
-        run_stage(stage, tmp_path, True)
-    assert finished(stage, tmp_path) is None
+        run_stage(stage, tmp_path, [])
+    assert finished(stage, tmp_path, []) is None
 
 
 @pytest.mark.parametrize(
