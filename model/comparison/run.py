@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,17 +25,25 @@ class StageError(Exception):
     """A stage ended with an exit code other than 0; the message is the last line it printed."""
 
 
+class Used(NamedTuple):
+    """What a process and its descendants used; peak_bytes: of the largest of them."""
+
+    cpu_seconds: float
+    peak_bytes: int
+
+
 class Record(NamedTuple):
     """What is known of a run of a stage.
 
-    run: its name, a new one each time. after: the runs whose output it begins with. peak_bytes: resident memory of its
-    largest process.
+    run: its name, a new one each time. after: the runs whose output it begins with. seconds: wall time. cpu_seconds: of
+    all its processes and threads. peak_bytes: resident memory of its largest process.
     """
 
     settings: Mapping[str, Any]
     run: str
     after: list[str]
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_bytes: int = 0
     finished: bool = False
 
@@ -94,10 +102,15 @@ def run_stage(stage: Stage, folder: Path, after: list[str]) -> Record:
         started = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            code, peak = _wait(process, lambda seconds: _save(record, seconds, path), log)
+            code, used = _wait(process, lambda seconds: _save(record, seconds, path), log)
         finally:
             seconds = record.seconds + time.perf_counter() - started
-    record = record._replace(seconds=seconds, peak_bytes=max(record.peak_bytes, peak), finished=code == 0)
+    record = record._replace(
+        seconds=seconds,
+        cpu_seconds=record.cpu_seconds + used.cpu_seconds,
+        peak_bytes=max(record.peak_bytes, used.peak_bytes),
+        finished=code == 0,
+    )
     record.write(path)
     if code:
         raise StageError(_last_line(log) or f"exit code {code}")
@@ -108,8 +121,8 @@ def _save(record: Record, seconds: float, path: Path) -> None:
     record._replace(seconds=record.seconds + seconds).write(path)
 
 
-def _wait(process: subprocess.Popen, save, log: Path) -> tuple[int, int]:
-    """Exit code of a process and bytes of its largest descendant or itself; shows what it prints on a terminal."""
+def _wait(process: subprocess.Popen, save: Callable[[float], None], log: Path) -> tuple[int, Used]:
+    """Exit code of a process and what it and its descendants used; shows what it prints on a terminal."""
     started = saved = time.perf_counter()
     shows = sys.stderr.isatty()
     while True:
@@ -119,7 +132,8 @@ def _wait(process: subprocess.Popen, save, log: Path) -> tuple[int, int]:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 if shows:
                     print("\r\033[K", end="", file=sys.stderr, flush=True)
-                return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+                in_bytes = 1 if sys.platform == "darwin" else 1024
+                return process.returncode, Used(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * in_bytes)
             if time.perf_counter() - saved > SAVE:
                 saved = time.perf_counter()
                 save(saved - started)

@@ -44,6 +44,7 @@ def column(plan: Plan, records: Mapping[str, Record], kept: Mapping[str, Any] | 
         "stock_model": "projector" not in info and not (checkpoint / "adapter_config.json").is_file(),
         "parameters": parameters(checkpoint),
         "seconds": {command: sum(r.seconds for r in found) for command, found in by_command.items()},
+        "cpu_seconds": {command: sum(r.cpu_seconds for r in found) for command, found in by_command.items()},
         "peak_bytes": {command: max(r.peak_bytes for r in found) for command, found in by_command.items()},
     }
 
@@ -121,6 +122,7 @@ def rows_of(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     for command, label in STAGES.items():
         add(f"seconds, {label}", lambda c, command=command: _whole(c["seconds"].get(command)))
     add("seconds, in all", lambda c: _whole(sum(c["seconds"].values())))
+    add("CPU seconds, in all", lambda c: _whole(sum(c["cpu_seconds"].values())))
     for name, one in (good[0]["scores"] if good else {}).items():
         label = f"ms per answer, {TASKS[one['task']]}" + ("" if name == f"test_{one['task']}" else f" of {name}")
         add(label, lambda c, name=name: _milliseconds(c["scores"][name]["answer_seconds"]))

@@ -88,7 +88,11 @@ def test_a_representation_that_fails_leaves_the_others_their_columns(compared):
         scores = found["scores"][name]
         assert scores["score"] == score and {"gap", "gap_ci95", "best_floor", "floor"} <= set(scores)
         assert scores["answer_seconds"] > 0
-    assert found["seconds"]["finetune"] > 1 and found["peak_bytes"]["finetune"] > 100e6
+    assert (
+        found["seconds"]["finetune"] > 1
+        and found["cpu_seconds"]["finetune"] > 1
+        and found["peak_bytes"]["finetune"] > 100e6
+    )
     text = (compared.tables / "table.txt").read_text()
     assert "codes failed: tokenizer: error: " in text and "12 leads, 10.0 s" in text
     assert len({len(line) for line in text.split("\n\n")[0].splitlines()}) == 1
@@ -117,7 +121,7 @@ def test_other_settings_run_a_stage_and_those_after_it(compared, tmp_path, monke
         started.append(stage.name)
         if stage.name == "test_report":
             raise KeyboardInterrupt
-        record = Record(stage.settings.model_dump(mode="json"), "new", after, 1.0, 1, True)
+        record = Record(stage.settings.model_dump(mode="json"), "new", after, 1.0, 1.0, 1, True)
         record.write(folder / f"{stage.name}.json")
         return record
 
@@ -147,15 +151,16 @@ def test_an_interrupted_stage_goes_on(compared, tmp_path, monkeypatch):
         return SimpleNamespace(pid=0)
 
     monkeypatch.setattr(run.subprocess, "Popen", started)
-    monkeypatch.setattr(run, "_wait", lambda process, save, log: (code, 5))
+    monkeypatch.setattr(run, "_wait", lambda process, save, log: (code, run.Used(3.0, 5)))
     monkeypatch.delenv("RESUME", raising=False)
     settings = stage.settings.model_dump(mode="json")
     for after, resumes, seconds in ((["a"], "true", 100), (["b"], None, 0)):
-        Record(settings, "one", ["a"], 100.0, 9).write(tmp_path / "finetune.json")
+        Record(settings, "one", ["a"], 100.0, 50.0, 9).write(tmp_path / "finetune.json")
         (stage.output_dir / "resume").mkdir(exist_ok=True)
         record = run_stage(stage, tmp_path, after)
         assert environments.pop() == resumes and seconds <= record.seconds < seconds + 10
-        assert record.peak_bytes == (9 if resumes else 5) and (record.run == "one") == (after == ["a"])
+        assert (record.cpu_seconds, record.peak_bytes) == ((53, 9) if resumes else (3, 5))
+        assert (record.run == "one") == (after == ["a"])
         assert finished(stage, tmp_path, after) == record and finished(stage, tmp_path, ["c"]) is None
     code = 2
     with pytest.raises(StageError, match="the reason"):
