@@ -119,7 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     only = [name.strip() for name in (given.only or "").split(",") if name.strip()]
-    written = compare(given.folder, only, given.out)
+    try:
+        written = compare(given.folder, only, given.out)
+    except KeyboardInterrupt:
+        print("\nstopped; to continue, run the same command again", file=sys.stderr)
+        raise
     if any("failed" in each for each in written["representations"].values()):
         sys.exit(1)
 
