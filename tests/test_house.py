@@ -18,6 +18,7 @@ LINE = (
     ("model.entry",),
     ("model.demo",),
     ("model.cli",),
+    ("model.comparison",),
     ("model.training", "model.serving"),
     ("model.evaluation",),
     ("model.inference",),

@@ -50,6 +50,16 @@ class EnvSettings(BaseSettings):
     @classmethod
     def load(cls, env_file: Path | str, **overrides: Any) -> Self:
         """Read and validate ``env_file``; raises `UserError` with one line that names the file and the key."""
+        settings = cls.read(env_file, **overrides)
+        try:
+            settings.check()
+        except UserError as error:
+            raise UserError(_with_file(str(error), env_files(Path(env_file)))) from None
+        return settings
+
+    @classmethod
+    def read(cls, env_file: Path | str, **overrides: Any) -> Self:
+        """As `load`, but without `check`: paths that an earlier stage will write need not exist yet."""
         path = Path(env_file)
         if not path.is_file():
             raise UserError(f"{path}: no such env file")
@@ -62,14 +72,9 @@ class EnvSettings(BaseSettings):
                     hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys of every stage"
                     raise UserError(f"{_place(file, path)}: unknown key {key}{hint}")
         try:
-            settings = cls(_env_file=files, **overrides)
+            return cls(_env_file=files, **overrides)
         except ValidationError as error:
             raise UserError(_with_file(_one_line(error), files)) from None
-        try:
-            settings.check()
-        except UserError as error:
-            raise UserError(_with_file(str(error), files)) from None
-        return settings
 
     def check(self) -> None:
         """Look at what types cannot say: paths that must exist, combinations that cannot be. Raises `UserError`."""

@@ -30,6 +30,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
+    "compare": ("cardiolect.model.comparison.command", "compare representations on the same data and questions"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),
     "judge": ("cardiolect.model.evaluation.judge", "have a language model judge reports or conversations"),
     "ecgbench": ("cardiolect.utils.metrics.ecgbench.__main__", "score answers to an ECGBench task"),

@@ -9,7 +9,9 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import load_seen, seen_again
@@ -63,6 +65,7 @@ def evaluate(settings: EvalSettings) -> dict:
     mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
     own = [e for e in examples if e.records in mine]
     answered: dict[str, list[Answer]] = {}
+    answer_seconds: dict[str, float] = {}
     for condition in (WITH_ECG, *settings.floor_conditions, *([GENERATED] if lists else [])):
         seen = WITH_ECG if condition == GENERATED else condition
         inputs = inputs_under(seen, asked, mine, ecgs, settings)
@@ -71,13 +74,18 @@ def evaluate(settings: EvalSettings) -> dict:
                 print(f"{condition}: left out, not every sample has one of another patient")
             continue
         ranked_by = None if condition == GENERATED else lists
+        new = sum((condition, e.sample_id) not in journal.known for e in own)
+        asked_at = time.perf_counter()
         said = dict(_said(checkpoint, own, inputs, condition, journal, settings, ranked_by))
+        if new:
+            answer_seconds[condition] = (time.perf_counter() - asked_at) / new
         said = {sample_id: answer for part in launch.gather(said) for sample_id, answer in part.items()}
         answered[condition] = [said[e.sample_id] for e in examples]
     result: dict = {}
     if launch.is_main():
         samples = _samples(examples, answered, checkpoint, settings)
         provenance["seconds"] = round(time.time() - started, 1)
+        provenance["answer_seconds"] = answer_seconds
         result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
         written = tables(result)
         print(written["scores.txt"])
@@ -147,17 +155,26 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
     }
 
 
-def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, str]:
-    """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them."""
-    context, codes = hashlib.sha256(), hashlib.sha256()
+def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
+    """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them.
+
+    ecgs: what an ECG takes in a prompt, and how much of it a prompt shows; median, least and most over recordings.
+    """
+    context, codes, sizes = hashlib.sha256(), hashlib.sha256(), []
     for e in sorted(examples, key=lambda e: e.sample_id):
         context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
-        codes.update(ref[0].encode() + ecgs.item(ref[1]).tobytes())
+        item = ecgs.item(ref[1])
+        codes.update(ref[0].encode() + item.tobytes())
+        sizes.append((ecgs.representation.num_tokens(item), *ecgs.representation.coverage(item)))
     return {
         "texts_fingerprint": texts_fingerprint(samples_of(examples)),
         "context_fingerprint": context.hexdigest()[:16],
         "codes_fingerprint": codes.hexdigest()[:16],
+        "ecgs": {
+            name: {"median": float(np.median(column)), "min": min(column), "max": max(column)}
+            for name, column in zip(("tokens", "leads", "seconds"), zip(*sizes, strict=True), strict=True)
+        },
     }
 
 

@@ -40,7 +40,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
     checkpoint = result.get("checkpoint", {})
     task, settings = TASKS[result["task"]], result["settings"]
     reliability = ""
-    if "calibration" in result:
+    if WITH_ECG in result.get("calibration", {}):  # not if all its texts were cut off
         reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
     return environment.get_template("page.html").render(
         r=result,

@@ -19,7 +19,8 @@ from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
 RESULT = "result.json"
-_GIVEN = ("checkpoint", "choices", "predictions", "settings", "versions", "seconds")  # what no prediction gives
+# What no prediction gives.
+_GIVEN = ("checkpoint", "choices", "predictions", "settings", "versions", "seconds", "answer_seconds")
 PACKAGES = ("torch", "transformers", "nltk", "sacrebleu", "rouge-score", "numpy", "scikit-learn", "scipy")
 
 
@@ -28,7 +29,8 @@ def write_result(
 ) -> dict[str, Any]:
     """Write predictions.jsonl, result.json and the tables as text; returns the result.
 
-    provenance: what else belongs to the result: ``checkpoint``, ``data``, ``seconds``.
+    provenance: what else belongs to the result: ``checkpoint``, ``data``, ``seconds``, ``answer_seconds`` (per answer,
+    by condition).
     """
     digest = write_samples(folder / PREDICTIONS, samples)
     result = {

@@ -24,6 +24,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"{result['derived']} samples are derived from labels and cannot be compared with published scores"
         )
+    if "ecgs" in result.get("data", {}):  # results of older versions do not say
+        lines.append(ecg_line(result["data"]["ecgs"]))
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if TASKS[result["task"]].exact_match:
         lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
@@ -56,6 +58,18 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"against the best floor, {CONDITIONS[gap['best_floor']].heading}"
         )
     return "\n".join(lines)
+
+
+def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
+    """What an ECG takes in a prompt, and how much of it the prompt shows."""
+    tokens, leads, seconds = (sizes[name] for name in ("tokens", "leads", "seconds"))
+    several = f" (median; {tokens['min']:g} to {tokens['max']:g})" if tokens["min"] < tokens["max"] else ""
+    least = f" (at least {leads['min']:g})" if leads["min"] < leads["median"] else ""
+    shortest = f" (at least {seconds['min']:.1f} s)" if seconds["min"] < seconds["median"] - 0.05 else ""
+    return (
+        f"an ECG takes {tokens['median']:g} tokens{several}, which show {leads['median']:g} leads{least} and "
+        f"{seconds['median']:.1f} s{shortest}"
+    )
 
 
 def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:

@@ -127,7 +127,7 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
         assert set(dotenv_values(file)) <= {*cls.keys(), "BASE"}
     command = path.read_text().splitlines()[0]
     assert command.startswith(("# bash ", "# cardiolect "))
-    assert name in command or name == "config.env"
+    assert command.endswith(f" {path.relative_to(ROOT)}") or name == "config.env"
 
 
 def test_an_output_folder_that_cannot_be_is_refused_before_any_work(tmp_path):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from cardiolect.model.evaluation.result import check_result
+from cardiolect.model.evaluation.tables import ecg_line
 from cardiolect.model.llm.checkpoint import fingerprint
 from tests.helpers import ROOT
 from tests.helpers.runs import finetune_lines, one_thread, pretrain_lines, run
@@ -144,6 +146,33 @@ def test_a_result_has_its_provenance_and_identifies_no_patient(single, corpus):
     assert patients == set(range(result["patients"])), "numbers in order of appearance, no identifiers"
     done = subprocess.run([sys.executable, "run_eval.py", "--check", str(single / "result.json")], **quiet())
     assert done.returncode == 0 and "follows from its predictions" in done.stdout, done.stderr
+
+
+def test_a_result_says_what_an_ecg_takes_in_a_prompt_and_how_much_of_it_is_shown(tmp_path, single):
+    result = json.loads((single / "result.json").read_text())
+    assert result["data"]["ecgs"] == {
+        "tokens": {"median": 197, "min": 197, "max": 197},
+        "leads": {"median": 12, "min": 12, "max": 12},
+        "seconds": {"median": 10.048, "min": 10.048, "max": 10.048},  # the last frame reaches beyond the end
+    }
+    line = "an ECG takes 197 tokens, which show 12 leads and 10.0 s\n"
+    assert line in (single / "scores.txt").read_text()
+    assert set(result["answer_seconds"]) == set(MODELLED) and min(result["answer_seconds"].values()) > 0
+    assert (
+        ecg_line(
+            {
+                "tokens": {"median": 199.5, "min": 90, "max": 400},
+                "leads": {"median": 12, "min": 3, "max": 12},
+                "seconds": {"median": 10, "min": 0.5, "max": 10},
+            }
+        )
+        == "an ECG takes 199.5 tokens (median; 90 to 400), which show 12 leads (at least 3) and 10.0 s (at least 0.5 s)"
+    )
+    older = shutil.copytree(single, tmp_path / "older")
+    (older / "scores.txt").write_text((single / "scores.txt").read_text().replace(line, ""))
+    del result["data"]["ecgs"], result["answer_seconds"]
+    (older / "result.json").write_text(json.dumps(result))
+    assert check_result(older) == []
 
 
 def test_everything_that_determines_an_answer_is_in_the_fingerprint(tmp_path, tuned):
