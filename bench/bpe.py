@@ -1,31 +1,32 @@
-"""Rate and distortion of BPE tokenizers: ECG-Byte's levels as published, millivolts, wavelet blocks.
+"""Settings of BPE tokenizers: ECG-Byte's levels as published, millivolts, wavelet blocks.
 
     python -m bench.bpe --data ../shared/data/ptb-xl [--test-folds 9-10] [--only wavelet] [--out results/bench]
 
-Every tokenizer is trained on folds 1-7 and measured on --test-folds against the ECG at 250 Hz, whatever its own
-sampling rate. PRDN is the mean over recordings, with all leads together; tokens and kilobits are medians. ECG-Byte's
-instance scaling is measured twice: decoded with the true range of each ECG, as its authors do, and from tokens only.
+Every tokenizer is trained on folds 1-7, measured on --test-folds as ``cardiolect fidelity`` measures (against the ECG
+at 250 Hz) and timed. The tokenizers stay in OUT/bpe: ``cardiolect fidelity --tokenizer`` compares them with others and
+shows single leads and what a reader measures.
 """
 
 import json
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from bench.harness import benchmark_parser, report
-from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.audit.seen import save_seen
+from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.ecg_tokenizer.bpe.settings import BPESettings
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.training import fit
-from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
+from cardiolect.ecg_tokenizer.fidelity.panel import REFERENCE_RATE, distortion
+from cardiolect.ecg_tokenizer.fidelity.rate import rate
+from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
 
-REFERENCE_RATE = 250  # Hz, of the ECG that reconstructions are compared with
 BUDGET = 512  # tokens, for the coverage
 PUBLISHED = dict(bpe_symbols="ecg-byte", sampling_rate=250, bpe_turn_seconds=0, bpe_encoding="longest-match")
 MILLIVOLTS = dict(bpe_symbols="millivolts", bpe_merges=5000)
@@ -58,39 +59,31 @@ KINDS = {
 }
 
 
-def measure(tokenizer: BPETokenizer, cache: SignalCache, reference: SignalCache) -> dict:
-    """Rate, distortion over all leads and per lead, speed, and coverage of a token budget, over whole recordings."""
-    prdns: dict[str, list[float]] = {"all": [], "tokens only": [], **{lead: [] for lead in LEADS}}
-    tokens, covered, seconds = [], [], 0.0
-    for i in range(len(cache)):
-        signal, original, present = cache.signal(i), reference.signal(i), reference.present[i]
-        start = time.perf_counter()
-        item = tokenizer.prepare([signal], tokenizer.sampling_rate)[0]
-        seconds += time.perf_counter() - start
-        length, value_range = original.shape[1], tokenizer.value_range(signal)
-        with_range, tokens_only = (
-            resample(tokenizer.decode(item, given), tokenizer.sampling_rate, REFERENCE_RATE)[:, :length]
-            for given in (value_range, None)
-        )
-        prdns["all"].append(prdn(original[present], with_range[present]))
-        prdns["tokens only"].append(prdn(original[present], tokens_only[present]))
-        for row in np.flatnonzero(present):
-            prdns[LEADS[row]].append(prdn(original[[row]], with_range[[row]]))
-        tokens.append(len(item))
-        covered.append(tokenizer.coverage(item, BUDGET))
-    median_tokens = float(np.median(tokens))
+def measure(tokenizer: BPETokenizer, refs: list[RecordRef], workers: int) -> dict:
+    """Rate, distortion with and without the range of each ECG, coverage of a token budget."""
+    measured = list(reconstruct(tokenizer, refs, workers, "measuring", fs=REFERENCE_RATE))
+    use = rate(tokenizer, measured, REFERENCE_RATE, BUDGET)
+    told = distortion(measured)
+    shape = told if measured[0].ranged is None else distortion([m.with_range() for m in measured])
     return {
-        "tokens": median_tokens,
-        "p5-p95": "{:.0f}-{:.0f}".format(*np.quantile(tokens, (0.05, 0.95))),
+        "tokens": use["tokens_per_10_s"],
+        "p5-p95": "{:.0f}-{:.0f}".format(*use["tokens_per_10_s_p5_p95"]),
         "vocabulary": tokenizer.vocabulary_size,
-        "kbit": median_tokens * float(np.log2(tokenizer.vocabulary_size)) / 1000,
-        "PRDN %": float(np.mean(prdns["all"])),
-        "PRDN %, tokens only": float(np.mean(prdns["tokens only"])),
-        **{lead: float(np.mean(prdns[lead])) for lead in LEADS},
-        f"leads in {BUDGET}": float(np.median([c.leads for c in covered])),
-        "for s": float(np.median([c.seconds for c in covered])),
-        "ECGs/s": round(len(cache) / seconds),
+        "kbit": use["kbit_per_10_s"],
+        "PRDN %, tokens only": told["prdn"],
+        "PRDN %, range given": shape["prdn"],
+        "worst lead": "{} {:.0f} %".format(shape["worst_lead"], shape["leads"][shape["worst_lead"]]["prdn"]),
+        f"leads in {BUDGET}": use["prompt"]["leads"],
+        "for s": use["prompt"]["seconds"],
     }
+
+
+def ecgs_per_second(tokenizer: BPETokenizer, cache: SignalCache) -> float:
+    """Speed of encoding on one core, signals already at the tokenizer's rate."""
+    signals = [cache.signal(i) for i in range(len(cache))]
+    start = time.perf_counter()
+    tokenizer.prepare(signals, tokenizer.sampling_rate)
+    return len(signals) / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -106,23 +99,30 @@ def main() -> None:
     if not kinds:
         raise UserError(f"--only {arguments.only}: no tokenizer has this in its name; there are {', '.join(KINDS)}")
     work = arguments.out / "bpe"
-    work.mkdir(parents=True, exist_ok=True)
     rows, caches = [], {}
     for name, kind in kinds.items():
-        env = work / "settings.env"
-        env.write_text(f"DATA_ROOT={arguments.data}\nOUTPUT_DIR={work}\nTRAIN_FOLDS=1-7\n")
+        folder = work / name.replace(",", "").replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        env = folder / "settings.env"
+        env.write_text(f"DATA_ROOT={arguments.data}\nOUTPUT_DIR={folder}\nTRAIN_FOLDS=1-7\n")
         settings = BPESettings.load(env, test_folds=arguments.test_folds, **kind)
-        for rate in {settings.sampling_rate, REFERENCE_RATE} - caches.keys():
-            splits = load_splits(settings, ("train", "test"), task=None)
-            caches[rate] = [
-                open_signal_cache(split.records, rate, settings.cache_dir, settings.workers, 0.01, f"{key} recordings")
+        splits = load_splits(settings, ("train", "test"), task=None)
+        if settings.sampling_rate not in caches:
+            caches[settings.sampling_rate] = [
+                open_signal_cache(
+                    split.records, settings.sampling_rate, settings.cache_dir, settings.workers, 0.01, f"{key} ECGs"
+                )
                 for key, split in splits.items()
             ]
         train, test = caches[settings.sampling_rate]
         start = time.perf_counter()
         tokenizer = fit(settings, train)
         seconds = time.perf_counter() - start
-        rows.append({"tokenizer": name, **measure(tokenizer, test, caches[REFERENCE_RATE][1]), "training s": seconds})
+        tokenizer.save_pretrained(folder)
+        save_seen(folder, splits["train"].records)
+        figures = measure(tokenizer, splits["test"].records, settings.workers)
+        speed = {"ECGs/s": round(ecgs_per_second(tokenizer, test)), "training s": seconds}
+        rows.append({"tokenizer": name, **figures, **speed})
         (work / "rows.json").write_text(json.dumps(rows, indent=2) + "\n")  # kept if the run is interrupted
     notes = f"{len(train)} recordings for training, {len(test)} of folds {arguments.test_folds} measured"
     report("bpe", rows, arguments.out, notes)

@@ -30,25 +30,27 @@ def _bare(root: Path, header: Path) -> RecordRef:
 
 
 def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordRef]]:
-    """``(test, probe training)`` recordings; test leaves out patients that training of the tokenizer has seen."""
+    """``(test, probe training)`` recordings; test leaves out patients seen in training by any of the tokenizers."""
     corpus = find_records(arguments.data)
     refs, folds = list(corpus.values()), parse_folds(arguments.folds)
     if (arguments.folds or arguments.probe_folds) and not any(ref.fold for ref in refs):
         raise UserError(f"--data {arguments.data}: has no ptbxl_database.csv and so no folds; leave the folds out")
     test = select_folds(refs, folds) if folds else refs
-    # A tokenizer inside a checkpoint has its list one folder up.
-    seen = load_seen(arguments.tokenizer) or load_seen(arguments.tokenizer.resolve().parent)
-    if not seen:
-        print(
-            f"warning: {arguments.tokenizer} does not say what it was trained on; choose --folds that it has not seen"
-        )
+    seen = set()
+    for folder in arguments.tokenizer:
+        # A tokenizer inside a checkpoint has its list one folder up.
+        found = load_seen(folder) or load_seen(folder.resolve().parent)
+        if not found:
+            print(f"warning: {folder} does not say what it was trained on; choose --folds that it has not seen")
+        seen |= found
     again = seen_again(test, refs, seen)
     if again:
         whose = "recordings of patients" if any(ref.patient_id for ref in refs) else "recordings"
+        who = "the tokenizer has" if len(arguments.tokenizer) == 1 else "any of the tokenizers has"
         if arguments.keep_seen:
-            print(f"warning: {len(again)} {whose} that the tokenizer has seen are measured")
+            print(f"warning: {len(again)} {whose} that {who} seen are measured")
         else:
-            print(f"left out: {len(again)} {whose} that the tokenizer has seen (--keep-seen keeps them)")
+            print(f"left out: {len(again)} {whose} that {who} seen (--keep-seen keeps them)")
             test = [ref for ref in test if ref.record_id not in again]
     if not test:
         raise UserError(f"--data {arguments.data}: no recordings left to measure; choose other --folds")
