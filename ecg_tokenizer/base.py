@@ -1,13 +1,13 @@
-"""The one interface between an ECG and a language model: all that `model/` knows of an ECG.
+"""The interface between ECGs and language models; `model/` uses nothing else of an ECG.
 
-A representation turns a signal into an *item*, which the cache stores, and an item into *token numbers*, which stand in
-the prompt between ``<|ecg_start|>`` and ``<|ecg_end|>``:
+A representation turns a signal into an *item*, which the cache stores, and an item into *token numbers*, which are
+placed in the prompt between ``<|ecg_start|>`` and ``<|ecg_end|>``:
 
     signal (12, T) mV --prepare--> item --token_ids--> numbers 0..vocabulary_size-1 --times--> seconds
-                                        --embed------> rows that take the place of the placeholder, or None
+                                        --embed------> rows that replace the placeholders, or None
 
-Codes and symbols are their own token numbers: the model stays a stock causal LM. A representation that embeds has one
-token, a placeholder repeated as often as the item has rows, and needs `model.llm.ecg_language_model`.
+Codes and symbols are token numbers themselves, so the model stays a stock causal LM. A representation that embeds has a
+single token, a placeholder repeated for every row of the item, and needs `model.llm.ecg_language_model`.
 """
 
 import math
@@ -25,19 +25,19 @@ from cardiolect.utils.errors import UserError
 
 
 class Coverage(NamedTuple):
-    """How much of an ECG its tokens show: leads of the twelve, and seconds of the lead that is cut first."""
+    """The part of an ECG that its tokens cover: number of leads, and seconds of the shortest lead."""
 
     leads: int
     seconds: float
 
 
 class PreparedECG(NamedTuple):
-    """An ECG ready to stand in a prompt.
+    """An ECG prepared for a prompt.
 
-    key: the recording, and what an evaluation has done to it; equal keys mean equal ECGs. Token numbers do not tell:
-    placeholders of any two ECGs are alike.
-    token_ids: token numbers, as `ECGRepresentation.token_ids` gives them.
-    item: as `ECGRepresentation.prepare` made it.
+    key: identifies the recording and any change an evaluation made to it; equal keys mean equal ECGs. Token numbers
+    cannot serve as a key: the placeholders of any two ECGs are equal.
+    token_ids: token numbers from `ECGRepresentation.token_ids`.
+    item: from `ECGRepresentation.prepare`.
     """
 
     key: Hashable
@@ -46,39 +46,39 @@ class PreparedECG(NamedTuple):
 
 
 class ECGRepresentation(ABC):
-    """How ECGs stand in a prompt; saved in a folder with ``config.json``, and inside every checkpoint.
+    """A representation of ECGs in prompts; saved as a folder with ``config.json``, also in every checkpoint.
 
     name: its key in `representations.REPRESENTATIONS`, and ``REPRESENTATION`` in env files.
-    embeds: whether `embed` gives rows; the language model is then not a stock one.
-    decodes: whether `decode` gives the signal back.
+    embeds: whether `embed` returns rows; the language model is then not a stock model.
+    decodes: whether `decode` can restore the signal.
     """
 
     name: ClassVar[str]
     embeds: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
-    group: int = 1  # token numbers that belong together, such as those of one frame
+    group: int = 1  # number of tokens that belong together, such as those of one frame
 
     @property
     @abstractmethod
     def sampling_rate(self) -> float:
-        """Hz of the signals that `prepare` takes without resampling."""
+        """Sampling rate in Hz; `prepare` resamples signals to it."""
 
     @property
     @abstractmethod
     def vocabulary_size(self) -> int:
-        """Different tokens there are; 1 if the representation embeds."""
+        """Number of different tokens; 1 if the representation embeds."""
 
     @abstractmethod
     def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
-        """Items of float32 mV ``(12, T)`` at `sampling_rate`; each item the same at any batch size."""
+        """Items of float32 mV ``(12, T)`` at `sampling_rate`; they must not depend on the batch size."""
 
     @abstractmethod
     def times(self, item: np.ndarray) -> np.ndarray:
-        """float64 ``(tokens, 2)``: start and end, in seconds of the ECG, of what each token shows."""
+        """float64 ``(tokens, 2)``: start and end of each token in seconds of the ECG."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Short hash of all that decides the items: equal fingerprints give equal items."""
+        """Short hash of everything that affects the items: equal fingerprints mean equal items."""
 
     @abstractmethod
     def save_pretrained(self, folder: Path | str) -> None:
@@ -87,26 +87,25 @@ class ECGRepresentation(ABC):
     @classmethod
     @abstractmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """Load what `save_pretrained` wrote. Raises `UserError` if it is missing or damaged."""
+        """Load a saved representation. Raises `UserError` if it is missing or damaged."""
 
     def prepare(self, signals: Sequence[np.ndarray], fs: float) -> list[np.ndarray]:
         """Signals float32 mV ``(12, T)`` at ``fs`` Hz, leads in the order of `LEADS` -> the items that a cache stores.
 
-        Samples that cannot be trusted and leads that were not recorded are 0. Raises `UserError` on a wrong shape or
-        on values that are not finite.
+        Masked samples and missing leads are 0. Raises `UserError` if a shape is wrong or a value is not finite.
         """
         return self._prepare([resample(check_signal(signal), fs, self.sampling_rate) for signal in signals])
 
     def to(self, device: str | torch.device) -> Self:
-        """Move what computes to a device; representations without weights stay where they are."""
+        """Move the weights to a device; does nothing if there are none."""
         return self
 
     def token_ids(self, item: np.ndarray) -> list[int]:
-        """Token numbers of an item in the prompt, 0 to ``vocabulary_size - 1``."""
+        """Token numbers of an item, 0 to ``vocabulary_size - 1``."""
         return item.tolist()
 
     def prepared(self, key: Hashable, item: np.ndarray) -> PreparedECG:
-        """An item as it stands in a prompt."""
+        """An item together with its key and token numbers."""
         return PreparedECG(key, self.token_ids(item), item)
 
     def num_tokens(self, item: np.ndarray) -> int:
@@ -114,31 +113,31 @@ class ECGRepresentation(ABC):
         return len(item)
 
     def coverage(self, item: np.ndarray) -> Coverage:
-        """What the tokens of an item show of the ECG; all leads and its whole length unless a budget cuts them."""
+        """The part of the ECG that the tokens of an item cover: all of it, unless a limit on tokens cuts it."""
         return Coverage(len(LEADS), float(self.times(item)[:, 1].max()))
 
     def decode(self, item: np.ndarray) -> np.ndarray:
-        """mV float32 ``(12, T)`` at `sampling_rate` that an item stands for. Raises `UserError` if there is none."""
+        """Item -> mV float32 ``(12, T)`` at `sampling_rate`. Raises `UserError` if this is impossible."""
         raise UserError(f"{self.name} cannot be turned back into a signal")
 
     def bits(self, item: np.ndarray) -> float:
-        """Bits of an item, all tokens that can stand in a place taken as equally likely."""
+        """Bits of an item, if all possible tokens at a position are equally likely."""
         return self.num_tokens(item) * math.log2(self.vocabulary_size)
 
     def geometry(self) -> Tensor | None:
-        """``(vocabulary_size, dims)``: where each token lies, similar tokens close; None if that is not known.
+        """``(vocabulary_size, dims)``: positions in which similar tokens are close; None if unknown.
 
-        New rows of a language model's embedding start from it.
+        The new embedding rows of a language model are initialised from it.
         """
         return None
 
     @property
     def embedding_width(self) -> int:
-        """Columns of the rows that `embed` gives; 0 if it gives none."""
+        """Width of the rows that `embed` returns; 0 if it returns None."""
         return 0
 
     def embed(self, items: Sequence[Tensor]) -> Tensor | None:
-        """Rows ``(tokens of all items, embedding_width)`` for the placeholders, item after item; None: no rows.
+        """Rows ``(tokens of all items, embedding_width)`` for the placeholders, item by item, or None.
 
         items: in the dtype and on the device of the representation's own parameters, if it has any.
         """
@@ -146,7 +145,7 @@ class ECGRepresentation(ABC):
 
 
 def check_signal(signal: np.ndarray) -> np.ndarray:
-    """``signal`` as float32 ``(12, T)``; `UserError` on another shape or on values that are not finite."""
+    """``signal`` as float32 ``(12, T)``. Raises `UserError` if the shape is wrong or a value is not finite."""
     signal = np.asarray(signal, dtype=np.float32)
     if signal.ndim != 2 or signal.shape[0] != len(LEADS) or signal.shape[1] == 0:
         raise UserError(f"an ECG to encode must have shape (12, samples), not {signal.shape}")

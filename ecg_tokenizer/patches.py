@@ -1,11 +1,11 @@
-"""Patches without an encoder (ELF, the encoder-free models of ECG-Bench's successor): samples go to the projector.
+"""Patches without an encoder (ELF, the encoder-free models of ECG-Bench's successor): the projector sees raw samples.
 
-    base    the whole ECG in one row of 12 * samples
-    patch   a row for each stretch of time: its samples, lead after lead
-    conv    the same patches, each through two convolutions and a mean over time: 128 features a row
+    base    one row of 12 * samples for the whole ECG
+    patch   one row per patch of time: its samples, lead by lead
+    conv    the same patches after two convolutions and a mean over time: 128 features per row
 
-There is no position, lead embedding or norm: the order comes from the language model's positions. Stage 1 has nothing
-to learn; convolutions train together with the language model.
+There is no position embedding, lead embedding or norm: order comes from the positions of the language model. Stage 1
+has nothing to learn; the convolutions are trained together with the language model.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ MV_SCALE = 4.0  # millivolts times this have a variance of about 1
 
 @dataclass(frozen=True)
 class PatchConfig:
-    """What decides the rows of an ECG; stored as ``config.json``.
+    """Determines the rows of an ECG; stored as ``config.json``.
 
-    patch: samples of a patch; with "base" those of the whole ECG: longer ones are cut, shorter ones filled up with 0.
-    scaling: "millivolts", or "minmax": 0 to 1 over the twelve leads of each ECG, as published; voltages are then lost.
+    patch: samples per patch; with "base" those of the whole ECG: longer ones are cut, shorter ones padded with 0.
+    scaling: "millivolts", or "minmax": 0 to 1 over the twelve leads of each ECG, as published, which loses voltages.
     """
 
     mode: Literal["base", "patch", "conv"] = "patch"
@@ -74,7 +74,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         return FEATURES if self.convolutions else len(LEADS) * self.config.patch
 
     def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
-        """float16 ``(rows, 12 * patch)``, lead after lead; the last patch is continued by the ECG's last sample."""
+        """float16 ``(rows, 12 * patch)``, lead by lead; the last patch is padded with the last sample."""
         return [self._rows(signal) for signal in signals]
 
     def _rows(self, signal: np.ndarray) -> np.ndarray:
@@ -108,7 +108,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         return self.convolutions(rows.unflatten(1, (len(LEADS), self.config.patch))).mean(dim=2)
 
     def fingerprint(self) -> str:
-        """Convolutions do not count: the cache holds what stands before them."""
+        """Does not cover the convolutions, because the cache holds their input."""
         return hashlib.sha256(repr(self.config).encode()).hexdigest()[:16]
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -132,29 +132,29 @@ class ECGPatches(nn.Module, ECGRepresentation):
                 patches.load_state_dict(load_file(folder / "model.safetensors"))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{folder}: no ECG patches can be loaded from here ({reason})") from None
+            raise UserError(f"{folder}: no ECG patches can be loaded from this folder ({reason})") from None
         return patches.eval().requires_grad_(False).to(device)
 
 
 class PatchSettings(DataSettings):
-    """How an ECG is cut into patches."""
+    """Settings of ``REPRESENTATION=patches``."""
 
-    representation: Literal["patches"] = Field("patches", description="Samples, embedded without an encoder (ELF).")
+    representation: Literal["patches"] = Field("patches", description="Patches of samples, without an encoder (ELF).")
     patch_mode: Literal["base", "patch", "conv"] = Field(
         "patch",
-        description="base: one row for the whole ECG; patch: one per PATCH_MS; conv: these through convolutions.",
+        description="base: one row for the whole ECG; patch: one per PATCH_MS; conv: the same after convolutions.",
     )
     patch_ms: float = Field(100, gt=0, description="Milliseconds of ECG, all 12 leads, per row (patch, conv).")
     patch_seconds: float = Field(
-        10.0, gt=0, description="Seconds that base holds; longer ECGs are cut, shorter filled."
+        10.0, gt=0, description="base: seconds of ECG in the row; longer ECGs are cut, shorter ones padded."
     )
     patch_scaling: Literal["millivolts", "minmax"] = Field(
-        "millivolts", description="minmax: 0 to 1 over all leads of each ECG, as published; loses voltages."
+        "millivolts", description="minmax: 0 to 1 over all leads of each ECG, as published, which loses voltages."
     )
-    sampling_rate: int = Field(250, ge=50, description="Rate in Hz of the samples; input is resampled.")
+    sampling_rate: int = Field(250, ge=50, description="Sampling rate in Hz; input is resampled.")
 
     def config(self) -> PatchConfig:
-        """The patches that these settings ask for."""
+        """The patches described by these settings."""
         seconds = self.patch_seconds if self.patch_mode == "base" else self.patch_ms / 1000
         samples = round(seconds * self.sampling_rate)
         return PatchConfig(self.patch_mode, self.sampling_rate, samples, self.patch_scaling)
@@ -170,7 +170,7 @@ class PatchSettings(DataSettings):
 
 
 def make_patches(settings: PatchSettings) -> dict:
-    """Write the representation to OUTPUT_DIR; returns its figures. No recording is read: there is nothing to learn."""
+    """Write the representation to OUTPUT_DIR and return its figures; there is nothing to learn from recordings."""
     torch.manual_seed(settings.seed)
     patches = ECGPatches(settings.config())
     figures = {

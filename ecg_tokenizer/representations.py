@@ -1,4 +1,4 @@
-"""The representations there are: a line each. ``REPRESENTATION`` in a stage 1 env file names one of them."""
+"""Table of representations. ``REPRESENTATION`` in a stage 1 env file selects one of them."""
 
 import json
 from importlib import import_module
@@ -13,7 +13,7 @@ from cardiolect.utils.settings import read_key
 
 
 class Entry(NamedTuple):
-    """Where a representation lives, as ``module:name``; imported when it is needed."""
+    """Import paths of a representation, as ``module:name``; imported only when needed."""
 
     representation: str  # a subclass of ECGRepresentation
     settings: str  # its stage 1 settings
@@ -41,21 +41,21 @@ REPRESENTATIONS = {
 
 
 def representation_of(env_file: Path | str) -> Entry:
-    """What REPRESENTATION names in a stage 1 env file; codes if it is not set. Raises `UserError` if it is unknown."""
+    """The entry for REPRESENTATION in a stage 1 env file; codes if not set. Raises `UserError` if it is unknown."""
     name = read_key(env_file, "REPRESENTATION") or "codes"
     if name not in REPRESENTATIONS:
-        raise UserError(f"{env_file}: REPRESENTATION={name}: there are {', '.join(REPRESENTATIONS)}")
+        raise UserError(f"{env_file}: REPRESENTATION={name} is unknown; choose one of {', '.join(REPRESENTATIONS)}")
     return REPRESENTATIONS[name]
 
 
 def resolve(target: str):
-    """The object that ``module:name`` names."""
+    """Import the object at ``module:name``."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
 
 def load_representation(folder: Path | str, device: str | torch.device = "cpu") -> ECGRepresentation:
-    """Load a saved representation of any kind. Raises `UserError` if there is none, or it is of an unknown kind."""
+    """Load a saved representation of any kind. Raises `UserError` if it is missing or of an unknown kind."""
     folder = Path(folder)
     if (folder / "ecg_tokenizer").is_dir():
         raise UserError(f"{folder}: a checkpoint of a language model; its ECG tokenizer is {folder}/ecg_tokenizer")
@@ -63,10 +63,10 @@ def load_representation(folder: Path | str, device: str | torch.device = "cpu") 
     if not path.is_file():
         raise UserError(f"{folder}: no ECG tokenizer here (config.json is missing); train one with run_tokenizer.sh")
     try:
-        name = json.loads(path.read_text()).get("representation", "codes")  # older folders hold codes
+        name = json.loads(path.read_text()).get("representation", "codes")  # older folders have no key and hold codes
     except (ValueError, AttributeError):
         raise UserError(f"{path}: not a JSON object; is the folder complete?") from None
     if name not in REPRESENTATIONS:
         known = ", ".join(REPRESENTATIONS)
-        raise UserError(f"{path}: representation {name!r} is not known ({known}); was it written by a newer version?")
+        raise UserError(f"{path}: unknown representation {name!r} (known: {known}); was it written by a newer version?")
     return resolve(REPRESENTATIONS[name].representation).from_pretrained(folder, device)

@@ -1,4 +1,4 @@
-"""Amplitude levels as symbols: every sample is a symbol, its lead's next sample the next one."""
+"""Amplitude levels as symbols: one symbol per sample, each lead written sample by sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cardiolect.utils.errors import UserError
 
 Scaling = Literal["percentile", "instance", "millivolts"]
 EPSILON = 1e-6  # ECG-Byte's, in the denominator of its scaling
-PADDING_MV = 0.5  # what ECG-Byte adds on either side of its percentiles
+PADDING_MV = 0.5  # margin that ECG-Byte adds on either side of its percentiles
 UNEQUAL = "{} samples are not {} leads of equal length; was the ECG cut?"
 POINTS = 16  # of a token's waveform in `LevelSymbols.features`
 
@@ -22,14 +22,14 @@ class LevelSymbols:
 
     scaling: "percentile", ECG-Byte as published: low and high are percentiles of the training samples, see
     `percentile_range`. "instance", ECG-Byte today: smallest and largest sample of the twelve leads of each ECG, which
-    the tokens do not tell; `low` and `high` are then those of a typical ECG. "millivolts": low and high are fixed. low,
-    high: millivolts, the outer edges of the first and the last level. Samples beyond them get the outer levels. knee:
-    mV; levels are equally wide in ``asinh(x / knee)``, fine around 0 and coarse for large waves. 0: equally wide.
-    published_offset: read level i as i / (levels - 1) of the range, as ECG-Byte does, not as the centre of its bin.
-    rows: the leads that are written. If limb leads are missing among them, they are computed from I and II. chunk:
-    samples of a lead that stand together before the next lead follows; ECGs are continued by their last sample to whole
-    chunks. 0: whole leads one after the other, as in ECG-Byte. cross_leads: one piece for the ECG, not one for each
-    stretch of a lead: tokens may cross leads.
+    the tokens do not contain; `low` and `high` are then those of a typical ECG. "millivolts": low and high are fixed.
+    low, high: millivolts, the outer edges of the first and the last level; samples beyond them get the outer levels.
+    knee: mV; levels are equally wide in ``asinh(x / knee)``, fine around 0 and coarse for large waves. 0: equally wide.
+    published_offset: decode level i as i / (levels - 1) of the range, as ECG-Byte does, instead of the centre of its
+    bin. rows: the leads that are written; limb leads missing among them are computed from I and II. chunk: consecutive
+    samples of a lead before the next lead follows; ECGs are padded to whole chunks with their last sample. 0: whole
+    leads one after the other, as in ECG-Byte. cross_leads: the ECG is one piece instead of one piece per chunk of a
+    lead, so that tokens may cross leads.
     """
 
     sampling_rate: float
@@ -48,13 +48,13 @@ class LevelSymbols:
         return self.levels
 
     def value_range(self, signal: np.ndarray) -> tuple[float, float]:
-        """mV of the outer edges of the levels, for ``(12, T)`` mV."""
+        """Outer edges of the levels in mV, for a signal ``(12, T)`` mV."""
         if self.scaling == "instance":
             return float(signal.min()), float(signal.max()) + EPSILON
         return self.low, self.high
 
     def pieces(self, signal: np.ndarray) -> list[np.ndarray]:
-        """mV ``(12, T)`` -> symbols of each piece that no token crosses, in the order in which they are written."""
+        """mV ``(12, T)`` -> symbols of each piece, in writing order; no token crosses from one piece into the next."""
         low, high = self._warped(np.array(self.value_range(signal)))
         unit = (self._warped(signal[list(self.rows)].astype(np.float64)) - low) / (high - low)
         levels = np.clip(self.levels * unit, 0, self.levels - 1).astype(np.int32)
@@ -67,8 +67,8 @@ class LevelSymbols:
     def signal(self, symbols: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
         """The symbols of all pieces of an ECG ``(n,)`` -> mV float32 ``(12, T)``.
 
-        T is known from n: all leads are equally long. value_range: as `value_range` gave it for the ECG. Raises
-        `UserError` if leads would have unequal lengths.
+        T follows from n, because all leads have equal length. value_range: of the ECG, from `value_range`. Raises
+        `UserError` if the leads would have unequal lengths.
         """
         chunk = self._chunk(len(symbols))
         if len(symbols) == 0 or len(symbols) % (len(self.rows) * chunk):
@@ -80,7 +80,7 @@ class LevelSymbols:
         return values.astype(np.float32)
 
     def values(self, levels: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
-        """mV that each level stands for."""
+        """Levels -> mV."""
         low, high = self._warped(np.array(value_range or (self.low, self.high)))
         unit = levels / (self.levels - 1) if self.published_offset else (levels + 0.5) / self.levels
         warped = low + unit * (high - low)
@@ -92,10 +92,10 @@ class LevelSymbols:
         start = place // (len(self.rows) * chunk) * chunk + place % chunk
         return np.stack([start, start + 1], axis=1) / self.sampling_rate
 
-    def seconds_by_lead(self, symbols: np.ndarray, shown: int) -> np.ndarray:
-        """float64 ``(12,)``: seconds of each lead that the first ``shown`` symbols of an ECG hold."""
+    def seconds_by_lead(self, symbols: np.ndarray, count: int) -> np.ndarray:
+        """float64 ``(12,)``: seconds of each lead in the first ``count`` symbols of an ECG."""
         chunk = self._chunk(len(symbols))
-        pieces = np.diff(np.minimum(np.arange(0, len(symbols) + 1, chunk), shown))
+        pieces = np.diff(np.minimum(np.arange(0, len(symbols) + 1, chunk), count))
         seconds = pieces.reshape(-1, len(self.rows)).sum(axis=0) / self.sampling_rate
         return seconds if len(self.rows) == len(LEADS) else np.concatenate([[seconds[:2].min()] * 6, seconds[2:]])
 
@@ -104,9 +104,9 @@ class LevelSymbols:
         return np.resize(self.rows, count)
 
     def features(self, tokens: Sequence[tuple[int, ...]], examples: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-        """float32 ``(tokens, POINTS + 1)``: each token's waveform in mV, stretched to so many points, and log length.
+        """float32 ``(tokens, POINTS + 1)``: waveform of each token in mV, stretched to `POINTS` points, and log length.
 
-        examples are not needed: the symbols of a token say all.
+        examples are not needed: a token always has the same waveform.
         """
         found = np.zeros((len(tokens), POINTS + 1), dtype=np.float32)
         for row, symbols in zip(found, tokens, strict=True):
@@ -132,9 +132,9 @@ def percentile_range(samples: np.ndarray) -> tuple[float, float]:
 
 
 def fixed_steps(step: float, largest: float, knee: float) -> tuple[int, float]:
-    """Levels, and mV of the last one's outer edge, such that a level ``step`` mV wide lies around 0.
+    """Number of levels, and outer edge of the last in mV, such that the level around 0 is ``step`` mV wide.
 
-    With a knee, levels grow away from 0. The outermost level reaches ``largest`` mV.
+    With a knee, levels become wider away from 0. The outermost level reaches ``largest`` mV.
     """
     scale = knee * np.arcsinh(largest / knee) if knee else largest
     each_side = int(np.ceil(round(scale / step - 0.5, 9)))

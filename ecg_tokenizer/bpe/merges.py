@@ -1,7 +1,7 @@
-"""Byte-pair encoding (BPE) of integer symbols: learning merges, and writing symbols as tokens.
+"""Byte-pair encoding (BPE) of integer symbols: learn merges, and encode symbols as tokens.
 
 Both are deterministic. The symbols come in pieces, and no token crosses from one piece into the next. The `tokenizers`
-library learns the merges and encodes in their order; tests compare it with an implementation that recounts all pairs.
+library learns the merges and encodes in merge order; tests compare it with an implementation that recounts all pairs.
 """
 
 import json
@@ -19,15 +19,15 @@ from cardiolect.utils.errors import UserError
 
 Encoding = Literal["merge-order", "longest-match"]
 FILE = "tokenizer.json"
-# A character for each symbol, as `tokenizers` works on text: a, b, c ... for few symbols, else where there is room.
+# `tokenizers` works on text, so each symbol is a character: a, b, c ... if there are few, else from a larger block.
 FEW, MANY = 26, 0x10000
 
 
 class Merges:
-    """Tokens 0..n-1: every symbol of the alphabet, then one token for each merge, in the order in which they were made.
+    """Tokens 0..n-1: every symbol of the alphabet, then one token per merge, in merge order.
 
     alphabet: number of symbols. pairs: the two tokens that each merge joins. encoding: how `encode` chooses tokens:
-    "merge-order" applies the merges one after the other, as BPE is defined; "longest-match" takes the longest token
+    "merge-order" applies the merges one after the other, as in standard BPE; "longest-match" takes the longest token
     that fits, from left to right, as ECG-Byte does (arXiv 2412.14373).
     """
 
@@ -44,7 +44,7 @@ class Merges:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """int64 ``(tokens,)``: symbols in each token."""
+        """int64 ``(tokens,)``: number of symbols in each token."""
         return np.array([len(symbols) for symbols in self.symbols])
 
     def encode(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -56,7 +56,7 @@ class Merges:
         return [np.array(encoding.ids, dtype=np.int64) for encoding in found]
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:
-        """Tokens ``(n,)`` -> the symbols that they stand for, int64."""
+        """Tokens ``(n,)`` -> their symbols, int64."""
         starts = np.cumsum(self.lengths) - self.lengths
         lengths = self.lengths[tokens]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -66,11 +66,10 @@ class Merges:
     def learn(
         cls, pieces: Iterable[np.ndarray], alphabet: int, merges: int, encoding: Encoding = "merge-order"
     ) -> "Merges":
-        """At most ``merges`` merges, each of the most frequent pair of adjacent tokens of its time.
+        """Learn at most ``merges`` merges, each of the pair of adjacent tokens that is most frequent at that point.
 
-        Of equally frequent pairs the one with the smaller token numbers is merged. Pairs that occur once are not
-        merged. pieces: int arrays of symbols below ``alphabet``. All of them are held in memory, some 30 bytes a
-        symbol.
+        Of equally frequent pairs, the one with the smaller token numbers is merged; pairs that occur once are not.
+        pieces: int arrays of symbols below ``alphabet``, all held in memory at about 30 bytes per symbol.
         """
         tokenizer = Tokenizer(BPE())
         symbols = [_text([symbol], alphabet) for symbol in range(alphabet)]
@@ -87,7 +86,7 @@ class Merges:
 
     @classmethod
     def load(cls, folder: Path, encoding: Encoding) -> "Merges":
-        """Read what `save` wrote. Raises `UserError` if it is something else."""
+        """Read the file written by `save`. Raises `UserError` if it is not such a file."""
         try:
             vocabulary, pairs = _parts((folder / FILE).read_text())
             return cls(vocabulary - len(pairs), pairs, encoding)
@@ -106,7 +105,7 @@ class Merges:
 
     @cached_property
     def _trie(self) -> list[tuple[dict[int, int], int]]:
-        """Nodes: the node that each further symbol leads to, and the token that ends here, -1 if none does."""
+        """Nodes: the next node for each symbol, and the token that ends here (-1: none)."""
         nodes: list[list] = [[{}, -1]]
         for token, symbols in enumerate(self.symbols):
             node = 0
@@ -139,11 +138,11 @@ def _text(symbols: Iterable[int], alphabet: int) -> str:
 
 
 def _parts(saved: str) -> tuple[int, list[tuple[int, int]]]:
-    """Number of tokens, and the pairs that merges join, of a tokenizer.json's text. Raises ValueError or KeyError."""
+    """Number of tokens and merged pairs from the text of tokenizer.json. Raises ValueError or KeyError."""
     model = json.loads(saved)["model"]
     vocabulary = model["vocab"]
     pairs = [(vocabulary[left], vocabulary[right]) for left, right in model["merges"]]
     made = [vocabulary[left + right] for left, right in model["merges"]]
     if made != list(range(len(vocabulary) - len(pairs), len(vocabulary))):
-        raise ValueError("its tokens are not one for each merge, in the order of merging")
+        raise ValueError("its tokens are not one per merge, in merge order")
     return len(vocabulary), pairs

@@ -1,7 +1,7 @@
-"""Signal2Vec: vectors of ECG tokens such that tokens found near one another lie near one another.
+"""Signal2Vec: vectors of ECG tokens, close together for tokens that occur close together.
 
-A skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546) in the form of ECG-Bench
-(github.com/willxxy/ECG-Bench): the mean over negatives is taken, so they weigh less than in word2vec.
+A skip-gram with negative sampling (Mikolov et al. 2013, arXiv 1310.4546) as in ECG-Bench
+(github.com/willxxy/ECG-Bench): the loss of negatives is averaged, so they count less than in word2vec.
 """
 
 import math
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from cardiolect.utils.schedule import half_cosine
 
-BATCH, MOST_PAIRS = 1024, 10_000_000  # of an epoch
+BATCH, MOST_PAIRS = 1024, 10_000_000  # per step; per epoch
 SUBSAMPLE, MIN_COUNT, NOISE_POWER = 1e-5, 10, 0.75
 WEIGHT_DECAY, CLIP = 1e-5, 1.0
 
@@ -32,11 +32,11 @@ def signal2vec(
     subsample: float = SUBSAMPLE,
     min_count: int = MIN_COUNT,
 ) -> tuple[Tensor, np.ndarray]:
-    """Skip-gram vectors of tokens: the mean of those as centre and as context.
+    """Skip-gram vectors of tokens: the mean of the centre vector and the context vector of each.
 
-    sequences: int token numbers ``(n,)`` of each training ECG. subsample: frequent tokens are passed over at random,
-    those with a share above this (word2vec's threshold). min_count: rarer tokens are left out. Returns float32
-    ``(vocabulary, dims)``, zero for tokens left out, and bool ``(vocabulary,)``: which were learned.
+    sequences: int token numbers ``(n,)`` of each training ECG. subsample: tokens with a larger share than this are
+    skipped at random (word2vec's threshold). min_count: rarer tokens are left out. Returns float32
+    ``(vocabulary, dims)``, zero for tokens left out, and bool ``(vocabulary,)``, True for tokens learned.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     counts = np.bincount(np.concatenate(sequences), minlength=vocabulary)
@@ -74,7 +74,7 @@ def signal2vec(
 def _pairs(
     sequences: Sequence[np.ndarray], learned: np.ndarray, kept: np.ndarray, window: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """int64 ``(pairs, 2)`` of an epoch in random order: a centre, and a token within a random radius of it."""
+    """Pairs of an epoch in random order, int64 ``(pairs, 2)``: a centre, and a token within a random radius."""
     found = []
     for tokens in sequences:
         tokens = tokens[learned[tokens]]

@@ -1,4 +1,4 @@
-"""ECG-Byte's idea of an ECG: symbols merged by byte-pair encoding (Han et al. 2024, arXiv 2412.14373)."""
+"""ECGs as symbols merged by byte-pair encoding, as in ECG-Byte (Han et al. 2024, arXiv 2412.14373)."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ GEOMETRY = "geometry.safetensors"
 class BPETokenizer(ECGRepresentation):
     """Signal <-> symbols <-> tokens. The token numbers of an ECG are its codes.
 
-    symbols: how samples become symbols. merges: how symbols become tokens. lead_tokens: twelve more tokens, one of
-    which stands before each piece and says which lead it is of (`LevelSymbols` only). features: float32
+    symbols: conversion of samples to symbols. merges: conversion of symbols to tokens. lead_tokens: use twelve more
+    tokens, which precede each piece and name its lead (`LevelSymbols` only). features: float32
     ``(vocabulary_size, dims)`` for `geometry`.
 
-    The length of an ECG is not stored: symbols say it themselves. Leads written as levels are equally long, so the
-    number of samples is that of the symbols over that of the leads; every block of wavelet coefficients ends in a
-    symbol of its own. `decode` takes whole ECGs, or the first whole turns or blocks of one, and refuses others. Only
-    if whole leads follow one another can a cut go unseen, when the samples left happen to share out evenly.
+    The length of an ECG is not stored, because it follows from the symbols: leads written as levels have equal length,
+    so the number of samples is the number of symbols over the number of leads; every block of wavelet coefficients
+    has an end symbol. `decode` accepts whole ECGs, or the first whole chunks or blocks of one, and refuses others. If
+    whole leads follow one another, a cut goes unnoticed when the remaining samples happen to divide evenly.
     """
 
     name = "bpe"
@@ -46,12 +46,12 @@ class BPETokenizer(ECGRepresentation):
 
     @property
     def sampling_rate(self) -> float:
-        """Hz at which symbols are taken."""
+        """Sampling rate of the symbols in Hz."""
         return self.symbols.sampling_rate
 
     @property
     def vocabulary_size(self) -> int:
-        """Different tokens: the alphabet, a token for each merge, and lead tokens."""
+        """Number of different tokens: the alphabet, a token per merge, and lead tokens."""
         return len(self.merges) + (len(LEADS) if self.lead_tokens else 0)
 
     def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
@@ -62,38 +62,38 @@ class BPETokenizer(ECGRepresentation):
         """Token numbers of one ECG, int64 ``(tokens,)``.
 
         signal: ``(12, T)`` millivolts in the order of `LEADS`; leads that were not recorded are 0. fs: Hz; resampled
-        with an anti-alias filter if the tokenizer works at another rate. Raises `UserError` on a wrong shape or on
-        values that are not finite.
+        with an anti-alias filter if the tokenizer uses another rate. Raises `UserError` if the shape is wrong or a
+        value is not finite.
         """
         return self.prepare([signal], fs)[0].astype(np.int64)
 
     def decode(self, codes: np.ndarray, value_range: tuple[float, float] | None = None) -> np.ndarray:
         """Token numbers of a whole ECG -> mV float32 ``(12, T)`` at `sampling_rate`: the quantised signal exactly.
 
-        value_range: with "instance" scaling the tokens do not tell millivolts. Without it the ECG is drawn with the
-        range of a typical one: that is all that a reader of the tokens knows, and the error of its voltages counts in
-        full. With `value_range` of the signal the shape alone is judged, as ECG-Byte's authors do. Raises `UserError`
-        on numbers that are not tokens and on an ECG that was cut.
+        value_range: with "instance" scaling the tokens do not contain millivolts. By default the ECG is then decoded
+        with the range of a typical ECG, which is all that a model reading the tokens can know, so that errors of
+        voltage count in full. With `value_range` of the signal only the shape is compared, as ECG-Byte's authors do.
+        Raises `UserError` if a number is not a token or the ECG was cut.
         """
         codes = self._checked(codes)
         return self.symbols.signal(self.merges.decode(codes[codes < len(self.merges)]), value_range)
 
     def value_range(self, signal: np.ndarray) -> tuple[float, float] | None:
-        """What `decode` must be told of a signal ``(12, T)`` mV to give millivolts; None if its tokens say them."""
+        """Range of a signal ``(12, T)`` mV that `decode` needs for millivolts; None if the tokens contain them."""
         instance = isinstance(self.symbols, LevelSymbols) and self.symbols.scaling == "instance"
         return self.symbols.value_range(signal) if instance else None
 
     def times(self, item: np.ndarray) -> np.ndarray:
-        """float64 ``(tokens, 2)``: start and end, in seconds of the ECG, of what each token stands for.
+        """float64 ``(tokens, 2)``: start and end of each token in seconds of the ECG.
 
-        A token that crosses leads, or one of several wavelet coefficients, spans all that it has a part of; a lead
-        token its piece. The last block or turn may reach beyond the ECG's end: its tail is padded. Raises `UserError`
-        on numbers that are not tokens, and if whole leads follow one another on an ECG that was cut.
+        A token that crosses leads or holds several wavelet coefficients spans all of them; a lead token spans its
+        piece. The last block or chunk may extend beyond the end of the ECG, because the tail is padded. Raises
+        `UserError` if a number is not a token, or if the ECG was cut and whole leads follow one another.
         """
         codes = self._checked(item)
         written = codes < len(self.merges)
         if not written.any():
-            raise UserError("codes have lead tokens only")
+            raise UserError("the codes are lead tokens only")
         spans = self.symbols.spans(self.merges.decode(codes[written]))
         ends = np.cumsum(self.merges.lengths[codes[written]])
         starts = np.concatenate([[0], ends[:-1]])
@@ -107,20 +107,20 @@ class BPETokenizer(ECGRepresentation):
         return found
 
     def coverage(self, item: np.ndarray, tokens: int | None = None) -> Coverage:
-        """What the first ``tokens`` tokens of a whole ECG show of it, all of them if None.
+        """The part of a whole ECG that its first ``tokens`` tokens cover (all tokens if None).
 
-        Returns how many of the twelve leads they show at all, and seconds of the lead of which they show least.
+        Counts leads that are covered at all, and seconds of the lead that is covered least.
         """
         codes = self._checked(item)
         kept = codes[:tokens]
         symbols = self.merges.decode(codes[codes < len(self.merges)])
-        shown = int(self.merges.lengths[kept[kept < len(self.merges)]].sum())
-        seconds = self.symbols.seconds_by_lead(symbols, shown)
+        count = int(self.merges.lengths[kept[kept < len(self.merges)]].sum())
+        seconds = self.symbols.seconds_by_lead(symbols, count)
         covered = seconds[seconds > 0]
         return Coverage(len(covered), float(covered.min()) if len(covered) else 0.0)
 
     def geometry(self) -> Tensor | None:
-        """``(vocabulary_size, dims)``: where each token lies, similar tokens close; None if that was not computed."""
+        """``(vocabulary_size, dims)``: positions in which similar tokens are close; None if not computed."""
         return self.features
 
     def tokens_of_pieces(self, signal: np.ndarray) -> list[np.ndarray]:
@@ -128,7 +128,7 @@ class BPETokenizer(ECGRepresentation):
         return self.merges.encode(self.symbols.pieces(signal))
 
     def fingerprint(self) -> str:
-        """Short hash of all that decides the codes: equal fingerprints give equal codes."""
+        """Short hash of everything that affects the codes: equal fingerprints mean equal codes."""
         digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
         digest.update(repr((self.merges.alphabet, self.merges.pairs)).encode())
         return digest.hexdigest()[:16]
@@ -143,11 +143,11 @@ class BPETokenizer(ECGRepresentation):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """Load what `save_pretrained` wrote. Raises `UserError` if it is missing or damaged. device: without effect."""
+        """Load a saved tokenizer. Raises `UserError` if it is missing or damaged. device: has no effect."""
         folder = Path(folder)
         for name in ("config.json", FILE):
             if not (folder / name).is_file():
-                raise UserError(f"{folder}: no BPE tokenizer of ECGs here ({name} is missing)")
+                raise UserError(f"{folder}: not a BPE tokenizer of ECGs ({name} is missing)")
         try:
             config = json.loads((folder / "config.json").read_text())
             values = dict(config["symbols"])
@@ -187,5 +187,5 @@ class BPETokenizer(ECGRepresentation):
 
 
 def _tuples(value):
-    """JSON's lists as the tuples they were."""
+    """Turn lists from JSON back into tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Learn a BPE of ECGs: stage 1 with ``REPRESENTATION=bpe``."""
+"""Stage 1 with ``REPRESENTATION=bpe``: learn symbols, merges and geometry from training ECGs."""
 
 import json
 import time
@@ -24,14 +24,14 @@ from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 PERCENTILE_SAMPLES = 300_000  # as in ECG-Bench
-# Coefficients of patients to come may be larger than any in training: room for twice as many steps.
+# Coefficients of new patients may be larger than any in training: allow twice as many steps.
 HEADROOM = 2
 
 
 def train_bpe_representation(settings: BPESettings) -> dict:
-    """Read the training split, learn symbols, merges and geometry, write them to OUTPUT_DIR; returns its figures.
+    """Run stage 1: learn the tokenizer from the training split and save it in OUTPUT_DIR. Returns its figures.
 
-    All of it is deterministic and the work of one rank.
+    Deterministic; the main rank does all the work.
     """
     started = time.time()
     splits = load_splits(settings, ("train", "valid"), task=None)
@@ -65,13 +65,13 @@ def train_bpe_representation(settings: BPESettings) -> dict:
 
 
 def fit(settings: BPESettings, train: SignalCache) -> BPETokenizer:
-    """Learn everything from training ECGs at SAMPLING_RATE."""
+    """Learn a tokenizer from training ECGs at SAMPLING_RATE."""
     rng = np.random.default_rng(settings.seed)
     chosen = np.sort(rng.permutation(len(train))[: settings.bpe_merge_ecgs]).tolist()
     symbols = learn_symbols(settings, train, chosen, rng)
     tokens = symbols.alphabet + settings.bpe_merges + len(LEADS) * settings.bpe_lead_tokens
     if tokens > MAX_TOKENS:
-        raise UserError(f"{tokens} tokens, at most {MAX_TOKENS}: lower BPE_MERGES or raise BPE_STEP_MV")
+        raise UserError(f"{tokens} tokens, at most {MAX_TOKENS} are possible: lower BPE_MERGES or raise BPE_STEP_MV")
     pieces = (piece for i in tqdm(chosen, desc="symbols", unit="ecg") for piece in symbols.pieces(train.signal(i)))
     print(f"learning {settings.bpe_merges} merges from {len(chosen)} ECGs")
     merges = Merges.learn(pieces, symbols.alphabet, settings.bpe_merges, settings.bpe_encoding)
@@ -89,7 +89,7 @@ def fit(settings: BPESettings, train: SignalCache) -> BPETokenizer:
 def learn_symbols(
     settings: BPESettings, train: SignalCache, chosen: Sequence[int], rng: np.random.Generator
 ) -> Symbols:
-    """What symbols take from the corpus: ranges of levels, or the components of leads and their largest level."""
+    """Symbols with parameters from the corpus: range of levels, or lead components and largest coefficient."""
     rate = settings.sampling_rate
     if settings.bpe_symbols == "wavelet":
         covariance = np.mean([np.cov(train.signal(i)[list(INDEPENDENT)]) for i in chosen], axis=0)
@@ -97,13 +97,13 @@ def learn_symbols(
         symbols = WaveletSymbols(rate, **shape, largest=1, basis=lead_components(covariance))
         largest = max(int(np.abs(symbols.levels(train.signal(i))).max()) for i in chosen)
         return WaveletSymbols(rate, **shape, largest=HEADROOM * max(1, largest), basis=symbols.basis)
-    order = dict(rows=settings.rows, chunk=settings.turn, cross_leads=settings.bpe_cross_leads)
+    order = dict(rows=settings.rows, chunk=settings.chunk, cross_leads=settings.bpe_cross_leads)
     if settings.bpe_symbols == "millivolts":
         levels, edge = fixed_steps(settings.bpe_step_mv, settings.bpe_largest_mv, settings.bpe_knee_mv)
         return LevelSymbols(rate, "millivolts", levels, -edge, edge, settings.bpe_knee_mv, **order)
     if settings.bpe_scaling == "percentile":
-        each = -(-PERCENTILE_SAMPLES // len(chosen))
-        low, high = percentile_range(np.concatenate([rng.choice(train.signal(i).ravel(), each) for i in chosen]))
+        per_ecg = -(-PERCENTILE_SAMPLES // len(chosen))
+        low, high = percentile_range(np.concatenate([rng.choice(train.signal(i).ravel(), per_ecg) for i in chosen]))
     else:
         low = float(np.median([train.signal(i).min() for i in chosen]))
         high = float(np.median([train.signal(i).max() for i in chosen]))
@@ -119,7 +119,7 @@ def learn_symbols(
 
 
 def waveforms(tokenizer: BPETokenizer, examples: Sequence[Sequence[np.ndarray]]) -> Tensor:
-    """`BPETokenizer.features`: what each token draws; lead tokens have dimensions of their own."""
+    """`BPETokenizer.features` from the waveform of each token; lead tokens have their own dimensions."""
     found = tokenizer.symbols.features(tokenizer.merges.symbols, examples)
     found = torch.from_numpy(found)
     found = (found - found.mean(0)) / torch.cat([found[:, :-1].std().expand(found.shape[1] - 1), found[:, -1:].std(0)])
@@ -128,7 +128,7 @@ def waveforms(tokenizer: BPETokenizer, examples: Sequence[Sequence[np.ndarray]])
 
 
 def skip_grams(settings: BPESettings, tokenizer: BPETokenizer, sequences: Sequence[np.ndarray]) -> Tensor:
-    """`BPETokenizer.features`: signal2vec; a token too rare to learn gets the mean of the two that it joins."""
+    """`BPETokenizer.features` from signal2vec; a token too rare to learn gets the mean of the two that it joins."""
     vectors, learned = signal2vec(
         sequences,
         tokenizer.vocabulary_size,
@@ -146,9 +146,9 @@ def skip_grams(settings: BPESettings, tokenizer: BPETokenizer, sequences: Sequen
 
 
 def validate(tokenizer: BPETokenizer, cache: SignalCache) -> dict:
-    """PRDN in percent over all leads, mean over recordings; tokens and kbit, medians.
+    """PRDN in percent over all leads, mean over recordings; medians of tokens and kbit.
 
-    prdn: in the millivolts that the tokens tell. prdn_of_shape: with the range of each ECG given to "instance" scaling.
+    prdn: in the millivolts decoded from the tokens. prdn_of_shape: "instance" scaling is given the range of each ECG.
     """
     prdns, shapes, tokens = [], [], []
     for i in range(len(cache)):

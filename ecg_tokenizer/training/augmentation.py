@@ -1,6 +1,6 @@
-"""What crops go through before training: other voltages, electrodes, heart rates and baselines, missing leads.
+"""Augmentation of training crops: voltage, electrode position, heart rate, baseline wander, missing leads.
 
-Chances are drawn for a whole batch and applied to the rows that a rank trains on.
+Random numbers are drawn for the whole batch and applied to the rows that a rank trains on.
 """
 
 import math
@@ -23,7 +23,7 @@ def twelve_leads(independent: Tensor) -> Tensor:
 
 
 def baseline_wander(batch: int, samples: int, fs: float, generator: torch.Generator) -> Tensor:
-    """Slow drift of nine electrodes, as the eight independent leads show it: ``(batch, 8, samples)`` mV."""
+    """Slow drift of nine electrodes, seen in the eight independent leads: ``(batch, 8, samples)`` mV."""
     n = 4 * samples  # resolves periods longer than the crop
     frequency = torch.fft.rfftfreq(n, 1 / fs)
     inside = (frequency > WANDER_HZ[0]) & (frequency < WANDER_HZ[1])
@@ -31,20 +31,20 @@ def baseline_wander(batch: int, samples: int, fs: float, generator: torch.Genera
     envelope = torch.where(inside, frequency.clamp(min=WANDER_HZ[0]) ** -steepness, torch.zeros(()))
     noise = torch.view_as_complex(torch.randn(batch, 9, len(frequency), 2, generator=generator))
     drift = torch.fft.irfft(noise * envelope, n)
-    # Scaled over the whole period: what looks flat in a crop must not be blown up into an offset.
+    # Scaled over the whole period, so that drift that is almost flat within a crop is not amplified into an offset.
     drift = (drift / drift.std(dim=-1, keepdim=True))[..., :samples]
     low, high = WANDER_MV
     level = low * (high / low) ** torch.rand(batch, 1, 1, generator=generator)
-    each = torch.exp(0.7 * torch.randn(batch, 9, 1, generator=generator))
-    shared = torch.rand(batch, 1, 1, generator=generator)  # breathing moves all electrodes, a loose one moves alone
+    gains = torch.exp(0.7 * torch.randn(batch, 9, 1, generator=generator))
+    shared = torch.rand(batch, 1, 1, generator=generator)  # breathing moves all electrodes; a loose one moves alone
     sway = drift[:, :1] * torch.randn(batch, 9, 1, generator=generator)
-    right_arm, left_arm, left_leg, *chest = ((1 - shared) * drift + shared * sway).mul(level * each).unbind(1)
+    right_arm, left_arm, left_leg, *chest = ((1 - shared) * drift + shared * sway).mul(level * gains).unbind(1)
     terminal = (right_arm + left_arm + left_leg) / 3  # Wilson's
     return torch.stack([left_arm - right_arm, left_leg - right_arm, *(c - terminal for c in chest)], dim=1)
 
 
 def stretched_length(crop: int, settings: TokenizerSettings, rng: np.random.Generator) -> int:
-    """Samples to read that become a crop: fewer make a slower heart, more a faster one."""
+    """Number of samples to read for a crop: fewer slow the heart rate down, more speed it up."""
     if not settings.time_stretch:
         return crop
     return round(crop * math.exp(rng.uniform(-settings.time_stretch, settings.time_stretch)))
@@ -58,17 +58,18 @@ def augment(
     generator: torch.Generator,
     share: slice = slice(None),
 ) -> tuple[Tensor, Tensor]:
-    """Rows ``share`` of a batch, augmented; Einthoven's law holds in what held it before.
+    """Augment the rows ``share`` of a batch; signals that obeyed Einthoven's law still do.
 
-    signal: ``(rows, 12, samples)`` mV, made ``crop`` samples long; present: ``(rows, 12)``, loses silenced leads.
-    Electrodes move where all leads were recorded only: the others cannot be told from what is left.
+    signal: ``(rows, 12, samples)`` mV, resampled to ``crop`` samples; present: ``(rows, 12)``, 0 for missing leads.
+    Returns both, with silenced leads marked as missing. Electrodes move only in ECGs that have all leads: otherwise the
+    potentials cannot be derived.
     """
     batch = settings.batch_size
     if signal.shape[-1] != crop:
         signal = F.interpolate(signal, crop, mode="linear")
     gain = 1 + settings.gain_jitter * (2 * torch.rand(batch, 1, 1, generator=generator)[share] - 1)
-    chances = torch.rand(batch, present.shape[1], generator=generator)[share]
-    kept = (chances >= settings.lead_dropout).float() * present
+    uniform = torch.rand(batch, present.shape[1], generator=generator)[share]
+    kept = (uniform >= settings.lead_dropout).float() * present
     if settings.electrode_jitter:
         amount = settings.electrode_jitter * torch.rand(batch, 1, 1, generator=generator)
         mixing = torch.eye(8) + amount * torch.randn(batch, 8, 8, generator=generator) / math.sqrt(8)

@@ -1,4 +1,4 @@
-"""What training the tokenizer minimises beside the quantizer's own loss."""
+"""Reconstruction losses of the tokenizer, minimised together with the quantizer's own loss."""
 
 import torch
 import torch.nn.functional as F
@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.utils.launch import average, world_size
 
-# Added to a crop's variance (mV^2) in the loss: quiet crops count more than plain MSE lets them, noise alone does not.
+# Added to the variance of a crop (mV^2) in the loss: quiet crops count more than with plain MSE, pure noise does not.
 VARIANCE_FLOOR = 0.005
-SMALL_WAVE = 0.15  # mV, where `compand` turns from linear to logarithmic: a P wave
+SMALL_WAVE = 0.15  # mV, the size of a P wave: above it, `compand` is logarithmic
 
 
 def reconstruction_loss(
@@ -31,7 +31,7 @@ def reconstruction_loss(
 
 
 def compand(signal: torch.Tensor) -> torch.Tensor:
-    """Millivolts, linear for small waves and logarithmic for large ones: a P wave counts beside the R wave."""
+    """Compress millivolts, linear for small waves and logarithmic for large ones, so that P waves count too."""
     return torch.asinh(signal / SMALL_WAVE) * SMALL_WAVE
 
 
@@ -40,9 +40,9 @@ def texture_loss(
 ) -> torch.Tensor:
     """Mean absolute difference of log slope energy in half-overlapping windows of ``window`` samples.
 
-    Squared error lets a decoder smooth noise away; this asks it to keep how much there is, and where.
+    Squared error lets a decoder smooth noise away; this loss makes it keep the noise level at each time.
     """
-    floor = 0.005**2  # mV^2: what is quieter is flat
+    floor = 0.005**2  # mV^2; anything quieter counts as flat
 
     def energy(x: torch.Tensor) -> torch.Tensor:
         return F.avg_pool1d(x.diff(dim=2).square(), window, window // 2)
@@ -54,7 +54,7 @@ def texture_loss(
 def distortion(
     signal: torch.Tensor, reconstruction: torch.Tensor, present: torch.Tensor, settings: TokenizerSettings
 ) -> torch.Tensor:
-    """What training minimises beside the quantizer's own loss; the settings weigh its parts."""
+    """The reconstruction loss, its terms weighted by the settings."""
     small, slopes = settings.small_wave_weight, settings.derivative_weight
     loss = torch.zeros((), device=signal.device)
     if small < 1:
@@ -67,9 +67,10 @@ def distortion(
 
 
 def measurement_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Huber loss over what was measured, all columns alike; predicted, target: ``(batch, measurements)``.
+    """Huber loss over the values that were measured, with equal weight for each column.
 
-    Its mean over ranks is that of their batches in one.
+    predicted, target: ``(batch, measurements)``, NaN in target if missing. The mean over ranks equals the loss of their
+    batches joined.
     """
     known = ~target.isnan()
     error = F.smooth_l1_loss(predicted, target.nan_to_num(), reduction="none", beta=0.5) * known

@@ -27,7 +27,7 @@ def test_an_env_file_names_its_representation_itself_or_in_a_base(tmp_path, monk
     for name in ("run.env", "bare.env"):
         assert resolve(representation_of(tmp_path / name).settings) is TokenizerSettings
     monkeypatch.setenv("REPRESENTATION", "smoke_signals")
-    with pytest.raises(UserError, match=r"run\.env: REPRESENTATION=smoke_signals: there are codes"):
+    with pytest.raises(UserError, match=r"run\.env: REPRESENTATION=smoke_signals is unknown; choose one of codes"):
         representation_of(tmp_path / "run.env")
 
 
@@ -44,7 +44,7 @@ def test_folders_from_before_there_was_a_choice_hold_codes(tokenizer_folder):
         (None, "no ECG tokenizer here .config.json is missing.; train one"),
         ("[1]", "not a JSON object; is the folder complete"),
         ("{", "not a JSON object; is the folder complete"),
-        ('{"representation": "smoke_signals"}', "'smoke_signals' is not known .codes.*newer version"),
+        ('{"representation": "smoke_signals"}', "unknown representation 'smoke_signals' .known: codes.*newer version"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_line(tmp_path, text, message):
