@@ -46,7 +46,7 @@ class PatchConfig:
 
 
 class ECGPatches(nn.Module, ECGRepresentation):
-    """An ECG as rows of its own samples."""
+    """An ECG as rows of samples."""
 
     name = "patches"
     embeds = True

@@ -70,7 +70,7 @@ class BPESettings(DataSettings):
         description="How tokens are chosen: in merge order, or the longest that fits, as published.",
     )
     bpe_merge_ecgs: int = Field(
-        4000, ge=1, description="Learn merges from at most so many random training ECGs, to limit memory."
+        4000, ge=1, description="Learn merges from at most this many random training ECGs, to limit memory."
     )
     bpe_geometry: Literal["waveform", "signal2vec"] = Field(
         "waveform",

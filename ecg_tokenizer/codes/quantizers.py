@@ -1,6 +1,6 @@
-"""Quantizers behind one interface: features ``(batch, frames, width)`` -> quantized features, codes, loss.
+"""Quantizers with a common interface: features ``(batch, frames, width)`` -> quantized features, codes, loss.
 
-All come from vector-quantize-pytorch; this module sets their parameters and gives them a common interface. A quantizer
+All come from vector-quantize-pytorch; this module sets their parameters. A quantizer
 has ``num_codebooks`` codebooks of ``codebook_size`` codes. Its codes are flat, ``(batch, frames * num_codebooks)``:
 frame by frame, within a frame codebook by codebook, with code ``c`` of codebook ``q`` as ``q * codebook_size + c``.
 """

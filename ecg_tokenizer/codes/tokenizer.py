@@ -258,8 +258,8 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         try:
             tokenizer.load_state_dict(load_file(folder / "model.safetensors"))
         except (RuntimeError, OSError, SafetensorError) as error:
-            what = " ".join(str(error).split())[:200]
-            raise UserError(f"{folder}/model.safetensors does not fit its config.json: {what}") from None
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from None
         return tokenizer.eval().requires_grad_(False).to(device)
 
 

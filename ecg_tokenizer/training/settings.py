@@ -69,8 +69,8 @@ class TokenizerSettings(DataSettings):
     warmup_steps: int | None = Field(
         None, ge=0, description="Optimiser steps before the peak learning rate. Empty: a twentieth of STEPS."
     )
-    eval_steps: int = Field(500, ge=1, description="Validate after every so many steps.")
-    patience: int = Field(8, ge=1, description="Stop after so many validations without improvement.")
+    eval_steps: int = Field(500, ge=1, description="Steps between validations.")
+    patience: int = Field(8, ge=1, description="Stop after this many validations without improvement.")
     derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
     small_wave_weight: float = Field(
         0.0, ge=0, le=1, description="Share of the reconstruction loss computed on companded (asinh) millivolts."

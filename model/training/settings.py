@@ -18,7 +18,7 @@ class TrainSettings(DataSettings):
     batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per batch on each rank.")
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
-    max_steps: int = Field(0, ge=0, description="Stop after so many optimiser steps; 0: after TRAIN_EPOCHS.")
+    max_steps: int = Field(0, ge=0, description="Stop after this many optimiser steps; 0: after TRAIN_EPOCHS.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
         description="muon: Muon for weight matrices, AdamW for the rest; for models with random weights.",
@@ -29,15 +29,15 @@ class TrainSettings(DataSettings):
     warmup_steps: int = Field(50, ge=0, description="Optimiser steps before the peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay; not applied to embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
-    eval_steps: int = Field(200, ge=1, description="Validate and save after every so many steps; the best is kept.")
-    verbose_steps: int = Field(20, ge=1, description="Log the loss every so many steps.")
+    eval_steps: int = Field(200, ge=1, description="Steps between validations, which also save; the best is kept.")
+    verbose_steps: int = Field(20, ge=1, description="Steps between log entries of the loss.")
     resume: bool = Field(False, description="Continue from the last saved step in OUTPUT_DIR.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     deepspeed_config: Path = Field(Path("ds_config_zero2.json"), description="DeepSpeed configuration.")
     tuning: Literal["lora", "full"] = Field(
-        "lora", description="What to train. lora: adapters and new token rows; full: everything."
+        "lora", description="Trained weights. lora: adapters and new token rows; full: everything."
     )
     lora_rank: int = Field(64, ge=1, description="Rank of the adapters.")
     lora_alpha: int = Field(16, ge=1, description="Alpha of the adapters: they are scaled by LORA_ALPHA / LORA_RANK.")

@@ -33,7 +33,7 @@ def test_every_lead_is_augmented_and_they_still_obey_einthoven_and_goldberger(tm
     torch.testing.assert_close(after[:, :6], limbs, rtol=1e-4, atol=1e-5)
 
 
-def test_a_missing_lead_stays_flat_and_mixes_into_no_other(tmp_path):
+def test_a_missing_lead_stays_flat_and_does_not_mix_into_others(tmp_path):
     present = torch.ones(6, 12)
     present[:, [0, 7]] = 0
     before = crops() * present[:, :, None]
@@ -54,7 +54,7 @@ def test_ranks_augment_their_rows_as_one_rank_does(tmp_path):
             torch.testing.assert_close(found, expected[share])
 
 
-def test_wander_is_slow_and_of_a_voltage_that_recordings_show():
+def test_wander_is_slow_and_has_a_realistic_voltage():
     wander = baseline_wander(256, 1000, 250, seeded()).double()  # a crop of 4 s
     windowed = (wander - wander.mean(dim=2, keepdim=True)) * torch.hann_window(1000, dtype=torch.float64)
     power = torch.fft.rfft(windowed).abs().square()
@@ -63,7 +63,7 @@ def test_wander_is_slow_and_of_a_voltage_that_recordings_show():
     assert rms.min() > 0.005 and rms.max() < 2 and 0.02 < rms.median() < 0.2
 
 
-def test_stretching_reads_more_or_less_and_not_where_times_are_targets(tmp_path):
+def test_stretching_reads_more_or_fewer_samples_but_not_if_times_are_targets(tmp_path):
     rng = np.random.default_rng(0)
     lengths = [stretched_length(1000, settings(tmp_path), rng) for _ in range(50)]
     assert 740 <= min(lengths) < 900 and 1100 < max(lengths) <= 1350

@@ -16,7 +16,7 @@ from cardiolect.ecg_tokenizer.training.train import train_tokenizer
 from cardiolect.utils.errors import UserError
 
 
-def test_what_was_not_measured_neither_moves_the_scale_nor_costs_loss():
+def test_missing_measurements_affect_neither_the_scale_nor_the_loss():
     table = {"a": np.array([1.0, np.nan], np.float32), "b": np.array([3.0, 8.0], np.float32)}
     targets = standardised(table, ["a", "b", "no row"], columns=2)
     torch.testing.assert_close(targets[:, 0], torch.tensor([-1.0, 1.0, torch.nan]), equal_nan=True)
@@ -27,7 +27,7 @@ def test_what_was_not_measured_neither_moves_the_scale_nor_costs_loss():
 
 
 def test_the_head_reads_frames_one_by_one():
-    """Were it to mix neighbours, codes need not hold the measurement themselves."""
+    """If it mixed neighbours, the codes would not have to hold the measurement themselves."""
     torch.manual_seed(0)
     head, frames = MeasurementHead(8, 3), torch.randn(1, 20, 8)
     torch.testing.assert_close(head(frames), head(frames[:, torch.randperm(20)]))

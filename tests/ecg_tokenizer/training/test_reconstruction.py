@@ -1,4 +1,4 @@
-"""What the training of the tokenizer counts as loss."""
+"""Reconstruction losses of the tokenizer."""
 
 import torch
 
@@ -9,9 +9,9 @@ def test_missing_leads_carry_no_loss():
     signal = torch.randn(2, 12, 64)
     present = torch.ones(2, 12)
     present[:, 3] = 0
-    wrong_there = signal.clone()
-    wrong_there[:, 3] += 9
-    assert reconstruction_loss(signal, wrong_there, present, 0.5) == 0
+    wrong = signal.clone()
+    wrong[:, 3] += 9
+    assert reconstruction_loss(signal, wrong, present, 0.5) == 0
 
 
 def test_smoothing_noise_away_costs_texture_loss():
@@ -27,7 +27,7 @@ def test_smoothing_noise_away_costs_texture_loss():
     assert texture_loss(beat + noise[0], noisy, present, 16) < 0.3 * texture_loss(beat + noise[0], smooth, present, 16)
 
 
-def test_companded_a_lost_p_wave_costs_more_beside_a_distorted_r_wave():
+def test_companding_raises_the_cost_of_a_lost_p_wave_relative_to_a_distorted_r_wave():
     wave = torch.zeros(1, 12, 500)
     wave[..., 100:120] = 0.1  # P
     wave[..., 150:160] = 1.5  # R

@@ -53,39 +53,39 @@ def test_every_row_supervises_its_own_answers(checkpoint):
     ]
     ecgs = CodesInMemory({ref: CODES for e in asked for ref in e.records})
     dataset = FinetuneDataset(checkpoint.vocabulary, asked, ecgs)
-    said = []
+    answers = []
     for row in (dataset[i] for i in range(len(dataset))):
-        said.append(
+        answers.append(
             checkpoint.vocabulary.tokenizer.decode(
                 [i for i, w in zip(row.ids, row.weights, strict=True) if w], skip_special_tokens=True
             )
         )
-    assert said == [" yes", " no", " not sure"]
+    assert answers == [" yes", " no", " not sure"]
 
 
 @pytest.mark.parametrize(
-    ("shown", "said"),
+    ("chosen", "answer"),
     [
         (example(), " yes"),
         (example(answers=("qt interval", "rr interval")), " qt interval.rr interval"),
         (example("", ("Sinus rhythm. Normal ECG.",), "report", ""), " Sinus rhythm. Normal ECG."),
     ],
 )
-def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, shown, said):
+def test_exactly_the_answer_and_its_end_are_supervised(checkpoint, chosen, answer):
     """HeartLLM drops the first answer token when a tokenizer has no BOS; spans built from parts cannot."""
     vocabulary = checkpoint.vocabulary
-    ids, mask = trained(vocabulary, shown, [CODES])
+    ids, mask = trained(vocabulary, chosen, [CODES])
     supervised = [i for i, m in zip(ids, mask, strict=True) if m]
-    assert vocabulary.tokenizer.decode(supervised) == said + vocabulary.tokenizer.eos_token
+    assert vocabulary.tokenizer.decode(supervised) == answer + vocabulary.tokenizer.eos_token
     text = vocabulary.tokenizer.decode(ids)
-    assert shown.question in text and shown.background in text and "31337" not in text
+    assert chosen.question in text and chosen.background in text and "31337" not in text
     assert ids.count(vocabulary.start_id) == ids.count(vocabulary.end_id) == 1
 
 
 def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkpoint):
-    vocabulary, shown = checkpoint.vocabulary, example()
-    ids, mask = trained(vocabulary, shown, [CODES])
-    prompt = prefix_ids(vocabulary, CODES, shown.background) + render_prompt(vocabulary, "qa", shown.question)
+    vocabulary, asked = checkpoint.vocabulary, example()
+    ids, mask = trained(vocabulary, asked, [CODES])
+    prompt = prefix_ids(vocabulary, CODES, asked.background) + render_prompt(vocabulary, "qa", asked.question)
     assert ids[: mask.index(True)] == prompt
 
 
@@ -131,7 +131,7 @@ def test_comparisons_share_a_row_only_with_questions_about_the_same_two(checkpoi
 
 @pytest.fixture(params=["sdpa", attention.NAME])
 def batch_of(request, checkpoint):
-    """What makes a batch of rows, for each attention that training offers."""
+    """The function that batches rows, for each attention used in training."""
     checkpoint.model.set_attn_implementation(request.param)
     pad = checkpoint.vocabulary.tokenizer.pad_token_id
     return lay_out if request.param == attention.NAME else lambda rows: collate(rows, pad)
@@ -139,9 +139,9 @@ def batch_of(request, checkpoint):
 
 def test_packed_questions_have_the_loss_of_separate_ones(checkpoint, batch_of):
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
-    shown = [example(), example("What rhythm?", ("atrial fibrillation",)), example("Which noise, a or b?", ("none",))]
-    prefix = prefix_ids(vocabulary, CODES, shown[0].background)
-    turns = [render_turn(vocabulary, e) for e in shown]
+    asked = [example(), example("What rhythm?", ("atrial fibrillation",)), example("Which noise, a or b?", ("none",))]
+    prefix = prefix_ids(vocabulary, CODES, asked[0].background)
+    turns = [render_turn(vocabulary, e) for e in asked]
     short = pack(prefix[: len(prefix) // 2], turns[:1])  # a second, shorter row: padding must not matter either
     packed = batch_of([pack(prefix, turns), short])
     alone = [batch_of([pack(prefix, [turn])]) for turn in turns] + [batch_of([short])]
@@ -202,11 +202,11 @@ def test_rows_laid_out_hold_no_padding_and_train_as_padded_ones_do(checkpoint):
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_training_goes_by_rows_wherever_the_language_model_lets_it():
+def test_training_lays_rows_end_to_end_if_the_language_model_supports_it():
     small = dict(vocab_size=64, hidden_size=16, num_hidden_layers=1, intermediate_size=32)
     small |= dict(num_attention_heads=2, num_key_value_heads=2)
     supported = {}
-    for config in (LlamaConfig, StableLmConfig, NemotronConfig):  # the last says that it does, and does not
+    for config in (LlamaConfig, StableLmConfig, NemotronConfig):  # the last claims to, but does not
         model = AutoModelForCausalLM.from_config(config(**small, pad_token_id=0))
         supported[config.model_type] = attention.supports_rows(model)
         assert model.config._attn_implementation == "sdpa"
@@ -233,7 +233,7 @@ def test_windows_supervise_their_horizon_only(checkpoint):
 
 
 def test_windows_of_residual_vq_hold_whole_frames(checkpoint):
-    """A window that begins with the second codebook's code is nothing that fine-tuning ever shows."""
+    """Fine-tuning never has a sequence that begins with a code of the second codebook."""
     codes = np.arange(40).repeat(3) + 40 * np.tile(np.arange(3), 40)  # 40 frames of 3 codebooks
     for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), group=3):
         inside = np.array(ids[ids.index(checkpoint.vocabulary.start_id) + 1 : -2]) - checkpoint.vocabulary.first_code_id
@@ -250,7 +250,7 @@ def test_windows_begin_with_a_coarse_code(checkpoint):
         assert layout.fits(inside) and len(inside) % 5 == 0 and sum(weights) % 5 == 0
 
 
-def test_an_ecg_longer_than_the_language_model_takes_is_named(checkpoint):
+def test_an_ecg_too_long_for_the_language_model_is_named(checkpoint):
     ref = RecordRef("7", Path("7"))
     rows = PretrainDataset(checkpoint.vocabulary, [ref], CodesInMemory({ref: CODES}), "causal", max_length=30)
     with pytest.raises(UserError, match=r"record 7: .* tokens, but the language model takes 30"):
