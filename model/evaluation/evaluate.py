@@ -27,7 +27,7 @@ from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
-from cardiolect.model.evaluation.resume import Journal
+from cardiolect.model.evaluation.resume import AnswerLog
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.settings import EvalSettings
@@ -60,7 +60,7 @@ def evaluate(settings: EvalSettings) -> dict:
         candidates = [lists.candidates(e) for e in examples]
         listed = coverage(examples, candidates, definition(settings.metrics).match)
         provenance["choices"] = {**listed, "fingerprint": _hash(candidates)}
-    journal = Journal(settings.output_dir, _journal_key(provenance, settings))
+    log = AnswerLog(settings.output_dir, _answer_key(provenance, settings))
     asked = list(dict.fromkeys(e.records for e in examples))
     mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
     own = [e for e in examples if e.records in mine]
@@ -71,16 +71,16 @@ def evaluate(settings: EvalSettings) -> dict:
         inputs = inputs_under(seen, asked, mine, ecgs, settings)
         if inputs is None:
             if launch.is_main():
-                print(f"{condition}: left out, not every sample has one of another patient")
+                print(f"{condition}: left out, because some samples have no ECG of another patient")
             continue
         ranked_by = None if condition == GENERATED else lists
-        new = sum((condition, e.sample_id) not in journal.known for e in own)
+        new = sum((condition, e.sample_id) not in log.known for e in own)
         asked_at = time.perf_counter()
-        said = dict(_said(checkpoint, own, inputs, condition, journal, settings, ranked_by))
+        given = dict(_answers(checkpoint, own, inputs, condition, log, settings, ranked_by))
         if new:
             answer_seconds[condition] = (time.perf_counter() - asked_at) / new
-        said = {sample_id: answer for part in launch.gather(said) for sample_id, answer in part.items()}
-        answered[condition] = [said[e.sample_id] for e in examples]
+        given = {sample_id: answer for part in launch.gather(given) for sample_id, answer in part.items()}
+        answered[condition] = [given[e.sample_id] for e in examples]
     result: dict = {}
     if launch.is_main():
         samples = _samples(examples, answered, checkpoint, settings)
@@ -91,7 +91,7 @@ def evaluate(settings: EvalSettings) -> dict:
         print(written["scores.txt"])
         _write_page(result, samples, examples, checkpoint, ecgs, settings)
         print(f"{', '.join([PREDICTIONS, RESULT, PAGE, *written])} are in {settings.output_dir}")
-    journal.finish()
+    log.finish()
     return result
 
 
@@ -156,9 +156,10 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
 
 
 def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
-    """Hashes of what is asked, of what else decides the prompts, and of the ECGs as the tokenizer wrote them.
+    """Hashes of the questions, of everything else in the prompts, and of the items of ECGs.
 
-    ecgs: what an ECG takes in a prompt, and how much of it a prompt shows; median, least and most over recordings.
+    ecgs: tokens of an ECG in a prompt, and the leads and seconds that they cover; median, minimum and maximum over
+    recordings.
     """
     context, codes, sizes = hashlib.sha256(), hashlib.sha256(), []
     for e in sorted(examples, key=lambda e: e.sample_id):
@@ -182,25 +183,25 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _journal_key(provenance: dict, settings: EvalSettings) -> str:
+def _answer_key(provenance: dict, settings: EvalSettings) -> str:
     deciding = {name: getattr(settings, name) for name in DECIDING}
     listed = provenance.get("choices", {}).get("fingerprint")
     return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed, versions()])
 
 
-def _said(
+def _answers(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     inputs: Inputs,
     condition: str,
-    journal: Journal,
+    log: AnswerLog,
     settings: EvalSettings,
     lists: AnswerLists | None,
 ) -> Iterator[tuple[str, Answer]]:
-    """Yield ``(sample id, answer)`` of every example; answers in the journal are not computed again."""
+    """Yield ``(sample id, answer)`` of every example; answers in the log are not computed again."""
     todo = []
     for e in examples:
-        if answer := journal.known.get((condition, e.sample_id)):
+        if answer := log.known.get((condition, e.sample_id)):
             yield e.sample_id, answer
         else:
             todo.append(e)
@@ -214,7 +215,7 @@ def _said(
         mininterval=1,
     )
     for i, answer in bar:
-        journal.add(condition, todo[i].sample_id, answer)
+        log.add(condition, todo[i].sample_id, answer)
         yield todo[i].sample_id, answer
 
 

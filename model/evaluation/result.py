@@ -19,7 +19,7 @@ from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
 RESULT = "result.json"
-# What no prediction gives.
+# Keys that do not follow from the predictions.
 _GIVEN = ("checkpoint", "choices", "predictions", "settings", "versions", "seconds", "answer_seconds")
 PACKAGES = ("torch", "transformers", "nltk", "sacrebleu", "rouge-score", "numpy", "scikit-learn", "scipy")
 
@@ -29,7 +29,7 @@ def write_result(
 ) -> dict[str, Any]:
     """Write predictions.jsonl, result.json and the tables as text; returns the result.
 
-    provenance: what else belongs to the result: ``checkpoint``, ``data``, ``seconds``, ``answer_seconds`` (per answer,
+    provenance: other parts of the result: ``checkpoint``, ``data``, ``seconds``, ``answer_seconds`` (per answer,
     by condition).
     """
     digest = write_samples(folder / PREDICTIONS, samples)

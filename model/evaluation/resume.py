@@ -10,7 +10,7 @@ from cardiolect.utils import launch
 FOLDER = "unfinished"
 
 
-class Journal:
+class AnswerLog:
     """A log of answers by condition and sample in OUTPUT_DIR/unfinished, with one file per rank.
 
     key: everything that the answers depend on. Answers with another key are deleted, which is reported.

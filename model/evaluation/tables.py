@@ -24,7 +24,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"{result['derived']} samples are derived from labels and cannot be compared with published scores"
         )
-    if "ecgs" in result.get("data", {}):  # results of older versions do not say
+    if "ecgs" in result.get("data", {}):  # missing in results of older versions
         lines.append(ecg_line(result["data"]["ecgs"]))
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if TASKS[result["task"]].exact_match:
@@ -61,7 +61,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
 
 
 def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
-    """What an ECG takes in a prompt, and how much of it the prompt shows."""
+    """The tokens of an ECG in a prompt, and the leads and seconds that they cover."""
     tokens, leads, seconds = (sizes[name] for name in ("tokens", "leads", "seconds"))
     several = f" (median; {tokens['min']:g} to {tokens['max']:g})" if tokens["min"] < tokens["max"] else ""
     least = f" (at least {leads['min']:g})" if leads["min"] < leads["median"] else ""

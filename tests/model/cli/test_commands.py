@@ -172,7 +172,7 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
             ["report", "{record}", "--patient", "age 56, weight 80 lb", "--checkpoint", "{stock}"],
             "read the weight",
         ),
-        (["report", "{record}", "--start", "7.6", "--checkpoint", "{stock}"], "10.0 s long, of them 2.4 s from 7.6"),
+        (["report", "{record}", "--start", "7.6", "--checkpoint", "{stock}"], "10.0 s long, 2.4 s of it after 7.6"),
         (["ask", "{record}", "{question}", "--checkpoint", "{stock}", "--logit-bias"], "name it with --endpoint"),
         (
             [
@@ -243,8 +243,8 @@ def test_a_question_is_trained_where_the_checkpoint_learned_its_kind():
         ({"ecg_tokenizer": None}, "ecg_tokenizer.* is missing"),
         ({"../llm": None}, "which does not exist; put it back or merge"),
         ({"adapter_config.json": "{"}, "adapter_config.json: not JSON"),
-        ({"adapter_config.json": "{}"}, "adapter_config.json: names no language model"),
-        ({"cardiolect.json": "[]"}, "cardiolect.json: holds no JSON object"),
+        ({"adapter_config.json": "{}"}, "adapter_config.json: does not name a language model"),
+        ({"cardiolect.json": "[]"}, "cardiolect.json: does not contain a JSON object"),
     ],
 )
 def test_a_damaged_checkpoint_is_one_line(damage, message, adapters, tmp_path):
