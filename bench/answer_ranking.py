@@ -24,7 +24,7 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.evaluation.choices import ANSWER_LISTS, answer_lists, coverage
-from cardiolect.model.evaluation.inputs import another_patient
+from cardiolect.model.evaluation.condition_inputs import another_patient
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers

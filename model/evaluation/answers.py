@@ -5,7 +5,7 @@ from math import exp
 from typing import NamedTuple
 
 from cardiolect.data_provider.examples import Example
-from cardiolect.model.evaluation.inputs import Inputs
+from cardiolect.model.evaluation.condition_inputs import Inputs
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers

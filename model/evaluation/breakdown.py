@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.utils.metrics import bootstrap_ci
 

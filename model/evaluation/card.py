@@ -8,7 +8,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader
 
 from cardiolect.data_provider.corpora.provenance import UNKNOWN
-from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
+from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.tables import balanced_accuracy
 from cardiolect.model.evaluation.verdict import gaps, score_name, verdict
 from cardiolect.model.llm.checkpoint import read_info

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cardiolect.model.evaluation.alignment import Evaluated, on_common_samples
-from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.scoring import main_score
 from cardiolect.utils.metrics import PairedTest, Scores, cross_table, paired_test, paired_test_of
 from cardiolect.utils.metrics.paired import FEW_BLOCKS

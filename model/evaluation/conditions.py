@@ -1,6 +1,6 @@
-"""The conditions under which a model answers, and which of them are floors."""
+"""The conditions under which a model answers: their names, headings and colours."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_PER_QUESTION
@@ -46,16 +46,6 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     ),
 }
 CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS
-
-
-def floors(names: Iterable[str]) -> list[str]:
-    """The floors among ``names``."""
-    return [name for name in names if name in CONDITIONS and CONDITIONS[name].floor]
-
-
-def gap_over(names: Sequence[str]) -> Callable[[Mapping[str, float]], float]:
-    """A function from a score's value under each condition to the signal-use gap against the floors ``names``."""
-    return lambda values: values[WITH_ECG] - max(values[name] for name in names)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

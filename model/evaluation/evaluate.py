@@ -21,10 +21,10 @@ from cardiolect.data_provider.splits import known_recordings, load_splits
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
 from cardiolect.model.evaluation.choices import answer_lists, coverage
+from cardiolect.model.evaluation.condition_inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
-from cardiolect.model.evaluation.inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
 from cardiolect.model.evaluation.resume import AnswerLog

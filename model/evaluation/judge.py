@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from cardiolect.model.evaluation.conditions import WITH_ECG, gap_over
-from cardiolect.model.evaluation.conditions import floors as floors_of
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.floors import floors as floors_of
+from cardiolect.model.evaluation.floors import gap_over
 from cardiolect.model.evaluation.result import RESULT, read_result
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
 from cardiolect.model.prompt.tasks import TASKS

@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
 from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
-from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours, floors
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
+from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.tables import balanced_accuracy
 from cardiolect.model.evaluation.verdict import gaps, score_name, verdict, warnings

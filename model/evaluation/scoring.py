@@ -12,7 +12,8 @@ from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
-from cardiolect.model.evaluation.conditions import WITH_ECG, floors, gap_over
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cardiolect.model.evaluation.alignment import Evaluated, on_common_samples
-from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, floors, gap_over
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
+from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.scoring import main_score
 from cardiolect.utils.errors import UserError

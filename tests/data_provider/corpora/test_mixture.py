@@ -17,7 +17,7 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import corpus_weights, known_recordings, load_splits, seen_in_data
-from cardiolect.model.evaluation.inputs import another_patient
+from cardiolect.model.evaluation.condition_inputs import another_patient
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.utils.errors import UserError
