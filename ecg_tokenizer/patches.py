@@ -99,7 +99,10 @@ class ECGPatches(nn.Module, ECGRepresentation):
         return np.stack([starts, starts + self.config.patch], axis=1) / self.config.sampling_rate
 
     def coverage(self, item: np.ndarray) -> Coverage:
-        return Coverage(len(LEADS), len(item) * self.config.patch / self.config.sampling_rate)
+        """All leads, and the time up to the last sample; what "base" is filled up with does not count."""
+        samples = item.reshape(len(item), len(LEADS), self.config.patch).any(axis=1).ravel()
+        shown = np.flatnonzero(samples)[-1] + 1 if self.config.mode == "base" and samples.any() else len(samples)
+        return Coverage(len(LEADS), float(shown / self.config.sampling_rate))
 
     def embed(self, items) -> Tensor:
         rows = torch.cat(list(items))

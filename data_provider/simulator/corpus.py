@@ -117,7 +117,7 @@ def _made_before(out: Path, settings: dict[str, Any]) -> bool:
         other = [key for key in {**settings, **found} if found.get(key) != settings.get(key)]
         if other:
             raise UserError(
-                f"--out {out} has a corpus made with a different {other[0]}: delete it or give another folder"
+                f"--out {out} has a corpus made with a different --{other[0]}: delete it or give another folder"
             )
         return name == MADE
     if any(out.iterdir()):

@@ -23,7 +23,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
-from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model, with_inner
+from cardiolect.model.llm.ecg_language_model import (
+    PROJECTOR,
+    ECGLanguageModel,
+    LanguageModel,
+    inner_model,
+    with_inner,
+)
 from cardiolect.model.llm.projector import ProjectorKind
 from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import set_chat_template
@@ -198,6 +204,7 @@ def _read_json(path: Path) -> dict:
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model."""
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder)
     model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
@@ -218,6 +225,18 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         "versions": {name: version(name) for name in packages},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove what a checkpoint of another kind has left in the folder.
+
+    Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs.
+    """
+    stale = (PROJECTOR, "chat_template.jinja", "config.json", "generation_config.json")
+    for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
+        path.unlink(missing_ok=True)
+    for path in (folder / "ecg_tokenizer").glob("*"):
+        path.unlink()
 
 
 def generation_config(vocabulary: Vocabulary) -> GenerationConfig:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -43,6 +44,10 @@ class ECGLanguageModel(nn.Module):
         """Like the language model. ecgs: items whose rows replace the placeholders of ``input_ids``, row by row."""
         if len(ecgs):
             return self.language_model(inputs_embeds=self.embed_prompts(input_ids, ecgs), **inputs)
+        if self.training:  # ranks exchange the gradients of all parameters: those of the projector must be there, as 0
+            embeddings = self.get_input_embeddings()(input_ids)
+            unused = sum(parameter.sum() for parameter in self.ecg_parameters())
+            return self.language_model(inputs_embeds=embeddings + 0 * unused, **inputs)
         return self.language_model(input_ids=input_ids, **inputs)
 
     def embed_prompts(self, input_ids: Tensor, ecgs: Sequence[np.ndarray | Tensor]) -> Tensor:
@@ -73,7 +78,7 @@ class ECGLanguageModel(nn.Module):
         """Raises `UserError` if the file is missing or does not fit."""
         try:
             self.projector.load_state_dict(load_file(folder / PROJECTOR))
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{folder / PROJECTOR}: the projector cannot be loaded ({reason})") from None
 

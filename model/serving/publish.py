@@ -15,6 +15,7 @@ from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
 from cardiolect.model.llm.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
+from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.serving.serve import CHAT_TEMPLATE, embeds_ecgs, is_servable
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launch import quieten_libraries
@@ -88,7 +89,7 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     quieten_libraries()
     disable_progress_bar()
     loaded = load_checkpoint(checkpoint, info.get("settings", {}).get("precision", "fp32"))
-    if isinstance(loaded.model, PeftModel):
+    if isinstance(inner_model(loaded.model), PeftModel):
         loaded.info["merged_from"] = fingerprint(checkpoint)
     loaded.model.config.use_cache = True  # training turns it off; generation would recompute every prefix
     make_folder("--out", out)

@@ -51,6 +51,8 @@ def test_other_lengths_are_kept_whole_except_by_base_which_is_cut_or_filled():
     short_item, long_item = patches("base").prepare([short, long], 500)
     assert short_item.shape == long_item.shape == (1, 30_000)
     assert not short_item.reshape(12, 2500)[:, 1100:].any()
+    shown = [patches("base").coverage(item).seconds for item in (short_item, long_item)]
+    assert shown == [pytest.approx(4.03, abs=0.01), 10.0]
 
 
 def test_published_scaling_loses_the_voltage_and_ours_keeps_it():

@@ -222,10 +222,10 @@ def test_questions_are_balanced(corpus: Path) -> None:
 def test_other_folders_are_not_overwritten(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not write_corpus(corpus, records=RECORDS, seed=SEED, workers=1)
     assert "nothing to do" in capsys.readouterr().out
-    with pytest.raises(UserError, match="another seed"):
+    with pytest.raises(UserError, match="made with a different --seed"):
         write_corpus(corpus, records=RECORDS, seed=SEED + 1, workers=1)
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(UserError, match="not empty"):
+    with pytest.raises(UserError, match="neither empty nor a simulated corpus"):
         write_corpus(tmp_path, records=2, seed=1, workers=1)
     with pytest.raises(UserError, match="--records"):
         write_corpus(tmp_path / "new", records=0, seed=1, workers=1)

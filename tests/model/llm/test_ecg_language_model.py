@@ -184,6 +184,25 @@ def test_a_checkpoint_is_saved_and_loaded_with_its_projector(checkpoint, ecgs, t
     half = load_checkpoint(tmp_path / "saved", "bf16")
     assert {p.dtype for p in half.model.parameters()} == {torch.bfloat16}
     assert len(dict(generate_texts(half.model, half.vocabulary, asked, 8, 4))) == len(asked)
-    (tmp_path / "saved/ecg_projector.safetensors").unlink()
-    with pytest.raises(UserError, match="the projector cannot be loaded"):
-        load_checkpoint(tmp_path / "saved")
+    projector = tmp_path / "saved/ecg_projector.safetensors"
+    for damage in (lambda: projector.write_bytes(projector.read_bytes()[:50]), projector.unlink):
+        damage()
+        with pytest.raises(UserError, match="the projector cannot be loaded"):
+            load_checkpoint(tmp_path / "saved")
+
+
+def test_a_batch_without_any_ecg_leaves_the_projector_a_gradient_of_zero(checkpoint, ecgs):
+    """Ranks exchange the gradients of all parameters; one that has none for the projector would stop the others."""
+    dataset = FinetuneDataset(checkpoint.vocabulary, examples(), ecgs, 3, ecg_dropout=0.999999)
+    rows = [dataset[i] for i in range(len(dataset))]
+    assert not any(row.items for row in rows)
+    batch = collate(rows, checkpoint.vocabulary.tokenizer.pad_token_id)
+    losses = []
+    for training in (True, False):
+        checkpoint.model.train(training)
+        loss, weight = weighted_loss(checkpoint.model, checkpoint.model.get_output_embeddings(), batch)
+        losses.append((loss / weight).item())
+        if training:
+            loss.backward()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert all(not parameter.grad.any() for parameter in checkpoint.model.ecg_parameters())

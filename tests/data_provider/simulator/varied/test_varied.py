@@ -142,7 +142,7 @@ def test_a_varied_corpus_has_the_same_bytes_for_any_workers(varied: Path, tmp_pa
 
 
 def test_a_varied_corpus_is_not_mixed_with_another(varied: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="another varied"):
+    with pytest.raises(UserError, match="made with a different --varied"):
         write_corpus(varied, RECORDS, SEED, workers=1)
     with pytest.raises(UserError, match="--varied"):
         main(["--out", str(tmp_path / "new"), "--noise-from", str(varied)])
