@@ -62,6 +62,8 @@ def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
         **({"gap": gap["value"], "gap_ci95": gap["ci95"]} if gap else {}),
         **({"best_floor": gap["best_floor"], "floor": result["conditions"][gap["best_floor"]][score]} if gap else {}),
         "answer_seconds": result["answer_seconds"].get(WITH_ECG),
+        "samples_fingerprint": result["data"]["texts_fingerprint"],
+        "context_fingerprint": result["data"]["context_fingerprint"],
     }
 
 
@@ -158,6 +160,12 @@ def _gigabytes(found: Mapping[str, Any], training: bool) -> str:
 def notes(columns: Mapping[str, Mapping[str, Any]], differ: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What belongs below the table: settings of training that differ, and why representations failed."""
     found = [f"{name} failed: {each['failed']}: {each['why']}" for name, each in columns.items() if "failed" in each]
+    good = {name: each["scores"] for name, each in columns.items() if "failed" not in each}
+    for test in next(iter(good.values()), {}):
+        samples = {name: scores[test] for name, scores in good.items()}
+        if len({(one["samples_fingerprint"], one["context_fingerprint"]) for one in samples.values()}) > 1:
+            counts = ", ".join(f"{name} {one['samples']}" for name, one in samples.items())
+            found.append(f"{test}: not scored on the same samples ({counts}): these scores cannot be compared")
     for key, values in differ.items():
         found.append(f"{key} differs: {', '.join(f'{name} {value}' for name, value in values.items())}")
     return found

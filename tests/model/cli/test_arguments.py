@@ -70,7 +70,7 @@ def test_a_free_port_may_be_asked_for(asked):
             ["export", "C", "--results", "r", "--out", "x", "--license", "my licence!"],
             "must be an identifier such as cc-by-4.0",
         ),
-        (["export", "C", "--results", "r", "--out", "x", "--name", "a\n---\nb"], "must be one line of text"),
+        (["export", "C", "--results", "r", "--out", "x", "--name", "a\n---\nb"], "must be one non-empty line of text"),
         (["sing"], "invalid choice: 'sing'"),
     ],
 )

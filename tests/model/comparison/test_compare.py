@@ -11,7 +11,7 @@ import pytest
 from cardiolect.model.comparison import command, run
 from cardiolect.model.comparison.plan import read_plans
 from cardiolect.model.comparison.run import Record, StageError, finished, run_stage
-from cardiolect.model.comparison.table import fixed_width, markdown, rows_of
+from cardiolect.model.comparison.table import fixed_width, markdown, notes, rows_of
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 
@@ -219,3 +219,18 @@ def test_tables_of_failures_alone_can_be_written():
     assert rows == [["", "codes"], ["failed", "pretrain"]]
     assert fixed_width(rows, ["x"]) == "           codes\nfailed  pretrain\n\nx\n"
     assert markdown(rows, []) == "|  | codes |\n| --- | --- |\n| failed | pretrain |\n"
+
+
+def test_columns_that_were_scored_on_different_samples_are_pointed_out():
+    """A stage that has seen other recordings leaves other samples out of the evaluation."""
+
+    def column(samples: int, texts: str) -> dict:
+        scores = {"samples": samples, "samples_fingerprint": texts, "context_fingerprint": "c"}
+        return {"scores": {"test_qa": scores}}
+
+    alike = {"codes": column(5, "a"), "bpe": column(5, "a"), "patches": {"failed": "pretrain", "why": "no memory"}}
+    assert notes(alike, {}) == ["patches failed: pretrain: no memory"]
+    differ = {"codes": column(5, "a"), "bpe": column(3, "b")}
+    assert notes(differ, {}) == [
+        "test_qa: not scored on the same samples (codes 5, bpe 3): these scores cannot be compared"
+    ]
