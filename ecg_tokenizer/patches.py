@@ -112,7 +112,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
 
     def fingerprint(self) -> str:
         """Does not cover the convolutions, because the cache holds their input."""
-        return hashlib.sha256(repr(self.config).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.config, MV_SCALE)).encode()).hexdigest()[:16]
 
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)

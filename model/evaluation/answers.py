@@ -1,6 +1,7 @@
 """Answers of a checkpoint: generated texts, or the best of the answers that a question can have."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import exp
 from typing import NamedTuple
 
@@ -43,9 +44,11 @@ def answers(
     Raises `UserError` if a prompt and its answer are too long for the language model.
     """
     vocabulary = checkpoint.vocabulary
-    prompts = [
-        make_prompt(vocabulary, inputs(e.records), e.backgrounds, e.task, e.question, e.history) for e in examples
-    ]
+    prompts, first = [], {}
+    for e in examples:
+        prompt = make_prompt(vocabulary, inputs(e.records), e.backgrounds, e.task, e.question, e.history)
+        same = first.setdefault(prompt.key, prompt)  # dozens of questions hold one copy of their ECG
+        prompts.append(replace(prompt, prefix=same.prefix, items=same.items))
     candidates = [lists.candidates(e) for e in examples] if lists else []
     longest = longest_sequence(checkpoint.model)
     for i, (e, prompt) in enumerate(zip(examples, prompts, strict=True)):
