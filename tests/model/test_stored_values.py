@@ -34,6 +34,15 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Several threads round the decompositions that rows of the embedding start from in another way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> ECGTokenizer:
     torch.manual_seed(0)
