@@ -136,10 +136,6 @@ class FinetuneSettings(LanguageModelSettings):
 
     def check(self) -> None:
         super().check()
-        if self.checkpoint and (self.llm_path or self.tokenizer_path):
-            raise UserError(
-                "CHECKPOINT already contains a language model and an ECG tokenizer: remove LLM_PATH and TOKENIZER_PATH"
-            )
         if self.checkpoint is None and not self.llm_path:
             raise UserError("CHECKPOINT is not set; it must be a checkpoint that pretrain.sh or finetune.sh wrote")
         if self.checkpoint:

@@ -72,6 +72,9 @@ def finetune(settings: FinetuneSettings) -> dict:
     task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     if settings.checkpoint:
+        unused = [key for key in ("llm_path", "tokenizer_path") if getattr(settings, key)]
+        if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
+            print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
