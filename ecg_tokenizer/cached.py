@@ -1,17 +1,34 @@
-"""Prepare a corpus into the item cache: the first step of both training and evaluation."""
+"""A corpus in its caches: signals for stage 1, prepared items for later training and evaluation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.item_cache import Filling, ItemCache, fill_cache
+from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+
+
+def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[SignalCache]:
+    """Signals of the training and validation splits at the SAMPLING_RATE of stage 1 settings, read once."""
+    return [
+        open_signal_cache(
+            splits[name].records,
+            settings.sampling_rate,
+            settings.cache_dir,
+            settings.workers,
+            settings.max_bad_records,
+            f"{name} recordings",
+        )
+        for name in ("train", "valid")
+    ]
 
 
 class CachedECGs:

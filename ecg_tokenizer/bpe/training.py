@@ -12,13 +12,14 @@ from tqdm import tqdm
 from cardiolect.data_provider.audit.seen import save_seen
 from cardiolect.data_provider.record import INDEPENDENT, LEADS
 from cardiolect.data_provider.splits import load_splits, seen_in_data
-from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
+from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols, fixed_steps, percentile_range
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.settings import MAX_TOKENS, BPESettings
 from cardiolect.ecg_tokenizer.bpe.signal2vec import signal2vec
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer, Symbols
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
+from cardiolect.ecg_tokenizer.cached import open_signals
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
@@ -38,17 +39,7 @@ def train_bpe_representation(settings: BPESettings) -> dict:
     if not launch.is_main():
         launch.barrier()
         return json.loads((settings.output_dir / "metrics.json").read_text())
-    train, valid = (
-        open_signal_cache(
-            splits[name].records,
-            settings.sampling_rate,
-            settings.cache_dir,
-            settings.workers,
-            settings.max_bad_records,
-            f"{name} recordings",
-        )
-        for name in ("train", "valid")
-    )
+    train, valid = open_signals(settings, splits)
     settings.output_dir.mkdir(parents=True, exist_ok=True)
     save_seen(settings.output_dir, [r for split in splits.values() for r in split.records], seen_in_data(settings))
     (settings.output_dir / "settings.json").write_text(settings.to_json())

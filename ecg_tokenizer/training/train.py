@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from cardiolect.data_provider.audit.seen import save_seen
-from cardiolect.data_provider.splits import Split, load_splits, seen_in_data
-from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
+from cardiolect.data_provider.splits import load_splits, seen_in_data
+from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.data_provider.texts.measurements import load_measurements
+from cardiolect.ecg_tokenizer.cached import open_signals
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.early_stopping import EarlyStopping, validate
@@ -36,12 +37,12 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
     if launch.is_main():  # fills the cache for the other ranks
-        _signals(settings, splits)
+        open_signals(settings, splits)
         settings.output_dir.mkdir(parents=True, exist_ok=True)
         recordings = [r for split in splits.values() for r in split.records]
         save_seen(settings.output_dir, recordings, seen_in_data(settings))
     launch.barrier()
-    train, valid = _signals(settings, splits)
+    train, valid = open_signals(settings, splits)
     figures = {**fit(settings, train, valid, table), "seconds": round(time.time() - started, 1)}
     if not launch.is_main():
         return figures
@@ -52,20 +53,6 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         f"saved in {settings.output_dir}"
     )
     return figures
-
-
-def _signals(settings: TokenizerSettings, splits: dict[str, Split]) -> list[SignalCache]:
-    return [
-        open_signal_cache(
-            splits[name].records,
-            settings.sampling_rate,
-            settings.cache_dir,
-            settings.workers,
-            settings.max_bad_records,
-            f"{name} recordings",
-        )
-        for name in ("train", "valid")
-    ]
 
 
 def fit(
