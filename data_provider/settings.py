@@ -48,6 +48,10 @@ class DataSettings(EnvSettings):
 
     def check(self) -> None:
         super().check()
+        self.check_data()
+
+    def check_data(self) -> None:
+        """Raise `UserError` unless recordings and texts are where the settings say, and their use makes sense."""
         for root in self.data_root:
             need_path("DATA_ROOT", root, "the folder of the recordings (see docs/DATA.md for how to get them)")
         existing = next((folder for folder in (self.cache_dir, *self.cache_dir.parents) if folder.exists()), None)

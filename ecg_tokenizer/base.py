@@ -51,9 +51,11 @@ class ECGRepresentation(ABC):
     name: its key in `representations.REPRESENTATIONS`, and ``REPRESENTATION`` in env files.
     embeds: whether `embed` returns rows; the language model is then not a stock model.
     decodes: whether `decode` can restore the signal.
+    fewer_tokens: the settings that make it take fewer tokens per second, for messages.
     """
 
     name: ClassVar[str]
+    fewer_tokens: ClassVar[str]
     embeds: ClassVar[bool] = False
     decodes: ClassVar[bool] = False
     group: int = 1  # number of tokens that belong together, such as those of one frame

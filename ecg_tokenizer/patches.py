@@ -49,6 +49,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
     """An ECG as rows of samples."""
 
     name = "patches"
+    fewer_tokens = "a longer PATCH_MS"
     embeds = True
     vocabulary_size = 1
 

@@ -39,6 +39,7 @@ class BPETokenizer(ECGRepresentation):
     """
 
     name = "bpe"
+    fewer_tokens = "a larger BPE_STEP_MV, more BPE_MERGES"
     decodes = True
 
     def __init__(self, symbols: Symbols, merges: Merges, lead_tokens: bool = False, features: Tensor | None = None):

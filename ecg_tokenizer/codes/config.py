@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
@@ -14,7 +14,8 @@ class TokenizerConfig:
     """The architecture of an `ECGTokenizer`, stored as ``config.json`` next to its weights.
 
     `TokenizerSettings` has a setting for every field except ``input_scale``, and takes its defaults from here. The
-    order of the fields is part of `ECGTokenizer.fingerprint`, which names the cache folders.
+    order of the fields is part of `ECGTokenizer.fingerprint`, which names the cache folders; ``search_rounds`` is
+    part of it only if there are any, so that older tokenizers keep theirs.
     """
 
     quantizer: str = "fsq"
@@ -30,6 +31,7 @@ class TokenizerConfig:
     encoder_depth: int = 4
     decoder_depth: int = 4
     input_scale: float = 4.0  # millivolts are multiplied by this before the encoder: unit variance on average
+    search_rounds: int = field(default=0, repr=False)  # of `search.search` after the encoder; fsq only
 
     @property
     def layout(self) -> CodeLayout:
@@ -52,7 +54,7 @@ class TokenizerConfig:
             raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
         if (other := values.pop("representation", "codes")) != "codes":
             raise UserError(f"{path}: the representation is {other}; a VQ tokenizer (codes) is needed here")
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
         values.setdefault("coarse_frames", 0)  # configurations older than coarse codes

@@ -39,6 +39,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     def __init__(self, levels: Sequence[int], width: int):
         super().__init__()
+        self.levels = tuple(levels)
         self.fsq = FSQ(levels=list(levels), dim=width)
         self.codebook_size = self.fsq.codebook_size
 
@@ -58,6 +59,15 @@ class FiniteScalarQuantizer(nn.Module):
     def vectors(self) -> Tensor:
         """``(codebook_size, width)``: contribution of each code to the quantized features."""
         return self.lookup(torch.arange(self.codebook_size, device=self.fsq.implicit_codebook.device)[None])[0]
+
+    def neighbours(self) -> Tensor:
+        """``(codebook_size, 2 * dims)``: the codes one level up and one down in each dimension; at an end, itself."""
+        device = self.fsq.implicit_codebook.device
+        levels = torch.tensor(self.levels, device=device)
+        step = levels.cumprod(0) // levels
+        codes = torch.arange(self.codebook_size, device=device)[:, None]
+        level = codes // step % levels
+        return torch.cat([codes + step * (level + 1 < levels), codes - step * (level > 0)], dim=1)
 
 
 class EMAVectorQuantizer(nn.Module):

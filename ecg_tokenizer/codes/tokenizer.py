@@ -18,6 +18,7 @@ from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
+from cardiolect.ecg_tokenizer.codes.search import search
 from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.utils.errors import UserError
 
@@ -40,6 +41,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     """
 
     name = "codes"
+    fewer_tokens = "a longer STRIDE_MS, fewer NUM_CODEBOOKS"
     decodes = True
 
     def __init__(self, config: TokenizerConfig):
@@ -148,8 +150,9 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         fs: its sampling rate in Hz; resampled with an anti-alias filter if the tokenizer uses another rate.
         Returns int64 ``(layout.codes_in(ceil(T' / stride)),)``, T' samples at the tokenizer's rate; the tail is padded
         with its last value. Frames and groups are counted from the first sample: away from its edges, a crop that
-        begins at a multiple of ``stride * max(1, coarse_frames)`` samples has the codes of the whole recording. Raises
-        `UserError` if the shape is wrong or a value is not finite.
+        begins at a multiple of ``stride * max(1, coarse_frames)`` samples has the codes of the whole recording, unless
+        ``search_rounds`` lets them depend on more distant ones. Raises `UserError` if the shape is wrong or a value is
+        not finite.
         """
         return self.encode_batch([resample(check_signal(signal), fs, self.sampling_rate)])[0]
 
@@ -163,10 +166,29 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
             rows = [i for i, s in enumerate(padded) if s.shape[1] == length]
             batch = torch.from_numpy(np.stack([padded[i] for i in rows])).to(self.device)
             with torch.autocast(self.device.type, enabled=False):
-                found = self.quantize(batch.float()).codes
+                found = self._codes(batch.float())
             for i, row in zip(rows, found.cpu().numpy(), strict=True):
                 codes[i] = row
         return codes
+
+    def _codes(self, signals: Tensor) -> Tensor:
+        """Codes of millivolts ``(batch, 12, frames * stride)``, after the search if the configuration asks for one."""
+        quantized = self.quantize(signals)
+        if not self.config.search_rounds:
+            return quantized.codes
+        found = []
+        for i, codes in enumerate(quantized.codes):
+            frames, coarse = self.layout.split(codes[None])
+            slow = 0 if quantized.slow is None else quantized.slow[i]
+            better = search(
+                self.quantizer,
+                lambda features, slow=slow: self.decoder(features) + slow,
+                signals[i] * self.config.input_scale,
+                frames[0],
+                self.config.search_rounds,
+            )
+            found.append(self.layout.join(better[None], coarse)[0])
+        return torch.stack(found)
 
     def _prepare(self, signals: list[np.ndarray]) -> list[np.ndarray]:
         """uint16 codes ``(codes,)`` of each signal, in the same order as from `encode`."""
@@ -232,6 +254,8 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def fingerprint(self) -> str:
         """Short hash of architecture and weights: equal fingerprints give equal codes."""
         digest = hashlib.sha256(repr(self.config).encode())
+        if self.config.search_rounds:
+            digest.update(f"search_rounds={self.config.search_rounds}".encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())

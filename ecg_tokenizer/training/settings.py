@@ -54,6 +54,12 @@ class TokenizerSettings(DataSettings):
     hidden: int = Field(DEFAULT.hidden, ge=8, description="Width of the backbone.")
     encoder_depth: int = Field(DEFAULT.encoder_depth, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(DEFAULT.decoder_depth, ge=1, description="ConvNeXt blocks after the quantizer.")
+    search_rounds: int = Field(
+        DEFAULT.search_rounds,
+        ge=0,
+        description="fsq: after the encoder, each frame tries the neighbours of its code this often and takes the one "
+        "that decodes best. Distortion falls by a sixth at the same bits; a round takes 0.4 s of a CPU core per ECG.",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="Precision of training; codes are always computed in fp32."
     )
@@ -137,6 +143,8 @@ class TokenizerSettings(DataSettings):
                 f"{codes} codes in all codebooks, coarse ones included; at most {MAX_CODES} are possible: lower "
                 "FSQ_LEVELS, CODEBOOK_SIZE, NUM_CODEBOOKS or COARSE_LEVELS"
             )
+        if self.search_rounds and self.quantizer != "fsq":
+            raise UserError(f"SEARCH_ROUNDS needs QUANTIZER=fsq: codes of {self.quantizer} have no neighbours")
         if self.coarse_frames == 1:
             raise UserError("COARSE_FRAMES: a coarse code must span 2 frames or more; use 0 for no coarse codes")
         if bool(self.measurements_data) != bool(self.measurements):

@@ -52,6 +52,8 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         f"{figures['codebook_size']} codes used, entropy {figures['entropy_bits']:.2f} bits; "
         f"saved in {settings.output_dir}"
     )
+    if settings.search_rounds:
+        print(f"these are figures of the encoder alone; the fidelity panel adds SEARCH_ROUNDS={settings.search_rounds}")
     return figures
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiolect.model.comparison.plan import EVAL, Plan, budgets, read_plans
+from cardiolect.model.comparison.plan import EVAL, Plan, budgets, check_data, read_plans
 from cardiolect.model.comparison.run import Record, StageError, files_of, finished, run_stage
 from cardiolect.model.comparison.table import column, distortion, fixed_width, markdown, notes, rows_of
 from cardiolect.utils.command_line import Parser, file_path, run_command
@@ -63,6 +63,7 @@ def compare(folder: Path, only: Sequence[str] = (), out: Path | None = None) -> 
     A representation that fails is left out of the rest; its column says so.
     """
     plans = read_plans(folder, only)
+    check_data(plans)
     out = out or Path("results/compare") / folder.resolve().name
     make_folder("--out:", out)
     progress, columns = Progress(plans, out), {}

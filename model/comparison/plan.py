@@ -122,6 +122,15 @@ def _check_outputs(plans: Sequence[Plan]) -> None:
         taken[folder] = stage.env_file
 
 
+def check_data(plans: Sequence[Plan]) -> None:
+    """Raise `UserError` unless the data of every stage are there; what an earlier stage writes need not be yet."""
+    for stage in (stage for plan in plans for stage in plan.stages):
+        try:
+            stage.settings.check_data()
+        except UserError as error:
+            raise UserError(f"{stage.env_file}: {error}") from None
+
+
 def check_alike(plans: Sequence[Plan]) -> None:
     """Raise `UserError` unless all plans have the same language model, seed, training texts and evaluations."""
     first = plans[0]

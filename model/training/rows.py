@@ -16,13 +16,13 @@ from cardiolect.model.training.packing import Packed, pack
 from cardiolect.utils.errors import UserError
 
 
-def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None) -> Packed:
+def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None, ecgs: CachedECGs) -> Packed:
     """Return ``packed``; raise `UserError` if its longest sequence does not fit the language model."""
     if max_length and max(packed.positions) >= max_length:
         records = " and ".join(ref.record_id for ref in refs)
         raise UserError(
             f"record {records}: ECG and text have {max(packed.positions) + 1} tokens, but the language model takes "
-            f"{max_length}; use a tokenizer with a longer STRIDE_MS or fewer NUM_CODEBOOKS, or shorter recordings"
+            f"{max_length}; use shorter recordings, or fewer tokens per second ({ecgs.representation.fewer_tokens})"
         )
     return packed
 
@@ -66,6 +66,10 @@ class PretrainDataset(Dataset):
         """Number of tokens per row, up to a constant."""
         return [self.ecgs.num_tokens(ref) for ref in self.refs]
 
+    def check_lengths(self) -> None:
+        """Raise `UserError` if the longest recording does not fit the language model."""
+        self[int(np.argmax(self.lengths()))]
+
     def __getitem__(self, i: int) -> Packed:
         codes = self.ecgs.ecg(self.refs[i]).token_ids
         if self.objective == "multiscale":
@@ -76,10 +80,10 @@ class PretrainDataset(Dataset):
                     f"record {self.refs[i].record_id}: too short for any window of PRETRAIN_OBJECTIVE=multiscale"
                 )
             windows = pack([], drawn)
-            return _check_length(windows, [self.refs[i]], self.max_length)
+            return _check_length(windows, [self.refs[i]], self.max_length, self.ecgs)
         ids, of_ecg = render_ecgs(self.vocabulary, [codes], [""])
         whole = pack(ids, [], [float(supervised) for supervised in of_ecg])
-        return _check_length(whole, [self.refs[i]], self.max_length)
+        return _check_length(whole, [self.refs[i]], self.max_length, self.ecgs)
 
 
 class FinetuneDataset(Dataset):
@@ -142,10 +146,22 @@ class FinetuneDataset(Dataset):
             for group, chosen, dropped in self.rows
         ]
 
+    def check_lengths(self) -> None:
+        """Raise `UserError` if the longest ECG and question do not fit the language model."""
+
+        def length(group) -> int:
+            (refs, _), turns = group
+            return sum(map(self.ecgs.num_tokens, refs)) + max(len(ids) for ids, _ in turns)
+
+        (refs, backgrounds), turns = max(self.groups, key=length)
+        ids, _, _ = render_prefix(self.vocabulary, [self.ecgs.ecg(ref) for ref in refs], backgrounds)
+        longest = max(turns, key=lambda turn: len(turn[0]))
+        _check_length(pack(ids, [longest]), refs, self.max_length, self.ecgs)
+
     def __getitem__(self, i: int) -> Packed:
         group, chosen, dropped = self.rows[i]
         (refs, backgrounds), turns = self.groups[group]
         ecgs = [None if dropped else self.ecgs.ecg(ref) for ref in refs]
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)
-        return _check_length(packed, refs, self.max_length)
+        return _check_length(packed, refs, self.max_length, self.ecgs)

@@ -72,7 +72,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     if settings.checkpoint:
-        unused = [key for key in ("llm_path", "tokenizer_path") if getattr(settings, key)]
+        unused = [key for key in ("llm_path", "tokenizer_path", "projector") if key in settings.model_fields_set]
         if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
             print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
@@ -153,6 +153,7 @@ def _train_and_save(
     for name, rows in (("train", train_rows), ("validation", valid_rows)):
         if len(rows) == 0:
             raise UserError(f"there are no {name} sequences: none of the recordings could be read")
+        rows.check_lengths()
     if launch.is_main():
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
@@ -167,7 +168,9 @@ def _train_and_save(
         print("the end of the first sequence, supervised tokens in green:")
         print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]]))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
-    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings)
+    data = _fingerprint(splits)
+    begun_with = {"ECG tokenizer": checkpoint.representation.fingerprint(), "data": data}
+    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, begun_with)
     if launch.is_main():
         inherited = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
         checkpoint.info = {
@@ -175,7 +178,7 @@ def _train_and_save(
             "corpora": [*inherited.get("corpora", ()), *corpora_of(settings.data_root, info["stage"])],
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),
-            "data_fingerprint": _fingerprint(splits),
+            "data_fingerprint": data,
             "settings": settings.model_dump(mode="json"),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")

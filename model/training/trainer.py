@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,18 @@ from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import make_schedule
+
+# Settings that a resumed run cannot change: they decide which weights there are, or how they are trained.
+UNCHANGED = {
+    "optimizer",
+    "schedule",
+    "tuning",
+    "lora_rank",
+    "lora_alpha",
+    "lora_targets",
+    "train_text_rows",
+    "projector",
+}
 
 
 class LengthBucketSampler(Sampler):
@@ -139,10 +152,11 @@ def train(
     valid_rows: Dataset,
     pad_id: int,
     settings: TrainSettings,
+    begun_with: Mapping[str, str],
 ) -> dict:
     """Train ``model`` in place, up to its best validation loss, and return the losses.
 
-    The files for RESUME are in OUTPUT_DIR/resume.
+    The files for RESUME are in OUTPUT_DIR/resume. begun_with: fingerprints that must be the same when it resumes.
     """
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
@@ -200,10 +214,11 @@ def train(
         print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
     if last is not None:
         _check_world_size(last)
-        _check_unchanged(last, settings)
+        _check_unchanged(last, settings, begun_with)
     elif launch.is_main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(settings.to_json())
+        (folder / "begun_with.json").write_text(json.dumps(begun_with, indent=2) + "\n")
     result = trainer.train(resume_from_checkpoint=str(last) if last else None)
     if by_rows:
         stock.set_attn_implementation("sdpa")
@@ -240,11 +255,16 @@ def _check_world_size(step_folder: Path) -> None:
         )
 
 
-def _check_unchanged(step_folder: Path, settings: TrainSettings) -> None:
-    """A saved optimizer or schedule cannot be restored into a different one."""
+def _check_unchanged(step_folder: Path, settings: TrainSettings, begun_with: Mapping[str, str]) -> None:
+    """A saved step can only go on with the weights, the optimizer and the rows that it was made with."""
     file = step_folder.parent / "settings.json"  # runs older than these checks have no file, or no schedule in it
     saved = {"schedule": "cosine", **json.loads(file.read_text())} if file.is_file() else {}
-    for name in ("optimizer", "schedule"):
+    for name in UNCHANGED & set(type(settings).model_fields):
         now = getattr(settings, name)
         if (before := saved.get(name, now)) != now:
             raise UserError(f"RESUME: {step_folder} was saved with {name.upper()}={before}, but this run has {now}")
+    file = step_folder.parent / "begun_with.json"
+    before = json.loads(file.read_text()) if file.is_file() else begun_with
+    for what, fingerprint in begun_with.items():
+        if before[what] != fingerprint:
+            raise UserError(f"RESUME: {step_folder} was saved with other {what} than this run has; start a new run")

@@ -27,7 +27,7 @@ SHORT = {"MAX_STEPS": 2, "EVAL_STEPS": 2, "MAX_TRAIN": 24, "MAX_VALID": 4, "LEAR
 
 
 def write_env_files(folder: Path, corpus: Path, out: Path) -> Path:
-    """Env files of patches, and of codes whose first stage fails: no such data."""
+    """Env files of patches, and of codes whose first stage fails: its crops are too short."""
     data = {"DATA_ROOT": corpus, "WORKERS": 0, "CACHE_DIR": out / "cache"}
     texts = {
         f"{split.upper()}_DATA": f"{corpus}/questions/{split}.json,{corpus}/reports/{split}.json"
@@ -48,7 +48,7 @@ def write_env_files(folder: Path, corpus: Path, out: Path) -> Path:
             files["tokenizer"]["PATCH_MS"] = 200
             files["finetune"] |= {**LLM, **tokenizer}
         else:
-            files["tokenizer"]["DATA_ROOT"] = "/no/such/folder"
+            files["tokenizer"]["CROP_SECONDS"] = 0.01
             files["pretrain"] = {**data, **LLM, **SHORT, **tokenizer, "TINY_CORPUS": texts["TRAIN_DATA"]}
             files["pretrain"]["OUTPUT_DIR"] = out / name / "pretrain"
             files["finetune"] |= pretrained
@@ -79,7 +79,7 @@ def compared(tmp_path_factory, corpus) -> SimpleNamespace:
 def test_a_representation_that_fails_leaves_the_others_their_columns(compared):
     table = json.loads((compared.tables / "table.json").read_text())["representations"]
     assert compared.code == 1 and list(table) == ["codes", "patches"]
-    assert table["codes"]["failed"] == "tokenizer" and "DATA_ROOT: /no/such/folder" in table["codes"]["why"]
+    assert table["codes"]["failed"] == "tokenizer" and "CROP_SECONDS: " in table["codes"]["why"]
     found = table["patches"]
     assert found["ecgs"]["tokens"] == {"median": 50, "min": 50, "max": 50}
     assert found["ecgs"]["leads"]["min"] == 12 and found["ecgs"]["seconds"]["median"] == 10
@@ -97,6 +97,17 @@ def test_a_representation_that_fails_leaves_the_others_their_columns(compared):
     assert "codes failed: tokenizer: error: " in text and "12 leads, 10.0 s" in text
     assert len({len(line) for line in text.split("\n\n")[0].splitlines()}) == 1
     assert (compared.tables / "table.md").read_text().startswith("|  | codes | patches |\n| --- | --- | --- |\n")
+
+
+def test_data_that_is_not_there_is_found_before_anything_runs(tmp_path, corpus):
+    env = write_env_files(tmp_path / "env", corpus, tmp_path)
+    missing = corpus / "questions/derived.json"
+    for name in ("codes", "patches"):
+        with (env / name / "finetune.env").open("a") as file:
+            file.write(f"TEST_DATA={missing}\n")
+    with pytest.raises(UserError, match=rf"codes/finetune.env: TEST_DATA: {missing} does not exist"):
+        command.compare(env, out=tmp_path / "tables")
+    assert not (tmp_path / "patches").exists()
 
 
 def test_what_is_done_is_not_run_again(compared, monkeypatch, capsys):

@@ -42,14 +42,16 @@ def test_training_compiles_nothing(tmp_path, corpus, tokenizer_folder, monkeypat
     assert not list(tmp_path.glob("compiled/*/*"))
 
 
-def test_a_run_does_not_resume_with_another_optimizer_or_schedule(tmp_path, corpus, pretrained):
+def test_a_run_does_not_resume_as_another_one(tmp_path, corpus, pretrained):
     lines = {**finetune_lines(corpus, pretrained), "TUNING": "full"}
     run("finetune", tmp_path, "ft", **lines)
     for changed, message in (
         ({"OPTIMIZER": "muon"}, "was saved with OPTIMIZER=adamw, but this run has muon"),
         ({"SCHEDULE": "linear"}, "was saved with SCHEDULE=cosine, but this run has linear"),
+        ({"TUNING": "lora"}, "was saved with TUNING=full, but this run has lora"),
+        ({"TRAIN_FOLDS": "1-7"}, "was saved with other data than this run has; start a new run"),
     ):
-        words, _ = command("finetune", tmp_path, "ft", **lines, **changed, RESUME="true", MAX_STEPS=9)
+        words, _ = command("finetune", tmp_path, "ft", **{**lines, **changed}, RESUME="true", MAX_STEPS=9)
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 2 and message in done.stderr
 
