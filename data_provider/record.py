@@ -1,7 +1,6 @@
 """One electrocardiogram in memory: millivolts, canonical leads and their relations, usable samples, resampling."""
 
 import math
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,9 +12,6 @@ INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", 
 
 # Every limb lead is a combination of I and II (Einthoven: III = II - I; Goldberger: the augmented leads).
 LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
-
-_PREFIX = re.compile(r"^(mdc_ecg_lead|lead|ecg|ekg)[\s_:]*(?=\S)")
-_CANONICAL = {lead.lower(): lead for lead in LEADS} | {"di": "I", "dii": "II", "diii": "III"}
 
 _MAX_DENOMINATOR = 10_000  # 257.3 Hz -> 500 Hz is 5000/2573 exactly; the clock error of any other pair stays below 1e-4
 _HALF_FILTER = 10  # half the length of resample_poly's filter, in samples of the slower rate
@@ -46,15 +42,6 @@ class ECGRecord:
     def lead_present(self) -> np.ndarray:
         """bool ``(12,)``: whether the lead has any usable sample."""
         return self.good.any(axis=1)
-
-
-def canonical_lead(name: str) -> str | None:
-    """The member of `LEADS` that a header calls ``name`` ("AVR", "lead I", "ECG V1"); None for any other signal.
-
-    Signs count, so "-aVR" (Cabrera) is not aVR; monitor leads such as "MLII" are not limb leads.
-    """
-    text = name.strip().lower()
-    return _CANONICAL.get(_PREFIX.sub("", text).replace(" ", ""))
 
 
 def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[bool]) -> None:

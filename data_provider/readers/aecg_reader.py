@@ -4,7 +4,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
+from cardiolect.data_provider.readers.lead_names import find_leads
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
@@ -32,8 +33,9 @@ def _sequence_set(sequence_set: Element) -> Channels:
             sequences.append(sequence)
     if fs is None:
         raise FileError("it gives no sampling rate")
-    rows = lead_rows(names)
-    return Channels({lead: _values(sequences[row], lead) for lead, row in rows.items()}, fs)
+    found = find_leads(names)
+    leads = {lead: _values(sequences[row], lead) for lead, row in found.rows.items()}
+    return Channels(leads, fs, "HL7 aECG", found.names, found.ignored)
 
 
 def _code(sequence: Element) -> str:

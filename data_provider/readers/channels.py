@@ -3,11 +3,12 @@
 Every reader uses this module, so the same rules apply to every format.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from cardiolect.data_provider.record import LEADS, canonical_lead, complete_limb_leads
+from cardiolect.data_provider.record import LEADS, complete_limb_leads
 
 MIN_LEADS = 6
 MIN_SECONDS = 1.0
@@ -26,10 +27,24 @@ class FileError(ValueError):
 
 @dataclass(frozen=True)
 class Channels:
-    """The leads in a file: canonical name -> float millivolts ``(T,)``, NaN where unknown; fs in Hz."""
+    """The leads in a file, and what the file says about them.
 
-    leads: dict[str, np.ndarray]
+    leads: canonical name -> float millivolts ``(T,)``, NaN where unknown.
+    fs: Hz.
+    kind: format and version ("SCP-ECG 2.0").
+    names: canonical name -> name in the file.
+    ignored: names of the file's other signals.
+    scales: canonical name -> what one step of the stored numbers means ("2.5 uV").
+    notes: what was cut, assumed or left out, a clause each, without a full stop.
+    """
+
+    leads: Mapping[str, np.ndarray]
     fs: float
+    kind: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    scales: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def mv_per_unit(unit: str) -> float:
@@ -39,33 +54,6 @@ def mv_per_unit(unit: str) -> float:
     if text not in MV_PER_UNIT:
         raise FileError(f"the unknown unit '{unit.strip()[:20]}'; use uV, mV or V")
     return MV_PER_UNIT[text]
-
-
-def lead_rows(names: list[str]) -> dict[str, int]:
-    """Canonical lead -> index in ``names``; other signals are ignored. Raises `FileError` on duplicate or no leads."""
-    rows: dict[str, int] = {}
-    for index, name in enumerate(names):
-        lead = canonical_lead(name)
-        if lead is None:
-            continue
-        if lead in rows:
-            raise FileError(f"lead {lead} occurs twice in the file")
-        rows[lead] = index
-    if not rows:
-        raise FileError(f"none of its signals is one of the 12 leads ({', '.join(names)[:60]})")
-    return rows
-
-
-def table_channels(values: np.ndarray, leads: list[str], unit: str, scale: float, fs: float) -> Channels:
-    """The channels in a table of numbers, ``(T, leads)`` or ``(leads, T)``: the axis as long as ``leads`` is theirs."""
-    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
-        raise FileError(f"contains {values.dtype} of shape {values.shape}; it must be a table of real numbers")
-    lead_axes = [axis for axis in (0, 1) if values.shape[axis] == len(leads)]
-    if len(lead_axes) != 1:
-        raise FileError(f"has the shape {values.shape}, which does not fit {len(leads)} leads")
-    by_lead = values if lead_axes == [0] else values.T
-    factor = scale * mv_per_unit(unit)
-    return Channels({lead: by_lead[row].astype(float) * factor for lead, row in lead_rows(leads).items()}, fs)
 
 
 def assemble(channels: Channels) -> tuple[np.ndarray, np.ndarray]:

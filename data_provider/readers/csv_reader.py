@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, table_channels
+from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.tables import table_channels
 
 MAX_BYTES = 500_000_000
 
@@ -38,7 +39,7 @@ def read(path: Path) -> Channels:
         values = frame.to_numpy(dtype=float)
     except ValueError as error:
         raise FileError(f"has a cell that is not a number ({str(error)[:60]})") from None
-    return table_channels(np.ascontiguousarray(values.T), names, layout.unit, layout.scale, layout.sampling_rate)
+    return table_channels(np.ascontiguousarray(values.T), names, layout.unit, layout.scale, layout.sampling_rate, "CSV")
 
 
 def _are_numbers(cells: list[str]) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
-from cardiolect.data_provider.record import canonical_lead
+from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
+from cardiolect.data_provider.readers.lead_names import canonical_lead, find_leads
 
 MAX_BYTES = 200_000_000  # of a deflated file, decompressed
 # Lead codes of SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
@@ -90,7 +90,7 @@ def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray
         values = pydicom.waveforms.multiplex_array(dataset, index, as_raw=False).astype(float)
         if (padding := group.get("WaveformPaddingValue")) is not None:
             values[raw == _padding(padding, raw.dtype)] = np.nan
-        for lead, row in lead_rows(names).items():
+        for lead, row in find_leads(names).rows.items():
             if lead in leads:
                 raise FileError(f"lead {lead} occurs twice in the file")
             channel = group.ChannelDefinitionSequence[row]

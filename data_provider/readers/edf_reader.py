@@ -5,7 +5,8 @@ from pathlib import Path
 import edfio
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
+from cardiolect.data_provider.readers.lead_names import find_leads
 
 _HEADER_BYTES = 256
 
@@ -18,19 +19,19 @@ def read(path: Path) -> Channels:
     edf = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path)
     if edf.reserved.startswith(("EDF+D", "BDF+D")):
         raise FileError("a discontinuous recording; export it in one piece")
-    rows = lead_rows([signal.label for signal in edf.signals])
-    rates = {edf.signals[row].sampling_frequency for row in rows.values()}
+    found = find_leads([signal.label for signal in edf.signals])
+    rates = {edf.signals[row].sampling_frequency for row in found.rows.values()}
     if len(rates) > 1:
         raise FileError("its leads have different sampling rates")
     leads = {}
-    for lead, row in rows.items():
+    for lead, row in found.rows.items():
         signal = edf.signals[row]
         try:
             scale = mv_per_unit(signal.physical_dimension)
         except FileError as error:
             raise FileError(f"lead {lead} has {error}") from None
         leads[lead] = np.asarray(signal.data, dtype=float) * scale
-    return Channels(leads, rates.pop())
+    return Channels(leads, rates.pop(), "BDF" if is_bdf else "EDF", found.names, found.ignored)
 
 
 def _check_size(path: Path) -> None:

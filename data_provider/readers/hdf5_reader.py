@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, table_channels
+from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.tables import table_channels
 
 MAX_BYTES = 1_000_000_000  # decompressed by one read
 
@@ -37,7 +38,8 @@ def read(path: Path, recording: str) -> Channels:
         if max(data.nbytes // len(data), _chunk_bytes(data)) > MAX_BYTES:
             raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
         values = np.asarray(data[row])
-    return table_channels(_without_padding(values), layout.leads, layout.unit, layout.scale, layout.sampling_rate)
+    values = _without_padding(values)
+    return table_channels(values, layout.leads, layout.unit, layout.scale, layout.sampling_rate, "HDF5")
 
 
 def recordings(path: Path, ids: str = "exam_id") -> list[str]:

@@ -7,7 +7,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
+from cardiolect.data_provider.readers.lead_names import find_leads
 
 
 def read(root: Element) -> Channels:
@@ -18,8 +19,9 @@ def read(root: Element) -> Channels:
     rhythm = rhythms[0]
     fs = _number(rhythm, "SampleBase") * 10.0 ** _number(rhythm, "SampleExponent", "0")
     data = rhythm.findall("LeadData")
-    rows = lead_rows([lead.findtext("LeadID", "") for lead in data])
-    return Channels({lead: _values(data[row], lead) for lead, row in rows.items()}, fs)
+    found = find_leads([lead.findtext("LeadID", "") for lead in data])
+    leads = {lead: _values(data[row], lead) for lead, row in found.rows.items()}
+    return Channels(leads, fs, "GE MUSE XML", found.names, found.ignored)
 
 
 def _values(data: Element, lead: str) -> np.ndarray:

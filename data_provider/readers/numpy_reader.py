@@ -7,8 +7,9 @@ from typing import IO
 
 import numpy as np
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, table_channels
+from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.layout import need_layout
+from cardiolect.data_provider.readers.tables import table_channels
 
 MAX_BYTES = 4_000_000_000  # of all arrays, decompressed
 
@@ -18,7 +19,7 @@ def read(path: Path) -> Channels:
     try:
         if path.suffix.lower() == ".npy":
             layout, signal = need_layout(path, leads=True), np.load(path, allow_pickle=False, mmap_mode="r")
-            return table_channels(signal, layout.leads, layout.unit, layout.scale, layout.sampling_rate)
+            return table_channels(signal, layout.leads, layout.unit, layout.scale, layout.sampling_rate, "NPY")
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
                 raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
@@ -27,9 +28,11 @@ def read(path: Path) -> Channels:
                 raise FileError(f"contains {', '.join(arrays.files)[:60]}; the ECG must be named signal")
             if {"fs", "leads", "unit"} <= set(arrays.files):
                 leads = [str(lead) for lead in np.atleast_1d(arrays["leads"])]
-                return table_channels(arrays["signal"], leads, str(arrays["unit"]), 1.0, float(arrays["fs"]))
+                return table_channels(arrays["signal"], leads, str(arrays["unit"]), 1.0, float(arrays["fs"]), "NPZ")
             layout = need_layout(path, leads=True)
-            return table_channels(arrays["signal"], layout.leads, layout.unit, layout.scale, layout.sampling_rate)
+            return table_channels(
+                arrays["signal"], layout.leads, layout.unit, layout.scale, layout.sampling_rate, "NPZ"
+            )
     except FileError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError) as error:

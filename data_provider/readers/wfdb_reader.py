@@ -4,7 +4,8 @@ from pathlib import Path
 
 import wfdb
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, lead_rows
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.lead_names import find_leads
 from cardiolect.data_provider.readers.wfdb_header import Header, read_header
 
 
@@ -25,13 +26,13 @@ def read(path: Path) -> Channels:
         raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # wfdb raises whatever its parser stumbles over
         raise FileError(f"wfdb cannot read it ({type(error).__name__}: {str(error)[:80]})") from None
-    rows = lead_rows([line.name for line in header.signals])
-    per_frame = {header.signals[channel].per_frame for channel in rows.values()}
+    found = find_leads([line.name for line in header.signals])
+    per_frame = {header.signals[channel].per_frame for channel in found.rows.values()}
     if len(per_frame) > 1:
         raise FileError("its leads have different sampling rates")
-    _check_samples(record, header, rows)
-    leads = {lead: physical[channel] * header.signals[channel].mv_per_unit for lead, channel in rows.items()}
-    return Channels(leads, header.fs * per_frame.pop())
+    _check_samples(record, header, found.rows)
+    leads = {lead: physical[channel] * header.signals[channel].mv_per_unit for lead, channel in found.rows.items()}
+    return Channels(leads, header.fs * per_frame.pop(), "WFDB", found.names, found.ignored)
 
 
 def _check_samples(record: wfdb.Record, header: Header, rows: dict[str, int]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import wfdb
 
 from cardiolect.data_provider.readers import RecordError, read_record
-from cardiolect.data_provider.record import LEADS, canonical_lead
+from cardiolect.data_provider.record import LEADS
 
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -76,24 +76,6 @@ def test_sampling_rates(tmp_path, fs):
     record = read_record(write(tmp_path, twelve_leads(2000, fs), fs=fs), record_id="a", patient_id="p")
     assert record.fs == fs and record.signal.shape == (12, 2000)
     assert (record.record_id, record.patient_id) == ("a", "p")
-
-
-@pytest.mark.parametrize(
-    ("name", "lead"),
-    [
-        ("AVR", "aVR"),
-        ("lead I", "I"),
-        ("ECG V1", "V1"),
-        ("DII", "II"),
-        ("MLII", None),
-        ("-aVR", None),
-        ("vx", None),
-        ("", None),
-        ("V7", None),
-    ],
-)
-def test_lead_names(name, lead):
-    assert canonical_lead(name) == lead
 
 
 def test_gaps_are_bridged_or_zeroed(tmp_path):
