@@ -277,7 +277,7 @@ def _between(lead: _Lead, zones: list[tuple[int, int]]) -> list[tuple[int, int]]
 
 
 def _stored_positions(lead: _Lead, zones: list[tuple[int, int]], step: int) -> np.ndarray:
-    """Where the stored samples lie on the lead: all in a zone; else one amid every ``step``, of which it is the mean."""
+    """Where the stored samples lie on the lead: all in a zone; else the mean of every ``step``, amid them."""
     parts = [np.arange(start, stop, dtype=float) for start, stop in zones]
     for start, stop in _between(lead, zones):
         starts = np.arange(start, stop, step, dtype=float)
