@@ -178,7 +178,7 @@ def _order(recording: list[Group]) -> tuple[bool, int, bool, bool, float]:
 
 
 def _merged(groups: list[Group]) -> list[Group]:
-    """Groups of the same time without those whose leads are in one that ranks higher or, as a strip, in a larger one."""
+    """Groups of one time, without those whose leads are in one that ranks higher or, as a strip, in a larger one."""
 
     def repeats(group: Group, other: Group) -> bool:
         return bool(group.leads & other.leads) and (other.rank > group.rank or other.leads > group.leads)
