@@ -70,7 +70,9 @@ class Group:
     def raw(self) -> np.ndarray:
         """Stored numbers ``(T, channels)``."""
         dtype, shape = self._dtype(), (self.n_samples, len(self.names))
-        data = self.item.WaveformData
+        data = self.item.get("WaveformData")
+        if data is None:
+            raise FileError("its samples are not in the file")
         needed = shape[0] * shape[1] * dtype.itemsize
         if len(data) < needed:
             raise FileError(f"truncated: a waveform has {len(data)} of {needed} bytes")
@@ -198,7 +200,8 @@ def _name(channel: pydicom.Dataset) -> str:
         # "Lead I (Einthoven)", "aVR, augmented voltage, right"
         names += [re.sub(r"\s*[(,].*$", "", str(source.get("CodeMeaning") or "")), value]
     names.append(str(channel.get("ChannelLabel") or ""))
-    return next(filter(canonical_lead, names), next(filter(None, names), ""))
+    name = next(filter(canonical_lead, names), next(filter(None, names), ""))
+    return "".join(letter if letter.isprintable() else " " for letter in name[:64])
 
 
 def _number(item: pydicom.Dataset, name: str, default: float) -> float:

@@ -18,7 +18,9 @@ def read(path: Path) -> Channels:
     _check_decompressed_size(path)
     dataset = pydicom.dcmread(path, force=True)  # files without preamble are known by their content
     if "WaveformSequence" not in dataset:
-        stored = getattr(dataset.get("SOPClassUID"), "name", "of an unknown class")
+        meta = getattr(dataset, "file_meta", {})
+        stored = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
+        stored = getattr(stored, "name", "of an unknown class")
         raise FileError(f"a DICOM file without waveforms ({stored[:60]}); export the ECG as DICOM waveform or aECG")
     chosen, notes = choose(groups_of(dataset))
     columns = [(group, column) for group in chosen for column in range(len(group.names))]

@@ -82,7 +82,7 @@ def _matrix(data: bytes, order: str) -> tuple[str, Variable | None]:
         kind, content = next(elements)
         dtype = np.dtype(_DTYPES.get(kind, "u1")).newbyteorder(order)
         if kind not in _DTYPES or math.prod(shape) * dtype.itemsize != len(content) or min(shape, default=0) < 0:
-            raise FileError(f"its variable {name[:20]} does not have the size that it declares; it is damaged")
+            raise FileError("a variable does not have the size that it declares; the file is damaged")
         return name, np.frombuffer(content, dtype).reshape(shape, order="F")
     if class_ == _STRUCT and math.prod(shape) == 1:
         (width,) = struct.unpack(f"{order}i", next(elements)[1])

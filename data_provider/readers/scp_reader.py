@@ -125,7 +125,7 @@ class _File:
         whole = whole[:stored_length]
         if checksum == 0:
             self._notes.append(f"the checksum of section {number} is not filled in")
-        elif binascii.crc_hqx(whole[2:], 0xFFFF) != checksum:
+        elif checksum not in _checksums(whole[2:]):
             raise FileError(f"its section {number} does not match its checksum; the file is damaged")
         self._verified[number] = whole[_HEADER_BYTES:]
         return self._verified[number]
@@ -252,6 +252,12 @@ class _File:
         else:
             values = np.frombuffer(data, "<i2", count).astype(np.int64)
         return undo_differences(values, differences)
+
+
+def _checksums(data: bytes) -> tuple[int, int]:
+    """The CRC of the standard, and as some writers store it, with its bytes exchanged."""
+    computed = binascii.crc_hqx(data, 0xFFFF)
+    return computed, (computed & 0xFF) << 8 | computed >> 8
 
 
 def _rate(interval: int) -> float:
