@@ -200,8 +200,7 @@ def _name(channel: pydicom.Dataset) -> str:
         # "Lead I (Einthoven)", "aVR, augmented voltage, right"
         names += [re.sub(r"\s*[(,].*$", "", str(source.get("CodeMeaning") or "")), value]
     names.append(str(channel.get("ChannelLabel") or ""))
-    name = next(filter(canonical_lead, names), next(filter(None, names), ""))
-    return "".join(letter if letter.isprintable() else " " for letter in name[:64])
+    return next(filter(canonical_lead, names), next(filter(None, names), ""))[:64]
 
 
 def _number(item: pydicom.Dataset, name: str, default: float) -> float:

@@ -103,8 +103,7 @@ def _signal(fields: bytes, row: int, count: int) -> Signal:
 
 
 def _text(field: bytes) -> str:
-    """Latin-1, padded with blanks or zeros; a damaged header must not break the line of an error."""
-    return "".join(letter if letter.isprintable() else " " for letter in field.decode("latin-1")).strip()
+    return field.decode("latin-1").strip(" \0")
 
 
 def _integer(field: bytes) -> int:

@@ -283,7 +283,9 @@ def _guarded(read: Callable[[Path], Channels], path: Path) -> Channels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return read(path)
-    except (FileError, MemoryError):
+    except FileError as error:  # it may quote a damaged file; it stays one line
+        raise FileError("".join(letter if letter.isprintable() else " " for letter in str(error))) from None
+    except MemoryError:
         raise
     except OSError as error:
         raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None

@@ -30,7 +30,7 @@ def read(path: Path) -> Channels:
     if isinstance(ecg, dict) and "data" in ecg:
         matrices = [ecg["data"]]
     if len(matrices) != 1 or layout is None or layout.leads is None:
-        held = ", ".join(filter(str.isidentifier, found))[:60] or "no matrix of numbers"
+        held = ", ".join(found)[:60] or "no matrix of numbers"
         raise FileError(
             f"a MATLAB file with {held}; it needs a struct ECG as in CPSC-2018, its WFDB header {path.stem}.hea, or "
             f"one matrix and next to it {path.stem}.layout.json with sampling_rate, unit and leads"

@@ -13,14 +13,13 @@ from cardiolect.data_provider.readers.content import suffix_of_content
 from cardiolect.data_provider.readers.formats import content_hash, count_samples, file_role, files_of
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
-from tests.data_provider.readers.test_formats import (
-    write_aecg,
-    write_bdf,
-    write_dicom,
-    write_edf,
-    write_muse,
-    write_scp_file,
-)
+from tests.data_provider.readers.test_formats import write_aecg, write_bdf, write_dicom, write_edf, write_muse
+from tests.helpers.scp import write_scp
+
+
+def write_scp_file(folder, signal):
+    return write_scp(folder / "ecg.scp", np.round(signal * 1000).astype(int))
+
 
 BINARY = {
     "edf": write_edf,

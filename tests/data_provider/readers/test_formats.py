@@ -11,7 +11,6 @@ import numpy as np
 import pydicom
 import pyedflib
 import pytest
-import scipy.io
 from pydicom.data import get_testdata_file
 
 from cardiolect.data_provider.readers import RecordError, dicom_reader, numpy_reader, read_record
@@ -19,7 +18,6 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
 from tests.helpers import ROOT
-from tests.helpers.scp import write_scp
 
 FS = 500
 EIGHT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -147,23 +145,10 @@ def write_hdf5(folder: Path, signal: np.ndarray) -> Path:
     return folder / "exams.hdf5#42"
 
 
-def write_scp_file(folder: Path, signal: np.ndarray) -> Path:
-    return write_scp(folder / "ecg.scp", np.round(signal * 1000).astype(int))
-
-
-def write_mat(folder: Path, signal: np.ndarray) -> Path:
-    """As CPSC-2018 published its recordings."""
-    path = folder / "ecg.mat"
-    scipy.io.savemat(path, {"ECG": {"sex": "Female", "age": 60, "data": signal.astype(float)}}, do_compression=True)
-    return path
-
-
 WRITERS = {
     "edf": write_edf,
     "bdf": write_bdf,
     "dicom": write_dicom,
-    "scp": write_scp_file,
-    "mat": write_mat,
     "aecg": write_aecg,
     "muse": write_muse,
     "csv": write_csv,

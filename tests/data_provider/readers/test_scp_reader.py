@@ -143,7 +143,7 @@ def sections_of(data: bytes) -> dict[int, bytes]:
         (lambda s: s.update({3: s[3][:6] + struct.pack("<I", 250_000) + s[3][10:]}), "cut off"),
         (lambda s: s.update({3: s[3][:1] + b"\1" + s[3][2:]}), "reference beat|where the beats are"),
         (lambda s: s.update({2: b"\0\0"}), "Huffman tables are empty"),
-        (lambda s: s.update({2: b"\1\0\xff\xff"}), "Huffman tables are cut off"),
+        (lambda s: s.update({2: b"\1\0\5\0"}), "Huffman tables are cut off"),
     ],
 )
 def test_what_is_missing_is_named(change, reason, steps, tmp_path):
