@@ -65,6 +65,6 @@ def need_layout(path: Path, leads: bool = False) -> Layout:
 def lacks(path: Path, what: str) -> FileError:
     """The error of a file that does not say what its numbers mean."""
     return FileError(
-        f"contains {what}; give them in {path.stem}.{LAYOUT_NAME} or {LAYOUT_NAME} next to it "
+        f"contains {what}; give both in {path.stem}.{LAYOUT_NAME} or {LAYOUT_NAME} next to it "
         '({"sampling_rate": 500, "unit": "mV", "leads": ["I", "II", ...]})'
     )

@@ -37,9 +37,11 @@ def read(path: Path, recording: str = "") -> Channels:
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
                 raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
         with np.load(path, allow_pickle=False) as arrays:
-            if "signal" not in arrays:
+            others = [name for name in arrays.files if name not in ("fs", "leads", "unit", "scale")]
+            if "signal" not in others and len(others) != 1:
                 raise FileError(f"contains {', '.join(arrays.files)[:60]}; the ECG must be named signal")
-            return _channels(arrays["signal"], _meaning(arrays, path), recording, path, "NPZ")
+            name = "signal" if "signal" in others else others[0]
+            return _channels(arrays[name], _meaning(arrays, path), recording, path, "NPZ")
     except FileError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError) as error:

@@ -44,7 +44,7 @@ def table_channels(
         meaning.fs,
         kind,
         {lead: str(names[row]).strip() for lead, row in found.rows.items()},
-        tuple(name for name in found.ignored if name.strip()),
+        tuple(name for row, name in enumerate(map(str, names)) if row not in found.rows.values() and name.strip()),
         {lead: f"{scale:g} {units[row]}" for lead, row in found.rows.items()},
         tuple(notes),
     )

@@ -16,26 +16,33 @@ _NAME_AND_UNIT = re.compile(
     re.IGNORECASE,
 )
 _RATE = re.compile(
-    r"(?:\b(?:sampl\w*|abtast\w*)[\s_-]*(?:rate|freq\w*)?|\b(?:fs|sfreq|abtast(?:rate|frequenz)))\b"
-    r"[\s\"'=:;,]*(?:[\[(]?(k?hz)[\])]?)?[\s\"'=:;,]*(\d+(?:[.,]\d+)?)(?![\d:/-])\s*(k?hz|[a-z]+)?",
+    r"\b(?:sampl[a-z]*?[\s_-]?(?:rate|freq(?:uency)?)|abtast(?:rate|frequenz)|fs|sfreq)\b"
+    r"[\s\"'=:;,]{0,9}(?:[\[(]?(k?hz)[\])]?)?[\s\"'=:;,]{0,9}(\d+(?:[.,]\d+)?)(?![\d:/-])\s?(k?hz|[a-z]+)?",
     re.IGNORECASE,
+)
+_SCALE = re.compile(
+    r"\b(?:gain|scal\w*|resolution|factor|lsb|adc|amplification|conversion)\b(?!.*mm/mv)", re.IGNORECASE
 )
 _INTERVAL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(s|ms|sec|msec)\b", re.IGNORECASE)
 _UNIT = re.compile(rf"\bunits?\b[\s\"'=:;,(\[]+({_VOLTAGE}|volts?|v)\b", re.IGNORECASE)
+
+LONGEST_LINE = 2000
+_MANY_LEADS = 2
 
 
 @dataclass(frozen=True)
 class Head:
     """names and units: of every column, None if there are none; "" where a column has none.
 
-    rates: in Hz, as stated beside the table; unit: stated once for all columns, or ""; skipped: lines that say none of
-    this.
+    rates: in Hz, as stated above the table; unit: stated there for all columns, or ""; has_scale: whether a gain or
+    scale is mentioned there; skipped: how many lines are neither names nor units nor LabChart's.
     """
 
     names: list[str] | None
     units: list[str] | None
     rates: tuple[float, ...]
     unit: str
+    has_scale: bool
     skipped: int
 
 
@@ -44,33 +51,36 @@ def read_head(lines: Sequence[Sequence[str]], first_row: Sequence[str]) -> Head:
 
     The names are in the line that names most leads, else in the last line that has a cell for every column.
     """
-    width, rest, rates = len(first_row), [], []
+    width, rest = len(first_row), []
+    rates: list[float] = []
     units = None
-    titles: list[list[str]] = []
     for cells in lines:
-        key = cells[0].lower() if cells[0].endswith("=") else ""
-        if key == "interval=" and (found := _INTERVAL.search(" ".join(cells[1:]))):
-            period = float(found[1].replace(",", ".")) / (1e3 if found[2].lower().startswith("m") else 1)
-            rates += [round(1 / period, 6)] if period else []
-        elif key == "channeltitle=":
-            titles.append(_fitted(["time", *cells[1:]] if width == len(cells) else cells[1:], first_row) or [])
-        elif key in ("range=", "unitname="):
-            ranged = [cell.split()[-1] if cell else "" for cell in cells[1:]]
-            units = _fitted(["", *ranged] if width == len(cells) else ranged, first_row)
-        elif key:
-            continue
-        elif (fitted := _fitted(cells, first_row)) and _are_units(fitted):
-            units = [cell.strip("()[] ") for cell in fitted]
+        if cells[0].endswith("="):
+            kind, cells = _of_labchart(cells, width)
+            rates += [1 / float(period) for period in cells if kind == "period"]
         else:
+            kind = ""
+        fitted = _fitted(cells, first_row)
+        if kind == "units" or (not kind and fitted and _are_units(fitted)):
+            units = fitted and [cell.strip("()[] ") for cell in fitted]
+        elif kind in ("", "names"):
             rest.append(cells)
-    fitting = [fitted for cells in rest if (fitted := _fitted(cells, first_row))] + [each for each in titles if each]
+    fitting = [fitted for cells in rest if (fitted := _fitted(cells, first_row))]
     names = max(reversed(fitting), key=_count_leads) if fitting else None
-    texts = [" ".join(cells) for cells in rest if names is None or _fitted(cells, first_row) != names]
+    for cells in rest:
+        if _fitted(cells, first_row) is None and _count_leads(cells)[0] > _MANY_LEADS:
+            raise FileError(
+                f"names {len(cells)} columns, and its rows have {width} cells; where commas are between cells, "
+                "decimals need points"
+            )
+    texts = [" ".join(cells)[:LONGEST_LINE] for cells in rest if names is None or _fitted(cells, first_row) != names]
     rates += [rate for text in texts for rate in _stated_rates(text)]
     stated = {found[1] for text in texts if (found := _UNIT.search(text))}
     if len({mv_per_unit(unit) for unit in stated}) > 1:
         raise FileError(f"states several units above its table ({', '.join(sorted(stated))}); correct them")
-    return Head(names, units, tuple(dict.fromkeys(rates)), next(iter(stated), ""), len(texts))
+    return Head(
+        names, units, tuple(dict.fromkeys(rates)), next(iter(stated), ""), any(map(_SCALE.search, texts)), len(texts)
+    )
 
 
 def split_unit(name: str) -> tuple[str, str]:
@@ -84,6 +94,21 @@ def split_unit(name: str) -> tuple[str, str]:
 def voltage(unit: str) -> str:
     """A unit, or "" if it stands for numbers as the converter gave them, whose unit is unknown."""
     return "" if unit.strip().lower() in _NO_VOLTAGE else unit.strip()
+
+
+def _of_labchart(cells: Sequence[str], width: int) -> tuple[str, list[str]]:
+    """A line that LabChart writes above its columns: what it states, and the cells; times stand before the columns."""
+    key, rest = cells[0].lower(), list(cells[1:])
+    timed = width == len(cells)
+    if key == "interval=" and (found := _INTERVAL.search(" ".join(rest))):
+        period = float(found[1].replace(",", ".")) * (1e-3 if found[2].lower().startswith("m") else 1)
+        return "period", [f"{period:.9g}"] if period else []
+    if key == "channeltitle=":
+        return "names", ["time", *rest] if timed else rest
+    if key in ("range=", "unitname="):
+        units = [cell.split()[-1] if cell else "" for cell in rest]
+        return "units", ["", *units] if timed else units
+    return "other", rest
 
 
 def _stated_rates(text: str) -> list[float]:

@@ -5,13 +5,17 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardiolect.data_provider.readers.channels import FileError
 
+KINDS = {"\t": "TSV", ",": "CSV", ";": "CSV"}
 MAX_BYTES = 500_000_000
 MAX_HEAD_LINES = 200  # lines that may precede the numbers
+MAX_HEAD = 20_000_000  # characters in those lines
+LONGEST_NAME = 200
+MAX_LEADS = 64  # a table of fewer rows and more columns has a row per lead
 MISSING = ("-", "--", "---")  # rdsamp's mark of an invalid sample; pandas knows "", "NaN", "NA" and their like
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?|[+-]?inf|nan|na|n/a|null|none|-{1,3}", re.IGNORECASE)
@@ -28,7 +32,7 @@ class TextTable:
     head: the cells of each line above the numbers, without comment marks; body: the rows of numbers, line breaks "\\n",
     the last one included; first_line: number of the body's first line in the file, from 1; delimiter: "" for blanks;
     quote: the character around cells, '"' unless it is "'"; width: cells in a row; whole: whether the file ends in a
-    line break.
+    line break; kind: the format.
     """
 
     head: list[list[str]]
@@ -38,6 +42,7 @@ class TextTable:
     quote: str
     width: int
     whole: bool
+    kind: str
 
     def rows(self) -> Iterator[list[str]]:
         """The cells of every row of the body, without quotes and blanks around them."""
@@ -51,7 +56,9 @@ def read_text_table(path: Path) -> TextTable:
         raise FileError(f"larger than {MAX_BYTES // 1_000_000} MB; convert it to WFDB or NPY")
     text = _decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
     whole = text.endswith("\n")
-    lines = text[: _end_of_line(text, MAX_HEAD_LINES)].split("\n")
+    if (end := _end_of_line(text, MAX_HEAD_LINES)) > MAX_HEAD:
+        raise FileError("contains no table of numbers: its lines are too long")
+    lines = text[:end].split("\n")
     last = max((number for number, line in enumerate(lines) if line.strip()), default=0)
     lines = lines[: last + 1]
     # Lines in the middle of the sample tell most about the table: above are names, below may be a broken end.
@@ -69,9 +76,9 @@ def read_text_table(path: Path) -> TextTable:
         start -= 1  # the first samples of all leads are missing
     head = [_head_cells(line, delimiter, quote, width) for line in lines[:start] if line.strip()]
     body = _without_comments(text[_end_of_line(text, start) :].rstrip(" \n") + "\n", delimiter)
-    table = TextTable(head, body, start + 1, delimiter, quote, width, whole)
+    table = TextTable(head, body, start + 1, delimiter, quote, width, whole, KINDS.get(delimiter, "text table"))
     _check_rows(table)
-    return table
+    return _upright(table)
 
 
 def is_number(cell: str) -> bool:
@@ -123,9 +130,9 @@ def _cells(line: str, delimiter: str, quote: str) -> list[str]:
 def _head_cells(line: str, delimiter: str, quote: str, width: int) -> list[str]:
     line = _COMMENT.sub("", line)
     cells = _cells(line, delimiter, quote)
-    if not delimiter and len(cells) != width:  # names that contain a blank, two blanks or more apart
-        cells = re.split(r"\s{2,}|\t", line.strip())
-    return [cell.strip().strip("'\"").strip() for cell in cells]
+    if not delimiter and len(apart := re.split(r"\s{2,}", line.strip())) == width:  # names may contain a blank
+        cells = apart
+    return [cell.strip().strip("'\"").strip()[:LONGEST_NAME] for cell in cells]
 
 
 def _shape(lines: list[str], quote: str) -> tuple[str, int]:
@@ -156,8 +163,19 @@ def _without_comments(body: str, delimiter: str) -> str:
     """The body without lines, and last cells, that begin with # (LabChart's comments)."""
     if "#" not in body:
         return body
-    body = re.sub(r"(?m)^[ \t]*#.*\n", "", body)
-    return re.sub(rf"{re.escape(delimiter) if delimiter else '[ ]+'}[ ]*#.*", "", body)
+    lines = (line for line in io.StringIO(body) if not line.lstrip().startswith("#"))
+    mark = f"{delimiter or ' '}#"
+    return "".join(line if (place := line.find(mark)) < 0 else f"{line[:place]}\n" for line in lines)
+
+
+def _upright(table: TextTable) -> TextTable:
+    """The table with a row per sample, if it has one per lead, with the lead's name in front or not."""
+    if table.body.count("\n") > MAX_LEADS or table.width <= MAX_LEADS:
+        return table
+    columns = list(zip(*table.rows(), strict=True))
+    head = [] if all(map(is_number, columns[0])) else [list(columns[0])]
+    body = "".join("\t".join(column) + "\n" for column in columns[len(head) :])
+    return replace(table, head=[*table.head, *head], body=body, delimiter="\t", width=len(columns[0]))
 
 
 def _check_rows(table: TextTable) -> None:

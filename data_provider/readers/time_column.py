@@ -8,21 +8,8 @@ import numpy as np
 
 from cardiolect.data_provider.readers.channels import FileError
 
-_NAMES = {
-    "time",
-    "timestamp",
-    "timestamps",
-    "times",
-    "elapsed",
-    "datetime",
-    "date",
-    "clock",
-    "t",
-    "zeit",
-    "uhrzeit",
-    "zeitstempel",
-}
-_NAMES |= {"tempo", "temps", "tiempo", "hora", "tid", "tijd"}
+_NAMES = {"time", "times", "timestamp", "timestamps", "elapsed", "datetime", "date", "clock"}
+_NAMES |= {"zeit", "uhrzeit", "zeitstempel", "datum", "temps", "tempo", "tiempo", "hora", "tid", "tijd"}
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # how many are in a second
 _UNITS |= dict.fromkeys(("sec", "secs", "second", "seconds", "sek", "sekunden", "segundos"), 1.0)
 _UNITS |= dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds", "millis"), 1e3)
@@ -33,19 +20,23 @@ _FORMAT = re.compile(r"\[?(h+:)?m+:s+.*", re.IGNORECASE)
 PLAUSIBLE_HZ = (40, 20_000)  # spans less than a factor of 1000, so at most one unit of time gives such a rate
 _MIN_SAMPLES = 20
 _HALF_DAY = 43_200
+_LONGEST_TIME = 60  # characters
 
 
 @dataclass(frozen=True)
 class Rate:
     """What a time column says: the rate in Hz lies from ``low`` to ``high``.
 
-    best: the likeliest, None if the times are too coarse; assumed_unit: that of the times if the file does not state it.
+    best: the likeliest, None if the times are too coarse; assumed_unit: of the times, if the file does not state it.
     """
 
     low: float
     high: float
     best: float | None
     assumed_unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.best:.6g} Hz" if self.best is not None else f"{self.low:.4g} to {self.high:.4g} Hz"
 
     def allows(self, fs: float) -> bool:
         return self.low * (1 - 1e-4) <= fs <= self.high * (1 + 1e-4)
@@ -54,7 +45,9 @@ class Rate:
 def is_time_name(name: str) -> bool:
     """Whether a column's name says that it contains times ("Elapsed time", "t [ms]", "seconds")."""
     words = _words(name)
-    return any(word in _NAMES for word in words) or (len(words) == 1 and words[0] in _UNITS)
+    return any(word in _NAMES for word in words) or (
+        bool(words) and all(word == "t" or word in _UNITS for word in words)
+    )
 
 
 def is_time_unit(cell: str) -> bool:
@@ -77,8 +70,8 @@ def rates(cells: Sequence[str], name: str, first_line: int) -> list[Rate]:
         return []
     if unit:
         return [_rate(low * _UNITS[unit], high * _UNITS[unit])]
-    counts_samples = abs(low - 1) < 1e-9 and abs(times[0]) <= 1
-    if counts_samples:
+    numbers_rows = abs(low - 1) < 1e-9 and abs(times[0]) <= 1
+    if numbers_rows or (not name and (times == np.round(times)).all()):
         return []
     found = [(low * _UNITS[unit], high * _UNITS[unit], unit) for unit in ("s", "ms", "us", "ns", "days")]
     return [_rate(*each) for each in found if PLAUSIBLE_HZ[0] <= each[1] and each[0] < PLAUSIBLE_HZ[1]]
@@ -102,7 +95,7 @@ def _clock_times(cells: Sequence[str]) -> np.ndarray | None:
     """Seconds from times of day, with or without a date, or from elapsed times; midnight is passed."""
     times = np.empty(len(cells))
     for row, cell in enumerate(cells):
-        found = _CLOCK.search(cell)
+        found = _CLOCK.search(cell[:_LONGEST_TIME])
         if not found:
             return None
         hours, minutes, seconds, half = found.groups()
