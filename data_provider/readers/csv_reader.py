@@ -19,7 +19,7 @@ from cardiolect.data_provider.readers.tables import Meaning, same_scale, table_c
 from cardiolect.data_provider.readers.text_columns import Column, find_columns, without_names
 from cardiolect.data_provider.readers.text_head import Head, read_head, split_unit
 from cardiolect.data_provider.readers.text_table import MISSING, TextTable, is_number, read_text_table
-from cardiolect.data_provider.readers.time_column import Rate, rates
+from cardiolect.data_provider.readers.time_column import PLAUSIBLE_HZ, Rate, rates
 
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
@@ -133,6 +133,8 @@ def _rate(
     stated = layout.sampling_rate if layout else head.rates[0] if head.rates else None
     if stated is None:
         best = [rate for rate in by_time if rate.best is not None]
+        if best and not PLAUSIBLE_HZ[0] <= best[0].low <= PLAUSIBLE_HZ[1]:
+            raise FileError(f"its time column means {best[0]}; correct the unit of time")
         if not best:
             missing = "neither sampling rate nor unit" if not _states_units(head) else "no sampling rate"
             raise lacks(path, "times that tell no sampling rate" if has_times else missing)
@@ -144,6 +146,8 @@ def _rate(
         raise FileError(
             f"states {head.rates[0]:g} Hz above its table, and the layout next to it {stated:g} Hz; correct one of them"
         )
+    if not layout and not PLAUSIBLE_HZ[0] <= stated <= PLAUSIBLE_HZ[1]:
+        raise FileError(f"states {stated:g} Hz above its table; give the rate in a layout next to it")
     if not layout and not all(agree):
         raise FileError(f"states {stated:g} Hz and {head.rates[1]:g} Hz above its table; correct one of them")
     if by_time and not any(rate.allows(stated) for rate in by_time):

@@ -12,7 +12,7 @@ _NO_VOLTAGE = {"adu", "raw", "count", "counts", "lsb", "bit", "bits", "au", "a.u
 _VOLTAGE = r"(?:milli|micro|nano)volts?|[muµμn]v"
 _NAME_AND_UNIT = re.compile(
     rf"(.*?\S)\s*(?:[\[(]\s*({_VOLTAGE}|volts?|v|{'|'.join(map(re.escape, sorted(_NO_VOLTAGE)))})\s*[\])]"
-    rf"|[\s_./,:-]+(?:in\s+)?\(?({_VOLTAGE})\)?\.?)",  # R writes "I (mV)" as I..mV.
+    rf"|[\s_./,:-]+(?:in[\s_]+)?\(?({_VOLTAGE})[)._]?)",  # R writes "I (mV)" as I..mV., Matlab as I_mV_
     re.IGNORECASE,
 )
 _RATE = re.compile(
@@ -24,7 +24,7 @@ _SCALE = re.compile(
     r"\b(?:gain|scal\w*|resolution|factor|lsb|adc|amplification|conversion)\b(?!.*mm/mv)", re.IGNORECASE
 )
 _INTERVAL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(s|ms|sec|msec)\b", re.IGNORECASE)
-_UNIT = re.compile(rf"\bunits?\b[\s\"'=:;,(\[]+({_VOLTAGE}|volts?|v)\b", re.IGNORECASE)
+_UNIT = re.compile(rf"\bunits?\b[\s\"'=:;,(\[]+({_VOLTAGE}|volts?|v)\b(?!\s*/|\s+per\b)", re.IGNORECASE)
 
 LONGEST_LINE = 2000
 _MANY_LEADS = 2

@@ -13,7 +13,7 @@ from cardiolect.data_provider.readers.channels import FileError
 KINDS = {"\t": "TSV", ",": "CSV", ";": "CSV"}
 MAX_BYTES = 500_000_000
 MAX_HEAD_LINES = 200  # lines that may precede the numbers
-MAX_HEAD = 20_000_000  # characters in those lines
+MAX_HEAD = 4_000_000  # characters in those lines
 LONGEST_NAME = 200
 MAX_LEADS = 64  # a table of fewer rows and more columns has a row per lead
 MISSING = ("-", "--", "---")  # rdsamp's mark of an invalid sample; pandas knows "", "NaN", "NA" and their like
@@ -54,7 +54,8 @@ def read_text_table(path: Path) -> TextTable:
     """Find the table in a text file. Raises `FileError` if there is none or a row has too many or too few cells."""
     if path.stat().st_size > MAX_BYTES:
         raise FileError(f"larger than {MAX_BYTES // 1_000_000} MB; convert it to WFDB or NPY")
-    text = _decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
+    text = _decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n").replace("\N{MINUS SIGN}", "-")
+    text = text.rstrip("\x1a")
     whole = text.endswith("\n")
     if (end := _end_of_line(text, MAX_HEAD_LINES)) > MAX_HEAD:
         raise FileError("contains no table of numbers: its lines are too long")
@@ -170,7 +171,7 @@ def _without_comments(body: str, delimiter: str) -> str:
 
 def _upright(table: TextTable) -> TextTable:
     """The table with a row per sample, if it has one per lead, with the lead's name in front or not."""
-    if table.body.count("\n") > MAX_LEADS or table.width <= MAX_LEADS:
+    if not 1 < table.body.count("\n") <= MAX_LEADS < table.width:
         return table
     columns = list(zip(*table.rows(), strict=True))
     head = [] if all(map(is_number, columns[0])) else [list(columns[0])]

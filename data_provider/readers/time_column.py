@@ -20,6 +20,7 @@ _FORMAT = re.compile(r"\[?(h+:)?m+:s+.*", re.IGNORECASE)
 PLAUSIBLE_HZ = (40, 20_000)  # spans less than a factor of 1000, so at most one unit of time gives such a rate
 _MIN_SAMPLES = 20
 _HALF_DAY = 43_200
+_SINCE_1970 = 1e9  # no row has such a number, a time in seconds or parts of them has
 _LONGEST_TIME = 60  # characters
 
 
@@ -70,7 +71,7 @@ def rates(cells: Sequence[str], name: str, first_line: int) -> list[Rate]:
         return []
     if unit:
         return [_rate(low * _UNITS[unit], high * _UNITS[unit])]
-    numbers_rows = abs(low - 1) < 1e-9 and abs(times[0]) <= 1
+    numbers_rows = abs(low - 1) < 1e-9 and abs(times[0]) < _SINCE_1970
     if numbers_rows or (not name and (times == np.round(times)).all()):
         return []
     found = [(low * _UNITS[unit], high * _UNITS[unit], unit) for unit in ("s", "ms", "us", "ns", "days")]
@@ -120,7 +121,8 @@ def _steps_per_unit(times: np.ndarray, first_line: int) -> tuple[float, float]:
     # Times that were rounded, or taken once per packet, step unevenly although no sample is missing: 960 Hz in whole
     # milliseconds steps by 1, and by 2 in 4 % of the samples.
     regular = np.mean(np.abs(steps - typical) < 0.01 * typical) > 0.99
-    if (jumps := steps > (1.6 * typical if regular else mean + 2.5 * typical)).any():
+    longest = 1.6 * typical if regular else mean + 2.5 * float(np.percentile(steps[steps > 0], 99))
+    if (jumps := steps > longest).any():
         line = first_line + int(np.argmax(jumps)) + 1
         raise FileError(f"samples are missing before line {line}, where the time jumps; split the file there")
     resolution = float(np.abs(steps - typical).max())

@@ -110,6 +110,7 @@ def test_coarse_times_and_counters_contradict_no_layout(tmp_path):
     for name, first in (
         ("time", lambda row: f"10:00:0{row // FS}"),
         ("time", str),
+        ("time", lambda row: str(15_000 + row)),
         ("", str),
         ("sample #", str),
         ("date", lambda row: "2020-01-01"),
@@ -160,6 +161,7 @@ ALONE = {
         above="sep=;\nName;X;;;;;;;;;;\nPatient ID;123;;;;;;;;;;\nSample rate;500;Hz\n\n",
     ),
     "R": text(["Time..s.", *(f"{lead}..mV." for lead in LEADS)], seconds),
+    "Matlab": text(["Time_s_", *(f"{lead}_mV_" for lead in LEADS)], seconds),
     "comments": text(above="# exported\n# Sampling rate: 500 Hz, 1000 samples\n# unit: mV\n"),
     "microvolts": text(
         ["t [ms]", *(f"{lead}_uV" for lead in LEADS)], lambda row: str(2 * row), form="%.0f", factor=1000
@@ -193,6 +195,11 @@ def test_what_a_file_lacks_is_named(tmp_path):
         (text(["t [s]", *IN_MV[:6], *LEADS[6:]], seconds), "contains no unit for lead V1; "),
         (text(["t [s]", *LEADS], seconds).replace("V6\n", "V6\ns" + ",adu" * 12 + "\n", 1), "contains no unit; "),
         (text(above="# fs 500\n# unit uV\n# gain 4.88\n"), "contains a gain or scale above its table"),
+        (
+            text(["Time (s)", *IN_MV], lambda row: str(2 * row)),
+            "its time column means 0.5 Hz; correct the unit of time",
+        ),
+        (text(above="# fs 500\n# unit: mV/div\n"), "contains no unit; "),
         (text(above="# fs 500\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
     ):
         assert refused(tmp_path, table).startswith(lack)
@@ -226,6 +233,7 @@ FORMS = {
     "names in single quotes": text([f"'{lead}'" for lead in LEADS]),
     "everything quoted": text([f'"{lead}"' for lead in LEADS], form='"%.3f"'),
     "exponents": text(form="%.5E"),
+    "minus signs of typography": text().replace("-", "\N{MINUS SIGN}"),
     "a column of text with commas": text(["note", *LEADS], lambda row: '"a, b"'),
     "a delimiter at the end of each line": text().replace("\n", ",\n"),
     "names after a comment mark": text(delimiter=" ", above="# "),
