@@ -13,7 +13,7 @@ from cardiolect.data_provider.readers.content import suffix_of_content
 from cardiolect.data_provider.readers.formats import content_hash, count_samples, file_role, files_of
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
-from tests.data_provider.readers.test_formats import write_aecg, write_bdf, write_dicom, write_edf, write_muse
+from tests.data_provider.readers.test_formats import WRITERS, write_aecg, write_bdf, write_dicom, write_edf, write_muse
 from tests.helpers.scp import write_scp
 
 
@@ -118,3 +118,12 @@ def test_dicom_without_waveforms_is_named_by_its_class(tmp_path):
     path = get_testdata_file("CT_small.dcm")
     with pytest.raises(RecordError, match=r"a DICOM file without waveforms \(CT Image Storage\)"):
         read_record(path)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+def test_numpys_files_are_told_apart_by_their_content(kind, ecg, tmp_path):
+    path = WRITERS[kind](tmp_path, ecg)
+    for name in ("copy.bin", "copy.npy", "copy.npz"):
+        copy = shutil.copy(path, tmp_path / name)
+        np.testing.assert_array_equal(read_record(copy).signal, read_record(path).signal)
+        assert count_samples(copy) == count_samples(path)

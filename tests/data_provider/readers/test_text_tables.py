@@ -1,0 +1,353 @@
+"""CSV and other text tables as recorders, converters and spreadsheets write them: the right ECG, or why not."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardiolect.data_provider.readers import RecordError, csv_reader, read_record
+from cardiolect.data_provider.readers.channels import FileError, assemble
+from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.simulator import simulate
+from cardiolect.data_provider.simulator.patients import draw_patient
+
+FS = 500
+LAYOUT = {"sampling_rate": FS, "unit": "mV"}
+IN_MV = [f"{lead} (mV)" for lead in LEADS]
+SIGNAL = simulate(5, 0, draw_patient(5, 0, 1))[1][:, : 2 * FS].astype(float).round(3)
+
+
+def seconds(row: int) -> str:
+    return f"{row / FS:.3f}"
+
+
+def text(
+    names: Sequence[str] = LEADS,
+    first: Callable[[int], str] | None = None,
+    above: str = "",
+    form: str = "%.3f",
+    delimiter: str = ",",
+    comma: bool = False,
+    factor: float = 1,
+) -> str:
+    """A table of the signal: lines above it, names, and on every row what ``first`` says of it before the leads."""
+    lines = [delimiter.join(names)] if names else []
+    for row, sample in enumerate(SIGNAL.T * factor):
+        cells = [(form % value).replace(".", "," if comma else ".") for value in sample]
+        lines.append(delimiter.join([first(row), *cells] if first else cells))
+    return above + "\n".join(lines) + "\n"
+
+
+def read(folder: Path, content: str | bytes, layout: dict | None = None, name: str = "ecg.csv"):
+    """Rate, signal and channels of a file with this content."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    (folder / "ecg.layout.json").unlink(missing_ok=True)
+    if layout is not None:
+        (folder / "ecg.layout.json").write_text(json.dumps(layout))
+    channels = csv_reader.read(path)
+    return channels.fs, assemble(channels)[0], channels
+
+
+def refused(folder: Path, content: str | bytes, layout: dict | None = None) -> str:
+    with pytest.raises(FileError) as error:
+        read(folder, content, layout)
+    return str(error.value)
+
+
+def assert_read(folder: Path, content: str | bytes, layout: dict | None = None, fs: float = FS):
+    found, signal, channels = read(folder, content, layout)
+    assert found == pytest.approx(fs, rel=1e-5)
+    np.testing.assert_allclose(signal, SIGNAL, atol=1e-5)
+    return channels
+
+
+TIMES = {
+    "seconds": (["time"], seconds),
+    "elapsed": (["Elapsed time"], lambda row: f"00:00:{row / FS:06.3f}"),
+    "minutes": (["'Elapsed time'"], lambda row: f"'0:{row / FS:06.3f}'"),
+    "decimal comma": (["Zeit"], lambda row: f'"00:00:{row / FS:06.3f}"'.replace(".", ",")),
+    "date": (["timestamp"], lambda row: f"2020-01-01 10:00:{row / FS:06.3f}"),
+    "ISO": (["Timestamp"], lambda row: f"2020-01-01T10:00:{row / FS:06.3f}+01:00"),
+    "PhysioBank's date": (["'Time'"], lambda row: f"'[10:00:{row / FS:06.3f} 01/01/2020]'"),
+    "date and time": (["Date", "Time"], lambda row: f"2020-01-01,10:00:{row / FS:06.3f}"),
+    "midnight": (["time"], lambda row: f"23:59:{59 + row / FS:06.3f}" if row < FS else f"0:00:{row / FS - 1:06.3f}"),
+    "noon": (["time"], lambda row: f"12:59:{58 + row / FS:06.3f} PM"),
+    "milliseconds after a colon": (["time"], lambda row: f"10:00:{row // FS:02d}:{2 * row % 1000:03d}"),
+    "milliseconds": (["time_ms"], lambda row: str(2 * row)),
+    "milliseconds unsaid": (["Timestamp"], lambda row: str(2 * row)),
+    "since 1970": (["timestamp"], lambda row: str(1_577_872_800_000 + 2 * row)),
+    "days of a spreadsheet": (["time"], lambda row: f"{43831.4 + row / FS / 86400:.10f}"),
+    "index and time": (["", "time"], lambda row: f"{row},{row / FS}"),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_any_form_give_the_rate(kind, tmp_path):
+    names, first = TIMES[kind]
+    channels = assert_read(tmp_path, text([*names, *IN_MV], first))
+    assert channels.ignored == () and channels.notes[0].startswith("the sampling rate is that of the time column")
+    assert_read(tmp_path, text([*names, *LEADS], first), LAYOUT)
+    assert "time column means 500 Hz, and the layout next to it states 250 Hz" in refused(
+        tmp_path, text([*names, *LEADS], first), LAYOUT | {"sampling_rate": 250}
+    )
+
+
+@pytest.mark.parametrize("fs", [128, 240, 257.3, 360, 960, 1000])
+def test_rounded_times_give_the_exact_rate(fs, tmp_path):
+    decimals = 6 if fs == 257.3 else 3
+    table = text(["time", *LEADS], lambda row: f"{row / fs:.{decimals}f}", above="# unit: mV\n")
+    if fs == 960:  # a second to the millisecond is not enough to tell it from 961 Hz
+        assert "times that tell no sampling rate" in refused(tmp_path, table)
+    else:
+        assert_read(tmp_path, table, fs=fs)
+    assert_read(tmp_path, table, LAYOUT | {"sampling_rate": fs}, fs=fs)
+
+
+def test_coarse_times_and_counters_contradict_no_layout(tmp_path):
+    for name, first in (
+        ("time", lambda row: f"10:00:0{row // FS}"),
+        ("time", str),
+        ("time", lambda row: str(15_000 + row)),
+        ("", str),
+        ("sample #", str),
+        ("date", lambda row: "2020-01-01"),
+        ("time", lambda row: "morning"),
+    ):
+        assert_read(tmp_path, text([name, *LEADS], first), LAYOUT)
+
+
+def test_missing_samples_and_times_that_go_back_are_named(tmp_path):
+    later = text(["time", *LEADS], lambda row: seconds(row + 300 * (row > 99)))
+    assert refused(tmp_path, later, LAYOUT).startswith("samples are missing before line 102, where the time jumps")
+    assert refused(tmp_path, text(["time", *LEADS], lambda row: seconds(row % FS)), LAYOUT).startswith(
+        "the time goes back in line 502"
+    )
+
+
+ALONE = {
+    "PhysioBank": text(
+        [],
+        lambda row: f"'0:{row / FS:06.3f}'",
+        above=",".join(["'Elapsed time'", *(f"'{lead}'" for lead in LEADS)]) + "\n'hh:mm:ss.mmm'" + ",'mV'" * 12 + "\n",
+    ),
+    "rdsamp": text(
+        [],
+        lambda row: f"      0:{row / FS:06.3f}",
+        form="%7.3f",
+        delimiter="\t",
+        above="   Elapsed time\t   " + "\t   ".join(LEADS) + "\n   hh:mm:ss.mmm" + "\t   (mV)" * 12 + "\n",
+    ),
+    "blanks": text(
+        [],
+        lambda row: f"   0:{row / FS:06.3f}",
+        form="%7.3f",
+        delimiter=" ",
+        above="  Elapsed time  " + "   ".join(LEADS) + "\n  hh:mm:ss.mmm" + "   (mV)" * 12 + "\n",
+    ),
+    "LabChart": text(
+        [],
+        seconds,
+        delimiter="\t",
+        above="Interval=\t0.002 s\nExcelDateTime=\t4.27E+04\t2017-01-01 14:29:10\n"
+        "TimeFormat=\tStartOfBlock\nChannelTitle=\t" + "\t".join(LEADS) + "\nRange=" + "\t10.000 mV" * 12 + "\n",
+    ).replace("\n0.100\t", "\t#* moved, spoke\n0.100\t"),
+    "spreadsheet": text(
+        [f"{lead} [mV]" for lead in LEADS],
+        delimiter=";",
+        comma=True,
+        above="sep=;\nName;X;;;;;;;;;;\nPatient ID;123;;;;;;;;;;\nSample rate;500;Hz\n\n",
+    ),
+    "R": text(["Time..s.", *(f"{lead}..mV." for lead in LEADS)], seconds),
+    "Matlab": text(["Time_s_", *(f"{lead}_mV_" for lead in LEADS)], seconds),
+    "comments": text(above="# exported\n# Sampling rate: 500 Hz, 1000 samples\n# unit: mV\n"),
+    "microvolts": text(
+        ["t [ms]", *(f"{lead}_uV" for lead in LEADS)], lambda row: str(2 * row), form="%.0f", factor=1000
+    ),
+    "volts": text(["t/s", *LEADS], seconds, form="%.6f", factor=1e-3).replace("V6\n", "V6\ns" + ",V" * 12 + "\n", 1),
+    "a row for each lead": "\n".join(
+        ["time (s)," + ",".join(map(seconds, range(SIGNAL.shape[1])))]
+        + [f"{name}," + ",".join(f"{value:.3f}" for value in row) for name, row in zip(IN_MV, SIGNAL, strict=True)]
+    )
+    + "\n",
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_a_file_that_states_rate_and_unit_needs_no_layout(kind, tmp_path):
+    channels = assert_read(tmp_path, ALONE[kind])
+    assert set(channels.scales.values()) == {{"microvolts": "1 uV", "volts": "1 V"}.get(kind, "1 mV")}
+    assert set(channels.names) == set(LEADS)
+    assert_read(tmp_path, ALONE[kind].encode("utf-16"))
+    assert "Hz; correct one" in refused(tmp_path, ALONE[kind], LAYOUT | {"sampling_rate": 400})
+    wrong = refused(tmp_path, ALONE[kind], LAYOUT | {"unit": "nV"})
+    assert "for lead I, and the layout next to it nV; correct one" in wrong
+
+
+def test_what_a_file_lacks_is_named(tmp_path):
+    for table, lack in (
+        (text(), "contains neither sampling rate nor unit; give both in ecg.layout.json"),
+        (text(["t [s]", *LEADS], seconds), "contains no unit; "),
+        (text(IN_MV), "contains no sampling rate; "),
+        (text(["time", *IN_MV], str), "contains times that tell no sampling rate; "),
+        (text(["t [s]", *IN_MV[:6], *LEADS[6:]], seconds), "contains no unit for lead V1; "),
+        (text(["t [s]", *LEADS], seconds).replace("V6\n", "V6\ns" + ",adu" * 12 + "\n", 1), "contains no unit; "),
+        (text(above="# fs 500\n# unit uV\n# gain 4.88\n"), "contains a gain or scale above its table"),
+        (
+            text(["Time (s)", *IN_MV], lambda row: str(2 * row)),
+            "its time column means 0.5 Hz; correct the unit of time",
+        ),
+        (text(above="# fs 500\n# unit: mV/div\n"), "contains no unit; "),
+        (text(above="# fs 500\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
+    ):
+        assert refused(tmp_path, table).startswith(lack)
+
+
+def test_leads_may_have_different_units(tmp_path):
+    names = ["t [s]", *IN_MV[:6], *(f"{lead} [V]" for lead in LEADS[6:])]
+    table = text(names, seconds, form="%.6f")
+    _, signal, channels = read(tmp_path, table.replace("[V]", "[uV]"))
+    np.testing.assert_allclose(signal[:6], SIGNAL[:6], atol=1e-5)
+    np.testing.assert_allclose(signal[6:], SIGNAL[6:] / 1000, atol=1e-5)
+    assert channels.scales["aVF"] == "1 mV" and channels.scales["V1"] == "1 uV"
+
+
+def test_a_scale_in_the_layout_may_agree_with_the_units_of_the_file(tmp_path):
+    table = text([f"{lead} [uV]" for lead in LEADS], form="%.1f", factor=1000)
+    channels = assert_read(tmp_path, table, LAYOUT | {"scale": 0.001})
+    assert channels.scales["I"] == "0.001 mV"
+
+
+FORMS = {
+    "UTF-8 with a mark": text().encode("utf-8-sig"),
+    "UTF-16": text().encode("utf-16"),
+    "UTF-16 without a mark": text().encode("utf-16-le"),
+    "Latin-1": text(["Überschrift", *LEADS], lambda row: "x").encode("latin-1"),
+    "tabs and decimal commas": text(delimiter="\t", comma=True),
+    "quoted decimal commas": text(form='"%.3f"', comma=True),
+    "blanks": text(delimiter="  "),
+    "line breaks of Windows": text().replace("\n", "\r\n"),
+    "line breaks of old Macs": text().replace("\n", "\r"),
+    "names in single quotes": text([f"'{lead}'" for lead in LEADS]),
+    "everything quoted": text([f'"{lead}"' for lead in LEADS], form='"%.3f"'),
+    "exponents": text(form="%.5E"),
+    "minus signs of typography": text().replace("-", "\N{MINUS SIGN}"),
+    "a column of text with commas": text(["note", *LEADS], lambda row: '"a, b"'),
+    "a delimiter at the end of each line": text().replace("\n", ",\n"),
+    "names after a comment mark": text(delimiter=" ", above="# "),
+    "names that R writes without one for the index": text(
+        [f'"{lead}"' for lead in LEADS], '"{}"'.format, delimiter=" "
+    ),
+    "empty lines at the end": text() + "\n\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_encodings_delimiters_and_quotes(form, tmp_path):
+    assert_read(tmp_path, FORMS[form], LAYOUT)
+
+
+LAID_OUT = {
+    "numbers alone": text([]),
+    "other names": text([f"ch{n}" for n in range(12)]),
+    "other names and times": text(["Time", *(f"ch{n}" for n in range(12))], seconds),
+    "the numbers that pandas gives columns": text([str(n) for n in range(12)]),
+    "and rows": text(["", *(str(n) for n in range(12))], str),
+    "the names that R gives columns": text([f'"V{n}"' for n in range(1, 13)]),
+    "an index": text([], str),
+    "times": text([], seconds),
+    "an empty column": text([]).replace("\n", ",\n"),
+    "a row for each lead": "\n".join(",".join(f"{value:.3f}" for value in row) for row in SIGNAL) + "\n",
+}
+
+
+@pytest.mark.parametrize("kind", LAID_OUT)
+def test_the_layout_names_the_leads_of_tables_without_names(kind, tmp_path):
+    assert_read(tmp_path, LAID_OUT[kind], LAYOUT | {"leads": LEADS})
+    assert "give their leads in the layout" in refused(tmp_path, LAID_OUT[kind], LAYOUT) or kind.startswith("other")
+
+
+def test_names_and_columns_that_do_not_fit_are_refused(tmp_path):
+    order = [*LEADS[:4], "aVF", "aVL", *LEADS[6:]]
+    assert refused(tmp_path, text(), LAYOUT | {"leads": order}).startswith("calls column 5 aVL, and the layout")
+    label_last = text([]).replace("\n", ",1.0\n")
+    assert refused(tmp_path, label_last, LAYOUT | {"leads": LEADS}).startswith("13 columns without names")
+    assert "names 12 columns, and its rows have 24 cells" in refused(tmp_path, text(comma=True), LAYOUT)
+    times = refused(tmp_path, text([], seconds), {"sampling_rate": 250, "unit": "mV", "leads": ["time", *LEADS]})
+    assert times.startswith("its time column means 500 Hz")
+
+
+def test_commas_that_may_separate_thousands_are_refused(tmp_path):
+    rows = "\n".join("\t".join(f"{round(1000 * value) + 9000:,}" for value in sample) for sample in SIGNAL.T)
+    assert "may separate thousands" in refused(tmp_path, "\t".join(LEADS) + f"\n{rows}\n", LAYOUT)
+
+
+def test_missing_cells_are_gaps_and_other_text_is_an_error(tmp_path):
+    lines = text().split("\n")
+    for mark in ("", "NaN", "nan", "-", "NA"):
+        cells = lines[7].split(",")
+        cells[3] = mark
+        _, _, channels = read(tmp_path, "\n".join([*lines[:7], ",".join(cells), *lines[8:]]), LAYOUT)
+        assert np.flatnonzero(np.isnan(channels.leads["aVR"])).tolist() == [6]
+    cells[3] = "Miller"
+    said = refused(tmp_path, "\n".join([*lines[:7], ",".join(cells), *lines[8:]]), LAYOUT)
+    assert said == "line 8 has no number in column 4"
+
+
+def test_the_end_of_a_file_without_a_line_break(tmp_path):
+    """A number whose digits may be missing is left out; one that lacks some is an error."""
+    note = "the last line has no line break, so the file may have been cut off there"
+    whole = text()[:-1]
+    for layout in (LAYOUT, LAYOUT | {"samples": SIGNAL.shape[1]}):
+        assert assert_read(tmp_path, whole, layout).notes == (note,)
+    assert "its last line is cut off" in refused(tmp_path, whole[:-1], LAYOUT)
+    for cut in range(4, 60):
+        assert "cut off" in (said := refused(tmp_path, whole[:-cut], LAYOUT)) or "unequal length" in said
+    _, _, channels = read(tmp_path, text(form="%.0f", factor=1000)[:-1], LAYOUT | {"unit": "uV"})
+    assert channels.notes == (note, "its last number was left out, as digits may be missing")
+    assert np.flatnonzero(np.isnan(channels.leads["V6"])).tolist() == [SIGNAL.shape[1] - 1]
+    assert refused(tmp_path, text(), LAYOUT | {"samples": 1001}) == "has 1000 of 1001 samples"
+
+
+def test_several_tables_in_a_file_are_refused(tmp_path):
+    assert "line 1006 has 2 of 13 cells" in refused(tmp_path, ALONE["LabChart"] * 2)
+
+
+NO_TABLES = ["", "\n", "Report\nPatient: Miller\nall fine\n" * 30, ",".join(LEADS) + "\n", "<p>1</p>\n" * 9]
+LONG = [
+    "x" * 10**6,
+    " " * 10**6,
+    "#" * 10**6,
+    "'" * 10**5,
+    '"' * 10**5,
+    "sampling rate" + " " * 10**6,
+    "1 " * 10**5 + "#",
+]
+
+
+@pytest.mark.parametrize("content", [*NO_TABLES, *LONG], ids=range(len(NO_TABLES) + len(LONG)))
+def test_a_text_without_a_table_is_refused_in_a_line_that_does_not_quote_it(content, tmp_path):
+    assert "Miller" not in (said := refused(tmp_path, content, LAYOUT)) and "\n" not in said and len(said) < 120
+
+
+def test_text_tables_of_other_suffixes_read_the_same(tmp_path):
+    for name in ("ecg.tsv", "ecg.txt"):
+        assert_read(tmp_path, text(delimiter="\t"), LAYOUT)
+        assert read(tmp_path, text(delimiter="\t"), LAYOUT, name)[2].kind == "TSV"
+
+
+def test_damage_gives_an_error_of_one_line_or_an_ecg(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind, table in ALONE.items():
+        whole = table.encode()
+        for trial in range(12):
+            damaged = bytearray(whole)
+            for place in rng.integers(0, 600 if trial % 2 else len(whole), 6):
+                damaged[place] = rng.integers(256)
+            (tmp_path / "ecg.csv").write_bytes(damaged)
+            try:
+                read_record(tmp_path / "ecg.csv")
+            except RecordError as error:
+                assert "\n" not in str(error) and "damaged, or not the format" not in str(error), kind
