@@ -83,7 +83,7 @@ def _rate(sequence: Element) -> float:
     step = number(increment.get("value"), "the value of increment") * _SECONDS.get(unit, float("nan"))
     if not step > 0:
         raise FileError(f"its time increment is {increment.get('value', '')[:20]} {unit[:10]}")
-    return 1 / step
+    return round(1 / step, 6)
 
 
 def _start(series: Element, sequence: Element) -> object:

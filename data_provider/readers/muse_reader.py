@@ -91,7 +91,9 @@ def _samples(data: Element, lead: str) -> np.ndarray:
     if child_number(data, "LeadSampleSize", "2") != 2:
         raise FileError(f"lead {lead} has samples of {data.findtext('LeadSampleSize')} bytes; only 2 are supported")
     if child_number(data, "LeadOffsetFirstSample", "0"):
-        raise FileError(f"lead {lead} does not start with its first sample (LeadOffsetFirstSample is not 0)")
+        raise FileError(
+            f"lead {lead} does not start with its first sample (LeadOffsetFirstSample is not 0); export it again"
+        )
     try:
         raw = base64.b64decode("".join((data.findtext("WaveFormData") or "").split()), validate=True)
     except (binascii.Error, ValueError):

@@ -17,8 +17,7 @@ from cardiolect.data_provider.readers.recordings import Signal, one_recording
 from cardiolect.data_provider.readers.xml_tree import number
 from cardiolect.data_provider.record import LEADS
 
-MAX_SECONDS = 600.0
-MAX_HZ = 8000.0
+MAX_SAMPLES = 500_000  # of a lead: compressed, a sample takes less than a byte
 _STANDARD = ("STD-12", "10-WIRE")  # ways to record whose channels are the twelve leads in their usual order
 _MIN_PULSE_SECONDS = 0.1
 
@@ -35,17 +34,25 @@ def read(root: Element) -> Channels:
         wave.get("resolution") or about.findtext("resolution") or about.findtext("signalresolution"), "the resolution"
     )
     seconds = number(wave.get("durationperchannel"), "durationperchannel") / 1000
-    if not (0 < fs <= MAX_HZ and 0 < seconds <= MAX_SECONDS and step > 0):
+    if not (fs > 0 and step > 0 and 1 <= seconds * fs <= MAX_SAMPLES):
         raise FileError(f"states {seconds:g} s at {fs:g} Hz and {step:g} uV a step, which no resting ECG has")
+    bits = wave.get("bitspersample") or wave.get("nbitspersample") or about.findtext("bitspersample") or "16"
+    if number(bits, "bitspersample") != 16:
+        raise FileError(f"has samples of {bits[:10]} bits; only 16 are supported")
     names = _names(wave, about)
     steps = _steps(wave, names, round(seconds * fs))
     end = _start_of_calibration(steps, step, fs)
-    notes = [f"the calibration pulse of the last {(steps.shape[1] - end) / fs:g} s was cut off"]
+    notes = []
+    if end < steps.shape[1]:
+        notes.append(f"the last {(steps.shape[1] - end) / fs:g} s were cut off: zeros and a calibration pulse")
+    offset = number(wave.get("signaloffset") or about.findtext("signaloffset") or "0", "signaloffset")
+    if offset:
+        notes.append(f"a signaloffset of {offset:g} steps was not applied; it would shift whole leads")
     signals = [
         Signal(name, values[:end] * step / 1000, fs, None, f"{step:g} uV")
         for name, values in zip(names, steps, strict=True)
     ]
-    return one_recording(signals, _kind(root), notes if end < steps.shape[1] else ())
+    return one_recording(signals, _kind(root), notes)
 
 
 def _kind(root: Element) -> str:
@@ -89,7 +96,7 @@ def _steps(wave: Element, names: list[str], n_samples: int) -> np.ndarray:
 
 
 def _limb_leads(steps: np.ndarray, names: list[str]) -> np.ndarray:
-    """The steps with III, aVR, aVL and aVF in the place of their remainders; halves are rounded down, as Philips does."""
+    """The steps with III, aVR, aVL and aVF in place of their remainders; halves are rounded down."""
     row = {name.lower(): index for index, name in enumerate(names)}
     derived = [name for name in ("iii", "avr", "avl", "avf") if name in row]
     if not derived:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.lead_names import FoundLeads, canonical_lead, find_leads
-from cardiolect.data_provider.record import LIMB_LEADS
+from cardiolect.data_provider.record import LEADS, LIMB_LEADS
 
 _ENOUGH_LEADS = 6
 _ENOUGH_SECONDS = 10.0  # a longer strip of fewer leads is a rhythm strip
@@ -71,17 +71,17 @@ def one_recording(signals: Sequence[Signal], kind: str, notes: Sequence[str] = (
     if not recordings:
         find_leads(others)  # raises with the reason
     best = max(recordings, key=lambda each: each.rank)
+    lost = sorted({lead for each in recordings for lead in each.available} - best.available, key=LEADS.index)
+    if lost:
+        raise FileError(
+            f"leads {', '.join(lost)} were recorded at another time or rate than the other leads; export an ECG whose "
+            "leads run together"
+        )
     equal = [each for each in recordings if each.rank == best.rank and not _alike(each, best)]
     if equal:
         raise FileError(
             f"contains {len(equal) + 1} recordings of {best.seconds:g} s and {len(best.found.rows)} leads, made one "
             "after the other; split the file"
-        )
-    lost = sorted({lead for each in recordings for lead in each.available} - best.available)
-    if lost:
-        raise FileError(
-            f"leads {', '.join(lost)} were recorded at another time or rate than the other leads; export an ECG whose "
-            "leads run together"
         )
     find_leads([signal.name for signal in best.signals] + others)  # raises if one of the others may be a missing lead
     left_out = [

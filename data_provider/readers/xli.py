@@ -13,6 +13,7 @@ from cardiolect.data_provider.readers.channels import FileError
 _HEADER = 8
 _CODE_BITS = 10
 _END = 1023  # no code of a string; the table is full before it
+_MAX_BLOCKS = 32
 _BIAS = 64
 
 
@@ -25,23 +26,23 @@ def unpack(data: bytes, n_samples: int) -> list[np.ndarray]:
         block = data[place + _HEADER : place + _HEADER + size]
         if len(header) < _HEADER or not size or len(block) < size:
             raise FileError(f"block {len(leads) + 1} of its compressed samples is cut off")
+        if len(leads) == _MAX_BLOCKS:
+            raise FileError(f"contains more than {_MAX_BLOCKS} blocks of compressed samples")
         try:
             raw = _lzw(block, 2 * n_samples)
         except IndexError:
             raise FileError(f"block {len(leads) + 1} of its compressed samples is damaged") from None
         if len(raw) != 2 * n_samples:
-            raise FileError(
-                f"block {len(leads) + 1} of its compressed samples has another length than the {n_samples} samples that "
-                "the file states"
-            )
+            raise FileError(f"block {len(leads) + 1} of its compressed samples does not unpack to {n_samples} samples")
         leads.append(_integrate(raw, int.from_bytes(header[6:], "little", signed=True)))
         place += _HEADER + size
     return leads
 
 
 def _lzw(block: bytes, limit: int) -> bytes:
-    """The unpacked bytes, or a few more than ``limit`` of them if there would be more. IndexError on an unknown code."""
-    n_codes = 8 * len(block) // _CODE_BITS
+    """The unpacked bytes; if they exceed ``limit``, the first of them. IndexError on an unknown code."""
+    n_codes = min(8 * len(block) // _CODE_BITS, limit + 2)  # a code unpacks to at least a byte
+    block = block[: n_codes * _CODE_BITS // 8 + 1]
     bits = np.unpackbits(np.frombuffer(block, np.uint8))[: n_codes * _CODE_BITS].reshape(-1, _CODE_BITS)
     codes = (bits @ (1 << np.arange(_CODE_BITS)[::-1])).tolist()
     table = [bytes([value]) for value in range(256)]

@@ -28,10 +28,15 @@ _OTHERS = {
 
 
 def read(path: Path) -> Channels:
-    """The rhythm recording of the file. Raises `FileError`, also for other kinds of XML."""
+    """The rhythm recording of the file, whose ECG may be wrapped in other elements. Raises `FileError`."""
     root = parse(path)
-    if reader := _READERS.get(root.tag):
-        return reader(root)
+    ecgs = [root] if root.tag in _READERS else [element for element in root.iter() if element.tag in _READERS]
+    if len(ecgs) > 1:
+        raise FileError(f"contains {len(ecgs)} ECGs; export each one as a file of its own")
+    if ecgs:
+        return _READERS[ecgs[0].tag](ecgs[0])
+    if root.find(".//eventdata/event/wavedata") is not None:
+        raise FileError("XML of Schiller; convert it to HL7 aECG, SCP-ECG or DICOM with its own software")
     what, advice = _OTHERS.get(
         root.tag.lower(), ("a format that is not known here", "convert it to HL7 aECG or DICOM with its own software")
     )

@@ -14,6 +14,7 @@ from cardiolect.data_provider.readers.channels import FileError
 
 MAX_BYTES = 200_000_000
 MAX_TAGS = 2_000_000  # a tag of 4 bytes becomes an element of 200
+MAX_ATTRIBUTES = 8_000_000
 MAX_DIGITS = 50_000_000  # characters of one lead: hours, and 10 times as much once split into words
 
 _BOMS = {
@@ -21,6 +22,9 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# Codecs of Python that no XML file has; some take quadratic time.
+_NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
+_DECLARATION = re.compile(r"^<\?xml\s.*?\?>", re.DOTALL)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -29,11 +33,12 @@ def parse(path: Path) -> Element:
     """The root element; tags have no namespaces. Raises `FileError`."""
     if path.stat().st_size > MAX_BYTES:
         raise FileError(f"larger than {MAX_BYTES // 1_000_000} MB, too large for an ECG")
-    text = _decode(path.read_bytes()).strip("\ufeff\0 \t\r\n")
+    # Without its declaration, which names an encoding that the text no longer has.
+    text = _DECLARATION.sub("", _decode(path.read_bytes()).strip("\ufeff\0 \t\r\n"), count=1)
     if not text:
         raise FileError("an empty file")
-    if text.count("<") > MAX_TAGS:
-        raise FileError(f"more than {MAX_TAGS // 1_000_000} million tags, too many for an ECG")
+    if text.count("<") > MAX_TAGS or text.count("=") > MAX_ATTRIBUTES:
+        raise FileError(f"more than {MAX_TAGS // 1_000_000} million tags or attributes, too many for an ECG")
     try:
         root = fromstring(text, forbid_dtd=False)
     except DefusedXmlException as error:
@@ -63,6 +68,8 @@ def _decode(data: bytes) -> str:
         if encoding.lower().replace("_", "-").startswith(("utf-16", "ucs-2", "utf-32")):
             encoding = "utf-8"  # declared by a program that wrote its text elsewhere
     try:
+        if codecs.lookup(encoding).name in _NO_ENCODINGS:
+            raise LookupError
         return data.decode(encoding)
     except UnicodeDecodeError:
         if encoding.startswith("utf-16"):
