@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from cardiolect.data_provider.readers.channels import FileError
 
@@ -40,7 +40,10 @@ def parse(path: Path) -> Element:
     if text.count("<") > MAX_TAGS or text.count("=") > MAX_ATTRIBUTES:
         raise FileError(f"more than {MAX_TAGS // 1_000_000} million tags or attributes, too many for an ECG")
     try:
-        root = fromstring(text, forbid_dtd=False)
+        parser = DefusedXMLParser(forbid_dtd=False)
+        parser.parser.specified_attributes = True  # a default in the DTD, written once, would be given to every element
+        parser.feed(text)
+        root = parser.close()
     except DefusedXmlException as error:
         raise FileError(f"XML with {type(error).__name__}; entities are not supported") from None
     except ParseError as error:
