@@ -162,7 +162,7 @@ def measured(root: Element, lead: str, name: str) -> float:
 
 @pytest.mark.parametrize(("name", "samples"), [("sierra_103", 5264), ("sierra_10401", 5300)])
 def test_amplitudes_are_those_that_the_recorder_measured(name, samples, shared_data):
-    """R, the deeper of Q and S, the dominant T and the P wave of every lead, against the file's own, in uV."""
+    """R, the deeper of Q and S, the dominant T and the P wave of every lead, against the file's own: 30 uV or 2 %."""
     path = shared_data / f"files/{name}.xml"
     found, root = read(path), parse(path)
     assert found.fs == FS and {len(values) for values in found.leads.values()} == {samples}
@@ -185,5 +185,6 @@ def test_amplitudes_are_those_that_the_recorder_measured(name, samples, shared_d
         for part in ("ramp", deeper, "tamp", "pamp"):
             if by_device[part] and not (part == "tamp" and abs(by_device[part]) < 100):
                 differences[lead, part] = ours[part] - by_device[part]
+                assert abs(differences[lead, part]) < max(30, 0.02 * abs(by_device[part])), (lead, part)
     assert len(differences) >= 40
-    assert {key: value for key, value in differences.items() if abs(value) > 30} == {}
+    assert np.median(np.abs(list(differences.values()))) < 10
