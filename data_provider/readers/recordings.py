@@ -50,11 +50,16 @@ class _Recording(NamedTuple):
 def one_recording(signals: Sequence[Signal], kind: str, notes: Sequence[str] = ()) -> Channels:
     """Signals of equal start, rate and length make a recording; the most complete, then the longest one is returned.
 
-    A lead that is stored twice with equal values is one lead. Raises `FileError` if no signal is a lead, if the choice
-    is open, or if the recording lacks a lead that another one has.
+    A lead that is stored twice with equal values is one lead; one without samples was not recorded. Raises `FileError`
+    if no signal is a lead, if the choice is open, or if the recording lacks a lead that another one has.
     """
+    empty = [signal.name for signal in signals if not len(signal.values)]
+    if len(empty) == len(signals):
+        raise FileError("stores no samples")
     groups: dict[tuple, list[Signal]] = {}
     for signal in signals:
+        if not len(signal.values):
+            continue
         if not 0 < signal.fs < float("inf"):
             raise FileError(f"the sampling rate is {signal.fs:g} Hz")
         groups.setdefault((signal.start, round(signal.fs, 6), len(signal.values)), []).append(signal)
@@ -74,8 +79,8 @@ def one_recording(signals: Sequence[Signal], kind: str, notes: Sequence[str] = (
     lost = sorted({lead for each in recordings for lead in each.available} - best.available, key=LEADS.index)
     if lost:
         raise FileError(
-            f"leads {', '.join(lost)} were recorded at another time or rate than the other leads; export an ECG whose "
-            "leads run together"
+            f"leads {', '.join(lost)} differ from the other leads in start, rate or length; export an ECG whose leads "
+            "run together"
         )
     equal = [each for each in recordings if each.rank == best.rank and not _alike(each, best)]
     if equal:
@@ -84,6 +89,7 @@ def one_recording(signals: Sequence[Signal], kind: str, notes: Sequence[str] = (
             "after the other; split the file"
         )
     find_leads([signal.name for signal in best.signals] + others)  # raises if one of the others may be a missing lead
+    without = [f"no samples are stored for {', '.join(empty)[:60]}"] if empty else []
     left_out = [
         f"left out: {len(each.found.rows)} leads of {each.seconds:g} s at {each.fs:g} Hz"
         for each in recordings
@@ -95,9 +101,9 @@ def one_recording(signals: Sequence[Signal], kind: str, notes: Sequence[str] = (
         best.fs,
         kind,
         best.found.names,
-        (*best.found.ignored, *others),
+        (*best.found.ignored, *others, *empty),
         {lead: signal.scale for lead, signal in rows.items()},
-        (*notes, *left_out),
+        (*notes, *without, *left_out),
     )
 
 

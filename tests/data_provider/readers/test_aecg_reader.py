@@ -89,6 +89,13 @@ def test_format_names_steps_and_what_was_left_out_are_told(ecg, tmp_path):
     assert found.notes == ("left out: 12 leads of 2.5 s at 500 Hz",)
 
 
+def test_a_lead_without_samples_was_not_recorded(ecg, tmp_path):
+    start, _, end = aecg_set(ecg).rpartition("<digits>")
+    found = channels(tmp_path, aecg_series(f"{start}<digits>{end[end.index('</digits>') :]}"))
+    assert set(found.leads) == set(LEADS[:11]) and found.ignored == ("MDC_ECG_LEAD_V6",)
+    assert found.notes == ("no samples are stored for MDC_ECG_LEAD_V6",)
+
+
 def test_an_origin_is_added(ecg, tmp_path):
     text = aecg_series(aecg_set(ecg)).replace('<origin value="0" unit="uV"/>', '<origin value="0.1" unit="mV"/>')
     assert_whole(channels(tmp_path, text), ecg + 0.1)
@@ -103,11 +110,15 @@ REFUSED = {
             ),
             aecg_set(x[1:2], ["II"]),
         ),
-        "leads V1, V2, V3, V4, V5, V6 were recorded at another time",
+        "leads V1, V2, V3, V4, V5, V6 differ from the other leads in start, rate",
     ),
     "two recordings": (
         lambda x: aecg_series(aecg_set(x)) + aecg_series(aecg_set(-x, head=RELATIVE.format(60))),
         "contains 2 recordings of 10 s and 12 leads, made one after the other; split the file",
+    ),
+    "a lead that ends early": (
+        lambda x: aecg_series(aecg_set(x[:11], LEADS[:11]), aecg_set(x[11:, :4000], LEADS[11:])),
+        "leads V6 differ from the other leads in start, rate or length",
     ),
     "a lead twice": (
         lambda x: aecg_series(aecg_set(np.vstack([x, x[:1]]), [*LEADS, "II"])),

@@ -105,7 +105,7 @@ REFUSED = {
     ),
     "leads at two times": (
         lambda x: [muse_wave(x[:2], EIGHT[:2]), muse_wave(x[2:], EIGHT[2:], start=5)],
-        "leads V1, V2, V3, V4, V5, V6 were recorded at another time",
+        "leads V1, V2, V3, V4, V5, V6 differ from the other leads in start, rate",
     ),
     "an absurd exponent": (lambda x: [muse_wave(x, exponent=10**9)], "SampleExponent is"),
     "no rate": (lambda x: [muse_wave(x).replace("<SampleBase>500", "<SampleBase>0")], "sampling rate is 0"),
