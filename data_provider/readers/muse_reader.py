@@ -30,7 +30,7 @@ class _Lead(NamedTuple):
     name: str
     raw: np.ndarray
     fs: float
-    start: tuple[float, float]
+    start: tuple[str, str]
     gain: float
     unit: str
     baseline: float
@@ -39,7 +39,7 @@ class _Lead(NamedTuple):
 
 def read(root: Element) -> Channels:
     """The waveform of type Rhythm, the most complete if there are several; limb leads that MUSE omits follow later."""
-    typed = [(wave.findtext("WaveformType", "").strip().lower(), wave) for wave in root.iter("Waveform")]
+    typed = [(_text(wave, "WaveformType").lower(), wave) for wave in root.iter("Waveform")]
     waves = [wave for kind, wave in typed if "rhythm" in kind]
     notes = []
     if not waves:
@@ -63,12 +63,17 @@ def read(root: Element) -> Channels:
 
 
 def _kind(root: Element) -> str:
-    version = (root.findtext("MuseInfo/MuseVersion") or "").strip()
+    version = _text(root, "MuseInfo/MuseVersion")
     return f"GE MUSE XML {version}" if re.fullmatch(r"[\w.]{1,20}", version) else "GE MUSE XML"
 
 
+def _text(element: Element, name: str) -> str:
+    """The text of a child element, "" if there is none."""
+    return (element.findtext(name) or "").strip()
+
+
 def _lead(wave: Element, data: Element) -> _Lead:
-    name = data.findtext("LeadID", "").strip()
+    name = _text(data, "LeadID")
     exponent = child_number(wave, "SampleExponent", "0")
     if abs(exponent) > 6:
         raise FileError(f"SampleExponent is {exponent:g}")
@@ -79,11 +84,11 @@ def _lead(wave: Element, data: Element) -> _Lead:
         name,
         _samples(data, name),
         fs,
-        (child_number(wave, "WaveformStartTime", "0"), child_number(data, "LeadTimeOffset", "0")),
+        (_text(wave, "WaveformStartTime") or "0", _text(data, "LeadTimeOffset") or "0"),
         child_number(data, "LeadAmplitudeUnitsPerBit"),
-        data.findtext("LeadAmplitudeUnits", "").strip(),
+        _text(data, "LeadAmplitudeUnits"),
         child_number(data, "FirstSampleBaseline", "0"),
-        data.findtext("LeadOff", "").strip().upper() == "TRUE",
+        _text(data, "LeadOff").upper() == "TRUE",
     )
 
 
@@ -95,14 +100,14 @@ def _samples(data: Element, lead: str) -> np.ndarray:
             f"lead {lead} does not start with its first sample (LeadOffsetFirstSample is not 0); export it again"
         )
     try:
-        raw = base64.b64decode("".join((data.findtext("WaveFormData") or "").split()), validate=True)
+        raw = base64.b64decode("".join(_text(data, "WaveFormData").split()), validate=True)
     except (binascii.Error, ValueError):
         raise FileError(f"lead {lead} has samples that are not base64") from None
     count = int(child_number(data, "LeadSampleCountTotal", str(len(raw) // 2)))
     if len(raw) != 2 * count:
         raise FileError(f"lead {lead} has {len(raw) // 2} of {count} samples")
-    checksum = data.findtext("LeadDataCRC32")
-    if checksum and checksum.strip().isdecimal() and int(checksum) and int(checksum) != zlib.crc32(raw):
+    checksum = _text(data, "LeadDataCRC32")
+    if checksum.isdecimal() and int(checksum) and int(checksum) != zlib.crc32(raw):
         raise FileError(f"lead {lead} does not match its checksum; the file is damaged")
     return np.frombuffer(raw, dtype="<i2").astype(np.float64)
 

@@ -74,7 +74,7 @@ def _names(wave: Element, about: Element) -> list[str]:
 def _steps(wave: Element, names: list[str], n_samples: int) -> np.ndarray:
     """All channels as numbers of steps, ``(len(names), n_samples)``."""
     if (encoding := wave.get("dataencoding", "Base64")).lower() != "base64":
-        raise FileError(f"samples encoded as '{encoding[:20]}'; only Base64 is supported")
+        raise FileError(f"samples encoded as '{encoding[:20]}'; only Base64 is supported, as in versions 1.03 and 1.04")
     try:
         data = base64.b64decode("".join((wave.text or "").split()), validate=True)
     except (binascii.Error, ValueError):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from cardiolect.data_provider.readers import FileError
@@ -157,3 +158,15 @@ def test_the_aecg_of_a_recorder_obeys_einthoven_and_goldberger(shared_data):
     np.testing.assert_allclose(one + three, two, atol=1e-9)
     for augmented, computed in ((right, -(one + two) / 2), (left, (one - three) / 2), (foot, (two + three) / 2)):
         np.testing.assert_allclose(augmented, computed, atol=0.00126)
+
+
+def test_the_aecg_and_the_dicom_of_one_ecg_agree_in_every_sample(shared_data):
+    """Both written by one program from the same SCP-ECG file; pydicom reads the other one."""
+    found = read(shared_data / "files/ecgtoolkit_Example.xml")
+    dataset = pydicom.dcmread(shared_data / "files/ecgtoolkit_Example.dcm")
+    group = dataset.WaveformSequence[0]
+    microvolts = pydicom.waveforms.multiplex_array(dataset, 0, as_raw=False)
+    for column, channel in enumerate(group.ChannelDefinitionSequence):
+        assert channel.ChannelSensitivityUnitsSequence[0].CodeValue == "uV"
+        lead = channel.ChannelSourceSequence[0].CodeMeaning.removeprefix("Lead ").split()[0]
+        np.testing.assert_allclose(found.leads[lead], microvolts[:, column] / 1000, atol=1e-9)

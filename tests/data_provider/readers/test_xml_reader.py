@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.readers import RecordError, read_record, xml_tree
-from tests.helpers.xml_files import EIGHT, muse, muse_wave, of, simulated
+from tests.helpers.xml_files import (
+    EIGHT,
+    aecg,
+    aecg_series,
+    aecg_set,
+    cardiosoft,
+    cardiosoft_strip,
+    muse,
+    muse_wave,
+    of,
+    philips,
+    simulated,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +62,32 @@ def test_an_ecg_is_read_in_any_encoding_and_wrapping(kind, text, ecg, tmp_path):
     (tmp_path / "ecg.xml").write_bytes(ENCODED[kind](named(text)))
     record = read_record(tmp_path / "ecg.xml")
     np.testing.assert_allclose(record.signal, ecg, atol=0.0075)
+
+
+WRITTEN = {
+    "aecg": lambda ecg: aecg(aecg_series(aecg_set(ecg))),
+    "muse": lambda ecg: muse(muse_wave(of(ecg, EIGHT))),
+    "cardiosoft": lambda ecg: cardiosoft(cardiosoft_strip(ecg)),
+    "philips": lambda ecg: philips(ecg),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_damaged_file_gives_one_line_or_a_plausible_ecg(kind, ecg, tmp_path):
+    """Cut off, it is never an ECG; with other bytes in it, it may be one with another sample."""
+    whole, rng = WRITTEN[kind](ecg[:, :1000]).encode(), np.random.default_rng(0)
+    for trial in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole) if trial % 2 else 2000, 4):
+            damaged[place] = rng.integers(32, 127)
+        cut = trial % 3 == 0
+        (tmp_path / "ecg.xml").write_bytes(damaged[: rng.integers(len(whole) - 1)] if cut else damaged)
+        try:
+            record = read_record(tmp_path / "ecg.xml")
+        except RecordError as error:
+            assert "ecg.xml: " in str(error) and "\n" not in str(error)
+        else:
+            assert not cut and np.isfinite(record.signal).all() and record.signal.shape[0] == 12
 
 
 @pytest.mark.parametrize(
