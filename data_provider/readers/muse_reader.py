@@ -68,12 +68,12 @@ def _kind(root: Element) -> str:
 
 
 def _text(element: Element, name: str) -> str:
-    """The text of a child element, "" if there is none."""
-    return (element.findtext(name) or "").strip()
+    """The text of a child element on one line, "" if there is none."""
+    return " ".join((element.findtext(name) or "").split())
 
 
 def _lead(wave: Element, data: Element) -> _Lead:
-    name = _text(data, "LeadID")
+    name = _text(data, "LeadID")[:30]
     exponent = child_number(wave, "SampleExponent", "0")
     if abs(exponent) > 6:
         raise FileError(f"SampleExponent is {exponent:g}")
@@ -93,14 +93,14 @@ def _lead(wave: Element, data: Element) -> _Lead:
 
 
 def _samples(data: Element, lead: str) -> np.ndarray:
-    if child_number(data, "LeadSampleSize", "2") != 2:
-        raise FileError(f"lead {lead} has samples of {data.findtext('LeadSampleSize')} bytes; only 2 are supported")
+    if (size := child_number(data, "LeadSampleSize", "2")) != 2:
+        raise FileError(f"lead {lead} has samples of {size:g} bytes; only 2 are supported")
     if child_number(data, "LeadOffsetFirstSample", "0"):
         raise FileError(
             f"lead {lead} does not start with its first sample (LeadOffsetFirstSample is not 0); export it again"
         )
     try:
-        raw = base64.b64decode("".join(_text(data, "WaveFormData").split()), validate=True)
+        raw = base64.b64decode(_text(data, "WaveFormData").replace(" ", ""), validate=True)
     except (binascii.Error, ValueError):
         raise FileError(f"lead {lead} has samples that are not base64") from None
     count = int(child_number(data, "LeadSampleCountTotal", str(len(raw) // 2)))

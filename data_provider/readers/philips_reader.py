@@ -65,7 +65,7 @@ def _names(wave: Element, about: Element) -> list[str]:
     if labels := wave.get("leadlabels", "").replace(",", " ").split():
         n_leads = int(number(wave.get("numberofleads") or str(len(labels)), "numberofleads"))
         return labels[:n_leads] if n_leads > 0 else labels
-    way = (about.findtext("acquisitiontype") or "").strip()
+    way = " ".join((about.findtext("acquisitiontype") or "").split())
     if way.upper() not in _STANDARD:
         raise FileError(f"names no leads, and the order of '{way[:20]}' is not known; export it as version 1.04")
     return list(LEADS)

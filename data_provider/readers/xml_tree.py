@@ -89,7 +89,7 @@ def number(text: str | None, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise FileError(f"{name} is '{(text or '').strip()[:20]}', not a number")
+        raise FileError(f"{name} is '{' '.join((text or '').split())[:20]}', not a number")
     return value
 
 
