@@ -53,7 +53,7 @@ def read(root: Element) -> Channels:
     if off := [lead.name for lead in leads if lead.off]:
         notes.append(f"the recorder states that the electrode of {', '.join(off)[:60]} was off")
     sign = 0
-    if steps := max((abs(lead.baseline) for lead in leads), default=0):
+    if steps := max(abs(lead.baseline) for lead in leads):
         sign = _baseline_sign(leads)
         notes.append(
             f"FirstSampleBaseline, up to {steps:g} steps, is {_BASELINE[sign]} the samples, which brings the leads "
@@ -87,7 +87,7 @@ def _lead(wave: Element, data: Element) -> _Lead:
         (_text(wave, "WaveformStartTime") or "0", _text(data, "LeadTimeOffset") or "0"),
         child_number(data, "LeadAmplitudeUnitsPerBit"),
         _text(data, "LeadAmplitudeUnits"),
-        child_number(data, "FirstSampleBaseline", "0"),
+        _signed(child_number(data, "FirstSampleBaseline", "0")),
         _text(data, "LeadOff").upper() == "TRUE",
     )
 
@@ -110,6 +110,11 @@ def _samples(data: Element, lead: str) -> np.ndarray:
     if checksum.isdecimal() and int(checksum) and int(checksum) != zlib.crc32(raw):
         raise FileError(f"lead {lead} does not match its checksum; the file is damaged")
     return np.frombuffer(raw, dtype="<i2").astype(np.float64)
+
+
+def _signed(value: float) -> float:
+    """A negative number of 32 bits that was written as one without a sign."""
+    return value - (1 << 32) if value >= 1 << 31 else value
 
 
 def _baseline_sign(leads: Sequence[_Lead]) -> int:

@@ -76,6 +76,11 @@ def test_the_baseline_of_the_first_sample_shifts_no_lead(sign, how, baseline, ei
     assert found.notes[0].startswith(f"FirstSampleBaseline, up to {abs(baseline)} steps, is {how} the samples")
 
 
+def test_a_negative_baseline_may_be_written_without_its_sign(eight, tmp_path):
+    text = muse_wave(eight, baseline=-100).replace("<FirstSampleBaseline>-100", f"<FirstSampleBaseline>{2**32 - 100}")
+    assert_eight(channels(tmp_path, text), eight)
+
+
 def test_a_baseline_that_the_samples_do_not_have_is_not_applied(eight, tmp_path):
     found = channels(tmp_path, muse_wave(eight, baseline=100, sign=0))
     assert_eight(found, eight)
