@@ -11,6 +11,7 @@ from cardiolect.data_provider.readers.channels import Channels, FileError, mv_pe
 from cardiolect.data_provider.readers.edf_header import Header, Signal, read_header
 from cardiolect.data_provider.readers.lead_names import find_leads
 
+_VOLT = re.compile(r"^([mun\u00b5\u03bc])volts?$", re.IGNORECASE)  # "uVolt"
 _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
 
 
@@ -43,7 +44,7 @@ def _scale(lead: str, signal: Signal) -> tuple[float, float, float]:
     if not signal.unit:
         raise FileError(f"lead {lead} states no unit; write uV or mV as the physical dimension in the file's header")
     try:
-        return *signal.calibration(), mv_per_unit(signal.unit)
+        return *signal.calibration(), mv_per_unit(_VOLT.sub(r"\1V", signal.unit))
     except FileError as error:
         raise FileError(f"lead {lead} has {error}") from None
 

@@ -58,8 +58,8 @@ def test_format_rate_and_step_are_said(ecg, tmp_path):
     assert channels.names["V3"] == "ECG V3" and channels.notes == ()
 
 
-@pytest.mark.parametrize("unit", [b"\xb5V", b"UV", b"uV\0\0"])
-def test_units_in_latin_1_and_padded_with_zeros_are_read(unit, ecg, tmp_path):
+@pytest.mark.parametrize("unit", [b"\xb5V", b"UV", b"uV\0\0", b"uVolt"])
+def test_units_as_recorders_write_them_are_read(unit, ecg, tmp_path):
     path = tmp_path / "ecg.edf"
     path.write_bytes(replace_field(write(path, ecg), *UNIT, unit))
     expect(path, ecg)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.readers import RecordError, csv_reader, read_record
-from cardiolect.data_provider.readers.channels import FileError, assemble
+from cardiolect.data_provider.readers.assembly import assemble
+from cardiolect.data_provider.readers.channels import FileError
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
