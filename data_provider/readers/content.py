@@ -30,6 +30,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "a Parquet table; save it as CSV or NPZ"),
     (b"\x80\x04\x95", "a Python pickle, which could run any program when it is read; save it as NPZ"),
     (b"\x80\x05\x95", "a Python pickle, which could run any program when it is read; save it as NPZ"),
+    (b"MSH|", f"an HL7 version 2 message; {_EXPORT}"),
     (b"ANN  1.0", "annotations in ISHNE's format; read the .ecg file that they belong to"),
     (b"ALIVE\0", f"an AliveCor recording of one or six leads; {_EXPORT}"),
     (b"\x40\x20MFR", f"an MFER file (Nihon Kohden, ISO 22077); {_EXPORT}"),
@@ -49,6 +50,9 @@ _BY_SUFFIX = {
     ".qrs": "annotations of a WFDB record; read its .hea file",
     ".ecg": f"neither ISHNE nor SCP-ECG, the formats that share this suffix with annotations of WFDB; {_EXPORT}",
     ".scp": "not SCP-ECG: it has no section that lists the others",
+    ".dcm": "not DICOM: it has neither a preamble nor the class of a DICOM object",
+    ".dicom": "not DICOM: it has neither a preamble nor the class of a DICOM object",
+    ".acq": f"a BIOPAC recording; {_EXPORT}",
 }
 
 
@@ -77,6 +81,8 @@ def suffix_of_content(path: Path) -> str | None:
 def what_else(path: Path) -> str | None:
     """What a file is that no reader reads, and what to do; None if that is not known. Raises `OSError`."""
     head = _head(path)
+    if not head:
+        return "an empty file; copy or export it again"
     if head.startswith(b"MATLAB 7"):
         return "a MATLAB file of version 7.3; save it with -v7"
     # A table may begin with the letters that mark a binary file: "BMI".

@@ -69,6 +69,8 @@ def test_a_dicom_file_without_preamble_is_read(ecg, tmp_path):
         (b"\x40\x20MFR " + bytes(20), "MFER"),
         (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", "save it with -v7"),
         (b"ANN  1.0" + bytes(20), "annotations in ISHNE's format"),
+        (b"MSH|^~\\&|A|B\r", "an HL7 version 2 message"),
+        (b"", "an empty file; copy or export it again"),
     ],
 )
 @pytest.mark.parametrize("name", ["export", "export.dcm", "export.bin"])
