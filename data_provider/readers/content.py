@@ -128,11 +128,10 @@ def _is_edf(head: bytes) -> bool:
 
 
 def _is_xml(head: bytes) -> bool:
-    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
-        try:
-            text = head[: len(head) // 4 * 4].decode(encoding, errors="ignore").lstrip()
-        except UnicodeDecodeError:
-            continue
-        if text.startswith("<") and not text[:14].lower().startswith(("<html", "<!doctype html")):
-            return text[1:2].isalpha() or text[1:2] in ("?", "!")
-    return False
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    if text[:2] in (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"):  # UTF-16
+        text = text.replace(b"\0", b"").lstrip(b"\xff\xfe")
+    text = text.lstrip()
+    if text[:14].lower().startswith((b"<html", b"<!doctype html")):
+        return False
+    return text[:1] == b"<" and (text[1:2].isalpha() or text[1:2] in (b"?", b"!"))
