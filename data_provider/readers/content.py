@@ -88,7 +88,8 @@ def what_else(path: Path) -> str | None:
     # A table may begin with the letters that mark a binary file: "BMI".
     marks = [what for start, what in _OTHERS if head.startswith(start) and (b"\0" in head or not start.isalnum())]
     known = marks[0] if marks else None
-    if known is None and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<html", b"<!doctype html")):
+    is_page = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<html", b"<!doctype html"))
+    if known is None and is_page and path.suffix.lower() != ".xml":
         known = f"a web page; {_EXPORT}"
     return known or _BY_SUFFIX.get(path.suffix.lower())
 
