@@ -70,6 +70,8 @@ class Group:
     def raw(self) -> np.ndarray:
         """Stored numbers ``(T, channels)``."""
         dtype, shape = self._dtype(), (self.n_samples, len(self.names))
+        if int(self.item.NumberOfWaveformChannels) != shape[1]:
+            raise FileError(f"declares {self.item.NumberOfWaveformChannels} channels and describes {shape[1]}")
         data = self.item.get("WaveformData")
         if data is None:
             raise FileError("its samples are not in the file")

@@ -80,7 +80,7 @@ def read_header(path: Path) -> Header:
     if seconds <= 0 or record_bytes < 1:
         raise FileError("its EDF header gives no duration of a data record, or records without samples")
     notes = []
-    if records < 0:
+    if records <= 0:  # -1 until a recorder closes the file; some write 0
         records, rest = divmod(size - n_bytes, record_bytes)
         notes.append("the recording was not closed: its length is that of the file")
         if rest:

@@ -204,6 +204,10 @@ def test_what_gives_no_voltage_is_named(ecg, tmp_path):
     companded.WaveformSampleInterpretation = "MB"
     with pytest.raises(RecordError, match="coded as MB in 16 bits"):
         read_record(save(tmp_path / "ecg.dcm", companded))
+    few = group(ecg)
+    few.NumberOfWaveformChannels = 8
+    with pytest.raises(RecordError, match="declares 8 channels and describes 12"):
+        read_record(save(tmp_path / "ecg.dcm", few))
     short = group(ecg)
     short.NumberOfWaveformSamples = 6000
     with pytest.raises(RecordError, match="truncated: a waveform has 120000 of 144000 bytes"):

@@ -102,14 +102,18 @@ def test_limits_of_another_signal_do_not_matter(text, ecg, tmp_path):
     assert read_channels(path).ignored == ("Marker",)
 
 
-def test_a_recording_that_was_not_closed_has_the_length_of_its_file(ecg, tmp_path):
+@pytest.mark.parametrize("records", [b"-1", b"0"])
+def test_a_recording_that_was_not_closed_has_the_length_of_its_file(records, ecg, tmp_path):
     path = tmp_path / "ecg.edf"
     data = write(path, ecg)
-    path.write_bytes(data[:236] + b"-1".ljust(8) + data[244:])
+    path.write_bytes(data[:236] + records.ljust(8) + data[244:])
     expect(path, ecg)
-    path.write_bytes(data[:236] + b"-1".ljust(8) + data[244:-100])
+    path.write_bytes(data[:236] + records.ljust(8) + data[244:-100])
     expect(path, ecg[:, : 9 * FS])
     assert "last data record is incomplete" in " ".join(read_channels(path).notes)
+    path.write_bytes(data[:236] + records.ljust(8) + data[244 : 13 * N_HEADER + 100])
+    with pytest.raises(RecordError, match="truncated"):
+        read_record(path)
 
 
 @pytest.mark.parametrize("n_bytes", [100, 12 * FS * 2, 3 * 12 * FS * 2 + 1])
