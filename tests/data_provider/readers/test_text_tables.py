@@ -275,6 +275,10 @@ def test_names_and_columns_that_do_not_fit_are_refused(tmp_path):
     label_last = text([]).replace("\n", ",1.0\n")
     assert refused(tmp_path, label_last, LAYOUT | {"leads": LEADS}).startswith("13 columns without names")
     assert "names 12 columns, and its rows have 24 cells" in refused(tmp_path, text(comma=True), LAYOUT)
+    for layout in (LAYOUT, LAYOUT | {"leads": LEADS}):  # a name is missing, of the first column or of the last
+        assert "names 12 columns, and its rows have 13 cells" in refused(
+            tmp_path, text().replace("\n", ",7\n").replace("V6,7", "V6"), layout
+        )
     times = refused(tmp_path, text([], seconds), {"sampling_rate": 250, "unit": "mV", "leads": ["time", *LEADS]})
     assert times.startswith("its time column means 500 Hz")
 
@@ -282,6 +286,14 @@ def test_names_and_columns_that_do_not_fit_are_refused(tmp_path):
 def test_commas_that_may_separate_thousands_are_refused(tmp_path):
     rows = "\n".join("\t".join(f"{round(1000 * value) + 9000:,}" for value in sample) for sample in SIGNAL.T)
     assert "may separate thousands" in refused(tmp_path, "\t".join(LEADS) + f"\n{rows}\n", LAYOUT)
+
+
+def test_an_index_without_a_name_is_told_from_an_empty_last_column(tmp_path):
+    lines = text(first=str).split("\n")
+    lost = [lines[0].removeprefix(","), *(line[: line.rindex(",") + 1] for line in lines[1:4]), *lines[4:]]
+    _, _, channels = read(tmp_path, "\n".join(lost), LAYOUT)
+    assert np.flatnonzero(np.isnan(channels.leads["V6"])).tolist() == [0, 1, 2]
+    np.testing.assert_allclose(channels.leads["I"], SIGNAL[0], atol=1e-5)
 
 
 def test_missing_cells_are_gaps_and_other_text_is_an_error(tmp_path):
