@@ -92,9 +92,8 @@ def _place(file: h5py.File, layout: Layout, recording: str) -> tuple[str, str]:
     if recording and len(arrays) > 1:
         raise FileError(f"has no array {layout.dataset} and none named {recording[:40]}")
     if len(arrays) > 1:
-        example = f": {', '.join(arrays)[:60]}" if len(arrays) < 5 else ""
         raise FileError(
-            f"has no array {layout.dataset} but {len(arrays)} others{example}; state one as dataset in the layout next "
+            f"has no array {layout.dataset} but {len(arrays)} others; state one as dataset in the layout next "
             "to it, or name the recording as FILE#ARRAY"
         )
     return layout.dataset, recording

@@ -19,6 +19,8 @@ TIMES = {
     "milliseconds after a colon": (["time"], lambda row: f"10:00:{row // FS:02d}:{2 * row % 1000:03d}"),
     "milliseconds": (["time_ms"], lambda row: str(2 * row)),
     "milliseconds unsaid": (["Timestamp"], lambda row: str(2 * row)),
+    "minutes as numbers": (["Time (min)"], lambda row: f"{row / FS / 60:.9f}"),
+    "hours": (["time/h"], lambda row: f"{row / FS / 3600:.11f}"),
     "since 1970": (["timestamp"], lambda row: str(1_577_872_800_000 + 2 * row)),
     "days of a spreadsheet": (["time"], lambda row: f"{43831.4 + row / FS / 86400:.10f}"),
     "index and time": (["", "time"], lambda row: f"{row},{row / FS}"),
