@@ -36,7 +36,7 @@ def read(path: Path, recording: str) -> Channels:
                 f"has no array {name[:40]} of three dimensions (recordings, samples, leads), or two for one"
             )
         if data.ndim == 2 and recording:
-            raise FileError(f"contains one recording in {name[:40]}; leave out what follows the #")
+            raise FileError("contains one recording; leave out what follows the #")
         row = _row(path, file, layout, len(data), recording) if data.ndim == 3 else None
         if row is not None and len(data) > 1 and layout.ids not in file:
             notes.append(f"row {row} of {len(data)}, counted from 0")

@@ -21,6 +21,7 @@ _RATE = re.compile(
     r"[\s\"'=:;,]{0,9}(?:[\[(]?(k?hz)[\])]?)?[\s\"'=:;,]{0,9}(\d+(?:[.,]\d+)?)(?![\d:/-])\s?(k?hz|[a-z]+)?",
     re.IGNORECASE,
 )
+_BARE_RATE = re.compile(r"(?:sampling|frequency|rate)()\W{1,9}(\d+(?:[.,]\d+)?)\s?(k?hz)\b", re.IGNORECASE)
 _SCALE = re.compile(
     r"\b(?:gain|scal\w*|resolution|factor|lsb|adc|amplification|conversion)\b(?!.*mm/mv)", re.IGNORECASE
 )
@@ -115,7 +116,8 @@ def _of_labchart(cells: Sequence[str], width: int) -> tuple[str, list[str]]:
 def _stated_rates(text: str) -> list[float]:
     """Rates in Hz: "Sampling rate: 500 Hz", "fs=500", "Sample frequency (kHz);1"."""
     found = []
-    for before, number, after in _RATE.findall(text):
+    bare = _BARE_RATE.match(text)  # from the start of the line on: others are the mains', or a filter's
+    for before, number, after in [*_RATE.findall(text), *([bare.groups()] if bare else [])]:
         unit = before.lower() or after.lower()
         if unit in ("", "hz", "khz", "samples", "sps"):
             found.append(float(number.replace(",", ".")) * (1000 if unit == "khz" else 1))

@@ -80,6 +80,8 @@ def test_what_a_file_lacks_is_named(tmp_path):
             "its time column means 0.5 Hz; correct the unit of time",
         ),
         (text(above="# fs 500\n# unit: mV/div\n"), "contains no unit; "),
+        (text(above="# Mains frequency: 50 Hz, rate 72\n# unit: mV\n"), "contains no sampling rate; "),
+        (text(above="Frequency,0.5 kHz\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
         (text(above="# fs 500\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
     ):
         assert refused(tmp_path, table).startswith(lack)
