@@ -1,12 +1,13 @@
 """The file formats: which reader a suffix belongs to, and which files make up a recording.
 
 Nothing outside this package needs to know a suffix. A recording is named by a path: a WFDB record by its path without
-suffix, one recording of an HDF5 file as ``exams.hdf5#id``, any other recording by its file.
+suffix, one of many recordings in an HDF5 or NumPy file as ``exams.hdf5#id``, any other recording by its file.
 """
 
 import hashlib
 import logging
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ class Format:
     count_samples: file -> samples of all leads together according to its header; 0 if a sample takes at least a byte in
         the file, None if only decompressing would tell.
     signals: suffixes of separate signal files, in the order in which they are looked for.
-    container: a file holds many recordings, each named ``FILE#ID``.
+    container: a file may hold many recordings, each named ``FILE#ID``; ``read`` takes the id as well, "" for none.
     """
 
     read: Callable[..., Channels]
@@ -55,7 +56,7 @@ class Format:
 
 HEADER = ".hea"
 WFDB = Format(wfdb_reader.read, wfdb_header.count_samples, signals=(".dat", ".mat"))
-_NUMPY = Format(numpy_reader.read, numpy_reader.count_samples)
+_NUMPY = Format(numpy_reader.read, numpy_reader.count_samples, container=True)
 _EDF = Format(edf_reader.read)
 _HDF5 = Format(hdf5_reader.read, hdf5_reader.count_samples, container=True)
 
@@ -73,6 +74,11 @@ FORMATS: dict[str, Format] = {
     ".xml": Format(xml_reader.read),
 }
 FORMAT_LIST = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in FORMATS if suffix != HEADER)}"
+
+_CONTAINED = re.compile(
+    rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix, each in FORMATS.items() if each.container)}))#(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 FileRole = Literal["recording", "signal", "layout"]
 
@@ -94,10 +100,8 @@ def read_channels(path: Path) -> Channels:
     if file_format := FORMATS.get(suffix):
         if not file_format.container:
             return _guarded(file_format.read, path)
-        name, recording = _split(path.name)
-        if not name:
-            raise FileError("no file name before the #")
-        return _guarded(lambda file: file_format.read(file, recording), path.with_name(name))
+        name, recording = _split(path)
+        return _guarded(lambda file: file_format.read(file, recording), Path(name))
     if suffix in (".scp", ".ecg"):
         raise FileError("SCP-ECG is not supported; convert it to DICOM or WFDB")
     if not os.path.isfile(f"{path}{HEADER}"):  # like pathlib's is_file, but False if the folder may not be searched
@@ -127,20 +131,20 @@ def count_samples(path: Path) -> int | None:
 
 def files_of(path: Path) -> list[RecordFile]:
     """The files of a recording on disk, first the one that is opened; empty if it is not there. Opens no file."""
-    folder, name = os.path.split(path)
-    base = os.path.join(folder, _split(name)[0])
+    base = _split(path)[0]
     if header := _file(HEADER, f"{base}{HEADER}"):
         signals = (_file(suffix, f"{base}{suffix}") for suffix in WFDB.signals)
         return [header, *([signal] if (signal := next(filter(None, signals), None)) else [])]
     if single := _file("", base):
-        layouts = (_file(name, os.path.join(folder, name)) for name in layout_names(path))
+        folder = os.path.dirname(base)
+        layouts = (_file(name, os.path.join(folder, name)) for name in layout_names(Path(base)))
         return [single, *filter(None, layouts)]
     return []
 
 
 def is_on_disk(path: Path) -> bool:
     """Whether the header or the file of a recording exists."""
-    return (path.parent / f"{path.name}{HEADER}").is_file() or (path.parent / _split(path.name)[0]).is_file()
+    return (path.parent / f"{path.name}{HEADER}").is_file() or os.path.isfile(_split(path)[0])
 
 
 def content_hash(path: Path) -> str | None:
@@ -152,8 +156,8 @@ def content_hash(path: Path) -> str | None:
     header = path.with_name(f"{path.name}{HEADER}")
     if header.is_file():
         return hashlib.sha256(header.read_bytes()).hexdigest()[:16]
-    name, recording = _split(path.name)
-    start = _hash_of_start(path.with_name(name))
+    file, recording = _split(path)
+    start = _hash_of_start(Path(file))
     if start is None:
         return None
     whole = start.copy()
@@ -163,9 +167,9 @@ def content_hash(path: Path) -> str | None:
 
 def record_name(path: Path) -> str:
     """The name of a recording, for lack of a better id."""
-    suffix = _suffix(path)
-    single = suffix in FORMATS and not FORMATS[suffix].container
-    return path.stem if path.suffix and (single or suffix in WFDB.signals) else path.name.split("#")[-1]
+    _, recording = _split(path)
+    suffix = path.suffix.lower()
+    return recording or (path.stem if suffix in FORMATS or suffix in WFDB.signals else path.name)
 
 
 def record_path(text: str) -> str:
@@ -173,7 +177,8 @@ def record_path(text: str) -> str:
 
     ".mat" is kept, since files of other formats have that suffix too.
     """
-    return text.strip().removesuffix(HEADER).removesuffix(".dat")
+    text = text.strip()
+    return text if _split(text)[1] else text.removesuffix(HEADER).removesuffix(".dat")
 
 
 def find_headers(folder: Path) -> Iterator[Path]:
@@ -197,13 +202,13 @@ def needs_signal_file(path: Path) -> bool:
 
 
 def _suffix(path: Path) -> str:
-    return path.suffix.lower().split("#")[0]
+    return os.path.splitext(_split(path)[0])[1].lower()
 
 
-def _split(name: str) -> tuple[str, str]:
-    """File name and id of a recording in it, "" if it is not given."""
-    name, _, recording = name.partition("#")
-    return name, recording
+def _split(path: Path | str) -> tuple[str, str]:
+    """A container's file and the id of a recording in it, which may contain dots and slashes; "" if it is not given."""
+    found = _CONTAINED.fullmatch(os.fspath(path))
+    return (found[1], found[2]) if found else (os.fspath(path), "")
 
 
 def _file(label: str, path: str) -> RecordFile | None:
