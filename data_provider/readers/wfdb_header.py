@@ -40,13 +40,17 @@ _INTEGER = re.compile(r"[+-]?\d+")
 _SIGNAL_SUFFIXES = (".dat", ".mat")
 
 
+class MissingSignalsError(FileError):
+    """A signal file that the header names is not there."""
+
+
 @dataclass(frozen=True)
 class SignalLine:
     """One signal in the header: its name, its file, how its samples are stored and what they mean.
 
     offset: bytes before the first sample, samples in FLAC. skew: frames by which the signal is late.
-    gain and baseline: a sample s is (s - baseline) / gain units. If the amplitude is unknown, which matters for ECG leads
-    only, mv_per_unit is None and unit_problem says why. checksum: None if the line has none.
+    gain and baseline: a sample s is (s - baseline) / gain units. If the amplitude is unknown, which matters for ECG
+    leads only, mv_per_unit is None and unit_problem says why. checksum: None if the line has none.
     """
 
     name: str
@@ -127,15 +131,11 @@ def has_signals(path: Path) -> bool:
     """Whether the signal files of a header are there; True as well if reading it will name another problem."""
     try:
         read_header(path)
-    except MissingSignals:
+    except MissingSignalsError:
         return False
     except (FileError, OSError):
         return True
     return True
-
-
-class MissingSignals(FileError):
-    """A signal file that the header names is not there."""
 
 
 def _record_fields(line: str, stem: str) -> tuple[str, list[str]]:
@@ -251,7 +251,7 @@ def _locate(signals: list[SignalLine], folder: Path) -> tuple[tuple[SignalLine, 
             file = beside.pop() if len(beside) == 1 else None
         if file is None or not _is_file(folder / file):
             where = "is not in the record's folder" if name != given else "is missing"
-            raise MissingSignals(f"its signal file {given[:60]} {where}")
+            raise MissingSignalsError(f"its signal file {given[:60]} {where}")
         found[given] = file
     notes = tuple(f"its header names {given[:60]}, read from {file}" for given, file in found.items() if given != file)
     return tuple(replace(signal, file_name=found[signal.file_name]) for signal in signals), notes

@@ -1,6 +1,6 @@
 """WFDB records: the header is parsed by `wfdb_header`, wfdb decodes the samples of each signal file.
 
-wfdb's own reading of headers is not used: it cuts names at a dot, reads 1E3 as 1, and stops at a date it does not expect.
+wfdb's own reading of headers is not used: it cuts names at a dot, reads 1E3 as 1, and stops at unexpected dates.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Headers as recorders and people write them: what the standard allows is read, everything else is named in one line."""
+"""Headers as recorders and people write them: what the standard allows is read, all else is named in a line."""
 
 import time
 from pathlib import Path
