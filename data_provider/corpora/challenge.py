@@ -9,7 +9,7 @@ from cardiolect.data_provider.corpora.prepared import Prepared, split_of_patient
 from cardiolect.data_provider.manifest import Record
 from cardiolect.data_provider.readers.channels import FileError
 from cardiolect.data_provider.readers.formats import find_headers
-from cardiolect.data_provider.readers.wfdb_header import has_signals, text_lines
+from cardiolect.data_provider.readers.wfdb_header import MissingSignalsError, MultiSegmentError, read_header, text_lines
 from cardiolect.data_provider.texts.background import parse_comments
 
 LICENCE = "CC BY 4.0"
@@ -22,9 +22,16 @@ def prepare(source: Path) -> Prepared:
     done = Prepared("Challenge 2021", LICENCE, CITATION)
     seen: set[str] = set()
     for header in find_headers(source):
-        if not has_signals(header):
+        try:
+            read_header(header)
+        except MissingSignalsError:
             done.left_out["headers without a signal file"] += 1
             continue
+        except MultiSegmentError:
+            done.left_out["multi-segment records"] += 1
+            continue
+        except (FileError, OSError):  # reading the recording will name what is wrong
+            pass
         if header.stem in seen:
             done.left_out["recordings whose name occurs twice"] += 1
             continue
@@ -37,5 +44,5 @@ def prepare(source: Path) -> Prepared:
 def _background(header: Path) -> str:
     try:
         return parse_comments(text_lines(header))
-    except (FileError, OSError):  # reading the recording will name it
+    except (FileError, OSError):
         return ""

@@ -44,6 +44,10 @@ class MissingSignalsError(FileError):
     """A signal file that the header names is not there."""
 
 
+class MultiSegmentError(FileError):
+    """The header describes segments, each a record of its own."""
+
+
 @dataclass(frozen=True)
 class SignalLine:
     """One signal in the header: its name, its file, how its samples are stored and what they mean.
@@ -127,17 +131,6 @@ def count_samples(path: Path) -> int | None:
     return None if header.n_frames is None else header.n_frames * sum(line.per_frame for line in header.signals)
 
 
-def has_signals(path: Path) -> bool:
-    """Whether the signal files of a header are there; True as well if reading it will name another problem."""
-    try:
-        read_header(path)
-    except MissingSignalsError:
-        return False
-    except (FileError, OSError):
-        return True
-    return True
-
-
 def _record_fields(line: str, stem: str) -> tuple[str, list[str]]:
     """The record's name, which may have blanks if it is that of the file, and the fields after it."""
     if line.startswith(f"{stem} ") and not _INTEGER.fullmatch(line.split()[0]):
@@ -156,7 +149,7 @@ def _check_segments(name: str, described: list[str], stem: str) -> None:
         return
     named = next((segment for segment in segments if segment != "~" and not segment.endswith("_layout")), "")
     example = f", such as {named[:40]}" if named else ""
-    raise FileError(
+    raise MultiSegmentError(
         f"a multi-segment record ({int(last)} segments): name one of its segments{example}, or join them into a single "
         "segment with WFDB's xform"
     )

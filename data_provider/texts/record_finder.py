@@ -9,9 +9,15 @@ from cardiolect.data_provider.readers.formats import is_on_disk, record_path
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.utils.errors import UserError
 
+MAX_ECGS = 2  # a comparison
 _MIMIC_PATH = re.compile(r"(?:^|/)(p\d{4}/p(\d+)/s\d+/\d+)$")
 _PTBXL_PATH = re.compile(r"(?:^|/)(records\d+/\d+/0*(\d+)_[hl]r)$")
 _PATIENT = re.compile(r"Patient ID:\s*(\d+)")
+
+
+def posix_path(text: str) -> str:
+    """A path from a JSON file with slashes, whatever system wrote it."""
+    return text.strip().replace("\\", "/")
 
 
 class RecordFinder:
