@@ -33,7 +33,7 @@ _RATE = re.compile(rf"(?P<fs>{_NUMBER})(?:/(?:{_NUMBER})?)?(?:\({_NUMBER}\))?") 
 _SIGNAL_LINE = re.compile(
     r"(?P<file>\S+|\S.{0,250}?\.(?:dat|mat))\s+"  # with blanks only if it ends in a suffix
     r"(?P<fmt>\d+)(?:x(?P<per_frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?\s+"
-    rf"(?P<gain>{_NUMBER})(?:\((?P<baseline>[+-]?\d+)\))?(?P<slash>/(?P<unit>\S*))?"
+    rf"(?P<gain>{_NUMBER})(?:\((?P<baseline>[+-]?\d+)(?:\.0*)?\))?(?P<slash>/(?P<unit>\S*))?"
     r"(?:\s+(?P<rest>.*))?"
 )
 _INTEGER = re.compile(r"[+-]?\d+")
@@ -54,7 +54,8 @@ class SignalLine:
 
     offset: bytes before the first sample, samples in FLAC. skew: frames by which the signal is late.
     gain and baseline: a sample s is (s - baseline) / gain units. If the amplitude is unknown, which matters for ECG
-    leads only, mv_per_unit is None and unit_problem says why. checksum: None if the line has none.
+    leads only, mv_per_unit is None and unit_problem says why. first_value and checksum: None
+    if the line has none.
     """
 
     name: str
@@ -68,7 +69,7 @@ class SignalLine:
     unit: str
     mv_per_unit: float | None
     unit_problem: str
-    first_value: int
+    first_value: int | None
     checksum: int | None
 
 
@@ -108,7 +109,7 @@ def read_header(path: Path) -> Header:
     fs, n_frames, notes = _rate_and_length(fields[1:])
     signals, moved = _locate([_signal_line(line) for line in described], path.parent)
     header = Header(fs, n_frames, signals, notes + moved)
-    return replace(header, n_frames=_checked_length(header, path.parent))
+    return _with_length(header, path.parent)
 
 
 def text_lines(path: Path) -> list[str]:
@@ -197,7 +198,7 @@ def _signal_line(line: str) -> SignalLine:
         unit=match["unit"] or "mV",
         mv_per_unit=factor,
         unit_problem=problem,
-        first_value=first_value or 0,
+        first_value=first_value,
         checksum=checksum,
     )
 
@@ -257,9 +258,12 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _checked_length(header: Header, folder: Path) -> int | None:
-    """Frames, from the sizes of the signal files if the header does not say. Raises `FileError` if one is short."""
-    lengths = [header.n_frames] if header.n_frames is not None else []
+def _with_length(header: Header, folder: Path) -> Header:
+    """The header with its frames from the sizes of the signal files, if it does not say, and notes on these sizes.
+
+    Raises `FileError` if a file is too short or is not described as a whole.
+    """
+    lengths, notes = [header.n_frames] if header.n_frames is not None else [], []
     for name, rows in header.by_file().items():
         signals = [header.signals[row] for row in rows]
         fmt, size = signals[0].fmt, (folder / name).stat().st_size
@@ -282,6 +286,8 @@ def _checked_length(header: Header, folder: Path) -> int | None:
         needed = signals[0].offset + math.ceil(header.n_frames * per_frame * _BYTES_PER_SAMPLE[fmt] - 1e-6)
         if size < needed:
             raise FileError(f"its signal file {name} is truncated: {size} of {needed} bytes")
+        if size > needed:
+            notes.append(f"{name} has {size - needed} bytes more than its header describes")
     if header.n_frames is None and len(set(lengths)) > 1:
         raise FileError("its signal files have different lengths and the header gives none")
-    return lengths[0] if lengths else None
+    return replace(header, n_frames=lengths[0] if lengths else None, notes=(*header.notes, *notes))

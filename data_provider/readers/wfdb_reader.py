@@ -34,6 +34,7 @@ def read(path: Path) -> Channels:
     digital = _samples(header, path.parent, set(found.rows.values()))
     # Software that computes no checksums writes 0 everywhere, or leaves the field out.
     has_checksums = any(line.checksum for line in header.signals)
+    has_first = not has_checksums and any(line.first_value for line in header.signals)
     leads = {}
     for lead, row in found.rows.items():
         line, samples = header.signals[row], digital[row]
@@ -41,6 +42,11 @@ def read(path: Path) -> Channels:
             raise FileError(f"lead {lead} has {len(samples)} of {header.n_frames * line.per_frame} samples")
         if has_checksums and line.checksum is not None and (_sum(samples) - line.checksum) % 65536:
             raise FileError(f"lead {lead} does not match the header's checksum; the file is damaged")
+        if has_first and line.first_value is not None and len(samples) and samples[0] != line.first_value:
+            raise FileError(
+                f"lead {lead} does not begin with the first value in the header: format, byte offset or file are "
+                "not what the header says"
+            )
         leads[lead] = _millivolts(samples, line)
     notes = [*header.notes]
     if not has_checksums:
@@ -94,7 +100,7 @@ def _decode(path: Path, lines: list[SignalLine], n_frames: int | None) -> list[n
         byte_offset=lines[0].offset,
         samps_per_frame=per_frame,
         skew=[0] * len(lines),
-        init_value=[line.first_value for line in lines],
+        init_value=[line.first_value or 0 for line in lines],
         sampfrom=0,
         sampto=n_frames,
     )

@@ -228,7 +228,7 @@ def _answers(value: object) -> tuple[str, ...]:
 
 
 def _attributes(value: object) -> tuple[str, ...]:
-    attributes = [] if value is None else value if isinstance(value, list) else [value]
+    attributes = [] if _is_blank(value) else value if isinstance(value, list) else [value]
     if not all(isinstance(attribute, str) for attribute in attributes):
         raise UserError("attribute is not a list of texts")
     return tuple(attributes)

@@ -4,6 +4,7 @@ class with other limits if the recording is outside those of 12-lead ECGs.
 Patient and study are empty or neutral; UIDs follow from the samples.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _sop_class(ecg: DigitalECG) -> tuple[str, list[str]]:
 
 def _document(data: bytes, sop_class: str) -> Dataset:
     """The modules around the waveform: what the standard requires, with nothing that names anybody."""
-    uids = [pydicom.uid.generate_uid(entropy_srcs=[data.hex(), part]) for part in ("study", "series", "instance")]
+    digest = hashlib.sha256(data).hexdigest()
+    uids = [pydicom.uid.generate_uid(entropy_srcs=[digest, part]) for part in ("study", "series", "instance")]
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, uids[2]
     meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian

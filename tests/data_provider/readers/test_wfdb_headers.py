@@ -77,7 +77,9 @@ def test_a_rate_left_out_is_the_standards_default_and_noted(tmp_path):
 @pytest.mark.parametrize(
     "fields", ["16 0 {first} {checksum} 0 ", "16 0 {first} {checksum} ", "16 0 {first} 0 0 ", "16 0 ", ""]
 )
-@pytest.mark.parametrize("gain", ["1E3(0)/mV", "1e+03/mV", "1000.", "+1000(+0)/mV", "1.0(0)/uV", "1e6/V", "1E9/kV"])
+@pytest.mark.parametrize(
+    "gain", ["1E3(0)/mV", "1e+03/mV", "1000.", "+1000(+0)/mV", "1000.0(0.0)/mV", "1.0(0)/uV", "1e6/V", "1E9/kV"]
+)
 def test_gains_and_fields_that_software_leaves_out(tmp_path, gain, fields):
     path = write(tmp_path, gain=gain, fields=fields)
     if gain == "1000." and fields.count(" ") < 5:  # any number might be the gain
@@ -251,6 +253,21 @@ def test_what_cannot_be_read_is_one_line(tmp_path, change, reason):
     with pytest.raises(RecordError, match=reason) as caught:
         read_record(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_offset_is_noticed_by_the_first_values(tmp_path):
+    path = write(tmp_path, fields="16 0 {first} 0 0 ")
+    path.with_suffix(".dat").write_bytes(b"MATLAB" * 4 + path.with_suffix(".dat").read_bytes())
+    with pytest.raises(RecordError, match="lead I does not begin with the first value"):
+        read_record(path)
+
+
+def test_what_a_header_does_not_describe_is_noted(tmp_path):
+    path = write(tmp_path)
+    with path.with_suffix(".dat").open("ab") as file:
+        file.write(b"more")
+    assert_same(read_record(path), SIGNAL)
+    assert read(path).notes == ("rec.dat has 4 bytes more than its header describes",)
 
 
 def test_signals_of_two_files_must_not_be_mixed(tmp_path):
