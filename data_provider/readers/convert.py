@@ -70,8 +70,9 @@ def convert(source: Path, out: Path, to: str, force: bool = False) -> str:
     target, name = TARGETS[to], out.name.removesuffix(TARGETS[to].suffixes[0])
     files = [out.with_name(name + suffix) for suffix in target.suffixes]
     originals = [Path(file.path) for file in files_of(_without_suffix(source))]
-    if any(file.exists() and original.samefile(file) for file in files for original in originals):
-        raise UserError(f"{out} is the file to convert; give another name")
+    for file in files:
+        if file.exists() and any(original.samefile(file) for original in originals):
+            raise UserError(f"{file} is a file of the recording to convert; give another name")
     in_the_way = [file for file in files if file.exists()]
     if in_the_way and not force:
         raise UserError(f"{in_the_way[0]} exists; give another name, or --force to overwrite it")

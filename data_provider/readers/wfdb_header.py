@@ -180,7 +180,8 @@ def _signal_line(line: str) -> SignalLine:
     if not name:  # a truncated header ends like this as well
         raise FileError(f"a signal has no name: '{line[:60]}'")
     # With fields left out, a number that cannot be read would pass for a name, and any other number for the gain.
-    if len(numbers) < 5 and (re.match(r"[+-]?\d", name) or not (match["baseline"] or match["slash"])):
+    doubtful = re.match(r"[+-]?\d", name) or re.search(r"\s-?\d+\s", name)
+    if len(numbers) < 5 and (doubtful or not (match["baseline"] or match["slash"])):
         raise FileError(f"a signal line cannot be parsed, some of its nine fields are missing: '{line[:60]}'")
     _, zero, first_value, checksum, _ = [*numbers, *[None] * (5 - len(numbers))]
     if int(match["per_frame"] or 1) < 1:

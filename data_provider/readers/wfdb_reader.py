@@ -88,8 +88,13 @@ def _samples(header: Header, folder: Path, wanted: set[int]) -> dict[int, np.nda
 def _decode(path: Path, lines: list[SignalLine], n_frames: int | None) -> list[np.ndarray]:
     """The digital samples of every signal in one file, by wfdb."""
     fmt, per_frame = lines[0].fmt, [line.per_frame for line in lines]
+    stored = None
     if fmt in FLAC_FORMATS:
         n_frames = _frames_of_flac(path, lines, n_frames)
+    else:  # opened here: wfdb would take "::" in a path for a protocol
+        dtype, n_samples = np.dtype(wfdb_signal.DATA_LOAD_TYPES[fmt]), n_frames * sum(per_frame)
+        count = wfdb_signal._required_byte_num("read", fmt, n_samples) if dtype.itemsize == 1 else n_samples
+        stored = np.fromfile(path, dtype, count, offset=lines[0].offset)
     return wfdb_signal._rd_dat_signals(
         file_name=path.name,
         dir_name=str(path.parent.resolve()),
@@ -103,6 +108,8 @@ def _decode(path: Path, lines: list[SignalLine], n_frames: int | None) -> list[n
         init_value=[line.first_value or 0 for line in lines],
         sampfrom=0,
         sampto=n_frames,
+        no_file=stored is not None,
+        sig_data=stored,
     )
 
 

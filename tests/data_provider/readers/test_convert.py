@@ -153,7 +153,7 @@ def test_nothing_is_overwritten_without_force(shared_data, tmp_path, capsys):
     assert (tmp_path / "ecg.dat").read_text() == "precious" and not out.exists()
     main([source, str(out), "--force"])
     assert capsys.readouterr().out.startswith(f"{out}: 12 leads, 10 s") and read_record(out).seconds == 10
-    with pytest.raises(UserError, match="is the file to convert"):
+    with pytest.raises(UserError, match=r"ecg\.hea is a file of the recording to convert"):
         main([str(tmp_path / "ecg"), str(out), "--force"])
 
 

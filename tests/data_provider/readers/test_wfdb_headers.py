@@ -120,6 +120,11 @@ def test_names_of_signal_files(tmp_path, name, file, stored):
     assert [file in note and stored in note for note in read(path).notes] == [True] * (file != stored)
 
 
+@pytest.mark.parametrize("folder", ["a::b", "~", "s3:", "#7", "[a]*"])
+def test_folders_whose_names_mean_something_elsewhere(tmp_path, folder):
+    assert_same(read_record(write(tmp_path / folder)), SIGNAL)
+
+
 def test_only_the_records_own_folder_is_searched(tmp_path):
     write(tmp_path / "other")
     (tmp_path / "rec.hea").write_text((tmp_path / "other/rec.hea").read_text().replace("rec.dat", "other/rec.dat"))
@@ -238,6 +243,7 @@ def test_multi_segment_records_are_named_for_what_they_are(tmp_path, segments, s
         (("500 1000", "5_00 1000"), "sampling rate '5_00'"),
         (("500 1000", "257,5 1000"), "sampling rate '257,5'"),
         (("rec.dat 16 1000(0)/mV", "rec.dat 16"), "cannot be parsed"),
+        (("/mV 16 0", "/mV i6 0"), "some of its nine fields are missing"),
         (("rec.dat 16 ", "rec.dat 16x0 "), "no samples in a frame"),
         (("rec.dat 16 ", "rec.dat 16x9999999999 "), "truncated"),
         (("rec.dat 16 ", "rec.dat 516 "), "wfdb cannot read its signals|cannot be read"),
