@@ -246,10 +246,14 @@ def _locate(signals: list[SignalLine], folder: Path) -> tuple[tuple[SignalLine, 
             file = beside.pop() if len(beside) == 1 else None
         if file is None or not _is_file(folder / file):
             where = "is not in the record's folder" if name != given else "is missing"
-            raise MissingSignalsError(f"its signal file {given[:60]} {where}")
+            raise MissingSignalsError(f"its signal file {name[:60]} {where}")  # a folder may name a patient
         found[given] = file
-    notes = tuple(f"its header names {given[:60]}, read from {file}" for given, file in found.items() if given != file)
-    return tuple(replace(signal, file_name=found[signal.file_name]) for signal in signals), notes
+    notes = []
+    for given, file in found.items():
+        name = PureWindowsPath(given).name
+        if given != file:
+            notes.append(f"its header names {name[:60]}{' elsewhere' if name != given else ''}, read from {file}")
+    return tuple(replace(signal, file_name=found[signal.file_name]) for signal in signals), tuple(notes)
 
 
 def _is_file(path: Path) -> bool:

@@ -261,6 +261,8 @@ def _paths(value: object, number: int) -> list[str | None]:
     paths = value if isinstance(value, list) else [value] * number
     if any(path is not None and not (isinstance(path, str) and path.strip()) for path in paths):
         raise UserError("the path of the recording is not text")
-    if len(paths) != number or (number > 1 and isinstance(value, str)):
+    if number > 1 and isinstance(value, str):
+        raise UserError(f"gives one path for {number} recordings; give a list of them")
+    if len(paths) != number:
         raise UserError(f"gives {len(paths)} paths for {number} recordings")
     return [None if path is None else posix_path(path) for path in paths]

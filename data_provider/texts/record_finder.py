@@ -87,7 +87,7 @@ class RecordFinder:
         candidates: list[Path] = []
         known = self._database.get(ecg_id) if self._database is not None else None
         if known is not None and (path is None or _same_recording(path, known)):
-            if is_on_disk(known.path):
+            if _exists(known.path):
                 return known
             candidates = [known.path]
         elif path is None and self._database is None:
@@ -97,7 +97,7 @@ class RecordFinder:
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if is_on_disk(candidate):
+            if _exists(candidate):
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
@@ -124,6 +124,13 @@ class RecordFinder:
         except (TypeError, ValueError, OverflowError):
             match = _PATIENT.search(background)
             return match[1] if match else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return is_on_disk(path)
+    except (OSError, ValueError):  # a name that no file can have, too long or with a null byte
+        return False
 
 
 def _same_recording(path: str, known: RecordRef) -> bool:

@@ -303,6 +303,7 @@ def test_a_comparison_may_have_a_background_for_each_recording(tmp_path):
         ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
         ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
         ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: gives 1 paths for 2 recordings"),
+        ([QUESTION | {"ecg_id": [1, 2], "ecg_path": "rec"}], "item 0: gives one path for 2 recordings"),
         ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
         ([QUESTION | {"ecg_id": 7.5, "ecg_path": "rec"}], "item 0: ecg_id is not a number"),
         ([QUESTION | {"ecg_path": "rec", "question": " "}], "item 0: question is empty"),
@@ -321,7 +322,7 @@ def test_malformed_files(tmp_path, content, reason):
 
 def test_a_path_that_names_no_file_is_of_no_recording(tmp_path):
     touch(tmp_path, "rec")
-    items = [QUESTION | {"ecg_path": path} for path in ("rec", "#7", "/")]
+    items = [QUESTION | {"ecg_path": path} for path in ("rec", "#7", "/", "x" * 5000, "a\0b")]
     loaded = load_examples([write_json(tmp_path / "q.json", items)], tmp_path, None)
     assert len(loaded.examples) == 1
 
