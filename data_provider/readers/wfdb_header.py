@@ -134,7 +134,7 @@ def count_samples(path: Path) -> int | None:
 
 def _record_fields(line: str, stem: str) -> tuple[str, list[str]]:
     """The record's name, which may have blanks if it is that of the file, and the fields after it."""
-    if line.startswith(f"{stem} ") and not _INTEGER.fullmatch(line.split()[0]):
+    if line.startswith(f"{stem} "):
         return stem, line[len(stem) :].split()
     name, *fields = line.split()
     return name, fields
