@@ -17,8 +17,8 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.readers.convert import TARGETS, convert, main
 from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.errors import UserError
-from tests.data_provider.readers.test_wfdb_reader import twelve_leads
-from tests.data_provider.readers.test_wfdb_reader import write as write_record
+from tests.helpers.wfdb_records import twelve_leads
+from tests.helpers.wfdb_records import write as write_record
 
 SUFFIXES = {to: target.suffixes[0] for to, target in TARGETS.items()}
 

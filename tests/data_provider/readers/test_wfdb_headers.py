@@ -12,7 +12,7 @@ from cardiolect.data_provider.readers.channels import FileError
 from cardiolect.data_provider.readers.wfdb_header import count_samples
 from cardiolect.data_provider.readers.wfdb_reader import read
 from cardiolect.data_provider.record import LEADS
-from tests.data_provider.readers.test_wfdb_reader import assert_same, twelve_leads
+from tests.helpers.wfdb_records import assert_same, twelve_leads
 
 SIGNAL = np.round(twelve_leads(1000), 3)
 
