@@ -1,6 +1,5 @@
 """Checkpoints, recordings and patient details as commands load them."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -39,8 +38,8 @@ def load_checkpoint_representation(folder: Path) -> ECGRepresentation:
 
 
 def read_ecg(record: str, start: float) -> ECGRecord:
-    """`ECGChat.read`, with `ecg_warnings` on stderr; the process environment may hold ``LEAD_LAW``."""
-    ecg = ECGChat.read(record, start, check_leads=os.environ.get("LEAD_LAW") != "warn")
+    """`ECGChat.read`, with `ecg_warnings` on stderr."""
+    ecg = ECGChat.read(record, start)
     for warning in ecg_warnings(ecg):
         print(f"{record}: {warning}", file=sys.stderr)
     return ecg

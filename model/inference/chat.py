@@ -95,13 +95,10 @@ class ECGChat(Chat):
         return cls(checkpoint)
 
     @staticmethod
-    def read(path: Path | str, start: float = 0.0, check_leads: bool = True) -> ECGRecord:
-        """The `SECONDS` of a recording that begin at ``start`` seconds; docs/DATA.md lists the file formats.
-
-        check_leads: as in `read_record`.
-        """
+    def read(path: Path | str, start: float = 0.0) -> ECGRecord:
+        """The `SECONDS` of a recording that begin at ``start`` seconds; docs/DATA.md lists the file formats."""
         try:
-            return window(read_record(path, check_leads=check_leads), start)
+            return window(read_record(path), start)
         except FileError as error:
             raise RecordError(f"record {path}: {error}") from None
 
