@@ -164,7 +164,7 @@ def _summary(
         parts.append(f"{masked} samples without a value, of which {unmarked} now look like signal")
     if channels.ignored:
         parts.append(f"{len(channels.ignored)} other signals left out")
-    return "; ".join([*parts, *lost, *getattr(record, "notes", channels.notes)])
+    return "; ".join([*parts, *lost, *record.notes])
 
 
 def _without_suffix(path: Path) -> Path:
