@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.readers import csv_reader
-from cardiolect.data_provider.readers.channels import Channels, FileError, assemble
+from cardiolect.data_provider.readers.assembly import assemble
+from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
