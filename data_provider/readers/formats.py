@@ -1,7 +1,8 @@
-"""The file formats: which reader a suffix belongs to, and which files make up a recording.
+"""The file formats: which reader a file belongs to, and which files make up a recording.
 
-Nothing outside this package needs to know a suffix. A recording is named by a path: a WFDB record by its path without
-suffix, one of many recordings in an HDF5 or NumPy file as ``exams.hdf5#id``, any other recording by its file.
+The content decides, where it has a mark of its own, and the suffix where it has none, as in CSV. Nothing outside this
+package needs to know a suffix. A recording is named by a path: a WFDB record by its path without suffix, one of many
+recordings in an HDF5 or NumPy file as ``exams.hdf5#id``, any other recording by its file.
 """
 
 import hashlib
@@ -21,19 +22,23 @@ from cardiolect.data_provider.readers import (
     dicom_reader,
     edf_reader,
     hdf5_reader,
+    ishne_reader,
+    mat_reader,
     numpy_reader,
+    scp_reader,
     wfdb_header,
     wfdb_reader,
     xml_reader,
 )
 from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.content import suffix_of_content, what_else
 from cardiolect.data_provider.readers.layout import LAYOUT_NAME, layout_names
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it may quote the file, see `_guarded`
 
 
 def _few_samples(path: Path) -> int:
-    """In this format a sample takes at least a byte, so the file size bounds the number of samples."""
+    """In this format a sample takes at least a byte, or its reader reads few: no need to count."""
     return 0
 
 
@@ -42,8 +47,8 @@ class Format:
     """A file format.
 
     read: file -> channels; WFDB takes the path without suffix, a container the id of the recording as well.
-    count_samples: file -> samples of all leads together according to its header; 0 if a sample takes at least a byte in
-        the file, None if only decompressing would tell.
+    count_samples: file -> samples of all leads together according to its header; 0 if the reader limits them, or a
+        sample takes at least a byte in the file; None if only decompressing would tell.
     signals: suffixes of separate signal files, in the order in which they are looked for.
     container: a file may hold many recordings, each named ``FILE#ID``; ``read`` takes the id as well, "" for none.
     """
@@ -56,24 +61,37 @@ class Format:
 
 HEADER = ".hea"
 WFDB = Format(wfdb_reader.read, wfdb_header.count_samples, signals=(".dat", ".mat"))
+_CSV = Format(csv_reader.read)
 _NUMPY = Format(numpy_reader.read, numpy_reader.count_samples, container=True)
 _EDF = Format(edf_reader.read)
+_DICOM = Format(dicom_reader.read, dicom_reader.count_samples)
 _HDF5 = Format(hdf5_reader.read, hdf5_reader.count_samples, container=True)
+MATLAB = ".mat"
+_MAT = Format(mat_reader.read, mat_reader.count_samples)
 
-# Suffix of the file that is opened -> its format.
+# Suffix of the file that is opened -> its format. A .mat file is opened only if its content says so: most are the
+# signals of a WFDB record.
 FORMATS: dict[str, Format] = {
     HEADER: WFDB,
-    ".csv": Format(csv_reader.read),
+    ".csv": _CSV,
+    ".tsv": _CSV,
+    ".txt": _CSV,
     ".npy": _NUMPY,
     ".npz": _NUMPY,
     ".edf": _EDF,
     ".bdf": _EDF,
-    ".dcm": Format(dicom_reader.read, dicom_reader.count_samples),
+    ".dcm": _DICOM,
+    ".dicom": _DICOM,
+    ".scp": Format(scp_reader.read),
+    ".ecg": Format(ishne_reader.read),
     ".h5": _HDF5,
     ".hdf5": _HDF5,
     ".xml": Format(xml_reader.read),
 }
-FORMAT_LIST = f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in FORMATS if suffix != HEADER)}"
+FORMAT_LIST = (
+    f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in FORMATS if suffix != HEADER)}, "
+    "MAT of CPSC-2018"
+)
 
 _CONTAINED = re.compile(
     rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix, each in FORMATS.items() if each.container)}))#(.*)",
@@ -95,33 +113,58 @@ class RecordFile(NamedTuple):
 def read_channels(path: Path) -> Channels:
     """The channels of one recording. Raises `FileError`."""
     suffix = _suffix(path)
-    if suffix == HEADER or suffix in WFDB.signals:
+    if suffix == HEADER:
         return WFDB.read(path.with_suffix(""))
-    if file_format := FORMATS.get(suffix):
-        if not file_format.container:
-            return _guarded(file_format.read, path)
-        name, recording = _split(path)
-        return _guarded(lambda file: file_format.read(file, recording), Path(name))
-    if suffix in (".scp", ".ecg"):
-        raise FileError("SCP-ECG is not supported; convert it to DICOM or WFDB")
-    if not os.path.isfile(f"{path}{HEADER}"):  # like pathlib's is_file, but False if the folder may not be searched
-        if os.path.isdir(path):
-            raise FileError("a folder; name a recording in it")
-        if os.path.isfile(path):
-            kind = f"{path.suffix} files" if path.suffix else "files without a suffix"
-            raise FileError(f"{kind} are not supported; docs/DATA.md lists the formats that are")
-    return WFDB.read(path)
+    if suffix in WFDB.signals and os.path.isfile(path.with_suffix(HEADER)):
+        return WFDB.read(path.with_suffix(""))
+    name, recording = _split(path)
+    # Like pathlib's is_file, but False if the folder may not be searched.
+    if os.path.isfile(name) and not os.path.isfile(f"{name}{HEADER}"):
+        return _read_file(Path(name), recording)
+    if suffix in FORMATS:
+        raise FileError("no such file")
+    if os.path.isdir(path):
+        raise FileError("a folder; name a recording in it")
+    return WFDB.read(path.with_suffix("") if suffix in WFDB.signals else path)
+
+
+def _read_file(file: Path, recording: str) -> Channels:
+    """The channels of a file that exists. recording: which one in it, "" if its format holds only one."""
+    file_format = _format_of(file)
+    if file_format is not None and file_format.container:
+        return _guarded(lambda path: file_format.read(path, recording), file)
+    if file_format is not None:
+        return _guarded(file_format.read, file)
+    if file.suffix.lower() in WFDB.signals:
+        raise FileError(f"its header {file.stem}{HEADER} is missing; put it next to the signal file")
+    kind = f"{file.suffix} files" if file.suffix else "files without a suffix"
+    raise FileError(f"{kind} are not supported, unless their content is one of the formats in docs/DATA.md")
+
+
+def _format_of(file: Path) -> Format | None:
+    """The format of an existing file by its content, or else by its suffix; None if neither tells.
+
+    Raises `FileError` if the content shows another kind of file.
+    """
+    try:
+        suffix = suffix_of_content(file)
+        other = what_else(file) if suffix is None else None
+    except OSError as error:
+        raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
+    if other:
+        raise FileError(other)
+    return _MAT if suffix == MATLAB else FORMATS.get(suffix or file.suffix.lower())
 
 
 def count_samples(path: Path) -> int | None:
     """Samples of all leads together according to the file's header, before anything is decompressed.
 
     Each takes 8 bytes once read; larger elements, and elements of unknown size, count as several samples. 0 if the file
-    is damaged, or its format stores a sample in at least a byte; None if only decompressing would tell. The suffix must
-    be in lower case. Raises `FileError` as the reader does.
+    is damaged, or its format stores a sample in at least a byte; None if only decompressing would tell. Raises
+    `FileError` as the reader does.
     """
-    file_format = FORMATS.get(path.suffix)
     try:
+        file_format = WFDB if path.suffix.lower() == HEADER else _format_of(path)
         return file_format.count_samples(path) if file_format else 0
     except FileError:
         raise
@@ -187,18 +230,23 @@ def find_headers(folder: Path) -> Iterator[Path]:
 
 
 def file_role(path: Path) -> FileRole | None:
-    """What a file contributes to a recording, according to its name; None if it is of no known format."""
+    """What a file contributes to a recording: by its name, or by its content if that has no meaning; None if neither.
+
+    A .mat file of MATLAB 5 counts as a recording: WFDB writes an older version.
+    """
     suffix = path.suffix.lower()
     if suffix in FORMATS:
         return "recording"
     if path.name.lower().endswith(LAYOUT_NAME):
         return "layout"
+    if path.is_file() and suffix_of_content(path):
+        return "recording"
     return "signal" if suffix in WFDB.signals else None
 
 
 def needs_signal_file(path: Path) -> bool:
     """Whether the file to open is a header whose signals are in a file of their own."""
-    return bool(FORMATS[path.suffix.lower()].signals)
+    return path.suffix.lower() == HEADER
 
 
 def _suffix(path: Path) -> str:
@@ -237,9 +285,11 @@ def _guarded(read: Callable[[Path], Channels], path: Path) -> Channels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return read(path)
-    except (FileError, MemoryError):
+    except FileError as error:  # it may quote a damaged file; it stays one line
+        raise FileError("".join(letter if letter.isprintable() else " " for letter in str(error))) from None
+    except MemoryError:
         raise
     except OSError as error:
         raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None
     except Exception as error:  # parsers of binary formats raise whatever they stumble over
-        raise FileError(f"damaged, or not the format that its suffix says ({type(error).__name__})") from None
+        raise FileError(f"damaged, or not of the format that it seems ({type(error).__name__})") from None

@@ -30,7 +30,7 @@ def read(path: Path, recording: str = "") -> Channels:
     recording: the number of its row, from 0; "" if the array contains only one.
     """
     try:
-        if path.suffix.lower() == ".npy":
+        if not zipfile.is_zipfile(path):
             layout, signal = need_layout(path, leads=True), np.load(path, allow_pickle=False, mmap_mode="r")
             return _channels(signal, meaning_of(layout), recording, path, "NPY")
         with zipfile.ZipFile(path) as archive:
@@ -50,7 +50,7 @@ def read(path: Path, recording: str = "") -> Channels:
 
 def count_samples(path: Path) -> int:
     """Samples of all arrays according to their headers; an element of more than 8 bytes counts as several."""
-    if path.suffix == ".npy":
+    if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             return _declared_samples(file, path.stat().st_size)
     with zipfile.ZipFile(path) as archive:
