@@ -58,6 +58,11 @@ class ECGRecord:
         return tuple(lead for lead, present in zip(LEADS, self.lead_present, strict=True) if not present)
 
     @property
+    def visible(self) -> np.ndarray:
+        """``(12, T)`` mV as pictures show them: without offsets, NaN where there is no usable value."""
+        return np.where(self.good, without_offsets(self.signal), np.nan)
+
+    @property
     def contradicts(self) -> bool:
         """Whether the limb leads contradict one another: mislabelled, exchanged or inverted."""
         return any(note.startswith(CONTRADICTION) for note in self.notes)

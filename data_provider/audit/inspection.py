@@ -1,4 +1,4 @@
-"""What is in an ECG file, and what Cardiolect makes of it: format, leads, rate, units, and everything not as it should be.
+"""What is in an ECG file, and how it is understood: format, leads, rate, units, and all that is not as it should be.
 
 Prints a page for each file, or one JSON object per line. Exits with 2 if a file cannot be read; the others are still
 inspected.
@@ -86,12 +86,9 @@ def draw(record: ECGRecord, path: Path) -> None:
     """Plot a recording on ECG paper, without its offsets; what is masked stays empty."""
     from cardiolect.utils.plots import draw_ecg_paper  # imports matplotlib
 
-    known = np.where(record.good, record.signal, np.nan).astype(float)
-    with np.errstate(all="ignore"):
-        middle = np.array([np.nanmedian(lead) if np.isfinite(lead).any() else 0 for lead in known])
     make_folder("--picture:", path.parent)
     try:
-        draw_ecg_paper(known - middle[:, None], record.fs, LEADS, "").savefig(path)
+        draw_ecg_paper(record.visible, record.fs, LEADS).savefig(path)
     except (ValueError, OSError) as error:
         raise UserError(f"--picture {path}: cannot be written ({str(error).splitlines()[0]})") from None
 

@@ -4,6 +4,7 @@ Leads are found by name and converted to millivolts; gaps and missing leads are 
 the reason.
 """
 
+import os
 from pathlib import Path
 
 from cardiolect.data_provider.examples import RecordRef
@@ -26,13 +27,14 @@ def read_record(
     ref_or_path: RecordRef | Path | str,
     record_id: str | None = None,
     patient_id: str | None = None,
-    check_leads: bool = True,
+    check_leads: bool | None = None,
 ) -> ECGRecord:
     """Read one ECG from a file of any format listed in docs/DATA.md.
 
     ref_or_path: a reference or a path. WFDB records are named with or without suffix, a recording in an HDF5 file as
     ``exams.hdf5#id``. Ids passed here override those of the reference. check_leads: refuse a recording whose limb leads
-    contradict one another; otherwise its notes say so.
+    contradict one another; otherwise its notes say so. None: refuse it unless LEAD_LAW=warn is in the process
+    environment.
 
     Raises `RecordError` for files that are missing, truncated, damaged or not a plausible ECG.
     """
@@ -44,7 +46,7 @@ def read_record(
         path = Path(ref_or_path)
     try:
         channels = read_channels(path)
-        ecg = assemble(channels, check_leads)
+        ecg = assemble(channels, os.environ.get("LEAD_LAW") != "warn" if check_leads is None else check_leads)
     except FileError as error:
         raise RecordError(f"record {path}: {error}") from None
     except MemoryError:

@@ -5,6 +5,7 @@ both state them, they must agree.
 """
 
 import io
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +22,16 @@ from cardiolect.data_provider.readers.text_head import Head, read_head, split_un
 from cardiolect.data_provider.readers.text_table import MISSING, TextTable, is_number, read_text_table
 from cardiolect.data_provider.readers.time_column import PLAUSIBLE_HZ, Rate, rates
 
+FIRST_ROWS = 20  # that tell an index or an empty column
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
 def read(path: Path) -> Channels:
     """The columns that are leads; others are not converted. Empty cells are gaps."""
     table, layout = read_text_table(path), find_layout(path)
-    first_row = next(table.rows())
-    head = read_head(table.head, first_row)
-    columns = find_columns(head, layout.leads if layout else None, first_row)
+    first_rows = list(itertools.islice(table.rows(), FIRST_ROWS))
+    head = read_head(table.head, first_rows)
+    columns = find_columns(head, layout.leads if layout else None, first_rows)
     names = [column.name for column in columns.others]
     rows = list(find_leads(names).rows.values())
     values, times, notes = _numbers(table, [columns.others[row].place for row in rows], columns.time)

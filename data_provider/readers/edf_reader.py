@@ -12,6 +12,7 @@ from cardiolect.data_provider.readers.edf_header import Header, Signal, read_hea
 from cardiolect.data_provider.readers.lead_names import find_leads
 
 _VOLT = re.compile(r"^([mun\u00b5\u03bc])volts?$", re.IGNORECASE)  # "uVolt"
+_LEAST_MV, _LARGEST_MV = 0.1, 20.0  # of leads, 1st to 99th percentile; units are a thousandfold apart
 _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
 
 
@@ -29,24 +30,44 @@ def read(path: Path) -> Channels:
     # edfio gives the stored numbers only: it leaves them unscaled where it cannot parse the limits, and takes what
     # follows the last record for more of them.
     edf = (edfio.read_bdf if header.kind.startswith("BDF") else edfio.read_edf)(path, header_encoding="latin-1")
-    leads, scales = {}, {}
+    values, steps, unstated = {}, {}, []
     for lead, row in found.rows.items():
-        per_step, at_zero, factor = _scale(lead, signals[row])
-        digital = edf.signals[row].digital[: header.records * samples_each]
-        leads[lead] = (digital * per_step + at_zero) * factor
-        scales[lead] = f"{abs(per_step):.4g} {signals[row].unit}"
-    fs = samples_each / header.seconds
-    return Channels(leads, fs, header.kind, found.names, found.ignored, scales, header.notes)
+        per_step, at_zero = _calibration(lead, signals[row])
+        values[lead] = edf.signals[row].digital[: header.records * samples_each] * per_step + at_zero
+        steps[lead] = abs(per_step)
+        unstated += [] if signals[row].unit else [lead]
+    notes, assumed = header.notes, ""
+    if unstated:
+        assumed = _unit_by_size([values[lead] for lead in unstated], unstated[0])
+        notes = (*notes, f"{', '.join(unstated)} without a unit, taken as {assumed} by their size")
+    units = {lead: signals[row].unit or assumed for lead, row in found.rows.items()}
+    leads = {lead: values[lead] * _mv_per_unit(lead, unit) for lead, unit in units.items()}
+    scales = {lead: f"{steps[lead]:.4g} {unit}" for lead, unit in units.items()}
+    return Channels(leads, samples_each / header.seconds, header.kind, found.names, found.ignored, scales, notes)
 
 
-def _scale(lead: str, signal: Signal) -> tuple[float, float, float]:
-    """Units per step, units at step 0, and mV per unit."""
-    if not signal.unit:
-        raise FileError(f"lead {lead} states no unit; write uV or mV as the physical dimension in the file's header")
+def _calibration(lead: str, signal: Signal) -> tuple[float, float]:
+    """Units per step, and units at step 0."""
     try:
-        return *signal.calibration(), mv_per_unit(_VOLT.sub(r"\1V", signal.unit))
+        return signal.calibration()
     except FileError as error:
         raise FileError(f"lead {lead} has {error}") from None
+
+
+def _mv_per_unit(lead: str, unit: str) -> float:
+    try:
+        return mv_per_unit(_VOLT.sub(r"\1V", unit))
+    except FileError as error:
+        raise FileError(f"lead {lead} has {error}") from None
+
+
+def _unit_by_size(leads: list[np.ndarray], lead: str) -> str:
+    """The one unit in which leads that state none are as large as an ECG. Raises `FileError` if there is none."""
+    size = np.median([np.ptp(np.percentile(values, (1, 99))) for values in leads])
+    for unit in ("mV", "uV", "V"):
+        if _LEAST_MV <= size * mv_per_unit(unit) <= _LARGEST_MV:
+            return unit
+    raise FileError(f"lead {lead} states no unit; write uV or mV as the physical dimension in the file's header")
 
 
 def _check_contiguous(path: Path, header: Header) -> None:

@@ -36,7 +36,7 @@ def read(path: Path, recording: str) -> Channels:
                 f"has no array {name[:40]} of three dimensions (recordings, samples, leads), or two for one"
             )
         if data.ndim == 2 and recording:
-            raise FileError(f"contains one recording in {name[:40]}; leave out what follows the #")
+            raise FileError("contains one recording; leave out what follows the #")
         row = _row(path, file, layout, len(data), recording) if data.ndim == 3 else None
         if row is not None and len(data) > 1 and layout.ids not in file:
             notes.append(f"row {row} of {len(data)}, counted from 0")
@@ -92,9 +92,8 @@ def _place(file: h5py.File, layout: Layout, recording: str) -> tuple[str, str]:
     if recording and len(arrays) > 1:
         raise FileError(f"has no array {layout.dataset} and none named {recording[:40]}")
     if len(arrays) > 1:
-        example = f": {', '.join(arrays)[:60]}" if len(arrays) < 5 else ""
         raise FileError(
-            f"has no array {layout.dataset} but {len(arrays)} others{example}; state one as dataset in the layout next "
+            f"has no array {layout.dataset} but {len(arrays)} others; state one as dataset in the layout next "
             "to it, or name the recording as FILE#ARRAY"
         )
     return layout.dataset, recording

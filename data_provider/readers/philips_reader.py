@@ -120,7 +120,8 @@ def _start_of_calibration(steps: np.ndarray, step: float, fs: float) -> int:
     before_pulse = _before(pulse, before_zeros)
     if before_zeros - before_pulse < _MIN_PULSE_SECONDS * fs:
         return len(zero)
-    return _before(zero, before_pulse)
+    # As many zeros as after the pulse: an ECG that happens to end with zeros keeps its own.
+    return max(_before(zero, before_pulse), before_pulse - (len(zero) - before_zeros))
 
 
 def _before(found: np.ndarray, end: int) -> int:

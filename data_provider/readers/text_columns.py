@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from cardiolect.data_provider.readers.channels import FileError, mv_per_unit
 from cardiolect.data_provider.readers.lead_names import canonical_lead
 from cardiolect.data_provider.readers.tables import same_scale
-from cardiolect.data_provider.readers.text_head import Head, split_unit, voltage
+from cardiolect.data_provider.readers.text_head import Head, last_is_empty, split_unit, voltage
 from cardiolect.data_provider.readers.text_table import is_number
 from cardiolect.data_provider.readers.time_column import is_time_name, is_time_unit
 
@@ -34,21 +34,22 @@ class Columns:
     time_name: str
 
 
-def find_columns(head: Head, leads: Sequence[str] | None, first_row: Sequence[str]) -> Columns:
+def find_columns(head: Head, leads: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> Columns:
     """Sort the columns of a table. Names in the file count, unless they are no leads and a layout gives ``leads``.
 
-    Raises `FileError` if there are no names, or if the names in the file and in the layout are different leads.
+    rows: the cells of the first rows. Raises `FileError` if there are no names, or if the names in the file and in the
+    layout are different leads.
     """
-    columns = [_column(head, place) for place in range(len(first_row))]
+    columns = [_column(head, place) for place in range(len(rows[0]))]
     timed = [column.place for column in columns if _is_time(column, head)]
-    timed.sort(key=lambda place: not (":" in first_row[place] or is_number(first_row[place])))  # dates last
+    timed.sort(key=lambda place: not (":" in rows[0][place] or is_number(rows[0][place])))  # dates last
     others = [column for column in columns if column.place not in timed]
     if head.names is not None and others and others[0].place == 0 and _INDEX.fullmatch(others[0].name):
         timed, others = timed or [0] * (not others[0].name), others[1:]
     named = any(canonical_lead(column.name) for column in others) and not _only_numbered(others)
     if head.names is None and leads and len(leads) == len(columns) - 1:
         # An index or times, before the leads; or what a delimiter at the ends of lines makes.
-        timed, others = ([0], others[1:]) if first_row[-1] else ([], others[:-1])
+        timed, others = ([], others[:-1]) if last_is_empty(rows) else ([0], others[1:])
     if leads and not named and len(leads) in (len(others), len(columns)):
         covered = others if len(leads) == len(others) else columns
         others = [replace(column, name=lead, file_name=lead) for column, lead in zip(covered, leads, strict=True)]

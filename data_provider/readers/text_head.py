@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cardiolect.data_provider.readers.channels import FileError, mv_per_unit
 from cardiolect.data_provider.readers.lead_names import canonical_lead
+from cardiolect.data_provider.readers.text_table import is_number
 from cardiolect.data_provider.readers.time_column import is_time_name, is_time_unit
 
 _NO_VOLTAGE = {"adu", "raw", "count", "counts", "lsb", "bit", "bits", "au", "a.u.", "nu", "digits", "digital"}
@@ -20,6 +21,7 @@ _RATE = re.compile(
     r"[\s\"'=:;,]{0,9}(?:[\[(]?(k?hz)[\])]?)?[\s\"'=:;,]{0,9}(\d+(?:[.,]\d+)?)(?![\d:/-])\s?(k?hz|[a-z]+)?",
     re.IGNORECASE,
 )
+_BARE_RATE = re.compile(r"(?:sampling|frequency|rate)()\W{1,9}(\d+(?:[.,]\d+)?)\s?(k?hz)\b", re.IGNORECASE)
 _SCALE = re.compile(
     r"\b(?:gain|scal\w*|resolution|factor|lsb|adc|amplification|conversion)\b(?!.*mm/mv)", re.IGNORECASE
 )
@@ -46,12 +48,12 @@ class Head:
     skipped: int
 
 
-def read_head(lines: Sequence[Sequence[str]], first_row: Sequence[str]) -> Head:
-    """What the lines above a table say. lines: their cells; first_row: the cells of the first row of numbers.
+def read_head(lines: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> Head:
+    """What the lines above a table say. lines: their cells; rows: the cells of the first rows of numbers.
 
     The names are in the line that names most leads, else in the last line that has a cell for every column.
     """
-    width, rest = len(first_row), []
+    width, rest = len(rows[0]), []
     rates: list[float] = []
     units = None
     for cells in lines:
@@ -60,20 +62,20 @@ def read_head(lines: Sequence[Sequence[str]], first_row: Sequence[str]) -> Head:
             rates += [1 / float(period) for period in cells if kind == "period"]
         else:
             kind = ""
-        fitted = _fitted(cells, first_row)
+        fitted = _fitted(cells, rows)
         if kind == "units" or (not kind and fitted and _are_units(fitted)):
             units = fitted and [cell.strip("()[] ") for cell in fitted]
         elif kind in ("", "names"):
             rest.append(cells)
-    fitting = [fitted for cells in rest if (fitted := _fitted(cells, first_row))]
+    fitting = [fitted for cells in rest if (fitted := _fitted(cells, rows))]
     names = max(reversed(fitting), key=_count_leads) if fitting else None
     for cells in rest:
-        if _fitted(cells, first_row) is None and _count_leads(cells)[0] > _MANY_LEADS:
+        if _fitted(cells, rows) is None and _count_leads(cells)[0] > _MANY_LEADS:
             raise FileError(
                 f"names {len(cells)} columns, and its rows have {width} cells; where commas are between cells, "
                 "decimals need points"
             )
-    texts = [" ".join(cells)[:LONGEST_LINE] for cells in rest if names is None or _fitted(cells, first_row) != names]
+    texts = [" ".join(cells)[:LONGEST_LINE] for cells in rest if names is None or _fitted(cells, rows) != names]
     rates += [rate for text in texts for rate in _stated_rates(text)]
     stated = {found[1] for text in texts if (found := _UNIT.search(text))}
     if len({mv_per_unit(unit) for unit in stated}) > 1:
@@ -114,24 +116,39 @@ def _of_labchart(cells: Sequence[str], width: int) -> tuple[str, list[str]]:
 def _stated_rates(text: str) -> list[float]:
     """Rates in Hz: "Sampling rate: 500 Hz", "fs=500", "Sample frequency (kHz);1"."""
     found = []
-    for before, number, after in _RATE.findall(text):
+    bare = _BARE_RATE.match(text)  # from the start of the line on: others are the mains', or a filter's
+    for before, number, after in [*_RATE.findall(text), *([bare.groups()] if bare else [])]:
         unit = before.lower() or after.lower()
         if unit in ("", "hz", "khz", "samples", "sps"):
             found.append(float(number.replace(",", ".")) * (1000 if unit == "khz" else 1))
     return [rate for rate in found if rate > 1]
 
 
-def _fitted(cells: Sequence[str], first_row: Sequence[str]) -> list[str] | None:
+def last_is_empty(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the last column is what a delimiter at the ends of lines makes."""
+    return not any(row[-1] for row in rows)
+
+
+def _fitted(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str] | None:
     """Cells of a line for each column, None if it has too many or too few.
 
     An index column may have no name (R), and a delimiter at the ends of lines makes an empty column.
     """
-    cells, missing = list(cells), len(first_row) - len(cells)
-    if missing == 1 and len(cells) > 1:
-        return [*cells, ""] if not first_row[-1] else ["", *cells]
+    cells, missing = list(cells), len(rows[0]) - len(cells)
+    if missing == 1 and len(cells) > 1 and last_is_empty(rows):
+        return [*cells, ""]
+    if missing == 1 and len(cells) > 1 and _is_index([row[0] for row in rows]):
+        return ["", *cells]
     if missing == -1 and not cells[-1]:
         return cells[:-1]
     return cells if missing == 0 else None
+
+
+def _is_index(cells: Sequence[str]) -> bool:
+    """Whether cells count rows, or are no numbers: names or times of rows."""
+    if all(cell.isdecimal() for cell in cells):
+        return all(int(cell) == int(cells[0]) + row for row, cell in enumerate(cells))
+    return not any(map(is_number, cells))
 
 
 def _are_units(cells: Sequence[str]) -> bool:

@@ -76,7 +76,7 @@ def read_text_table(path: Path) -> TextTable:
     while start and len(parts[start - 1]) == width > 1 and not any(parts[start - 1]):
         start -= 1  # the first samples of all leads are missing
     head = [_head_cells(line, delimiter, quote, width) for line in lines[:start] if line.strip()]
-    body = _without_comments(text[_end_of_line(text, start) :].rstrip(" \n") + "\n", delimiter)
+    body = _without_comments(text[_end_of_line(text, start) :].rstrip(" \n") + "\n", delimiter, width)
     table = TextTable(head, body, start + 1, delimiter, quote, width, whole, KINDS.get(delimiter, "text table"))
     _check_rows(table)
     return _upright(table)
@@ -101,7 +101,7 @@ def _decoded(data: bytes) -> str:
         if encoding != "utf-8-sig":
             raise FileError("is not a text, or a UTF-16 text that was cut off") from None
         text = data.decode("latin-1")
-    if _CONTROL.search(text[:100_000].rstrip("\x1a")):
+    if "\0" in text or _CONTROL.search(text[:100_000].rstrip("\x1a")):
         raise FileError("contains no table of numbers: it is not a text")
     return text
 
@@ -119,7 +119,7 @@ def _end_of_line(text: str, number: int) -> int:
 def _cells(line: str, delimiter: str, quote: str) -> list[str]:
     if not delimiter:
         return [cell.strip("'\"") for cell in line.split()]
-    if quote in line:
+    if quote and quote in line:
         reader = csv.reader([line], delimiter=delimiter, quotechar=quote, skipinitialspace=True)
         try:
             return [cell.strip() for cell in next(reader, [])]
@@ -160,13 +160,16 @@ def _counts_up(cells: list[str]) -> bool:
     return len(counted) > 5 and any(counted == [str(n + first) for n in range(len(counted))] for first in (0, 1))
 
 
-def _without_comments(body: str, delimiter: str) -> str:
-    """The body without lines, and last cells, that begin with # (LabChart's comments)."""
+def _without_comments(body: str, delimiter: str, width: int) -> str:
+    """The body without lines, and cells after the last column, that begin with # (LabChart's comments)."""
     if "#" not in body:
         return body
     lines = (line for line in io.StringIO(body) if not line.lstrip().startswith("#"))
     mark = f"{delimiter or ' '}#"
-    return "".join(line if (place := line.find(mark)) < 0 else f"{line[:place]}\n" for line in lines)
+    return "".join(
+        f"{line[: line.index(mark)]}\n" if mark in line and len(_cells(line, delimiter, "")) > width else line
+        for line in lines
+    )
 
 
 def _upright(table: TextTable) -> TextTable:

@@ -10,14 +10,18 @@ from cardiolect.data_provider.readers.channels import FileError
 
 _NAMES = {"time", "times", "timestamp", "timestamps", "elapsed", "datetime", "date", "clock"}
 _NAMES |= {"zeit", "uhrzeit", "zeitstempel", "datum", "temps", "tempo", "tiempo", "hora", "tid", "tijd"}
-_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "days": 1 / 86400}  # how many are in a second
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # how many are in a second
 _UNITS |= dict.fromkeys(("sec", "secs", "second", "seconds", "sek", "sekunden", "segundos"), 1.0)
 _UNITS |= dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds", "millis"), 1e3)
 _UNITS |= dict.fromkeys(("µs", "μs", "usec", "microsecond", "microseconds"), 1e6)
+_LONG_UNITS = dict.fromkeys(("min", "mins", "minute", "minutes", "minuten"), 1 / 60)
+_LONG_UNITS |= dict.fromkeys(("h", "hours", "hour", "stunden"), 1 / 3600) | dict.fromkeys(("days", "day"), 1 / 86400)
+_IN_A_SECOND = _UNITS | _LONG_UNITS
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+|:\d{3})?)(?!\d)\s*([ap]m)?", re.IGNORECASE)
 _FORMAT = re.compile(r"\[?(h+:)?m+:s+.*", re.IGNORECASE)
 
-PLAUSIBLE_HZ = (40, 20_000)  # spans less than a factor of 1000, so at most one unit of time gives such a rate
+PLAUSIBLE_HZ = (40, 20_000)
+_ASSUMED_HZ = (40, 5000)  # spans less than a factor of 1000, so at most one unit of time gives such a rate
 _MIN_SAMPLES = 20
 _HALF_DAY = 43_200
 _SINCE_1970 = 1e9  # no row has such a number, a time in seconds or parts of them has
@@ -54,7 +58,7 @@ def is_time_name(name: str) -> bool:
 def is_time_unit(cell: str) -> bool:
     """Whether a cell is a unit or a format of times ("ms", "(sec)", "hh:mm:ss.mmm")."""
     words = _words(cell)
-    return bool(_FORMAT.match(cell)) or (len(words) == 1 and words[0] in _UNITS)
+    return bool(_FORMAT.match(cell)) or (len(words) == 1 and words[0] in _IN_A_SECOND)
 
 
 def rates(cells: Sequence[str], name: str, first_line: int) -> list[Rate]:
@@ -70,12 +74,12 @@ def rates(cells: Sequence[str], name: str, first_line: int) -> list[Rate]:
     if high == 0:
         return []
     if unit:
-        return [_rate(low * _UNITS[unit], high * _UNITS[unit])]
+        return [_rate(low * _IN_A_SECOND[unit], high * _IN_A_SECOND[unit])]
     numbers_rows = abs(low - 1) < 1e-9 and abs(times[0]) < _SINCE_1970
     if numbers_rows or (not name and (times == np.round(times)).all()):
         return []
-    found = [(low * _UNITS[unit], high * _UNITS[unit], unit) for unit in ("s", "ms", "us", "ns", "days")]
-    return [_rate(*each) for each in found if PLAUSIBLE_HZ[0] <= each[1] and each[0] < PLAUSIBLE_HZ[1]]
+    found = [(low * _IN_A_SECOND[each], high * _IN_A_SECOND[each], each) for each in ("s", "ms", "us", "ns", "days")]
+    return [_rate(*each) for each in found if _ASSUMED_HZ[0] <= each[1] and each[0] <= _ASSUMED_HZ[1]]
 
 
 def _words(name: str) -> list[str]:
@@ -88,7 +92,7 @@ def _parse(cells: Sequence[str], name: str) -> tuple[np.ndarray | None, str]:
         times = np.array([float(cell.replace(",", ".")) for cell in cells])
     except ValueError:
         return _clock_times(cells), "s"
-    units = [word for word in _words(name) if word in _UNITS]
+    units = [word for word in _words(name) if word in _IN_A_SECOND]
     return times, units[-1] if units else ""
 
 

@@ -162,7 +162,7 @@ def test_a_recording_in_an_array_or_group_of_its_own(tmp_path):
     for name, signal in (("1.2.3", ONE), ("1.2.4", TWO), ("ward/rec.csv", THREE)):
         assert_reads(f"{path}#{name}", signal)
     assert refused(f"{path}#1.2.5") == "has no array tracings and none named 1.2.5"
-    assert refused(path).startswith("has no array tracings but 3 others: 1.2.3, 1.2.4, ward/rec.csv; state one")
+    assert refused(path).startswith("has no array tracings but 3 others; state one as dataset in the layout")
     groups = write_hdf5(tmp_path / "groups.h5", **{"a/tracings": ONE, "b/tracings": TWO, "b/age": 50})
     assert_reads(f"{groups}#b", TWO)
 

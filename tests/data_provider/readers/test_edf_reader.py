@@ -65,9 +65,16 @@ def test_units_as_recorders_write_them_are_read(unit, ecg, tmp_path):
     expect(path, ecg)
 
 
-def test_a_blank_unit_is_asked_for(ecg, tmp_path):
+def test_a_blank_unit_is_the_one_in_which_leads_are_as_large_as_an_ecg(ecg, tmp_path):
     path = tmp_path / "ecg.edf"
-    path.write_bytes(replace_field(write(path, ecg), *UNIT, b""))
+    path.write_bytes(replace_field(write(path, ecg), *UNIT, b"", range(4)))  # I to aVR
+    expect(path, ecg)
+    assert read_channels(path).notes == ("I, II, III, aVR without a unit, taken as uV by their size",)
+
+
+def test_a_blank_unit_is_asked_for_if_no_unit_makes_an_ecg(ecg, tmp_path):
+    path = tmp_path / "ecg.edf"
+    path.write_bytes(replace_field(write(path, ecg * 0.03), *UNIT, b""))
     with pytest.raises(RecordError, match="lead I states no unit; write uV or mV as the physical dimension"):
         read_record(path)
 

@@ -1,132 +1,11 @@
 """CSV and other text tables as recorders, converters and spreadsheets write them: the right ECG, or why not."""
 
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.readers import RecordError, csv_reader, read_record
-from cardiolect.data_provider.readers.assembly import assemble
-from cardiolect.data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS
-from cardiolect.data_provider.simulator import simulate
-from cardiolect.data_provider.simulator.patients import draw_patient
-
-FS = 500
-LAYOUT = {"sampling_rate": FS, "unit": "mV"}
-IN_MV = [f"{lead} (mV)" for lead in LEADS]
-SIGNAL = simulate(5, 0, draw_patient(5, 0, 1))[1][:, : 2 * FS].astype(float).round(3)
-
-
-def seconds(row: int) -> str:
-    return f"{row / FS:.3f}"
-
-
-def text(
-    names: Sequence[str] = LEADS,
-    first: Callable[[int], str] | None = None,
-    above: str = "",
-    form: str = "%.3f",
-    delimiter: str = ",",
-    comma: bool = False,
-    factor: float = 1,
-) -> str:
-    """A table of the signal: lines above it, names, and on every row what ``first`` says of it before the leads."""
-    lines = [delimiter.join(names)] if names else []
-    for row, sample in enumerate(SIGNAL.T * factor):
-        cells = [(form % value).replace(".", "," if comma else ".") for value in sample]
-        lines.append(delimiter.join([first(row), *cells] if first else cells))
-    return above + "\n".join(lines) + "\n"
-
-
-def read(folder: Path, content: str | bytes, layout: dict | None = None, name: str = "ecg.csv"):
-    """Rate, signal and channels of a file with this content."""
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    (folder / "ecg.layout.json").unlink(missing_ok=True)
-    if layout is not None:
-        (folder / "ecg.layout.json").write_text(json.dumps(layout))
-    channels = csv_reader.read(path)
-    return channels.fs, assemble(channels)[0], channels
-
-
-def refused(folder: Path, content: str | bytes, layout: dict | None = None) -> str:
-    with pytest.raises(FileError) as error:
-        read(folder, content, layout)
-    return str(error.value)
-
-
-def assert_read(folder: Path, content: str | bytes, layout: dict | None = None, fs: float = FS):
-    found, signal, channels = read(folder, content, layout)
-    assert found == pytest.approx(fs, rel=1e-5)
-    np.testing.assert_allclose(signal, SIGNAL, atol=1e-5)
-    return channels
-
-
-TIMES = {
-    "seconds": (["time"], seconds),
-    "elapsed": (["Elapsed time"], lambda row: f"00:00:{row / FS:06.3f}"),
-    "minutes": (["'Elapsed time'"], lambda row: f"'0:{row / FS:06.3f}'"),
-    "decimal comma": (["Zeit"], lambda row: f'"00:00:{row / FS:06.3f}"'.replace(".", ",")),
-    "date": (["timestamp"], lambda row: f"2020-01-01 10:00:{row / FS:06.3f}"),
-    "ISO": (["Timestamp"], lambda row: f"2020-01-01T10:00:{row / FS:06.3f}+01:00"),
-    "PhysioBank's date": (["'Time'"], lambda row: f"'[10:00:{row / FS:06.3f} 01/01/2020]'"),
-    "date and time": (["Date", "Time"], lambda row: f"2020-01-01,10:00:{row / FS:06.3f}"),
-    "midnight": (["time"], lambda row: f"23:59:{59 + row / FS:06.3f}" if row < FS else f"0:00:{row / FS - 1:06.3f}"),
-    "noon": (["time"], lambda row: f"12:59:{58 + row / FS:06.3f} PM"),
-    "milliseconds after a colon": (["time"], lambda row: f"10:00:{row // FS:02d}:{2 * row % 1000:03d}"),
-    "milliseconds": (["time_ms"], lambda row: str(2 * row)),
-    "milliseconds unsaid": (["Timestamp"], lambda row: str(2 * row)),
-    "since 1970": (["timestamp"], lambda row: str(1_577_872_800_000 + 2 * row)),
-    "days of a spreadsheet": (["time"], lambda row: f"{43831.4 + row / FS / 86400:.10f}"),
-    "index and time": (["", "time"], lambda row: f"{row},{row / FS}"),
-}
-
-
-@pytest.mark.parametrize("kind", TIMES)
-def test_times_of_any_form_give_the_rate(kind, tmp_path):
-    names, first = TIMES[kind]
-    channels = assert_read(tmp_path, text([*names, *IN_MV], first))
-    assert channels.ignored == () and channels.notes[0].startswith("the sampling rate is that of the time column")
-    assert_read(tmp_path, text([*names, *LEADS], first), LAYOUT)
-    assert "time column means 500 Hz, and the layout next to it states 250 Hz" in refused(
-        tmp_path, text([*names, *LEADS], first), LAYOUT | {"sampling_rate": 250}
-    )
-
-
-@pytest.mark.parametrize("fs", [128, 240, 257.3, 360, 960, 1000])
-def test_rounded_times_give_the_exact_rate(fs, tmp_path):
-    decimals = 6 if fs == 257.3 else 3
-    table = text(["time", *LEADS], lambda row: f"{row / fs:.{decimals}f}", above="# unit: mV\n")
-    if fs == 960:  # a second to the millisecond is not enough to tell it from 961 Hz
-        assert "times that tell no sampling rate" in refused(tmp_path, table)
-    else:
-        assert_read(tmp_path, table, fs=fs)
-    assert_read(tmp_path, table, LAYOUT | {"sampling_rate": fs}, fs=fs)
-
-
-def test_coarse_times_and_counters_contradict_no_layout(tmp_path):
-    for name, first in (
-        ("time", lambda row: f"10:00:0{row // FS}"),
-        ("time", str),
-        ("time", lambda row: str(15_000 + row)),
-        ("", str),
-        ("sample #", str),
-        ("date", lambda row: "2020-01-01"),
-        ("time", lambda row: "morning"),
-    ):
-        assert_read(tmp_path, text([name, *LEADS], first), LAYOUT)
-
-
-def test_missing_samples_and_times_that_go_back_are_named(tmp_path):
-    later = text(["time", *LEADS], lambda row: seconds(row + 300 * (row > 99)))
-    assert refused(tmp_path, later, LAYOUT).startswith("samples are missing before line 102, where the time jumps")
-    assert refused(tmp_path, text(["time", *LEADS], lambda row: seconds(row % FS)), LAYOUT).startswith(
-        "the time goes back in line 502"
-    )
-
+from tests.helpers.text_tables import FS, IN_MV, LAYOUT, SIGNAL, assert_read, read, refused, seconds, text
 
 ALONE = {
     "PhysioBank": text(
@@ -201,6 +80,8 @@ def test_what_a_file_lacks_is_named(tmp_path):
             "its time column means 0.5 Hz; correct the unit of time",
         ),
         (text(above="# fs 500\n# unit: mV/div\n"), "contains no unit; "),
+        (text(above="# Mains frequency: 50 Hz, rate 72\n# unit: mV\n"), "contains no sampling rate; "),
+        (text(above="Frequency,0.5 kHz\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
         (text(above="# fs 500\n# sampling rate: 1000 Hz\n"), "states 500 Hz and 1000 Hz above its table"),
     ):
         assert refused(tmp_path, table).startswith(lack)
@@ -276,6 +157,10 @@ def test_names_and_columns_that_do_not_fit_are_refused(tmp_path):
     label_last = text([]).replace("\n", ",1.0\n")
     assert refused(tmp_path, label_last, LAYOUT | {"leads": LEADS}).startswith("13 columns without names")
     assert "names 12 columns, and its rows have 24 cells" in refused(tmp_path, text(comma=True), LAYOUT)
+    for layout in (LAYOUT, LAYOUT | {"leads": LEADS}):  # a name is missing, of the first column or of the last
+        assert "names 12 columns, and its rows have 13 cells" in refused(
+            tmp_path, text().replace("\n", ",7\n").replace("V6,7", "V6"), layout
+        )
     times = refused(tmp_path, text([], seconds), {"sampling_rate": 250, "unit": "mV", "leads": ["time", *LEADS]})
     assert times.startswith("its time column means 500 Hz")
 
@@ -283,6 +168,14 @@ def test_names_and_columns_that_do_not_fit_are_refused(tmp_path):
 def test_commas_that_may_separate_thousands_are_refused(tmp_path):
     rows = "\n".join("\t".join(f"{round(1000 * value) + 9000:,}" for value in sample) for sample in SIGNAL.T)
     assert "may separate thousands" in refused(tmp_path, "\t".join(LEADS) + f"\n{rows}\n", LAYOUT)
+
+
+def test_an_index_without_a_name_is_told_from_an_empty_last_column(tmp_path):
+    lines = text(first=str).split("\n")
+    lost = [lines[0], *(line[: line.rindex(",") + 1] for line in lines[1:4]), *lines[4:]]
+    _, _, channels = read(tmp_path, "\n".join(lost), LAYOUT)
+    assert np.flatnonzero(np.isnan(channels.leads["V6"])).tolist() == [0, 1, 2]
+    np.testing.assert_allclose(channels.leads["I"], SIGNAL[0], atol=1e-5)
 
 
 def test_missing_cells_are_gaps_and_other_text_is_an_error(tmp_path):
