@@ -42,7 +42,7 @@ def inspect(path: Path | str) -> tuple[dict[str, Any], ECGRecord]:
         "samples": record.signal.shape[1],
         "leads": {lead: _lead(lead, row, channels, record) for row, lead in enumerate(LEADS)},
         "other_signals": [name.strip() for name in channels.ignored],
-        "law_broken": round(law_broken(known)[0], 4),
+        "law_broken": round(law_broken(known), 4),
         "heart_rate": None if np.isnan(beat_ms) else round(60_000 / beat_ms, 1),
         "remarks": record.remarks(),
     }, record

@@ -82,35 +82,41 @@ def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
     return Assembled(filled.astype(np.float32), good, computed, notes)
 
 
-def law_broken(signal: np.ndarray, order: Sequence[int] = range(6)) -> tuple[float, float]:
+def law_broken(signal: np.ndarray) -> float:
     """How far the limb leads contradict Einthoven's and Goldberger's laws: 0 in theory and at most 0.09 in practice.
 
-    signal: ``(12, T)`` mV, NaN where unknown; offsets of leads do not count. order: the rows taken for `LIMB_LEADS`.
-    Returns how much of the limb leads the first two do not explain: the root of its share of their energy, and its root
-    mean square in mV; ``(0, 0)`` if fewer than three limb leads are known at the same time.
+    signal: ``(12, T)`` mV, NaN where unknown; offsets of leads do not count. It is the root of the share of the limb
+    leads' energy that the first two of them do not explain; 0 if fewer than three are known at the same time.
     """
-    energy, known, samples = _limb_energy(signal)
-    if len(known) < 3 or not samples:
-        return 0.0, 0.0
-    rows = [row for row in range(len(LIMB_LEADS)) if order[row] in known]
-    taken = [known.index(order[row]) for row in rows]
-    laws = LIMB_FROM_I_II[rows]
-    left = np.eye(len(rows))
-    left[:, :2] -= laws @ np.linalg.inv(laws[:2])
-    unexplained = float(np.trace(left @ energy[np.ix_(taken, taken)] @ left.T))
-    share = unexplained / max(float(np.trace(energy)), 1e-12)
-    return float(np.sqrt(max(share, 0))), float(np.sqrt(max(unexplained, 0) / samples / len(rows)))
+    return _unexplained(*_limb_energy(signal))[0]
 
 
-def _limb_energy(signal: np.ndarray) -> tuple[np.ndarray, list[int], int]:
-    """Products of the limb leads over the samples known in all, which rows they are, and how many samples."""
+def _limb_energy(signal: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Mean products in mV^2 of the known limb leads over the samples known in all of them, and their rows."""
     known = [row for row in range(len(LIMB_LEADS)) if np.isfinite(signal[row]).mean() >= MIN_USABLE_FRACTION]
     values = signal[known]
     values = values[:, np.isfinite(values).all(axis=0)]
     if not values.size:
-        return np.zeros((0, 0)), [], 0
+        return np.zeros((0, 0)), []
     values = values - values.mean(axis=1, keepdims=True)
-    return values @ values.T, known, values.shape[1]
+    return values @ values.T / values.shape[1], known
+
+
+def _unexplained(
+    energy: np.ndarray, known: Sequence[int], order: Sequence[int] = range(len(LIMB_LEADS))
+) -> tuple[float, float]:
+    """Of `_limb_energy`, what `law_broken` says, and the root mean square in mV of what is left.
+
+    order: the row that is taken for each of `LIMB_LEADS`.
+    """
+    rows = [row for row in range(len(LIMB_LEADS)) if order[row] in known]
+    if len(rows) < 3:
+        return 0.0, 0.0
+    taken = [known.index(order[row]) for row in rows]
+    left = np.eye(len(rows))
+    left[:, :2] -= LIMB_FROM_I_II[rows] @ np.linalg.inv(LIMB_FROM_I_II[rows[:2]])
+    unexplained = max(0.0, float(np.trace(left @ energy[np.ix_(taken, taken)] @ left.T)))
+    return float(np.sqrt(unexplained / max(float(np.trace(energy)), 1e-12))), float(np.sqrt(unexplained / len(rows)))
 
 
 def _contradiction(signal: np.ndarray) -> tuple[str, ...]:
@@ -118,12 +124,13 @@ def _contradiction(signal: np.ndarray) -> tuple[str, ...]:
 
     Leads as alike as aVL and aVF may be exchanged without breaking the law by much: other orders are tried then.
     """
-    broken, left_mv = law_broken(signal)
+    energy, known = _limb_energy(signal)
+    broken, left_mv = _unexplained(energy, known)
     if broken <= SUSPECT_LAW_BROKEN:
         return ()
-    fits = min(permutations(range(len(LIMB_LEADS))), key=lambda order: law_broken(signal, order)[0])
+    fits = min(permutations(range(len(LIMB_LEADS))), key=lambda order: _unexplained(energy, known, order)[0])
     clause = f"{CONTRADICTION} (III = II - I, aVR = -(I + II) / 2, ...): "
-    if law_broken(signal, fits)[0] < broken / 5:
+    if _unexplained(energy, known, fits)[0] < broken / 5:
         names = ", ".join(LIMB_LEADS[fits.index(row)] for row in range(len(LIMB_LEADS)))
         return (f"{clause}{', '.join(LIMB_LEADS)} fit it if they are {names}",)
     if broken > MAX_LAW_BROKEN and left_mv > MAX_LAW_MV:

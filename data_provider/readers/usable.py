@@ -4,7 +4,7 @@ A number that stays exactly the same for long is none: the rail of a converter, 
 a recording begins, a value held after it ended, or the flat line of a loose electrode.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +35,9 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
     if not finite.any():
         return []
     known = values[finite]
-    low, high, middle = known.min(), known.max(), np.median(known)
+    low, high = known.min(), known.max()
     runs = []
-    for first, end in constant_runs(values):
+    for first, end in constant_runs(values, HELD_SECONDS * fs):
         seconds, value = (end - first) / fs, values[first]
         if seconds >= FLAT_SECONDS or (seconds >= HELD_SECONDS and value in (low, high)):
             runs.append(Run(first, end, f"constant at {value:.4g} mV"))
@@ -60,13 +60,12 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
     return sorted(runs)
 
 
-def constant_runs(values: np.ndarray) -> Iterator[tuple[int, int]]:
-    """``(first, end)`` of all stretches of two or more equal samples; NaN equals nothing."""
+def constant_runs(values: np.ndarray, least: float) -> list[tuple[int, int]]:
+    """``(first, end)`` of all stretches of at least ``least`` and of two equal samples; NaN equals nothing."""
     change = np.flatnonzero(values[1:] != values[:-1]) + 1
     starts, ends = np.concatenate([[0], change]), np.concatenate([change, [len(values)]])
-    for first, end in zip(starts, ends, strict=True):
-        if end - first > 1:
-            yield int(first), int(end)
+    long = ends - starts >= max(least, 2)
+    return list(zip(starts[long].tolist(), ends[long].tolist(), strict=True))
 
 
 def padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[int, int]:
