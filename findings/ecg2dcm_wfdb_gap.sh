@@ -5,8 +5,9 @@
 # states no padding value, so nobody can tell the gap from a signal any more; limb leads that are computed from the
 # gap jump as well, and whoever normalises the ECG by its range flattens it.
 #
-# Standard: signal(5) of the WFDB Applications Guide reserves the smallest number of format 16, -32768, for samples
-# that are not valid. DICOM has Waveform Padding Value (PS3.3, C.10.9) for samples that are absent.
+# Standard: the WFDB library defines -32768, the smallest number of format 16, as the value of samples that are not
+# valid (WFDB_INVALID_SAMPLE), and wfdb writes gaps so. DICOM has Waveform Padding Value (PS3.3, C.10.9) for samples
+# that are absent.
 # Seen: -32768 steps of a signal with 200 steps per mV become -163.84 mV; lead aVL, computed from I and II, -81.92 mV.
 # wfdb 4.3.1 returns NaN for the same samples.
 #

@@ -8,6 +8,7 @@
 # second, like the three dates before it.
 # Seen: three single bytes are read instead. In little-endian order these are the hour, the hour's upper byte, which
 # is 0, and the minute: a recording that starts at 14:30:05 starts at 14:00:30 in the CSV and in the metadata.
+# ecgdatakit 2.0.3 reads 14:30:05 from the same file.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the package could not be installed.
 set -u

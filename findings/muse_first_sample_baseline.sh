@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ecghelper 0.8.3 and ecg2dcm 1.3.1 disagree about FirstSampleBaseline in GE MUSE XML: one subtracts it from the samples,
-# the other passes it over in silence, and an ECG that the first writes is shifted by up to a millivolt in the second.
+# ecghelper 0.8.3 and ecg2dcm 1.3.1 disagree about FirstSampleBaseline in GE MUSE XML: one subtracts it from samples,
+# the other passes it over in silence, and an ECG that the first writes is shifted by a millivolt in the second.
 #
 # It hurts whoever exchanges ECGs as MUSE XML between programs, or archives them as DICOM. Each lead is shifted by an
 # amount of its own, so limb leads no longer obey Einthoven's law (II is not I + III) and thresholds on voltages are
@@ -16,7 +16,7 @@
 set -u
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
-venv/bin/pip install -q --disable-pip-version-check ecghelper==0.8.3 ecg2dcm==1.3.1 pydicom==2.4.5 numpy==2.4.6 || exit 2
+venv/bin/pip install -q --disable-pip-version-check ecghelper==0.8.3 ecg2dcm==1.3.1 pydicom==2.4.5 || exit 2
 venv/bin/python - <<'PY'
 import sys
 import warnings
@@ -50,7 +50,8 @@ print(", ".join(f"{name} {version(name)}" for name in rest))
 print("expected: both packages find the level at which each lead rests, in mV, to be 0")
 for name, levels in rest.items():
     print(f"seen: {name}", {lead: round(level, 2) for lead, level in levels.items()})
+warned = [each for each in caught if "aseline" in str(each.message)]
 agrees = all(abs(level) < 0.01 for level in rest["ecghelper"].values())
 shifted = all(abs(rest["ecg2dcm"][lead] + sum(waves) / 2) < 0.01 for lead, waves in WAVES.items())
-sys.exit(0 if agrees and shifted and not caught else 1)
+sys.exit(0 if agrees and shifted and not warned else 1)
 PY

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # pydicom 3.0.2 scales the padding of a DICOM waveform like samples: a lead that was off reads as -164 mV.
 #
-# It hurts whoever takes ECGs from pydicom in physical units, as most Python software for DICOM ECGs does, resting
-# ECGs cut short or monitor strips with a lead off included: filters ring for seconds after such a step, and scaling by
-# the range or the standard deviation flattens the real ECG. That the value is padding is in the dataset, unused.
+# It hurts whoever takes ECGs from pydicom in physical units and meets one that was cut short, or a strip with a lead
+# off: filters ring after such a step, and scaling by the range or the standard deviation flattens the real ECG. That
+# the value is padding is stated in the dataset.
 #
 # Standard: DICOM PS3.3, C.10.9, Waveform Padding Value (5400,100A) is the value of samples that are supplied where
 # input is absent or invalid. Such samples have no physical value.

@@ -2,8 +2,8 @@
 # wfdb 4.3.1 returns an EDF file's ECG in raw steps labelled "mV" as soon as another signal has a lower rate.
 #
 # It hurts whoever reads Holter, sleep or monitor recordings as EDF: there, an ECG at 500 Hz stands beside respiration,
-# position or temperature at a few Hz. The ECG comes out hundreds of times too large, or of any size, and looks
-# plausible once it is normalised. With signals of one rate, the same ECG is nearly right.
+# position or temperature at a few Hz. The ECG comes out hundreds of times too large, and looks plausible once it is
+# normalised. With signals of one rate, the same ECG is right within a step.
 #
 # Standard: EDF (Kemp et al. 1992) gives each signal its own number of samples per record and its own physical and
 # digital limits; a sample's value follows from these limits alone, whatever the other signals are.

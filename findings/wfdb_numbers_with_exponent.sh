@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # wfdb 4.3.1 cuts header numbers off at their exponent, so an ECG gets a wrong rate or a wrong size without a word.
 #
-# It hurts whoever reads WFDB records that were not written by the wfdb package itself: C's printf("%g") and "%E",
-# Java and MATLAB all write such numbers. A rate that is a hundred times too low makes every interval a hundred times
-# too long; a gain that is a thousand times too low makes 1 mV into 1000.
+# It hurts whoever reads WFDB records that were not written by the wfdb package itself, but by software that formats
+# numbers with an exponent (%e or %E in C and MATLAB). A rate that is a hundred times too low makes every interval a
+# hundred times too long; a gain that is a thousand times too low makes 1 mV into 1000.
 #
 # Standard: header(5) of the WFDB Applications Guide allows a sampling frequency in any format that scanf reads as a
 # floating point number, with 360, 360.0 and 3.6e2 as equivalent examples, and says that the gain is a floating point
