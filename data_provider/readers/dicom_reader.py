@@ -1,5 +1,6 @@
 """DICOM waveforms (12-lead, general, ambulatory and haemodynamic storage; PS3.3 A.34, C.10.9), parsed by pydicom."""
 
+import io
 import zlib
 from pathlib import Path
 
@@ -13,10 +14,23 @@ from cardiolect.data_provider.readers.lead_names import find_leads
 MAX_BYTES = 200_000_000  # of a deflated file, decompressed
 
 
+class _Bounded(io.BufferedReader):
+    """A file that reserves memory for no more bytes than are left in it, whatever length a damaged element has."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def read(path: Path) -> Channels:
     """The rhythm recording, see `dicom_groups.choose`; samples of a padding value at its ends are gaps."""
     _check_decompressed_size(path)
-    dataset = pydicom.dcmread(path, force=True)  # files without preamble are known by their content
+    with _Bounded(path) as file:
+        dataset = pydicom.dcmread(file, force=True)  # files without preamble are known by their content
     if "WaveformSequence" not in dataset:
         meta = getattr(dataset, "file_meta", {})
         stored = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
@@ -33,6 +47,8 @@ def read(path: Path) -> Channels:
         values = raw[id(group)][:, column]
         leads[lead] = np.where(_padded(values, group.padding()), np.nan, scale.millivolts(values))
         scales[lead] = scale.step
+    if any(group.more_bytes for group in chosen):
+        notes.append("more samples are stored than the file states; those after the stated ones are not read")
     if any(group.most_skew() >= 1 for group in chosen):
         notes.append("its channels were sampled at different times, by a sample or more; this is not corrected")
     return Channels(leads, chosen[0].fs, "DICOM", found.names, found.ignored, scales, tuple(notes))
@@ -41,13 +57,14 @@ def read(path: Path) -> Channels:
 def count_samples(path: Path) -> int:
     """Samples of all channels of all waveforms according to their headers. Raises `FileError` as `read` does."""
     _check_decompressed_size(path)
-    groups = pydicom.dcmread(path, defer_size=1_000_000, force=True).get("WaveformSequence", ())
+    with _Bounded(path) as file:
+        groups = pydicom.dcmread(file, defer_size=1_000_000, force=True).get("WaveformSequence", ())
     return sum(int(group.NumberOfWaveformSamples) * int(group.NumberOfWaveformChannels) for group in groups)
 
 
 def _check_decompressed_size(path: Path) -> None:
     """Refuse a deflated file (PS3.5 A.5) larger than `MAX_BYTES` once decompressed; pydicom would decompress all."""
-    with open(path, "rb") as file:
+    with _Bounded(path) as file:
         pydicom.filereader.read_preamble(file, force=True)
         # As pydicom's reader does it: by the elements, whatever length the group gives.
         meta = pydicom.filereader._read_file_meta_info(file)
