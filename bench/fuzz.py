@@ -30,7 +30,23 @@ KEPT = 5  # failing files of a format that are kept
 OUTCOMES = ("refused", "unchanged", "within", "said", "unchecked field", "failures")
 
 # Fields of formats without checksums over their header: another valid value is as good as the right one.
-NOTHING_CHECKS: dict[str, set[str]] = {}
+_EDF = {"physical minimum", "physical maximum", "digital minimum", "digital maximum", "duration"}
+NOTHING_CHECKS: dict[str, set[str]] = {
+    "wfdb": {"rate", "gain"},
+    "edf": _EDF,
+    "edf+": _EDF,
+    "bdf": _EDF,
+    "dicom": {
+        "SamplingFrequency",
+        "ChannelSensitivity",
+        "ChannelSensitivityCorrectionFactor",
+        "ChannelBaseline",
+    },
+    "ishne": {"rate", "resolution"},
+    "aecg": {"increment value", "scale value", "origin value"},
+    "muse": {"SampleBase", "LeadAmplitudeUnitsPerBit"},
+    "cardiosoft": {"SampleRate", "Resolution"},
+}
 
 
 class Damage(NamedTuple):
@@ -51,7 +67,7 @@ class Result(NamedTuple):
 
 
 def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random.Generator) -> Damage:
-    """A damaged copy of a file. per_byte: samples that a byte can hold a part of."""
+    """A damaged copy of a file. per_byte: as in `Specimen`."""
     kinds = ["bytes", "bits", "cut", "truncated", "exchanged", "blank", "repeated"]
     fields = [region for region in regions if region.field != SAMPLES and region.stop > region.start]
     kind = str(rng.choice([*kinds, *["field"] * (4 if fields else 0)]))
@@ -86,19 +102,25 @@ def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random
     places = np.zeros(0, int)
     if len(changed) == len(data):
         places = np.flatnonzero(np.frombuffer(changed, np.uint8) != np.frombuffer(data, np.uint8))
-    hit = _fields(places, regions)
-    return Damage(kind, bytes(changed), per_byte * (lost + hit.pop(SAMPLES, 0)), frozenset(hit))
+    hit = _hit(places, regions)
+    if per_byte:
+        samples = per_byte * (lost + sum(len(found) for region, found in hit.items() if region.field == SAMPLES))
+    else:
+        between = (data[found[0] : found[-1] + 1] for region, found in hit.items() if region.field == SAMPLES)
+        samples = lost + sum(len(text.split(b",")) + len(text.split()) for text in between)
+    fields = frozenset(region.field for region in hit) - {SAMPLES}
+    return Damage(kind, bytes(changed), samples, fields)
 
 
-def _fields(places: np.ndarray, regions: Sequence[Region]) -> Counter[str]:
-    """How many of the damaged bytes belong to which field."""
+def _hit(places: np.ndarray, regions: Sequence[Region]) -> dict[Region, list[int]]:
+    """The damaged bytes in each region, in order."""
     regions = sorted(regions)
     starts = [region.start for region in regions]
-    found: Counter[str] = Counter()
+    found: dict[Region, list[int]] = {}
     for place in places.tolist():
         number = bisect_right(starts, place) - 1
         if number >= 0 and place < regions[number].stop:
-            found[regions[number].field] += 1
+            found.setdefault(regions[number], []).append(place)
     return found
 
 

@@ -46,7 +46,8 @@ class Specimen(NamedTuple):
     """An undamaged recording.
 
     path: what is read. files: those of its files that are damaged, and what their bytes are. per_byte: how many
-    samples of a lead a byte can hold a part of.
+    samples of a lead a byte can hold a part of; 0 for lists of numbers in text, where a separator that is lost and one
+    that is new move all numbers between them.
     """
 
     format: str
@@ -75,7 +76,7 @@ def specimens(folder: Path) -> Iterator[Specimen]:
     for name in sorted(REAL.glob("*")):
         kind = {".dcm": "dicom", ".scp": "scp"}.get(name.suffix) or ("philips" if "sierra" in name.name else "aecg")
         regions = {"dicom": _dicom, "scp": _nothing}.get(kind, _elements)
-        yield Specimen(kind, name, {name: regions}, 2 if kind == "philips" else 1)
+        yield Specimen(kind, name, {name: regions}, {"philips": 2, "aecg": 0}.get(kind, 1))
 
 
 def _tables(folder: Path, ecg: np.ndarray, digital: DigitalECG) -> Iterator[Specimen]:
@@ -146,9 +147,9 @@ def _xml(folder: Path, ecg: np.ndarray) -> Iterator[Specimen]:
     pulse = np.zeros((12, 3 * FS // 2))
     pulse[:, FS // 2 : FS // 2 + FS // 5] = 1
     texts = {
-        "aecg": (xml_files.aecg(xml_files.aecg_series(xml_files.aecg_set(ecg))), 1),
+        "aecg": (xml_files.aecg(xml_files.aecg_series(xml_files.aecg_set(ecg))), 0),
         "muse": (xml_files.muse(xml_files.muse_wave(xml_files.of(ecg, xml_files.EIGHT))), 2),
-        "cardiosoft": (xml_files.cardiosoft(xml_files.cardiosoft_strip(ecg)), 1),
+        "cardiosoft": (xml_files.cardiosoft(xml_files.cardiosoft_strip(ecg)), 0),
         "philips": (xml_files.philips(np.hstack([ecg, pulse])), 2),
         "philips, plain": (xml_files.philips(ecg, packed=False), 2),
     }
@@ -241,21 +242,22 @@ def _dicom(data: bytes) -> list[Region]:
     """Values by keyword, each with the eight or twelve bytes of tag, type and length before it."""
     regions: list[Region] = []
 
-    def visit(dataset: pydicom.Dataset) -> None:
+    def visit(dataset: pydicom.Dataset, base: int) -> None:
         for tag in list(dataset.keys()):
             raw = dataset.get_item(tag)
             if isinstance(raw, pydicom.dataelem.RawDataElement):
                 keyword = pydicom.datadict.keyword_for_tag(tag)
-                regions.append(Region(raw.value_tell - 8, raw.value_tell, f"length of {keyword}"))
-                field = SAMPLES if keyword == "WaveformData" else keyword
-                regions.append(Region(raw.value_tell, raw.value_tell + len(raw.value or b""), field))
-            if (element := dataset[tag]).VR == "SQ":
-                for item in element.value:
-                    visit(item)
+                start, held = base + raw.value_tell, len(raw.value or b"")
+                regions.append(Region(start - 8, start, f"length of {keyword}"))
+                if dataset[tag].VR != "SQ":
+                    regions.append(Region(start, start + held, SAMPLES if keyword == "WaveformData" else keyword))
+            for item in dataset[tag].value if dataset[tag].VR == "SQ" else ():
+                # The elements of a sequence of stated length are counted from its own start.
+                visit(item, start if isinstance(raw, pydicom.dataelem.RawDataElement) else base)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        visit(pydicom.dcmread(io.BytesIO(data)))
+        visit(pydicom.dcmread(io.BytesIO(data)), 0)
     return regions
 
 
