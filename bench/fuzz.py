@@ -2,7 +2,7 @@
 
     python -m bench.fuzz --files 1000 --formats edf,dicom
 
-Every file has bytes or bits changed, a field of its header changed, a block cut out, blanked, repeated or exchanged
+Every file has bytes, bits, digits or a field of its header changed, has a block cut out, blanked, repeated or exchanged
 with another, or is cut off. A process with a limit of time and memory reads it. What it reads is compared with the
 undamaged ECG: it may differ in as many samples as the damaged bytes can belong to, and by more only if its remarks or
 notes say something that they do not say of the undamaged file. Everything else is a failure, except where a damaged
@@ -68,7 +68,7 @@ class Result(NamedTuple):
 
 def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random.Generator) -> Damage:
     """A damaged copy of a file. per_byte: as in `Specimen`."""
-    kinds = ["bytes", "bits", "cut", "truncated", "exchanged", "blank", "repeated"]
+    kinds = ["bytes", "bits", "digits", "cut", "truncated", "exchanged", "blank", "repeated"]
     fields = [region for region in regions if region.field != SAMPLES and region.stop > region.start]
     kind = str(rng.choice([*kinds, *["field"] * (4 if fields else 0)]))
     changed, lost = bytearray(data), 0
@@ -78,6 +78,11 @@ def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random
         reach = len(data) if rng.random() < 0.5 else min(len(data), 3000)  # half of them near the beginning
         for place in rng.integers(0, reach, rng.integers(1, 9)):
             changed[place] = rng.integers(256) if kind == "bytes" else changed[place] ^ 1 << int(rng.integers(8))
+    elif kind == "digits":
+        raw = np.frombuffer(data, np.uint8)
+        digits = np.flatnonzero((raw >= ord("0")) & (raw <= ord("9")))
+        for place in rng.choice(digits, rng.integers(1, 9)) if len(digits) else ():
+            changed[place] = ord("0") + rng.integers(10)
     elif kind == "field":
         region = fields[rng.integers(len(fields))]
         for place in rng.integers(region.start, region.stop, rng.integers(1, 4)):

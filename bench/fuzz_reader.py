@@ -105,6 +105,8 @@ def _read_once(path: Path) -> ECGRecord:
 def _compared(clean: ECGRecord, record: ECGRecord) -> Answer:
     before = clean.remarks()
     said = " ".join(remark for remark in record.remarks() if remark not in before)
+    if not said.isprintable():
+        return Answer("not one line", said[:1000])
     recorded = [row for row, lead in enumerate(LEADS) if lead not in clean.computed]
     if record.signal.shape != clean.signal.shape or record.fs != clean.fs:
         return Answer("read", said, len(recorded) * clean.signal.shape[1])
