@@ -23,6 +23,7 @@ import numpy as np
 from bench.fuzz_files import SAMPLES, Region, Specimen, specimens
 from bench.fuzz_reader import Answer, Reader
 from bench.harness import benchmark_parser, report
+from cardiolect.data_provider.readers.layout import LAYOUT_NAME
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
 
@@ -158,8 +159,8 @@ def fuzz(
         specimen = found[number % len(found)]
         trial = folder / f"{number}"
         trial.mkdir()
-        name = specimen.path.name.partition("#")[0]
-        for path in specimen.path.parent.glob(f"{name.partition('.')[0]}.*"):
+        name = specimen.path.name.partition(".")[0]
+        for path in (*specimen.files, *specimen.path.parent.glob(f"{name}.{LAYOUT_NAME}")):
             shutil.copyfile(path, trial / path.name)
         target = list(specimen.files)[rng.integers(len(specimen.files))]
         damaged = damage(held[target], regions[target], specimen.per_byte, rng)

@@ -109,9 +109,12 @@ def _binaries(folder: Path, ecg: np.ndarray, digital: DigitalECG) -> Iterator[Sp
     wfdb_writer.write(folder, "record", digital)
     said = {"fs": FS, "units": ["mV"] * 12, "sig_name": list(LEADS), "write_dir": str(folder)}
     gains = {"adc_gain": [200.0] * 12, "baseline": [0] * 12}
-    wfdb.wrsamp("dense", fmt=["212"] * 12, d_signal=steps.T, **said, **gains)
-    for name in ("record", "dense"):
-        files = {folder / f"{name}.hea": _wfdb_header, folder / f"{name}.dat": _all_samples}
+    for name, fmt in (("dense", "212"), ("flac", "516")):
+        wfdb.wrsamp(name, fmt=[fmt] * 12, d_signal=steps.T, **said, **gains)
+    for name, signals in (("record", ["record"]), ("dense", ["dense"]), ("flac", ["flac_1", "flac_2"])):
+        files = {folder / f"{name}.hea": _wfdb_header}
+        # A byte of FLAC may change all that follow: checksums must find it.
+        files |= {folder / f"{each}.dat": _nothing if name == "flac" else _all_samples for each in signals}
         yield Specimen("wfdb", folder / name, files, 2)
     edf_writer.write(folder, "plain", digital)
     yield Specimen("edf", folder / "plain.edf", {folder / "plain.edf": _edf})
