@@ -46,6 +46,7 @@ NOTHING_CHECKS: dict[str, set[str]] = {
     "ishne": {"rate", "resolution"},
     "aecg": {"increment value", "scale value", "origin value"},
     "muse": {"SampleBase", "LeadAmplitudeUnitsPerBit"},
+    "philips": {"resolution", "signalresolution", "parsedwaveforms resolution"},
     "cardiosoft": {"SampleRate", "Resolution"},
 }
 

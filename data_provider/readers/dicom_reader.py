@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.dicom_groups import choose, groups_of
 from cardiolect.data_provider.readers.lead_names import find_leads
 
+_UNDEFINED = 0xFFFFFFFF  # the length of an element that ends with a mark
 MAX_BYTES = 200_000_000  # of a deflated file, decompressed
 
 
@@ -31,6 +33,7 @@ def read(path: Path) -> Channels:
     _check_decompressed_size(path)
     with _Bounded(path) as file:
         dataset = pydicom.dcmread(file, force=True)  # files without preamble are known by their content
+    odd = _is_out_of_step(dataset, path.stat().st_size)
     if "WaveformSequence" not in dataset:
         meta = getattr(dataset, "file_meta", {})
         stored = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
@@ -47,11 +50,31 @@ def read(path: Path) -> Channels:
         values = raw[id(group)][:, column]
         leads[lead] = np.where(_padded(values, group.padding()), np.nan, scale.millivolts(values))
         scales[lead] = scale.step
+    if odd or any(_is_out_of_order(group.item) for group in chosen):
+        notes.append("its elements are not in order, or do not end with the file: bytes may have been lost or added")
     if any(group.more_bytes for group in chosen):
         notes.append("more samples are stored than the file states; those after the stated ones are not read")
     if any(group.most_skew() >= 1 for group in chosen):
         notes.append("its channels were sampled at different times, by a sample or more; this is not corrected")
     return Channels(leads, chosen[0].fs, "DICOM", found.names, found.ignored, scales, tuple(notes))
+
+
+def _is_out_of_step(dataset: pydicom.Dataset, size: int) -> bool:
+    """Whether elements are out of order, or the last one does not end where the file does; before any is converted.
+
+    Bytes lost or added in the samples move whatever follows them, which pydicom takes for other elements.
+    """
+    last = dataset.get_item(next(reversed(dataset.keys()))) if len(dataset) else None
+    meta = getattr(dataset, "file_meta", {})
+    if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
+        last = None  # its places are those in the decompressed file
+    is_open = not isinstance(last, pydicom.dataelem.RawDataElement) or last.length == _UNDEFINED
+    return _is_out_of_order(dataset) or not (is_open or last.value_tell + last.length == size)
+
+
+def _is_out_of_order(dataset: pydicom.Dataset) -> bool:
+    """Whether tags do not ascend, as PS3.5 7.1 demands."""
+    return any(one > other for one, other in pairwise(dataset.keys()))
 
 
 def count_samples(path: Path) -> int:

@@ -47,6 +47,17 @@ def test_more_samples_of_dicom_than_it_states_are_said(ecg, tmp_path):
     assert note.startswith("more samples are stored than the file states")
 
 
+def test_bytes_added_to_the_samples_of_dicom_are_said(ecg, tmp_path):
+    path = save(tmp_path / "ecg.dcm", group(ecg))
+    data = path.read_bytes()
+    assert read_channels(path).notes == ()
+    middle = data.index(struct.pack("<HH2s", 0x5400, 0x1010, b"OW")) + 20_000
+    for added in (4, 216):
+        path.write_bytes(data[:middle] + data[middle : middle + added] + data[middle:])
+        (note,) = read_channels(path).notes
+        assert note.startswith("its elements are not in order, or do not end with the file")
+
+
 def test_an_element_of_dicom_that_declares_gigabytes_takes_no_memory(ecg, tmp_path):
     path = save(tmp_path / "ecg.dcm", group(ecg))
     data = path.read_bytes()
