@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.fuzz_files import SAMPLES, Region, Specimen, specimens
+from bench.fuzz_files import SAMPLES, SCP_UNCHECKED, Region, Specimen, specimens
 from bench.fuzz_reader import Answer, Reader
 from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.readers.layout import LAYOUT_NAME
@@ -46,6 +46,7 @@ NOTHING_CHECKS: dict[str, set[str]] = {
     "ishne": {"rate", "resolution"},
     "aecg": {"increment value", "scale value", "origin value"},
     "muse": {"SampleBase", "LeadAmplitudeUnitsPerBit"},
+    SCP_UNCHECKED: {"record"},
     "philips": {"resolution", "signalresolution", "parsedwaveforms resolution"},
     "cardiosoft": {"SampleRate", "Resolution"},
 }

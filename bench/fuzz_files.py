@@ -29,6 +29,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared/data/files"
 FS, SECONDS, STEP_UV = 500, 4, 5
 LAYOUT = {"sampling_rate": FS, "unit": "mV", "leads": list(LEADS)}
 SAMPLES = "samples"
+SCP_UNCHECKED = "scp without checksums"  # a byte of its codes may change all that follow, and nothing can tell
 
 
 class Region(NamedTuple):
@@ -140,6 +141,10 @@ def _binaries(folder: Path, ecg: np.ndarray, digital: DigitalECG) -> Iterator[Sp
     for name, how in (("huffman", {}), ("plain", {"huffman": False}), ("thinned", {"beats": beats, "thin": 4})):
         path = write_scp(folder / f"{name}.scp", steps, nanovolts=1000 * STEP_UV, **how)
         yield Specimen("scp", path, {path: _nothing})
+    for name in ("huffman", "thinned"):
+        path = folder / f"{name}-unchecked.scp"
+        path.write_bytes(_without_checksums((folder / f"{name}.scp").read_bytes()))
+        yield Specimen(SCP_UNCHECKED, path, {path: _whole_record})
     for name, packed in (("plain", False), ("packed", True)):
         path = folder / f"{name}.mat"
         scipy.io.savemat(path, {"ECG": {"sex": "Female", "age": 60, "data": ecg}}, do_compression=packed)
@@ -149,9 +154,11 @@ def _binaries(folder: Path, ecg: np.ndarray, digital: DigitalECG) -> Iterator[Sp
 def _xml(folder: Path, ecg: np.ndarray) -> Iterator[Specimen]:
     pulse = np.zeros((12, 3 * FS // 2))
     pulse[:, FS // 2 : FS // 2 + FS // 5] = 1
+    muse = xml_files.muse(xml_files.muse_wave(xml_files.of(ecg, xml_files.EIGHT)))
     texts = {
         "aecg": (xml_files.aecg(xml_files.aecg_series(xml_files.aecg_set(ecg))), 0),
-        "muse": (xml_files.muse(xml_files.muse_wave(xml_files.of(ecg, xml_files.EIGHT))), 2),
+        "muse": (muse, 2),
+        "muse, unchecked": (_without_crc(muse), 2),
         "cardiosoft": (xml_files.cardiosoft(xml_files.cardiosoft_strip(ecg)), 0),
         "philips": (xml_files.philips(np.hstack([ecg, pulse])), 2),
         "philips, plain": (xml_files.philips(ecg, packed=False), 2),
@@ -159,6 +166,24 @@ def _xml(folder: Path, ecg: np.ndarray) -> Iterator[Specimen]:
     for name, (text, per_byte) in texts.items():
         path = _written(folder / f"{name.replace(', ', '-')}.xml", text)
         yield Specimen(name.partition(",")[0], path, {path: _elements}, per_byte)
+
+
+def _without_checksums(data: bytes) -> bytes:
+    """An SCP-ECG record whose sections have the checksum 0, as writers leave it that compute none."""
+    out = bytearray(data)
+    at = 6
+    while at < len(out):
+        out[at : at + 2] = bytes(2)
+        at += struct.unpack_from("<I", out, at + 4)[0]
+    return bytes(out)
+
+
+def _without_crc(text: str) -> str:
+    return re.sub(r"<LeadDataCRC32>\d+</LeadDataCRC32>", "", text)
+
+
+def _whole_record(data: bytes) -> list[Region]:
+    return [Region(0, len(data), "record")]
 
 
 def _written(path: Path, text: str) -> Path:

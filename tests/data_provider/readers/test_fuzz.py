@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bench.fuzz import Damage, damage, fuzz, judge
-from bench.fuzz_files import SAMPLES, Region, Specimen, specimens
+from bench.fuzz_files import SAMPLES, SCP_UNCHECKED, Region, Specimen, specimens
 from bench.fuzz_reader import Answer, Reader
 
 FILES = 50
 FORMATS = ("csv", "npy", "npz", "hdf5", "wfdb", "edf", "edf+", "bdf", "dicom", "ishne", "scp", "mat")
-FORMATS += ("aecg", "muse", "cardiosoft", "philips")
+FORMATS += (SCP_UNCHECKED, "aecg", "muse", "cardiosoft", "philips")
 
 
 @pytest.fixture(scope="module")
