@@ -5,6 +5,7 @@ into one set, into a set each, or into series; what has the same start, rate and
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
@@ -14,6 +15,7 @@ from cardiolect.data_provider.readers.xml_tree import number, sample_values
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _TIME = re.compile(r"^(\d{8})(\d{2})?(\d{2})?(\d{2})?(\.\d+)?")
+_TO_THE_SECOND = 14  # digits of such a time
 _SCHEMA = re.compile(r"aECG/(\d{4}-\d{2})/")
 
 
@@ -30,7 +32,8 @@ def read(root: Element) -> Channels:
     signals = [signal for each, found in sets for signal in _signals(each, found)]
     if not signals:
         raise FileError("an annotated ECG without leads")
-    return one_recording(signals, _kind(root))
+    channels = one_recording(signals, _kind(root))
+    return replace(channels, notes=(*channels.notes, *_contradictions(rhythm, channels)))
 
 
 def _kind(root: Element) -> str:
@@ -38,6 +41,21 @@ def _kind(root: Element) -> str:
     places = next((value for key, value in root.attrib.items() if key.endswith("schemaLocation")), "")
     found = _SCHEMA.search(places)
     return f"HL7 aECG {found[1]}" if found else "HL7 aECG"
+
+
+def _contradictions(rhythm: list[Element], channels: Channels) -> list[str]:
+    """A clause if the only series states that it lasted longer or shorter, to the second, than its samples do."""
+    limits = [each.find(f"effectiveTime/{part}") for each in rhythm for part in ("low", "high")]
+    texts = [limit.get("value", "").strip() for limit in limits if limit is not None]
+    if len(rhythm) != 1 or len(texts) != 2 or len(rhythm[0].findall("component/sequenceSet")) != 1:
+        return []
+    low, high = map(_seconds, texts)
+    if isinstance(low, str) or isinstance(high, str) or min(map(len, texts)) < _TO_THE_SECOND or high <= low:
+        return []
+    stated, stored = high - low, len(next(iter(channels.leads.values()))) / channels.fs
+    if abs(stated - stored) <= 1 + 0.02 * stated:
+        return []
+    return [f"its series states {stated:g} s, and its samples last {stored:g} s; check its sampling rate"]
 
 
 def _signals(series: Element, sequence_set: Element) -> list[Signal]:

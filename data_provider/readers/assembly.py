@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.scale import unusual_scale
 from cardiolect.data_provider.readers.usable import padding, unusable_runs
 from cardiolect.data_provider.record import (
     CONTRADICTION,
@@ -78,7 +79,8 @@ def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
     good = np.isfinite(signal)
     computed = tuple(lead for lead, there, row in zip(LEADS, recorded, good, strict=True) if not there and row.any())
     filled = np.stack([bridge_gaps(lead, fs) for lead in signal])
-    notes = (*channels.notes, *cut, *masked, *contradiction)
+    odd = unusual_scale(channels, signal)
+    notes = (*channels.notes, *cut, *masked, *contradiction, *odd)
     return Assembled(filled.astype(np.float32), good, computed, notes)
 
 

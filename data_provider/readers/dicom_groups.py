@@ -80,6 +80,12 @@ class Group:
             raise FileError(f"truncated: a waveform has {len(data)} of {needed} bytes")
         return np.frombuffer(data, dtype, shape[0] * shape[1]).reshape(shape)
 
+    @property
+    def more_bytes(self) -> int:
+        """Bytes of samples beyond those that the group states and one that makes their number even."""
+        needed = self.n_samples * len(self.names) * self._dtype().itemsize
+        return len(self.item.WaveformData) - needed - needed % 2
+
     def padding(self) -> int | None:
         """The number that stands for no sample, None if the file states none."""
         value = self.item.get("WaveformPaddingValue")

@@ -87,6 +87,8 @@ def read_header(path: Path) -> Header:
             notes.append("its last data record is incomplete and left out")
     if records < 1 or size < n_bytes + records * record_bytes:
         raise FileError(f"truncated: {size} of {n_bytes + max(records, 1) * record_bytes} bytes")
+    if (rest := size - n_bytes - records * record_bytes) and not notes:
+        notes.append(f"{rest} bytes after its last data record are not read")
     return Header(kind, n_bytes, 3 if is_bdf else 2, seconds, records, signals, tuple(notes))
 
 

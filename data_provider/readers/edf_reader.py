@@ -19,8 +19,9 @@ _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
 def read(path: Path) -> Channels:
     """The leads by label, scaled to the physical range given in the file."""
     header = read_header(path)
+    onsets = _onsets(path, header) if header.kind.endswith(("+C", "+D")) else []
     if header.kind.endswith("+D"):
-        _check_contiguous(path, header)
+        _check_contiguous(header, onsets)
     signals = [signal for row, signal in enumerate(header.signals) if not header.is_annotations(row)]
     found = find_leads([signal.label for signal in signals])
     per_record = {signals[row].per_record for row in found.rows.values()}
@@ -36,7 +37,7 @@ def read(path: Path) -> Channels:
         values[lead] = edf.signals[row].digital[: header.records * samples_each] * per_step + at_zero
         steps[lead] = abs(per_step)
         unstated += [] if signals[row].unit else [lead]
-    notes, assumed = header.notes, ""
+    notes, assumed = (*header.notes, *_contradictions(header, onsets)), ""
     if unstated:
         assumed = _unit_by_size([values[lead] for lead in unstated], unstated[0])
         notes = (*notes, f"{', '.join(unstated)} without a unit, taken as {assumed} by their size")
@@ -70,19 +71,39 @@ def _unit_by_size(leads: list[np.ndarray], lead: str) -> str:
     raise FileError(f"lead {lead} states no unit; write uV or mV as the physical dimension in the file's header")
 
 
-def _check_contiguous(path: Path, header: Header) -> None:
-    """Refuse a recording with gaps (EDF+D) by the time stamps of its data records; many have none."""
+def _onsets(path: Path, header: Header) -> list[float | None]:
+    """The time stamp of every data record of EDF+ in seconds, None for one without; empty if there are none at all."""
     rows = [row for row in range(len(header.signals)) if header.is_annotations(row)]
     if not rows:
-        raise FileError(f"{header.kind} without time stamps: whether it has gaps is not known; export it in one piece")
+        return []
     each, size = header.bytes_per_sample, header.samples_per_record * header.bytes_per_sample
     records = np.memmap(path, np.uint8, "r", header.n_bytes, (header.records, size))
     start = sum(signal.per_record for signal in header.signals[: rows[0]]) * each
     stamps = records[:, start : start + header.signals[rows[0]].per_record * each]
     matches = [_ONSET.match(stamp.tobytes()) for stamp in stamps]
-    if not all(matches):
+    return [float(match[1]) if match else None for match in matches]
+
+
+def _contradictions(header: Header, onsets: list[float | None]) -> list[str]:
+    """A clause if the time stamps say that data records last longer or shorter than the header says."""
+    known = [onset for onset in onsets if onset is not None]
+    if len(known) < 2 or len(known) < len(onsets):
+        return []
+    apart = float(np.median(np.diff(known)))
+    if abs(apart - header.seconds) <= max(1e-3, 1e-3 * header.seconds):
+        return []
+    return [
+        f"its time stamps are {apart:.4g} s apart, and its header states data records of {header.seconds:.4g} s; check "
+        "its sampling rate"
+    ]
+
+
+def _check_contiguous(header: Header, onsets: list[float | None]) -> None:
+    """Refuse a recording with gaps (EDF+D) by the time stamps of its data records; many have none."""
+    if not onsets:
+        raise FileError(f"{header.kind} without time stamps: whether it has gaps is not known; export it in one piece")
+    if None in onsets:
         raise FileError(f"{header.kind} with a data record without time stamp; export it in one piece")
-    onsets = [float(match[1]) for match in matches]
     sample = header.seconds / max(signal.per_record for signal in header.signals)
     for before, after in pairwise(onsets):
         gap = after - before - header.seconds

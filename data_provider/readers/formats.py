@@ -113,10 +113,8 @@ class RecordFile(NamedTuple):
 def read_channels(path: Path) -> Channels:
     """The channels of one recording. Raises `FileError`."""
     suffix = _suffix(path)
-    if suffix == HEADER:
-        return WFDB.read(path.with_suffix(""))
-    if suffix in WFDB.signals and os.path.isfile(path.with_suffix(HEADER)):
-        return WFDB.read(path.with_suffix(""))
+    if suffix == HEADER or (suffix in WFDB.signals and os.path.isfile(path.with_suffix(HEADER))):
+        return _in_one_line(WFDB.read, path.with_suffix(""))
     name, recording = _split(path)
     # Like pathlib's is_file, but False if the folder may not be searched.
     if os.path.isfile(name) and not os.path.isfile(f"{name}{HEADER}"):
@@ -125,7 +123,7 @@ def read_channels(path: Path) -> Channels:
         raise FileError("no such file")
     if os.path.isdir(path):
         raise FileError("a folder; name a recording in it")
-    return WFDB.read(path.with_suffix("") if suffix in WFDB.signals else path)
+    return _in_one_line(WFDB.read, path.with_suffix("") if suffix in WFDB.signals else path)
 
 
 def _read_file(file: Path, recording: str) -> Channels:
@@ -276,6 +274,14 @@ def _hash_of_start(file: Path):
         return hashlib.sha256(f"{file.stat().st_size}#".encode() + opened.read(1_000_000))
 
 
+def _in_one_line(read: Callable[[Path], Channels], path: Path) -> Channels:
+    """``read(path)``; an error that quotes a damaged file stays one line."""
+    try:
+        return read(path)
+    except FileError as error:
+        raise type(error)("".join(letter if letter.isprintable() else " " for letter in str(error))) from None
+
+
 def _guarded(read: Callable[[Path], Channels], path: Path) -> Channels:
     """``read(path)``; whatever a library raises on a damaged file becomes a `FileError`."""
     if not os.path.isfile(path):
@@ -284,10 +290,8 @@ def _guarded(read: Callable[[Path], Channels], path: Path) -> Channels:
         # What libraries print about a damaged file may quote it, including patient names.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read(path)
-    except FileError as error:  # it may quote a damaged file; it stays one line
-        raise FileError("".join(letter if letter.isprintable() else " " for letter in str(error))) from None
-    except MemoryError:
+            return _in_one_line(read, path)
+    except (FileError, MemoryError):
         raise
     except OSError as error:
         raise FileError(f"cannot be read ({error.strerror or type(error).__name__})") from None

@@ -40,6 +40,10 @@ def read(path: Path) -> Channels:
         # Some writers state the samples of all leads together, or a round number.
         if n_samples < stated and n_samples * n_leads != stated:
             notes.append(f"the header promises {stated} samples a lead and there are {n_samples}; it may be cut off")
+        elif stated > 0 and n_samples not in (stated, stated // n_leads):
+            notes.append(f"there are {n_samples} samples a lead, and the header states {stated}")
+        if (size - first) % (2 * n_leads):
+            notes.append("it does not end with a sample of every lead; bytes are missing or too many")
         used = min(n_samples, MAX_SECONDS * fs)
         if used < n_samples:
             length = f"{n_samples / fs / 3600:.1f} h"

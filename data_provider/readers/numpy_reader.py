@@ -32,6 +32,8 @@ def read(path: Path, recording: str = "") -> Channels:
     try:
         if not zipfile.is_zipfile(path):
             layout, signal = need_layout(path, leads=True), np.load(path, allow_pickle=False, mmap_mode="r")
+            if (more := path.stat().st_size - signal.offset - signal.nbytes) > 0:
+                raise FileError(f"has {more} bytes after its array: it is damaged, or holds several arrays")
             return _channels(signal, meaning_of(layout), recording, path, "NPY")
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:

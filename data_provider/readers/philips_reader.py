@@ -20,6 +20,7 @@ from cardiolect.data_provider.record import LEADS
 MAX_SAMPLES = 500_000  # of a lead: compressed, a sample takes less than a byte
 _STANDARD = ("STD-12", "10-WIRE")  # ways to record whose channels are the twelve leads in their usual order
 _MIN_PULSE_SECONDS = 0.1
+_WITH_PULSE = 1 / 3  # of the leads: damage to I and II is damage to all six limb leads
 
 
 def read(root: Element) -> Channels:
@@ -40,9 +41,9 @@ def read(root: Element) -> Channels:
     if number(bits, "bitspersample") != 16:
         raise FileError(f"has samples of {bits[:10]} bits; only 16 are supported")
     names = _names(wave, about)
-    steps = _steps(wave, names, round(seconds * fs))
-    end = _start_of_calibration(steps, step, fs)
-    notes = []
+    notes: list[str] = []
+    steps = _steps(wave, names, round(seconds * fs), notes)
+    end = _start_of_calibration(steps, names, step, fs)
     if end < steps.shape[1]:
         notes.append(f"the last {(steps.shape[1] - end) / fs:g} s were cut off: zeros and a calibration pulse")
     offset = number(wave.get("signaloffset") or about.findtext("signaloffset") or "0", "signaloffset")
@@ -71,8 +72,8 @@ def _names(wave: Element, about: Element) -> list[str]:
     return list(LEADS)
 
 
-def _steps(wave: Element, names: list[str], n_samples: int) -> np.ndarray:
-    """All channels as numbers of steps, ``(len(names), n_samples)``."""
+def _steps(wave: Element, names: list[str], n_samples: int, notes: list[str]) -> np.ndarray:
+    """All channels as numbers of steps, ``(len(names), n_samples)``. Adds to ``notes`` what is odd about them."""
     if (encoding := wave.get("dataencoding", "Base64")).lower() != "base64":
         raise FileError(f"samples encoded as '{encoding[:20]}'; only Base64 is supported, as in versions 1.03 and 1.04")
     try:
@@ -82,7 +83,9 @@ def _steps(wave: Element, names: list[str], n_samples: int) -> np.ndarray:
     method = (wave.get("compression") or wave.get("compressmethod") or "").strip()
     compressed = wave.get("compressflag", "true").strip().lower() != "false"
     if compressed and method.upper() == "XLI":
-        channels = xli.unpack(data, n_samples)
+        channels, odd = xli.unpack(data, n_samples)
+        if odd := [names[row] for row in odd if row < len(names)]:
+            notes.append(f"the compressed samples of {', '.join(odd)[:60]} have no proper end; they may be damaged")
     elif method.lower() in ("", "none", "uncompressed") or not compressed:
         if len(data) % (2 * n_samples):
             raise FileError(f"has {len(data)} bytes of samples, which are no channels of {n_samples} samples")
@@ -112,14 +115,22 @@ def _limb_leads(steps: np.ndarray, names: list[str]) -> np.ndarray:
     return steps
 
 
-def _start_of_calibration(steps: np.ndarray, step: float, fs: float) -> int:
-    """Where the calibration at the end begins; the number of samples if there is none."""
-    zero = (steps == 0).all(axis=0)
-    pulse = (np.abs(steps - 1000 / step) < 1).all(axis=0)
+def _start_of_calibration(steps: np.ndarray, names: list[str], step: float, fs: float) -> int:
+    """Where the calibration at the end begins; the number of samples if there is none.
+
+    Samples are sums of stored differences, so a damaged lead does not return to the zeros and the pulse that all leads
+    share. Raises `FileError` if some leads have the calibration and others do not.
+    """
+    is_zero, is_pulse = steps == 0, np.abs(steps - 1000 / step) < 1
+    zero, pulse = is_zero.mean(axis=0) > _WITH_PULSE, is_pulse.mean(axis=0) > _WITH_PULSE
     before_zeros = _before(zero, len(zero))
     before_pulse = _before(pulse, before_zeros)
     if before_zeros - before_pulse < _MIN_PULSE_SECONDS * fs:
         return len(zero)
+    whole = is_zero[:, before_zeros:].all(axis=1) & is_pulse[:, before_pulse:before_zeros].all(axis=1)
+    if not whole.all():
+        wrong = ", ".join(name for name, is_whole in zip(names, whole, strict=True) if not is_whole)
+        raise FileError(f"{wrong[:60]} lack the calibration pulse that ends the other leads; the file is damaged")
     # As many zeros as after the pulse: an ECG that happens to end with zeros keeps its own.
     return max(_before(zero, before_pulse), before_pulse - (len(zero) - before_zeros))
 

@@ -17,9 +17,12 @@ _MAX_BLOCKS = 32
 _BIAS = 64
 
 
-def unpack(data: bytes, n_samples: int) -> list[np.ndarray]:
-    """The blocks of a file, one for each lead: int64 steps ``(n_samples,)``. Raises `FileError`."""
-    leads, place = [], 0
+def unpack(data: bytes, n_samples: int) -> tuple[list[np.ndarray], list[int]]:
+    """The blocks of a file, one for each lead: int64 steps ``(n_samples,)``; and which lack a proper end.
+
+    A block's codes end with its bytes, but for up to two bytes. Raises `FileError`.
+    """
+    leads, odd, place = [], [], 0
     while place < len(data):
         header = data[place : place + _HEADER]
         size = int.from_bytes(header[:4], "little")
@@ -29,33 +32,39 @@ def unpack(data: bytes, n_samples: int) -> list[np.ndarray]:
         if len(leads) == _MAX_BLOCKS:
             raise FileError(f"contains more than {_MAX_BLOCKS} blocks of compressed samples")
         try:
-            raw = _lzw(block, 2 * n_samples)
+            raw, used = _lzw(block, 2 * n_samples)
         except IndexError:
             raise FileError(f"block {len(leads) + 1} of its compressed samples is damaged") from None
         if len(raw) != 2 * n_samples:
             raise FileError(f"block {len(leads) + 1} of its compressed samples does not unpack to {n_samples} samples")
+        if not size - 2 <= used <= size:
+            odd.append(len(leads))
         leads.append(_integrate(raw, int.from_bytes(header[6:], "little", signed=True)))
         place += _HEADER + size
-    return leads
+    return leads, odd
 
 
-def _lzw(block: bytes, limit: int) -> bytes:
-    """The unpacked bytes; if they exceed ``limit``, the first of them. IndexError on an unknown code."""
+def _lzw(block: bytes, limit: int) -> tuple[bytes, int]:
+    """The unpacked bytes, if they exceed ``limit``, the first of them; and how many bytes their codes take, with the
+    code that ends them: 0 if that is missing. IndexError on an unknown code.
+    """
     n_codes = min(8 * len(block) // _CODE_BITS, limit + 2)  # a code unpacks to at least a byte
     block = block[: n_codes * _CODE_BITS // 8 + 1]
     bits = np.unpackbits(np.frombuffer(block, np.uint8))[: n_codes * _CODE_BITS].reshape(-1, _CODE_BITS)
     codes = (bits @ (1 << np.arange(_CODE_BITS)[::-1])).tolist()
     table = [bytes([value]) for value in range(256)]
     out, last = bytearray(), b""
-    for code in codes:
-        if code == _END or len(out) > limit:
+    for number, code in enumerate(codes, start=1):
+        if code == _END:
+            return bytes(out), -(-number * _CODE_BITS // 8)
+        if len(out) > limit:
             break
         if last and len(table) < _END:
             # The string that a code refers to may be the one that it completes: it then starts as the last one does.
             table.append(last + (table[code][:1] if code < len(table) else last[:1]))
         last = table[code]
         out += last
-    return bytes(out)
+    return bytes(out), 0
 
 
 def _integrate(raw: bytes, third: int) -> np.ndarray:

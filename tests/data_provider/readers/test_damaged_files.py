@@ -10,7 +10,7 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.simulator import simulate
 from cardiolect.data_provider.simulator.patients import draw_patient
 from tests.data_provider.readers.test_dicom_reader import group, save
-from tests.data_provider.readers.test_ishne_reader import write_ishne
+from tests.helpers.ishne import write_ishne
 from tests.helpers.scp import Beats, write_scp
 
 ZONES = [(200, 400), (600, 800)]
