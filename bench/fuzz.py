@@ -32,7 +32,9 @@ OUTCOMES = ("refused", "unchanged", "within", "said", "unchecked field", "failur
 
 # Fields of formats without checksums over their header: another valid value is as good as the right one.
 _EDF = {"physical minimum", "physical maximum", "digital minimum", "digital maximum", "duration"}
+LENGTH = "length"  # of a file that is cut off
 NOTHING_CHECKS: dict[str, set[str]] = {
+    "csv": {LENGTH},  # between two lines, if no layout states it
     "wfdb": {"rate", "gain"},
     "edf": _EDF,
     "edf+": _EDF,
@@ -96,8 +98,7 @@ def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random
         lost = size
     elif kind == "truncated":
         end = int(rng.integers(0, len(data)))
-        del changed[end:]
-        lost = len(data) - end
+        del changed[end:]  # nothing may be lost without a word
     elif kind == "repeated":
         changed[start:start] = data[start : start + size]
         lost = size
@@ -116,8 +117,8 @@ def damage(data: bytes, regions: Sequence[Region], per_byte: int, rng: np.random
     else:
         between = (data[found[0] : found[-1] + 1] for region, found in hit.items() if region.field == SAMPLES)
         samples = lost + sum(len(text.split(b",")) + len(text.split()) for text in between)
-    fields = frozenset(region.field for region in hit) - {SAMPLES}
-    return Damage(kind, bytes(changed), samples, fields)
+    fields = {region.field for region in hit} - {SAMPLES} | ({LENGTH} if kind == "truncated" else set())
+    return Damage(kind, bytes(changed), samples, frozenset(fields))
 
 
 def _hit(places: np.ndarray, regions: Sequence[Region]) -> dict[Region, list[int]]:

@@ -66,6 +66,8 @@ class _File:
             raise FileError(f"truncated: {len(data)} of {size} bytes")
         self._data = data
         self._notes: list[str] = []
+        if size < len(data):
+            self._notes.append(f"{len(data) - size} bytes after the record that it states are not read")
         self._verified: dict[int, bytes] = {}
         protocol = data[15]
         self._version = protocol / 10 if 10 <= protocol < 100 else None

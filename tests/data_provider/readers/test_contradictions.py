@@ -17,6 +17,7 @@ from tests.data_provider.readers.test_dicom_reader import group, save
 from tests.data_provider.readers.test_edf_reader import write
 from tests.helpers import wfdb_records, xml_files
 from tests.helpers.ishne import write_ishne
+from tests.helpers.scp import write_scp
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,12 @@ def test_an_element_of_dicom_that_declares_gigabytes_takes_no_memory(ecg, tmp_pa
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000_000
+
+
+def test_bytes_after_the_record_of_scp_are_said(ecg, tmp_path):
+    path = write_scp(tmp_path / "ecg.scp", np.round(ecg * 1000).astype(int))
+    path.write_bytes(path.read_bytes() + b"more")
+    assert read_channels(path).notes == ("4 bytes after the record that it states are not read",)
 
 
 def test_bytes_after_an_array_are_refused(ecg, tmp_path):
