@@ -163,9 +163,9 @@ def fuzz(
         trial = folder / f"{number}"
         trial.mkdir()
         name = specimen.path.name.partition(".")[0]
-        for path in (*specimen.files, *specimen.path.parent.glob(f"{name}.{LAYOUT_NAME}")):
-            shutil.copyfile(path, trial / path.name)
         target = list(specimen.files)[rng.integers(len(specimen.files))]
+        for path in {*specimen.files, *specimen.path.parent.glob(f"{name}.{LAYOUT_NAME}")} - {target}:
+            shutil.copyfile(path, trial / path.name)
         damaged = damage(held[target], regions[target], specimen.per_byte, rng)
         (trial / target.name).write_bytes(damaged.data)
         answer = reader.ask(specimen.path, trial / specimen.path.name)
