@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         read, codes = [], []
-        for ref, signal, _ in stream_signals(refs, tokenizer.config.sampling_rate, arguments.workers, "encoding"):
+        for ref, signal, *_ in stream_signals(refs, tokenizer.config.sampling_rate, arguments.workers, "encoding"):
             read.append(ref)
             codes.append(tokenizer.encode_batch([signal])[0])
         uncached = time.perf_counter() - start

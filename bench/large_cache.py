@@ -174,7 +174,7 @@ def separate_speeds(refs: list[RecordRef], tokenizer: Path, workers: int) -> tup
     ecg_tokenizer, refs = ECGTokenizer.from_pretrained(tokenizer), refs[:SAMPLE]
     start = time.perf_counter()
     signals = [
-        s for _, s, _ in stream_signals(refs, ecg_tokenizer.config.sampling_rate, workers, "reading", reasons={})
+        read.signal for read in stream_signals(refs, ecg_tokenizer.config.sampling_rate, workers, "reading", reasons={})
     ]
     reading = len(signals) / (time.perf_counter() - start)
     start, rows = time.perf_counter(), iter(signals)

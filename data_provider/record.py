@@ -13,6 +13,9 @@ INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", 
 # Every limb lead is a combination of I and II (Einthoven: III = II - I; Goldberger: the augmented leads).
 LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 
+SAID_OFFSET_MV, SAID_DRIFT_MV = 1.0, 2.0
+CONTRADICTION = "its limb leads contradict Einthoven's law"  # how such a note begins
+
 _MAX_DENOMINATOR = 10_000  # 257.3 Hz -> 500 Hz is 5000/2573 exactly; the clock error of any other pair stays below 1e-4
 _HALF_FILTER = 10  # half the length of resample_poly's filter, in samples of the slower rate
 
@@ -21,11 +24,15 @@ _HALF_FILTER = 10  # half the length of resample_poly's filter, in samples of th
 class ECGRecord:
     """A 12-lead ECG.
 
-    signal: float32 ``(12, T)`` in millivolts, rows in the order of `LEADS`; unusable samples are 0 or interpolated.
+    signal: float32 ``(12, T)`` in millivolts, rows in the order of `LEADS`, with the offsets that the source has:
+        `without_offsets` takes them off before an ECG is encoded. A lead's unusable samples are interpolated or its
+        median, and 0 if it has no others.
     fs: sampling rate in Hz.
     good: bool ``(12, T)``, False where the source had no usable value (missing lead, gap, NaN).
     record_id: the key of the record within its corpus.
     patient_id: groups the records of one person; used for splits and floors, never in prompts.
+    computed: leads that the source lacks and that were computed from two other limb leads.
+    notes: what the reader cut, masked or assumed, a clause each.
     """
 
     signal: np.ndarray
@@ -33,6 +40,8 @@ class ECGRecord:
     good: np.ndarray
     record_id: str
     patient_id: str | None = None
+    computed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -42,6 +51,64 @@ class ECGRecord:
     def lead_present(self) -> np.ndarray:
         """bool ``(12,)``: whether the lead has any usable sample."""
         return self.good.any(axis=1)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Leads that were neither recorded nor computed."""
+        return tuple(lead for lead, present in zip(LEADS, self.lead_present, strict=True) if not present)
+
+    @property
+    def visible(self) -> np.ndarray:
+        """``(12, T)`` mV as pictures show them: without offsets, NaN where there is no usable value."""
+        return np.where(self.good, without_offsets(self.signal), np.nan)
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the limb leads contradict one another: mislabelled, exchanged or inverted."""
+        return any(note.startswith(CONTRADICTION) for note in self.notes)
+
+    @property
+    def masked(self) -> dict[str, float]:
+        """Share of samples without a usable value, for the leads that have both."""
+        shares = 1 - self.good.mean(axis=1)
+        return {lead: float(share) for lead, share in zip(LEADS, shares, strict=True) if 0 < share < 1}
+
+    def remarks(self) -> list[str]:
+        """All that is not as a clean 12-lead ECG has it, a sentence each; empty if there is nothing to say."""
+        found = []
+        if self.absent:
+            found.append(f"Not recorded, treated as flat: {', '.join(self.absent)}.")
+        if self.computed:
+            found.append(f"Not recorded, computed from other limb leads: {', '.join(self.computed)}.")
+        found += [f"{note[0].upper()}{note[1:]}." for note in self.notes]
+        if masked := self.masked:
+            shares = ", ".join(f"{lead} {100 * share:.0f} %" for lead, share in masked.items() if share >= 0.005)
+            found += [f"Share of samples without a voltage: {shares}."] if shares else []
+        present = [row for row in range(len(LEADS)) if self.good[row].any()]
+        offsets = {LEADS[row]: float(np.median(self.signal[row][self.good[row]])) for row in present}
+        if large := [f"{lead} {mv:+.1f} mV" for lead, mv in offsets.items() if abs(mv) > SAID_OFFSET_MV]:
+            found.append(f"Offsets, taken off before encoding: {', '.join(large)}.")
+        drifts = {LEADS[row]: _drift(self.signal[row], self.good[row], self.fs) for row in present}
+        if large := [f"{lead} {mv:.1f} mV" for lead, mv in drifts.items() if mv > SAID_DRIFT_MV]:
+            found.append(f"Baselines that drift by more than codes keep: {', '.join(large)}.")
+        return found
+
+
+def without_offsets(signal: np.ndarray) -> np.ndarray:
+    """float32 ``(12, T)`` in mV, each lead less its median: a constant, such as an electrode's offset, is no ECG.
+
+    Readers put the median of a lead where samples are masked, which therefore become 0.
+    """
+    signal = np.asarray(signal, dtype=np.float32)
+    return (signal - np.median(signal.astype(float), axis=1, keepdims=True)).astype(np.float32)
+
+
+def _drift(lead: np.ndarray, good: np.ndarray, fs: float) -> float:
+    """Range in mV of the medians of whole seconds, which beats hardly move."""
+    second = max(1, round(fs))
+    pieces = [lead[i : i + second][good[i : i + second]] for i in range(0, len(lead), second)]
+    medians = [float(np.median(piece)) for piece in pieces if len(piece) > second / 2]
+    return max(medians) - min(medians) if medians else 0.0
 
 
 def complete_limb_leads(signal: np.ndarray, usable: list[bool], absent: list[bool]) -> None:

@@ -1,6 +1,7 @@
 """Settings for the location of recordings and texts, and for their splits."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -42,6 +43,11 @@ class DataSettings(EnvSettings):
     allow_missing: bool = Field(False, description="Skip texts whose recording is not on disk, instead of stopping.")
     max_bad_records: float = Field(
         0.01, ge=0, le=1, description="Stop when more than this share of the recordings cannot be read."
+    )
+    lead_law: Literal["error", "warn"] = Field(
+        "error",
+        description="error: recordings whose limb leads contradict Einthoven's law (mislabelled, exchanged, inverted) "
+        "count as unreadable; warn: they are used and counted.",
     )
     cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
     workers: int = Field(2, ge=0, description="Processes per rank that read recordings; 0: each rank reads itself.")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.record import LEADS, resample, without_offsets
 from cardiolect.utils.errors import UserError
 
 
@@ -94,9 +94,11 @@ class ECGRepresentation(ABC):
     def prepare(self, signals: Sequence[np.ndarray], fs: float) -> list[np.ndarray]:
         """Signals float32 mV ``(12, T)`` at ``fs`` Hz, leads in the order of `LEADS` -> the items that a cache stores.
 
-        Masked samples and missing leads are 0. Raises `UserError` if a shape is wrong or a value is not finite.
+        Missing leads are 0. A constant in a lead makes no difference. Raises `UserError` if a shape is
+        wrong or a value is not finite.
         """
-        return self._prepare([resample(check_signal(signal), fs, self.sampling_rate) for signal in signals])
+        rate = self.sampling_rate
+        return self._prepare([without_offsets(resample(check_signal(signal), fs, rate)) for signal in signals])
 
     def to(self, device: str | torch.device) -> Self:
         """Move the weights to a device; does nothing if there are none."""

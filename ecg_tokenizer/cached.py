@@ -1,6 +1,6 @@
 """A corpus in its caches: signals for stage 1, prepared items for later training and evaluation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.item_cache import Filling, ItemCache, fill_cache
+from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
@@ -26,19 +27,20 @@ def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[Si
             settings.workers,
             settings.max_bad_records,
             f"{name} recordings",
+            settings.lead_law == "error",
         )
         for name in ("train", "valid")
     ]
 
 
 class CachedECGs:
-    """Prepared recordings, looked up by reference."""
+    """Prepared recordings, looked up by reference. bad: ids of those that count as unreadable in this run."""
 
-    def __init__(self, representation: ECGRepresentation, cache: ItemCache):
-        self.representation, self.cache = representation, cache
+    def __init__(self, representation: ECGRepresentation, cache: ItemCache, bad: Container[str] = ()):
+        self.representation, self.cache, self.bad = representation, cache, bad
 
     def __contains__(self, ref: RecordRef) -> bool:
-        return ref in self.cache
+        return ref.record_id not in self.bad and ref in self.cache
 
     def item(self, ref: RecordRef) -> np.ndarray:
         """The item that `ECGRepresentation.prepare` made; KeyError for a recording that could not be read."""
@@ -47,6 +49,10 @@ class CachedECGs:
     def ecg(self, ref: RecordRef) -> PreparedECG:
         """The recording prepared for a prompt; its key is the record id."""
         return self.representation.prepared(ref.record_id, self.cache.item(ref))
+
+    def remark(self, ref: RecordRef) -> Remark:
+        """Which leads were absent, computed or masked when the recording was prepared."""
+        return self.cache.remarks[self.cache.key(ref)]
 
     def num_tokens(self, ref: RecordRef) -> int:
         return self.representation.num_tokens(self.cache.item(ref))
@@ -64,7 +70,8 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
     representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
-    filling = fill_cache(cache, refs[share], prepare, rate, settings.workers, bad, allowed)
+    check_leads = settings.lead_law == "error"
+    filling = fill_cache(cache, refs[share], prepare, rate, settings.workers, bad, allowed, check_leads)
     representation.to("cpu")
     cache.close()
     # Each rank checked the files of its share only: on a network drive, checking all of them takes minutes.
@@ -85,4 +92,4 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
         for rank, (_, _, found) in enumerate(parts)
         for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
     }
-    return CachedECGs(representation, ItemCache(folder, keys))
+    return CachedECGs(representation, ItemCache(folder, keys), frozenset(of_all_ranks))

@@ -113,8 +113,8 @@ def test_an_export_knows_all_stages_and_results(pipeline, tmp_path):
 
 
 def test_the_readmes_snippets_run(pipeline, corpus):
-    readme = (ROOT / "README.md").read_text()
-    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL))
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/SERVING.md"))
+    code = "\n".join(re.findall(r"```python\n(.*?)```", pages, flags=re.DOTALL))
     assert "ECGTokenizer.from_pretrained" in code and "AutoModelForCausalLM" in code
     for path, stand_in in {
         "data/quickstart/corpus": corpus,

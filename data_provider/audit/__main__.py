@@ -16,6 +16,7 @@ from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
 from cardiolect.data_provider.audit.text_statistics import text_figures
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.data_provider.record import SAID_OFFSET_MV
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
@@ -43,6 +44,10 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
             "splits": dict(Counter(split for _, split in records.values())),
             "patients": len({ref.patient_id for ref, _ in records.values()} - {None}),
             "unreadable": dict(Counter(reading.reason for reading in readings if reading.reason)),
+            "limb_leads_contradict": sum(reading.contradicts for reading in good),
+            "masked_in_part": sum(bool(reading.masked) for reading in good),
+            "leads_computed": sum(bool(reading.computed) for reading in good),
+            "offset_above_1_mv": sum(reading.offset > SAID_OFFSET_MV for reading in good),
             "sampling_rates": dict(Counter(f"{reading.fs:g}" for reading in good).most_common(10)),
             "seconds": dict(Counter(f"{reading.seconds:.3g}" for reading in good).most_common(10)),
             "leads": amplitudes(good),
@@ -66,6 +71,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, corpus in figures["corpora"].items():
         unreadable = sum(corpus["unreadable"].values())
         print(f"{name}: {corpus['records']} recordings of {corpus['patients']} patients, {unreadable} unreadable")
+        marked = (
+            (
+                corpus["limb_leads_contradict"],
+                "with limb leads that contradict Einthoven's law (unreadable by default)",
+            ),
+            (corpus["masked_in_part"], "with leads that are masked in part"),
+            (corpus["leads_computed"], "with leads computed from others"),
+            (corpus["offset_above_1_mv"], "with a lead more than 1 mV off"),
+        )
+        if told := [f"{count} {what}" for count, what in marked if count]:
+            print(f"  {', '.join(told)}")
     print(f"{len(figures['duplicates'])} groups of recordings have the same signal")
     print("\n".join(figures["leaks"]) or "no leakage", f"audit.json and audit.html are in {given.out}", sep="\n")
     if figures["leaks"]:

@@ -17,13 +17,21 @@ HASH_STEP_MV = 0.001  # resolution at which signals are compared, coarser than r
 
 @dataclass(frozen=True)
 class Reading:
-    """spread: 1st to 99th percentile of each lead in mV, NaN if it is missing; reason: why it cannot be read."""
+    """spread: 1st to 99th percentile of each lead in mV, NaN if it is missing; reason: why it cannot be read.
+
+    contradicts: the limb leads contradict one another. masked, computed: leads without a voltage at times, and those
+    that were computed. offset: the largest of a lead in mV.
+    """
 
     fs: float = 0.0
     seconds: float = 0.0
     spread: tuple[float, ...] = ()
     signal_hash: str = ""
     reason: str = ""
+    contradicts: bool = False
+    masked: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    offset: float = 0.0
 
 
 def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
@@ -33,14 +41,16 @@ def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Rea
 
 def _read(ref: RecordRef) -> Reading:
     try:
-        record = read_record(ref)
+        record = read_record(ref, check_leads=False)
     except RecordError as error:
         return Reading(reason=str(error).split(": ")[-1])
     low, high = np.percentile(record.signal, (1, 99), axis=1)
     spread = np.where(record.lead_present, high - low, np.nan)
     steps = np.round(record.signal / HASH_STEP_MV).astype(np.int32)
     signal_hash = hashlib.sha256(steps.tobytes()).hexdigest()[:16]
-    return Reading(record.fs, record.seconds, tuple(map(float, spread)), signal_hash)
+    offset = float(np.abs(np.median(record.signal, axis=1)).max())
+    marks = record.contradicts, tuple(record.masked), record.computed, offset
+    return Reading(record.fs, record.seconds, tuple(map(float, spread)), signal_hash, "", *marks)
 
 
 def amplitudes(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:

@@ -76,7 +76,7 @@ def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> 
 
 def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str) -> None:
     """Add questions derived from PTB-XL's labels, with yes and no balanced within each split."""
-    with (source / DATABASE_NAME).open(newline="", encoding="utf-8") as file:
+    with (source / DATABASE_NAME).open(newline="", encoding="utf-8-sig") as file:
         rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
     for split in SPLITS:
         members = [record for record in done.records if record.split == split]

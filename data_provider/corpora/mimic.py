@@ -5,6 +5,7 @@ from pathlib import Path
 from cardiolect.data_provider.corpora.prepared import Prepared, read_table, split_of_patient
 from cardiolect.data_provider.manifest import Record, Text
 from cardiolect.data_provider.readers.formats import is_on_disk
+from cardiolect.data_provider.texts.record_finder import posix_path
 from cardiolect.utils.errors import UserError
 
 LICENCE = "ODbL 1.0"
@@ -16,12 +17,13 @@ def prepare(source: Path) -> Prepared:
     done = Prepared("1.0", LICENCE, "Gow et al. 2023, https://doi.org/10.13026/4nqg-sb35")
     studies = read_table(source / LIST, ["subject_id", "study_id", "path"])
     reports = _reports(source / MEASUREMENTS)
-    for subject, study, path in zip(studies["subject_id"], studies["study_id"], studies["path"], strict=True):
+    paths = map(posix_path, studies["path"].fillna(""))
+    for subject, study, path in zip(studies["subject_id"], studies["study_id"], paths, strict=True):
         if not is_on_disk(source / path):
             done.left_out["recordings that are not on disk"] += 1
             continue
         split = split_of_patient(str(subject))
-        done.records.append(Record(str(study), str(path), str(subject), split))
+        done.records.append(Record(str(study), path, str(subject), split))
         report = reports.get(str(study), "")
         if not report:
             done.left_out["empty reports"] += 1

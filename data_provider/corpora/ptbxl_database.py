@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.texts.background import describe_patient
+from cardiolect.data_provider.texts.record_finder import posix_path
 from cardiolect.utils.errors import UserError
 
 DATABASE_NAME = "ptbxl_database.csv"
@@ -22,7 +23,7 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     """
     path = root / DATABASE_NAME
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows = list(reader)
             columns = reader.fieldnames or []
@@ -65,11 +66,11 @@ def parse_folds(text: str) -> frozenset[int]:
 
 
 def _folder_exists(root: Path, name: str | None) -> bool:
-    return bool(name) and (root / Path(name).parts[0]).is_dir()
+    return bool(name) and (root / Path(posix_path(name)).parts[0]).is_dir()
 
 
 def _reference(root: Path, row: dict[str, str], file_column: str) -> RecordRef:
-    name = row[file_column].strip()
+    name = posix_path(row[file_column])
     if not name:
         raise ValueError(file_column)
     patient = row["patient_id"].strip()

@@ -1,59 +1,94 @@
-"""DICOM waveforms (12-lead and general ECG storage; PS3.3 A.34.3, A.34.4, C.10.9), parsed by pydicom."""
+"""DICOM waveforms (12-lead, general, ambulatory and haemodynamic storage; PS3.3 A.34, C.10.9), parsed by pydicom."""
 
-import re
+import io
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pydicom
 
-from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
-from cardiolect.data_provider.readers.lead_names import canonical_lead, find_leads
+from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.dicom_groups import choose, groups_of
+from cardiolect.data_provider.readers.lead_names import find_leads
 
+_UNDEFINED = 0xFFFFFFFF  # the length of an element that ends with a mark
 MAX_BYTES = 200_000_000  # of a deflated file, decompressed
-# Lead codes of SCP-ECG and MDC: "5.6.3-9-1" and "2:1" are both lead I (PS3.16 CID 3001).
-_LEAD_OF_CODE = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF"} | {n: f"V{n - 2}" for n in range(3, 9)}
-_CODE = re.compile(r"^(?:5\.6\.3-9-|2:)(\d+)$")
+
+
+class _Bounded(io.BufferedReader):
+    """A file that reserves memory for no more bytes than are left in it, whatever length a damaged element has."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def read(path: Path) -> Channels:
-    """The rhythm recording: the multiplex groups of original waveforms that were recorded at the same time."""
+    """The rhythm recording, see `dicom_groups.choose`; samples of a padding value at its ends are gaps."""
     _check_decompressed_size(path)
-    dataset = pydicom.dcmread(path)
+    with _Bounded(path) as file:
+        dataset = pydicom.dcmread(file, force=True)  # files without preamble are known by their content
+    odd = _is_out_of_step(dataset, path.stat().st_size)
     if "WaveformSequence" not in dataset:
-        raise FileError("a DICOM file without waveforms")
-    groups: dict[tuple, list[int]] = {}
-    for index, group in enumerate(dataset.WaveformSequence):
-        if str(group.get("WaveformOriginality", "ORIGINAL")).upper() != "ORIGINAL":
-            continue  # median beats
-        key = (
-            float(group.SamplingFrequency),
-            int(group.NumberOfWaveformSamples),
-            float(group.get("MultiplexGroupTimeOffset") or 0),
-        )
-        groups.setdefault(key, []).append(index)
-    by_time = [Channels(_leads(dataset, indices), fs) for (fs, _, _), indices in groups.items()]
-    found = [channels for channels in by_time if channels.leads]
-    if not found:
-        raise FileError("its waveforms are not ECG leads")
-    most = max(len(channels.leads) for channels in found)
-    best = [channels for channels in found if len(channels.leads) == most]
-    if len(best) > 1:
-        raise FileError(f"contains {len(best)} groups of {most} leads recorded one after the other; split the file")
-    return best[0]
+        meta = getattr(dataset, "file_meta", {})
+        stored = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
+        stored = getattr(stored, "name", "of an unknown class")
+        raise FileError(f"a DICOM file without waveforms ({stored[:60]}); export the ECG as DICOM waveform or aECG")
+    chosen, notes = choose(groups_of(dataset))
+    columns = [(group, column) for group in chosen for column in range(len(group.names))]
+    found = find_leads([group.names[column] for group, column in columns])
+    raw = {id(group): group.raw() for group in chosen}
+    leads, scales = {}, {}
+    for lead, row in found.rows.items():
+        group, column = columns[row]
+        scale = group.scale(column, lead)
+        values = raw[id(group)][:, column]
+        leads[lead] = np.where(_padded(values, group.padding()), np.nan, scale.millivolts(values))
+        scales[lead] = scale.step
+    if odd or any(_is_out_of_order(group.item) for group in chosen):
+        notes.append("its elements are not in order, or do not end with the file: bytes may have been lost or added")
+    if any(group.more_bytes for group in chosen):
+        notes.append("more samples are stored than the file states; those after the stated ones are not read")
+    if any(group.most_skew() >= 1 for group in chosen):
+        notes.append("its channels were sampled at different times, by a sample or more; this is not corrected")
+    return Channels(leads, chosen[0].fs, "DICOM", found.names, found.ignored, scales, tuple(notes))
+
+
+def _is_out_of_step(dataset: pydicom.Dataset, size: int) -> bool:
+    """Whether elements are out of order, or the last one does not end where the file does; before any is converted.
+
+    Bytes lost or added in the samples move whatever follows them, which pydicom takes for other elements.
+    """
+    last = dataset.get_item(next(reversed(dataset.keys()))) if len(dataset) else None
+    meta = getattr(dataset, "file_meta", {})
+    if meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian:
+        last = None  # its places are those in the decompressed file
+    is_open = not isinstance(last, pydicom.dataelem.RawDataElement) or last.length == _UNDEFINED
+    return _is_out_of_order(dataset) or not (is_open or last.value_tell + last.length == size)
+
+
+def _is_out_of_order(dataset: pydicom.Dataset) -> bool:
+    """Whether tags do not ascend, as PS3.5 7.1 demands."""
+    return any(one > other for one, other in pairwise(dataset.keys()))
 
 
 def count_samples(path: Path) -> int:
     """Samples of all channels of all waveforms according to their headers. Raises `FileError` as `read` does."""
     _check_decompressed_size(path)
-    groups = pydicom.dcmread(path, defer_size=1_000_000).get("WaveformSequence", ())
+    with _Bounded(path) as file:
+        groups = pydicom.dcmread(file, defer_size=1_000_000, force=True).get("WaveformSequence", ())
     return sum(int(group.NumberOfWaveformSamples) * int(group.NumberOfWaveformChannels) for group in groups)
 
 
 def _check_decompressed_size(path: Path) -> None:
     """Refuse a deflated file (PS3.5 A.5) larger than `MAX_BYTES` once decompressed; pydicom would decompress all."""
-    with open(path, "rb") as file:
-        pydicom.filereader.read_preamble(file, force=False)
+    with _Bounded(path) as file:
+        pydicom.filereader.read_preamble(file, force=True)
         # As pydicom's reader does it: by the elements, whatever length the group gives.
         meta = pydicom.filereader._read_file_meta_info(file)
         if meta.get("TransferSyntaxUID") != pydicom.uid.DeflatedExplicitVRLittleEndian:
@@ -67,41 +102,11 @@ def _check_decompressed_size(path: Path) -> None:
             packed = unpacked.unconsumed_tail or file.read(1 << 20)
 
 
-def _names(group: pydicom.Dataset) -> list[str]:
-    return [_name(channel.ChannelSourceSequence[0]) for channel in group.ChannelDefinitionSequence]
-
-
-def _name(source: pydicom.Dataset) -> str:
-    code = _CODE.match(str(source.get("CodeValue", "")))
-    if code and int(code[1]) in _LEAD_OF_CODE:
-        return _LEAD_OF_CODE[int(code[1])]
-    return re.sub(r"\s*\(.*\)$", "", str(source.get("CodeMeaning", "")))  # "Lead I (Einthoven)"
-
-
-def _leads(dataset: pydicom.Dataset, indices: list[int]) -> dict[str, np.ndarray]:
-    """The leads of groups that were recorded at the same time; none if the groups contain other signals."""
-    leads: dict[str, np.ndarray] = {}
-    for index in indices:
-        group = dataset.WaveformSequence[index]
-        names = _names(group)
-        if not any(map(canonical_lead, names)):
-            continue
-        raw = pydicom.waveforms.multiplex_array(dataset, index, as_raw=True)
-        values = pydicom.waveforms.multiplex_array(dataset, index, as_raw=False).astype(float)
-        if (padding := group.get("WaveformPaddingValue")) is not None:
-            values[raw == _padding(padding, raw.dtype)] = np.nan
-        for lead, row in find_leads(names).rows.items():
-            if lead in leads:
-                raise FileError(f"lead {lead} occurs twice in the file")
-            channel = group.ChannelDefinitionSequence[row]
-            if channel.get("ChannelSensitivity") is None:
-                raise FileError(f"lead {lead} is uncalibrated (no channel sensitivity)")
-            unit = str(channel.ChannelSensitivityUnitsSequence[0].CodeValue)
-            leads[lead] = values[:, row] * mv_per_unit(unit)
-    return leads
-
-
-def _padding(value: object, dtype: np.dtype) -> int:
-    if isinstance(value, bytes):
-        return int(np.frombuffer(value, dtype=dtype)[0])
-    return int(value)
+def _padded(values: np.ndarray, padding: int | None) -> np.ndarray:
+    """bool ``(T,)``: where a channel is padded, at its ends only. Zero is a voltage, whatever the file states."""
+    padded = np.zeros(len(values), bool)
+    if padding:
+        others = np.flatnonzero(values != padding)
+        first, last = (others[0], others[-1]) if len(others) else (len(values), len(values))
+        padded[:first] = padded[last + 1 :] = True
+    return padded

@@ -1,6 +1,11 @@
-"""HDF5 files with many recordings in one array, like those of CODE-15; ``exams_part0.hdf5#1169160`` names one."""
+"""HDF5 files of one recording or many, like those of CODE-15; ``exams_part0.hdf5#1169160`` names one.
+
+A recording is named by its id; where the file has no ids, by its row, from 0; where every recording is an array of its
+own, by the name of that array.
+"""
 
 import math
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,38 +13,43 @@ import h5py
 import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError
-from cardiolect.data_provider.readers.layout import need_layout
-from cardiolect.data_provider.readers.tables import table_channels
+from cardiolect.data_provider.readers.layout import Layout, need_layout
+from cardiolect.data_provider.readers.tables import lead_axis, meaning_of, row_number, table_channels
 
 MAX_BYTES = 1_000_000_000  # decompressed by one read
+_IDS = re.compile(r"(.*_)?u?ids?", re.IGNORECASE)
 
 
 def read(path: Path, recording: str) -> Channels:
-    """One recording of an array ``(recordings, T, leads)``; zeros before and after it are padding and are cut off.
+    """One recording of an array ``(recordings, T, leads)`` or ``(recordings, leads, T)``, or an array of one recording.
 
-    recording: its id, or "" if the file contains only one.
+    Zeros before and after it are padding and are cut off. recording: its id, row or array, or "" if the file contains
+    only one.
     """
     layout = need_layout(path, leads=True)
+    notes = []
     with h5py.File(path, "r") as file:
-        data = _array(file, layout.dataset)
-        if data is None or data.ndim != 3:
-            raise FileError(f"has no array {layout.dataset} of three dimensions (recordings, samples, leads)")
-        row = 0
-        if recording:
-            stat = path.stat()
-            rows = _rows(path, layout.ids, stat.st_mtime_ns)
-            if recording not in rows:
-                raise FileError(f"has no {layout.ids} {recording[:20]}")
-            row = rows[recording]
-        elif len(data) != 1:
-            raise FileError(f"contains {len(data)} recordings; name one as {path.name}#{layout.ids}")
-        if row >= len(data):
-            raise FileError(f"has more ids than its {len(data)} recordings")
-        if max(data.nbytes // len(data), _chunk_bytes(data)) > MAX_BYTES:
+        name, recording = _place(file, layout, recording)
+        data = _array(file, name)
+        if data is None or data.ndim not in (2, 3):
+            raise FileError(
+                f"has no array {name[:40]} of three dimensions (recordings, samples, leads), or two for one"
+            )
+        if data.ndim == 2 and recording:
+            raise FileError("contains one recording; leave out what follows the #")
+        row = _row(path, file, layout, len(data), recording) if data.ndim == 3 else None
+        if row is not None and len(data) > 1 and layout.ids not in file:
+            notes.append(f"row {row} of {len(data)}, counted from 0")
+        size = data.nbytes // (len(data) if data.ndim == 3 else 1)
+        if max(size, _chunk_bytes(data)) > MAX_BYTES:
             raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
-        values = np.asarray(data[row])
-    values = _without_padding(values)
-    return table_channels(values, layout.leads, layout.unit, layout.scale, layout.sampling_rate, "HDF5")
+        values = np.asarray(data[()] if row is None else data[row])
+    by_lead = values if lead_axis(values, len(layout.leads or ())) == 0 else values.T
+    start, end = _used(by_lead)
+    if end - start < by_lead.shape[1]:
+        seconds = (start / layout.sampling_rate, (by_lead.shape[1] - end) / layout.sampling_rate)
+        notes.append(f"{seconds[0]:.2f} s of zeros before it and {seconds[1]:.2f} s after it were cut off")
+    return table_channels(by_lead[:, start:end], meaning_of(layout), "HDF5", notes)
 
 
 def recordings(path: Path, ids: str = "exam_id") -> list[str]:
@@ -50,7 +60,7 @@ def recordings(path: Path, ids: str = "exam_id") -> list[str]:
             raise FileError(f"has no ids named {ids}")
         if max(found.nbytes, _chunk_bytes(found)) > MAX_BYTES:
             raise FileError(f"decompresses to more than {MAX_BYTES // 10**9} GB")
-        return [i.decode() if isinstance(i, bytes) else str(i) for i in found[:].ravel().tolist()]
+        return [_id(value) for value in found[()].ravel().tolist()]
 
 
 def count_samples(path: Path) -> int:
@@ -66,6 +76,55 @@ def count_samples(path: Path) -> int:
     return max(sizes)
 
 
+def _place(file: h5py.File, layout: Layout, recording: str) -> tuple[str, str]:
+    """The name of the array, and the recording in it."""
+    if layout.dataset in file:
+        return layout.dataset, recording
+    if recording:
+        # An array of its own for every recording, or a group of its own that contains the array.
+        for name in (recording, f"{recording}/{layout.dataset}"):
+            if isinstance(file.get(name), h5py.Dataset):
+                return name, ""
+    arrays: list[str] = []
+    file.visititems(lambda name, item: arrays.append(name) if _may_be_ecg(item) else None)
+    if "dataset" not in layout.model_fields_set and len(arrays) == 1:
+        return arrays[0], recording
+    if recording and len(arrays) > 1:
+        raise FileError(f"has no array {layout.dataset} and none named {recording[:40]}")
+    if len(arrays) > 1:
+        raise FileError(
+            f"has no array {layout.dataset} but {len(arrays)} others; state one as dataset in the layout next "
+            "to it, or name the recording as FILE#ARRAY"
+        )
+    return layout.dataset, recording
+
+
+def _may_be_ecg(item: object) -> bool:
+    return isinstance(item, h5py.Dataset) and item.ndim in (2, 3) and np.issubdtype(item.dtype, np.number)
+
+
+def _row(path: Path, file: h5py.File, layout: Layout, n_rows: int, recording: str) -> int:
+    """The row of a recording by its id, or by its number if the file has no ids."""
+    if layout.ids not in file:
+        others = [name for name in file if _IDS.fullmatch(name) and name != layout.dataset]
+        if recording and ("ids" in layout.model_fields_set or others):
+            also = f' but {others[0][:40]}; give "ids": "{others[0][:40]}" in the layout next to it' if others else ""
+            raise FileError(f"has no {layout.ids}{also}")
+        return row_number(recording, n_rows, path.name)
+    if not recording:
+        if n_rows != 1:
+            raise FileError(f"contains {n_rows} recordings; name one as {path.name}#{layout.ids}")
+        return 0
+    rows = _rows(path, layout.ids, path.stat().st_mtime_ns)
+    if recording not in rows:
+        raise FileError(f"has no {layout.ids} {recording[:20]}")
+    if (row := rows[recording]) is None:
+        raise FileError(f"has several recordings of {layout.ids} {recording[:20]}")
+    if row >= n_rows:
+        raise FileError(f"has more ids than its {n_rows} recordings")
+    return row
+
+
 def _chunk_bytes(data: h5py.Dataset) -> int:
     """Bytes of one chunk: HDF5 decompresses it whole, and it may be larger than its array."""
     return math.prod(data.chunks or (0,)) * data.dtype.itemsize
@@ -78,15 +137,27 @@ def _array(file: h5py.File, name: str) -> h5py.Dataset | None:
         return None
     # Links, external storage and virtual arrays would let whoever wrote this file name any file on this machine.
     if found.file.filename != file.filename or found.external or found.is_virtual:
-        raise FileError(f"stores the array {name} in another file; write it into this one")
+        raise FileError(f"stores the array {name[:40]} in another file; write it into this one")
     return found
 
 
 @lru_cache(maxsize=8)
-def _rows(path: Path, ids: str, _changed: int) -> dict[str, int]:
-    return {recording: row for row, recording in enumerate(recordings(path, ids))}
+def _rows(path: Path, ids: str, _changed: int) -> dict[str, int | None]:
+    """Id -> row, None if several have it."""
+    rows: dict[str, int | None] = {}
+    for row, recording in enumerate(recordings(path, ids)):
+        rows[recording] = None if recording in rows else row
+    return rows
 
 
-def _without_padding(values: np.ndarray) -> np.ndarray:
-    used = np.flatnonzero((values != 0).any(axis=1)) if values.ndim == 2 else []
-    return values[used[0] : used[-1] + 1] if len(used) else values
+def _id(value: object) -> str:
+    """An id as text; whole numbers may be stored as floats."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _used(by_lead: np.ndarray) -> tuple[int, int]:
+    """Start and end of what is not zero in all leads; the whole if everything is."""
+    used = np.flatnonzero((by_lead != 0).any(axis=0))
+    return (int(used[0]), int(used[-1]) + 1) if len(used) else (0, by_lead.shape[1])

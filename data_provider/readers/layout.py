@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cardiolect.data_provider.readers.channels import FileError
 
 LAYOUT_NAME = "layout.json"
+MAX_BYTES = 1_000_000
 
 
 class Layout(BaseModel):
     """sampling_rate in Hz; leads in the file's order; dataset and ids: names inside an HDF5 file."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     sampling_rate: float = Field(gt=0)
     unit: str
@@ -38,9 +39,11 @@ def find_layout(path: Path) -> Layout | None:
     """The layout of a file, None if there is none. Raises `FileError` on an invalid one."""
     for place in map(path.with_name, layout_names(path)):
         if place.is_file():
+            if place.stat().st_size > MAX_BYTES:
+                raise FileError(f"{place.name} next to it is larger than {MAX_BYTES // 1_000_000} MB")
             try:
-                return Layout.model_validate(json.loads(place.read_text()))
-            except (json.JSONDecodeError, UnicodeDecodeError):
+                return Layout.model_validate(json.loads(place.read_text(encoding="utf-8-sig")))
+            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
                 raise FileError(f"{place.name} next to it is not JSON") from None
             except ValidationError as error:
                 first = error.errors()[0]
@@ -53,10 +56,15 @@ def need_layout(path: Path, leads: bool = False) -> Layout:
     """The layout of a file. Raises `FileError` if there is none, or if ``leads`` are needed and it has none."""
     layout = find_layout(path)
     if layout is None:
-        raise FileError(
-            f"contains neither sampling rate nor unit; give them in {path.stem}.{LAYOUT_NAME} or {LAYOUT_NAME} next to "
-            'it ({"sampling_rate": 500, "unit": "mV", "leads": ["I", "II", ...]})'
-        )
+        raise lacks(path, "neither sampling rate nor unit")
     if leads and layout.leads is None:
         raise FileError("the layout next to it gives no leads")
     return layout
+
+
+def lacks(path: Path, what: str) -> FileError:
+    """The error of a file that does not say what its numbers mean."""
+    return FileError(
+        f"contains {what}; give both in {path.stem}.{LAYOUT_NAME} or {LAYOUT_NAME} next to it "
+        '({"sampling_rate": 500, "unit": "mV", "leads": ["I", "II", ...]})'
+    )

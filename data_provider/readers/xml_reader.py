@@ -1,37 +1,43 @@
-"""XML files: HL7 aECG or GE MUSE, by their root element. Untrusted input: no entities, no DTD, no network."""
+"""XML files, each read by the reader of its root element; any other XML is named for what it is."""
 
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
-from cardiolect.data_provider.readers import aecg_reader, muse_reader
+from cardiolect.data_provider.readers import aecg_reader, cardiosoft_reader, muse_reader, philips_reader
 from cardiolect.data_provider.readers.channels import Channels, FileError
+from cardiolect.data_provider.readers.xml_tree import parse
 
-MAX_BYTES = 200_000_000
+_READERS = {
+    "AnnotatedECG": aecg_reader.read,
+    "RestingECG": muse_reader.read,
+    "restingecgdata": philips_reader.read,
+    "CardiologyXML": cardiosoft_reader.read,
+}
+_SUPPORTED = "AnnotatedECG (HL7), RestingECG (MUSE), restingecgdata (Philips) and CardiologyXML (CardioSoft)"
+
+# Root elements in lower case of XML that is something else, and what to do.
+_OTHERS = {
+    "clinicaldocument": ("an HL7 clinical document", "export the ECG that it describes as HL7 aECG or DICOM"),
+    "bundle": ("an HL7 FHIR resource", "export the ECG as HL7 aECG or DICOM"),
+    "observation": ("an HL7 FHIR resource", "export the ECG as HL7 aECG or DICOM"),
+    "diagnosticreport": ("an HL7 FHIR resource", "export the ECG as HL7 aECG or DICOM"),
+    "ecg": ("ECG, as recorders of Mortara write it", "convert it to HL7 aECG, SCP-ECG or DICOM with its own software"),
+    "nativedicommodel": ("DICOM written as XML", "use the DICOM file itself"),
+    "svg": ("a picture (SVG) without samples", "export the ECG as HL7 aECG or DICOM"),
+    "html": ("a web page", "download the ECG file itself"),
+}
 
 
 def read(path: Path) -> Channels:
-    """The rhythm recording of the file. Raises `FileError`, also for other kinds of XML."""
+    """The rhythm recording of the file, whose ECG may be wrapped in other elements. Raises `FileError`."""
     root = parse(path)
-    if root.tag == "RestingECG":
-        return muse_reader.read(root)
-    if aecg_reader.local_name(root.tag) == "AnnotatedECG":
-        return aecg_reader.read(root)
-    name = aecg_reader.local_name(root.tag)[:30]
-    raise FileError(f"XML with the root element {name}; supported are AnnotatedECG (HL7) and RestingECG (MUSE)")
-
-
-def parse(path: Path) -> Element:
-    """The root element; tags keep their namespaces. Raises `FileError`."""
-    if path.stat().st_size > MAX_BYTES:
-        raise FileError(f"larger than {MAX_BYTES // 1_000_000} MB, too large for an ECG")
-    try:
-        return fromstring(path.read_bytes(), forbid_dtd=False)
-    except DefusedXmlException as error:
-        raise FileError(f"XML with {type(error).__name__}; entities are not supported") from None
-    except ParseError as error:
-        raise FileError(f"not well-formed XML ({error})") from None
-    except (ValueError, LookupError) as error:  # an encoding that Python does not know
-        raise FileError(f"XML that cannot be decoded ({str(error)[:60]})") from None
+    ecgs = [root] if root.tag in _READERS else [element for element in root.iter() if element.tag in _READERS]
+    if len(ecgs) > 1:
+        raise FileError(f"contains {len(ecgs)} ECGs; export each one as a file of its own")
+    if ecgs:
+        return _READERS[ecgs[0].tag](ecgs[0])
+    if root.find(".//eventdata/event/wavedata") is not None:
+        raise FileError("XML of Schiller; convert it to HL7 aECG, SCP-ECG or DICOM with its own software")
+    what, advice = _OTHERS.get(
+        root.tag.lower(), ("a format that is not known here", "convert it to HL7 aECG or DICOM with its own software")
+    )
+    raise FileError(f"XML with the root element {root.tag[:30]}: {what}; {advice}. Supported are {_SUPPORTED}")

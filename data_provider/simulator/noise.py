@@ -60,10 +60,13 @@ def bursts(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def loose(rng: np.random.Generator, leads: np.ndarray) -> np.ndarray:
-    """The leads, with one loss of electrode contact: a jump, a flat stretch and a slow return."""
+    """The leads, with one loss of electrode contact: a jump, a flat stretch and a slow return.
+
+    The stretch is flat but for the noise of the amplifier: exactly one value is a rail, which readers mask.
+    """
     t = np.arange(leads.shape[1]) / FS
     at, length = rng.uniform(1.0, 6.5), rng.uniform(0.8, 2.5)
     off = (t >= at) & (t < at + length)
     level = rng.choice([-1.0, 1.0]) * rng.uniform(0.9, 1.8)
     settle = np.where(t >= at + length, np.exp(-(t - at - length) / 0.35), 0.0)
-    return np.where(off, level, leads + 0.8 * level * settle)
+    return np.where(off, level + 0.006 * muscle(rng, leads.shape), leads + 0.8 * level * settle)

@@ -18,7 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.record import CONTRADICTION
 from cardiolect.data_provider.storage.bad_records import BadRecords
+from cardiolect.data_provider.storage.remarks import Remark, Remarks
 from cardiolect.data_provider.storage.shards import key_of, open_shards, take_lock, write_shard
 from cardiolect.data_provider.storage.stream import check_bad, stream_signals
 from cardiolect.utils.errors import UserError
@@ -39,7 +41,7 @@ class ItemCache:
         self.folder = folder
         self._keys = dict(keys or {})
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(folder)
+        self._lock, self.remarks = take_lock(folder), Remarks(folder)
         self._items: list[np.ndarray] = []
         # One row per recording, sorted by key: 24 bytes each instead of a dictionary's hundreds.
         self._index = tuple(np.empty(0, kind) for kind in (np.uint64, np.int32, np.int64, np.int32))
@@ -141,11 +143,12 @@ def fill_cache(
     workers: int,
     bad: dict[str, str],
     max_bad: int | None = None,
+    check_leads: bool = True,
 ) -> Filling:
     """Encode the recordings that are missing from the cache.
 
     prepare: signals float32 ``(12, T)`` mV at ``fs`` Hz -> one item each; a representation's ``prepare`` and rate.
-    bad: receives id -> reason for recordings that cannot be read.
+    bad: receives id -> reason for recordings that cannot be read. check_leads: as in `read_record`.
 
     ``workers`` processes read while this one encodes. Unreadable recordings are listed in the cache's folder and not
     read again until their files change. Raises `UserError` as soon as there are more than ``max_bad`` of them; items
@@ -153,23 +156,27 @@ def fill_cache(
     """
     listed, missing = BadRecords(cache.folder), []
     for ref in tqdm(refs, desc="looking up recordings", unit="ecg", delay=3, disable=not is_main()):
-        if ref not in cache:
-            if reason := listed.reason(cache.key(ref)):
-                bad[ref.record_id] = reason
-            else:
-                missing.append(ref)
+        if ref in cache:
+            if check_leads and cache.remarks[cache.key(ref)].contradicts:  # encoded by a run with LEAD_LAW=warn
+                bad[ref.record_id] = CONTRADICTION
+        elif (reason := listed.reason(cache.key(ref))) and (check_leads or not reason.startswith(CONTRADICTION)):
+            bad[ref.record_id] = reason
+        else:
+            missing.append(ref)
     check_bad(bad, max_bad)
     filling, started = Filling(), time.perf_counter()
     if not missing:
         return filling
-    pending: list[tuple[RecordRef, np.ndarray]] = []
+    pending: list[tuple[RecordRef, np.ndarray, Remark]] = []
     n_listed, flushed = len(bad), started
 
     def flush() -> None:
         nonlocal n_listed, flushed
         start = time.perf_counter()
         if pending:
-            cache.add(*zip(*pending, strict=True))
+            encoded, found, remarks = zip(*pending, strict=True)
+            cache.add(encoded, found)
+            cache.remarks.add((r.record_id, cache.key(r), remark) for r, remark in zip(encoded, remarks, strict=True))
             pending.clear()
         if new := dict(islice(bad.items(), n_listed, None)):
             n_listed = len(bad)
@@ -180,7 +187,7 @@ def fill_cache(
         flushed = time.perf_counter()
         filling.storing += flushed - start
 
-    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad, reasons=bad)
+    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad, bad, check_leads)
     try:
         with closing(signals):
             while True:
@@ -190,12 +197,12 @@ def fill_cache(
                 filling.reading += read - start
                 if not batch:
                     break
-                items = prepare([signal for _, signal, _ in batch])
+                items = prepare([each.signal for each in batch])
                 filling.encoding += time.perf_counter() - read
                 filling.encoded += len(batch)
-                for (ref, _, _), found in zip(batch, items, strict=True):
-                    pending.append((ref, found))
-                    listed.remove(ref.record_id)
+                for each, item in zip(batch, items, strict=True):
+                    pending.append((each.ref, item, each.remark))
+                    listed.remove(each.ref.record_id)
                 if len(pending) >= FLUSH_RECORDS or time.perf_counter() - flushed > FLUSH_SECONDS:
                     flush()
     finally:

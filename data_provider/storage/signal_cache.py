@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.readers import files_of
+from cardiolect.data_provider.readers import READING, files_of
+from cardiolect.data_provider.record import without_offsets
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.utils.errors import UserError
 
 
 class SignalCache:
-    """Signals of many recordings as one float16 file (0.001 mV resolution at 1 mV; half the size of float32)."""
+    """Signals of many recordings, without offsets, as one float16 file: 0.001 mV resolution at 1 mV."""
 
     def __init__(self, folder: Path):
         index = json.loads((folder / "index.json").read_text())
@@ -61,15 +62,23 @@ class SignalCache:
 
 
 def open_signal_cache(
-    refs: Sequence[RecordRef], fs: int, cache_dir: Path, workers: int, max_bad: float, what: str
+    refs: Sequence[RecordRef],
+    fs: int,
+    cache_dir: Path,
+    workers: int,
+    max_bad: float,
+    what: str,
+    check_leads: bool = True,
 ) -> SignalCache:
     """The cache of these recordings at ``fs`` Hz, created if it does not exist; ``what`` names them in messages.
+
+    check_leads: as in `read_record`.
 
     Raises `UserError` without recordings and if more than a fraction ``max_bad`` of them cannot be read.
     """
     if not refs:
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
-    key = hashlib.sha256(repr([fs, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr([fs, check_leads, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]
     folder = cache_dir / "signals" / key
     if not (folder / "index.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,11 +87,13 @@ def open_signal_cache(
         # the same recordings leaves an incomplete cache.
         partial = folder / f"{uuid.uuid4().hex}.tmp"
         with open(partial, "wb") as file:
-            for ref, signal, present in stream_signals(refs, fs, workers, f"reading {what}", int(max_bad * len(refs))):
+            allowed = int(max_bad * len(refs))
+            for read in stream_signals(refs, fs, workers, f"reading {what}", allowed, check_leads=check_leads):
+                signal = without_offsets(read.signal)
                 file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
-                index["record_ids"].append(ref.record_id)
+                index["record_ids"].append(read.ref.record_id)
                 index["lengths"].append(signal.shape[1])
-                index["lead_present"].append(present.tolist())
+                index["lead_present"].append(read.present.tolist())
         os.replace(partial, folder / "signals.f16")
         partial.write_text(json.dumps(index))
         os.replace(partial, folder / "index.json")
@@ -90,13 +101,16 @@ def open_signal_cache(
 
 
 def record_key(ref: RecordRef) -> str:
-    """A text that changes when the files of a recording change: its path, their sizes and modification times.
+    """A text that changes when the files of a recording change (its path, their sizes and modification times), or how
+    they are read.
 
     No file is opened: a WFDB recording costs two file system calls, and resolving its folder.
     """
     folder, name = os.path.split(ref.path)
     resolved = os.path.join(_resolved(os.path.join(os.getcwd(), folder)), name)
-    return "|".join([resolved, *(f"{file.label}:{file.size}:{file.mtime_ns}" for file in files_of(ref.path))])
+    return "|".join(
+        [f"{resolved}#{READING}", *(f"{file.label}:{file.size}:{file.mtime_ns}" for file in files_of(ref.path))]
+    )
 
 
 @lru_cache(maxsize=4096)

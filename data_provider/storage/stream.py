@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -10,9 +11,19 @@ from tqdm import tqdm
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 from cardiolect.utils.parallel import ordered_map
+
+
+class Streamed(NamedTuple):
+    """signal: float32 ``(12, T)`` mV at the rate of the stream; present: bool ``(12,)``, leads with usable samples."""
+
+    ref: RecordRef
+    signal: np.ndarray
+    present: np.ndarray
+    remark: Remark
 
 
 def stream_signals(
@@ -22,8 +33,9 @@ def stream_signals(
     what: str,
     max_bad: int | None = None,
     reasons: dict[str, str] | None = None,
-) -> Iterator[tuple[RecordRef, np.ndarray, np.ndarray]]:
-    """Yield ``(ref, signal (12, T) float32 mV at fs, lead_present (12,) bool)`` in the order of ``refs``.
+    check_leads: bool = True,
+) -> Iterator[Streamed]:
+    """Recordings at ``fs`` Hz in the order of ``refs``; ``check_leads`` as in `read_record`.
 
     ``workers`` processes read a bounded number of recordings ahead of the caller (`ordered_map`). Unreadable recordings
     are skipped and added to ``reasons`` (id -> reason); without ``reasons``, a summary is printed at the end. Raises
@@ -31,8 +43,8 @@ def stream_signals(
     """
     report = reasons is None
     reasons = {} if report else reasons
-    results = ordered_map(partial(_read, fs=fs), refs, workers)
-    for ref, (signal, present, reason) in tqdm(
+    results = ordered_map(partial(_read, fs=fs, check_leads=check_leads), refs, workers)
+    for ref, read in tqdm(
         zip(refs, results, strict=True),
         total=len(refs),
         desc=what,
@@ -40,11 +52,11 @@ def stream_signals(
         mininterval=1,
         disable=not is_main(),
     ):
-        if reason:
-            reasons[ref.record_id] = reason
-            check_bad(reasons, max_bad)
+        if isinstance(read, Streamed):
+            yield read._replace(ref=ref)
         else:
-            yield ref, signal, present
+            reasons[ref.record_id] = read
+            check_bad(reasons, max_bad)
     if report:
         report_bad(reasons, len(refs), max_bad)
 
@@ -69,10 +81,11 @@ def _first(reasons: dict[str, str]) -> str:
     return f"{len(reasons)} recordings could not be read; the first: record {record}: {reason}"
 
 
-def _read(ref: RecordRef, fs: float) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+def _read(ref: RecordRef, fs: float, check_leads: bool) -> Streamed | str:
+    """The recording, or why it cannot be read."""
     try:
-        record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
+        record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id, check_leads=check_leads)
     except UserError as error:
         # Messages name the recording by its id: a path may contain the patient's (MIMIC-IV-ECG).
-        return None, None, str(error).removeprefix(f"record {ref.path}: ")
-    return resample(record.signal, record.fs, fs), record.lead_present, ""
+        return str(error).removeprefix(f"record {ref.path}: ")
+    return Streamed(ref, resample(record.signal, record.fs, fs), record.lead_present, Remark.of(record))

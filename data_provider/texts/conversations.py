@@ -8,6 +8,7 @@ picture of it, ``ptb-xl/00001_hr-0.png`` or ``mimic_v4/p1000/p10000032/s40689238
 import re
 from pathlib import PurePosixPath
 
+from cardiolect.data_provider.texts.record_finder import MAX_ECGS, posix_path
 from cardiolect.utils.errors import UserError
 
 TURNS = ("conversations", "conversation")
@@ -22,12 +23,19 @@ def is_conversation(item: dict) -> bool:
     return any(key in item for key in TURNS)
 
 
-def recording(item: dict) -> tuple[str, str]:
-    """``(record id, path)`` of the ECG that an item is about; for a picture in a flat folder, only the file name."""
-    name = item.get("ecg") or item.get("image")
-    if not isinstance(name, str) or not name.strip():
+def recordings(item: dict) -> list[tuple[str, str]]:
+    """``(record id, path)`` of each ECG that an item is about; for a picture in a flat folder, only the file name."""
+    names = item.get("ecg") or item.get("image")
+    names = names if isinstance(names, list) else [names]
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise UserError("has neither ecg nor image, so its recording is unknown")
-    path = PurePosixPath(name.strip())
+    if len(names) > MAX_ECGS:
+        raise UserError(f"names {len(names)} recordings; a conversation can be about at most {MAX_ECGS}")
+    return [_recording(name) for name in names]
+
+
+def _recording(name: str) -> tuple[str, str]:
+    path = PurePosixPath(posix_path(name))
     picture = _PICTURE.fullmatch(path.name)
     stem = picture["record"] if picture else path.name
     ptbxl = _PTBXL.fullmatch(stem)

@@ -22,7 +22,7 @@ def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarra
     """
     table: dict[str, np.ndarray] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             present = reader.fieldnames or []
             key = next((name for name in ID_COLUMNS if name in present), ID_COLUMNS[0])

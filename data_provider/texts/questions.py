@@ -7,11 +7,10 @@ from pathlib import Path
 
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.data_provider.texts.conversations import exchanges, is_conversation, recording
-from cardiolect.data_provider.texts.record_finder import RecordFinder
+from cardiolect.data_provider.texts.conversations import exchanges, is_conversation, recordings
+from cardiolect.data_provider.texts.record_finder import MAX_ECGS, RecordFinder, posix_path
 from cardiolect.utils.errors import UserError
 
-MAX_ECGS = 2  # a comparison
 _LABEL_PARTS = 4  # "ptbxl/paraphrased/train/120000" distinguishes the files of the published corpora
 _JOINT = re.compile(r"(?<=[^\s.\d])\.+(?=[^\s.])|(?<=\d)\.+(?=[^\s.\d])")  # dots between words, not in a number
 
@@ -87,7 +86,7 @@ def _labelled(paths: list[Path]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in paths:
         if path.is_dir():
-            found = sorted(path.rglob("*.json"))
+            found = sorted(each for each in path.rglob("*") if _is_json(each))
             if not found:
                 raise UserError(f"{path}: no *.json below this folder")
         elif path.is_file():
@@ -101,12 +100,18 @@ def _labelled(paths: list[Path]) -> dict[str, Path]:
     return files
 
 
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and not path.name.startswith(".") and path.is_file()  # ._x.json is macOS's
+
+
 def _items(file: Path) -> list:
     try:
-        items = json.loads(file.read_text(encoding="utf-8"))
+        items = json.loads(file.read_bytes())  # bytes: UTF-8 or UTF-16, with a byte-order mark or without
     except json.JSONDecodeError as error:
         raise UserError(f"{file}: not JSON (line {error.lineno}: {error.msg})") from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: cannot be read; save it as UTF-8 ({error.reason} at byte {error.start})") from None
+    except (OSError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read ({error})") from None
     if not isinstance(items, list):
         raise UserError(f"{file}: contains a JSON {type(items).__name__}; it must be a list of questions or reports")
@@ -124,15 +129,19 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
     absent = [key for key in needed if key not in item]
     if absent:
         raise UserError(f"has no key {', '.join(absent)}")
-    if is_report and not _text(item, "report").strip(" ."):
+    if is_report and (_is_blank(item["report"]) or not _text(item, "report").strip(" .")):
         loaded.empty_reports += 1
         return
-    background = _text(item, "background", "")
     ecg_ids = _ecg_ids(item["ecg_id"])
+    if is_report and len(ecg_ids) > 1:
+        raise UserError(f"is one report on {len(ecg_ids)} recordings; a report is on one")
     paths = _paths(item.get("filepath" if is_report else "ecg_path"), len(ecg_ids))
     patients = [item.get("patient_id")] if len(ecg_ids) == 1 else [None] * len(ecg_ids)
-    background = background if len(ecg_ids) == 1 else ""  # that of a comparison does not name its recording
-    found = [finder.find(i, path, background, p) for i, path, p in zip(ecg_ids, paths, patients, strict=True)]
+    backgrounds = _backgrounds(item, len(ecg_ids))
+    found = [
+        finder.find(i, path, background, patient)
+        for i, path, background, patient in zip(ecg_ids, paths, backgrounds, patients, strict=True)
+    ]
     records = tuple(ref for ref in found if ref is not None)
     if len(records) < len(found):
         loaded.skipped_missing += 1
@@ -142,13 +151,13 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
             sample_id=sample_id,
             records=records,
             task="report" if is_report else "qa",
-            question="" if is_report else _text(item, "question").strip(),
+            question="" if is_report else _question(item),
             answers=(_report(item, paths[0]),) if is_report else _answers(item["answer"]),
             question_type=_text(item, "question_type", ""),
             attribute_type=_text(item, "attribute_type", ""),
             attributes=_attributes(item.get("attribute")),
             template_id=_template(item.get("template_id")),
-            background=parse_background(background) or records[0].background,
+            background=(parse_background(backgrounds[0]) if len(records) == 1 else "") or records[0].background,
             provenance="derived" if item.get("derived") is True else "published",
         )
     )
@@ -156,20 +165,21 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
 
 def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: RecordFinder) -> None:
     """One example per answer, with the conversation before it."""
-    record_id, path = recording(item)
+    named = recordings(item)
     conversation = exchanges(item)
-    record = finder.find(record_id, path, "", None)
-    if record is None:
+    found = [finder.find(record_id, path, "", None) for record_id, path in named]
+    records = tuple(ref for ref in found if ref is not None)
+    if len(records) < len(found):
         loaded.skipped_missing += len(conversation)
         return
     for turn, (question, answer) in enumerate(conversation):
         example = Example(
             f"{sample_id}:{turn}",
-            (record,),
+            records,
             "instruct",
             question,
             (answer,),
-            background=record.background,
+            background=records[0].background,
             history=tuple(conversation[:turn]),
         )
         loaded.examples.append(example)
@@ -177,10 +187,32 @@ def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: Record
 
 def _text(item: dict, key: str, default: str | None = None) -> str:
     value = item.get(key)
-    value = default if value is None else value
+    value = default if _is_blank(value) else value
     if not isinstance(value, str):
         raise UserError(f"{key} is not text")
     return value
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value != value  # NaN, which pandas writes for an empty cell
+
+
+def _question(item: dict) -> str:
+    question = _text(item, "question").strip()
+    if not question:
+        raise UserError("question is empty")
+    return question
+
+
+def _backgrounds(item: dict, number: int) -> list[str]:
+    """One per recording. A single text on a comparison does not say which of its recordings it is about."""
+    value = item.get("background")
+    if isinstance(value, list):
+        if len(value) != number or not all(_is_blank(each) or isinstance(each, str) for each in value):
+            raise UserError(f"background is not a list of {number} texts")
+        return ["" if _is_blank(each) else each for each in value]
+    text = "" if _is_blank(value) else _text(item, "background")
+    return [text] if number == 1 else [""] * number
 
 
 def _report(item: dict, path: str | None) -> str:
@@ -196,20 +228,26 @@ def _answers(value: object) -> tuple[str, ...]:
 
 
 def _attributes(value: object) -> tuple[str, ...]:
-    attributes = [] if value is None else value if isinstance(value, list) else [value]
+    attributes = [] if _is_blank(value) else value if isinstance(value, list) else [value]
     if not all(isinstance(attribute, str) for attribute in attributes):
         raise UserError("attribute is not a list of texts")
     return tuple(attributes)
 
 
 def _template(value: object) -> int | None:
+    value = None if _is_blank(value) else _whole(value)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise UserError("template_id is not a number")
     return value
 
 
+def _whole(value: object) -> object:
+    """7 for 7.0, which pandas writes for numbers in a column with empty cells; any other value as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _ecg_ids(value: object) -> list[str]:
-    ids = value if isinstance(value, list) else [value]
+    ids = [_whole(i) for i in (value if isinstance(value, list) else [value])]
     if any(isinstance(i, bool) or not isinstance(i, int | str) or not str(i).strip() for i in ids) or not ids:
         raise UserError("ecg_id is not a number")
     if len(ids) > MAX_ECGS:
@@ -219,9 +257,12 @@ def _ecg_ids(value: object) -> list[str]:
 
 def _paths(value: object, number: int) -> list[str | None]:
     """One path per recording, None if the item names none."""
+    value = None if _is_blank(value) else value
     paths = value if isinstance(value, list) else [value] * number
     if any(path is not None and not (isinstance(path, str) and path.strip()) for path in paths):
         raise UserError("the path of the recording is not text")
-    if len(paths) != number or (number > 1 and isinstance(value, str)):
+    if number > 1 and isinstance(value, str):
+        raise UserError(f"gives one path for {number} recordings; give a list of them")
+    if len(paths) != number:
         raise UserError(f"gives {len(paths)} paths for {number} recordings")
-    return paths
+    return [None if path is None else posix_path(path) for path in paths]

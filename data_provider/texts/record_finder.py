@@ -9,9 +9,15 @@ from cardiolect.data_provider.readers.formats import is_on_disk, record_path
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.utils.errors import UserError
 
+MAX_ECGS = 2  # a comparison
 _MIMIC_PATH = re.compile(r"(?:^|/)(p\d{4}/p(\d+)/s\d+/\d+)$")
 _PTBXL_PATH = re.compile(r"(?:^|/)(records\d+/\d+/0*(\d+)_[hl]r)$")
 _PATIENT = re.compile(r"Patient ID:\s*(\d+)")
+
+
+def posix_path(text: str) -> str:
+    """A path from a JSON file with slashes, whatever system wrote it."""
+    return text.strip().replace("\\", "/")
 
 
 class RecordFinder:
@@ -81,7 +87,7 @@ class RecordFinder:
         candidates: list[Path] = []
         known = self._database.get(ecg_id) if self._database is not None else None
         if known is not None and (path is None or _same_recording(path, known)):
-            if is_on_disk(known.path):
+            if _exists(known.path):
                 return known
             candidates = [known.path]
         elif path is None and self._database is None:
@@ -91,7 +97,7 @@ class RecordFinder:
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if is_on_disk(candidate):
+            if _exists(candidate):
                 patient = self._patient(path, background, patient_id)
                 return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
         if not self.first_missing:
@@ -118,6 +124,13 @@ class RecordFinder:
         except (TypeError, ValueError, OverflowError):
             match = _PATIENT.search(background)
             return match[1] if match else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return is_on_disk(path)
+    except (OSError, ValueError):  # a name that no file can have, too long or with a null byte
+        return False
 
 
 def _same_recording(path: str, known: RecordRef) -> bool:

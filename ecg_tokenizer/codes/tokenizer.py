@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cardiolect.data_provider.record import LEADS, resample
-from cardiolect.ecg_tokenizer.base import ECGRepresentation, check_signal
+from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
@@ -150,15 +150,15 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         fs: its sampling rate in Hz; resampled with an anti-alias filter if the tokenizer uses another rate.
         Returns int64 ``(layout.codes_in(ceil(T' / stride)),)``, T' samples at the tokenizer's rate; the tail is padded
         with its last value. Frames and groups are counted from the first sample: away from its edges, a crop that
-        begins at a multiple of ``stride * max(1, coarse_frames)`` samples has the codes of the whole recording, unless
-        ``search_rounds`` lets them depend on more distant ones. Raises `UserError` if the shape is wrong or a value is
-        not finite.
+        begins at a multiple of ``stride * max(1, coarse_frames)`` samples has the codes of the whole recording, except
+        that each lead's median is that of the crop, and that ``search_rounds`` lets codes depend on more distant ones.
+        Raises `UserError` if the shape is wrong or a value is not finite.
         """
-        return self.encode_batch([resample(check_signal(signal), fs, self.sampling_rate)])[0]
+        return self.prepare([signal], fs)[0].astype(np.int64)
 
     @torch.inference_mode()
     def encode_batch(self, signals: list[np.ndarray]) -> list[np.ndarray]:
-        """Codes of several ECGs at the tokenizer's rate; only ECGs of equal length share a forward pass."""
+        """Codes of ECGs at the tokenizer's rate, without offsets; only those of equal length share a forward pass."""
         stride = self.config.stride
         padded = [np.pad(s, ((0, 0), (0, -s.shape[1] % stride)), mode="edge") for s in signals]
         codes: list[np.ndarray | None] = [None] * len(padded)

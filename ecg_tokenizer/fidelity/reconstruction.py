@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.record import resample, without_offsets
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
@@ -51,13 +51,13 @@ def reconstruct(
     own = tokenizer.sampling_rate
     fs = fs or own
     read_at = max(own, fs)
-    for ref, signal, present in stream_signals(refs, read_at, workers, what, max_bad):
+    for ref, signal, present, _ in stream_signals(refs, read_at, workers, what, max_bad):
         item = tokenizer.prepare([signal], read_at)[0]
-        original = resample(signal, read_at, fs)
+        original = without_offsets(resample(signal, read_at, fs))
         decoded = _fit(resample(tokenizer.decode(item), own, fs), original.shape[1])
         ranged = None
         if isinstance(tokenizer, BPETokenizer):
-            value_range = tokenizer.value_range(resample(signal, read_at, own))
+            value_range = tokenizer.value_range(without_offsets(resample(signal, read_at, own)))
             if value_range is not None:
                 ranged = _fit(resample(tokenizer.decode(item, value_range), own, fs), original.shape[1])
         yield Measured(ref, original, decoded, present, item, ranged)

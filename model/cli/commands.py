@@ -24,8 +24,10 @@ from cardiolect.utils.command_line import (
 
 CHECKPOINT = Path("checkpoints/quickstart/llm")
 TOOLS = {  # commands with their own parser: the module that holds `main`, and a description
+    "inspect": ("cardiolect.data_provider.audit.inspection", "say what is in an ECG file and how it is understood"),
     "simulate": ("cardiolect.data_provider.simulator.corpus", "simulate labelled ECGs"),
     "download": ("cardiolect.data_provider.corpora.download.__main__", "download an openly available corpus"),
+    "convert": ("cardiolect.data_provider.readers.convert", "convert ECG files to WFDB, CSV, EDF or DICOM"),
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),

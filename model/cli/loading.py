@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from cardiolect.data_provider.record import LEADS, ECGRecord
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
@@ -50,9 +50,7 @@ def ecg_warnings(ecg: ECGRecord) -> list[str]:
     warnings = []
     if ecg.seconds < SECONDS:
         warnings.append(f"{ecg.seconds:.1f} s of ECG; models are trained on {SECONDS:g} s.")
-    if missing := [lead for lead, present in zip(LEADS, ecg.lead_present, strict=True) if not present]:
-        warnings.append(f"Not recorded, treated as flat: {', '.join(missing)}.")
-    return warnings
+    return warnings + ecg.remarks()
 
 
 def parse_patient(patient: str) -> str:

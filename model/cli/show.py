@@ -62,7 +62,7 @@ def show(
         overlay = reconstruct(representation, ecg, item)
     present = ecg.lead_present[:, None]
     figure = draw_ecg_paper(
-        np.where(present, ecg.signal, np.nan),
+        ecg.visible,
         ecg.fs,
         LEADS,
         title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 3] + "...",

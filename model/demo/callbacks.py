@@ -126,7 +126,8 @@ class Callbacks:
         previous.lease.ended = True
         try:
             upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary)
-            return self._view(steps.start(self.chat, upload.record, "Uploaded recording"), upload.warnings)
+            session = steps.start(self.chat, upload.record, f"Uploaded recording ({upload.facts})")
+            return self._view(session, upload.warnings)
         except Exception as error:
             line = describe_error(error)
             gr.Warning(html.escape(line), title="Not read")

@@ -23,7 +23,7 @@ _lock = threading.Lock()  # matplotlib's font caches are not thread-safe
 def draw_paper(record: ECGRecord, shading: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None) -> Image.Image:
     """Draw the 12 leads; ``shading`` as for `draw_ecg_paper`."""
     with _lock:
-        return _render(draw_ecg_paper(_masked_signal(record), record.fs, LEADS, shading=shading))
+        return _render(draw_ecg_paper(record.visible, record.fs, LEADS, shading=shading))
 
 
 def draw_reconstruction(record: ECGRecord, representation: ECGRepresentation, item: np.ndarray) -> Image.Image | None:
@@ -34,7 +34,7 @@ def draw_reconstruction(record: ECGRecord, representation: ECGRepresentation, it
     with _lock:
         return _render(
             draw_ecg_paper(
-                np.where(present, record.signal, np.nan),
+                record.visible,
                 record.fs,
                 LEADS,
                 overlay=np.where(present, reconstruction, np.nan),
@@ -90,7 +90,7 @@ class TokenStrip:
         rows = self._rows(len(numbers))
         figure = Figure(figsize=(10.6, 1.6 + 0.42 * len(rows)), facecolor="white", layout="constrained")
         trace, *strips = figure.subplots(1 + len(rows), sharex=True, height_ratios=[2.4, *[1] * len(rows)])
-        signal = _masked_signal(record)[LEADS.index(RHYTHM_LEAD)]
+        signal = record.visible[LEADS.index(RHYTHM_LEAD)]
         trace.plot(np.arange(len(signal)) / record.fs, signal, color=_INK, lw=0.7)
         trace.set_ylabel(RHYTHM_LEAD, rotation=0, ha="right", va="center")
         trace.spines[:].set_visible(False)
@@ -107,11 +107,6 @@ class TokenStrip:
         strips[-1].set_xlabel("time (s); tokens with similar meanings have similar colours")
         trace.set_xlim(0, times[:, 1].max())
         return figure
-
-
-def _masked_signal(record: ECGRecord) -> np.ndarray:
-    """The signal with NaN in place of bad samples."""
-    return np.where(record.good, record.signal, np.nan)
 
 
 def _render(figure: Figure) -> Image.Image:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cardiolect.data_provider.audit.inspection import inspect
 from cardiolect.data_provider.readers import FileError, RecordError, count_samples, read_record
 from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
 from cardiolect.data_provider.record import ECGRecord
@@ -24,9 +25,10 @@ MAX_HZ = 10_000  # limits the memory of a session
 
 @dataclass(frozen=True)
 class Upload:
-    """An ECG of at most `SECONDS`, without the ids of recording and patient, and warnings about it."""
+    """An ECG of at most `SECONDS`, without the ids of recording and patient, facts and warnings about it."""
 
     record: ECGRecord
+    facts: str
     warnings: tuple[str, ...]
 
 
@@ -47,7 +49,7 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Uploa
                 raise FileError(
                     f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {SECONDS:g} s are used"
                 )
-            whole = read_record(copy)
+            whole, (found, _) = read_record(copy), inspect(copy)
             used = window(whole)
             if whole.fs > MAX_HZ:
                 raise FileError(f"sampled at {whole.fs:g} Hz; the limit is {MAX_HZ:,} Hz")
@@ -57,7 +59,9 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Uploa
     warnings = ecg_warnings(used)
     if whole.seconds > used.seconds:
         warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only its first {SECONDS:g} s are used.")
-    return Upload(replace(used, record_id="", patient_id=None), tuple(warnings))
+    rate = "no beats found" if found["heart_rate"] is None else f"{found['heart_rate']:.0f} bpm"
+    facts = f"{found['format']}, {rate}, Einthoven's law broken by {found['law_broken']:.3f}"
+    return Upload(replace(used, record_id="", patient_id=None), facts, tuple(warnings))
 
 
 def _main_file(paths: Sequence[Path]) -> Path:

@@ -58,11 +58,12 @@ def _altered(
     representation, rate = ecgs.representation, ecgs.representation.sampling_rate
     representation.to(choose_device(settings.device))
     found: dict[str, PreparedECG] = {}
-    signals = stream_signals(refs, rate, settings.workers, f"encoding {condition}", max_bad=0)
+    what, check_leads = f"encoding {condition}", settings.lead_law == "error"
+    signals = stream_signals(refs, rate, settings.workers, what, max_bad=0, check_leads=check_leads)
     while batch := list(islice(signals, ENCODE_BATCH)):
-        changed = [np.ascontiguousarray(ALTERED[condition](signal)) for _, signal, _ in batch]
-        for (ref, _, _), item in zip(batch, representation.prepare(changed, rate), strict=True):
-            found[ref.record_id] = representation.prepared((ref.record_id, condition), item)
+        changed = [np.ascontiguousarray(ALTERED[condition](each.signal)) for each in batch]
+        for each, item in zip(batch, representation.prepare(changed, rate), strict=True):
+            found[each.ref.record_id] = representation.prepared((each.ref.record_id, condition), item)
     representation.to("cpu")
     if missing := [ref.record_id for ref in refs if ref.record_id not in found]:
         raise UserError(f"record {missing[0]}: can no longer be read; its codes are cached, but its signal is not")

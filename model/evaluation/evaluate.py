@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from cardiolect.data_provider.audit.seen import load_seen, seen_again
 from cardiolect.data_provider.corpora.simulated import load_true_findings
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import known_recordings, load_splits
+from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
 from cardiolect.model.evaluation.choices import answer_lists, coverage
@@ -159,15 +161,17 @@ def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
     """Hashes of the questions, of everything else in the prompts, and of the items of ECGs.
 
     ecgs: tokens of an ECG in a prompt, and the leads and seconds that they cover; median, minimum and maximum over
-    recordings.
+    recordings. marked: how many recordings have leads that are absent, computed or masked in part, or limb leads that
+    contradict one another.
     """
-    context, codes, sizes = hashlib.sha256(), hashlib.sha256(), []
+    context, codes, sizes, marked = hashlib.sha256(), hashlib.sha256(), [], Counter()
     for e in sorted(examples, key=lambda e: e.sample_id):
         context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
         item = ecgs.item(ref[1])
         codes.update(ref[0].encode() + item.tobytes())
         sizes.append((ecgs.representation.num_tokens(item), *ecgs.representation.coverage(item)))
+        marked.update(name for name, value in ecgs.remark(ref[1])._asdict().items() if value)
     return {
         "texts_fingerprint": texts_fingerprint(samples_of(examples)),
         "context_fingerprint": context.hexdigest()[:16],
@@ -176,6 +180,7 @@ def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
             name: {"median": float(np.median(column)), "min": min(column), "max": max(column)}
             for name, column in zip(("tokens", "leads", "seconds"), zip(*sizes, strict=True), strict=True)
         },
+        "marked": {"recordings": len(sizes), **{name: marked[name] for name in Remark._fields}},
     }
 
 

@@ -62,8 +62,8 @@ def draw_examples(
 
 
 def _draw(ref: RecordRef, shading):
-    record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id)
-    return draw_ecg_paper(record.signal, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
+    record = read_record(ref, check_leads=False)  # it was refused or allowed before
+    return draw_ecg_paper(record.visible, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
 
 
 def shades(checkpoint: Checkpoint, example: Example, answer: str, ecgs: Sequence[PreparedECG]) -> list:

@@ -26,6 +26,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         )
     if "ecgs" in result.get("data", {}):  # missing in results of older versions
         lines.append(ecg_line(result["data"]["ecgs"]))
+    if marked := marked_line(result.get("data", {}).get("marked", {})):
+        lines.append(marked)
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if TASKS[result["task"]].exact_match:
         lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
@@ -70,6 +72,18 @@ def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
         f"an ECG takes {tokens['median']:g} tokens{several}, which show {leads['median']:g} leads{least} and "
         f"{seconds['median']:.1f} s{shortest}"
     )
+
+
+def marked_line(marked: Mapping[str, int]) -> str:
+    """How many recordings have leads that are not as recorded; "" if none has."""
+    words = {
+        "absent": "lack leads",
+        "computed": "have limb leads computed from others",
+        "masked": "have stretches without a voltage, which are masked",
+        "contradicts": "have limb leads that contradict one another",
+    }
+    told = [f"{marked[name]} {what}" for name, what in words.items() if marked.get(name)]
+    return f"of {marked['recordings']} recordings {', '.join(told)}" if told else ""
 
 
 def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:

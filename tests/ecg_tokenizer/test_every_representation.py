@@ -71,6 +71,16 @@ def test_an_item_is_the_same_in_any_batch(representation):
         assert alone.dtype == item.dtype and np.array_equal(alone, item)
 
 
+@pytest.mark.parametrize("size", [0.3, 3, 300])
+def test_a_constant_in_a_lead_is_no_ecg(representation, size):
+    offsets = size * np.random.default_rng(0).standard_normal((12, 1))
+    plain, moved = (representation.prepare([some_ecg() + each], 500)[0] for each in (0, offsets))
+    if representation.embeds:
+        np.testing.assert_allclose(plain, moved, atol=5e-3)  # float16
+    else:
+        assert len(plain) == len(moved) and np.mean(plain != moved) < 0.005
+
+
 def test_missing_leads_are_zeros_and_pass_through(representation):
     signal = some_ecg()
     limb_only = signal.copy()

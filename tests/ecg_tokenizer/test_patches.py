@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cardiolect.data_provider.record import without_offsets
 from cardiolect.ecg_tokenizer.patches import FEATURES, MV_SCALE, ECGPatches, PatchConfig, PatchSettings, make_patches
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.errors import UserError
@@ -16,10 +17,10 @@ def patches(mode: str, **values) -> ECGPatches:
 
 
 def test_rows_are_the_samples_of_their_time_lead_after_lead():
-    signal = np.arange(12 * 250, dtype=np.float32).reshape(12, 250) / 3000
+    signal = without_offsets(np.arange(12 * 250).reshape(12, 250) / 3000 * np.arange(1, 13)[:, None])
     item = patches("patch").prepare([signal], 250)[0]
     assert item.shape == (10, 300) and item.dtype == np.float16
-    np.testing.assert_allclose(item[3].reshape(12, 25), MV_SCALE * signal[:, 75:100], rtol=1e-3)
+    np.testing.assert_allclose(item[3].reshape(12, 25), MV_SCALE * signal[:, 75:100], atol=2e-3)
     rows = patches("patch").embed([torch.from_numpy(item).float()])
     assert torch.equal(rows, torch.from_numpy(item).float())
 

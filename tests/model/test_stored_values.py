@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.record import resample
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.model.inference.generation import generate_texts
@@ -57,7 +58,8 @@ def codes(tokenizer) -> np.ndarray:
     time, rng = np.arange(5000) / 500, np.random.default_rng(0)
     waves = [np.sin(2 * np.pi * (1 + k / 7) * time) * (0.3 + k / 20) for k in range(12)]
     noise = [0.02 * rng.standard_normal(5000) for _ in range(12)]
-    return tokenizer.prepare([np.add(waves, noise).astype(np.float32)], 500.0)[0]
+    # With the offsets that `prepare` takes off since then.
+    return tokenizer.encode_batch([resample(np.add(waves, noise), 500, 250)])[0].astype(np.uint16)
 
 
 @pytest.fixture(scope="module")

@@ -91,9 +91,9 @@ def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path, monkey
         main()
 
 
-def test_the_readmes_commands_run(shared_data, tmp_path):
-    readme = (ROOT / "README.md").read_text()
-    commands = re.findall(r"^cardiolect (?:prepare|audit) .*$", readme, flags=re.MULTILINE)
+def test_the_commands_of_the_docs_run(shared_data, tmp_path):
+    page = (ROOT / "docs/DATA.md").read_text()
+    commands = re.findall(r"^cardiolect (?:prepare|audit) .*$", page, flags=re.MULTILINE)
     assert len(commands) == 2
     places = {"../shared/data": str(shared_data), "data/prepared": str(tmp_path), "results/audit": str(tmp_path / "a")}
     for command in commands:

@@ -1,6 +1,7 @@
 """Published corpora become manifests that training reads; nothing is copied and no patient crosses splits."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -205,3 +206,36 @@ def test_what_is_known_of_a_corpus_is_told_and_what_is_not_is_unknown(corpus, sh
         ("pretrain", "ptb-xl", "unknown"),
     ]
     assert "/" not in "".join(map("".join, told))
+
+
+def test_tables_that_windows_wrote(shared_data, tmp_path):
+    """A byte-order mark and backslashes, as Excel saves them."""
+    table = pd.read_csv(shared_data / "ptb-xl/ptbxl_database.csv", dtype=str).head(3)
+    table["filename_hr"] = table["filename_hr"].str.replace("/", "\\")
+    table.to_csv(tmp_path / "ptbxl_database.csv", index=False, encoding="utf-8-sig", lineterminator="\r\n")
+    (tmp_path / "records500").symlink_to(shared_data / "ptb-xl/records500")
+    assert prepare("ptb-xl", tmp_path, tmp_path / "out").records == 3
+    (tmp_path / "mimic").mkdir()
+    (tmp_path / "mimic/machine_measurements.csv").write_bytes(b"\xef\xbb\xbfstudy_id,report_0\r\n5,Sinus\r\n")
+    (tmp_path / "mimic/record_list.csv").write_bytes(b"\xef\xbb\xbfsubject_id,study_id,path\r\n1,5,p1\\p1\\s5\\5\r\n")
+    (tmp_path / "mimic/p1/p1/s5").mkdir(parents=True)
+    (tmp_path / "mimic/p1/p1/s5/5.hea").touch()
+    assert prepare("mimic-iv-ecg", tmp_path / "mimic", tmp_path / "out2").texts == 1
+
+
+def test_a_challenge_header_names_its_signals_and_its_patient(shared_data, tmp_path):
+    """Blank ages do not swallow the sex, and a signal file without a suffix is one."""
+    source = shared_data / "other/cpsc2018_extra"
+    names = sorted(header.stem for header in source.glob("*.hea"))[:4]
+    for name in names:
+        text = (source / f"{name}.hea").read_text()
+        (tmp_path / f"{name}.hea").write_text(re.sub("(?m)^#.*\n?", "", text) + "# Age:\n# Sex: Male\n#Age: 8 months\n")
+        shutil.copy(source / f"{name}.mat", tmp_path)
+    first = tmp_path / f"{names[0]}.hea"
+    first.write_text(first.read_text().replace(".mat", ""))
+    (tmp_path / f"{names[1]}.mat").unlink()
+    (tmp_path / f"{names[2]}.hea").write_text("rec/2 12 500 1000\nrec_1 500\nrec_2 500\n")
+    done = prepare("georgia", tmp_path, tmp_path / "out")
+    assert done.left_out == {"headers without a signal file": 1, "multi-segment records": 1}
+    records = [ref for ref, _ in load_records(tmp_path / "out").values()]
+    assert [ref.background for ref in records] == ["sex male"] * 2 and read_record(records[0]).fs == 500

@@ -8,12 +8,12 @@ import shutil
 import signal
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.storage import item_cache, stream
 from cardiolect.data_provider.storage import shards as code_shards
 from cardiolect.data_provider.storage.item_cache import ItemCache, fill_cache
@@ -68,7 +68,7 @@ def test_a_second_fill_encodes_nothing(refs, tmp_path):
     fill(tmp_path, refs)
     cache = fill(tmp_path, refs)
     assert encode.calls == len(refs) and all(ref in cache for ref in refs)
-    (_, seventh, _), *_ = stream_signals([refs[7]], 250, 0, "")
+    (_, seventh, *_), *_ = stream_signals([refs[7]], 250, 0, "")
     np.testing.assert_array_equal(cache.item(refs[7]), encode([seventh])[0])
 
 
@@ -148,7 +148,7 @@ def test_readers_wait_for_a_slow_encoder(refs, monkeypatch):
     def reading(path, **ids):
         with read:
             read.value += 1
-        return SimpleNamespace(signal=np.zeros((12, 500), np.float32), fs=500, lead_present=np.ones(12, bool))
+        return ECGRecord(np.zeros((12, 500), np.float32), 500, np.ones((12, 500), bool), "")
 
     monkeypatch.setattr(stream, "read_record", reading)
     many = [replace(refs[0], record_id=str(i)) for i in range(1000)]
@@ -227,7 +227,7 @@ def test_an_interrupted_run_keeps_what_it_encoded(refs, tmp_path, monkeypatch):
 def test_small_shards_are_joined_when_nobody_else_has_the_cache_open(refs, tmp_path, monkeypatch):
     monkeypatch.setattr(code_shards, "JOINED_RECORDS", 16)
     filling = ItemCache(tmp_path)
-    for ref, signal_, _ in stream_signals(refs, 250, 0, ""):
+    for ref, signal_, *_ in stream_signals(refs, 250, 0, ""):
         filling.add([ref], encode([signal_]))
     (tmp_path / "half.npy").touch()
     reader = ItemCache(tmp_path)

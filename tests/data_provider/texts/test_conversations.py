@@ -7,7 +7,7 @@ import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.texts.conversations import exchanges, recording
+from cardiolect.data_provider.texts.conversations import exchanges, recordings
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.model.prompt.rendering import prompt_text
 from cardiolect.utils.errors import UserError
@@ -34,10 +34,12 @@ def write(path: Path, items: list) -> Path:
         ({"image": "ptb-xl/00077_hr-0.png"}, ("77", "00077_hr")),
         ({"image": "code15_v4/2508875-1.png"}, ("2508875", "2508875")),
         ({"image": "JS00012-0.jpg"}, ("JS00012", "JS00012")),
+        ({"image": r"ptb-xl\00077_hr-0.png"}, ("77", "00077_hr")),
+        ({"ecg": [f"D:\\mimic\\{MIMIC}".replace("/", "\\")]}, ("40689238", f"D:/mimic/{MIMIC}")),
     ],
 )
 def test_paths_and_pictures_name_recordings(item, found):
-    assert recording(item) == found
+    assert recordings(item) == [found]
 
 
 def test_every_answer_stands_behind_what_was_said_before(shared_data, tmp_path):
@@ -82,6 +84,15 @@ def test_a_manifest_finds_recordings_by_name_wherever_they_lie(tmp_path):
     assert [e.records[0] for e in loaded.examples] == list(database.values())
 
 
+def test_a_conversation_may_be_about_two_ecgs(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.hea").touch()
+    items = [{"ecg": ["a", r".\b"], "conversations": ASKED}, {"ecg": ["a", "c"], "conversations": ASKED}]
+    loaded = load_examples([write(tmp_path / "c.json", items)], tmp_path, None, allow_missing=True)
+    assert [e.record_ids for e in loaded.examples] == [("a", "b")] * 2
+    assert loaded.skipped_missing == 2
+
+
 def test_roles_and_pairs_are_read_like_speakers():
     said = [("What is it?", "An ECG.")]
     roles = [
@@ -97,6 +108,9 @@ def test_roles_and_pairs_are_read_like_speakers():
     ("item", "reason"),
     [
         ({"conversations": ASKED}, "neither ecg nor image"),
+        ({"ecg": [], "conversations": ASKED}, "neither ecg nor image"),
+        ({"ecg": ["a", None], "conversations": ASKED}, "neither ecg nor image"),
+        ({"ecg": ["a", "b", "c"], "conversations": ASKED}, "names 3 recordings"),
         ({"ecg": "rec", "conversations": []}, "not a list of turns"),
         ({"ecg": "rec", "conversations": ASKED[:1]}, "does not alternate"),
         ({"ecg": "rec", "conversations": [ASKED[1], ASKED[0]]}, "does not alternate"),

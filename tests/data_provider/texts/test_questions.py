@@ -235,6 +235,56 @@ def test_impossible_values_are_left_out():
     assert describe_patient("89.0", "1.0", "170.0", "63.5") == "age 89, sex female, height 170 cm, weight 63.5 kg"
 
 
+# --- as other systems write them
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "path", [r"records500\00000\00007_hr", r"D:\ptb-xl\records500\00000\00007_hr.hea", [r"a\..\rec.dat"]]
+)
+def test_files_that_windows_wrote(tmp_path, encoding, path):
+    touch(tmp_path, "records500/00000/00007_hr", "rec")
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "Q.JSON"
+    file.write_bytes(
+        json.dumps([QUESTION | {"ecg_path": path, "question": "Größe?"}], ensure_ascii=False).encode(encoding)
+    )
+    (tmp_path / "._Q.json").write_bytes(b"\0\5\x16\7")  # macOS
+    (example,) = load_examples([tmp_path], tmp_path, None).examples
+    assert example.question == "Größe?" and example.records[0].path.with_suffix(".hea").is_file()
+
+
+def test_a_windows_path_names_the_patient_of_mimic(tmp_path):
+    touch(tmp_path, MIMIC)
+    item = {"report": "Sinus rhythm.Normal", "ecg_id": 44418529, "filepath": MIMIC.replace("/", "\\")}
+    example = load_one(tmp_path, item)
+    assert example.records[0].patient_id == "13304059" and example.answers == ("Sinus rhythm. Normal",)
+
+
+def test_cells_that_pandas_left_empty_are_blank(tmp_path):
+    touch(tmp_path, "rec")
+    nan = float("nan")
+    items = [
+        {"report": nan, "ecg_id": 7.0, "filepath": "rec"},
+        {"report": None, "ecg_id": 7, "filepath": "rec"},
+        QUESTION | {"ecg_id": 7.0, "ecg_path": "rec", "background": nan, "template_id": 3.0, "question_type": nan},
+    ]
+    loaded = load_examples([write_json(tmp_path / "q.json", items)], tmp_path, None)
+    (example,) = loaded.examples
+    assert loaded.empty_reports == 2 and example.record_ids == ("7",) and example.template_id == 3
+
+
+def test_a_comparison_may_have_a_background_for_each_recording(tmp_path):
+    touch(tmp_path, "a", "b")
+    item = QUESTION | {
+        "ecg_id": [1, 2],
+        "ecg_path": ["a", "b"],
+        "background": ["Age: 54; Sex: 1", "Age: 8 months; Sex: 0"],
+    }
+    example = load_one(tmp_path, item)
+    assert example.backgrounds == ("age 54, sex female", "sex male")
+
+
 # --- errors
 
 
@@ -253,7 +303,12 @@ def test_impossible_values_are_left_out():
         ([QUESTION | {"ecg_path": 5}], "item 0: the path"),
         ([QUESTION | {"ecg_id": [1, 2, 3], "ecg_path": ["rec"] * 3}], "item 0: ecg_id names 3 recordings"),
         ([QUESTION | {"ecg_id": [1, 2], "ecg_path": ["rec"]}], "item 0: gives 1 paths for 2 recordings"),
+        ([QUESTION | {"ecg_id": [1, 2], "ecg_path": "rec"}], "item 0: gives one path for 2 recordings"),
         ([QUESTION | {"ecg_id": []}], "item 0: ecg_id"),
+        ([QUESTION | {"ecg_id": 7.5, "ecg_path": "rec"}], "item 0: ecg_id is not a number"),
+        ([QUESTION | {"ecg_path": "rec", "question": " "}], "item 0: question is empty"),
+        ([QUESTION | {"ecg_path": "rec", "background": ["x", "y"]}], "item 0: background is not a list of 1 texts"),
+        ([{"report": "x", "ecg_id": [1, 2], "filepath": ["rec", "rec"]}], "item 0: is one report on 2 recordings"),
         ([QUESTION | {"ecg_path": "rec", "template_id": "x"}], "item 0: template_id"),
     ],
 )
@@ -267,9 +322,15 @@ def test_malformed_files(tmp_path, content, reason):
 
 def test_a_path_that_names_no_file_is_of_no_recording(tmp_path):
     touch(tmp_path, "rec")
-    items = [QUESTION | {"ecg_path": path} for path in ("rec", "#7", "/")]
+    items = [QUESTION | {"ecg_path": path} for path in ("rec", "#7", "/", "x" * 5000, "a\0b")]
     loaded = load_examples([write_json(tmp_path / "q.json", items)], tmp_path, None)
     assert len(loaded.examples) == 1
+
+
+def test_a_file_in_a_code_page_is_named(tmp_path):
+    (tmp_path / "q.json").write_bytes(json.dumps(["Größe"], ensure_ascii=False).encode("cp1252"))
+    with pytest.raises(UserError, match=r"q\.json: cannot be read; save it as UTF-8"):
+        load_examples([tmp_path / "q.json"], tmp_path, None)
 
 
 def test_absent_files(tmp_path):

@@ -93,7 +93,7 @@ def test_codes_far_from_a_change_do_not_see_it(tokenizer):
     signal = some_ecg(10, 250)
     changed = signal.copy()
     changed[:, -200:] += 1
-    before, after = tokenizer.encode(signal, 250), tokenizer.encode(changed, 250)
+    before, after = (tokenizer.encode_batch([each])[0] for each in (signal, changed))
     far = tokenizer.layout.codes_in(200)
     np.testing.assert_array_equal(before[:far], after[:far])
 
@@ -209,8 +209,8 @@ def test_crops_that_begin_at_a_group_have_the_codes_of_the_whole():
     torch.manual_seed(0)
     tokenizer = ECGTokenizer(TokenizerConfig(hidden=32, encoder_depth=1, decoder_depth=1)).eval()
     group, signal = 40, some_ecg(20, 250)
-    whole = tokenizer.encode(signal, 250)
-    crop = tokenizer.encode(signal[:, 25 * group : 100 * group], 250)
+    whole = tokenizer.encode_batch([signal])[0]
+    crop = tokenizer.encode_batch([signal[:, 25 * group : 100 * group]])[0]
     np.testing.assert_array_equal(crop[20 * 5 : 50 * 5], whole[45 * 5 : 75 * 5])
 
 

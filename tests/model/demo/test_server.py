@@ -23,7 +23,11 @@ def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared
     path = shared_data / "ptb-xl/records500/00000/00005_hr"
     shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
     record = ECGChat.read(path)
-    assert visible(shown["about"]) == f"Uploaded recording; 10.0 s at 500 Hz, {len(chat.encode(record))} tokens"
+    facts = re.fullmatch(
+        r"Uploaded recording \(WFDB.*, \d+ bpm, Einthoven's law broken by 0\.00\d\); 10\.0 s at 500 Hz, (\d+) tokens",
+        visible(shown["about"]),
+    )
+    assert facts and int(facts[1]) == len(chat.encode(record))
     assert all(
         Path(shown[name]["path"] if isinstance(shown[name], dict) else shown[name]).stat().st_size > 10_000
         for name in ("paper", "kept", "strip")
