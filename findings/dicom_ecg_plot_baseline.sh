@@ -11,7 +11,7 @@
 # step, samples of 0 become 2.5 mV and samples of 200 become 3.5 mV. pydicom 3.0.2 gives 0.5 mV and 1.5 mV.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check dicom-ecg-plot==1.4.1 pydicom==3.0.2 numpy==2.4.6 || exit 2

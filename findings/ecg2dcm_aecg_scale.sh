@@ -11,7 +11,7 @@
 # the origin is not read. A lead of 1 mV arrives as 1 uV; one of 1 mV beside one of finer steps as 0.5 mV.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check ecg2dcm==1.3.1 pydicom==2.4.5 numpy==2.4.6 || exit 2

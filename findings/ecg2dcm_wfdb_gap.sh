@@ -12,7 +12,7 @@
 # wfdb 4.3.1 returns NaN for the same samples.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check ecg2dcm==1.3.1 pydicom==2.4.5 numpy==2.4.6 wfdb==4.3.1 || exit 2

@@ -11,7 +11,7 @@
 # ecgdatakit 2.0.3 reads 14:30:05 from the same file.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the package could not be installed.
-set -u
+set -euo pipefail
 export TZ=UTC # the package takes times as local
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv && venv/bin/pip install -q --disable-pip-version-check ishne-to-csv==1.2 || exit 2

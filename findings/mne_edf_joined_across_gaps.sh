@@ -14,7 +14,7 @@
 # ecgdatakit 2.0.3 warns, and edfio 0.4.18 joins the pieces as well, but says so in its documentation.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check mne==1.13.2 pyedflib==0.1.42 || exit 2

@@ -11,7 +11,7 @@
 # without a warning; its documentation does not mention padding. ecgdatakit 2.0.3 returns NaN for these samples.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check pydicom==3.0.2 ecgdatakit==2.0.3 numpy==2.4.6 || exit 2

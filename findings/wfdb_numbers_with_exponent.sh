@@ -12,7 +12,7 @@
 # included, becomes the signal's name. "1e3" is read correctly as a gain, but not as a rate.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the package could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv && venv/bin/pip install -q --disable-pip-version-check wfdb==4.3.1 || exit 2
 venv/bin/python -W ignore - <<'PY'

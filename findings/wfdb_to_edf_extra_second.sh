@@ -11,7 +11,7 @@
 # last second of each lead is at the smallest value that the file's limits allow.
 #
 # Exit code: 0 if this is still so, 1 if the behaviour has changed, 2 if the packages could not be installed.
-set -u
+set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 2
 python3 -m venv venv || exit 2
 venv/bin/pip install -q --disable-pip-version-check wfdb==4.3.1 pyedflib==0.1.42 || exit 2

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardiolect.data_provider.record import LIMB_FROM_I_II
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -46,6 +47,8 @@ def visible(about: str) -> str:
 
 
 def write_record(folder: Path, name: str = "ecg", signal: np.ndarray | None = None) -> tuple[Path, Path]:
-    rng = np.random.default_rng(0)
-    write_wfdb(folder / name, np.cumsum(rng.normal(0, 0.01, (12, 5000)), 1) if signal is None else signal)
+    """A WFDB record of random walks, or of ``signal`` with the limb leads that follow from its leads I and II."""
+    if signal is None:
+        signal = np.cumsum(np.random.default_rng(0).normal(0, 0.01, (12, 5000)), 1)
+    write_wfdb(folder / name, np.concatenate([LIMB_FROM_I_II @ signal[:2], signal[6:]]))
     return folder / f"{name}.hea", folder / f"{name}.dat"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.model.demo import server
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import fingerprint
@@ -189,10 +189,10 @@ def test_questions_that_cannot_be_asked_get_one_line(client, tmp_path):
 
 
 def test_a_long_recording_and_an_absent_lead_are_said(client, chat, tmp_path):
-    short = 0.1 * np.random.default_rng(1).normal(size=(12, 25_000)).astype("f4")
-    np.savez_compressed(
-        tmp_path / "long.npz", signal=np.round(short[:11], 1).astype("f2"), fs=50, unit="mV", leads=LEADS[:11]
-    )
+    # In steps of 0.2 mV, half of which are those of the augmented leads; coarse numbers make a small file.
+    short = 0.2 * np.round(np.random.default_rng(1).normal(size=(12, 25_000)))
+    short[:6] = LIMB_FROM_I_II @ short[:2]
+    np.savez_compressed(tmp_path / "long.npz", signal=short[:11].astype("f2"), fs=50, unit="mV", leads=LEADS[:11])
     shown = upload(client, tmp_path / "long.npz")
     assert "The recording is 500 s long; only its first 10 s are used." in shown["about"]
     assert "Not recorded, treated as flat: V6." in shown["about"]

@@ -80,7 +80,7 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
     return [
         ([header], "ecg.hea: its signal file ecg.dat is missing"),
         ([signal], "the header is missing"),
-        ([put("a/x.hea", text.replace("ecg.dat", "../ecg.dat")), signal], "is not in the record's folder"),
+        ([put("a/x.hea", text.replace("ecg.dat", "../other.dat")), signal], "other.dat is not in the record's folder"),
         ([put("b/x.hea", text.replace("ecg.dat", "/etc/passwd")), signal], "is not in the record's folder"),
         ([put("c/ecg.hea", text.replace(" I\n", f" {ATTACK}\n").replace("ecg 12", f"{ATTACK} 12")), signal], ATTACK),
         ([put("html.csv", f"time,{ATTACK.replace(',', '')},<b>V1</b>\n{rows}"), layout], ATTACK[:20]),
