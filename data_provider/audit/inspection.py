@@ -28,7 +28,7 @@ def inspect(path: Path | str) -> tuple[dict[str, Any], ECGRecord]:
 
     ``leads`` has an entry for each of the twelve: its name and the unit of its numbers in the file, whether it was
     recorded, computed or is absent, its offset and its range (1st to 99th percentile) in mV, and the share of its
-    samples that are masked. Contradicting limb leads are noted, not refused. Raises `RecordError` if there is no ECG.
+    samples that are masked. Contradicting limb leads are noted, not refused. Raises `RecordError` without an ECG.
     """
     record = read_record(path, check_leads=False)
     channels = read_channels(Path(path))

@@ -1,4 +1,4 @@
-"""From the channels of a file to a 12-lead ECG: what is no voltage is masked, what contradicts itself is refused.
+"""From the channels of a file to a 12-lead ECG: samples that are not voltages are masked, contradictions are refused.
 
 Every reader ends here, so the same rules hold for every format.
 """
@@ -45,7 +45,7 @@ class Assembled(NamedTuple):
 
 
 def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
-    """Leads in canonical order and float32 mV; samples that are no voltages masked.
+    """Leads in canonical order and float32 mV; samples that are not voltages are masked.
 
     Padding at the ends, in all leads at once, is cut off. Gaps of up to 0.2 s are bridged by a line, longer ones get
     the lead's median; neither is good. Missing limb leads are computed from two others; a lead that is constant
@@ -164,7 +164,7 @@ def _without_padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[dict[s
     begin, end = padding(leads, fs)
     n_samples = len(next(iter(leads.values())))
     if begin >= n_samples:
-        raise FileError("none of its leads ever changes: there is no ECG in it")
+        raise FileError("none of its leads ever changes, so it holds no ECG")
     told = [
         f"{count / fs:.2f} s without any signal cut off at the {place}"
         for count, place in ((begin, "beginning"), (end, "end"))
@@ -174,7 +174,7 @@ def _without_padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[dict[s
 
 
 def _masked(values: np.ndarray, fs: float, lead: str) -> tuple[np.ndarray, list[str]]:
-    """Values ``(T,)`` with NaN for samples that are no voltages, and one clause about them."""
+    """Values ``(T,)`` with NaN for samples that are not voltages, and one clause about them."""
     known = values[np.isfinite(values)]
     if known.size == 0:
         return values, []

@@ -1,6 +1,6 @@
 """Which samples of a lead are voltages: converters write other numbers too, and a lead may fall off.
 
-A number that stays exactly the same for long is none: the rail of a converter, a sentinel such as -32768, zeros before
+A number that stays exactly the same for long is not a voltage: it is the rail of a converter, a sentinel such as -32768, zeros before
 a recording begins, a value held after it ended, or the flat line of a loose electrode.
 """
 
@@ -19,7 +19,7 @@ FLAT_SECONDS = 0.5  # anywhere: between beats, leads of PTB-XL on their 5 uV gri
 
 
 class Run(NamedTuple):
-    """Samples ``first`` to ``end`` (exclusive) of a lead that are no voltages, and why."""
+    """Samples ``first`` to ``end`` (exclusive) of a lead that are not voltages, and why."""
 
     first: int
     end: int
@@ -27,7 +27,7 @@ class Run(NamedTuple):
 
 
 def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
-    """Runs of a lead's values ``(T,)`` in mV, NaN where unknown, that are no voltages; NaN itself is not listed.
+    """Runs of a lead's values ``(T,)`` in mV, NaN where unknown, that are not voltages; NaN itself is not listed.
 
     Raises `FileError` if the values are so large throughout that gain or unit must be wrong.
     """
