@@ -1,6 +1,6 @@
 """Which samples of a lead are voltages: converters write other numbers too, and a lead may fall off.
 
-A number that stays exactly the same for long is not a voltage: it is the rail of a converter, a sentinel such as -32768,
+A number that stays exactly the same for long is not a voltage but the rail of a converter, a sentinel such as -32768,
 zeros before a recording begins, a value held after it ended, or the flat line of a loose electrode.
 """
 
