@@ -13,6 +13,7 @@ import pytest
 from cardiolect.data_provider.corpora.download.sources import SOURCES
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LIMB_FROM_I_II
 from cardiolect.utils.errors import UserError
 from tests.helpers.downloads import FileServer, get, physionet
 
@@ -47,8 +48,10 @@ def zipped(name: str, data: bytes) -> bytes:
 
 def hdf5(exams: list[int]) -> bytes:
     buffer = BytesIO()
+    tracings = np.random.default_rng(0).normal(0, 0.2, (len(exams), 4096, 12))
+    tracings[..., :6] = tracings[..., :2] @ LIMB_FROM_I_II.T
     with h5py.File(buffer, "w") as file:
-        file["tracings"] = np.random.default_rng(0).normal(0, 0.2, (len(exams), 4096, 12)).astype("float32")
+        file["tracings"] = tracings.astype("float32")
         file["exam_id"] = np.array(exams)
     return buffer.getvalue()
 
