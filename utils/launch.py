@@ -51,13 +51,14 @@ def ensure_ranks(count: int) -> None:
     ]
     try:
         while any(rank.poll() is None for rank in ranks):
-            if failed := [rank.returncode for rank in ranks if rank.returncode]:
+            if any(rank.returncode for rank in ranks):
                 deadline = time.time() + 2  # another rank may be about to report the cause
                 while time.time() < deadline and any(rank.poll() is None for rank in ranks):
                     time.sleep(0.1)
-                sys.exit(failed[0])
+                break
             time.sleep(0.1)
-        sys.exit(next((rank.returncode for rank in ranks if rank.returncode), 0))
+        # The codes of ranks that a signal or an abort ended are negative: a rank left alone may abort while it exits.
+        sys.exit(max((rank.returncode for rank in ranks if rank.returncode), default=0))
     finally:
         for rank in ranks:
             if rank.poll() is None:
