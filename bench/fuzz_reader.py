@@ -117,7 +117,7 @@ def _compared(clean: ECGRecord, record: ECGRecord) -> Answer:
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)  # what libraries print is no answer
+    os.dup2(quiet, 1)  # what libraries print must not pass for an answer
     os.dup2(quiet, 2)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cardiolect.data_provider.readers import RecordError, read_record
-from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
+from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.formats import (
     FORMATS,
     HEADER,
@@ -29,6 +29,7 @@ from cardiolect.data_provider.readers.formats import (
 )
 from cardiolect.data_provider.readers.hdf5_reader import recordings
 from cardiolect.data_provider.readers.layout import LAYOUT_NAME
+from cardiolect.data_provider.readers.scale import step_in_mv
 from cardiolect.data_provider.readers.writers import csv_writer, dicom_writer, edf_writer, wfdb_writer
 from cardiolect.data_provider.readers.writers.digital import (
     DEFAULT_UV,
@@ -65,7 +66,7 @@ def convert(source: Path, out: Path, to: str, force: bool = False) -> str:
     """Convert one recording to ``out``, which ends in the first suffix of the format ``to``; returns one line about it.
 
     Raises `UserError` if it cannot be read or written, if a file is in the way, or if what was written does not read
-    back as the same ECG; nothing is left behind then.
+    back as the same ECG; no file is left then.
     """
     target, name = TARGETS[to], out.name.removesuffix(TARGETS[to].suffixes[0])
     files = [out.with_name(name + suffix) for suffix in target.suffixes]
@@ -112,12 +113,8 @@ def _digital(record: ECGRecord, channels: Channels, largest: int) -> DigitalECG:
 
 
 def _microvolts(scale: str) -> float | None:
-    """ "2.5 uV" -> 2.5; None for what is no voltage."""
-    number, _, unit = scale.partition(" ")
-    try:
-        step = abs(float(number)) * mv_per_unit(unit) * 1000
-    except ValueError:  # a FileError is one
-        return None
+    """An entry of `Channels.scales` in uV; None if it is not a voltage, or too fine or coarse to write an ECG with."""
+    step = 1000 * (step_in_mv(scale) or 0)
     return step if 1e-3 <= step <= 100 else None
 
 

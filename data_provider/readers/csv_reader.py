@@ -1,4 +1,4 @@
-"""CSV and other text tables: one row per sample, one column per lead, named in the file or in the layout beside it.
+"""CSV and other text tables: one row per sample, one column per lead, named in the file or in the layout next to it.
 
 Rate and unit are taken from the file where it states them, by a time column and by units, else from the layout. Where
 both state them, they must agree.

@@ -152,7 +152,7 @@ def groups_of(dataset: pydicom.Dataset) -> list[Group]:
 def choose(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
     """The groups of one time, rate and length that make up the recording, and notes on what was left out.
 
-    Beats are no recording. Of several recordings, the one with the most leads is meant, then an original one, one
+    Median beats do not count. Of several recordings, the one with the most leads is meant, then an original one, one
     labelled RHYTHM, the longest. Raises `FileError` if that leaves several.
     """
     kept = [group for group in groups if not _BEAT.search(group.label)]

@@ -1,6 +1,6 @@
 """The header of EDF, EDF+ and BDF files (Kemp et al. 1992, Kemp and Olivan 2003; BioSemi), checked strictly.
 
-Software writes it with decimal commas, in latin-1, and with fields of other signals that are no numbers; what a lead
+Software writes it with decimal commas, in latin-1, and with fields of other signals that are not numbers; what a lead
 needs must be there.
 """
 
@@ -29,7 +29,7 @@ class Signal:
         try:
             low, high, digital_low, digital_high = (float(text.replace(",", ".")) for text in self.limits)
         except ValueError:
-            raise FileError(f"limits that are no numbers ({', '.join(self.limits)})") from None
+            raise FileError(f"limits that are not numbers ({', '.join(self.limits)})") from None
         spans = (high - low, digital_high - digital_low)
         if not all(span and math.isfinite(span) for span in spans):
             raise FileError(f"limits that give no scale ({', '.join(self.limits)})")

@@ -10,9 +10,9 @@ import numpy as np
 from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
 from cardiolect.data_provider.readers.edf_header import Header, Signal, read_header
 from cardiolect.data_provider.readers.lead_names import find_leads
+from cardiolect.data_provider.readers.scale import USUAL_MV
 
 _VOLT = re.compile(r"^([mun\u00b5\u03bc])volts?$", re.IGNORECASE)  # "uVolt"
-_LEAST_MV, _LARGEST_MV = 0.1, 20.0  # of leads, 1st to 99th percentile; units are a thousandfold apart
 _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
 
 
@@ -63,10 +63,10 @@ def _mv_per_unit(lead: str, unit: str) -> float:
 
 
 def _unit_by_size(leads: list[np.ndarray], lead: str) -> str:
-    """The one unit in which leads that state none are as large as an ECG. Raises `FileError` if there is none."""
+    """The unit in which leads without one are as large as an ECG. Raises `FileError` if there is no such unit."""
     size = np.median([np.ptp(np.percentile(values, (1, 99))) for values in leads])
     for unit in ("mV", "uV", "V"):
-        if _LEAST_MV <= size * mv_per_unit(unit) <= _LARGEST_MV:
+        if USUAL_MV[0] <= size * mv_per_unit(unit) <= USUAL_MV[1]:
             return unit
     raise FileError(f"lead {lead} states no unit; write uV or mV as the physical dimension in the file's header")
 

@@ -28,7 +28,7 @@ def _odd_steps(scales: Mapping[str, str]) -> list[str]:
     """Leads whose step differs from the one that nearly all leads share."""
     if len(scales) < FEWEST_LEADS:
         return []
-    steps = {lead: _in_mv(scale) for lead, scale in scales.items()}
+    steps = {lead: step_in_mv(scale) for lead, scale in scales.items()}
     usual, count = Counter(steps.values()).most_common(1)[0]
     odd = [lead for lead, step in steps.items() if step != usual]
     if not odd or len(scales) - count > MOST_ODD * len(scales):
@@ -38,8 +38,8 @@ def _odd_steps(scales: Mapping[str, str]) -> list[str]:
     return [f"{listed}, the other leads in steps of {scales[lead]}; check their gain"]
 
 
-def _in_mv(scale: str) -> float | None:
-    """ "2.5 uV" -> 0.0025; None for what is no voltage."""
+def step_in_mv(scale: str) -> float | None:
+    """An entry of `Channels.scales` in mV ("2.5 uV" is 0.0025); None if it is not a voltage."""
     number, _, unit = scale.partition(" ")
     try:
         return round(abs(float(number)) * mv_per_unit(unit), 12)

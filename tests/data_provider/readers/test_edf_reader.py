@@ -93,7 +93,7 @@ def test_inverted_limits_turn_the_signal(ecg, tmp_path):
     expect(path, -ecg)
 
 
-@pytest.mark.parametrize(("text", "reason"), [(b"-8000", "give no scale"), (b"none", "are no numbers")])
+@pytest.mark.parametrize(("text", "reason"), [(b"-8000", "give no scale"), (b"none", "are not numbers")])
 def test_limits_of_a_lead_that_give_no_scale_are_refused(text, reason, ecg, tmp_path):
     path = tmp_path / "ecg.edf"
     path.write_bytes(replace_field(write(path, ecg), *HIGH, text))
