@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import CONTRADICTION, ECGRecord
+from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.data_provider.storage import item_cache, stream
 from cardiolect.data_provider.storage import shards as code_shards
 from cardiolect.data_provider.storage.item_cache import ItemCache, fill_cache
@@ -291,3 +293,24 @@ def count_reads(monkeypatch):
     paths, real = [], stream.read_record
     monkeypatch.setattr(stream, "read_record", lambda path, **ids: (paths.append(path), real(path, **ids))[1])
     return paths
+
+
+def test_contradicting_leads_are_used_and_remembered_only_if_allowed(refs, tmp_path):
+    """What a run with LEAD_LAW=warn has encoded does not count for a run without it."""
+    signal = read_record(refs[0]).signal.copy()
+    signal[[3, 4]] = signal[[4, 3]]
+    write_wfdb(tmp_path / "swapped", signal)
+    wrong = replace(refs[0], path=tmp_path / "swapped")
+
+    def filled(check_leads: bool) -> tuple[ItemCache, dict[str, str]]:
+        cache, bad = ItemCache(tmp_path / "cache"), {}
+        fill_cache(cache, [wrong], encode, 250, 0, bad, check_leads=check_leads)
+        cache.close()
+        return cache, bad
+
+    cache, bad = filled(check_leads=True)
+    assert wrong not in cache and bad[wrong.record_id].startswith(CONTRADICTION)
+    cache, bad = filled(check_leads=False)  # the list of unreadable recordings does not hold it back
+    assert wrong in cache and not bad
+    assert ItemCache(tmp_path / "cache").remarks[cache.key(wrong)].contradicts
+    assert filled(check_leads=True)[1] == {wrong.record_id: CONTRADICTION}
