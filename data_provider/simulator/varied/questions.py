@@ -27,7 +27,7 @@ LISTS = (5, 7, 22, 32)  # templates of open questions that derived questions ask
 ABOUT_NOISE = frozenset(number for number, template in TEMPLATES.items() if template.attribute_type == "noise")
 SHARES = {VERIFY: VERIFY_SHARE, CHOOSE: CHOOSE_SHARE, QUERY: QUERY_SHARE}
 NOISE_IN_LEAD_SHARE = 0.02  # per lead
-OPEN_LIKELIHOOD = 15.0  # below `ecgqa.labels.SURE`: neither stated nor denied
+OPEN_LIKELIHOOD = 15.0  # doubtful: neither stated nor denied
 
 AnswerTo = Callable[[VariedTruth], Answer | None]
 
