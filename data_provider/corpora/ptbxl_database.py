@@ -35,7 +35,7 @@ def load_labels(path: Path) -> list[dict[str, str]]:
 
     Raises `UserError` if the file cannot be read, lacks a column or has an invalid row.
     """
-    rows = _read_rows(path, LABEL_COLUMNS)
+    _, rows = _read_rows(path, LABEL_COLUMNS)
     for line, row in enumerate(rows, start=2):
         try:
             int(row["ecg_id"]), int(float(row["strat_fold"]))
@@ -52,10 +52,8 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     missing, lacks a column or has an invalid row.
     """
     path = root / DATABASE_NAME
-    rows = _read_rows(path, _COLUMNS)
-    file_columns = [name for name in _FILE_COLUMNS if name in rows[0]]
-    if not file_columns:
-        raise UserError(f"{path}: no column {_FILE_COLUMNS[0]}; use the file as PTB-XL publishes it")
+    columns, rows = _read_rows(path, _COLUMNS, _FILE_COLUMNS)
+    file_columns = [name for name in _FILE_COLUMNS if name in columns]
     file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
     database: dict[str, RecordRef] = {}
     for line, row in enumerate(rows, start=2):
@@ -83,7 +81,10 @@ def parse_folds(text: str) -> frozenset[int]:
     return frozenset(folds)
 
 
-def _read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+def _read_rows(
+    path: Path, needed: Sequence[str], one_of: Sequence[str] = ()
+) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Column names and rows of a CSV file that has all columns ``needed``, and one of the others if there are any."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -93,11 +94,13 @@ def _read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
         raise UserError(f"{path}: no such file; set DATA_ROOT to the folder of PTB-XL") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    if missing := [name for name in needed if name not in columns]:
-        raise UserError(f"{path}: no column {', '.join(missing)}; use the file as PTB-XL publishes it")
+    missing = [name for name in needed if name not in columns]
+    if missing or (one_of and not set(one_of) & set(columns)):
+        names = ", ".join(missing or one_of[:1])
+        raise UserError(f"{path}: no column {names}; use the file as PTB-XL publishes it")
     if not rows:
         raise UserError(f"{path}: no rows")
-    return rows
+    return columns, rows
 
 
 def _folder_exists(root: Path, name: str | None) -> bool:

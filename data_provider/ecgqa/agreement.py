@@ -1,7 +1,6 @@
 """Compares PTB-XL's labels, as questions are derived from them, with ECG-QA's published answers, template by template.
 
-    cardiolect agreement
-    cardiolect agreement --labels PTBXL --questions ecgqa/ptbxl --recordings PTBXL
+    python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] [--questions ECGQA ...] [--recordings PTBXL ...]
 
 An answer is left open if the labels are doubtful, contradict each other or cannot be read. Where template 1 is "not
 sure", so is the label; derived questions do not ask about these. With ``--recordings``, comparisons of two ECGs
@@ -32,8 +31,8 @@ from cardiolect.data_provider.ecgqa.ranges import WITHIN
 from cardiolect.data_provider.ecgqa.scp_statements import CODE_OF
 from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN_LEAD, TEMPLATES
 from cardiolect.data_provider.record import LEADS
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 
 DATA = Path("../shared/data")
 LABELS = DATA / "ptb-xl-labels"
@@ -64,7 +63,7 @@ class Comparison(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = Parser("cardiolect agreement", description=__doc__.splitlines()[0])
+    parser = Parser("python -m cardiolect.data_provider.ecgqa.agreement", description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path, default=LABELS, help=f"folder of {DATABASE_NAME} (default: {LABELS})")
     parser.add_argument(
         "--questions",
@@ -77,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--recordings", type=Path, nargs="+", default=[], help="folders of PTB-XL with signals, to measure RR intervals"
     )
     args = parser.parse_args(arguments)
+    if not (args.labels / DATABASE_NAME).is_file():
+        raise UserError(f"--labels: {args.labels} has no {DATABASE_NAME}; give the folder of PTB-XL")
     rows = {int(row["ecg_id"]): row for row in load_labels(args.labels / DATABASE_NAME)}
     left_out: Counter[str] = Counter()
     published = list(load_questions(args.questions, left_out))
@@ -237,4 +238,4 @@ def _text(answer: frozenset[str]) -> str:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

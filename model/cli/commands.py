@@ -31,7 +31,6 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
-    "agreement": ("cardiolect.data_provider.ecgqa.agreement", "compare PTB-XL labels with ECG-QA's published answers"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
     "compare": ("cardiolect.model.comparison.command", "compare representations on the same data and questions"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),

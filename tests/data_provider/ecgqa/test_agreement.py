@@ -15,7 +15,7 @@ from tests.helpers import ROOT
 def write_labels(folder, *rows):
     lines = [",".join(LABEL_COLUMNS)]
     for row in rows:
-        lines.append(",".join(f'"{row.get(column, "")}"' for column in LABEL_COLUMNS))
+        lines.append(",".join(f'"{ {"strat_fold": 1, **row}.get(column, "") }"' for column in LABEL_COLUMNS))
     (folder / "ptbxl_database.csv").write_text("\n".join(lines) + "\n")
 
 
