@@ -64,7 +64,7 @@ def _with_noise_known(template: int, answer: AnswerTo) -> AnswerTo:
 def _row(truth: VariedTruth, kind: str) -> dict[str, str]:
     """The recording's row in PTB-XL's database; for questions about one code, without codes that no question names.
 
-    Such a code would keep derived questions from denying anything, as PTB-XL's labels may be incomplete; these are not.
+    Such a code may leave others open, as PTB-XL's labels may be incomplete; these are not.
     """
     codes = {**truth.scp_codes(), **{c: OPEN_LIKELIHOOD for c in truth.open if c in NAMES}}
     if kind != QUERY:
