@@ -1,11 +1,14 @@
 """Draws the truth of one recording: which findings occur together, and how strong they are."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from cardiolect.data_provider.ecgqa.findings import ECTOPIES, LBBB, NOISES, RBBB, RHYTHMS, TERRITORIES
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, range_of
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.patients import Patient
+from cardiolect.data_provider.simulator.plausibility import Implausible
 from cardiolect.data_provider.simulator.truth import MARGINS_MS, Truth
 
 # Share of patients with normal axis and voltage whose recording is entirely normal; about one ECG in six overall.
@@ -17,7 +20,7 @@ LIMB, CHEST = list(LEADS[:6]), list(LEADS[6:])
 
 
 def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Truth:
-    """A truth without contradictions.
+    """A truth without contradictions: one that has any is drawn again.
 
     Excluded combinations: P findings and atrial fibrillation or flutter; long QT and atrial fibrillation, flutter or a
     rate above 105; infarction and left bundle branch block; infarction and T inversion; T inversion and bundle branch
@@ -25,6 +28,12 @@ def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Tr
     extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room for them); sinus rates
     above 220 minus age.
     """
+    while True:
+        with suppress(Implausible):
+            return _draw(rng, patient, record_id)
+
+
+def _draw(rng: np.random.Generator, patient: Patient, record_id: int) -> Truth:
     plain = patient.axis == "normal heart axis" and patient.voltage == "normal" and rng.random() < ENTIRELY_NORMAL
     rhythm = "sinus rhythm" if plain else RHYTHMS[int(rng.choice(5, p=[0.33, 0.17, 0.17, 0.18, 0.15]))]
     sinus = rhythm.startswith("sinus")

@@ -41,6 +41,10 @@ EXCLUSIVE = (
 )
 
 
+class Implausible(ValueError):
+    """A truth that contradicts itself."""
+
+
 def contradictions(truth: Truth) -> list[str]:
     """What a truth says that excludes each other, in words; empty if it is plausible."""
     return [*_rhythm(truth), *_intervals(truth), *_conduction(truth), *_findings(truth)]
