@@ -148,7 +148,7 @@ def _axis(area_i: float, area_ii: float) -> float:
 
 
 def _constancy(beats: np.ndarray, beat: np.ndarray, place: slice) -> float:
-    """Height of the median beat's wave at ``place`` over what single beats deviate from it there, all leads together."""
+    """Height of the median beat's wave at ``place`` over the deviation of single beats from it, all leads together."""
     beats = beats[:, :, place] - beats[:, :, place].mean(axis=2, keepdims=True)
     deviation = np.median(np.abs(beats - np.median(beats, axis=0)), axis=(0, 2))
     return float(np.linalg.norm(np.ptp(beat[:, place], axis=1)) / (np.linalg.norm(deviation) + 1e-9))

@@ -2,8 +2,8 @@
 
 python -m cardiolect.data_provider.ecgqa.range_fit --questions ECGQA [ECGQA ...] --recordings PTBXL [PTBXL ...]
 
-A comparison names the features that became normal, became abnormal or stayed abnormal, and by its silence denies this of
-the others. What follows for single recordings is compared with their intervals as `ecgqa.intervals` measures them.
+A comparison names the features that became normal, became abnormal or stayed abnormal, and by its silence denies this
+of the others. What follows for single recordings is compared with their intervals as `ecgqa.intervals` measures them.
 Ranges are fitted on folds 1-8; folds 9-10 show how they hold on other patients.
 """
 
@@ -112,7 +112,7 @@ class Fit:
 def fit(feature: str, values: np.ndarray, abnormal: np.ndarray) -> Fit:
     """Maximum likelihood over candidate ranges. values: ms ``(n,)``; abnormal: bool ``(n,)``.
 
-    The other measurement is normally distributed around ours, and a share of states is arbitrary: both as they fit best.
+    The other measurement is normally distributed around ours, and a share of states is arbitrary; both fit best.
     """
     likelihood: dict[Pair, float] = {}
     for low, high in product(range(*LOWS_MS[feature]), range(*HIGHS_MS[feature])):
@@ -168,7 +168,7 @@ def measure_all(refs: dict[int, RecordRef]) -> dict[int, Intervals]:
 def table(known: dict[str, dict[int, bool]], found: dict[int, Intervals], folds: dict[int, int | None]) -> str:
     """Markdown: what is supported, and how often ranges agree with ECG-QA on folds 1-8 / 9-10."""
     lines = [
-        "| feature | recordings | supported low end | high end | range used | agrees | textbook's agrees | the commoner state |",
+        "| feature | recordings | supported low end | high end | range used | agrees | textbook's | commoner state |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for feature in FEATURES:
@@ -195,7 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shape = argparse.RawDescriptionHelpFormatter
     parser = Parser("python -m cardiolect.data_provider.ecgqa.range_fit", description=__doc__, formatter_class=shape)
     parser.add_argument("--questions", type=Path, nargs="+", required=True, help="folders of ECG-QA's PTB-XL questions")
-    parser.add_argument("--recordings", type=Path, nargs="+", required=True, help="folders of PTB-XL; the first has precedence")
+    parser.add_argument(
+        "--recordings", type=Path, nargs="+", required=True, help="folders of PTB-XL; the first has precedence"
+    )
     args = parser.parse_args(arguments)
     known = states(read_comparisons(args.questions))
     wanted = sorted({ecg for ecgs in known.values() for ecg in ecgs})
@@ -204,7 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         database |= load_database(root)
     refs = {ecg: database[str(ecg)] for ecg in wanted if str(ecg) in database}
     found = measure_all(refs)
-    print(f"{len(wanted)} recordings in comparisons, {len(refs)} at hand, {len(found)} measured (folds 1-8 / 9-10 below)")
+    print(
+        f"{len(wanted)} recordings in comparisons, {len(refs)} at hand, {len(found)} measured (folds 1-8 / 9-10 below)"
+    )
     if not found:
         raise UserError("none of the recordings can be measured: give the folders of PTB-XL that ECG-QA compares")
     print(table(known, found, {ecg: ref.fold for ecg, ref in refs.items()}))

@@ -8,7 +8,7 @@ from cardiolect.data_provider.ecgqa.findings import ECTOPIES, LBBB, NOISES, RBBB
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, range_of
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.patients import Patient
-from cardiolect.data_provider.simulator.plausibility import Implausible
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError
 from cardiolect.data_provider.simulator.truth import MARGINS_MS, Truth
 
 # Share of patients with normal axis and voltage whose recording is entirely normal; about one ECG in six overall.
@@ -29,7 +29,7 @@ def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Tr
     above 220 minus age.
     """
     while True:
-        with suppress(Implausible):
+        with suppress(ImplausibleError):
             return _draw(rng, patient, record_id)
 
 

@@ -3,16 +3,11 @@
 A `Truth` with any of these is refused, so neither mode of the simulator can produce it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from cardiolect.data_provider.ecgqa.findings import ABNORMAL, AXES, ECTOPIES, LBBB, NAMES, NORMAL, RBBB, RHYTHMS
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, range_of
-
-if TYPE_CHECKING:
-    from cardiolect.data_provider.simulator.truth import Truth
 
 SINUS, BRADYCARDIA, TACHYCARDIA, FIBRILLATION, FLUTTER = RHYTHMS
 RATE_SLACK = 2.0  # bpm around 60 and 100, where readers disagree
@@ -41,16 +36,37 @@ EXCLUSIVE = (
 )
 
 
-class Implausible(ValueError):
+class Said(Protocol):
+    """What a `truth.Truth` says, with its units; a varied one has PTB-XL's ``codes`` as well."""
+
+    age: int
+    heart_rate: float
+    rhythm: str
+    intervals: dict[str, float | None]
+    ectopy: str | None
+    first_degree_av_block: bool
+    conduction: str | None
+    axis: str | None
+    axis_degrees: float | None
+    left_ventricular_hypertrophy: bool
+    low_voltage: bool
+    infarction: str | None
+    flutter_ratio: int | None
+
+    @property
+    def findings(self) -> tuple[str, ...]: ...
+
+
+class ImplausibleError(ValueError):
     """A truth that contradicts itself."""
 
 
-def contradictions(truth: Truth) -> list[str]:
+def contradictions(truth: Said) -> list[str]:
     """What a truth says that excludes each other, in words; empty if it is plausible."""
     return [*_rhythm(truth), *_intervals(truth), *_conduction(truth), *_findings(truth)]
 
 
-def _rhythm(truth: Truth) -> Iterator[str]:
+def _rhythm(truth: Said) -> Iterator[str]:
     rate, rhythm = truth.heart_rate, truth.rhythm
     if rhythm == BRADYCARDIA and rate >= 60 + RATE_SLACK:
         yield f"sinus bradycardia at {rate:.0f}/min"
@@ -73,7 +89,7 @@ def _rhythm(truth: Truth) -> Iterator[str]:
             yield f"flutter waves at {rate * truth.flutter_ratio:.0f}/min"
 
 
-def _intervals(truth: Truth) -> Iterator[str]:
+def _intervals(truth: Said) -> Iterator[str]:
     rr, p, pr, qrs, qt, qtc = (truth.intervals[name] for name in NORMAL_RANGES_MS)
     if rr is not None and abs(rr * truth.heart_rate / 60_000 - 1) > 0.03:
         yield f"an RR interval of {rr:.0f} ms at {truth.heart_rate:.0f}/min"
@@ -95,7 +111,7 @@ def _intervals(truth: Truth) -> Iterator[str]:
             yield f"a QTc of {qtc} ms for a QT interval of {qt:.0f} ms and an RR interval of {rr:.0f} ms"
 
 
-def _conduction(truth: Truth) -> Iterator[str]:
+def _conduction(truth: Said) -> Iterator[str]:
     qrs = truth.intervals["qrs duration"]
     if qrs is None:
         return
@@ -107,7 +123,7 @@ def _conduction(truth: Truth) -> Iterator[str]:
         yield f"infarction in {truth.infarction} leads with {LBBB}"
 
 
-def _findings(truth: Truth) -> Iterator[str]:
+def _findings(truth: Said) -> Iterator[str]:
     if truth.low_voltage and truth.left_ventricular_hypertrophy:
         yield "low voltage with left ventricular hypertrophy"
     if truth.axis is not None and truth.axis_degrees is not None:

@@ -18,7 +18,7 @@ from cardiolect.data_provider.ecgqa.findings import (
     UNREMARKABLE,
 )
 from cardiolect.data_provider.ecgqa.ranges import TEXTBOOK_RANGES_MS, WITHIN, range_of
-from cardiolect.data_provider.simulator.plausibility import Implausible, contradictions
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError, contradictions
 
 # Drawn values keep this distance from the ends of their normal range, where readers disagree.
 MARGINS_MS: dict[str, float] = {
@@ -35,7 +35,7 @@ UNCORRECTED = "qt interval"  # what is normal depends on the rate: out of range,
 
 @dataclass(frozen=True)
 class Truth:
-    """The ground truth of one recording. Raises `Implausible` if it contradicts itself.
+    """The ground truth of one recording. Raises `ImplausibleError` if it contradicts itself.
 
     record_id: 1, 2, ... within the corpus (PTB-XL's ecg_id).
     sex: 0 male, 1 female, as in PTB-XL.
@@ -72,7 +72,7 @@ class Truth:
 
     def __post_init__(self) -> None:
         if found := contradictions(self):
-            raise Implausible(f"record {self.record_id}: {'; '.join(found)}")
+            raise ImplausibleError(f"record {self.record_id}: {'; '.join(found)}")
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -114,7 +114,9 @@ class Truth:
         found = {}
         for feature, value in self.intervals.items():
             place = self.range_of(feature)
-            textbook = place if feature == UNCORRECTED or value is None else range_of(feature, value, TEXTBOOK_RANGES_MS)
+            textbook = (
+                place if feature == UNCORRECTED or value is None else range_of(feature, value, TEXTBOOK_RANGES_MS)
+            )
             if place not in (None, WITHIN) and place == textbook:
                 found[feature] = place
         return found

@@ -144,7 +144,9 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy, age: int) -> Cond
     long_qt = not healthy and rng.random() < 0.08
     rr = 60 / rate
     # The mean is that of normal recordings of PTB-XL, folds 1-8, by `ecgqa.intervals`.
-    qtc = float(rng.uniform(0.485, 0.56) if long_qt and rate < LONG_QT_BELOW else np.clip(rng.normal(0.393, 0.02), 0.345, 0.46))
+    qtc = float(
+        rng.uniform(0.485, 0.56) if long_qt and rate < LONG_QT_BELOW else np.clip(rng.normal(0.393, 0.02), 0.345, 0.46)
+    )
     if plain:
         qtc = float(rng.uniform(max(0.345, 0.316 / rr**0.5), min(0.395, 0.384 / rr**0.5)))
     if conduction in (LBBB, RBBB) or rhythm == PACED:
@@ -153,7 +155,11 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy, age: int) -> Cond
     # Conduction quickens with the rate; a long PR interval is not seen if P lies within the T wave before.
     room = rr - qtc * rr**0.5
     long_pr = not healthy and rng.random() < 0.13 and room > 0.23
-    pr = float(rng.uniform(0.206, min(0.32, room)) if long_pr else np.clip(rng.normal(0.158, 0.02), 0.122 if plain else 0.112, 0.204))
+    pr = float(
+        rng.uniform(0.206, min(0.32, room))
+        if long_pr
+        else np.clip(rng.normal(0.158, 0.02), 0.122 if plain else 0.112, 0.204)
+    )
     pr = min(pr, max(room + P_ON_T, 0.112))
     p = float(rng.uniform(0.122, 0.15) if enlarged else np.clip(rng.normal(0.102, 0.01), 0.07, 0.122))
     if plain:

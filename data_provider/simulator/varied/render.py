@@ -12,7 +12,7 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
 from cardiolect.data_provider.simulator.leads import twelve
 from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
-from cardiolect.data_provider.simulator.plausibility import Implausible
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError
 from cardiolect.data_provider.simulator.render import SAMPLES
 from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
 from cardiolect.data_provider.simulator.varied import noise as disturbance
@@ -68,13 +68,11 @@ def _heart(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.nda
     rng = stream(seed, RECORD_STREAM, index)
     anatomy = draw_anatomy(stream(seed, ANATOMY_STREAM, patient.patient_id))
     while True:
-        with suppress(Implausible):  # a heart that contradicts itself is drawn again
+        with suppress(ImplausibleError):  # a heart that contradicts itself is drawn again
             return *_draw(index, patient, anatomy, rng), rng
 
 
-def _draw(
-    index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generator
-) -> tuple[VariedTruth, np.ndarray]:
+def _draw(index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generator) -> tuple[VariedTruth, np.ndarray]:
     condition = draw_condition(rng, anatomy, patient.age)
     ectopy = None
     if rng.random() < 0.2 and condition.rhythm in (SINUS, FIBRILLATION) and condition.rate < 125:
