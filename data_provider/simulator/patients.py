@@ -63,7 +63,7 @@ def draw_patient(seed: int, index: int, fold: int) -> Patient:
     sex = int(rng.integers(2))
     height = int(np.clip(rng.normal(176 - 12 * sex, 7), 145, 205))
     axis = AXES[int(rng.choice(3, p=[0.62, 0.20, 0.18]))]
-    low, high = dict(zip(AXES, ((14, 78), (-75, -46), (102, 150)), strict=True))[axis]
+    low, high = dict(zip(AXES, ((16, 78), (-75, -46), (102, 150)), strict=True))[axis]
     return Patient(
         patient_id=10001 + index,
         fold=fold,
