@@ -1,8 +1,8 @@
 """The normal ranges of intervals, and ECG-QA's words for a value within or outside them.
 
 ECG-QA does not publish its ranges. Those of RR, P, QT and QTc are fitted to its published comparisons by
-`ecgqa.range_fit`, on the scale on which `ecgqa.intervals` measures them, where QT ends earlier than a recorder says; its
-answers about PR and QRS do not follow from the measured intervals, so these two are the textbook's.
+`ecgqa.range_fit`, on the scale of `ecgqa.intervals`, where QT ends earlier than recorders say. Its answers about PR and
+QRS do not follow from the measured intervals, so these two are the textbook's.
 """
 
 # In milliseconds, both ends included. QT is corrected by Bazett's formula.
