@@ -124,7 +124,7 @@ def _intervals(
         av_block = not plain and room > 260 and rng.random() < 0.40
         if av_block:
             pr = float(rng.uniform(218, min(room, 320)))
-        elif not plain and p < 100 and rng.random() < 0.15:
+        elif not plain and conduction is None and p < 100 and rng.random() < 0.15:
             pr = float(rng.uniform(92, 105))
             p = min(p, pr - 16)
         else:

@@ -11,7 +11,7 @@ from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, rang
 
 SINUS, BRADYCARDIA, TACHYCARDIA, FIBRILLATION, FLUTTER = RHYTHMS
 RATE_SLACK = 2.0  # bpm around 60 and 100, where readers disagree
-WIDE_QRS_MS, LONG_PR_MS, PR_SLACK_MS = 120.0, 200.0, 10.0
+WIDE_QRS_MS, SHORT_PR_MS, LONG_PR_MS, PR_SLACK_MS = 120.0, 110.0, 200.0, 10.0
 P_ON_T_MS = 60.0  # by which P may begin before the end of the T wave before it
 LONG_QTC_MS = 450.0
 AXIS_DEGREES = dict(zip(AXES, ((-30, 90), (-150, -30), (90, 270)), strict=True))
@@ -117,6 +117,9 @@ def _conduction(truth: Said) -> Iterator[str]:
         return
     if truth.conduction in (LBBB, RBBB) and qrs < WIDE_QRS_MS:
         yield f"{truth.conduction} with a QRS of {qrs:.0f} ms"
+    pr = truth.intervals["pr interval"]
+    if truth.conduction in (LBBB, RBBB) and pr is not None and pr < SHORT_PR_MS:
+        yield f"{truth.conduction} with a PR interval of {pr:.0f} ms, which is pre-excitation"
     if truth.conduction is None and qrs >= WIDE_QRS_MS and truth.rhythm != NAMES["PACE"]:
         yield f"a QRS of {qrs:.0f} ms without a conduction disturbance"
     if truth.conduction == LBBB and truth.infarction:

@@ -79,6 +79,7 @@ def truths() -> list[Truth]:
         {"heart_rate": 90.0},
         {"conduction": LBBB},
         {"conduction": LBBB, "qrs_duration": 140.0, "infarction": "anterior"},
+        {"conduction": LBBB, "qrs_duration": 140.0, "pr_interval": 95.0},
         {"qrs_duration": 140.0},
         {"low_voltage": True, "left_ventricular_hypertrophy": True},
         {"first_degree_av_block": True},
