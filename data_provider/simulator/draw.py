@@ -1,32 +1,43 @@
 """Draws the truth of one recording: which findings occur together, and how strong they are."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from cardiolect.data_provider.ecgqa.findings import ECTOPIES, LBBB, NOISES, RBBB, RHYTHMS, TERRITORIES
-from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
+from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, range_of
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.patients import Patient
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError
 from cardiolect.data_provider.simulator.truth import MARGINS_MS, Truth
 
 # Share of patients with normal axis and voltage whose recording is entirely normal; about one ECG in six overall.
 ENTIRELY_NORMAL = 0.34
+PLAIN_RATES = (63, 82)  # with a higher one, QT and QTc cannot both be within ECG-QA's ranges and off their ends
 RATES = {"sinus rhythm": (63, 95), "sinus bradycardia": (38, 57), "sinus tachycardia": (106, 150)}
 NOISE_SHARE = {"baseline drift": 0.15, "static noise": 0.15, "burst noise": 0.13, "electrodes problems": 0.13}
 LIMB, CHEST = list(LEADS[:6]), list(LEADS[6:])
 
 
 def draw_truth(rng: np.random.Generator, patient: Patient, record_id: int) -> Truth:
-    """A truth without contradictions.
+    """A truth without contradictions: one that has any is drawn again.
 
     Excluded combinations: P findings and atrial fibrillation or flutter; long QT and atrial fibrillation, flutter or a
     rate above 105; infarction and left bundle branch block; infarction and T inversion; T inversion and bundle branch
     block (secondary T changes) or flutter (T hidden); hypertrophy or low voltage and left bundle branch block; atrial
-    extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room for them).
+    extrasystoles and atrial fibrillation; extrasystoles and flutter or a rate above 110 (no room for them); sinus rates
+    above 220 minus age.
     """
+    while True:
+        with suppress(ImplausibleError):
+            return _draw(rng, patient, record_id)
+
+
+def _draw(rng: np.random.Generator, patient: Patient, record_id: int) -> Truth:
     plain = patient.axis == "normal heart axis" and patient.voltage == "normal" and rng.random() < ENTIRELY_NORMAL
     rhythm = "sinus rhythm" if plain else RHYTHMS[int(rng.choice(5, p=[0.33, 0.17, 0.17, 0.18, 0.15]))]
     sinus = rhythm.startswith("sinus")
-    rate, ratio = _rate(rng, rhythm)
+    rate, ratio = _rate(rng, rhythm, plain, patient.age)
     ectopy = None
     if not plain and rate <= 110 and rhythm != "atrial flutter":
         ectopy = _one_of(rng, ECTOPIES, (0.22, 0.20)) if sinus else _one_of(rng, ECTOPIES[1:], (0.25,))
@@ -69,10 +80,11 @@ def _one_of(rng: np.random.Generator, names: tuple[str, ...], shares: tuple[floa
     return names[at] if at < len(names) else None
 
 
-def _rate(rng: np.random.Generator, rhythm: str) -> tuple[float, int | None]:
+def _rate(rng: np.random.Generator, rhythm: str, plain: bool, age: int) -> tuple[float, int | None]:
     """Ventricular rate in beats per minute, and the conduction ratio of flutter."""
     if rhythm in RATES:
-        return float(rng.uniform(*RATES[rhythm])), None
+        low, high = PLAIN_RATES if plain else RATES[rhythm]
+        return float(rng.uniform(low, min(high, 220 - age))), None
     while True:
         ratio = int(rng.integers(2, 5)) if rhythm == "atrial flutter" else None
         rate = float(rng.uniform(55, 150) if ratio is None else rng.uniform(240, 330) / ratio)
@@ -95,24 +107,28 @@ def _intervals(
     if sinus:
         long_qt = not plain and rate <= 105 and rng.random() < 0.26
         short_qt = not plain and not long_qt and rng.random() < 0.05
+        # A blocked bundle prolongs QT; at high rates T would otherwise begin within the wide QRS.
+        ordinary = (451, 480) if conduction and rate > 110 else (357, 384)
         while True:
-            qtc = float(rng.uniform(*((492, 560) if long_qt else (300, 325) if short_qt else (375, 425))))
+            qtc = float(rng.uniform(*((492, 560) if long_qt else (300, 322) if short_qt else ordinary)))
             qt = qtc * (rr / 1000) ** 0.5
-            if _clear("qt interval", qt) and qt > qrs + 85:
+            outside = plain and range_of("qt interval", qt) != WITHIN
+            if _clear("qt interval", qt) and qt > qrs + 85 and not outside:
                 break
             # Some rates put every ordinary QTc of this class too close to an end of the QT range.
             if rng.random() < 0.05:
                 long_qt = short_qt = False
         kind = rng.random()
-        p = float(rng.uniform(*((94, 106) if plain or kind > 0.25 else (134, 150) if kind > 0.1 else (54, 66))))
         room = rr - qt - 30  # P must start after the T wave to be seen
+        p = float(rng.uniform(*((78, 95) if plain or kind > 0.15 or room < 90 else (134, 150))))
         av_block = not plain and room > 260 and rng.random() < 0.40
         if av_block:
             pr = float(rng.uniform(218, min(room, 320)))
-        elif not plain and p < 100 and rng.random() < 0.15:
+        elif not plain and conduction is None and p < 100 and rng.random() < 0.15:
             pr = float(rng.uniform(92, 105))
+            p = min(p, pr - 16)
         else:
-            pr = float(rng.uniform(max(135, p + 24), 185))
+            pr = float(rng.uniform(max(135, p + 24), max(min(185, room + 80), 140, p + 26)))
     values = (rr, p, pr, qrs, qt, qtc)
     return {k: None if v is None else round(v, 1) for k, v in zip(NORMAL_RANGES_MS, values, strict=True)}, av_block
 

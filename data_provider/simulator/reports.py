@@ -1,10 +1,11 @@
 """Reports on simulated ECGs, from the fixed statements of `texts.lexicon`."""
 
-from cardiolect.data_provider.ecgqa.findings import ABNORMAL, NORMAL
-from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, RANGES
+from cardiolect.data_provider.ecgqa.findings import ABNORMAL, NOISES, NORMAL
 from cardiolect.data_provider.simulator.truth import Truth
 from cardiolect.data_provider.simulator.varied.truth import VariedTruth
 from cardiolect.data_provider.texts.lexicon import LEXICON, VARIED_LEXICON
+
+LAST = (NORMAL, ABNORMAL, *NOISES)
 
 
 def report(truth: Truth) -> str:
@@ -14,14 +15,8 @@ def report(truth: Truth) -> str:
     Intervals out of range come before the conclusion.
     """
     lexicon = VARIED_LEXICON if isinstance(truth, VariedTruth) else LEXICON
-    intervals = []
-    for feature in NORMAL_RANGES_MS:
-        if (place := truth.range_of(feature)) in (RANGES[0], RANGES[2]):
-            wave, what = feature.split()
-            intervals.append(f"{wave.upper()} {what} {place}.")
-    statements = []
-    for finding in truth.findings:
-        if finding in (NORMAL, ABNORMAL):
-            statements += intervals
-        statements.append(lexicon[finding])
-    return " ".join(statements)
+    statements = [lexicon[finding] for finding in truth.findings if finding not in LAST]
+    for feature, place in truth.reported_ranges().items():
+        wave, what = feature.split()
+        statements.append(f"{wave.upper()} {what} {place}.")
+    return " ".join([*statements, *(lexicon[finding] for finding in truth.findings if finding in LAST)])

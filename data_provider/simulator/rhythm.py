@@ -39,11 +39,15 @@ def _regular(rng: np.random.Generator, rr: float, count: int, rhythm: str) -> np
 
 
 def _irregular(rng: np.random.Generator, rr: float, count: int) -> np.ndarray:
-    """Onsets with independent, widely varying intervals with a mean of ``rr``."""
+    """Onsets with independent, widely varying intervals; those within the recording have a mean of ``rr``."""
     spread = rng.uniform(0.18, 0.28)
     gaps = np.maximum(rr * (1 + spread * rng.standard_normal(count + 6)), max(0.32, 0.5 * rr))
     gaps *= rr / gaps.mean()
-    return -0.8 - rng.random() * rr + np.cumsum(gaps)
+    onsets = -0.8 - rng.random() * rr + np.cumsum(gaps)
+    for _ in range(4):  # stretching moves other intervals into the recording or out of it
+        inside = onsets[(onsets >= 0) & (onsets <= SECONDS)]
+        onsets = onsets[0] + (onsets - onsets[0]) * rr / np.diff(inside).mean()
+    return onsets
 
 
 def _ectopic(truth: Truth, rng: np.random.Generator, rr: float, grid: np.ndarray) -> list[Beat]:

@@ -17,23 +17,25 @@ from cardiolect.data_provider.ecgqa.findings import (
     NORMAL,
     UNREMARKABLE,
 )
-from cardiolect.data_provider.ecgqa.ranges import range_of
+from cardiolect.data_provider.ecgqa.ranges import TEXTBOOK_RANGES_MS, WITHIN, range_of
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError, contradictions
 
 # Drawn values keep this distance from the ends of their normal range, where readers disagree.
 MARGINS_MS: dict[str, float] = {
     "rr interval": 30,
-    "p duration": 14,
+    "p duration": 10,
     "pr interval": 15,
     "qrs duration": 10,
-    "qt interval": 18,
-    "qt corrected": 25,
+    "qt interval": 9,
+    "qt corrected": 15,
 }
 LONG_QTC_MS = 480.0
+UNCORRECTED = "qt interval"  # what is normal depends on the rate: out of range, it makes no ECG abnormal
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The ground truth of one recording.
+    """The ground truth of one recording. Raises `ImplausibleError` if it contradicts itself.
 
     record_id: 1, 2, ... within the corpus (PTB-XL's ecg_id).
     sex: 0 male, 1 female, as in PTB-XL.
@@ -68,6 +70,10 @@ class Truth:
     flutter_ratio: int | None = None
     noise: dict[str, list[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if found := contradictions(self):
+            raise ImplausibleError(f"record {self.record_id}: {'; '.join(found)}")
+
     @property
     def findings(self) -> tuple[str, ...]:
         """The finding keys of this ECG, a subset of `FINDINGS` in its order."""
@@ -85,13 +91,35 @@ class Truth:
             INVERTED_T if self.t_inversion else None,
             LONG_QT if qtc is not None and qtc > LONG_QTC_MS else None,
         } - {None}
-        present.add(ABNORMAL if present - UNREMARKABLE else NORMAL)
+        present |= self._conclusion(bool(present - UNREMARKABLE))
         return tuple(f for f in FINDINGS if f in present)
+
+    def _conclusion(self, abnormal: bool, normal: bool = True) -> set[str]:
+        """Abnormal with an abnormal finding or interval; normal only with all intervals in range; else neither."""
+        if abnormal or set(self.reported_ranges()) - {UNCORRECTED}:
+            return {ABNORMAL}
+        inside = all(value is None or range_of(name, value) == WITHIN for name, value in self.intervals.items())
+        return {NORMAL} if normal and inside else set()
 
     def range_of(self, feature: str) -> str | None:
         """The range of an interval, one of `RANGES`; None if the interval is undefined."""
         value = self.intervals[feature]
         return None if value is None else range_of(feature, value)
+
+    def reported_ranges(self) -> dict[str, str]:
+        """Interval -> its range, for those that a report states: out of ECG-QA's range and of the textbook's.
+
+        What is out of one of them only is asked about with ECG-QA's range, but no reader would report it.
+        """
+        found = {}
+        for feature, value in self.intervals.items():
+            place = self.range_of(feature)
+            textbook = (
+                place if feature == UNCORRECTED or value is None else range_of(feature, value, TEXTBOOK_RANGES_MS)
+            )
+            if place not in (None, WITHIN) and place == textbook:
+                found[feature] = place
+        return found
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "findings": list(self.findings)}

@@ -25,6 +25,11 @@ CONDUCTIONS = {
 RHYTHM_SHARES = {SINUS: 0.74, FIBRILLATION: 0.17, FLUTTER: 0.05, PACED: 0.04}
 INFARCTIONS = {"inferior": 0.10, "anteroseptal": 0.08, "anterior": 0.06, "lateral": 0.04}
 HEALTHY = 0.28  # share of persons
+ENTIRELY_NORMAL = 0.6  # share of recordings without disease whose intervals are all in their normal ranges
+FASTEST = 0.95  # share of 220 minus age that sinus tachycardia at rest comes to at most
+PLAIN_RATES = (63, 88)  # beats per minute at which QT and QTc can both be in range
+LONG_QT_BELOW = 105  # beats per minute; above, Bazett's formula is of no use
+P_ON_T = 0.04  # seconds by which P may begin before the end of the T wave before it
 REPOLARISATIONS = {"flat": 0.10, "inverted": 0.08, "depressed": 0.08, "strain": 0.03, "early": 0.06}
 
 
@@ -107,7 +112,8 @@ def one_of(rng: np.random.Generator, shares: dict[str, float]) -> str | None:
     return list(shares)[at] if at < len(shares) else None
 
 
-def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
+def draw_condition(rng: np.random.Generator, anatomy: Anatomy, age: int) -> Condition:
+    """The condition of a person of this age in years, whose sinus node does not exceed 220 minus age."""
     healthy = anatomy.healthy or (not anatomy.hypertrophy and rng.random() < 0.1)
     rhythm = SINUS if healthy else one_of(rng, RHYTHM_SHARES) or SINUS
     conduction = repolarisation = None
@@ -121,6 +127,11 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
             rng, {"strain": 0.5, "flat": 0.15, "depressed": 0.1} if anatomy.hypertrophy else REPOLARISATIONS
         )
     rate = _rate(rng, rhythm, anatomy.healthy)
+    plain = healthy and rng.random() < ENTIRELY_NORMAL
+    if plain:
+        rate = float(rng.uniform(*PLAIN_RATES))
+    if rhythm == SINUS:
+        rate = min(rate, FASTEST * (220 - age))
     qrs = float(np.clip(rng.normal(0.092, 0.009) + 0.006 * anatomy.hypertrophy, 0.070, 0.112))
     if conduction in (LBBB, RBBB) or rhythm == PACED:
         qrs = float(rng.uniform(0.122, 0.170))
@@ -131,11 +142,28 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
     elif conduction is not None:
         qrs = min(qrs + 0.008, 0.116)
     long_qt = not healthy and rng.random() < 0.08
-    qtc = float(rng.uniform(0.485, 0.56) if long_qt else np.clip(rng.normal(0.412, 0.02), 0.36, 0.475))
+    rr = 60 / rate
+    # The mean is that of normal recordings of PTB-XL, folds 1-8, by `ecgqa.intervals`.
+    qtc = float(
+        rng.uniform(0.485, 0.56) if long_qt and rate < LONG_QT_BELOW else np.clip(rng.normal(0.393, 0.02), 0.345, 0.46)
+    )
+    if plain:
+        qtc = float(rng.uniform(max(0.345, 0.316 / rr**0.5), min(0.395, 0.384 / rr**0.5)))
     if conduction in (LBBB, RBBB) or rhythm == PACED:
-        qtc += 0.02
+        qtc = max(qtc + 0.02, (qrs + 0.1) / rr**0.5)
     enlarged = not healthy and rng.random() < (0.3 if anatomy.hypertrophy else 0.08)
-    long_pr = not healthy and rng.random() < 0.13
+    # Conduction quickens with the rate; a long PR interval is not seen if P lies within the T wave before.
+    room = rr - qtc * rr**0.5
+    long_pr = not healthy and rng.random() < 0.13 and room > 0.23
+    pr = float(
+        rng.uniform(0.206, min(0.32, room))
+        if long_pr
+        else np.clip(rng.normal(0.158, 0.02), 0.122 if plain else 0.112, 0.204)
+    )
+    pr = min(pr, max(room + P_ON_T, 0.112))
+    p = float(rng.uniform(0.122, 0.15) if enlarged else np.clip(rng.normal(0.102, 0.01), 0.07, 0.122))
+    if plain:
+        p = float(rng.uniform(0.082, 0.103))
     return Condition(
         rhythm=rhythm,
         rate=rate,
@@ -145,8 +173,8 @@ def draw_condition(rng: np.random.Generator, anatomy: Anatomy) -> Condition:
         repolarisation=repolarisation,
         atrial_enlargement=enlarged,
         qrs=qrs,
-        pr=float(rng.uniform(0.206, 0.32) if long_pr else np.clip(rng.normal(0.158, 0.02), 0.112, 0.204)),
-        p=float(rng.uniform(0.122, 0.15) if enlarged else np.clip(rng.normal(0.102, 0.01), 0.07, 0.122)),
+        pr=pr,
+        p=min(p, pr - 0.02),
         qtc=qtc,
     )
 

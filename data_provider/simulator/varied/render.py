@@ -1,5 +1,7 @@
 """Simulates a varied recording from heart to recorder, and measures its truth on the way."""
 
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +12,7 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.beat_shapes import AFTER, BEFORE, FS
 from cardiolect.data_provider.simulator.leads import twelve
 from cardiolect.data_provider.simulator.patients import RECORD_STREAM, Patient, stream
+from cardiolect.data_provider.simulator.plausibility import ImplausibleError
 from cardiolect.data_provider.simulator.render import SAMPLES
 from cardiolect.data_provider.simulator.rhythm import SECONDS, Beat
 from cardiolect.data_provider.simulator.varied import noise as disturbance
@@ -43,27 +46,34 @@ def simulate_varied(
     """
     truth, eight, rng = _heart(seed, index, patient)
     added = disturbance.floor(library, rng)
-    named, left_open = disturbance.name_noise(added)
-    eight = disturbance.record_through(eight + added, FS, rng)
+    recorded = disturbance.record_through(np.concatenate([eight + added, added]), FS, rng)
+    eight = recorded[:8]
+    named, left_open = disturbance.name_noise(recorded[8:])  # what the recorder leaves of it
     if rng.random() < BURSTS:
         eight = eight + disturbance.bursts(rng)
         named["burst noise"] = list(LEADS)
     if rng.random() < LOOSE:
         eight, named["electrodes problems"] = disturbance.loose(eight, rng)
-    truth = VariedTruth(**{**truth, "noise": named, "open": tuple(sorted({*truth["open"], *left_open}))})
+    truth = replace(truth, noise=named, open=tuple(sorted({*truth.open, *left_open})))
     return truth, twelve(eight).astype(np.float32)
 
 
 def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
     """Like `simulate_varied`, but in float64 and without noise and recorder, so that labels can be measured."""
     truth, eight, _ = _heart(seed, index, patient)
-    return VariedTruth(**truth), twelve(eight)
+    return truth, twelve(eight)
 
 
-def _heart(seed: int, index: int, patient: Patient) -> tuple[dict, np.ndarray, np.random.Generator]:
+def _heart(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray, np.random.Generator]:
     rng = stream(seed, RECORD_STREAM, index)
     anatomy = draw_anatomy(stream(seed, ANATOMY_STREAM, patient.patient_id))
-    condition = draw_condition(rng, anatomy)
+    while True:
+        with suppress(ImplausibleError):  # a heart that contradicts itself is drawn again
+            return *_draw(index, patient, anatomy, rng), rng
+
+
+def _draw(index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generator) -> tuple[VariedTruth, np.ndarray]:
+    condition = draw_condition(rng, anatomy, patient.age)
     ectopy = None
     if rng.random() < 0.2 and condition.rhythm in (SINUS, FIBRILLATION) and condition.rate < 125:
         ectopy = "ventricular" if condition.rhythm == FIBRILLATION or rng.random() < 0.5 else "atrial"
@@ -72,7 +82,7 @@ def _heart(seed: int, index: int, patient: Patient) -> tuple[dict, np.ndarray, n
         beats, ectopy = [Beat(b.onset) for b in beats if b.kind == "normal"], None
     shapes = draw_beats(condition, anatomy, rng)
     eight = _place(beats, shapes, condition, anatomy, rng)
-    return _truth(index, patient, anatomy, condition, ectopy, beats, shapes), eight, rng
+    return _truth(index, patient, anatomy, condition, ectopy, beats, shapes), eight
 
 
 def _place(
@@ -118,16 +128,18 @@ def _truth(
     ectopy: str | None,
     beats: list[Beat],
     shapes: Beats,
-) -> dict:
+) -> VariedTruth:
     inside = [b for b in beats if 0 <= b.onset <= SECONDS]
     gaps = np.diff([b.onset for b in inside])
     plain = np.array([a.kind == b.kind == "normal" for a, b in pairwise(inside)], dtype=bool)
-    basic = gaps[plain] if plain.sum() >= 2 else gaps
+    # In bigeminy no two beats of the basic rhythm follow each other, so its rate is known from its cause only.
+    basic = gaps[plain] if plain.sum() >= 2 else np.full(2, 60 / condition.rate)
     rr = float(basic.mean() if condition.rhythm == FIBRILLATION else np.median(basic))
     rate = 60 / rr
     qt = condition.qtc * (60 / condition.rate) ** 0.5
     found = measure(shapes.curves["normal"], condition.qrs, qt)
-    codes, left_open = judge(condition, anatomy, found, rate, float(np.ptp(basic)), ectopy, patient.sex)
+    qtc = qt / rr**0.5
+    codes, left_open = judge(condition, anatomy, found, rate, qtc, basic, ectopy, patient.sex)
     axis, open_axes = judge_axis(found.axis, condition.conduction == RBBB or condition.rhythm == PACED)
     sinus = condition.rhythm == SINUS
     values = {
@@ -136,31 +148,31 @@ def _truth(
         "pr interval": condition.pr if sinus else None,
         "qrs duration": condition.qrs,
         "qt interval": qt if sinus else None,
-        "qt corrected": condition.qtc if sinus else None,
+        "qt corrected": qtc if sinus else None,
     }
     rhythm = {SINUS: "sinus rhythm"}.get(condition.rhythm, condition.rhythm)
     rhythm = "sinus bradycardia" if "SBRAD" in codes else "sinus tachycardia" if "STACH" in codes else rhythm
     infarct = {"ASMI": TERRITORIES[0], "AMI": TERRITORIES[0], "IMI": TERRITORIES[1], "LMI": TERRITORIES[2]}
-    return {
-        "record_id": index + 1,
-        "patient_id": patient.patient_id,
-        "fold": patient.fold,
-        "age": patient.age,
-        "sex": patient.sex,
-        "height": patient.height,
-        "weight": patient.weight,
-        "heart_rate": rate,
-        "rhythm": rhythm,
-        "intervals": {k: None if values[k] is None else round(1000 * values[k], 1) for k in NORMAL_RANGES_MS},
-        "ectopy": {None: None, "atrial": ECTOPIES[0], "ventricular": ECTOPIES[1]}[ectopy],
-        "first_degree_av_block": "1AVB" in codes,
-        "conduction": condition.conduction,
-        "axis": axis,
-        "axis_degrees": round(found.axis, 1),
-        "left_ventricular_hypertrophy": "LVH" in codes,
-        "low_voltage": "LVOLT" in codes,
-        "infarction": next((wall for code, wall in infarct.items() if code in codes), None),
-        "codes": tuple(sorted(codes)),
-        "open": tuple(sorted(left_open | open_axes)),
-        "measures": found.to_json(),
-    }
+    return VariedTruth(
+        record_id=index + 1,
+        patient_id=patient.patient_id,
+        fold=patient.fold,
+        age=patient.age,
+        sex=patient.sex,
+        height=patient.height,
+        weight=patient.weight,
+        heart_rate=rate,
+        rhythm=rhythm,
+        intervals={k: None if values[k] is None else round(1000 * values[k], 1) for k in NORMAL_RANGES_MS},
+        ectopy={None: None, "atrial": ECTOPIES[0], "ventricular": ECTOPIES[1]}[ectopy],
+        first_degree_av_block="1AVB" in codes,
+        conduction=condition.conduction,
+        axis=axis,
+        axis_degrees=round(found.axis, 1),
+        left_ventricular_hypertrophy="LVH" in codes,
+        low_voltage="LVOLT" in codes,
+        infarction=next((wall for code, wall in infarct.items() if code in codes), None),
+        codes=tuple(sorted(codes)),
+        open=tuple(sorted(left_open | open_axes)),
+        measures=found.to_json(),
+    )
