@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.verify import wilson
+from cardiolect.utils.metrics.proportions import wilson
 
 FEWEST = 10  # samples per bin at least; with fewer, the calibration error is mostly noise
 
