@@ -14,7 +14,7 @@ from typing import Any
 
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
-from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_table
+from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_csv, verify_table
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
@@ -69,7 +69,11 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """File name -> table, for the tables that the result has."""
     found = {"scores.txt": scores_table(result)}
     if TASKS[result["task"]].exact_match:
-        found |= {"groups.txt": groups_table(result), "verify.txt": verify_table(result)}
+        found |= {
+            "groups.txt": groups_table(result),
+            "verify.txt": verify_table(result),
+            "verify.csv": verify_csv(result),
+        }
     return {name: table for name, table in found.items() if table}
 
 

@@ -7,10 +7,8 @@ from cardiolect.model.evaluation.breakdown import FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, NO_ECG, OTHER_ECG
 from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT
 
-
 _MEMORISED = (
-    "A model answers for a patient whom it remembers, as it would for one whose ECG it reads: scores are optimistic, and "
-    "no conclusion is drawn from them."
+    "To remember a patient looks like reading the ECG: scores may be too high, and no conclusion is drawn from them."
 )
 
 
@@ -80,8 +78,8 @@ def warnings(result: Mapping[str, Any]) -> list[str]:
         found.append("Training never left the ECG out (ECG_DROPOUT=0), so the model without it is not a fair floor.")
     if MAJORITY in result["conditions"] and "content_gap" in result and MAJORITY_CONTENT not in result["conditions"]:
         found.append(
-            "The checkpoint keeps no constant report with the best content (fine-tune again), so the floor of content_f1 "
-            "is too low by a few points."
+            "The checkpoint keeps no constant report with the best content (fine-tune again), so the floor of "
+            "content_f1 is too low by a few points."
         )
     if result.get("cut_off"):
         cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())

@@ -1,4 +1,4 @@
-"""Intervals of proportions and of AUROC for independent samples that hold for few samples too, and predictive values."""
+"""Intervals of proportions and AUROC that hold for few independent samples too, and predictive values."""
 
 from collections.abc import Sequence
 from math import hypot, sqrt

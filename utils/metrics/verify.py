@@ -81,6 +81,8 @@ def verify_means(
     lists = [answers, predictions, *(each for each in (margins, patients) if each is not None)]
     if any(len(each) != len(questions) for each in lists):
         raise UserError(f"{len(predictions)} predictions for {len(questions)} questions and {len(answers)} answers")
+    if patients is not None and None in patients:
+        raise UserError(f"sample {list(patients).index(None)} has no patient; give its record instead")
     asked = _by_question(questions, answers, predictions, margins)
     if not asked:
         return {}, {"counted": 0, "left_out": 0}
@@ -176,7 +178,7 @@ def _draw(
     n_resamples: int,
     seed: int,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """``{question: {figure: (n_resamples,)}}``; all questions share the resamples. Undefined figures are not numbers."""
+    """``{question: {figure: (n_resamples,)}}``; all questions share the resamples, undefined figures are NaN."""
     parts: dict[str, dict[str, list[np.ndarray]]] = {question: defaultdict(list) for question in asked}
     resamples = clusters.resamples(seed)
     for start in range(0, n_resamples, _AT_ONCE):
