@@ -35,15 +35,15 @@ def mix_of_answers(result: Mapping[str, Any]) -> str:
     yes, no = (sum(row[key] for row in rows.values()) for key in ("yes", "no"))
     text = (
         f"Yes is the right answer in {100 * yes / (yes + no):.0f} % of these samples. Derived and simulated questions "
-        "have 50 % by design (cardiolect derive --unbalanced asks every recording instead): exact match, calibration and "
-        "predictive values hold for this mix only."
+        "have 50 % by design (cardiolect derive --unbalanced asks every recording instead): exact match, calibration "
+        "and predictive values hold for this mix only."
     )
     known = [100 * row["prevalence"] for row in rows.values() if "prevalence" in row]
     if not known:
         return (
             f"{text} How common the findings are in the data set is not known here, because DATA_ROOT has no label "
-            "table (ptbxl_database.csv) that answers the questions; calibration and predictive values at its prevalence "
-            "are missing."
+            "table (ptbxl_database.csv) that answers the questions; calibration and predictive values at its "
+            "prevalence are missing."
         )
     text += (
         f" In the data set ({result['prevalence']['recordings']} recordings in its label table) yes is right in "

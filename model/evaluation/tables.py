@@ -46,7 +46,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
     lines += [f"{key}: {note}" for key, note in result["notes"].items()]
-    lines += [warning for warning in warnings(result) if warning != alarm]
+    lines += [warning[0].lower() + warning[1:] for warning in warnings(result) if warning != alarm]
     lines += _means_of_questions(result, names)
     lines += [note for note in (rule_of_means(result), mix_of_answers(result)) if note]
     if "calibration_at_prevalence" in result and WITH_ECG in result["calibration_at_prevalence"]:

@@ -11,9 +11,8 @@ _NUMBER_OR_STOP = re.compile(r"(?<![\w.])\d*\.\d+|\.")
 # A comma or semicolon between answers, not the decimal comma of "0,5".
 _SEPARATOR = re.compile(r"(?<!\d)[,;]|[,;](?!\d)")
 _PUNCTUATION = ",;:!?()[]\"'"
-_AROUND_ANSWERS = (
-    ",;:!?\"'`*_ \u2018\u2019\u201c\u201d\u201e\u00ab\u00bb\u2026"  # quotes; not -, + and %, which belong to numbers
-)
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_AROUND_ANSWERS = f",;:!?*_\N{HORIZONTAL ELLIPSIS} {_QUOTES}"  # not -, + and %, which belong to numbers
 _IN_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]?|([^()\[\]{}]*)[)\]}]")  # one of them may be at another answer
 
 
