@@ -29,8 +29,9 @@ from tqdm import tqdm
 from bench.harness import benchmark_parser, report
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.ecgqa.findings import AXES
-from cardiolect.data_provider.ecgqa.labels import FORMS, RHYTHMS, SURE
+from cardiolect.data_provider.ecgqa.labels import clinical_axis_of
 from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
+from cardiolect.data_provider.ecgqa.scp_statements import Standing, standing
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import resample
 from cardiolect.data_provider.simulator.patients import draw_patient
@@ -96,17 +97,15 @@ def simulated_labels(truth: Truth) -> list[float]:
 
 def real_labels(row: dict[str, str], rate: float) -> list[float]:
     stated = ast.literal_eval(row["scp_codes"])
-    always_zero = {*RHYTHMS, *FORMS}  # PTB-XL gives these no likelihood
-    sure = {c for c, likelihood in stated.items() if likelihood >= SURE or (likelihood == 0 and c in always_zero)}
+    sure = {code for code, likelihood in stated.items() if standing(code, likelihood) is Standing.STATED}
 
     def label(finding: str, codes: tuple[str, ...]) -> float:
         if sure & set(codes):
             return 1.0
         return OPEN if {*codes, *UNCERTAIN.get(finding, ())} & stated.keys() else 0.0
 
-    axis = {"MID": AXES[0], "LAD": AXES[1], "ALAD": AXES[1], "RAD": AXES[2], "ARAD": AXES[2]}
     findings = [label(finding, codes) for finding, codes in CODES.items()]
-    return [*rate_labels(rate), *findings, *axis_labels(axis.get(row["heart_axis"]))]
+    return [*rate_labels(rate), *findings, *axis_labels(clinical_axis_of(row))]
 
 
 def preprocess(signal: np.ndarray, fs: float) -> np.ndarray:

@@ -17,3 +17,7 @@ CLASSES: dict[str, tuple[str, ...]] = {name: tuple(codes.split()) for name, code
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 SUPERCLASS_OF = {code: name for name in SUPERCLASSES for code in CLASSES[name]}
 SCP_CODES = frozenset(code for codes in CLASSES.values() for code in codes)
+DIAGNOSTIC = frozenset(SUPERCLASS_OF)
+# A statement may be of two kinds: these describe the ST-T segment's form and name its cause.
+FORM = frozenset(CLASSES["form"]) | {"NDT", "NST_", "DIG", "LNGQT"}
+RHYTHM = frozenset(CLASSES["rhythm"])

@@ -3,13 +3,13 @@
 A text is in the split of its recordings, whatever the name of its file.
 """
 
-import csv
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from cardiolect.data_provider.corpora.prepared import Prepared
-from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, parse_folds
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_labels, parse_folds
 from cardiolect.data_provider.ecgqa.derived import derive
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.manifest import Text
@@ -76,11 +76,11 @@ def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> 
 
 def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str) -> None:
     """Add questions derived from PTB-XL's labels, with yes and no balanced within each split."""
-    with (source / DATABASE_NAME).open(newline="", encoding="utf-8-sig") as file:
-        rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
+    rows = {str(int(row["ecg_id"])): row for row in load_labels(source / DATABASE_NAME)}
+    left_open: Counter[str] = Counter()
     for split in SPLITS:
         members = [record for record in done.records if record.split == split]
-        for item in derive([rows[record.record_id] for record in members], seed):
+        for item in derive([rows[record.record_id] for record in members], seed, left_open=left_open):
             text = Text(
                 f"derived/{split}:{item['sample_id']}",
                 (str(item["ecg_id"][0]),),
@@ -96,6 +96,7 @@ def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str)
                 attributes=tuple(item["attribute"] or ()),
             )
             done.texts.append(text)
+    done.left_out["derived questions that the labels leave open"] += left_open.total()
 
 
 def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:

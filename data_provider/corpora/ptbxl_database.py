@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.examples import RecordRef
@@ -12,7 +13,36 @@ from cardiolect.utils.errors import UserError
 DATABASE_NAME = "ptbxl_database.csv"
 N_FOLDS = 10
 _COLUMNS = ("ecg_id", "patient_id", "strat_fold")
+LABEL_COLUMNS = (
+    "ecg_id",
+    "scp_codes",
+    "heart_axis",
+    "infarction_stadium1",
+    "infarction_stadium2",
+    "baseline_drift",
+    "static_noise",
+    "burst_noise",
+    "electrodes_problems",
+    "extra_beats",
+    "pacemaker",
+    "strat_fold",
+)
 _FILE_COLUMNS = ("filename_hr", "filename_lr")  # 500 Hz first
+
+
+def load_labels(path: Path) -> list[dict[str, str]]:
+    """The rows of ptbxl_database.csv with all columns that `ecgqa.labels` reads; an empty cell is "".
+
+    Raises `UserError` if the file cannot be read, lacks a column or has an invalid row.
+    """
+    _, rows = _read_rows(path, LABEL_COLUMNS)
+    for line, row in enumerate(rows, start=2):
+        try:
+            int(row["ecg_id"]), int(float(row["strat_fold"]))
+        except (TypeError, ValueError):  # short rows hold None
+            raise UserError(f"{path}: line {line} has no valid ecg_id and fold") from None
+        row.update((column, "") for column in LABEL_COLUMNS if row[column] is None)
+    return rows
 
 
 def load_database(root: Path) -> dict[str, RecordRef]:
@@ -22,22 +52,8 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     missing, lacks a column or has an invalid row.
     """
     path = root / DATABASE_NAME
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; set DATA_ROOT to the folder of PTB-XL") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    missing = [name for name in _COLUMNS if name not in columns]
+    columns, rows = _read_rows(path, _COLUMNS, _FILE_COLUMNS)
     file_columns = [name for name in _FILE_COLUMNS if name in columns]
-    if missing or not file_columns:
-        names = ", ".join(missing or _FILE_COLUMNS[:1])
-        raise UserError(f"{path}: no column {names}; use the file as PTB-XL publishes it")
-    if not rows:
-        raise UserError(f"{path}: no rows")
     file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
     database: dict[str, RecordRef] = {}
     for line, row in enumerate(rows, start=2):
@@ -63,6 +79,28 @@ def parse_folds(text: str) -> frozenset[int]:
             raise UserError(f"folds '{text}': use numbers from 1 to {N_FOLDS} such as 1-8,10")
         folds.update(range(first, last + 1))
     return frozenset(folds)
+
+
+def _read_rows(
+    path: Path, needed: Sequence[str], one_of: Sequence[str] = ()
+) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Column names and rows of a CSV file that has all columns ``needed``, and one of the others if there are any."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = reader.fieldnames or []
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; set DATA_ROOT to the folder of PTB-XL") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    missing = [name for name in needed if name not in columns]
+    if missing or (one_of and not set(one_of) & set(columns)):
+        names = ", ".join(missing or one_of[:1])
+        raise UserError(f"{path}: no column {names}; use the file as PTB-XL publishes it")
+    if not rows:
+        raise UserError(f"{path}: no rows")
+    return columns, rows
 
 
 def _folder_exists(root: Path, name: str | None) -> bool:

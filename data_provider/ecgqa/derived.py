@@ -6,8 +6,8 @@ compare scores on them with published ones. Yes and no are balanced for each que
 ``--unbalanced`` asks every question about every recording.
 """
 
-import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -16,30 +16,33 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels, parse_folds
 from cardiolect.data_provider.ecgqa.balance import balanced
 from cardiolect.data_provider.ecgqa.labels import (
     AXES,
-    DIAGNOSES,
     EXTRASYSTOLES,
-    FORMS,
     NOISES,
-    RHYTHMS,
     STAGES,
+    UNKNOWN_STAGE,
     Answer,
     Row,
+    agreed_extrasystoles,
     any_extrasystole,
     axis_of,
-    extrasystoles,
+    diagnoses,
     has_code,
     has_extrasystole,
+    has_noise,
     has_noise_in,
     has_stage,
     names_of_codes,
+    noises,
+    rhythms,
     stages,
 )
 from cardiolect.data_provider.ecgqa.r_peaks import rr_interval
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, WITHIN, range_of
+from cardiolect.data_provider.ecgqa.scp_statements import DIAGNOSES, FORMS, RHYTHMS
 from cardiolect.data_provider.ecgqa.templates import ANY_EXTRASYSTOLE, NOISE_IN_LEAD, TEMPLATES, VERIFY
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
@@ -68,12 +71,13 @@ def questions() -> Iterator[LabelQuestion]:
     """All questions that labels can answer."""
     axes = list(dict.fromkeys(AXES.values()))
     for code, name in {**DIAGNOSES, **RHYTHMS, **FORMS}.items():
+        # ECG-QA asks about doubtful codes too ("not sure"); how sure a reader was is nothing in the signal.
         yield _verify(1, [name], lambda row, code=code: has_code(row, code))
     for axis in axes:
         yield _verify(20, [axis], lambda row, axis=axis: None if (a := axis_of(row)) is None else a == axis)
-    yield _verify(39, [RR], lambda row: None if (r := _rr_range(row)) is None else r == WITHIN)
+    yield _verify(39, [RR], lambda row: None if (r := rr_range(row)) is None else r == WITHIN)
     for column, name in NOISES.items():
-        yield _verify(27, [name], lambda row, column=column: bool(row[column].strip()))
+        yield _verify(27, [name], lambda row, column=column: has_noise(row, column))
         for lead in LEADS if column != "electrodes_problems" else ():
             yield _verify(
                 NOISE_IN_LEAD,
@@ -82,17 +86,18 @@ def questions() -> Iterator[LabelQuestion]:
                 TEMPLATES[NOISE_IN_LEAD].text(name, lead),
             )
     for stage in STAGES.values():
-        yield _verify(23, [stage], lambda row, stage=stage: has_stage(row, stage))
+        if stage != UNKNOWN_STAGE:  # an age that a reader left open is nothing in the signal
+            yield _verify(23, [stage], lambda row, stage=stage: has_stage(row, stage))
     yield _verify(35, [ANY_EXTRASYSTOLE], any_extrasystole)
     for kind in (EXTRASYSTOLES["SVES"], EXTRASYSTOLES["VES"]):
         yield _verify(36, [kind], lambda row, kind=kind: has_extrasystole(row, kind))
-    yield _query(5, lambda row: names_of_codes(row, DIAGNOSES))
-    yield _query(7, lambda row: names_of_codes(row, RHYTHMS))
+    yield _query(5, diagnoses)
+    yield _query(7, rhythms)
     yield _query(22, lambda row: (a := axis_of(row)) and (a,))
     yield _query(25, stages)
-    yield _query(32, lambda row: tuple(name for column, name in NOISES.items() if row[column].strip()) or ("none",))
-    yield _query(41, lambda row: (r := _rr_range(row)) and (r,), RR)
-    yield _query(38, extrasystoles)
+    yield _query(32, noises)
+    yield _query(41, lambda row: (r := rr_range(row)) and (r,), RR)
+    yield _query(38, agreed_extrasystoles)
     for pair in combinations(axes, 2):
         yield _choose(21, pair, lambda row: (a := axis_of(row)) and (a,))
     for codes in (("SBRAD", "STACH"), ("AFIB", "SR"), ("SARRH", "SR")):
@@ -140,7 +145,7 @@ def measure(row: Row, ref: RecordRef) -> Row:
     return {**row, RR: "" if np.isnan(rr) else f"{rr:.0f}"}
 
 
-def _rr_range(row: Row) -> str | None:
+def rr_range(row: Row) -> str | None:
     """The range of the measured RR interval; None if it was not measured or is too close to an end of the range."""
     rr = float(row.get(RR) or "nan")
     if np.isnan(rr) or min(abs(60_000 / rr - 60_000 / end) for end in NORMAL_RANGES_MS[RR]) < RATE_MARGIN:
@@ -148,25 +153,30 @@ def _rr_range(row: Row) -> str | None:
     return range_of(RR, rr)
 
 
-def derive(rows: list[Row], seed: int, balance: bool = True) -> list[dict]:
+def derive(rows: list[Row], seed: int, balance: bool = True, left_open: Counter[str] | None = None) -> list[dict]:
     """The questions of one split in ECG-QA's JSON form.
 
     balance: yes and no equally often, and no other answer more than half of the time. Otherwise every question is
     asked about every recording whose labels answer it, which sensitivity and specificity need; questions about noise in
-    a single lead are left out.
+    a single lead are left out. left_open: counts by attribute type, to which what the labels leave open is added.
     """
     rng = np.random.default_rng(seed)
     items = []
     for question_id, question in enumerate(questions()):
         groups: dict[tuple[str, ...], list[int]] = {}
+        n_open = 0
+        if not balance and question.template_id == NOISE_IN_LEAD:
+            continue
         for i, row in enumerate(rows):
             if (answer := question.answer(row)) is not None:
                 groups.setdefault(answer, []).append(i)
+            else:
+                n_open += 1
         is_verify = question.question_type == VERIFY
-        if not balance and question.template_id == NOISE_IN_LEAD:
-            continue
         if len(groups) < 2 or (balance and is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
             continue
+        if left_open is not None:
+            left_open[question.attribute_type] += n_open
         if balance:
             want = 2 * len(groups.get(("yes",), [])) if is_verify else len(rows)
             chosen = set(balanced(groups, want, 0.5, rng))
@@ -216,8 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = args.source / DATABASE_NAME
     if not path.is_file():
         raise UserError(f"{path}: no such file; --source must be the folder of PTB-XL")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = load_labels(path)
     if args.measure:
         refs = load_database(args.source)
         rows = [
@@ -226,9 +235,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
     for split in ("train", "valid", "test"):
         members = [row for row in rows if int(float(row["strat_fold"])) in folds[split]]
-        derived = derive(members, args.seed, not args.unbalanced)
+        left_open: Counter[str] = Counter()
+        derived = derive(members, args.seed, not args.unbalanced, left_open)
         (args.out / f"{split}.json").write_text(json.dumps(derived, indent=1) + "\n")
-        print(f"{args.out}/{split}.json: {len(derived)} questions")
+        kinds = ", ".join(f"{kind} {n}" for kind, n in left_open.most_common() if n)
+        unasked = f"; not asked, as the labels leave it open: {left_open.total()} ({kinds})" if kinds else ""
+        print(f"{args.out}/{split}.json: {len(derived)} questions{unasked}")
 
 
 if __name__ == "__main__":

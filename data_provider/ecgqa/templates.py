@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 VERIFY, CHOOSE, QUERY = "single-verify", "single-choose", "single-query"
 COMPARISON_QUERY = "comparison_irrelevant-query"
-NOISE_IN_LEAD = 26
+NOISE_IN_LEAD, ANY_NOISE_IN_LEAD = 26, 28
 ANY_NOISE, ANY_EXTRASYSTOLE = "any kind of noises", "any kind of extra systoles"
 
 
@@ -38,6 +38,7 @@ TEMPLATES: dict[int, Template] = {
     25: Template(QUERY, "stage_of_infarction", "What stage of myocardial infarction does this ECG show?"),
     NOISE_IN_LEAD: Template(VERIFY, "noise", "Does this ECG show {} in lead {}?"),
     27: Template(VERIFY, "noise", "Does this ECG show {}?"),
+    ANY_NOISE_IN_LEAD: Template(VERIFY, "noise", "Does this ECG show any kind of noises in lead {}?"),
     29: Template(VERIFY, "noise", "Does this ECG show {}?"),
     30: Template(CHOOSE, "noise", "Which noise does this ECG show, {} or {}?"),
     32: Template(QUERY, "noise", "What kinds of noises does this ECG show?"),

@@ -9,18 +9,22 @@ from pathlib import Path
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers.assembly import assemble
-from cardiolect.data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.channels import FileError, NoLeadsError
 from cardiolect.data_provider.readers.formats import FORMATS, count_samples, files_of, read_channels, record_name
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.utils.errors import UserError
 
-__all__ = ["FORMATS", "READING", "FileError", "RecordError", "count_samples", "files_of", "read_record"]
+__all__ = ["FORMATS", "READING", "FileError", "NoECGError", "RecordError", "count_samples", "files_of", "read_record"]
 
-READING = 2  # to be raised when a file gives another signal than before: caches then read it again
+READING = 3  # to be raised when a file gives another signal than before: caches then read it again
 
 
 class RecordError(UserError):
     """A recording cannot be used; the message names it and gives the reason."""
+
+
+class NoECGError(RecordError):
+    """The file holds no ECG at all, and does not claim to."""
 
 
 def read_record(
@@ -48,7 +52,8 @@ def read_record(
         channels = read_channels(path)
         ecg = assemble(channels, os.environ.get("LEAD_LAW") != "warn" if check_leads is None else check_leads)
     except FileError as error:
-        raise RecordError(f"record {path}: {error}") from None
+        kind = NoECGError if isinstance(error, NoLeadsError) else RecordError
+        raise kind(f"record {path}: {error}") from None
     except MemoryError:
         raise RecordError(f"record {path}: does not fit in memory") from None
     name = record_id or record_name(path)

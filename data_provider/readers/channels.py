@@ -13,6 +13,10 @@ class FileError(ValueError):
     """The file is invalid or not an ECG; the message gives the reason, the caller adds the file name."""
 
 
+class NoLeadsError(FileError):
+    """The file is of a readable kind, but holds no lead of an ECG at all: notes, a list of patients, an EEG."""
+
+
 @dataclass(frozen=True)
 class Channels:
     """The leads in a file, and what the file says about them.

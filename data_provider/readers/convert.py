@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolect.data_provider.readers import RecordError, read_record
+from cardiolect.data_provider.readers import NoECGError, RecordError, read_record
 from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.formats import (
     FORMATS,
@@ -184,6 +184,9 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, Path]]:
             continue
         if suffix in WFDB.signals and file.with_suffix(HEADER).is_file():
             continue
+        if suffix not in FORMATS:  # known by its content: dots belong to the name, as in UIDs
+            yield file, file.relative_to(folder)
+            continue
         if not FORMATS[suffix].container:
             yield file, inside
             continue
@@ -210,23 +213,29 @@ def _named(found: list[tuple[Path, Path]], out: Path, suffix: str) -> Iterator[t
 def convert_folder(source: Path, out: Path, to: str, force: bool = False) -> None:
     """Convert every recording below ``source`` to ``out``, in the same folders; one line for each on stdout.
 
-    Failures are lines on stderr. Raises `UserError` at the end if there were any.
+    Failures are lines on stderr. Raises `UserError` at the end if there were any; files that hold no ECG, such as notes
+    and lists of patients, are said and counted, and are none.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise UserError(f"OUT {out} is inside IN; give a folder outside of it")
-    found, failed = list(_recordings(source)), 0
+    found, failed, without = list(_recordings(source)), 0, 0
     if not found:
         raise UserError(f"IN {source}: contains no ECG file of a known format; docs/DATA.md lists them")
     for number, (path, file) in enumerate(_named(found, out, TARGETS[to].suffixes[0]), start=1):
         try:
             line = convert(path, file, to, force)
             print(f"[{number}/{len(found)}] {path} -> {file}: {line}", flush=True)
+        except NoECGError as error:
+            without += 1
+            print(f"[{number}/{len(found)}] left out: {error}", file=sys.stderr, flush=True)
         except UserError as error:
             failed += 1
             print(f"[{number}/{len(found)}] error: {error}", file=sys.stderr, flush=True)
-    print(f"{len(found) - failed} of {len(found)} recordings converted to {out}")
-    if failed:
-        raise UserError(f"{failed} of {len(found)} recordings could not be converted; the lines above say why")
+    ecgs = len(found) - without
+    said = f"; {without} files without an ECG left out" if without else ""
+    print(f"{ecgs - failed} of {ecgs} recordings converted to {out}{said}")
+    if failed or not ecgs:
+        raise UserError(f"{failed} of {ecgs} recordings could not be converted; the lines above say why")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

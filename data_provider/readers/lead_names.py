@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cardiolect.data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.channels import FileError, NoLeadsError
 from cardiolect.data_provider.record import LEADS, LIMB_LEADS
 
 # "ECG", "Lead", "MDC_ECG_LEAD_" and what joins them to the name; a sign counts unless it directly follows.
@@ -64,7 +64,7 @@ def find_leads(names: Sequence[str]) -> FoundLeads:
             f"{', '.join(LEADS[:4])}, ..., V6"
         )
     if not rows:
-        raise FileError(f"none of its signals is one of the 12 leads ({', '.join(names)[:60]})")
+        raise NoLeadsError(f"none of its signals is one of the 12 leads ({', '.join(names)[:60]})")
     return FoundLeads(
         rows, {lead: str(names[row]).strip() for lead, row in rows.items()}, tuple(str(names[i]) for i in ignored)
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cardiolect.data_provider.readers.channels import FileError
+from cardiolect.data_provider.readers.channels import FileError, NoLeadsError
 
 KINDS = {"\t": "TSV", ",": "CSV", ";": "CSV"}
 MAX_BYTES = 500_000_000
@@ -58,7 +58,7 @@ def read_text_table(path: Path) -> TextTable:
     text = text.rstrip("\x1a")
     whole = text.endswith("\n")
     if (end := _end_of_line(text, MAX_HEAD_LINES)) > MAX_HEAD:
-        raise FileError("contains no table of numbers: its lines are too long")
+        raise NoLeadsError("contains no table of numbers: its lines are too long")
     lines = text[:end].split("\n")
     last = max((number for number, line in enumerate(lines) if line.strip()), default=0)
     lines = lines[: last + 1]
@@ -70,7 +70,7 @@ def read_text_table(path: Path) -> TextTable:
     fits = [len(cells) == width and _is_data(cells) and not _COMMENT.match(lines[i]) for i, cells in enumerate(parts)]
     start = next((i for i in range(len(fits)) if all(fits[i : i + 3])), None)
     if start is None:
-        raise FileError("contains no table of numbers")
+        raise NoLeadsError("contains no table of numbers")
     if _counts_up(parts[start]):  # the column numbers that pandas writes in place of names
         start += 1
     while start and len(parts[start - 1]) == width > 1 and not any(parts[start - 1]):
@@ -102,7 +102,7 @@ def _decoded(data: bytes) -> str:
             raise FileError("is not a text, or a UTF-16 text that was cut off") from None
         text = data.decode("latin-1")
     if "\0" in text or _CONTROL.search(text[:100_000].rstrip("\x1a")):
-        raise FileError("contains no table of numbers: it is not a text")
+        raise NoLeadsError("contains no table of numbers: it is not a text")
     return text
 
 
@@ -145,7 +145,7 @@ def _shape(lines: list[str], quote: str) -> tuple[str, int]:
         data = Counter(len(cells) for cells in rows if _is_data(cells))
         if data and (most := data.most_common(1)[0])[0] > 1 and most[1] >= len(lines) / 2:
             return delimiter, most[0]
-    raise FileError("contains no table of numbers")
+    raise NoLeadsError("contains no table of numbers")
 
 
 def _is_data(cells: list[str]) -> bool:

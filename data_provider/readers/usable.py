@@ -13,6 +13,7 @@ from cardiolect.data_provider.readers.channels import FileError
 
 MAX_MV = 50.0  # ten times the largest QRS
 GAIN_MV = 2.0  # a lead's median distance from its own median; with a right gain it stays below 0.7 mV even in noise
+JUMP_MV = 10.0  # from one sample to the next; a heart takes several samples for less than half of it
 SPIKE_SECONDS = 0.02  # masked on both sides of a sample above MAX_MV
 HELD_SECONDS = 0.2  # at an extreme of the lead, or in all leads at an end
 FLAT_SECONDS = 0.5  # anywhere: between beats, leads of PTB-XL on their 5 uV grid stay at one value for up to 0.33 s
@@ -44,12 +45,16 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
     left = finite.copy()
     for run in runs:
         left[run.first : run.end] = False
+    for run in _jumps_to(low, values) + _jumps_to(high, values):
+        if left[run.first]:
+            left[run.first : run.end] = False
+            runs.append(run)
     if not left.any():
-        return runs
+        return sorted(runs)
     middle = np.median(values[left])
     distance = np.abs(np.where(left, values - middle, 0))
     if distance.max() <= MAX_MV:
-        return runs
+        return sorted(runs)
     if np.median(distance[left]) > GAIN_MV:
         raise FileError(f"lead {lead} reaches {np.abs(values[left]).max():.0f} mV; check gain and unit")
     margin = round(SPIKE_SECONDS * fs)
@@ -58,6 +63,20 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
         why = f"a spike of {distance[group].max():.0f} mV"
         runs.append(Run(max(0, int(group[0]) - margin), min(len(values), int(group[-1]) + 1 + margin), why))
     return sorted(runs)
+
+
+def _jumps_to(value: float, values: np.ndarray) -> list[Run]:
+    """Stretches at exactly ``value`` that begin and end with a jump: a sentinel, however short, is no voltage."""
+    if not JUMP_MV <= abs(value - np.nanmedian(values)) <= MAX_MV:  # a spike above that is masked with its surroundings
+        return []
+    at = np.flatnonzero(values == value)
+    runs = []
+    for group in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1):
+        first, end = int(group[0]), int(group[-1]) + 1
+        around = [values[i] for i in (first - 1, end) if 0 <= i < len(values)]
+        if all(not abs(other - value) <= JUMP_MV for other in around):  # beside NaN as well
+            runs.append(Run(first, end, f"jumps to {value:.4g} mV"))
+    return runs
 
 
 def constant_runs(values: np.ndarray, least: float) -> list[tuple[int, int]]:

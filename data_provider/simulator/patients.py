@@ -14,7 +14,7 @@ PATIENT_STREAM, RECORD_STREAM, PLAN_STREAM = 0, 1, 2
 class Patient:
     """One person.
 
-    axis_degrees: frontal QRS axis, well inside its class (normal -30..90, left -90..-30, right 90..180).
+    axis_degrees: frontal QRS axis, well inside its class (normal 4..90, left -90..-30, right 90..180).
     voltage: "normal", "high" (left ventricular hypertrophy) or "low".
     chest_gain: factors of V1..V6, the effect of electrode position and chest wall.
     rotation: degrees added to all horizontal QRS directions; positive is forward, with an earlier R/S transition.
@@ -62,7 +62,7 @@ def draw_patient(seed: int, index: int, fold: int) -> Patient:
     sex = int(rng.integers(2))
     height = int(np.clip(rng.normal(176 - 12 * sex, 7), 145, 205))
     axis = AXES[int(rng.choice(3, p=[0.62, 0.20, 0.18]))]
-    low, high = dict(zip(AXES, ((-15, 78), (-75, -42), (102, 150)), strict=True))[axis]
+    low, high = dict(zip(AXES, ((12, 78), (-75, -42), (102, 150)), strict=True))[axis]
     return Patient(
         patient_id=10001 + index,
         fold=fold,

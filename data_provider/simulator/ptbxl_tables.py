@@ -22,7 +22,7 @@ SCP_CODES: dict[str, tuple[str, float]] = {
     **{name: (code, 100.0) for code, name in DIAGNOSES.items()},
     **{name: (code, 0.0) for code, name in {**RHYTHMS, **FORMS}.items()},
 }
-AXIS_CODES = dict(zip(AXES, ("MID", "LAD", "RAD"), strict=True))
+AXIS_CODES = dict(zip(AXES, ("MID", "ALAD", "RAD"), strict=True))
 EXTRA_BEATS = {None: "", ECTOPIES[0]: "SVES", ECTOPIES[1]: "VES"}
 
 COLUMNS = (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cardiolect.data_provider.audit.inspection import inspect
 from cardiolect.data_provider.readers import FileError, RecordError, count_samples, read_record
+from cardiolect.data_provider.readers.content import what_else
 from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import ecg_warnings
@@ -79,6 +80,8 @@ def _main_file(paths: Sequence[Path]) -> Path:
     signals = [path for path in paths if file_role(path) == "signal"]
     unknown = [path for path in paths if file_role(path) is None]
     if unknown:
+        if other := what_else(unknown[0]):
+            raise UserError(f"{unknown[0].name[:60]}: {other}")
         suffix = unknown[0].suffix[:10]
         problem = f"{suffix} files are not supported" if suffix else "the file has no extension"
         raise UserError(f"{problem}; upload one of: {FORMAT_LIST}")

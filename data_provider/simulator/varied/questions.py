@@ -27,7 +27,7 @@ LISTS = (5, 7, 22, 32)  # templates of open questions that derived questions ask
 ABOUT_NOISE = frozenset(number for number, template in TEMPLATES.items() if template.attribute_type == "noise")
 SHARES = {VERIFY: VERIFY_SHARE, CHOOSE: CHOOSE_SHARE, QUERY: QUERY_SHARE}
 NOISE_IN_LEAD_SHARE = 0.02  # per lead
-OPEN_LIKELIHOOD = 15.0  # below `ecgqa.labels.SURE`: neither stated nor denied
+OPEN_LIKELIHOOD = 15.0  # doubtful: neither stated nor denied
 
 AnswerTo = Callable[[VariedTruth], Answer | None]
 
@@ -64,7 +64,7 @@ def _with_noise_known(template: int, answer: AnswerTo) -> AnswerTo:
 def _row(truth: VariedTruth, kind: str) -> dict[str, str]:
     """The recording's row in PTB-XL's database; for questions about one code, without codes that no question names.
 
-    Such a code would keep derived questions from denying anything, as PTB-XL's labels may be incomplete; these are not.
+    Such a code may leave others open, as PTB-XL's labels may be incomplete; these are not.
     """
     codes = {**truth.scp_codes(), **{c: OPEN_LIKELIHOOD for c in truth.open if c in NAMES}}
     if kind != QUERY:

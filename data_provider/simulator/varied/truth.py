@@ -50,7 +50,9 @@ _UNREMARKABLE = frozenset(
 
 RATE_MARGIN = 1.5  # bpm around 60 and 100 within which bradycardia and tachycardia stay open
 ARRHYTHMIA_S = (0.12, 0.20)  # longest minus shortest sinus RR interval: from the first open, from the second stated
-AXIS_MARGIN = 8.0  # degrees around -30 and 90
+AXIS_MARGIN = 8.0  # degrees around the limits of the axis
+# Degrees between which the axis is open: deviated by the limit of PTB-XL's LAD, normal by that of clinical text.
+LEFT_TYPE = (-30.0, 4.0)
 SOKOLOW_MV = (3.0, 3.5)
 LOW_VOLTAGE_MV = (0.5, 0.58)
 ST_MV = (-0.025, -0.05, -0.1)  # open from, depressed from, ischaemic from
@@ -284,7 +286,8 @@ def _repolarisation(found: Measures, yes: set[str], maybe: set[str]) -> None:
 def judge_axis(degrees: float, hidden: bool) -> tuple[str | None, set[str]]:
     """The axis class; or None and all classes, left open, if the axis is near a limit or ``hidden``."""
     degrees = degrees % 360 - 360 * (degrees % 360 > 210)  # from -150 to 210
-    limits = (-30, 90, -105, -150)  # between normal, left and right; then of left and right to the north-west axis
-    if hidden or min(abs(degrees - limit) for limit in limits) < AXIS_MARGIN or degrees < -105:
+    limits = (*LEFT_TYPE, 90, -105, -150)  # of left, normal and right; then of left and right to the north-west axis
+    near = min(abs(degrees - limit) for limit in limits) < AXIS_MARGIN
+    if hidden or near or degrees < -105 or LEFT_TYPE[0] <= degrees <= LEFT_TYPE[1]:
         return None, set(AXES)
-    return AXES[0] if -30 <= degrees <= 90 else AXES[1] if degrees < -30 else AXES[2], set()
+    return AXES[1] if degrees < LEFT_TYPE[0] else AXES[0] if degrees <= 90 else AXES[2], set()

@@ -16,6 +16,7 @@ def row(codes, axis="MID", **columns):
         "burst_noise",
         "electrodes_problems",
         "extra_beats",
+        "pacemaker",
         "infarction_stadium1",
         "infarction_stadium2",
     )
@@ -52,7 +53,11 @@ def test_leads_of_a_noise_are_read_as_ptbxl_writes_them(cell, leads):
 
 def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about():
     rows = [
-        row({"SR": 0.0, **({"IMI": 100.0} if stage else {})}, infarction_stadium1=stage, extra_beats=beats)
+        row(
+            {"SR": 0.0, **({"IMI": 100.0} if stage else {}), **({"PVC": 100.0} if beats else {})},
+            infarction_stadium1=stage,
+            extra_beats=beats,
+        )
         for stage, beats in [("Stadium III", "VES"), ("Stadium II-III", "1ES"), ("", ""), ("unknown", "bigeminy?")] * 3
     ]
     asked = derive([{**r, "ecg_id": str(i)} for i, r in enumerate(rows)], seed=0, balance=False)
@@ -72,6 +77,7 @@ def test_stages_and_extrasystoles_that_the_labels_leave_open_are_not_asked_about
     }
     assert said("Does this ECG show ventricular extrasystoles?") == {0: "yes", 2: "no"}
     assert said("Does this ECG show old stage of myocardial infarction?") == {0: "yes", 2: "no"}  # unknown: open
+    assert not [q for q in asked if q["question"] == "Does this ECG show unknown stage of myocardial infarction?"]
 
 
 def test_labels_that_contradict_an_empty_cell_leave_it_open():

@@ -70,6 +70,19 @@ def test_a_spike_is_masked_with_its_surroundings_and_the_rest_read():
     assert record(paced, check_leads=False).good.mean() > 0.9
 
 
+@pytest.mark.parametrize(("first", "end"), [(2500, 2501), (2500, 2550), (4990, 5000), (0, 3)])
+@pytest.mark.parametrize("sentinel", [-32.768, 32.767, -16.384])
+def test_a_sentinel_is_masked_however_short_its_gap(sentinel, first, end):
+    """16-bit steps of 1 uV: the smallest and the largest number, and aVR computed from two leads at the smallest."""
+    ecg = record(changed(first, end, sentinel))
+    assert np.flatnonzero(~ecg.good[V2]).tolist() == list(range(first, end))
+    assert np.abs(ecg.signal).max() < 5 and f"(jumps to {sentinel:.4g} mV)" in ecg.notes[0]
+
+
+def test_an_offset_is_no_jump():
+    assert record(heart() + 30 * np.arange(12)[:, None], check_leads=False).good.all()
+
+
 def test_a_wrong_gain_is_refused_in_one_line():
     with pytest.raises(FileError, match=r"lead I reaches [0-9]+ mV; check gain and unit"):
         assemble(Channels(dict(zip(LEADS, 1000 * heart(), strict=True)), FS))

@@ -116,7 +116,7 @@ def test_gaps_and_absent_leads_are_kept_or_said(tmp_path, to):
 @pytest.mark.parametrize("to", TARGETS)
 def test_a_range_beyond_16_bits_takes_more_bits_or_coarser_steps_and_says_so(tmp_path, to):
     signal = twelve_leads()
-    signal[6:, 700], signal[6:, 701] = 45.0, -40.0
+    signal[6:] += 42 * np.sin(2 * np.pi * 0.1 * np.arange(5000) / 500)  # a drift
     line = convert(source_of(tmp_path, signal, LEADS), tmp_path / f"out{SUFFIXES[to]}", to)
     assert ("its range needs steps of 1.5 uV" in line) == (to in ("edf", "dicom"))
     offset_only = convert(source_of(tmp_path / "b", twelve_leads() + 40.0), tmp_path / f"b/out{SUFFIXES[to]}", to)
@@ -214,6 +214,20 @@ def test_a_folder_is_converted_with_a_line_for_each_failure(shared_data, tmp_pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="contains no ECG file"):
         main([str(tmp_path / "empty"), str(out), "--to", "csv"])
+
+
+def test_a_folder_of_files_named_by_uids_and_of_notes_is_converted(shared_data, tmp_path, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("1.2.840.5", "1.2.840.6", "scan"):
+        shutil.copy(shared_data / "files/ecgplot_anonymous.dcm", source / name)
+    (source / "README.txt").write_text("Recorded at rest.\n")
+    (source / "patients.csv").write_text("id,age\n1,60\n2,70\n")
+    main([str(source), str(out), "--to", "csv"])
+    said = capsys.readouterr()
+    assert "3 of 3 recordings converted" in said.out and "2 files without an ECG left out" in said.out
+    assert "left out: record" in said.err and "README.txt" in said.err and "patients.csv" in said.err
+    assert sorted(file.name for file in out.glob("*.csv")) == ["1_2_840_5.csv", "1_2_840_6.csv", "scan.csv"]
 
 
 def test_every_recording_of_an_hdf5_file_is_converted(tmp_path, capsys):

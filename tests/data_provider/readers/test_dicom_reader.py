@@ -228,3 +228,14 @@ def test_real_files_equal_their_bytes(name, fs, step, shared_data):
     expected = raw[:, [order.index(lead) for lead in LEADS]].T * step
     np.testing.assert_allclose(record.signal[record.good], expected[record.good], atol=1e-5)
     assert record.good.mean() > 0.99
+
+
+@pytest.mark.parametrize("sensitivity", [1.0, 5.0])
+def test_gaps_at_the_smallest_number_without_a_padding_value_are_masked(sensitivity, ecg, tmp_path):
+    """So ecg2dcm 1.3.1 writes the gaps of a WFDB record."""
+    raw = np.round(ecg * 1000 / sensitivity).astype(int)
+    raw[:, 1000:1050] = -32768
+    save(tmp_path / "ecg.dcm", group(ecg, raw=raw, sensitivity=sensitivity))
+    record = read_record(tmp_path / "ecg.dcm")
+    assert not record.good[:, 1000:1050].any() and record.good.mean() > 0.98
+    assert np.abs(record.signal - ecg)[record.good].max() < 1e-5

@@ -171,3 +171,12 @@ def test_a_discontinuous_file_without_time_stamps_is_refused(ecg, tmp_path):
     path.write_bytes(data[:192] + b"EDF+D" + data[197:])
     with pytest.raises(RecordError, match="without time stamps"):
         read_record(path)
+
+
+def test_a_last_second_at_the_smallest_number_is_cut_off(ecg, tmp_path):
+    """wfdb 4.3.1 writes one after a recording that fills its data records."""
+    write(tmp_path / "ecg.edf", np.pad(ecg, ((0, 0), (0, FS)), constant_values=-8.0))
+    record = read_record(tmp_path / "ecg.edf")
+    assert record.seconds == 10 and record.good.all()
+    assert record.notes == ("1.00 s without any signal cut off at the end",)
+    np.testing.assert_allclose(record.signal, ecg, atol=2.5e-4)

@@ -91,6 +91,10 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
         ([put("ecg.edf", rows)], "its EDF header does not"),
         ([put("setup.exe", noise)], ".exe files are not supported"),
         ([put("README", noise)], "the file has no extension"),
+        (
+            [put("ecg.pdf", b"%PDF-1.7\n\0")],
+            "ecg.pdf: a PDF document, a picture of an ECG at best; export the ECG itself",
+        ),
         ([folder / "bomb.npz", layout], "holds more than 25,000,000 samples"),
         ([folder / "grows.npz"], "holds more than 25,000,000 samples"),
         ([folder / "promises.npy", layout], "holds more than 25,000,000 samples"),

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.record import LEADS
 from cardiolect.model.evaluation.result import check_result
 from cardiolect.model.evaluation.tables import ecg_line
 from cardiolect.model.llm.checkpoint import fingerprint
 from tests.helpers import ROOT
 from tests.helpers.runs import finetune_lines, one_thread, pretrain_lines, run
+from tests.helpers.wfdb_records import write
 
 FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
 MODELLED = ("with_ecg", *FLOORS.split(","))
@@ -173,6 +176,30 @@ def test_a_result_says_what_an_ecg_takes_in_a_prompt_and_how_much_of_it_is_shown
     del result["data"]["ecgs"], result["answer_seconds"]
     (older / "result.json").write_text(json.dumps(result))
     assert check_result(older) == []
+
+
+def test_a_result_counts_recordings_that_are_not_as_recorded(tmp_path, corpus, tuned):
+    copied = shutil.copytree(corpus, tmp_path / "corpus")
+    questions = json.loads((copied / "questions/test.json").read_text())
+    records = sorted({number for question in questions for number in question["ecg_id"]})[:2]
+    railed, short = (copied / f"records500/00000/{number:05d}_hr" for number in records)
+    signal = read_record(railed).signal
+    signal[LEADS.index("V2"), 1000:2500] = 5.1
+    write(railed.parent, signal, name=railed.name)
+    write(short.parent, read_record(short).signal[:8], LEADS[:8], name=short.name)
+    values = {"TEST_DATA": copied / "questions/test.json", "CACHE_DIR": tmp_path / "cache", "MAX_SAMPLES": 0}
+    done = subprocess.run(evaluation(tmp_path / "out", copied, tuned, FLOORS="", MAX_NEW_TOKENS=1, **values), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    marked = json.loads((tmp_path / "out/result.json").read_text())["data"]["marked"]
+    assert marked == {
+        "recordings": len({number for question in questions for number in question["ecg_id"]}),
+        "absent": 1,
+        "computed": 0,
+        "masked": 1,
+        "contradicts": 0,
+    }
+    line = "1 lack leads, 1 have stretches without a voltage, which are masked"
+    assert line in (tmp_path / "out/scores.txt").read_text()
 
 
 def test_everything_that_determines_an_answer_is_in_the_fingerprint(tmp_path, tuned):
