@@ -36,7 +36,7 @@ def prevalence_in(roots: Sequence[Path], asked: Iterable[str]) -> dict[str, Any]
                 for text, judge in judges.items():
                     try:
                         counts[text][judge(row)] += 1
-                    except (ValueError, SyntaxError, TypeError, AttributeError) as error:
+                    except (UserError, ValueError, SyntaxError, TypeError, AttributeError) as error:
                         raise UserError(
                             f"{path}: line {reader.line_num}: labels cannot be read ({error}); use the table as PTB-XL "
                             "publishes it"
@@ -67,6 +67,8 @@ class _Judge:
                 found = yes_or_no(self._answer(read) or ())
             except KeyError:
                 found = None
+            if read.columns.difference(row):
+                found = None  # a column that the table lacks says nothing, not no
             if new := read.columns.difference(self._columns):
                 self._columns, self._known = (*self._columns, *sorted(new)), {}
                 key = tuple(map(row.get, self._columns))
