@@ -7,14 +7,16 @@ of the given folds, at the threshold of the simulation (one half, with equal cla
 training only in the last row of each finding, an upper bound from cross-validation over patients. AUROC shows whether
 what was learned transfers; balanced accuracy shows whether scales and thresholds fit as well. ``separable from real``
 is how well the network separates simulated recordings from real ones (0.5: not at all). Real noise comes from the same
-folds; it holds no beats and no labels.
+folds; it holds no beats and no labels. Intervals are over patients; means are over the findings that at least
+5 patients have and 5 have not, and the table shows all findings.
 """
 
 import ast
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +43,7 @@ from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.varied.truth import VariedTruth
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import NO, YES, verify_means
 
 FS = 125.0  # input of the network; R peaks are found at 250 Hz, the rate of the tokenizer
 SECONDS = 10
@@ -213,22 +216,46 @@ def cross_validated_logits(signals: np.ndarray, labels: np.ndarray, patients: np
     return predictions
 
 
-def scores(predictions: np.ndarray, labels: np.ndarray, source: str) -> list[dict]:
-    """One row per finding; figures are None if fewer than two recordings have, or do not have, the finding."""
+def scores(
+    predictions: np.ndarray, labels: np.ndarray, source: str, patients: Sequence[Hashable] | None = None
+) -> list[dict]:
+    """One row per finding and one with their means; figures are None if no recording has, or lacks, the finding.
+
+    Intervals and the rule which findings count in the means are those of `verify_means`. patients: of the recordings,
+    ``(n,)``; without them, each recording counts as a patient of its own.
+    """
+    places, columns = np.nonzero(~np.isnan(labels))
+    truths, logit = labels[places, columns] == 1, predictions[places, columns]
+    found, means = verify_means(
+        [FINDINGS[k] for k in columns],
+        [(YES,) if truth else (NO,) for truth in truths],
+        [YES if value > 0 else NO for value in logit],
+        logit.tolist(),
+        [int(i) if patients is None else patients[i] for i in places],
+    )
     rows = []
     for k, finding in enumerate(FINDINGS):
-        known = ~np.isnan(labels[:, k])
-        truth, logit = labels[known, k] == 1, predictions[known, k]
-        row = {"finding": finding, "trained on": source, "positives": int(truth.sum()), "of": int(known.sum())}
-        if min(truth.sum(), (~truth).sum()) >= 2:
-            sensitivity, specificity = float((logit[truth] > 0).mean()), float((logit[~truth] <= 0).mean())
-            auroc = float(roc_auc_score(truth, logit))
-            row |= {"AUROC": auroc, "sensitivity": sensitivity, "specificity": specificity}
-            row["balanced"] = (sensitivity + specificity) / 2
-        else:
-            row |= dict.fromkeys(("AUROC", "sensitivity", "specificity", "balanced"))
-        rows.append(row)
-    return rows
+        known = labels[~np.isnan(labels[:, k]), k]
+        row = {"finding": finding, "trained on": source, "positives": int((known == 1).sum()), "of": len(known)}
+        each = found.get(finding, {})
+        rows.append(row | {"in mean": "yes" if each.get("in_mean") else "no"} | _figures(each))
+    name = f"mean of {means['counted']}, {len(FINDINGS) - means['counted']} left out"
+    mean = dict.fromkeys(rows[0]) | {"finding": name, "trained on": source} | _figures(means)
+    return [*rows, mean]
+
+
+def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    def ends(key: str) -> str | None:
+        return "{:.2f}-{:.2f}".format(*found[f"{key}_ci95"]) if key in found else None
+
+    return {
+        "AUROC": found.get("auroc"),
+        "AUROC 95 %": ends("auroc"),
+        "sensitivity": found.get("sensitivity"),
+        "specificity": found.get("specificity"),
+        "balanced": found.get("balanced_accuracy"),
+        "balanced 95 %": ends("balanced_accuracy"),
+    }
 
 
 def separability(simulated_signals: np.ndarray, real_signals: np.ndarray, patients: np.ndarray, epochs: int) -> float:
@@ -259,12 +286,12 @@ def main() -> None:
     for kind in arguments.kinds.split(","):
         library = noise_library(arguments.data, folds) if kind == KINDS[2] else None
         x, y = load_simulated(kind, arguments.records, arguments.seed, library)
-        rows += scores(logits(fit(x, y, arguments.epochs), signals), labels, kind)
+        rows += scores(logits(fit(x, y, arguments.epochs), signals), labels, kind, patients)
         notes.append(f"{kind} separable from real: AUROC {separability(x, signals, patients, 6):.3f}")
-    rows += scores(
-        cross_validated_logits(signals, labels, patients, 3 * arguments.epochs), labels, "real, cross-validated"
-    )
-    rows.sort(key=lambda row: FINDINGS.index(row["finding"]))
+    bound = cross_validated_logits(signals, labels, patients, 3 * arguments.epochs)
+    rows += scores(bound, labels, "real, cross-validated", patients)
+    place = {finding: k for k, finding in enumerate(FINDINGS)}
+    rows.sort(key=lambda row: place.get(row["finding"], len(place)))  # means last
     report("sim_to_real", rows, arguments.out, "; ".join(notes))
 
 

@@ -88,6 +88,18 @@ def test_readings_of_real_recordings_are_scored_where_labels_say_something():
     assert row["of"] == 40 and row["balanced"] == row["AUROC"] == 1
 
 
+def test_readings_of_real_recordings_have_intervals_over_patients_and_means_of_findings_that_are_not_rare():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=(60, len(FINDINGS))).astype(float)
+    truth[:, 1], truth[:, 2] = 0, np.arange(60) < 8  # 8 recordings of 4 patients
+    *rows, mean = scores(np.where(truth == 1, 1.0, -1.0), truth, "x", np.arange(60) // 2)
+    assert [row["finding"] for row in rows] == list(FINDINGS), "every row is shown"
+    assert (rows[1]["AUROC"], rows[2]["in mean"], rows[3]["in mean"]) == (None, "no", "yes")
+    assert mean["finding"] == f"mean of {len(FINDINGS) - 2}, 2 left out" and mean["balanced"] == 1
+    low, high = map(float, rows[2]["AUROC 95 %"].split("-"))
+    assert low < 0.9 and high == 1
+
+
 def test_the_places_of_simulated_findings_are_where_the_recording_shows_them(corpus, tmp_path):
     spans, refs = FindingSpans(corpus), load_database(corpus)
     truths = [Truth.from_json(json.loads(line)) for line in (corpus / "truth.jsonl").read_text().splitlines()]

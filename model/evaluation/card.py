@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader
 from cardiolect.data_provider.corpora.provenance import UNKNOWN
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.floors import floors
-from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, score_name, verdict
+from cardiolect.model.evaluation.notes import mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions
+from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict
 from cardiolect.model.llm.checkpoint import read_info
 from cardiolect.model.prompt.tasks import TASKS
 
@@ -28,7 +29,8 @@ def model_card(
     """The text of a checkpoint's README.md.
 
     info: cardiolect.json. stock: whether it is a complete model that reads ECGs on stock servers. results: from
-    `read_result`, each shown with floors, gap and interval. licence: of the weights, as model hubs spell it.
+    `read_result`, each shown with floors, gap and interval; if training has seen their patients, or if that is not
+    known, they are not in the metadata. licence: of the weights, as model hubs spell it.
     """
     settings = info.get("settings", {})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
@@ -45,7 +47,17 @@ def model_card(
         results=[
             dict(
                 r,
-                balanced=balanced_accuracy(r),
+                alarm=seen_alarm(r),
+                question_means={
+                    label: {
+                        name: (mean, r["verify_means"][name][f"{score}_ci95"])
+                        for name, mean in means_of_questions(r, score).items()
+                    }
+                    for score, label in QUESTION_MEANS.items()
+                    if means_of_questions(r, score)
+                },
+                rule_of_means=rule_of_means(r) if "verify_means" in r else "",
+                mix=mix_of_answers(r),
                 title=f"{TASKS[r['task']].title} on {_data_of(r)}",
                 gaps=[dict(g, verdict=verdict(r, g)) for g in gaps(r)],
             )
@@ -58,7 +70,8 @@ def model_card(
         pipeline_tag="text-generation",
         tags=["ecg", "electrocardiogram", "cardiolect"],
         model_name=name or "ECG language model",
-        eval_results=[metric for result in results for metric in _metrics(result)] or None,
+        # Hubs show them without the warning.
+        eval_results=[m for result in results if not seen_alarm(result) for m in _metrics(result)] or None,
     )
     joined = text.replace("\\\n", "")  # line breaks within the template only
     return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"

@@ -8,8 +8,9 @@ import numpy as np
 
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.samples import Sample
-from cardiolect.utils.metrics import calibration, confusion
+from cardiolect.utils.metrics import NO, YES, calibration, confusion
 from cardiolect.utils.metrics.normalised_match import answer_set
+from cardiolect.utils.metrics.verify import yes_or_no
 
 CLOSED = ("verify", "choose")  # the ends of their question types
 
@@ -19,12 +20,21 @@ def is_closed(sample: Sample) -> bool:
     return sample.question_type.endswith(CLOSED)
 
 
-def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def closed_scores(
+    samples: Sequence[Sample],
+    matches: Mapping[str, np.ndarray],
+    verify: Mapping[str, Mapping[str, Any]],
+    prevalence: Mapping[str, float],
+) -> dict[str, Any]:
     """``confusion`` with the ECG per question type and template, and ``calibration`` per condition.
 
     Empty without closed questions. matches: condition -> whether each answer is right. The confidence of an answer is
     the probability of its text and end, or, if it was ranked, its probability among the candidates; texts that were cut
     off have none. Labels are answers in lower case, joined by "+" if there are several.
+
+    ``calibration_at_prevalence``: the same for the yes-or-no questions of ``verify`` that count in its means and whose
+    ``prevalence`` is known (question -> share), each sample weighted so that yes is as common as in the data set;
+    ``calibration_of_same``: of the same samples without weights.
     """
     closed = [i for i, sample in enumerate(samples) if is_closed(sample)]
     if not closed:
@@ -42,12 +52,33 @@ def closed_scores(samples: Sequence[Sample], matches: Mapping[str, np.ndarray]) 
             for group, rows in sorted(members.items(), key=_order)
         }
     }
+    weights = _weights(samples, verify, prevalence)
     for condition in samples[0].probabilities:
         known = [i for i in closed if condition in samples[i].probabilities and condition not in samples[i].cut_off]
-        if not known:
-            continue
-        sure = [samples[i].probabilities[condition] for i in known]
-        found.setdefault("calibration", {})[condition] = calibration(sure, [bool(matches[condition][i]) for i in known])
+        weighted = [i for i in known if i in weights]
+        for key, rows, weigh in (
+            ("calibration", known, None),
+            ("calibration_of_same", weighted, None),
+            ("calibration_at_prevalence", weighted, [weights[i] for i in weighted]),
+        ):
+            if rows:
+                sure = [samples[i].probabilities[condition] for i in rows]
+                right = [bool(matches[condition][i]) for i in rows]
+                found.setdefault(key, {})[condition] = calibration(sure, right, weights=weigh)
+    return found
+
+
+def _weights(
+    samples: Sequence[Sample], verify: Mapping[str, Mapping[str, Any]], prevalence: Mapping[str, float]
+) -> dict[int, float]:
+    """Index of a sample -> its weight: how much more common its answer is in the data set than in the evaluation."""
+    found = {}
+    for i, sample in enumerate(samples):
+        row, share = verify.get(sample.question, {}), prevalence.get(sample.question, 0.0)
+        truth = yes_or_no(sample.answers)
+        if truth is not None and row.get("in_mean") and 0 < share < 1:
+            n = row[YES] + row[NO]
+            found[i] = share * n / row[YES] if truth == YES else (1 - share) * n / row[NO]
     return found
 
 

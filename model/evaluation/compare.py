@@ -8,6 +8,7 @@ from cardiolect.model.evaluation.alignment import Evaluated, on_common_samples
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.scoring import main_score
+from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.utils.metrics import PairedTest, Scores, cross_table, paired_test, paired_test_of
 from cardiolect.utils.metrics.paired import FEW_BLOCKS
 
@@ -23,7 +24,8 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str
     ``scores``: every score of the results' definition with the ECG. ``by_type``: the main score by question type.
     ``gap``: the signal-use gap over the floors that both have. Each has the values of ``a`` and ``b``, the
     ``difference`` b - a with ``ci95`` over patients, and ``p`` (`utils.metrics.paired_test`). ``right``: the number of
-    samples on which both, one or neither is right. ``differs``: settings and fingerprints, ``[of a, of b]``.
+    samples on which both, one or neither is right. ``warnings``: of ``a`` and ``b``, if training has seen their
+    patients. ``differs``: settings and fingerprints, ``[of a, of b]``.
     Raises `UserError` if the two cannot be compared.
     """
     read = Evaluated.read(a, metrics), Evaluated.read(b, metrics)
@@ -48,6 +50,7 @@ def compare(a: Path, b: Path, resamples: int = 1000, seed: int = 0, metrics: str
         "patients": len({number for numbers in patients for number in numbers}),
         "only_a": len(read[0].samples) - len(samples),
         "only_b": len(read[1].samples) - len(samples),
+        "warnings": {name: alarm for name, each in zip("ab", read, strict=True) if (alarm := seen_alarm(each.result))},
         "differs": dict(_differences(read[0].result, read[1].result)),
         "score": score,
         "scores": {name: tested(name) for name in (score, *(n for n in with_ecg[0].formulas if n != score))},
@@ -76,6 +79,7 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
         f"A: {compared['a']}",
         f"B: {compared['b']}",
     ]
+    lines += [f"WARNING: {name.upper()}: {alarm}" for name, alarm in compared["warnings"].items()]
     for system, count in (("A", compared["only_a"]), ("B", compared["only_b"])):
         if count:
             lines.append(f"left out: {count} samples that only {system} has")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_PER_QUESTION
+from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_PER_QUESTION
 
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
@@ -13,7 +13,7 @@ GENERATED = "generated"
 class Condition(NamedTuple):
     """heading: of a column. meaning: in words. floor: whether the signal-use gap is measured against it.
 
-    colour: from the palette of Okabe & Ito, which is safe for colour-blind readers.
+    colour: from the palettes of Okabe & Ito and of Tol, which are safe for colour-blind readers.
     """
 
     heading: str
@@ -43,6 +43,9 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     ),
     MAJORITY_PER_QUESTION: Condition(
         "maj./question", "the most common training answer to the same question", True, "#555555"
+    ),
+    MAJORITY_CONTENT: Condition(
+        "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"
     ),
 }
 CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cardiolect.data_provider.audit.seen import load_seen, seen_again
 from cardiolect.data_provider.corpora.simulated import load_true_findings
 from cardiolect.data_provider.examples import Example
-from cardiolect.data_provider.splits import known_recordings, load_splits
+from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer, answers
@@ -28,11 +27,14 @@ from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.page import PAGE, render_page
+from cardiolect.model.evaluation.prevalence import prevalence_in
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
 from cardiolect.model.evaluation.resume import AnswerLog
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
+from cardiolect.model.evaluation.seen import SeenRecordings
 from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils import launch
@@ -56,8 +58,14 @@ def evaluate(settings: EvalSettings) -> dict:
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
-    examples, ecgs = _examples(checkpoint, settings)
-    provenance = {"checkpoint": _provenance(checkpoint, settings), "data": _data(examples, ecgs)}
+    examples, ecgs, seen_before = _examples(checkpoint, settings)
+    provenance = {
+        "checkpoint": _provenance(checkpoint, settings),
+        "seen": seen_before,
+        "data": _data(examples, ecgs),
+    }
+    if TASKS[settings.tasktype].exact_match and launch.is_main():
+        provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})
     if lists:
         candidates = [lists.candidates(e) for e in examples]
         listed = coverage(examples, candidates, definition(settings.metrics).match)
@@ -112,12 +120,20 @@ def _write_page(
     (settings.output_dir / PAGE).write_text(render_page(result, drawn), encoding="utf-8")
 
 
-def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs]:
-    """The examples to evaluate, and the items of their recordings."""
+def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs, dict[str, Any]]:
+    """The examples to evaluate, the items of their recordings, and how many of them training has seen."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
     ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
-    examples = _without_seen_patients(examples, settings)
+    seen = SeenRecordings(examples, settings)
+    left_out = [] if settings.keep_seen_patients else seen.of(examples)
+    dropped = {e.sample_id for e in left_out}
+    if left_out and launch.is_main():
+        print(
+            f"left out {len(left_out)} of {len(examples)} samples of patients that a training stage of the checkpoint "
+            "has seen"
+        )
+    examples = [e for e in examples if e.sample_id not in dropped]
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
@@ -125,23 +141,11 @@ def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Exam
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    return examples, ecgs
-
-
-def _without_seen_patients(examples: list[Example], settings: EvalSettings) -> list[Example]:
-    """The examples without those of patients on whom any stage of the checkpoint was trained or selected."""
-    corpus = known_recordings(settings.data_root).values()
-    seen = seen_again([ref for e in examples for ref in e.records], corpus, load_seen(settings.checkpoint))
-    kept = [e for e in examples if seen.isdisjoint(e.record_ids)]
-    if launch.is_main() and len(kept) < len(examples):
-        source = "of patients that a training stage of the checkpoint has seen"
-        if settings.keep_seen_patients:
-            print(
-                f"warning: {len(examples) - len(kept)} of {len(examples)} samples are {source}; scores are optimistic"
-            )
-        else:
-            print(f"left out {len(examples) - len(kept)} of {len(examples)} samples {source}")
-    return examples if settings.keep_seen_patients else kept
+    counted = seen.count(examples, left_out)
+    samples = {"samples": len(examples), "patients": len({p for e in examples for p in e.patients})}
+    if launch.is_main() and (alarm := seen_alarm({**samples, "seen": counted})):
+        print(f"warning: {alarm}")
+    return examples, ecgs, counted
 
 
 def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:

@@ -10,12 +10,15 @@ from typing import Any
 from cardiolect.data_provider.examples import Example
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.prompt.rendering import answer_text
-from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_PER_QUESTION, TASKS
+from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_PER_QUESTION, TASKS
 from cardiolect.utils.metrics import AnswerLists, MajorityAnswers, central_text
+from cardiolect.utils.metrics.constant_report import report_of_best_content
 
-MAJORITY_ANSWERS, MAJORITY_REPORT, ANSWER_LISTS = "majority_answers", "majority_report", "answer_lists"
+MAJORITY_ANSWERS, ANSWER_LISTS = "majority_answers", "answer_lists"
+# Condition -> key of the constant report, which is chosen for one score: the words, or the statements.
+REPORTS = {MAJORITY: "majority_report", MAJORITY_CONTENT: "majority_content_report"}
 # Keys of cardiolect.json, so that evaluation needs no training data.
-KEPT = (MAJORITY_ANSWERS, MAJORITY_REPORT, ANSWER_LISTS)
+KEPT = (MAJORITY_ANSWERS, ANSWER_LISTS, *REPORTS.values())
 
 
 def floors(names: Iterable[str]) -> list[str]:
@@ -29,13 +32,17 @@ def gap_over(names: Sequence[str]) -> Callable[[Mapping[str, float]], float]:
 
 
 def majority_floors(examples: Sequence[Example], seed: int) -> dict[str, Any]:
-    """The majority answers and answer lists of questions, and the report that shares most words with the others."""
+    """The majority answers and answer lists of questions, and the reports that are the best constants.
+
+    There is one report for scores of words and one for scores of content; both are chosen on training texts alone.
+    """
     found: dict[str, Any] = {}
     if questions := [e for e in examples if TASKS[e.task].exact_match]:
         found[MAJORITY_ANSWERS] = MajorityAnswers.fit(questions).to_json()
         found[ANSWER_LISTS] = AnswerLists.fit(questions).to_json()
     if reports := [e.answers[0] for e in examples if TASKS[e.task].has_content]:
-        found[MAJORITY_REPORT] = central_text(reports, seed)
+        found[REPORTS[MAJORITY]] = central_text(reports, seed)
+        found[REPORTS[MAJORITY_CONTENT]] = report_of_best_content(reports, seed)
     return found
 
 
@@ -49,6 +56,7 @@ def texts_without_model(task: str, info: Mapping[str, Any]) -> Callable[[Example
         majority = MajorityAnswers.from_json(info[MAJORITY_ANSWERS])
         levels = {MAJORITY: "template", MAJORITY_PER_QUESTION: "question"}
         return lambda e: {name: answer_text(majority.predict(e, levels[name])) for name in names}
-    if names == (MAJORITY,) and info.get(MAJORITY_REPORT) is not None:
-        return lambda e: {MAJORITY: info[MAJORITY_REPORT]}
+    if TASKS[task].has_content:
+        reports = {name: info[REPORTS[name]] for name in names if info.get(REPORTS[name]) is not None}
+        return lambda e: reports
     return lambda e: {}

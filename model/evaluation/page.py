@@ -13,14 +13,20 @@ from matplotlib.figure import Figure
 from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
 from cardiolect.model.evaluation.floors import floors
+from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.samples import Sample
-from cardiolect.model.evaluation.tables import balanced_accuracy
-from cardiolect.model.evaluation.verdict import gaps, score_name, verdict, warnings
+from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
+from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict, warnings
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.charts import draw_reliability, draw_scores
 
 PAGE = "result.html"
 MOST_GROUPS = 100  # of one kind; groups.txt has them all
+CALIBRATIONS = {
+    "calibration": "all closed questions",
+    "calibration_of_same": "yes-or-no questions as asked",
+    "calibration_at_prevalence": "the same at the data set's prevalence",
+}
 OPEN_GROUPS = ("question_type", "attribute_type")
 
 
@@ -40,21 +46,34 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
     names = list(result["conditions"])
     checkpoint = result.get("checkpoint", {})
     task, settings = TASKS[result["task"]], result["settings"]
-    reliability = ""
-    if WITH_ECG in result.get("calibration", {}):  # not if all its texts were cut off
-        reliability = _picture(draw_reliability(result["calibration"][WITH_ECG]["bins"]))
+    # Not if all texts with the ECG were cut off.
+    reliability = [
+        (words, _picture(draw_reliability(result[key][WITH_ECG]["bins"])))
+        for key, words in CALIBRATIONS.items()
+        if WITH_ECG in result.get(key, {})
+    ]
+    alarm = seen_alarm(result)
     return environment.get_template("page.html").render(
         r=result,
         title=f"{task.units.capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
         units=task.units,
         names=names,
-        balanced=balanced_accuracy(result),
+        question_means={
+            label: (means, {name: result["verify_means"][name][f"{score}_ci95"] for name in means})
+            for score, label in QUESTION_MEANS.items()
+            if (means := means_of_questions(result, score))
+        },
+        rule_of_means=rule_of_means(result),
+        mix=mix_of_answers(result),
+        chance_of_questions=chance_of_questions(result),
+        calibrations=CALIBRATIONS,
         floors=floors(names),
         conditions=CONDITIONS,
         gaps=[(gap, verdict(result, gap)) for gap in gaps(result)],
         bars=_bars(result),
         fewest=f"{FEWEST} samples of {FEWEST_PATIENTS} patients",
         groups={key: _largest(groups) for key, groups in result.get("groups", {}).items()},
+        chance={key: chance_of_groups(groups) for key, groups in result.get("groups", {}).items()},
         open_groups=OPEN_GROUPS,
         reliability=reliability,
         examples=[
@@ -66,7 +85,9 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
             for e in examples
         ],
         drawn=_drawn(result, examples),
-        warnings=warnings(result),
+        alarm=alarm,
+        warnings=[each for each in warnings(result) if each != alarm],
+        seen_line=seen_line(result.get("seen", {})),
         exact_match=task.exact_match,
         provenance=[
             *(

@@ -14,13 +14,23 @@ from typing import Any
 
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
-from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_table
+from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_csv, verify_table
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 
 RESULT = "result.json"
 # Keys that do not follow from the predictions.
-_GIVEN = ("checkpoint", "choices", "predictions", "settings", "versions", "seconds", "answer_seconds")
+_GIVEN = (
+    "checkpoint",
+    "choices",
+    "predictions",
+    "prevalence",
+    "seen",
+    "settings",
+    "versions",
+    "seconds",
+    "answer_seconds",
+)
 PACKAGES = ("torch", "transformers", "nltk", "sacrebleu", "rouge-score", "numpy", "scikit-learn", "scipy")
 
 
@@ -29,12 +39,12 @@ def write_result(
 ) -> dict[str, Any]:
     """Write predictions.jsonl, result.json and the tables as text; returns the result.
 
-    provenance: other parts of the result: ``checkpoint``, ``data``, ``seconds``, ``answer_seconds`` (per answer,
-    by condition).
+    provenance: other parts of the result: ``checkpoint``, ``seen`` (`SeenRecordings.count`), ``data``, ``prevalence``
+    (`prevalence_in`), ``seconds``, ``answer_seconds`` (per answer, by condition).
     """
     digest = write_samples(folder / PREDICTIONS, samples)
     result = {
-        **score(samples, ScoringRules.of(settings, folder)),
+        **score(samples, ScoringRules.of(settings, folder), provenance.get("prevalence")),
         **provenance,
         "predictions": {"file": PREDICTIONS, "sha256": digest},
         "settings": dict(settings),
@@ -59,7 +69,11 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
     """File name -> table, for the tables that the result has."""
     found = {"scores.txt": scores_table(result)}
     if TASKS[result["task"]].exact_match:
-        found |= {"groups.txt": groups_table(result), "verify.txt": verify_table(result)}
+        found |= {
+            "groups.txt": groups_table(result),
+            "verify.txt": verify_table(result),
+            "verify.csv": verify_csv(result),
+        }
     return {name: table for name, table in found.items() if table}
 
 
@@ -101,7 +115,8 @@ def check_result(path: Path) -> list[str]:
     found = []
     if not _is_intact(folder, result):
         found.append(f"{PREDICTIONS} is not the file that the result was written with (its SHA-256 differs)")
-    again = json.loads(json.dumps(score(samples, ScoringRules.of(result["settings"], path))))
+    rules = ScoringRules.of(result["settings"], path)
+    again = json.loads(json.dumps(score(samples, rules, result.get("prevalence"))))
     if isinstance(data := result.get("data"), dict):
         again["data"] = {**data, "texts_fingerprint": fingerprint(samples)}
     found += _differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
@@ -114,9 +129,11 @@ def check_result(path: Path) -> list[str]:
 
 
 def rescore(path: Path, metrics: str) -> dict[str, Any]:
-    """Scores of a result's predictions by the definition ``metrics``."""
+    """Scores of a result's predictions by the definition ``metrics``, and what they are to be read with."""
     result, samples = read_result(path, intact=True)
-    return score(samples, replace(ScoringRules.of(result["settings"], path), metrics=metrics))
+    rules = replace(ScoringRules.of(result["settings"], path), metrics=metrics)
+    given = {key: result[key] for key in ("seen", "prevalence", "settings") if key in result}
+    return {**score(samples, rules, result.get("prevalence")), **given}
 
 
 def _differences(where: str, written: Any, computed: Any) -> Iterator[str]:

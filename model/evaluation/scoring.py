@@ -14,11 +14,13 @@ from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
+from cardiolect.model.evaluation.prevalence import shares
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_scores
+from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_means
 from cardiolect.utils.metrics.statements import content_scores, content_table
+from cardiolect.utils.metrics.verify import yes_or_no
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class ScoringRules:
             raise UserError(f"{path}: settings: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
-    """All scores of an evaluation as a JSON-ready dict; fractions of 1."""
+def score(
+    samples: Sequence[Sample], rules: ScoringRules, prevalence: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """All scores of an evaluation as a JSON-ready dict; fractions of 1. prevalence: from `prevalence_in`."""
     chosen = definition(rules.metrics)
     task, patients = TASKS[samples[0].task], [sample.patients for sample in samples]
     texts = texts_of(samples)
@@ -74,13 +78,9 @@ def score(samples: Sequence[Sample], rules: ScoringRules) -> dict[str, Any]:
         }
         for name, column in matches.items():
             conditions[name]["em"] = float(column.mean())
-        result |= closed_scores(samples, matches)
         result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
-        questions = [sample.question for sample in samples]
-        result["verify"] = {
-            name: verify_scores(questions, answers, predicted, _margins(samples, name))
-            for name, predicted in texts.items()
-        }
+        result |= _yes_or_no_scores(samples, texts, shares(prevalence), rules)
+        result |= closed_scores(samples, matches, result["verify"][WITH_ECG], shares(prevalence))
     else:
         result["wordnet"] = find_wordnet().source
     if task.has_content:
@@ -159,8 +159,34 @@ def _interval(
     return [found.low, found.high]
 
 
-def _margins(samples: Sequence[Sample], condition: str) -> list[float | None]:
-    return [sample.yes_margins.get(condition) for sample in samples]
+def _yes_or_no_scores(
+    samples: Sequence[Sample],
+    texts: Mapping[str, list[str]],
+    prevalence: Mapping[str, float],
+    rules: ScoringRules,
+) -> dict[str, Any]:
+    """``verify``: figures of every question under every condition; ``verify_means``: their means by condition.
+
+    ``verify_left_out``: ``one_answer``, the number of yes-or-no questions without figures because all their right
+    answers are yes, or all are no, and ``other_answers``, the number of samples with another right answer.
+    """
+    questions, answers, patients = zip(*((s.question, s.answers, s.patients) for s in samples), strict=True)
+    found: dict[str, Any] = {"verify": {}, "verify_means": {}}
+    for name, predicted in texts.items():
+        margins = [sample.yes_margins.get(name) for sample in samples]
+        found["verify"][name], found["verify_means"][name] = verify_means(
+            questions, answers, predicted, margins, patients, prevalence, rules.bootstrap_resamples, rules.seed
+        )
+    truths = [yes_or_no(gold) for gold in answers]
+    closed = {question for question, truth in zip(questions, truths, strict=True) if truth}
+    found["verify_left_out"] = {
+        "one_answer": len(closed) - len(found["verify"][WITH_ECG]),
+        "other_answers": sum(
+            truth is None and (question in closed or sample.question_type.endswith("verify"))
+            for question, truth, sample in zip(questions, truths, samples, strict=True)
+        ),
+    }
+    return found
 
 
 def _add_true_findings(result: dict[str, Any], samples: Sequence[Sample], texts: Mapping[str, list[str]]) -> None:

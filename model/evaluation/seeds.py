@@ -12,6 +12,7 @@ from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.scoring import main_score
+from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import summarise_runs
 
@@ -28,11 +29,12 @@ def several_runs(
 ) -> dict[str, Any]:
     """Summarise results (result.json or its folder) of the same samples and definition; JSON-ready, fractions of 1.
 
-    ``runs``: one row per run, in the given order, with its ``folder``, training ``seed`` (None if unknown), the main
-    score with the ECG and under every floor that all runs have, and the signal-use ``gap``. ``scores`` (all scores with
-    the ECG) and ``gap``: values, mean, SD and intervals from `utils.metrics.summarise_runs`. ``differ``: settings of
-    training, other than seed and paths, in which the runs differ. ``same_checkpoint``: folders whose checkpoints have
-    the same fingerprint. Raises `UserError` if the results are not comparable.
+    ``runs``: one row per run, in the given order, with its ``folder``, training ``seed`` (None if unknown), a
+    ``warning`` if training has seen patients, the main score with the ECG and under every floor that all runs have, and
+    the signal-use ``gap``. ``scores`` (all scores with the ECG) and ``gap``: values, mean, SD and intervals from
+    `utils.metrics.summarise_runs`. ``differ``: settings of training, other than seed and paths, in which the runs
+    differ. ``same_checkpoint``: folders whose checkpoints have the same fingerprint. Raises `UserError` if the results
+    are not comparable.
     """
     if len(paths) < 2:
         raise UserError(f"give at least two results, not {len(paths)}")
@@ -67,6 +69,7 @@ def several_runs(
             {
                 "folder": str(run.path if run.path.is_dir() else run.path.parent),
                 "seed": run.result.get("checkpoint", {}).get("seed"),
+                "warning": seen_alarm(run.result),
                 "samples": len(run.samples),
                 "score": values[WITH_ECG],
                 "floors": {floor: values[floor] for floor in shared},
@@ -136,6 +139,7 @@ def runs_table(summed: Mapping[str, Any]) -> str:
         + "".join(f"{_interval(found[key]):>18}" for key in COVERS)
         for score, found in summed["scores"].items()
     ]
+    lines += [f"WARNING: {row['folder']}: {row['warning']}" for row in rows if row["warning"]]
     if summed["differ"]:
         lines.append(f"not runs of one experiment: their training differs in {', '.join(summed['differ'])}")
     seeds = [run["seed"] for run in rows]

@@ -1,15 +1,17 @@
 """Tables of scores for a terminal, in percent."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
-from cardiolect.model.evaluation.verdict import gaps, score_name
+from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
 from cardiolect.model.prompt.tasks import TASKS
 
+QUESTION_MEANS = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 IN_SCORES = ("question_type", "attribute_type")  # groups.txt has the others
 
 
@@ -28,6 +30,9 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(ecg_line(result["data"]["ecgs"]))
     if marked := marked_line(result.get("data", {}).get("marked", {})):
         lines.append(marked)
+    lines += [f"WARNING: {alarm}"] if (alarm := seen_alarm(result)) else []
+    if left_out := seen_line(result.get("seen", {})):
+        lines.append(left_out)
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if TASKS[result["task"]].exact_match:
         lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
@@ -41,13 +46,15 @@ def scores_table(result: Mapping[str, Any]) -> str:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
     lines += [f"{key}: {note}" for key, note in result["notes"].items()]
-    if result.get("cut_off"):
-        cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
-        lines.append(f"texts cut off by MAX_NEW_TOKENS: {cut}")
-    if result.get("verify", {}).get(WITH_ECG):
-        means = balanced_accuracy(result)
-        questions = len(result["verify"][WITH_ECG])
-        lines.append(row(f"balanced accuracy ({questions} questions)", [means.get(name) for name in names]))
+    lines += [warning[0].lower() + warning[1:] for warning in warnings(result) if warning != alarm]
+    lines += _means_of_questions(result, names)
+    lines += [note for note in (rule_of_means(result), mix_of_answers(result)) if note]
+    if "calibration_at_prevalence" in result and WITH_ECG in result["calibration_at_prevalence"]:
+        found = [result[key][WITH_ECG] for key in ("calibration_of_same", "calibration_at_prevalence")]
+        cells = [f"ECE {100 * each['ece']:.1f}, Brier {each['brier']:.3f}" for each in found]
+        lines.append(
+            f"calibration with ECG of {found[0]['n']} yes-or-no answers: {cells[0]}; at prevalence: {cells[1]}"
+        )
     if "choices" in result:
         listed = result["choices"]
         lines.append(
@@ -86,13 +93,35 @@ def marked_line(marked: Mapping[str, int]) -> str:
     return f"of {marked['recordings']} recordings {', '.join(told)}" if told else ""
 
 
+def seen_line(seen: Mapping[str, Any]) -> str:
+    """How many samples were left out because training has seen their patients; "" if none was."""
+    if not seen.get("left_out_samples"):
+        return ""
+    return (
+        f"left out: {seen['left_out_samples']} samples of {seen['left_out_patients']} patients that training has seen"
+    )
+
+
+def means_of_questions(result: Mapping[str, Any], score: str) -> dict[str, float]:
+    """Condition -> mean of ``balanced_accuracy`` or ``auroc`` over yes-or-no questions; empty if none counts."""
+    return {name: means[score] for name, means in result.get("verify_means", {}).items() if score in means}
+
+
 def balanced_accuracy(result: Mapping[str, Any]) -> dict[str, float]:
-    """Condition -> mean over yes-or-no questions; empty without any. Guessing gives 0.5, however rare yes is."""
-    return {
-        name: float(np.mean([each["balanced_accuracy"] for each in rows.values()]))
-        for name, rows in result.get("verify", {}).items()
-        if rows
-    }
+    """Condition -> mean balanced accuracy. Guessing gives 0.5, however rare yes is."""
+    return means_of_questions(result, "balanced_accuracy")
+
+
+def _means_of_questions(result: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Rows of mean balanced accuracy and AUROC with their intervals."""
+    lines = []
+    for score, label in QUESTION_MEANS.items():
+        if means := means_of_questions(result, score):
+            counted = result["verify_means"][WITH_ECG]["counted"]
+            ends = {name: result["verify_means"][name][f"{score}_ci95"] for name in means}
+            lines.append(row(f"{label} ({counted} questions)", [means.get(name) for name in names]))
+            lines.append(row("  95 %, over patients", [interval(ends.get(name)).strip() or "-" for name in names]))
+    return lines
 
 
 def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:
@@ -113,6 +142,7 @@ def groups_table(result: Mapping[str, Any]) -> str:
                 "",
                 row(f"{score_name('em')} by {key.replace('_', ' ')}", heads) + ("" if key == "answer" else "     gap"),
             ]
+            lines += [note] if (note := chance_of_groups(groups)) else []
             for group, cell in groups.items():
                 gap = f"{points(cell['gap']):>8}{interval(cell.get('gap_ci95'))}" if "gap" in cell else ""
                 lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]) + gap)
@@ -126,25 +156,68 @@ def verify_table(result: Mapping[str, Any]) -> str:
     with_ecg, *others = result["verify"].items()
     if not with_ecg[1]:
         return ""
+    heads = ["sensitivity", "specificity", "balanced", "AUROC", "PPV at 50 %", "NPV at 50 %"]
+    if known := any("prevalence" in found for found in with_ecg[1].values()):
+        heads += ["prevalence", "PPV there", "NPV there"]
     lines = [
-        "yes-or-no questions: sensitivity, specificity with 95 % intervals, balanced accuracy (guessing: 50); percent",
-        f"{'yes':>5}{'no':>6}{'sensitivity':>18}{'specificity':>18}{'balanced':>10}{'AUROC':>8}"
+        "yes-or-no questions with 95 % intervals over patients; balanced accuracy (guessing: 50) with ECG and others; "
+        "percent",
+        rule_of_means(result) + " Those left out are marked with *.",
+        mix_of_answers(result),
+        chance_of_questions(result),
+        f"{'yes':>5}{'no':>6} "
+        + "".join(f"{head:>18}" for head in heads)
         + "".join(f"{CONDITIONS[name].heading:>15}" for name, _ in others)
         + "  question",
     ]
     for question, found in with_ecg[1].items():
-        cells = [
-            f"{100 * found[key]:.0f} [{100 * found[key + '_ci95'][0]:.0f}, {100 * found[key + '_ci95'][1]:.0f}]"
-            for key in ("sensitivity", "specificity")
-        ]
-        ranked = f"{100 * found['auroc']:.0f}" if "auroc" in found else "-"
+        keys = ["sensitivity", "specificity", "balanced_accuracy", "auroc", "ppv", "npv"]
+        keys += ["prevalence", "ppv_at_prevalence", "npv_at_prevalence"] if known else []
         lines.append(
-            f"{found['yes']:5}{found['no']:6}{cells[0]:>18}{cells[1]:>18}{100 * found['balanced_accuracy']:10.0f}"
-            f"{ranked:>8}"
+            f"{found['yes']:5}{found['no']:6}{' ' if found['in_mean'] else '*'}"
+            + "".join(f"{_cell(found, key):>18}" for key in keys)
             + "".join(f"{100 * other[question]['balanced_accuracy']:15.0f}" for _, other in others)
             + f"  {question}"
         )
     return "\n".join(lines)
+
+
+def _cell(found: Mapping[str, Any], key: str) -> str:
+    if found.get(key) is None:
+        return "-"
+    if key == "prevalence":
+        return f"{100 * found[key]:.1f}"
+    low, high = found[f"{key}_ci95"]
+    return f"{100 * found[key]:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def verify_csv(result: Mapping[str, Any]) -> str:
+    """Every figure of every yes-or-no question under every condition, fractions of 1; empty without questions."""
+    rows = [
+        {"question": question, "condition": name, **_flat(found)}
+        for name, questions in result["verify"].items()
+        for question, found in questions.items()
+    ]
+    if not rows:
+        return ""
+    columns = list(dict.fromkeys(column for each in rows for column in each))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
+    """One row with two columns, low and high, for every interval."""
+    cells: dict[str, Any] = {}
+    for key, value in found.items():
+        if key.endswith("_ci95"):
+            name = key.removesuffix("_ci95")
+            cells |= {f"{name}_low": value[0], f"{name}_high": value[1]}
+        else:
+            cells[key] = value
+    return cells
 
 
 def points(value: float) -> str:

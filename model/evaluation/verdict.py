@@ -5,6 +5,11 @@ from typing import Any
 
 from cardiolect.model.evaluation.breakdown import FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, NO_ECG, OTHER_ECG
+from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT
+
+_MEMORISED = (
+    "To remember a patient looks like reading the ECG: scores may be too high, and no conclusion is drawn from them."
+)
 
 
 def score_name(key: str) -> str:
@@ -17,8 +22,33 @@ def gaps(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [result[key] for key in ("gap", "content_gap") if key in result]
 
 
+def seen_alarm(result: Mapping[str, Any]) -> str:
+    """Why nothing can be concluded from the scores: training has seen patients, or it is not known; else ""."""
+    seen = result.get("seen")
+    if seen is None:
+        if (result.get("settings") or {}).get("keep_seen_patients"):
+            return (
+                "Patients that training has seen may be among those scored (KEEP_SEEN_PATIENTS=true); how many is not "
+                f"known. {_MEMORISED}"
+            )
+        return ""
+    if not seen["known"]:
+        return (
+            "It is not known whether training has seen these patients: the checkpoint has no usable "
+            f"seen_recordings.json. {_MEMORISED}"
+        )
+    if seen["samples"]:
+        return (
+            f"Training has seen {seen['patients']} of these {result['patients']} patients ({seen['samples']} of "
+            f"{result['samples']} samples, KEEP_SEEN_PATIENTS=true). {_MEMORISED}"
+        )
+    return ""
+
+
 def verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
     """The meaning of a signal-use gap, in a sentence or two."""
+    if seen_alarm(result):
+        return "No conclusion about the use of the ECG can be drawn, see the warning."
     low, high = gap["ci95"]
     if low is None:
         return "All samples are of one patient, so there is no interval and no conclusion about other patients."
@@ -39,11 +69,18 @@ def verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """Reasons to be careful with the scores."""
-    found = []
+    """Reasons to be careful with the scores; first the `seen_alarm`, if there is one."""
+    found = [alarm] if (alarm := seen_alarm(result)) else []
+    if "seen" not in result and not found:
+        found.append("This result does not say whether training has seen its patients: an older version wrote it.")
     training = result.get("checkpoint", {}).get("settings") or {}
     if NO_ECG in result["conditions"] and training.get("ecg_dropout") == 0:
         found.append("Training never left the ECG out (ECG_DROPOUT=0), so the model without it is not a fair floor.")
+    if MAJORITY in result["conditions"] and "content_gap" in result and MAJORITY_CONTENT not in result["conditions"]:
+        found.append(
+            "The checkpoint keeps no constant report with the best content (fine-tune again), so the floor of "
+            "content_f1 is too low by a few points."
+        )
     if result.get("cut_off"):
         cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
         found.append(f"Texts cut off by MAX_NEW_TOKENS: {cut}.")

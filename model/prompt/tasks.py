@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cardiolect.data_provider.examples import INSTRUCT_TASK, QA_TASK, REPORT_TASK
 
-MAJORITY, MAJORITY_PER_QUESTION = "majority", "majority_per_question"
+MAJORITY, MAJORITY_PER_QUESTION, MAJORITY_CONTENT = "majority", "majority_per_question", "majority_content"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ TASKS = {
         prompt="Report:",
         max_new_tokens=200,
         has_content=True,
-        floors=(MAJORITY,),
+        floors=(MAJORITY, MAJORITY_CONTENT),
         rubric="report",
     ),
     INSTRUCT_TASK: Task(

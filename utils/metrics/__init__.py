@@ -14,7 +14,7 @@ from cardiolect.utils.metrics.paired import PairedTest, cross_table, paired_test
 from cardiolect.utils.metrics.rouge import Rouge
 from cardiolect.utils.metrics.runs import RunsSummary, summarise_runs
 from cardiolect.utils.metrics.scores import Scores, bootstrap_score
-from cardiolect.utils.metrics.verify import NO, YES, verify_scores
+from cardiolect.utils.metrics.verify import NO, YES, verify_means, verify_scores
 from cardiolect.utils.metrics.wordnet import find_wordnet
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "paired_test",
     "paired_test_of",
     "summarise_runs",
+    "verify_means",
     "verify_scores",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, Self
 
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics.normalised_match import answer_set
 
 Answers = tuple[str, ...]
 
@@ -54,10 +55,11 @@ class AnswerCounts:
 def ranked_sets(counts: Counter[Answers]) -> list[Answers]:
     """The distinct sets of counted answers, most common first, each in its most common spelling.
 
-    Ties are in alphabetical order, so that the order of the examples does not matter.
+    Spellings that `normalised_match` takes for the same ("Yes" and "yes") are one set. Ties are in alphabetical order,
+    so that the order of the examples does not matter.
     """
     spellings: dict[frozenset[str], list[Answers]] = defaultdict(list)
     for answers in counts:
-        spellings[frozenset(answers)].append(answers)
-    ranked = sorted(spellings.values(), key=lambda ways: (-sum(counts[way] for way in ways), sorted(ways[0])))
+        spellings[frozenset(answer_set(answers)) or frozenset(answers)].append(answers)
+    ranked = sorted(spellings.values(), key=lambda ways: (-sum(counts[way] for way in ways), min(map(sorted, ways))))
     return [min(ways, key=lambda way: (-counts[way], way)) for ways in ranked]

@@ -1,6 +1,6 @@
 """Confidence intervals by resampling patients."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,38 @@ class Interval:
     level: float
     n_samples: int
     n_patients: int
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The samples of each patient, or of each set of patients whose ECGs a sample compares.
+
+    of_samples: the cluster of every sample, ``(n,)``. members: the patients of every cluster, ``(clusters, most)``,
+    padded with ``n_patients``.
+    """
+
+    of_samples: np.ndarray
+    members: np.ndarray
+    n_patients: int
+
+    @classmethod
+    def of(cls, patients: Sequence[Hashable | tuple[Hashable, ...]]) -> "Clusters":
+        numbers: dict[Hashable, int] = {}
+        units: dict[tuple[int, ...], int] = {}  # sets of patients that samples are about
+        of_samples = [
+            units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
+            for patient in patients
+        ]
+        most = max(map(len, units))
+        members = np.array([[*unit, *[len(numbers)] * (most - len(unit))] for unit in units])
+        return cls(np.array(of_samples), members, len(numbers))
+
+    def resamples(self, seed: int) -> Iterator[np.ndarray]:
+        """How often each cluster is in a resample of the patients, ``(clusters,)``, without end."""
+        rng = np.random.default_rng(seed)
+        while True:
+            drawn = np.bincount(rng.integers(self.n_patients, size=self.n_patients), minlength=self.n_patients)
+            yield np.append(drawn, 1)[self.members].prod(axis=1)
 
 
 def bootstrap_ci(
@@ -50,31 +82,21 @@ def bootstrap_ci(
     if n_resamples < 1:
         raise UserError(f"a bootstrap needs at least one resample, not {n_resamples}")
 
-    numbers: dict[Hashable, int] = {}
-    units: dict[tuple[int, ...], int] = {}  # sets of patients that samples are about
-    cluster = np.array(
-        [
-            units.setdefault(tuple(sorted(numbers.setdefault(p, len(numbers)) for p in _each(patient))), len(units))
-            for patient in patients
-        ]
-    )
-    n_patients = len(numbers)
-    most = max(map(len, units))
-    members = np.array([[*unit, *[n_patients] * (most - len(unit))] for unit in units])  # n_patients is padding
+    clusters = Clusters.of(patients)
+    cluster, units, n_patients = clusters.of_samples, len(clusters.members), clusters.n_patients
     value = float(statistic({name: float(values.mean()) for name, values in columns.items()}))
-    if len(units) < 2:
+    if units < 2:
         return Interval(value, None, None, level, len(cluster), n_patients)
 
     # A mean over resampled patients needs only each unit's sums and count: (units, scores + 1).
     sums = [np.bincount(cluster, weights=values) for values in columns.values()]
     totals = np.stack([*sums, np.bincount(cluster).astype(np.float64)], axis=1)
-    rng = np.random.default_rng(seed)
+    resamples = clusters.resamples(seed)
     draws = np.empty(n_resamples)
     for i in range(n_resamples):
         count = 0.0
         while not count:  # with few comparisons, a resample may contain none
-            drawn = np.bincount(rng.integers(n_patients, size=n_patients), minlength=n_patients)
-            *sampled, count = np.append(drawn, 1)[members].prod(axis=1) @ totals
+            *sampled, count = next(resamples) @ totals
         draws[i] = statistic({name: float(total / count) for name, total in zip(columns, sampled, strict=True)})
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), level, len(cluster), n_patients)

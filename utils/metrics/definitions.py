@@ -139,8 +139,9 @@ DEFINITIONS: dict[str, Definition] = {
             name="strict",
             source="Cardiolect",
             quirks=(
-                "Case, spaces, full stops, order and repetition of answers do not matter; a full stop within a number "
-                "does.",
+                "Case, spaces, order and repetition of answers do not matter, nor does punctuation around them; full "
+                "stops, commas and semicolons separate answers, except within a number.",
+                'Other words do matter: "lead V1 and lead V2" and "yes, probably" are wrong.',
                 "Empty outputs count as wrong.",
                 "chrF is the mean over samples, not sacreBLEU's corpus value.",
             ),

@@ -1,4 +1,4 @@
-"""Answers compared as a reader would: case, spaces, full stops, order and repetition do not matter."""
+"""Answers compared as a reader would: case, spaces, punctuation around answers, order and repetition do not matter."""
 
 import re
 from collections import Counter
@@ -8,7 +8,12 @@ from cardiolect.utils.errors import UserError
 
 # A decimal number, else a full stop. A number is a separate word: in "V1.2nd" the stop ends the answer "V1".
 _NUMBER_OR_STOP = re.compile(r"(?<![\w.])\d*\.\d+|\.")
+# A comma or semicolon between answers, not the decimal comma of "0,5".
+_SEPARATOR = re.compile(r"(?<!\d)[,;]|[,;](?!\d)")
 _PUNCTUATION = ",;:!?()[]\"'"
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_AROUND_ANSWERS = f",;:!?*_\N{HORIZONTAL ELLIPSIS} {_QUOTES}"  # not -, + and %, which belong to numbers
+_IN_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]?|([^()\[\]{}]*)[)\]}]")  # one of them may be at another answer
 
 
 def statements(text: str) -> list[str]:
@@ -32,15 +37,28 @@ def words(text: str) -> list[str]:
 
 
 def answer_set(texts: str | Sequence[str]) -> set[str]:
-    """The set of answers in generated text, or in a list of gold answers, without empty ones."""
-    return {part for text in ([texts] if isinstance(texts, str) else texts) for part in statements(text)}
+    """The set of answers in generated text, or in a list of gold answers, without empty ones.
+
+    Answers are separated by full stops, commas and semicolons outside numbers, and have no punctuation around them:
+    "lead V1, lead V2!" gives "lead v1" and "lead v2". Text of punctuation only is kept as it is.
+    """
+    parts = [part for text in ([texts] if isinstance(texts, str) else texts) for part in statements(text)]
+    return {bare for part in parts for piece in _SEPARATOR.split(part) if (bare := _bare(piece))} or set(parts)
+
+
+def _bare(answer: str) -> str:
+    answer = answer.strip(_AROUND_ANSWERS)
+    if enclosed := _IN_BRACKETS.fullmatch(answer):
+        answer = (enclosed[1] or enclosed[2] or "").strip(_AROUND_ANSWERS)
+    return answer
 
 
 def normalised_match(prediction: str, answers: Sequence[str]) -> bool:
-    """Whether a generated answer names exactly the gold answers, up to `statements` and order."""
+    """Whether a generated answer names exactly the gold answers, up to `answer_set`."""
     if isinstance(answers, str):
         raise UserError(f"gold answers must be a list of strings, not the single string {answers!r}")
-    return answer_set(prediction) == answer_set(answers)
+    gold = answer_set(answers)
+    return bool(gold) and answer_set(prediction) == gold
 
 
 def token_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:

@@ -221,6 +221,48 @@ def test_a_changed_prediction_is_found(tmp_path, single):
     assert done.returncode == 1 and "conditions.with_ecg.em" in done.stdout
 
 
+def test_patients_seen_in_training_are_counted_and_nothing_is_claimed(tmp_path, corpus, tuned):
+    """Half of these questions are about training patients, and the page must not take memory for reading."""
+    few = {"MAX_SAMPLES": 40, "FLOORS": "other_ecg", "PAGE_EXAMPLES": 0, "KEEP_SEEN_PATIENTS": "true"}
+    both = f"{corpus}/questions/train.json,{corpus}/questions/test.json"
+    done = subprocess.run(evaluation(tmp_path / "seen", corpus, tuned, TEST_DATA=both, **few), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads((tmp_path / "seen/result.json").read_text())
+    counts = result["seen"]
+    assert counts["known"] and 0 < counts["patients"] <= counts["samples"] <= 40
+    words = f"Training has seen {counts['patients']} of these {result['patients']} patients"
+    for text in (done.stdout, *((tmp_path / "seen" / name).read_text() for name in ("scores.txt", "result.html"))):
+        assert words in text and "the answers depend on the ECG" not in text
+
+    left_out = few | {"KEEP_SEEN_PATIENTS": "false"}
+    done = subprocess.run(evaluation(tmp_path / "unseen", corpus, tuned, TEST_DATA=both, **left_out), **quiet())
+    counts = json.loads((tmp_path / "unseen/result.json").read_text())["seen"]
+    assert (counts["samples"], counts["patients"]) == (0, 0) and counts["left_out_patients"] > 0
+    assert "WARNING" not in (tmp_path / "unseen/scores.txt").read_text()
+
+
+def test_a_checkpoint_that_does_not_say_what_it_has_seen_is_not_known_to_be_tested_fairly(tmp_path, corpus, tuned):
+    copy = shutil.copytree(tuned, tmp_path / "llm")
+    (copy / "seen_recordings.json").unlink()
+    few = {"MAX_SAMPLES": 10, "FLOORS": "other_ecg", "PAGE_EXAMPLES": 0}
+    done = subprocess.run(evaluation(tmp_path / "out", corpus, copy, **few), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / "out/result.json").read_text())["seen"]["known"] is False
+    for text in (done.stdout, *((tmp_path / "out" / name).read_text() for name in ("scores.txt", "result.html"))):
+        assert "not known whether training has seen" in text and "the answers depend on the ECG" not in text
+
+
+def test_reports_have_a_constant_for_words_and_one_for_content(tmp_path, corpus, tuned):
+    few = {"TASKTYPE": "report", "MAX_SAMPLES": 10, "FLOORS": "none", "PAGE_EXAMPLES": 0}
+    reports = corpus / "reports/test.json"
+    done = subprocess.run(evaluation(tmp_path / "out", corpus, tuned, TEST_DATA=reports, **few), **quiet())
+    assert done.returncode == 0, done.stderr[-2000:]
+    training = {item["report"] for item in json.loads((corpus / "reports/train.json").read_text())}
+    for condition in ("majority", "majority_content"):
+        constant = {row["predictions"][condition] for row in rows(tmp_path / "out")}
+        assert len(constant) == 1 and constant < training, "chosen on training texts"
+
+
 def test_unknown_floors_are_refused_by_name(tmp_path, corpus, tuned):
     done = subprocess.run(evaluation(tmp_path / "out", corpus, tuned, FLOORS="no_egc"), **quiet())
     assert done.returncode == 2 and "FLOORS=no_egc" in done.stderr and done.stderr.count("\n") == 1

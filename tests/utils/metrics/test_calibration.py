@@ -71,3 +71,19 @@ def test_what_is_no_confidence_is_named():
     ]:
         with pytest.raises(UserError, match=message):
             calibration(sure, right, n_bins)
+
+
+def test_a_weight_counts_like_as_many_samples():
+    rng = np.random.default_rng(1)
+    sure, right, weights = rng.random(200).round(2), rng.random(200) < 0.6, rng.integers(1, 4, 200)
+    weighted, repeated = (
+        calibration(sure, right, n_bins=5, weights=weights),
+        calibration(np.repeat(sure, weights), np.repeat(right, weights), n_bins=5),
+    )
+    for key in ("accuracy", "mean_confidence", "brier", "ece", "ece_equal_width", "auroc"):
+        assert weighted[key] == pytest.approx(repeated[key]), key
+    assert weighted["n"] == 200
+    assert calibration(sure, right, weights=[2.0] * 200)["ece"] == pytest.approx(calibration(sure, right)["ece"])
+    for wrong in ([1.0] * 199, [0.0] * 200, [float("nan")] * 200):
+        with pytest.raises(UserError, match="positive weight"):
+            calibration(sure, right, weights=wrong)

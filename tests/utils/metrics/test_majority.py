@@ -59,6 +59,15 @@ def test_majority_answers_refuse_bad_input():
         MajorityAnswers.from_json({"by_template": {}})
 
 
+def test_spellings_of_one_answer_are_counted_together():
+    answers = [("Yes",), ("yes",), ("yes",), ("Yes.",), ("no",), ("no",), ("no",)]
+    examples = [
+        SimpleNamespace(question="?", question_type="single-verify", template_id=1, answers=each) for each in answers
+    ]
+    assert MajorityAnswers.fit(examples).predict(examples[0]) == ("yes",)
+    assert MajorityAnswers.fit(examples[::-1]).to_json() == MajorityAnswers.fit(examples).to_json()
+
+
 def test_the_majority_is_spelled_as_training_spells_it():
     """ECG-QA does not sort its answer sets, and string equality tells their orders apart."""
     asked = [("b", "a"), ("b", "a"), ("a", "b"), ("c",), ("c",)]

@@ -25,10 +25,34 @@ from tests.helpers.reports import PREDICTIONS, REFERENCES
         ("", ["none"], False),
         ("...", ["none"], False),
         ("not yes", ["yes"], False),
+        ("yes!", ["yes"], True),
+        ("yes,", ["Yes"], True),
+        (' "Yes"? ', ["yes"], True),
+        ("**(yes)**", ["yes"], True),
+        ("lead V1, lead V2", ["lead V2", "lead V1"], True),
+        ("(Lead V1; lead V2)", ["lead V1", "lead V2"], True),
+        ("lead V1,lead V1", ["lead V1"], True),
+        ("infarct (old)", ["infarct (old)"], True),
+        ("yes, no", ["yes"], False),
+        ("yes, probably", ["yes"], False),
+        ("lead V1 and lead V2", ["lead V1", "lead V2"], False),
+        ("lead V1, lead V2, lead V3", ["lead V1", "lead V2"], False),
+        ("0,5 mV", ["0,5 mV"], True),
+        ("0,5 mV", ["0", "5 mV"], False),
+        ("-30", ["30"], False),
+        ("", ["..."], False),
+        ("!", ["yes"], False),
     ],
 )
 def test_normalised_match(prediction, answers, hit):
     assert normalised_match(prediction, answers) is hit
+
+
+def test_the_definition_says_what_separates_answers():
+    quirks = " ".join(definition("strict").quirks)
+    assert "commas" in quirks and "semicolons" in quirks and "punctuation around them" in quirks
+    scores = definition("strict").score_answers(["yes!", "V1, V2"], [["yes"], ["V2", "V1"]])
+    assert scores.values["em"] == 1 == scores.values["f1"]
 
 
 def test_statements_end_at_full_stops_outside_numbers():
