@@ -2,8 +2,8 @@
 
 OUT is a file ending in .hea, .csv, .edf or .dcm; or a folder, with --to. IN may be a folder: every ECG below it is
 converted. Leads are found as everywhere in this project and written in millivolts or microvolts; no patient, date or
-device is. Every file is read back and compared before it gets its name. Names of files are kept, but in a folder all but
-letters A to Z, digits, - and _ become _, and two sources of one name get their suffix in it; where so, it is said.
+device is. Every file is read back and compared before it gets its name. Names of files are kept, but in a folder all
+but letters A to Z, digits, - and _ become _, and two sources of one name get their suffix in it; where so, it is said.
 """
 
 import os

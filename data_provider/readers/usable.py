@@ -16,8 +16,8 @@ MAX_MV = 50.0  # ten times the largest QRS
 GAIN_MV = 2.0  # a lead's median distance from its own median; with a right gain it stays below 0.7 mV even in noise
 JUMP_MV = 10.0  # from one sample to the next; a heart takes several samples for less than half of it
 SPIKE_SECONDS = 0.02  # masked on both sides of a sample above MAX_MV
-DISTURBED_MV = 10.0  # from the lead's median, and within its edge: no beat of 2,451 real recordings does
-EDGE_SECONDS = 0.1  # in which a disturbance begins or ends, and which is masked on both sides of it; a drift is slower
+DISTURBED_MV = 10.0  # from the lead's median, and within two edges: no beat of 2,451 real recordings swings as far
+EDGE_SECONDS = 0.1  # masked on both sides of a disturbance; a drift is slower
 SWING_SECONDS = 2.0  # has a beat; if most such pieces swing by DISTURBED_MV, the gain is wrong, and not a moment
 HELD_SECONDS = 0.2  # at an extreme of the lead, between two jumps, or in all leads at an end
 HELD_JUMP_MV = 0.5  # within RING_SECONDS before and after a value that is held; 0.04 mV beside real flat stretches
@@ -73,7 +73,7 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
 
 
 def _disturbances(values: np.ndarray, distance: np.ndarray, fs: float) -> list[Run]:
-    """Stretches beyond `DISTURBED_MV` that begin or end fast: a beat on a drifting baseline does not swing as far.
+    """Stretches beyond `DISTURBED_MV` that swing as far in no time: a beat on a drifting baseline does not.
 
     values, distance: in mV, and from the median ``(T,)``; NaN is left out.
 
@@ -84,9 +84,7 @@ def _disturbances(values: np.ndarray, distance: np.ndarray, fs: float) -> list[R
         return []
     runs, edge = [], round(EDGE_SECONDS * fs)
     for group, span in _groups(beyond, edge):
-        first, end = int(group[0]), int(group[-1]) + 1
-        edges = (values[max(0, first - edge) : first + edge], values[max(0, end - edge) : end + edge])
-        if any(_swing(each) > DISTURBED_MV for each in edges):
+        if any(_swing(values[i : i + 2 * edge]) > DISTURBED_MV for i in range(*span, max(1, edge // 2))):
             runs.append(Run(*span, f"a disturbance of {distance[group].max():.0f} mV"))
     return runs
 
