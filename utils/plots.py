@@ -17,7 +17,7 @@ _MM_PER_INCH = 25.4
 
 _ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
 _RHYTHM_SECONDS = 10.0
-_COLUMN_SECONDS = 2.5
+_COLUMNS = 4
 _PULSE = ((0.0, 0.0), (1.5, 0.0), (1.5, 10.0), (6.5, 10.0), (6.5, 0.0), (8.0, 0.0))  # mm: 1 mV for 0.2 s
 _LEFT, _RIGHT, _TOP, _BOTTOM = 15.0, 5.0, 15.0, 10.0  # mm of paper around the traces
 _REACH = (10.0, 30.0)  # minimum and maximum mm of a row above and below its baseline
@@ -45,10 +45,10 @@ def draw_ecg_paper(
     shading: starts and ends in seconds of the recording, and weights, each ``(n,)``. Time is shaded behind grid and
     traces, in proportion to its weight per second relative to the maximum. Overlapping spans add up.
 
-    At its own size the figure is true to scale in print. The columns are consecutive windows of 2.5 s, and the rhythm
-    strip below shows the same 10 s; only the first 10 s of a longer signal are drawn. The columns of a shorter signal
-    overlap in time, spread evenly from its start to its end. Rows are taller if voltages are high; beyond 3 mV from the
-    baseline, a trace runs into its neighbours.
+    At its own size the figure is true to scale in print. The columns are the four quarters of the rhythm strip below
+    them, 2.5 s each of 10 s; only the first 10 s of a longer signal are drawn, which is said at the bottom. Every
+    sample of a short one stands above the same time of the strip, too. Leads of NaN alone are marked "not recorded".
+    Rows are taller if voltages are high; beyond 3 mV from the baseline, a trace runs into its neighbours.
 
     Raises `UserError` if shapes, leads or sampling rate are not those of a 12-lead ECG, or the shading is invalid.
     """
@@ -60,12 +60,12 @@ def draw_ecg_paper(
     shades = None if shading is None else _shades(*shading)
     index = {lead: row for row, lead in enumerate(leads)}
     span = round(min(signal.shape[1], _RHYTHM_SECONDS * fs))
-    column = round(min(span, _COLUMN_SECONDS * fs))
-    starts = [round(i * (span - column) / 3) for i in range(4)]
+    starts = [round(i * span / _COLUMNS) for i in range(_COLUMNS + 1)]
 
     # Each row gets as many whole 5 mm squares as its voltages need, so that baselines lie on bold lines.
     windows = [
-        [(lead, *((starts[c], column) if len(row) > 1 else (0, span))) for c, lead in enumerate(row)] for row in _ROWS
+        [(lead, *((starts[c], starts[c + 1] - starts[c]) if len(row) > 1 else (0, span))) for c, lead in enumerate(row)]
+        for row in _ROWS
     ]
     reaches = [_reach([t[index[lead], s : s + n] for t in traces for lead, s, n in row]) for row in windows]
     height = _TOP + _BOTTOM + sum(up + down for up, down in reaches)
@@ -82,7 +82,8 @@ def draw_ecg_paper(
         _draw_row(axes, baseline, row, traces, index, fs)
         baseline -= down
     _write(axes, _LEFT - 10, height - 8, title, size=11, weight="bold")
-    _write(axes, _LEFT - 10, 4, "25 mm/s    10 mm/mV", size=8)
+    part = f"    first {_RHYTHM_SECONDS:g} s of {signal.shape[1] / fs:.4g} s" if signal.shape[1] > span else ""
+    _write(axes, _LEFT - 10, 4, f"25 mm/s    10 mm/mV{part}", size=8)
     _write(axes, width - 5, 4, f"{fs:g} Hz", size=8, ha="right")
     if shades is not None:
         _write(axes, width / 2, 4, _SHADING_CAPTION, size=8, ha="center")
@@ -158,7 +159,7 @@ def _draw_row(
     pulse = np.array(_PULSE)
     axes.plot(_LEFT - 10 + pulse[:, 0], baseline + pulse[:, 1], color=_INK, lw=0.7, solid_joinstyle="miter")
     for c, (lead, start, count) in enumerate(row):
-        x = _LEFT + c * _COLUMN_SECONDS * MM_PER_SECOND
+        x = _LEFT + start / fs * MM_PER_SECOND
         time = np.arange(count) / fs * MM_PER_SECOND
         heights = [trace[index[lead], start : start + count] * MM_PER_MILLIVOLT for trace in traces]
         for height, color, line_width in zip(heights, (_INK, _OVERLAY), line_widths, strict=False):
@@ -168,6 +169,9 @@ def _draw_row(
         under_label = np.concatenate([height[time < 10] for height in heights])
         peak = under_label[np.isfinite(under_label)].max(initial=8)
         _write(axes, x + 1.5, baseline + min(peak + 2, _REACH[1] - 4), lead, size=9, weight="bold")
+        if not np.isfinite(traces[0][index[lead]]).any():
+            width = count / fs * MM_PER_SECOND
+            _write(axes, x + 1.5, baseline + 2, "not recorded", size=min(8, max(3, 0.4 * width)))
 
 
 def _draw_shades(
@@ -179,12 +183,12 @@ def _draw_shades(
 ) -> None:
     """Shade each column of a row for its own window of time, under the grid."""
     edges, density = shades
-    for c, (_, start, count) in enumerate(row):
+    for _, start, count in row:
         window = np.clip(edges, start / fs, (start + count) / fs)
         inside = np.diff(window) > 0
         if inside.any():
             at = np.append(window[:-1][inside], window[1:][inside][-1])
-            x = _LEFT + (c * _COLUMN_SECONDS + at - start / fs) * MM_PER_SECOND
+            x = _LEFT + at * MM_PER_SECOND
             axes.pcolormesh(x, band, density[None, inside], cmap=_SHADES, vmin=0, vmax=1, zorder=-1)
 
 

@@ -18,9 +18,15 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.readers.assembly import law_broken
 from cardiolect.data_provider.readers.channels import Channels
 from cardiolect.data_provider.readers.formats import read_channels
-from cardiolect.data_provider.record import LEADS, ECGRecord
+from cardiolect.data_provider.readers.scale import step_in_mv
+from cardiolect.data_provider.readers.text_table import TEXT_TABLES
+from cardiolect.data_provider.record import LEADS, ECGRecord, without_offsets
 from cardiolect.utils.command_line import Parser, file_path, run_command
 from cardiolect.utils.errors import UserError, make_folder
+
+STEEP_SECONDS = 1.5  # has a beat
+DISTURBED_RATIO = 4.0
+FEWEST_LEADS = 3  # that find beats; with fewer left, all leads take part
 
 
 def inspect(path: Path | str) -> tuple[dict[str, Any], ECGRecord]:
@@ -32,7 +38,7 @@ def inspect(path: Path | str) -> tuple[dict[str, Any], ECGRecord]:
     """
     record = read_record(path, check_leads=False)
     channels = read_channels(Path(path))
-    beat_ms = rr_interval(record.signal, record.fs)
+    rate = heart_rate(record)
     known = np.where(record.good, record.signal, np.nan).astype(float)
     return {
         "file": str(path),
@@ -43,9 +49,32 @@ def inspect(path: Path | str) -> tuple[dict[str, Any], ECGRecord]:
         "leads": {lead: _lead(lead, row, channels, record) for row, lead in enumerate(LEADS)},
         "other_signals": [name.strip() for name in channels.ignored],
         "law_broken": round(law_broken(known), 4),
-        "heart_rate": None if np.isnan(beat_ms) else round(60_000 / beat_ms, 1),
+        "heart_rate": None if np.isnan(rate) else round(rate, 1),
         "remarks": record.remarks(),
     }, record
+
+
+def heart_rate(record: ECGRecord) -> float:
+    """Beats per minute, NaN if none are found; leads that are disturbed at times do not take part."""
+    signal = np.where(record.good, without_offsets(record.signal), 0)
+    disturbed = _disturbed_leads(signal, record.fs)
+    return 60_000 / rr_interval(np.where(disturbed[:, None], 0, signal), record.fs)
+
+
+def _disturbed_leads(signal: np.ndarray, fs: float) -> np.ndarray:
+    """bool ``(12,)``: leads that are far steeper for a moment than they usually are, while the others are not.
+
+    A beat that is large in one lead, such as an extrasystole, is large in others.
+    """
+    steps = np.abs(np.diff(signal, axis=1))
+    width = max(1, round(STEEP_SECONDS * fs))
+    pieces = [steps[:, i : i + width].max(axis=1) for i in range(0, steps.shape[1] - width // 2, width)]
+    steep = np.stack(pieces or [steps.max(axis=1)], axis=1)  # (12, pieces)
+    usual = np.median(steep, axis=1, keepdims=True)
+    ratio = np.divide(steep, usual, out=np.ones_like(steep), where=usual > 0)
+    others = np.median(ratio, axis=0)
+    disturbed = (ratio > DISTURBED_RATIO * np.maximum(others, 1)).any(axis=1)
+    return disturbed if (usual[:, 0] > 0)[~disturbed].sum() >= FEWEST_LEADS else np.zeros(len(signal), bool)
 
 
 def _lead(lead: str, row: int, channels: Channels, record: ECGRecord) -> dict[str, Any]:
@@ -53,12 +82,19 @@ def _lead(lead: str, row: int, channels: Channels, record: ECGRecord) -> dict[st
     status = "recorded" if len(good) and lead in channels.leads else "computed" if len(good) else "absent"
     found: dict[str, Any] = {"status": status}
     if lead in channels.leads:
-        found |= {"name": channels.names.get(lead, lead), "step": channels.scales.get(lead, "")}
+        scale = "" if channels.kind in TEXT_TABLES else channels.scales.get(lead, "")
+        found |= {"name": channels.names.get(lead, lead), "step": _in_uv(scale)}
     if len(good):
         low, middle, high = np.percentile(good, (1, 50, 99))
         found |= {"offset_mv": round(float(middle), 4), "range_mv": round(float(high - low), 4)}
         found["masked"] = round(1 - len(good) / record.signal.shape[1], 4)
     return found
+
+
+def _in_uv(scale: str) -> str:
+    """An entry of `Channels.scales` in uV, in a few digits; as it is if it is not a voltage."""
+    step = step_in_mv(scale)
+    return scale if step is None else f"{1000 * step:.4g} uV"
 
 
 def page(found: dict[str, Any]) -> str:
@@ -96,7 +132,7 @@ def draw(record: ECGRecord, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="FILE", help="in any format of docs/DATA.md")
-    parser.add_argument("--json", action="store_true", help="one JSON object per file and line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per file and line, also of a failed one")
     parser.add_argument("--picture", type=file_path, metavar="PICTURE", help="plot the ECG: .png, .pdf or .svg")
     given = parser.parse_args(arguments)
     if given.picture and len(given.files) > 1:
@@ -108,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except RecordError as error:
             failed = True
             print(f"error: {error}", file=sys.stderr)
+            if given.json:
+                print(json.dumps({"file": path, "error": str(error)}, ensure_ascii=False))
             continue
         print(json.dumps(found, ensure_ascii=False) if given.json else "\n" * bool(number) + page(found))
         if given.picture:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.scale import unusual_scale
-from cardiolect.data_provider.readers.usable import padding, unusable_runs
+from cardiolect.data_provider.readers.usable import Run, padding, unusable_runs
 from cardiolect.data_provider.record import (
     CONTRADICTION,
     LEADS,
@@ -29,6 +29,7 @@ MAX_HZ = 100_000.0
 SUSPECT_LAW_BROKEN, MAX_LAW_BROKEN = 0.05, 0.2
 MAX_LAW_MV = 0.03  # leads of a few microvolts break it by rounding
 LISTED_RUNS = 4  # of a lead, in words
+LISTED_NAMES, LONGEST_NAME = 5, 20  # of signals that are none of the twelve leads
 
 
 class Assembled(NamedTuple):
@@ -63,7 +64,7 @@ def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
     n_samples = len(next(iter(leads.values())))
     if n_samples < MIN_SECONDS * fs:
         raise FileError(f"only {n_samples / fs:.2f} s long; at least {MIN_SECONDS:g} s are needed{_in_brackets(cut)}")
-    signal, masked = np.full((len(LEADS), n_samples), np.nan), []
+    signal, masked = np.full((len(LEADS), n_samples), np.nan), _gaps(leads, fs)
     for lead in sorted(leads, key=LEADS.index):
         values, told = _masked(leads[lead], fs, lead)
         signal[LEADS.index(lead)] = values
@@ -73,15 +74,28 @@ def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
         raise FileError(f"{contradiction[0]}; correct the names, or read it all the same with LEAD_LAW=warn")
     recorded = [lead in leads for lead in LEADS]
     complete_limb_leads(signal, _usable(signal), [not there for there in recorded])
-    n_usable = sum(_usable(signal))
-    if n_usable < MIN_LEADS:
-        raise FileError(f"only {n_usable} usable leads; at least {MIN_LEADS} are needed{_in_brackets([*cut, *masked])}")
+    usable = [lead for lead, enough in zip(LEADS, _usable(signal), strict=True) if enough]
+    if len(usable) < MIN_LEADS:
+        raise FileError(_too_few(usable, channels.ignored) + _in_brackets([*cut, *masked]))
     good = np.isfinite(signal)
     computed = tuple(lead for lead, there, row in zip(LEADS, recorded, good, strict=True) if not there and row.any())
     filled = np.stack([bridge_gaps(lead, fs) for lead in signal])
     odd = unusual_scale(channels, signal)
     notes = (*channels.notes, *cut, *masked, *contradiction, *odd)
     return Assembled(filled.astype(np.float32), good, computed, notes)
+
+
+def _too_few(usable: Sequence[str], others: Sequence[str]) -> str:
+    """The error of a recording with fewer than `MIN_LEADS` usable leads, and ``others`` that are none of the twelve."""
+    leads = (
+        f"only {len(usable)} usable lead{'s' * (len(usable) > 1)} ({', '.join(usable)})" if usable else "no usable lead"
+    )
+    names = [" ".join(name.split())[:LONGEST_NAME] for name in others if name.strip()]
+    listed = ", ".join(names[:LISTED_NAMES]) + (
+        f" and {len(names) - LISTED_NAMES} more" if names[LISTED_NAMES:] else ""
+    )
+    none = f"; {listed} {'is' if len(names) == 1 else 'are'} none of the 12" if names else ""
+    return f"{leads}{none}; at least {MIN_LEADS} are needed"
 
 
 def law_broken(signal: np.ndarray) -> float:
@@ -186,10 +200,32 @@ def _masked(values: np.ndarray, fs: float, lead: str) -> tuple[np.ndarray, list[
         values[run.first : run.end] = np.nan
     if not runs:
         return values, []
-    spans = [f"{run.first / fs:.2f}-{run.end / fs:.2f} s ({run.why})" for run in runs[:LISTED_RUNS]]
+    return values, [f"masked in {lead}: {_spans(runs, fs)}"]
+
+
+def _gaps(leads: Mapping[str, np.ndarray], fs: float) -> list[str]:
+    """Clauses on stretches for which the file has no value, for all leads with the same ones together."""
+    found: dict[str, list[str]] = {}
+    for lead in sorted(leads, key=LEADS.index):
+        edges = np.flatnonzero(np.diff(np.isnan(leads[lead]), prepend=False, append=False))
+        runs = [Run(int(first), int(end), "") for first, end in edges.reshape(-1, 2)]
+        if runs and not np.isnan(leads[lead]).all():
+            found.setdefault(_spans(runs, fs), []).append(lead)
+    return [f"no value in {_all_or(names)}: {spans}" for spans, names in found.items()]
+
+
+def _all_or(names: Sequence[str]) -> str:
+    return "all leads" if len(names) == len(LEADS) else ", ".join(names)
+
+
+def _spans(runs: Sequence[Run], fs: float) -> str:
+    spans = [
+        f"{run.first / fs:.2f}-{run.end / fs:.2f} s" + (f" ({run.why})" if run.why else "")
+        for run in runs[:LISTED_RUNS]
+    ]
     if more := runs[LISTED_RUNS:]:
         spans.append(f"{len(more)} more stretches of {sum(r.end - r.first for r in more) / fs:.2f} s in all")
-    return values, [f"masked in {lead}: {', '.join(spans)}"]
+    return ", ".join(spans)
 
 
 def _usable(signal: np.ndarray) -> list[bool]:

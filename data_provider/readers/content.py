@@ -8,6 +8,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_PLACES = (0, 512, 1024, 2048)  # an HDF5 file may have a block of its user's before it
 _EXPORT = "export the ECG itself as DICOM, SCP-ECG, aECG (HL7) XML, EDF or CSV"
 
+_TAR = "a tar archive; unpack it"
+
 # Files that hold no ECG that can be read: how they begin, what they are, what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", f"a PDF document, a picture of an ECG at best; {_EXPORT}"),
@@ -52,6 +54,7 @@ _BY_SUFFIX = {
     ".scp": "not SCP-ECG: it has no section that lists the others",
     ".dcm": "not DICOM: it has neither a preamble nor the class of a DICOM object",
     ".dicom": "not DICOM: it has neither a preamble nor the class of a DICOM object",
+    ".tar": _TAR,
     ".acq": f"a BIOPAC recording; {_EXPORT}",
 }
 
@@ -83,6 +86,8 @@ def what_else(path: Path) -> str | None:
     head = _head(path)
     if not head:
         return "an empty file; copy or export it again"
+    if head[257:262] == b"ustar":
+        return _TAR
     if head.startswith(b"MATLAB 7"):
         return "a MATLAB file of version 7.3; save it with -v7"
     # A table may begin with the letters that mark a binary file: "BMI".

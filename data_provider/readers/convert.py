@@ -2,15 +2,18 @@
 
 OUT is a file ending in .hea, .csv, .edf or .dcm; or a folder, with --to. IN may be a folder: every ECG below it is
 converted. Leads are found as everywhere in this project and written in millivolts or microvolts; no patient, date or
-device is. Names of files are kept. Every file is read back and compared before it gets its name.
+device is. Every file is read back and compared before it gets its name. Names of files are kept, but in a folder all
+but letters A to Z, digits, - and _ become _, and two sources of one name get their suffix in it; where so, it is said.
 """
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,7 @@ from cardiolect.data_provider.readers.formats import (
     record_name,
 )
 from cardiolect.data_provider.readers.hdf5_reader import recordings
-from cardiolect.data_provider.readers.layout import LAYOUT_NAME
+from cardiolect.data_provider.readers.layout import layout_names
 from cardiolect.data_provider.readers.scale import step_in_mv
 from cardiolect.data_provider.readers.writers import csv_writer, dicom_writer, edf_writer, wfdb_writer
 from cardiolect.data_provider.readers.writers.digital import (
@@ -56,7 +59,7 @@ class Target:
 
 TARGETS = {
     "wfdb": Target(wfdb_writer.write, (HEADER, ".dat"), LARGEST_24_BIT),
-    "csv": Target(csv_writer.write, (".csv", f".{LAYOUT_NAME}"), LARGEST_24_BIT),
+    "csv": Target(csv_writer.write, (".csv",), LARGEST_24_BIT),
     "edf": Target(edf_writer.write, (".edf",)),
     "dicom": Target(dicom_writer.write, (".dcm",)),
 }
@@ -72,30 +75,50 @@ def convert(source: Path, out: Path, to: str, force: bool = False) -> str:
     files = [out.with_name(name + suffix) for suffix in target.suffixes]
     originals = [Path(file.path) for file in files_of(_without_suffix(source))]
     for file in files:
-        if file.exists() and any(original.samefile(file) for original in originals):
+        if os.path.exists(file) and any(original.samefile(file) for original in originals):
             raise UserError(f"{file} is a file of the recording to convert; give another name")
-    in_the_way = [file for file in files if file.exists()]
+    in_the_way = [file for file in files if os.path.exists(file)]
     if in_the_way and not force:
         raise UserError(f"{in_the_way[0]} exists; give another name, or --force to overwrite it")
     record = read_record(source)
     channels = read_channels(source)
     ecg = _digital(record, channels, target.largest)
-    make_folder("OUT", out.parent)
-    with tempfile.TemporaryDirectory(prefix=".convert-", dir=out.parent) as partial:
+    with _partial_folder(out) as partial:
         try:
-            lost = target.write(Path(partial), name, ecg)
-            back = read_record(Path(partial) / out.name)
+            lost = target.write(partial, name, ecg)
+            for layout in filter(os.path.isfile, map(out.with_name, layout_names(out))):  # will be read with it
+                shutil.copyfile(layout, partial / layout.name)
+            back = read_record(partial / out.name)
         except FileError as error:
             raise UserError(f"record {source}: {error}") from None
-        except OSError as error:
-            raise UserError(f"{out}: cannot be written ({error.strerror or type(error).__name__})") from None
         except RecordError as error:
             reason = str(error).partition(": ")[2]
             raise UserError(f"record {source}: what was written as {to} cannot be read back: {reason}") from None
         difference = _compare(record, back, ecg, f"record {source}: what was written as {to}")
         for file in files:
-            os.replace(Path(partial) / file.name, file)
+            os.replace(partial / file.name, file)
     return _summary(record, back, channels, ecg, difference, lost)
+
+
+@contextmanager
+def _partial_folder(out: Path) -> Iterator[Path]:
+    """A folder next to ``out`` for files that are not complete. Folders that were made for it go again on failure.
+
+    Raises `UserError` on whatever the operating system refuses meanwhile.
+    """
+    new = [folder for folder in (out.parent, *out.parent.parents) if not os.path.exists(folder)]
+    try:
+        make_folder("OUT", out.parent)
+        with tempfile.TemporaryDirectory(prefix=".convert-", dir=out.parent) as partial:
+            yield Path(partial)
+    except BaseException as error:
+        for folder in new:
+            with suppress(OSError):  # never made, or in use by others
+                folder.rmdir()
+        if isinstance(error, OSError):
+            reason = error.strerror or type(error).__name__
+            raise UserError(f"OUT {out} cannot be written to ({reason})") from None
+        raise
 
 
 def _digital(record: ECGRecord, channels: Channels, largest: int) -> DigitalECG:
@@ -200,14 +223,18 @@ def _recordings(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield path, inside / record_name(path)
 
 
-def _named(found: list[tuple[Path, Path]], out: Path, suffix: str) -> Iterator[tuple[Path, Path]]:
-    """Every recording and the file to write: named alike, with the source's suffix if two would share a name."""
+def _named(found: list[tuple[Path, Path]], out: Path, suffix: str) -> Iterator[tuple[Path, Path, str]]:
+    """Every recording, the file to write, and a clause if its name had to be changed.
+
+    It is named alike, with the source's suffix if two would share a name.
+    """
     stems = [inside.with_name(re.sub(r"[^A-Za-z0-9_-]", "_", inside.name)) for _, inside in found]
     times = Counter(str(stem).lower() for stem in stems)
-    for (path, _), stem in zip(found, stems, strict=True):
+    for (path, inside), stem in zip(found, stems, strict=True):
         if times[str(stem).lower()] > 1:
             stem = stem.with_name(f"{stem.name}_{path.suffix[1:].split('#')[0]}")
-        yield path, out / stem.parent / f"{stem.name}{suffix}"
+        changed = f"; its name was {inside.name}" if stem.name != inside.name else ""
+        yield path, out / stem.parent / f"{stem.name}{suffix}", changed
 
 
 def convert_folder(source: Path, out: Path, to: str, force: bool = False) -> None:
@@ -221,10 +248,10 @@ def convert_folder(source: Path, out: Path, to: str, force: bool = False) -> Non
     found, failed, without = list(_recordings(source)), 0, 0
     if not found:
         raise UserError(f"IN {source}: contains no ECG file of a known format; docs/DATA.md lists them")
-    for number, (path, file) in enumerate(_named(found, out, TARGETS[to].suffixes[0]), start=1):
+    for number, (path, file, changed) in enumerate(_named(found, out, TARGETS[to].suffixes[0]), start=1):
         try:
             line = convert(path, file, to, force)
-            print(f"[{number}/{len(found)}] {path} -> {file}: {line}", flush=True)
+            print(f"[{number}/{len(found)}] {path} -> {file}: {line}{changed}", flush=True)
         except NoECGError as error:
             without += 1
             print(f"[{number}/{len(found)}] left out: {error}", file=sys.stderr, flush=True)

@@ -40,7 +40,8 @@ def read(path: Path) -> Channels:
     if layout is not None and layout.samples is not None and len(values) != layout.samples:
         raise FileError(f"has {len(values)} of {layout.samples} samples")
     by_time = rates(times, columns.time_name, table.first_line)
-    fs, rate_notes = _rate(path, layout, head, by_time, bool(times))
+    has_unit = bool(layout and layout.unit) or _states_units(head)
+    fs, rate_notes = _rate(path, layout.sampling_rate if layout else None, head, by_time, bool(times), has_unit)
     units, scale = _units(path, layout, head, columns.others, rows)
     if head.skipped:
         notes.append(f"lines above the table that were passed over: {head.skipped}")
@@ -129,33 +130,38 @@ def _ends_like_others(table: TextTable) -> bool:
 
 
 def _rate(
-    path: Path, layout: Layout | None, head: Head, by_time: list[Rate], has_times: bool
+    path: Path, laid_out: float | None, head: Head, by_time: list[Rate], has_times: bool, has_unit: bool
 ) -> tuple[float, list[str]]:
-    """The sampling rate, and where it is from unless a layout says it. Raises `FileError` where two sources differ."""
-    stated = layout.sampling_rate if layout else head.rates[0] if head.rates else None
+    """The sampling rate, and where it is from unless a layout says it. Raises `FileError` where two sources differ.
+
+    laid_out: the rate in the layout; has_unit: whether file or layout state a unit.
+    """
+    stated = laid_out or (head.rates[0] if head.rates else None)
     if stated is None:
         best = [rate for rate in by_time if rate.best is not None]
         if best and not PLAUSIBLE_HZ[0] <= best[0].low <= PLAUSIBLE_HZ[1]:
             raise FileError(f"its time column means {best[0]}; correct the unit of time")
         if not best:
-            missing = "neither sampling rate nor unit" if not _states_units(head) else "no sampling rate"
-            raise lacks(path, "times that tell no sampling rate" if has_times else missing)
+            missing = "times that tell no sampling rate" if has_times else "no sampling rate"
+            if not has_unit:
+                missing = f"{missing}, and no unit" if has_times else "neither sampling rate nor unit"
+            raise lacks(path, missing, "sampling_rate" if has_unit else "")
         unit = best[0].assumed_unit
         note = f"the sampling rate is that of the time column{f', taken for {unit}' if unit else ''}"
         return float(best[0].best or 0), [note]
     agree = [same_scale(rate, stated) for rate in head.rates]
-    if layout and agree and not any(agree):  # one of several may be the recorder's, before the file was resampled
+    if laid_out and agree and not any(agree):  # one of several may be the recorder's, before the file was resampled
         raise FileError(
             f"states {head.rates[0]:g} Hz above its table, and the layout next to it {stated:g} Hz; correct one of them"
         )
-    if not layout and not PLAUSIBLE_HZ[0] <= stated <= PLAUSIBLE_HZ[1]:
+    if not laid_out and not PLAUSIBLE_HZ[0] <= stated <= PLAUSIBLE_HZ[1]:
         raise FileError(f"states {stated:g} Hz above its table; give the rate in a layout next to it")
-    if not layout and not all(agree):
+    if not laid_out and not all(agree):
         raise FileError(f"states {stated:g} Hz and {head.rates[1]:g} Hz above its table; correct one of them")
     if by_time and not any(rate.allows(stated) for rate in by_time):
-        place = "the layout next to it states" if layout else "a line above the table states"
+        place = "the layout next to it states" if laid_out else "a line above the table states"
         raise FileError(f"its time column means {by_time[0]}, and {place} {stated:g} Hz; correct one of them")
-    return stated, [] if layout else ["the sampling rate is that stated above the table"]
+    return stated, [] if laid_out else ["the sampling rate is that stated above the table"]
 
 
 def _states_units(head: Head) -> bool:
@@ -169,17 +175,18 @@ def _units(
 
     rows: those of the columns that are leads.
     """
+    laid_out = layout if layout is not None and layout.unit is not None else None
     for column in (columns[row] for row in rows):
         unit = column.unit or head.unit
         lead = canonical_lead(column.name) or column.name
-        if layout is not None:
-            if unit and not same_scale(mv_per_unit(unit), layout.scale * mv_per_unit(layout.unit)):
-                ours = f"{layout.scale:g} {layout.unit}" if layout.scale != 1 else layout.unit
+        if laid_out is not None:
+            if unit and not same_scale(mv_per_unit(unit), laid_out.scale * mv_per_unit(laid_out.unit)):
+                ours = f"{laid_out.scale:g} {laid_out.unit}" if laid_out.scale != 1 else laid_out.unit
                 raise FileError(f"states {unit} for lead {lead}, and the layout next to it {ours}; correct one of them")
         elif not unit:
-            raise lacks(path, f"no unit for lead {lead}" if any(each.unit for each in columns) else "no unit")
+            raise lacks(path, f"no unit for lead {lead}" if any(each.unit for each in columns) else "no unit", "unit")
         elif not column.unit and head.has_scale:
-            raise lacks(path, "a gain or scale above its table, so a number is not sure to be a unit")
-    if layout is not None:
-        return layout.unit, layout.scale
+            raise lacks(path, "a gain or scale above its table, so a number is not sure to be a unit", "unit")
+    if laid_out is not None:
+        return laid_out.unit, laid_out.scale
     return [column.unit or head.unit for column in columns], 1.0

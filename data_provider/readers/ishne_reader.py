@@ -10,6 +10,7 @@ from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.lead_names import find_leads
 
 MAX_SECONDS = 1800  # of a day or more, which fits in no memory; an answer needs seconds
+MAX_LACKING = 0.01  # of the samples promised, and a second at most: more is missing only in a file that was cut off
 _FIXED_BYTES = 522  # magic, checksum and the fields of fixed length
 _MAX_LEADS = 12
 _FAULT = -32768  # what the standard has recorders store while a lead is off
@@ -36,13 +37,18 @@ def read(path: Path) -> Channels:
             notes.append(f"the header places the signal at byte {start}; it is read where the comment ends")
         if checksum and not _matches(checksum, head[10:] + file.read(comment_bytes)):
             notes.append("the header does not match its checksum")
-        n_samples = (size - first) // (2 * n_leads)
-        # Some writers state the samples of all leads together, or a round number.
-        if n_samples < stated and n_samples * n_leads != stated:
-            notes.append(f"the header promises {stated} samples a lead and there are {n_samples}; it may be cut off")
-        elif stated > 0 and n_samples not in (stated, stated // n_leads):
+        n_samples, more_bytes = divmod(size - first, 2 * n_leads)
+        # Some writers state the samples of all leads together, or a number that is a little too large.
+        of_all = abs(stated / n_leads - n_samples) <= min(fs, MAX_LACKING * n_samples)
+        promised = n_samples if stated <= 0 else stated / n_leads if of_all else stated
+        lacking = promised - n_samples
+        if lacking > min(fs, MAX_LACKING * promised):
+            raise FileError(f"truncated: {n_samples} samples a lead of {stated} that its header promises")
+        if more_bytes and (lacking > 0 or stated <= 0):
+            raise FileError("truncated: it does not end with a sample of every lead")
+        if lacking:
             notes.append(f"there are {n_samples} samples a lead, and the header states {stated}")
-        if (size - first) % (2 * n_leads):
+        if more_bytes:
             notes.append("it does not end with a sample of every lead; bytes are missing or too many")
         used = min(n_samples, MAX_SECONDS * fs)
         if used < n_samples:

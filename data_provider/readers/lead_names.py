@@ -7,12 +7,12 @@ from typing import NamedTuple
 from cardiolect.data_provider.readers.channels import FileError, NoLeadsError
 from cardiolect.data_provider.record import LEADS, LIMB_LEADS
 
-# "ECG", "Lead", "MDC_ECG_LEAD_" and what joins them to the name; a sign counts unless it directly follows.
-_PREFIX = re.compile(r"^(?:(?:mdc_ecg_lead|lead|ecg|ekg)(?:-|[\s_:]*))+(?=\S)")
+# "ECG", "Lead", "MDC_ECG_LEAD_", "Ableitung" and what joins them to the name; a sign counts unless it directly follows.
+_PREFIX = re.compile(r"^(?:(?:mdc_ecg_lead|lead|ecg|ekg|ableitung|abl\.|abl(?=[\s_-]))(?:-|[\s_:]*))+(?=\S)")
 _UNIT = re.compile(r"\s*[\[(]\s*(?:milli|micro|nano|[muµμn])?v(?:olts?)?\s*[\])]$")
 _CANONICAL = {lead.lower(): lead for lead in LEADS}
 _CANONICAL |= {f"{letter}{n}": lead for letter in "dl" for lead in LEADS[:3] for n in (len(lead), lead.lower())}
-_NUMBERED = {"1": "I", "2": "II", "3": "III"}  # after "lead" only: a recorder's "ECG 1" may be any lead
+_NUMBERED = {"1": "I", "2": "II", "3": "III"}  # after "lead" or "Ableitung" only: a recorder's "ECG 1" may be any lead
 _IEC_CHEST = {f"c{n}": f"V{n}" for n in range(1, 7)}
 
 # Leads that are none of the twelve: right and posterior chest, Frank, monitor and inverted ones.
@@ -74,7 +74,7 @@ def _bare(name: str) -> tuple[str, bool]:
     """A name in lower case without quotes, prefix, unit and sign of the electrode; whether "lead" was its prefix."""
     text = _UNIT.sub("", str(name).strip().strip("'\"").strip().lower())
     bare = _PREFIX.sub("", text).replace(" ", "").removesuffix("+")
-    return bare, "lead" in text and bare != text
+    return bare, ("lead" in text or "abl" in text) and bare != text
 
 
 def _looks_like_a_lead(name: str) -> bool:

@@ -28,7 +28,7 @@ def read(path: Path) -> Channels:
         return _channels(data, _CPSC, "CPSC-2018 MAT", (_CPSC_NOTE,))
     matrices = [value for value in found.values() if isinstance(value, np.ndarray) and min(value.shape) > 1]
     matrices = [data] if data is not None else matrices
-    if len(matrices) != 1 or layout is None or layout.leads is None:
+    if len(matrices) != 1 or layout is None or None in (layout.leads, layout.unit, layout.sampling_rate):
         held = ", ".join(found)[:60] or "no matrix of numbers"
         raise FileError(
             f"a MATLAB file with {held}; it needs a struct ECG as in CPSC-2018, its WFDB header {path.stem}.hea, or "

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError, mv_per_unit
-from cardiolect.data_provider.readers.layout import Layout, find_layout, need_layout
+from cardiolect.data_provider.readers.layout import Layout, find_layout, lacks, need_layout
 from cardiolect.data_provider.readers.tables import (
     Meaning,
     lead_axis,
@@ -79,22 +79,29 @@ def _channels(signal: np.ndarray, meaning: Meaning, recording: str, path: Path, 
 
 def _meaning(arrays: np.lib.npyio.NpzFile, path: Path) -> Meaning:
     """What the arrays beside the signal say, completed by a layout. Raises `FileError` where the two differ."""
-    layout = find_layout(path) if {"fs", "leads", "unit"} <= set(arrays.files) else need_layout(path)
-    leads = [_text(lead) for lead in np.atleast_1d(arrays["leads"])] if "leads" in arrays else layout and layout.leads
-    if leads is None:
-        raise FileError("contains no leads, and the layout next to it gives none")
+    layout = find_layout(path) or Layout()
     fs = float(_single(arrays, "fs")) if "fs" in arrays else layout.sampling_rate
     unit = _text(_single(arrays, "unit")) if "unit" in arrays else layout.unit
+    if fs is None:
+        raise lacks(
+            path,
+            "neither sampling rate nor unit" if unit is None else "no sampling rate",
+            (unit and "sampling_rate") or "",
+        )
+    if unit is None:
+        raise lacks(path, "no unit", "unit")
+    leads = [_text(lead) for lead in np.atleast_1d(arrays["leads"])] if "leads" in arrays else layout.leads
+    if leads is None:
+        raise FileError("contains no leads, and no layout next to it gives them")
     scale = float(_single(arrays, "scale")) if "scale" in arrays else layout.scale if "unit" not in arrays else 1.0
-    if layout is not None:
-        _compare(layout, fs, unit, scale)
+    _compare(layout, fs, unit, scale)
     return Meaning(leads, unit, fs, scale)
 
 
 def _compare(layout: Layout, fs: float, unit: str, scale: float) -> None:
-    if not same_scale(fs, layout.sampling_rate):
+    if layout.sampling_rate is not None and not same_scale(fs, layout.sampling_rate):
         raise FileError(f"states {fs:g} Hz, and the layout next to it {layout.sampling_rate:g} Hz; correct one of them")
-    if not same_scale(scale * mv_per_unit(unit), layout.scale * mv_per_unit(layout.unit)):
+    if layout.unit is not None and not same_scale(scale * mv_per_unit(unit), layout.scale * mv_per_unit(layout.unit)):
         raise FileError(
             f"states {scale:g} {unit[:20]} per number, and the layout next to it {layout.scale:g} {layout.unit}; "
             "correct one of them"

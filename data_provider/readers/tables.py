@@ -27,7 +27,7 @@ class Meaning:
 
 def meaning_of(layout: Layout) -> Meaning:
     """What a layout that gives leads says."""
-    assert layout.leads is not None
+    assert layout.leads is not None and layout.unit is not None and layout.sampling_rate is not None
     return Meaning(layout.leads, layout.unit, layout.sampling_rate, layout.scale)
 
 

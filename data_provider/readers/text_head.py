@@ -26,7 +26,9 @@ _SCALE = re.compile(
     r"\b(?:gain|scal\w*|resolution|factor|lsb|adc|amplification|conversion)\b(?!.*mm/mv)", re.IGNORECASE
 )
 _INTERVAL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(s|ms|sec|msec)\b", re.IGNORECASE)
-_UNIT = re.compile(rf"\bunits?\b[\s\"'=:;,(\[]+({_VOLTAGE}|volts?|v)\b(?!\s*/|\s+per\b)", re.IGNORECASE)
+_UNIT = re.compile(
+    rf"\b(?:units?|einheit(?:en)?)\b[\s\"'=:;,(\[]+({_VOLTAGE}|volts?|v)\b(?!\s*/|\s+per\b)", re.IGNORECASE
+)
 
 LONGEST_LINE = 2000
 _MANY_LEADS = 2

@@ -11,6 +11,8 @@ from pathlib import Path
 from cardiolect.data_provider.readers.channels import FileError, NoLeadsError
 
 KINDS = {"\t": "TSV", ",": "CSV", ";": "CSV"}
+_OTHER_KIND = "text table"
+TEXT_TABLES = {*KINDS.values(), _OTHER_KIND}
 MAX_BYTES = 500_000_000
 MAX_HEAD_LINES = 200  # lines that may precede the numbers
 MAX_HEAD = 4_000_000  # characters in those lines
@@ -77,7 +79,7 @@ def read_text_table(path: Path) -> TextTable:
         start -= 1  # the first samples of all leads are missing
     head = [_head_cells(line, delimiter, quote, width) for line in lines[:start] if line.strip()]
     body = _without_comments(text[_end_of_line(text, start) :].rstrip(" \n") + "\n", delimiter, width)
-    table = TextTable(head, body, start + 1, delimiter, quote, width, whole, KINDS.get(delimiter, "text table"))
+    table = TextTable(head, body, start + 1, delimiter, quote, width, whole, KINDS.get(delimiter, _OTHER_KIND))
     _check_rows(table)
     return _upright(table)
 

@@ -1,7 +1,8 @@
 """Which samples of a lead are voltages: converters write other numbers too, and a lead may fall off.
 
 A number that stays exactly the same for long is not a voltage but the rail of a converter, a sentinel such as -32768,
-zeros before a recording begins, a value held after it ended, or the flat line of a loose electrode.
+zeros before a recording begins, a value held after it ended, or the flat line of a loose electrode. An amplifier that
+is overdriven for a moment writes voltages that no heart has, and rings.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,12 @@ MAX_MV = 50.0  # ten times the largest QRS
 GAIN_MV = 2.0  # a lead's median distance from its own median; with a right gain it stays below 0.7 mV even in noise
 JUMP_MV = 10.0  # from one sample to the next; a heart takes several samples for less than half of it
 SPIKE_SECONDS = 0.02  # masked on both sides of a sample above MAX_MV
-HELD_SECONDS = 0.2  # at an extreme of the lead, or in all leads at an end
+DISTURBED_MV = 10.0  # from the lead's median, and within two edges: no beat of 2,451 real recordings swings as far
+EDGE_SECONDS = 0.1  # masked on both sides of a disturbance; a drift is slower
+SWING_SECONDS = 2.0  # has a beat; if most such pieces swing by DISTURBED_MV, the gain is wrong, and not a moment
+HELD_SECONDS = 0.2  # at an extreme of the lead, between two jumps, or in all leads at an end
+HELD_JUMP_MV = 0.5  # within RING_SECONDS before and after a value that is held; 0.04 mV beside real flat stretches
+RING_SECONDS = 0.05  # masked on both sides of a value held between two jumps
 FLAT_SECONDS = 0.5  # anywhere: between beats, leads of PTB-XL on their 5 uV grid stay at one value for up to 0.33 s
 
 
@@ -42,6 +48,10 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
         seconds, value = (end - first) / fs, values[first]
         if seconds >= FLAT_SECONDS or (seconds >= HELD_SECONDS and value in (low, high)):
             runs.append(Run(first, end, f"constant at {value:.4g} mV"))
+        elif _between_jumps(values, first, end, fs):
+            ring = round(RING_SECONDS * fs)
+            why = f"constant at {value:.4g} mV between two jumps"
+            runs.append(Run(max(0, first - ring), min(len(values), end + ring), why))
     left = finite.copy()
     for run in runs:
         left[run.first : run.end] = False
@@ -51,18 +61,59 @@ def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
             runs.append(run)
     if not left.any():
         return sorted(runs)
-    middle = np.median(values[left])
-    distance = np.abs(np.where(left, values - middle, 0))
-    if distance.max() <= MAX_MV:
-        return sorted(runs)
-    if np.median(distance[left]) > GAIN_MV:
-        raise FileError(f"lead {lead} reaches {np.abs(values[left]).max():.0f} mV; check gain and unit")
-    margin = round(SPIKE_SECONDS * fs)
-    beyond = np.flatnonzero(distance > MAX_MV)
-    for group in np.split(beyond, np.flatnonzero(np.diff(beyond) > 2 * margin) + 1):
-        why = f"a spike of {distance[group].max():.0f} mV"
-        runs.append(Run(max(0, int(group[0]) - margin), min(len(values), int(group[-1]) + 1 + margin), why))
-    return sorted(runs)
+    rest = np.where(left, values, np.nan)
+    distance = np.abs(rest - np.median(values[left]))
+    if np.nanmax(distance) > MAX_MV:
+        if np.nanmedian(distance) > GAIN_MV:
+            raise FileError(f"lead {lead} reaches {np.nanmax(np.abs(rest)):.0f} mV; check gain and unit")
+        for group, span in _groups(distance > MAX_MV, round(SPIKE_SECONDS * fs)):
+            runs.append(Run(*span, f"a spike of {distance[group].max():.0f} mV"))
+            rest[slice(*span)] = distance[slice(*span)] = np.nan
+    return sorted(runs + _disturbances(rest, distance, fs))
+
+
+def _disturbances(values: np.ndarray, distance: np.ndarray, fs: float) -> list[Run]:
+    """Stretches beyond `DISTURBED_MV` that swing as far in no time: a beat on a drifting baseline does not.
+
+    values, distance: in mV, and from the median ``(T,)``; NaN is left out.
+
+    There are none where the lead swings as far all the time: its gain may be wrong then, which others say.
+    """
+    beyond = distance > DISTURBED_MV
+    if not beyond.any() or _usual_swing(values, fs) > DISTURBED_MV:
+        return []
+    runs, edge = [], round(EDGE_SECONDS * fs)
+    for group, span in _groups(beyond, edge):
+        if any(_swing(values[i : i + 2 * edge]) > DISTURBED_MV for i in range(*span, max(1, edge // 2))):
+            runs.append(Run(*span, f"a disturbance of {distance[group].max():.0f} mV"))
+    return runs
+
+
+def _groups(marked: np.ndarray, margin: int) -> list[tuple[np.ndarray, tuple[int, int]]]:
+    """Marked samples, those at most two margins apart together, and the span that they make with their margins."""
+    at = np.flatnonzero(marked)
+    groups = np.split(at, np.flatnonzero(np.diff(at) > 2 * margin) + 1)
+    ends = len(marked)
+    return [(each, (max(0, int(each[0]) - margin), min(ends, int(each[-1]) + 1 + margin))) for each in groups]
+
+
+def _usual_swing(values: np.ndarray, fs: float) -> float:
+    """The median range in mV of pieces of 2 s."""
+    step = max(1, round(SWING_SECONDS * fs))
+    swings = [_swing(values[i : i + step]) for i in range(0, len(values), step)]
+    return float(np.quantile(swings, 0.5, method="lower"))
+
+
+def _swing(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.ptp(known)) if known.size else 0.0
+
+
+def _between_jumps(values: np.ndarray, first: int, end: int, fs: float) -> bool:
+    """Whether the value held from ``first`` to ``end`` is left by `HELD_JUMP_MV` shortly before and shortly after."""
+    width = max(1, round(RING_SECONDS * fs))
+    sides = (values[max(0, first - width) : first], values[end : end + width])
+    return all((np.abs(side - values[first]) > HELD_JUMP_MV).any() for side in sides)
 
 
 def _jumps_to(value: float, values: np.ndarray) -> list[Run]:

@@ -5,6 +5,7 @@ import math
 import re
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
+from xml.parsers.expat import errors
 
 import numpy as np
 from defusedxml import DefusedXmlException
@@ -26,6 +27,17 @@ _BOMS = {
 _NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
 _DECLARATION = re.compile(r"^<\?xml\s.*?\?>", re.DOTALL)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
+# What the parser says at the end of a text that goes on.
+_CUT_OFF = {
+    errors.codes[each]
+    for each in (
+        errors.XML_ERROR_NO_ELEMENTS,
+        errors.XML_ERROR_UNCLOSED_TOKEN,
+        errors.XML_ERROR_UNCLOSED_CDATA_SECTION,
+        errors.XML_ERROR_PARTIAL_CHAR,
+    )
+}
+_COPY_AGAIN = "; it was probably cut off: copy or export it again"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -47,7 +59,7 @@ def parse(path: Path) -> Element:
     except DefusedXmlException as error:
         raise FileError(f"XML with {type(error).__name__}; entities are not supported") from None
     except ParseError as error:
-        raise FileError(f"not well-formed XML ({error})") from None
+        raise FileError(f"not well-formed XML ({error}){_COPY_AGAIN * (error.code in _CUT_OFF)}") from None
     except ValueError as error:
         raise FileError(f"XML that cannot be parsed ({str(error)[:60]})") from None
     for element in root.iter():
@@ -74,9 +86,10 @@ def _decode(data: bytes) -> str:
         if codecs.lookup(encoding).name in _NO_ENCODINGS:
             raise LookupError
         return data.decode(encoding)
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
         if encoding.startswith("utf-16"):
-            raise FileError("XML that cannot be decoded (UTF-16 is broken)") from None
+            cut_off = _COPY_AGAIN * (error.end >= len(data))
+            raise FileError(f"XML that cannot be decoded (UTF-16 is broken){cut_off}") from None
         return data.decode("latin-1")
     except (LookupError, ValueError):
         raise FileError(f"XML that cannot be decoded (unknown encoding {encoding[:20]})") from None

@@ -102,12 +102,33 @@ def test_time_is_shaded_in_every_column_and_under_the_rhythm_strip():
 
 
 def test_columns_of_a_short_ecg_are_shaded_at_their_own_time():
-    figure = draw_ecg_paper(ecg(4), FS, LEADS, shading=([1.1], [1.6], [1.0]))  # columns begin at 0, 0.5, 1 and 1.5 s
-    *columns, strip = shaded(figure)
-    starts = [15 + 62.5 * c + 25 * t for c, t in enumerate((1.1, 0.6, 0.1, 0.0))]
-    assert strip == [(15 + 25 * 1.1, 15 + 25 * 1.6, 1.0)]
-    assert [left for left, _, _ in columns[0]] == pytest.approx(starts)
-    assert columns[0][-1][1] == pytest.approx(15 + 3 * 62.5 + 25 * 0.1)
+    figure = draw_ecg_paper(ecg(4), FS, LEADS, shading=([0.6], [1.6], [1.0]))  # columns of 1 s
+    assert shaded(figure)[:3] == [[(30.0, 40.0, 1.0), (40.0, 55.0, 1.0)]] * 3
+    assert shaded(figure)[-1] == [(30.0, 55.0, 1.0)]
+
+
+@pytest.mark.parametrize("seconds", [4, 9.97, 10])
+def test_columns_stand_above_the_same_time_of_the_rhythm_strip_and_do_not_overlap(seconds):
+    signal = np.tile(ecg(seconds)[:1], (12, 1))
+    traces = [line for line in draw_ecg_paper(signal, FS, LEADS).axes[0].lines if len(line.get_xdata()) > 90]
+    strip = dict(zip(np.round(traces[-1].get_xdata(), 6), traces[-1].get_ydata(), strict=True))
+    for row in range(3):
+        columns = traces[4 * row : 4 * row + 4]
+        times = np.round(np.concatenate([line.get_xdata() for line in columns]), 6)
+        assert times.tolist() == sorted(strip)
+        shift = np.concatenate([line.get_ydata() for line in columns]) - [strip[time] for time in times]
+        assert np.ptp(shift) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_part_of_a_recording_and_leads_that_are_absent_are_said():
+    def words(signal):
+        return [text.get_text() for text in draw_ecg_paper(signal, FS, LEADS).axes[0].texts]
+
+    signal = ecg(95.6)
+    signal[[1, 8]] = np.nan  # II, twice on the paper, and V3
+    assert words(signal).count("not recorded") == 3
+    assert "25 mm/s    10 mm/mV    first 10 s of 95.6 s" in words(signal)
+    assert words(ecg()).count("not recorded") == 0 and "25 mm/s    10 mm/mV" in words(ecg())
 
 
 def test_spans_that_overlap_add_up_and_no_weight_shades_nothing():

@@ -100,11 +100,28 @@ def test_what_an_npz_file_says_of_itself_needs_no_layout_and_contradicts_none(tm
     (tmp_path / "layout.json").unlink()
     assert_reads(tmp_path / "ecg.npz", ONE)
     np.savez(tmp_path / "ecg.npz", signal=ONE, fs=FS, leads=LEADS)
-    assert "neither sampling rate nor unit" in refused(tmp_path / "ecg.npz")
+    assert refused(tmp_path / "ecg.npz").startswith("contains no unit; give it in ecg.layout.json")
+    np.savez(tmp_path / "ecg.npz", signal=ONE, leads=LEADS)
+    assert refused(tmp_path / "ecg.npz").startswith("contains neither sampling rate nor unit; give both")
     np.savez(tmp_path / "ecg.npz", signal=ONE, fs=[FS, 500], leads=LEADS, unit="mV")
     assert refused(tmp_path / "ecg.npz") == "contains 2 values of fs; it must be one"
     np.savez(tmp_path / "ecg.npz", x=ONE, y=ONE)
     assert "the ECG must be named signal" in refused(tmp_path / "ecg.npz") or "layout" in refused(tmp_path / "ecg.npz")
+
+
+def test_a_layout_completes_an_npz_file_with_what_is_missing_only(tmp_path):
+    for there, missing in (
+        ({"fs": FS, "leads": LEADS}, {"unit": "mV"}),
+        ({"unit": "mV", "leads": LEADS}, {"sampling_rate": FS}),
+        ({"unit": "mV", "fs": FS}, {"leads": LEADS}),
+    ):
+        np.savez(tmp_path / "ecg.npz", signal=ONE, **there)
+        (tmp_path / "layout.json").write_text(json.dumps(missing))
+        assert_reads(tmp_path / "ecg.npz", ONE)
+    np.save(tmp_path / "ecg.npy", ONE)
+    assert refused(tmp_path / "ecg.npy") == "the layout next to it gives no sampling_rate and no unit"
+    (tmp_path / "layout.json").write_text('{"sampling_rate": 400, "scale": 0.1}')
+    assert "scale needs a unit" in refused(tmp_path / "ecg.npy")
 
 
 IDS = {

@@ -170,3 +170,76 @@ def test_leads_computed_absent_and_drifting_are_said():
 
 def test_no_run_is_found_in_nothing():
     assert unusable_runs(np.full(1000, np.nan), FS, "I") == []
+
+
+def overdriven(row: int = V2) -> np.ndarray:
+    """An amplifier at its limits for 1.2 s, which then holds zero for 0.25 s, between ringing, in a lead at -2.2 mV."""
+    signal = heart()
+    signal[row] -= 2.2
+    signal[row, 2000:2300], signal[row, 2300:2600] = 15.2, -15.5
+    signal[row, 2300:2600] += np.random.default_rng(1).normal(0, 0.02, 300)
+    signal[row, 2000:2300] += np.random.default_rng(2).normal(0, 0.02, 300)
+    ring = 2 * np.exp(-np.arange(10) / 3) * np.cos(np.arange(10) * 2)
+    signal[row, 2600:2610], signal[row, 2610:2735], signal[row, 2735:2745] = ring, 0.0, ring[::-1]
+    return signal
+
+
+@pytest.mark.parametrize("row", [0, V2, 11])
+def test_what_an_overdriven_amplifier_writes_is_masked_and_neither_gain_nor_drift_is_blamed(row):
+    ecg = record(overdriven(row), check_leads=False)
+    lead, bad = LEADS[row], np.flatnonzero(~ecg.good[row])
+    assert (bad[0], bad[-1]) == (1950, 2759) and len(bad) == 810 and ecg.good[np.arange(12) != row].all()
+    (said,) = [note for note in ecg.notes if note.startswith("masked")]
+    assert said == (
+        f"masked in {lead}: 3.90-5.27 s (a disturbance of 17 mV), 5.17-5.52 s (constant at 0 mV between two jumps)"
+    )
+    assert not any("gain" in each or "drift" in each for each in ecg.remarks())
+    np.testing.assert_allclose(ecg.signal[V2, 3000:] - np.median(ecg.signal[V2]), heart()[V2, 3000:], atol=0.1)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.3, 0.45])
+@pytest.mark.parametrize("offset", [-2.25, 0.8, 4.0])
+def test_a_value_held_between_two_jumps_is_masked(seconds, offset):
+    signal = heart()
+    signal[V2] += offset
+    end = 2000 + round(seconds * FS)
+    signal[V2, 2000:end] = 0.0
+    ecg = record(signal)
+    assert not ecg.good[V2, 2000:end].any() and ecg.good[V2].sum() >= 5000 - (end - 2000) - 50
+
+
+def test_beats_are_no_disturbance_however_large_or_on_whatever_baseline():
+    drifting = heart()
+    drifting[V2] += np.linspace(12, 0, 5000) ** 2 / 12
+    large = heart()
+    large[V2] *= 8 / np.ptp(large[V2])
+    for signal in (drifting, large):
+        assert record(signal, check_leads=False).good.all()
+
+
+def test_a_gain_that_is_ten_times_too_large_masks_no_beat_and_is_said():
+    ecg = record(heart() * 20)
+    assert ecg.good.all() and any("check gain and unit" in note for note in ecg.notes)
+
+
+def test_gaps_get_their_times_and_leads_with_the_same_ones_share_a_clause():
+    signal = heart()
+    signal[6:9, 1000:1500] = np.nan
+    signal[V2, 3000:3100] = np.nan
+    assert record(signal).notes == ("no value in V1, V3: 2.00-3.00 s", "no value in V2: 2.00-3.00 s, 6.00-6.20 s")
+    signal = heart()
+    signal[:, 1000:1500] = np.nan
+    assert record(signal).notes == ("no value in all leads: 2.00-3.00 s",)
+
+
+def test_too_few_leads_are_named_with_the_others():
+    def said(leads: list[str], others: tuple[str, ...] = ()) -> str:
+        by_lead = {lead: heart()[LEADS.index(lead)] for lead in leads}
+        with pytest.raises(FileError) as error:
+            assemble(Channels(by_lead, FS, ignored=others))
+        return str(error.value)
+
+    assert said(["V5"], ("MLII",)) == "only 1 usable lead (V5); MLII is none of the 12; at least 6 are needed"
+    assert said(["V1", "V5"]) == "only 2 usable leads (V1, V5); at least 6 are needed"
+    many = said(["V1"], tuple("x" * 500 for _ in range(60)))
+    assert "and 55 more are none of the 12" in many and len(many) < 220

@@ -65,6 +65,7 @@ def test_a_dicom_file_without_preamble_is_read(ecg, tmp_path):
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(20), "save the table as CSV"),
         (b"\x1f\x8b\x08" + bytes(20), "compressed with gzip; unpack it"),
+        (b"ecg.csv".ljust(257, b"\0") + b"ustar\x0000" + bytes(248), "a tar archive; unpack it"),
         (b"\x80\x04\x95" + bytes(20), "a Python pickle"),
         (b"\x40\x20MFR " + bytes(20), "MFER"),
         (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", "save it with -v7"),

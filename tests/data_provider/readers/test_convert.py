@@ -36,7 +36,8 @@ def by_other_software(path: Path) -> dict[str, np.ndarray]:
         record = wfdb.rdrecord(str(path.with_suffix("")))
         return dict(zip(record.sig_name, record.p_signal.T, strict=True))
     if path.suffix == ".csv":
-        return {name: column.to_numpy() for name, column in pd.read_csv(path).items()}
+        table = pd.read_csv(path, index_col="time [s]")
+        return {name.removesuffix(" [mV]"): column.to_numpy() for name, column in table.items()}
     if path.suffix == ".edf":
         with pyedflib.EdfReader(str(path)) as file:
             return {
@@ -177,16 +178,72 @@ def test_wrong_outputs_are_one_line(tmp_path, out, says):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["rec.dat", "rec.hea"]
 
 
+@pytest.mark.parametrize("out", ["/proc/x.edf", "/sys/x.csv", "/proc/new/x.hea", "/sys/new/x.dcm"])
+def test_a_folder_that_cannot_be_written_to_is_one_line(out, shared_data, tmp_path):
+    with pytest.raises(UserError, match=rf"^OUT {Path(out).parent}\S* cannot be (written to|made a folder)") as caught:
+        main([str(shared_data / "ptb-xl/records500/00000/00005_hr"), out])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_fails_midway_leaves_nothing(tmp_path, monkeypatch):
+    def full(folder, name, ecg):
+        (folder / f"{name}.edf").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "in").mkdir()
+    monkeypatch.setitem(command.TARGETS, "edf", command.Target(full, (".edf",)))
+    with pytest.raises(UserError, match=r"^OUT .*new/a/x\.edf cannot be written to \(No space left on device\)$"):
+        main([str(write_record(tmp_path / "in", twelve_leads())), str(tmp_path / "new/a/x.edf")])
+    assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_name_that_is_refused_leaves_no_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UserError, match="no name for a WFDB record"):
+        main([str(write_record(tmp_path / "in", twelve_leads())), str(tmp_path / "new dir/Müller ö.hea")])
+    assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+def test_names_that_had_to_be_changed_are_said(tmp_path, capsys):
+    source_of(tmp_path / "in", twelve_leads())
+    shutil.move(tmp_path / "in/ecg.npz", tmp_path / "in/EKG Müller (2).npz")
+    source_of(tmp_path / "in", twelve_leads())
+    main([str(tmp_path / "in"), str(tmp_path / "out"), "--to", "csv"])
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert "EKG_M_ller__2_.csv: " in first and first.endswith("; its name was EKG Müller (2)")
+    assert "its name was" not in second
+
+
+def test_a_csv_file_that_is_sent_alone_reads_back_the_same(tmp_path):
+    convert(source_of(tmp_path / "in", twelve_leads()), tmp_path / "out/ecg.csv", "csv")
+    assert (tmp_path / "out/ecg.csv").read_text().startswith("time [s],I [mV],II [mV],III [mV],aVR [mV]")
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["ecg.csv"]
+    back = read_record(tmp_path / "out/ecg.csv")
+    assert back.fs == 500 and np.abs(back.signal - twelve_leads()).max() < 0.000501
+
+
+def test_a_layout_that_contradicts_the_csv_file_to_be_written_is_refused(tmp_path):
+    (tmp_path / "out").mkdir()
+    layout = tmp_path / "out/layout.json"
+    layout.write_text('{"sampling_rate": 400, "unit": "mV"}')
+    source = source_of(tmp_path / "in", twelve_leads())
+    with pytest.raises(UserError, match="and the layout next to it states 400 Hz; correct one"):
+        convert(source, tmp_path / "out/ecg.csv", "csv")
+    assert list((tmp_path / "out").iterdir()) == [layout]
+    layout.write_text('{"sampling_rate": 500, "unit": "mV"}')
+    convert(source, tmp_path / "out/ecg.csv", "csv")
+
+
 def test_what_does_not_read_back_leaves_no_file(tmp_path, monkeypatch):
     def flawed(folder, name, ecg):
         ecg.leads["V3"].samples[100] += 3
         return TARGETS["csv"].write(folder, name, ecg)
 
     (tmp_path / "in").mkdir()
-    monkeypatch.setitem(command.TARGETS, "edf", command.Target(flawed, (".csv", ".layout.json")))
+    monkeypatch.setitem(command.TARGETS, "edf", command.Target(flawed, (".csv",)))
     with pytest.raises(UserError, match=r"written as edf differs by 0.75 uV in lead V3"):
         convert(write_record(tmp_path / "in", twelve_leads()), tmp_path / "out/ecg.csv", "edf")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_is_converted_with_a_line_for_each_failure(shared_data, tmp_path, capsys):

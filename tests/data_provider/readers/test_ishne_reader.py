@@ -52,9 +52,31 @@ def test_what_is_missing_is_named(change, reason, steps, tmp_path):
         read_record(write_ishne(tmp_path / "holter.ecg", steps, **change))
 
 
+@pytest.mark.parametrize("stated", [5000, 60_000, 9000])
+@pytest.mark.parametrize("share", [0.44, 0.9, 0.98])
+def test_a_file_that_was_cut_off_is_refused(stated, share, steps, tmp_path):
+    path = write_ishne(tmp_path / "holter.ecg", steps, stated=stated)
+    path.write_bytes(path.read_bytes()[: 522 + 24 * round(5000 * share)])
+    with pytest.raises(RecordError, match=rf"truncated: {5000 * share:.0f} samples a lead of {stated} that its header"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("stated", [5000, -9])
+def test_a_file_that_ends_within_a_sample_of_all_leads_is_refused(stated, steps, tmp_path):
+    path = write_ishne(tmp_path / "holter.ecg", steps, stated=stated)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(RecordError, match="truncated: it does not end with a sample of every lead"):
+        read_record(path)
+
+
+def test_writers_that_count_the_samples_of_all_leads_are_understood(steps, tmp_path):
+    path = write_ishne(tmp_path / "holter.ecg", steps, stated=60_000)
+    assert read_channels(path).notes == ()
+
+
 def test_a_header_that_is_damaged_or_promises_more_is_said(steps, tmp_path):
-    path = write_ishne(tmp_path / "holter.ecg", steps, stated=9000)
-    assert "promises 9000 samples a lead and there are 5000" in read_channels(path).notes[0]
+    path = write_ishne(tmp_path / "holter.ecg", steps, stated=5040)
+    assert read_channels(path).notes == ("there are 5000 samples a lead, and the header states 5040",)
     data = bytearray(path.read_bytes())
     data[40] ^= 1
     path.write_bytes(data)

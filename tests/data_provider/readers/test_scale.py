@@ -49,4 +49,4 @@ def test_gaps_and_absent_leads_have_no_amplitude():
     signal = twelve_leads(3000)
     signal[6, 100:200] = np.nan
     leads = dict(zip(LEADS[:11], signal, strict=False))
-    assert assemble(Channels(leads, 500)).notes == ()
+    assert assemble(Channels(leads, 500)).notes == ("no value in V1: 0.20-0.40 s",)

@@ -87,6 +87,32 @@ def test_what_a_file_lacks_is_named(tmp_path):
         assert refused(tmp_path, table).startswith(lack)
 
 
+def test_only_what_is_missing_is_asked_for_and_needed_in_the_layout(tmp_path):
+    timed, named = text(["t [s]", *LEADS], seconds), text(IN_MV)
+    assert refused(tmp_path, timed) == (
+        'contains no unit; give it in ecg.layout.json or layout.json next to it ({"unit": "mV"})'
+    )
+    assert '({"sampling_rate": 500})' in refused(tmp_path, named)
+    assert_read(tmp_path, timed, {"unit": "mV"})
+    assert_read(tmp_path, named, {"sampling_rate": FS})
+    assert_read(tmp_path, text(above="# fs 500\n"), {"unit": "mV"})
+    assert_read(tmp_path, text(["t [s]", *(f"ch{n} [mV]" for n in range(12))], seconds), {"leads": list(LEADS)})
+    assert refused(tmp_path, text(), {"unit": "mV"}).startswith("contains no sampling rate; give it")
+    assert refused(tmp_path, text(), {"sampling_rate": FS}).startswith("contains no unit; give it")
+    assert refused(tmp_path, text(), {"samples": 1000}).startswith("contains neither sampling rate nor unit; give both")
+    assert "scale needs a unit" in refused(tmp_path, timed, {"scale": 0.1})
+
+
+def test_german_tables_are_read(tmp_path):
+    names = [*(f"Abl. {lead}" for lead in LEADS[:6]), *(f"Ableitung {lead}" for lead in LEADS[6:])]
+    above = "Abtastrate;500 Hz\nEinheit;µV\n"
+    table = text(names, form="%.1f", delimiter=";", comma=True, factor=1000, above=above)
+    for content in (table, table.encode("latin-1"), table.replace("Einheit;µV", "Einheit;µV;;;;;;;;;;")):
+        channels = assert_read(tmp_path, content)
+        assert channels.scales["V6"] == "1 µV" and channels.names["I"] == "Abl. I"
+    assert_read(tmp_path, text([f"Ableitung_{lead} [mV]" for lead in LEADS], above="Abtastfrequenz: 500\n"))
+
+
 def test_leads_may_have_different_units(tmp_path):
     names = ["t [s]", *IN_MV[:6], *(f"{lead} [V]" for lead in LEADS[6:])]
     table = text(names, seconds, form="%.6f")

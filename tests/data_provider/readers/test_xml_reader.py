@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.readers import RecordError, read_record, xml_tree
+from tests.helpers import xml_files
 from tests.helpers.xml_files import (
     EIGHT,
     aecg,
@@ -127,3 +128,17 @@ def test_files_of_too_many_tags_or_bytes_are_refused_unread(tmp_path, monkeypatc
     monkeypatch.setattr(xml_tree, "MAX_BYTES", 1000)
     with pytest.raises(RecordError, match="too large for an ECG"):
         read_record(tmp_path / "ecg.xml")
+
+
+def test_xml_that_was_cut_off_says_so(tmp_path):
+    whole = xml_files.aecg(xml_files.aecg_series(xml_files.aecg_set(xml_files.simulated())))
+    for encoding in ("utf-8", "utf-16"):
+        data = whole.encode(encoding)
+        for share in (0.1, 0.35, 0.5, 0.777, 0.99):
+            (tmp_path / "ecg.xml").write_bytes(data[: round(share * len(data))])
+            with pytest.raises(RecordError, match="it was probably cut off: copy or export it again"):
+                read_record(tmp_path / "ecg.xml")
+    (tmp_path / "ecg.xml").write_text(whole.replace("</", "<", 1))
+    with pytest.raises(RecordError) as error:
+        read_record(tmp_path / "ecg.xml")
+    assert "cut off" not in str(error.value)
