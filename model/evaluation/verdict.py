@@ -79,7 +79,7 @@ def warnings(result: Mapping[str, Any]) -> list[str]:
     if MAJORITY in result["conditions"] and "content_gap" in result and MAJORITY_CONTENT not in result["conditions"]:
         found.append(
             "The checkpoint keeps no constant report with the best content (fine-tune again), so the floor of "
-            "content_f1 is too low by a few points."
+            "content_f1 may be too low by a few points."
         )
     if result.get("cut_off"):
         cut = ", ".join(f"{CONDITIONS[name].heading} {n}" for name, n in result["cut_off"].items())
