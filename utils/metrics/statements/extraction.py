@@ -31,12 +31,26 @@ _FILLER = re.compile(
 )
 
 
-class Reading(NamedTuple):
-    """The result for one sentence: codes, whether any statement was recognised, and the words outside statements."""
+class Piece(NamedTuple):
+    """A statement of a sentence, as it is written, and what it states there."""
 
+    text: str
     codes: tuple[tuple[str, Status], ...]
-    known: bool
+
+
+class Reading(NamedTuple):
+    """The result for one sentence: its statements, known ones without a code too, and the words outside them."""
+
+    pieces: tuple[Piece, ...]
     rest: tuple[str, ...]
+
+    @property
+    def codes(self) -> tuple[tuple[str, Status], ...]:
+        return tuple(code for piece in self.pieces for code in piece.codes)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.pieces)
 
 
 def extract(text: str) -> dict[str, Status]:
@@ -96,12 +110,16 @@ def read(sentence: str) -> Reading:
             if reached:
                 cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
                 break
-    codes = [
-        (code, status if status == "absent" or one not in cued else cued[one])
+    pieces = [
+        Piece(
+            sentence[one.start : one.end],
+            tuple(
+                (code, status if status == "absent" or one not in cued else cued[one]) for code, status in one.codes
+            ),
+        )
         for one in stated
-        for code, status in one.codes
     ]
-    return Reading(tuple(codes), bool(stated), _rest(sentence, kept))
+    return Reading(tuple(pieces), _rest(sentence, kept))
 
 
 def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
