@@ -17,6 +17,11 @@ _AXIS = r"(?:axis deviation|(?:electrical |electric |el )?(?:axis|shaft))"
 _NONSPECIFIC = r"non ?(?:specific|diagnostic)"
 _WHERE = rf"(?:{{walls}} )?(?:{_NONSPECIFIC} )?"
 _LEADS = r"(?:,? (?:in (?:the )?)?{walls} leads?)?"
+_SLIGHTLY = r"(?:(?:slightly|minimally|mildly|markedly|generally|also|now) )?"
+_ABNORMAL = r"abnorm(?:al)?"  # translations may keep the German "abnorm"
+_EARLIER = r"(?:(?:old|previous|prior|recent|healed|remote|acute|evolving|chronic) )?"
+# "lad" is the left anterior descending artery, too.
+_CORONARY = r"(?:coronary|cad|stenos\w+|occlu\w+|lesions?|stent\w*|pci|cabg|grafts?|bypass|culprit|angioplasty)"
 _PREMATURE = r"(?:complex|beat|contraction)(?:e?s)?"
 
 LEXICON = Lexicon(
@@ -29,7 +34,10 @@ LEXICON = Lexicon(
         r"\bresp\.": "respiratory",
         r"\bchalk\.": "criteria",
         r"\be\.g\.": "such as",
-        r"\bvs\.": "versus",
+        r"\bvs\b\.?": "versus",
+        r"\bw/o\b": "without",
+        r"\bc/w\b": "consistent with",
+        r"\bh/o\b": "history of",
         r"\bpart\.": "partial",
     },
     walls={
@@ -167,29 +175,37 @@ LEXICON = Lexicon(
             r"(?:peripheral )?low voltage",
         ),
         "HVOLT": (r"high (?:v lead |chest lead |limb lead |qrs )*(?:voltages?|amplitudes?)", r"voltages are high"),
+        "HVOLT?": (r"voltages (?:in \w+ leads )?(?:are )?at (?:about )?(?:the )?upper limits?(?: of normal)?",),
         # QRS
         "QWAVE": (rf"{_WHERE}q waves?(?: present)?{_LEADS}",),
         "ABQRS": (
-            r"abnormal qrs(?: t)?",
-            r"qrs(?: t)? (?:is )?abnormal",
-            r"(?:abnormal|deviating|aberrant) qrs t course",
+            rf"{_ABNORMAL} qrs(?: t)?",
+            rf"qrs(?: t)? (?:is )?{_ABNORMAL}",
+            rf"(?:{_ABNORMAL}|deviating|aberrant) qrs t course",
         ),
         # infarction, injury, ischaemia
         "MI*": (
             r"(?:{walls} )?(?:myocardial )?(?:infarct|infarction|infarcts|mi){age}",
-            r"(?:myocardial )?(?:infarct|infarction) in {walls} leads{age}",
-            r"st elevation (?:mi|myocardial infarction)",
-            r"n?stemi",
-            r"qrs t (?:abnormal|course) .{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
+            rf"{_EARLIER}{{walls}} wall (?:myocardial )?(?:infarct|infarction|mi){{age}}",
+            r"(?:myocardial )?(?:infarct|infarction) (?:in|of) (?:the )?{walls} (?:leads|wall){age}",
+            r"(?:{walls} )?st elevation (?:mi|myocardial infarction)",
+            r"(?:{walls} )?n?stemi",
             r"q waves?\b.{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
         ),
+        # the name of AMI in PTB-XL's list, as ECG-QA and the simulator write it
+        "AMI": (r"(?:acute )?myocardial infarction in anterior leads{age}",),
+        "IMI": (r"imi",),
+        "MI*?": (
+            rf"qrs t (?:{_ABNORMAL}|course) .{{0,80}}?(?P<s>{{walls}} myocardial (?:injury|damage))",
+            rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",
+        ),
         "STE_ MI*?": (r"{walls} st elevation, (?:consider|possible|probable)(?: acute)? infarct",),
-        "MI*?": (rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",),
         "INJ*": (
             r"{walls} (?:myocardial |subendocardial )?(?:injury|damage)",
+            r"{walls} subendocardial (?:infarct|infarction){age}",
             r"subendocardial injury in {walls} leads",
         ),
-        "INJ*?": (r"t abnormal, (?:likely|probably) {walls} myocardial (?:damage|injury)",),
+        "INJ*?": (rf"t {_ABNORMAL}, (?:likely|probably) {{walls}} myocardial (?:damage|injury)",),
         "ISC*": (
             rf"(?:{{walls}} )?{_ISCHEMIA}(?: in {{walls}} leads)?",
             r"non ?specific ischa?emic",
@@ -210,16 +226,16 @@ LEXICON = Lexicon(
         # ST segment, T wave, QT
         "STE_": (
             rf"{_WHERE}st (?:segment )?(?:elevations?|elev|lifting){_LEADS}",
-            r"st segments are (?:slightly |minimally )?elevated",
+            rf"st segments? (?:is|are) {_SLIGHTLY}elevated",
         ),
         "STD_": (
             rf"{_WHERE}st (?:segment |junctional )?depression(?: is non ?specific)?{_LEADS}",
-            r"st segments are (?:slightly |minimally )?depressed",
+            rf"st segments? (?:is|are) {_SLIGHTLY}depressed",
             r"st t (?:lowering|decrease|depression)",
         ),
         "NST_": (
             rf"{_WHERE}(?:st t|st and t|st & t|st)(?: wave| segment)? {_CHANGES}(?: are non ?specific)?{_LEADS}",
-            r"st & t abnormal",
+            rf"(?P<s>st & t {_ABNORMAL})(?!,? (?:likely|probably|possibly|wahrsch|moegl))",
             r"non ?specific repol\w* \w+",
         ),
         "NT_": (
@@ -230,8 +246,8 @@ LEXICON = Lexicon(
         "NDT": (rf"{_NONSPECIFIC} (?:abnormal t|t(?: wave)? (?:abnormalit(?:y|ies)|abnrm))(?: waves?)?{_LEADS}",),
         "TAB_": (
             rf"{_WHERE}t(?: wave)? {_CHANGES}(?: are abnormal)?{_LEADS}",
-            r"abnormal t(?: waves?)?",
-            r"t(?: waves? (?:are|is))? abnormal",
+            rf"{_ABNORMAL} t(?: waves?)?",
+            rf"t(?: waves? (?:are|is))? {_ABNORMAL}",
         ),
         "INVT": (
             rf"{_WHERE}(?:inverted|neg(?:ative)?) t(?: waves?)?{_LEADS}",
@@ -260,17 +276,24 @@ LEXICON = Lexicon(
         # the whole ECG
         "NORM": (
             rf"normal(?:ly)? {_ECG}",
-            rf"{_ECG} (?:is )?normal",
+            rf"{_ECG} (?:is |was |appears |looks )?(?:completely |entirely |otherwise )?(?:normal|unremarkable)",
+            rf"(?:unremarkable|healthy) {_ECG}",
+            r"(?:normal|unremarkable) (?:tracing|study)",
+            r"no (?:ecg )?abnormalit(?:y|ies) (?:detected|seen|found|identified)",
             r"within normal limits",
             r"(?:team|location|position|layer) type normal (?P<s>normal)$",
         ),
         "NORM?": (
-            rf"otherwise normal(?:ly)?(?: {_ECG})?",
+            rf"otherwise (?:normal(?:ly)?|unremarkable|within normal limits)(?: {_ECG}| tracing| study)?",
+            rf"(?:{_ECG}|tracing) (?:is |was )?otherwise (?:normal|unremarkable|within normal limits)",
             r"(?:otherwise )?no (?:definite|significant|certain) (?:pathology|abnormalit(?:y|ies))",
             r"nothing safe pathological",
         ),
         "NORM-": (
-            rf"abnormal {_ECG}",
+            rf"{_ABNORMAL} (?:{_ECG}|tracing)",
+            rf"(?:{_ECG}|tracing) (?:is |was )?{_ABNORMAL}",
+            rf"(?:{_ECG}|tracing) (?:(?:is|was|does|did)(?: not|n\W?t)|not) (?:\w+ ){{0,2}}?(?:normal|unremarkable|within normal limits)",
+            rf"not (?:a |an |entirely |completely )*normal(?: {_ECG})?",
             r"summary: (?:normal )?abnormal",
             rf"pathological ?{_ECG}",
             r"pathological$",
@@ -285,7 +308,7 @@ LEXICON = Lexicon(
             r"left axis deviation",
             rf"left {_AXIS}",
             r"left (?:type|position)",
-            r"lad",
+            r"lad(?! (?:territory|artery|distribution|territories|disease|stent|lesion|stenosis|occlusion))",
             r"qrs axis superior to 30 degrees",
         ),
         "ALAD": (rf"(?:marked|abnormal|severe|extreme) left {_AXIS}", r"hyperex\w+ left type"),
@@ -295,6 +318,21 @@ LEXICON = Lexicon(
         "AXR": (r"rightward axis", r"borderline right axis deviation", r"steep (?:type|slope)"),
         # recognised, without a code
         "": (
+            rf"{_CORONARY}\b.{{0,40}}?(?P<s>lad)",
+            rf"(?P<s>lad)\b.{{0,40}}?{_CORONARY}",
+            r"(?:proximal|mid|distal|ostial|occluded|the|wraparound) (?P<s>lad)",
+            r"lad (?:territory|artery|distribution|territories|disease)",
+            r"(?:the )?(?:significance|age) of the changes is (?:uncertain|unknown)",
+            r"abnormal nature of complexes obscures further interpretation",
+            r"(?:apparently )?normal pacemaker function",
+            r"p waves are (?:inconspicuous|not definitely identified)",
+            r"no (?:definite )?p waves? (?:found|seen|identified)",
+            r"rhythm is (?:probably )?junctional",
+            r"this is (?:probably )?a normal variant",
+            r"bradycardia may be (?:physiological|due to beta blocker therapy)",
+            r"(?:r wave in \w+|pr interval|voltage) (?:is )?(?:at )?(?:about )?(?:the )?upper limits? (?:of )?normal",
+            r"beats with aberrant (?:intra)?ventricular conduction",
+            r"(?:myocardial )?subendocardial (?:infarct|infarction){age}",
             r"this is most commonly due to ischa?emic heart disease",
             r"ecg evidence",
             r"reflect the infarct",

@@ -9,7 +9,21 @@ from typing import NamedTuple
 from cardiolect.utils.metrics.normalised_match import statements as split_at_stops
 from cardiolect.utils.metrics.statements import english, german, swedish
 from cardiolect.utils.metrics.statements.codes import AXES
-from cardiolect.utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
+from cardiolect.utils.metrics.statements.cues import (
+    AND,
+    CUES,
+    EXCEPT,
+    FAR,
+    LIST,
+    MEANING,
+    OR,
+    PERSISTS,
+    STOP,
+    SUBJECT,
+    TURN,
+    Cue,
+    near,
+)
 from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 
 # Every sentence is read with all lexicons: PTB-XL's reports mix languages, whose words do not clash.
@@ -17,11 +31,13 @@ _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
-_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2019": "'"})
+_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2014": "-", "\u2019": "'"})
 _NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
+_FORCE: dict[Status, int] = {"possible": 0, "past": 1, "absent": 2}  # of two cues, the stronger holds
 # A list of absent or possible statements ends before these, as in "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
+_NORMAL = frozenset({"NORM"})
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
 _LIST = 20  # statements within reach of one cue
 _REACH = 200  # characters between a cue and a statement; limits the work on long, repetitive outputs
@@ -56,11 +72,14 @@ class Reading(NamedTuple):
 def extract(text: str) -> dict[str, Status]:
     """Code (`codes.CODES`) -> status, for a report in English, German or Swedish.
 
-    A code stated twice gets its most certain status. PTB-XL's notes after "Edit:" are ignored.
+    A code stated twice gets its most certain status. What is stated as past only ("previously atrial flutter") is left
+    out, and so are PTB-XL's notes after "Edit:".
     """
     found: dict[str, Status] = {}
     for sentence in sentences(text):
         for code, status in read(sentence).codes:
+            if status == "past":
+                continue
             if code not in found or _CERTAINTY[status] > _CERTAINTY[found[code]]:
                 found[code] = status
     return found
@@ -78,6 +97,7 @@ def sentences(text: str) -> list[str]:
         plain = pattern.sub(words, plain)
     plain = re.sub(r" ?\((s|n|a|er)\)", r"\1", plain)  # "complex(es)", "extrasystole(n)"
     plain = re.sub(r"[*=_~]+|-{2,}|[()\[\]\"!]", " ", plain)
+    plain = re.sub(r"(?<!\w)(st|a?v|t|r|p|q|sa)- (?=[a-z])", r"\1 ", plain)  # "st- hebung"
     plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
     cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
     return [whole for part in cut if (whole := part.replace(" ,", ",").strip(" ,"))]
@@ -101,15 +121,13 @@ def read(sentence: str) -> Reading:
 
     cued: dict[Stated, Status] = {}
     for start, end, cue in cues:
-        for direction in cue.reach if cue.status else ():
-            reached = (
-                _forward(sentence, end, cue, stated)
-                if direction == "forward"
-                else _backward(sentence, start, end, stated)
-            )
-            if reached:
-                cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
-                break
+        if cue.status is None or (cue.status == "past" and PERSISTS.search(_clause(sentence, start))):
+            continue
+        for reached in _reached(sentence, start, end, cue, stated):
+            if reached not in cued or _FORCE[cue.status] > _FORCE[cued[reached]]:
+                cued[reached] = cue.status
+    if EXCEPT.search(sentence):  # "normal ECG except for ..." is not normal
+        cued.update((one, "absent") for one in stated if _names(one, _NORMAL))
     pieces = [
         Piece(
             sentence[one.start : one.end],
@@ -122,21 +140,36 @@ def read(sentence: str) -> Reading:
     return Reading(tuple(pieces), _rest(sentence, kept))
 
 
+def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+    """The statements to which a cue between ``start`` and ``end`` applies: in its first direction that has any."""
+    ways = {
+        "forward": lambda: _forward(sentence, end, cue, stated),
+        "backward": lambda: _backward(sentence, start, end, cue, stated),
+        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated),
+    }
+    return next((reached for direction in cue.reach if (reached := ways[direction]())), [])
+
+
+def _clause(sentence: str, start: int) -> str:
+    return re.split(r",|;| but ", sentence[start:], maxsplit=1)[0]
+
+
 def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
     """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens."""
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
     gap = sentence[end : after[0].start]
-    far = STOP.search(gap) or len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR)
-    if far and (_names(after[0], _OWN_STATEMENTS) or not _joined(gap)):
+    own = _names(after[0], _OWN_STATEMENTS) and cue.status != "past"
+    far = STOP.search(gap) or len(gap.split()) > (1 if own else FAR)
+    if far and (own or not _joined(gap)):
         return []
     reached, waiting = [after[0]], []
     for last, one in pairwise(after):
         between = sentence[last.end : one.start]
         if _names(one, _OWN_STATEMENTS):
             break
-        if _joined(between):
+        if _joined(between) or (cue.status == "absent" and MEANING.fullmatch(between)):
             reached += [*waiting, one]
             waiting = []
         elif AND.fullmatch(between):
@@ -148,20 +181,26 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[St
     return reached
 
 
-def _backward(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
-    """The statements before a cue to which it applies: the last one, and those joined to it with an "or"."""
+def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+    """The statements before a cue to which it applies: the last one, and those joined to it.
+
+    Doubt joins by "or" only. A denial is about the whole subject: "LVH and atrial fibrillation with PVCs are not seen".
+    """
     before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
     if not before or start - before[-1].end > _REACH:
         return []
     gap = sentence[before[-1].end : start]
     if not sentence[end:].strip(" ,"):
         gap = gap.replace(",", "")
-    if STOP.search(gap) or len(gap.split()) > NEAR:
+    if STOP.search(gap) or len(gap.split()) > near(cue, sentence[start:end]):
         return []
-    reached = [before[-1]]
+    reached, listed = [before[-1]], False
     for one in reversed(before[:-1]):
-        if not _joined(sentence[one.end : reached[-1].start]):
+        between = sentence[one.end : reached[-1].start]
+        subject = cue.status != "possible" and not _names(one, _OWN_STATEMENTS)
+        if not (_joined(between) or (subject and (SUBJECT.fullmatch(between) or (listed and between == ", ")))):
             break
+        listed = listed or bool(SUBJECT.fullmatch(between))
         reached.append(one)
     return reached
 
