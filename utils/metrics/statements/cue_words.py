@@ -73,6 +73,8 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:{_BE} )?no longer {_SEEN}",
             r"(?:(?:is|are|has|have|had|was|were) )?(?:now |since |completely |largely )*(?:resolved|gone|disappeared|subsided"
             r"|vanished|ceased|terminated|regressed|normali[sz]ed|cleared|suppressed)",
+            rf"(?:{_BE} )?never (?:been )?{_SEEN}",
+            rf"(?:{_BE} )?(?:lacking|missing)",
             r"(?:is|are|was|were) not$",
             rf"(?:{_BE} )?(?:negligible|isoelectric)",
         ),
@@ -185,7 +187,7 @@ _ENGLISH: tuple[Row, ...] = (
             rf"{_EARLIER_ECG}",
             r"not (?:only|just|merely)",
             r"no further",
-            r"(?:no|without(?: any| a)?|beyond) (?:doubt|question)(?: of| that)?",
+            r"(?:no|without(?: any| a)?|beyond) (?:doubt|question)(?: of| that)?(?: (?:this|it|there) is)?",
             r"of (?:doubtful|uncertain|equivocal) significance",
         ),
     ),

@@ -3,11 +3,14 @@
 Format: `lexicon.Lexicon`. Texts are normalised: lower case, no hyphens, no brackets, a comma for a spaced dash.
 """
 
+from cardiolect.utils.metrics.statements.english_known import KNOWN
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _BUNDLE = r"(?:bundle branch block|bbb)"
 _SIDED = r"(?: sided?)? (?:bundle branch|leg|thigh|shin|limb) block"  # translations of Swedish and German
-_LEFT_HYPERTROPHY = r"(?:left ventricular hypertrophy|lv hypertrophy|left hypertrophy|lvh)"
+_LEFT_HYPERTROPHY = (
+    r"(?:(?:left ventric(?:ular|le)|lv|left) hypertrophy|hypertrophy of (?:the )?(?:left ventricle|lv)|lvh)"
+)
 _ECG = r"(?:e[ck]g|electrocardiogram)"
 _CHANGES = r"(?:changes?|abnormalit(?:y|ies)|abnrm)"
 _ST_T = r"(?:st t|st and t|st & t|st|t)(?: wave| segment)?"
@@ -20,8 +23,6 @@ _LEADS = r"(?:,? (?:in (?:the )?)?{walls} leads?)?"
 _SLIGHTLY = r"(?:(?:slightly|minimally|mildly|markedly|generally|also|now) )?"
 _ABNORMAL = r"abnorm(?:al)?"  # translations may keep the German "abnorm"
 _EARLIER = r"(?:(?:old|previous|prior|recent|healed|remote|acute|evolving|chronic) )?"
-# "lad" is the left anterior descending artery, too.
-_CORONARY = r"(?:coronary|cad|stenos\w+|occlu\w+|lesions?|stent\w*|pci|cabg|grafts?|bypass|culprit|angioplasty)"
 _PREMATURE = r"(?:complex|beat|contraction)(?:e?s)?"
 
 LEXICON = Lexicon(
@@ -61,7 +62,7 @@ LEXICON = Lexicon(
     ),
     rules={
         # rhythm
-        "SR": (r"sinus rhythm", r"nsr"),
+        "SR": (r"sinus rhythm", r"nsr", r"sr"),
         "SR? SVARR?": (r"sinus or ectopic atrial rhythm",),
         "SBRAD": (r"sinus bradycardia",),
         "STACH": (r"sinus tachycardia",),
@@ -255,6 +256,7 @@ LEXICON = Lexicon(
             rf"{_WHERE}t(?: wave)? inversions?{_LEADS}",
             r"t(?: waves?)? inverted",
             r"t waves? .{0,80}?(?P<s>inverted)",
+            r"t waves? (?:is|are) (?P<s>negative)",
             r"t changes? (?P<s>negative)",
         ),
         "LOWT": (
@@ -317,84 +319,6 @@ LEXICON = Lexicon(
         "ARAD": (rf"(?:marked|abnormal|severe|extreme) right {_AXIS}", r"hyperex\w+ right type"),
         "AXR": (r"rightward axis", r"borderline right axis deviation", r"steep (?:type|slope)"),
         # recognised, without a code
-        "": (
-            rf"{_CORONARY}\b.{{0,40}}?(?P<s>lad)",
-            rf"(?P<s>lad)\b.{{0,40}}?{_CORONARY}",
-            r"(?:proximal|mid|distal|ostial|occluded|the|wraparound) (?P<s>lad)",
-            r"lad (?:territory|artery|distribution|territories|disease)",
-            r"(?:the )?(?:significance|age) of the changes is (?:uncertain|unknown)",
-            r"abnormal nature of complexes obscures further interpretation",
-            r"(?:apparently )?normal pacemaker function",
-            r"p waves are (?:inconspicuous|not definitely identified)",
-            r"no (?:definite )?p waves? (?:found|seen|identified)",
-            r"rhythm is (?:probably )?junctional",
-            r"this is (?:probably )?a normal variant",
-            r"bradycardia may be (?:physiological|due to beta blocker therapy)",
-            r"(?:r wave in \w+|pr interval|voltage) (?:is )?(?:at )?(?:about )?(?:the )?upper limits? (?:of )?normal",
-            r"beats with aberrant (?:intra)?ventricular conduction",
-            r"(?:myocardial )?subendocardial (?:infarct|infarction){age}",
-            r"this is most commonly due to ischa?emic heart disease",
-            r"ecg evidence",
-            r"reflect the infarct",
-            rf"borderline(?: abnormal)? {_ECG}",
-            r"trace only requested",
-            r"bifascicular block",
-            r"trifascicular block",
-            r"(?:poor|slow|slowed|unusual|abnormal) r(?: waves?)? progression(?:, early transition)?",
-            r"(?:poor|slow|slowed|unusual) progression of r waves?",
-            r"(?:indeterminate|undetermined) axis",
-            r"difficult (?:to determine )?(?:to )?(?:determine )?(?:qrs|electric) (?:axis|shaft)",
-            r"(?:right superior axis|abnormal extreme qrs axis) deviation",
-            r"rsr'",
-            r"broad r or r'",
-            r"tall [rt](?: waves)?",
-            r"short pr(?: interval)?",
-            r"(?:rr|p|pr|qrs|qt)(?: interval| duration| corrected) (?:above|below) the normal range",
-            r"a ?v dissociation",
-            r"(?:accelerated |paroxysmal )?idioventricular rhythm",
-            r"undetermined rhythm",
-            r"fusion complexes",
-            r"aberrant complex",
-            r"irregular r(?:ate|hythm)",
-            r"s ?a block",
-            r"(?:secondary )?repol(?:arization)?\w* (?:abnormality|changes|abnrm)",
-            r"secondary st t changes",
-            r"early repol(?:arization)?(?: pattern)?",
-            r"pericarditis",
-            r"qs complexes",
-            r"tiny r waves?",
-            r"p (?:broadening|widening)",
-            r"(?:lv|left ventricular|left) (?:strain|load)",
-            r"pr interval is normal",
-            r"compared with tracings? of",
-            r"(?:r s )?transition(?: zone)?",
-            r"these (?:minor )?changes",
-            r"leads? unsuitable for analysis",
-            r"(?:suspect )?\w+ lead reversal",
-            r"data quality",
-            r"pacer detection suspended",
-            r"(?:report made|interpretation made) without knowing \w+",
-            r"age not entered",
-            r"failure to sense",
-            r"no further analysis",
-            r"baseline drift",
-            r"static noise",
-            r"burst noise",
-            r"electrodes problems",
-            r"artifacts?",
-            r"leads are also involved",
-            r"(?:rapid|slow|uncontrolled) ventricular response",
-            r"changes may (?:\w+ )*due (?:\w+ )?to (?:rate/)?rhythm",
-            r"a ?v block",
-            r"bundle branch block",
-            r"(?:the )?cause of the bradycardia is not evident",
-            r"suggest repeat",
-            r"(?:left |right )?axis deviation",
-            r"heart block",
-            r"conduction (?:defect|disturbance|abnormalit)\w*",
-            r"arrhythmias?",
-            r"hypertrophy",
-            r"ectopy",
-        ),
+        "": KNOWN,
     },
 )

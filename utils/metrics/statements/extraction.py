@@ -172,10 +172,12 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[St
         if _joined(between) or (cue.status == "absent" and MEANING.fullmatch(between)):
             reached += [*waiting, one]
             waiting = []
-        elif AND.fullmatch(between):
+        elif AND.fullmatch(between) and not TURN.search(between):
             waiting.append(one)
         else:
             break
+    if cue.status == "past" and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
+        reached += waiting
     if cue.status == "absent":  # "no LVH, no infarct", but not "no LVH, atrial fibrillation"
         reached += takewhile(lambda one: not _names(one, _RHYTHMS), waiting)
     return reached

@@ -18,6 +18,7 @@ LEXICON = Lexicon(
     abbreviations={
         r"\bv\.? ?a\.": "verdacht auf",
         r"\bz\. ?n\.": "zustand nach",
+        r"\bfragl\.": "fragliche",
         r"\bunbest\.": "unbestimmt",
         r"\binkompl?\.": "inkompletter",
         r"\bunvollst\.": "unvollstaendiger",
