@@ -72,11 +72,14 @@ def misread(rows: Sequence[Labelled]) -> list[Misread]:
 
 
 def words_by_decade(rows: Sequence[Labelled]) -> list[tuple[str, list[int]]]:
-    """Each word next to statements or in unknown sentences, with its count in each tenth of the ids; the commonest first."""
+    """Words next to statements or in unknown sentences -> reports with each in every tenth of the ids.
+
+    The commonest are first.
+    """
     ordered = sorted(rows, key=lambda row: int(row.record_id))
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * DECADES)
     for place, row in enumerate(ordered):
-        for word in _words_outside(row.report):
+        for word in set(_words_outside(row.report)):
             counts[word][place * DECADES // len(ordered)] += 1
     return sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0]))
 
