@@ -39,6 +39,7 @@ KNOWN = (
     r"(?:rr|p|pr|qrs|qt)(?: interval| duration| corrected) (?:above|below) the normal range",
     r"a ?v dissociation",
     r"(?:accelerated |paroxysmal )?idioventricular rhythm",
+    r"(?:(?:non ?)?sustained )?ventricular tachycardia",
     r"undetermined rhythm",
     r"fusion complexes",
     r"aberrant complex",

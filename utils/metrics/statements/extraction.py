@@ -28,6 +28,7 @@ from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 
 # Every sentence is read with all lexicons: PTB-XL's reports mix languages, whose words do not clash.
 _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
+LANGUAGES = ("English", "German", "Swedish")
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
@@ -48,10 +49,11 @@ _FILLER = re.compile(
 
 
 class Piece(NamedTuple):
-    """A statement of a sentence, as it is written, and what it states there."""
+    """A statement of a sentence, as it is written, what it states there, and where it starts."""
 
     text: str
     codes: tuple[tuple[str, Status], ...]
+    start: int
 
 
 class Reading(NamedTuple):
@@ -83,6 +85,18 @@ def extract(text: str) -> dict[str, Status]:
             if code not in found or _CERTAINTY[status] > _CERTAINTY[found[code]]:
                 found[code] = status
     return found
+
+
+def language(text: str) -> str:
+    """The one of `LANGUAGES` whose lexicon recognises the most of a text; English if none does."""
+    parts = sentences(text)
+    known = [sum(_covered(rules, part) for part in parts) for rules in _RULES]
+    return LANGUAGES[known.index(max(known))]
+
+
+@lru_cache(maxsize=1 << 14)
+def _covered(rules: Rules, sentence: str) -> int:
+    return len({place for _, one in rules.find(sentence) for place in range(one.start, one.end)})
 
 
 def sentences(text: str) -> list[str]:
@@ -134,6 +148,7 @@ def read(sentence: str) -> Reading:
             tuple(
                 (code, status if status == "absent" or one not in cued else cued[one]) for code, status in one.codes
             ),
+            one.start,
         )
         for one in stated
     ]
@@ -196,6 +211,8 @@ def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated
         gap = gap.replace(",", "")
     if STOP.search(gap) or len(gap.split()) > near(cue, sentence[start:end]):
         return []
+    if cue.status == "possible" and gap.split() and _names(before[-1], _OWN_STATEMENTS):
+        return []  # the doubt is about what is between, a statement that is not known
     reached, listed = [before[-1]], False
     for one in reversed(before[:-1]):
         between = sentence[one.end : reached[-1].start]

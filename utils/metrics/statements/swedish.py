@@ -2,11 +2,11 @@
 
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
-_LEFT_HYPERTROPHY = r"vaenster ?kammarhypertrofi"
+_LEFT_HYPERTROPHY = r"vaenster ?kammark?hypertrofi"
 _BEATS = r"(?:extrasystol\w*|extraslag)"
 
 LEXICON = Lexicon(
-    abbreviations={},
+    abbreviations={r"\bamplitudkrit\.": "amplitudkriterier"},
     walls={
         "AS": r"antero ?septal\w*",
         "AL": r"antero ?lateral\w*",
@@ -24,7 +24,7 @@ LEXICON = Lexicon(
         "SBRAD": (r"sinusbradykardi",),
         "STACH": (r"sinusta(?:ch|k)ykardi",),
         "SARRH": (r"sinus ?arr?h?yth?mi",),
-        "AFIB": (r"foermaksflimmer",),
+        "AFIB": (r"foermaksflimmer(?: ?/ ?fladder)?(?: med hoeg kammarfrekvens)?",),
         "AFLT": (r"foermaksfladder",),
         "PACE": (r"pacemaker(?: ekg| rytm)?",),
         "PVC": (rf"ventrikulaera? {_BEATS}",),
@@ -42,11 +42,11 @@ LEXICON = Lexicon(
         "IVCD": (r"ospecifikt (?:inkomplett |komplett )?skaenkelblock", r"intraventrikulaert retledningshinder",),
         "WPW": (r"wpw syndrom",),
         "LVH": (_LEFT_HYPERTROPHY,),
-        "VCLVH": (rf"amplitudkrit\w* foer {_LEFT_HYPERTROPHY}",),
+        "VCLVH": (rf"(?:maattliga )?amplitudkrit\w* foer {_LEFT_HYPERTROPHY}",),
         "RVH": (r"hoeger ?kammarhypertrofi",),
         "LAO/LAE": (r"hypertrofi av vaenster foermak",),
         "RAO/RAE": (r"hypertrofi av hoeger foermak",),
-        "LVOLT": (r"laaga qrs amplituder",),
+        "LVOLT": (r"laaga qrs amplituder(?: i extremitetsavledningarna)?",),
         "ABQRS": (r"avvikande qrs t foerlopp",),
         "MI*": (r"(?:{walls} )?infarkt{age}",),
         "MI*?": (r"qrs t foerlopp .{0,80}?(?P<s>{walls} myokardskada)",),
