@@ -75,9 +75,9 @@ PHRASES: dict[str, str] = {
     "ANEUR": "ventricular aneurysm",
     "NORM": "normal ECG",
     "MID": "normal axis",
-    "LAD": "left axis deviation",
+    "LAD": "left axis",  # "Linkstyp", of -30 degrees at most in three of four: no left axis deviation
     "ALAD": "marked left axis deviation",
-    "RAD": "right axis deviation",
+    "RAD": "right axis",
     "ARAD": "marked right axis deviation",
     "AXL": "leftward axis",
     "AXR": "rightward axis",

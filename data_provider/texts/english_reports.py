@@ -7,7 +7,15 @@ rendering says no more than its report, and at most as much.
 import re
 from typing import NamedTuple
 
-from cardiolect.data_provider.texts.english_phrases import AGES, AGES_AFTER, AGES_BEFORE, CLOSER, PHRASES, UNCODED, WALLS
+from cardiolect.data_provider.texts.english_phrases import (
+    AGES,
+    AGES_AFTER,
+    AGES_BEFORE,
+    CLOSER,
+    PHRASES,
+    UNCODED,
+    WALLS,
+)
 from cardiolect.utils.metrics.statements.extraction import LANGUAGES, Piece, language, read, sentences
 from cardiolect.utils.metrics.statements.lexicon import Status
 
@@ -17,7 +25,10 @@ _SHIFT = re.compile(r"r ?s (?:uebergang|transition).{0,30}?(rechts|links|hoeger|
 _SHIFTED = {"rechts": "to the right", "hoeger": "to the right", "links": "to the left", "vaenster": "to the left"}
 _INFARCTS = frozenset({"MI", "IMI", "ASMI", "AMI", "ALMI", "ILMI", "IPMI", "IPLMI", "LMI", "PMI"})
 _STATUS: dict[Status, str] = {"present": "", "possible": "possible ", "absent": "no ", "past": "previously "}
-_WALLED = re.compile(r"^[a-z]+ (?=infarct|ischemia|injury)")
+_LED = frozenset({"STE_", "STD_", "INVT", "LOWT", "QWAVE"})  # the leads after these are kept
+_LEAD = r"(?:v[1-6]|av[rlf]|i{1,3})"
+_LEADS = re.compile(rf" (?:in |ueber )?({_LEAD}(?:[ ,]+(?:{_LEAD}|[1-6]))*)(?!\w)")
+_WALLED = re.compile(r"^(?!subendocardial)[a-z]+ (?=(?:subendocardial )?(?:infarct|ischemia|injury))")
 
 
 class Rendering(NamedTuple):
@@ -78,9 +89,18 @@ def _phrase(code: str, piece: Piece, sentence: str) -> str:
     if code == "TAB_" and (walls := _walls(piece.text)):
         *others, last = walls
         phrase += f" in {', '.join(others)}{' and ' if others else ''}{last} leads"
+    if code in _LED and (leads := _LEADS.match(sentence, piece.start + len(piece.text))):
+        phrase += f" in {_english_leads(leads[1])}"
     if code in _INFARCTS and (age := _age(piece, sentence)):
         phrase += f", {age}"
     return phrase
+
+
+def _english_leads(text: str) -> str:
+    """ "v1 4,avl", as `sentences` writes "V1-4,aVL" -> "V1-4, aVL"."""
+    ranges = re.sub(r"(?<=\d) (?=v?\d)", "-", text)
+    names = (name for name in re.split(r"[ ,]+", ranges) if name)
+    return ", ".join("aV" + name[2].upper() if name.startswith("av") else name.upper() for name in names)
 
 
 def _age(piece: Piece, sentence: str) -> str:

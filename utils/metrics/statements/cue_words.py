@@ -167,7 +167,9 @@ _ENGLISH: tuple[Row, ...] = (
     (
         "past",
         _EITHER_BACK_FIRST,
-        (rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past|on earlier tracings?)(?= ?(?:,|$)),?",),
+        (
+            rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past|on earlier tracings?)(?= ?(?:,|$)),?",
+        ),
     ),
     (
         None,

@@ -66,7 +66,9 @@ EXCEPT = re.compile(
     r"|abgesehen von|mit ausnahme|foerutom|bortsett fraan|med undantag)(?!\w)"
 )
 # Says that something earlier is still there.
-PERSISTS = re.compile(r"(?<!\w)(?:persist\w*|unchanged|remains?|still|again|continues?|besteht weiter\w*|kvarstaa\w*)(?!\w)")
+PERSISTS = re.compile(
+    r"(?<!\w)(?:persist\w*|unchanged|remains?|still|again|continues?|besteht weiter\w*|kvarstaa\w*)(?!\w)"
+)
 # Ends of a scope.
 _TURNS = (
     rf"(?:{EXCEPT.pattern}|(?<!\w)(?:but|however|although|with|otherwise|whereas|while|aber|jedoch|mit|sonst|sondern|men|med"

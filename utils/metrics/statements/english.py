@@ -40,6 +40,10 @@ LEXICON = Lexicon(
         r"\bc/w\b": "consistent with",
         r"\bh/o\b": "history of",
         r"\bpart\.": "partial",
+        r"\bant\.": "anterior",
+        r"\binf\.": "inferior",
+        r"\blat\.": "lateral",
+        r"\bsept\.": "septal",
     },
     walls={
         "ILP": r"infero ?postero ?lateral(?:ly)?",

@@ -32,7 +32,9 @@ LANGUAGES = ("English", "German", "Swedish")
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
-_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2014": "-", "\u2019": "'"})
+_SPELLING = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2014": "-", "\u2019": "'"}
+)
 _NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
 _FORCE: dict[Status, int] = {"possible": 0, "past": 1, "absent": 2}  # of two cues, the stronger holds
@@ -145,9 +147,7 @@ def read(sentence: str) -> Reading:
     pieces = [
         Piece(
             sentence[one.start : one.end],
-            tuple(
-                (code, status if status == "absent" or one not in cued else cued[one]) for code, status in one.codes
-            ),
+            tuple((code, status if status == "absent" or one not in cued else cued[one]) for code, status in one.codes),
             one.start,
         )
         for one in stated
