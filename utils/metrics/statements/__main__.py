@@ -73,9 +73,8 @@ def _print_misread(rows: list[tuple[str, str, set[str]]], most: int) -> None:
     found = misread(compared)
     print(f"misread  of reports  code      statement (first in record), {min(most, len(found))} of {len(found)}")
     for one in found[:most]:
-        print(
-            f"{one.count:7d}  {one.reports or len(rows):10d}  {one.code:8s}  {one.kind}: {one.statement!r} ({one.example})"
-        )
+        of = one.reports or len(rows)
+        print(f"{one.count:7d}  {of:10d}  {one.code:8s}  {one.kind}: {one.statement!r} ({one.example})")
     words = words_by_decade(compared)
     print(f"\nwords next to statements: reports with each, in all and by tenths of the ids ({DECADES} columns)")
     for word, counts in words[:most]:

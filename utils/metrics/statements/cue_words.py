@@ -13,8 +13,10 @@ _EITHER, _EITHER_BACK_FIRST = ("forward", "backward"), ("backward", "forward")
 _NOT = r"(?: not|n\W?t)"
 _BE = r"(?:is|are|was|were|has been|have been|had been|being|be)"
 _SEEN = (
-    r"(?:present|seen|evident|detect(?:ed|able)|found|identif(?:ied|iable)|appreciated|observed|demonstra(?:ted|ble)|visible"
-    r"|apparent|noted|recorded|recogni[sz]ed|confirmed|documented|discern(?:ed|ible)|met|fulfilled|satisfied|there|shown"
+    r"(?:present|seen|evident|detect(?:ed|able)|found|identif(?:ied|iable)|appreciated|observed"
+    r"|demonstra(?:ted|ble)|visible"
+    r"|apparent|noted|recorded|recogni[sz]ed|confirmed|documented|discern(?:ed|ible)|met|fulfilled"
+    r"|satisfied|there|shown"
     r"|supported|established)"
 )
 _SURELY = r"(?:\w+ly )?"
@@ -22,7 +24,8 @@ _ECG = r"(?:e[ck]g|electrocardiogram|tracing|trace|study|recording|report|examin
 _EARLIER_ECG = rf"(?:(?:previous|prior|last|earlier|old|older|preceding|former|yesterday'?s) (?:\w+ )?{_ECG})"
 _OF_DATE = r"(?: (?:of|from|dated|on) [\w/:]+)?"
 _GOOD = (
-    r"(?:definite|clear|ecg|electrocardiographic|convincing|obvious|specific|significant|real|good|strong|further|other|new"
+    r"(?:definite|clear|ecg|electrocardiographic|convincing|obvious|specific|significant|real|good"
+    r"|strong|further|other|new"
     r"|diagnostic|voltage|sufficient|acute|reliable|certain)"
 )
 _THE = r"(?:(?:the|a|an|his|her|their|any) )?"
@@ -49,7 +52,8 @@ _ENGLISH: tuple[Row, ...] = (
             r"nor",
             r"neither",
             r"(?:fails?|failed|failing) to (?:show|meet|reveal|demonstrate|support|satisfy|reach)",
-            rf"(?:does|do|did|is|are|was|were|has|have){_NOT}(?: \w+){{0,2}}? (?:show|have|any|suggest\w*|consistent with)",
+            rf"(?:does|do|did|is|are|was|were|has|have){_NOT}(?: \w+){{0,2}}? (?:show|have|any"
+            rf"|suggest\w*|consistent with)",
             r"(?:does|do|did|is|are|was|were|has|have)n\W?t",
             r"resolved",
             r"(?:rather than|instead of|as opposed to|in lieu of|in place of)",
@@ -66,12 +70,14 @@ _ENGLISH: tuple[Row, ...] = (
         "absent",
         _BACKWARD,
         (
-            rf"(?:(?:is|are|was|were|has|have|had|does|do|did|can|could){_NOT}|can ?not)(?: been| be)? (?:\w+ly )?{_SEEN}",
+            rf"(?:(?:is|are|was|were|has|have|had|does|do|did|can|could){_NOT}|can ?not)(?: been"
+            rf"| be)? (?:\w+ly )?{_SEEN}",
             rf"(?:{_BE} )?not (?:\w+ly )?{_SEEN}",
             rf"(?:{_BE} )?(?:now )?(?:excluded|ruled out|r/o'?d)",
             r"(?:is|are|would be|seems?|appears?) (?:very |most |highly )?unlikely",
             rf"(?:{_BE} )?no longer {_SEEN}",
-            r"(?:(?:is|are|has|have|had|was|were) )?(?:now |since |completely |largely )*(?:resolved|gone|disappeared|subsided"
+            r"(?:(?:is|are|has|have|had|was|were) )?(?:now |since |completely |largely )*(?:resolved"
+            r"|gone|disappeared|subsided"
             r"|vanished|ceased|terminated|regressed|normali[sz]ed|cleared|suppressed)",
             rf"(?:{_BE} )?never (?:been )?{_SEEN}",
             rf"(?:{_BE} )?(?:lacking|missing)",
@@ -84,7 +90,8 @@ _ENGLISH: tuple[Row, ...] = (
         "possible",
         _EITHER,
         (
-            r"(?:possible|possibly|probable|probably|(?:most )?likely|suspected|presumed|presumably|maybe|questionable)",
+            r"(?:possible|possibly|probable|probably|(?:most )?likely|suspected|presumed|presumably"
+            r"|maybe|questionable)",
             r"(?:is|are) (?:most )?likely",
             r"equivocal(?: for)?",
         ),
@@ -95,11 +102,13 @@ _ENGLISH: tuple[Row, ...] = (
         _FORWARD,
         (
             r"consider(?:ing)?",
-            rf"(?:can ?not|can\W?t|could{_NOT}|unable to|(?:does|do|did){_NOT}|not possible to) {_SURELY}(?:rule out|exclude)",
+            rf"(?:can ?not|can\W?t|could{_NOT}|unable to|(?:does|do|did){_NOT}"
+            rf"|not possible to) {_SURELY}(?:rule out|exclude)",
             r"(?:strongly )?suggest(?:s|ed|ing|ion of|ive of)?",
             r"(?:suspicious|suspicion|concern(?:s|ing)?|worrisome) (?:of|for|about)",
             r"suspect(?:s|ing)?",
-            r"(?:may|might|could) (?:\w+ly |also |well )?(?:be|indicate|represent|reflect|suggest|mean|signify|have|point to)",
+            r"(?:may|might|could) (?:\w+ly |also |well )?(?:be|indicate|represent|reflect|suggest"
+            r"|mean|signify|have|point to)",
             r"(?:possibility|probability|likelihood|chance|question) of",
             r"borderline",
             r"query",
@@ -121,7 +130,8 @@ _ENGLISH: tuple[Row, ...] = (
         (
             rf"(?:can ?not|can\W?t|could{_NOT}) {_SURELY}be {_SURELY}(?:excluded|ruled out|dismissed)",
             r"(?:should|must|needs? to|has to|have to|ought to|to) be (?:considered|excluded|ruled out|suspected)",
-            r"(?:is|are|remains?) (?:still )?(?:a )?(?:likely|possible|possibility|suspected|doubtful|uncertain|questionable"
+            r"(?:is|are|remains?) (?:still )?(?:a )?(?:likely|possible|possibility|suspected|doubtful"
+            r"|uncertain|questionable"
             r"|equivocal|probable)(?: cause)?",
             rf"(?:{_BE} )?(?:not|neither confirmed nor) {_SURELY}(?:excluded|ruled out)",
             r"(?:may|might|could) be (?:present|considered|suspected)",
@@ -136,7 +146,8 @@ _ENGLISH: tuple[Row, ...] = (
         (
             r"(?:(?:was|were|has been|had been) )?(?:previously|formerly)(?! ?(?:,|$))",
             rf"(?:previous|prior|former|past)(?! {_INFARCT})",
-            rf"{_EARLIER_ECG}{_OF_DATE},? (?:which |that )?(?:had )?(?:showed|shows|shown|revealed|had|demonstrated|displayed|was"
+            rf"{_EARLIER_ECG}{_OF_DATE},? (?:which |that )?(?:had )?(?:showed|shows|shown|revealed|had"
+            rf"|demonstrated|displayed|was"
             r"|read|recorded|with)",
             rf"{_EARLIER_ECG}{_OF_DATE} ?:",
         ),
@@ -145,20 +156,23 @@ _ENGLISH: tuple[Row, ...] = (
         "past",
         _FORWARD,
         (
-            r"(?:(?:past|family|medical|clinical|known|remote|personal) )*(?:history|hx|h/o|pmh)(?: (?:significant )?(?:of|for"
+            r"(?:(?:past|family|medical|clinical|known|remote|personal) )*(?:history|hx|h/o"
+            r"|pmh)(?: (?:significant )?(?:of|for"
             r"|includes|with))?",
             r"(?:s/p|status post)",
             r"(?:clinical )?(?:indication|reason for (?:\w+ )?(?:exam\w*|study|test|e[ck]g|referral)) ?:",
             r"(?:(?:has|have|had) )?(?:replac(?:es|ed|ing)|superseded)(?! by)",
             r"(?:converted|cardioverted|reverted|changed|conversion|change) (?:from|of)",
-            r"(?:after|following|post|since) (?:\w+ )?(?:cardioversion|ablation|conversion|termination)(?: (?:of|for|from))?",
+            r"(?:after|following|post|since) (?:\w+ )?(?:cardioversion|ablation|conversion"
+            r"|termination)(?: (?:of|for|from))?",
         ),
     ),
     (
         "past",
         _BACKWARD,
         (
-            r"(?:(?:has|have|had|been|is|was|are|were|now) )*(?:(?:replaced|superseded) by|(?:\w+ly )?(?:converted|reverted"
+            r"(?:(?:has|have|had|been|is|was|are|were|now) )*(?:(?:replaced|superseded) by"
+            r"|(?:\w+ly )?(?:converted|reverted"
             r"|cardioverted|changed)(?: back)?(?: in)? ?to)",
             r"(?:(?:has|have|had) )?(?:given|gave) way to",
             rf"(?:(?:which )?(?:was|were|had been) )?(?:{_SEEN} )?(?:on|in|at) {_THE}{_EARLIER_ECG}",
@@ -168,24 +182,28 @@ _ENGLISH: tuple[Row, ...] = (
         "past",
         _EITHER_BACK_FIRST,
         (
-            rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past|on earlier tracings?)(?= ?(?:,|$)),?",
+            rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past"
+            rf"|on earlier tracings?)(?= ?(?:,|$)),?",
         ),
     ),
     (
         None,
         _FORWARD,
         (
-            r"(?:not|no) (?:(?:significant|significantly|interval|major|important|real|definite|acute) ){0,2}changes?d?",
+            r"(?:not|no) (?:(?:significant|significantly|interval|major|important|real|definite"
+            r"|acute) ){0,2}changes?d?",
             r"without (?:(?:significant|interval|any) ){0,2}change",
             r"no (?:significant )?(?:difference|evolution|progression)",
             r"(?:is |are )?not evident$",
             r"not known",
-            r"(?:probably|probable|possibly|possible|may be) (?:a )?normal(?: variant| for age)?(?! e(?:[ck]g|lectro))",
+            r"(?:probably|probable|possibly|possible|may be) (?:a )?normal(?: variant"
+            r"| for age)?(?! e(?:[ck]g|lectro)| axis)",
             r"no p ?(?:waves?|vaag)(?: \w+)?",
             r"suggest repeat",
             rf"no (?:previous|prior|earlier|old) (?:{_ECG}|comparison)",
             rf"{_EARLIER_ECG}{_OF_DATE}",
-            rf"(?:as|also|again|unlike|like|similar|unchanged|same|not|still)(?: \w+){{0,2}} (?:on|in|at|from|to|with|since) {_THE}"
+            rf"(?:as|also|again|unlike|like|similar|unchanged|same|not|still)(?: \w+){{0,2}} (?:on|in"
+            rf"|at|from|to|with|since) {_THE}"
             rf"{_EARLIER_ECG}",
             r"not (?:only|just|merely)",
             r"no further",
@@ -200,7 +218,8 @@ _GERMAN: tuple[Row, ...] = (
         "absent",
         _FORWARD,
         (
-            r"kein\w*(?: sicher\w*| eindeutig\w*)?(?: (?:anhalt|hinweis|zeichen|anzeichen)\w*)?(?: (?:fuer|auf|einer?|eines))?",
+            r"kein\w*(?: sicher\w*| eindeutig\w*)?(?: (?:anhalt|hinweis|zeichen"
+            r"|anzeichen)\w*)?(?: (?:fuer|auf|einer?|eines))?",
             r"(?:ohne|nicht|weder|noch)",
             r"(?:statt|anstatt|anstelle)(?: (?:von|eine[rs]?|des|der))?",
             r"(?:spricht |sprechen )?gegen",

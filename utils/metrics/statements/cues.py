@@ -62,7 +62,8 @@ MEANING = re.compile(
     rf"|(?:diagnostic|typical) (?:of|for)|of|due to) {_ADJECTIVES}"
 )
 EXCEPT = re.compile(
-    r"(?<!\w)(?:except(?:ing|ed|ion of)?|apart from|aside from|other than|save for|but for|besides|barring|bis auf|ausser"
+    r"(?<!\w)(?:except(?:ing|ed|ion of)?|apart from|aside from|other than|save for|but for|besides"
+    r"|barring|bis auf|ausser"
     r"|abgesehen von|mit ausnahme|foerutom|bortsett fraan|med undantag)(?!\w)"
 )
 # Says that something earlier is still there.
@@ -71,7 +72,8 @@ PERSISTS = re.compile(
 )
 # Ends of a scope.
 _TURNS = (
-    rf"(?:{EXCEPT.pattern}|(?<!\w)(?:but|however|although|with|otherwise|whereas|while|aber|jedoch|mit|sonst|sondern|men|med"
+    rf"(?:{EXCEPT.pattern}|(?<!\w)(?:but|however|although|with|otherwise|whereas|while|aber|jedoch|mit"
+    rf"|sonst|sondern|men|med"
     r"|eljest|utan)(?!\w))"
 )
 TURN = re.compile(rf":|{_TURNS}")

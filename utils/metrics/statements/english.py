@@ -189,6 +189,8 @@ LEXICON = Lexicon(
             rf"(?:{_ABNORMAL}|deviating|aberrant) qrs t course",
         ),
         # infarction, injury, ischaemia
+        # the name of AMI in PTB-XL's list, as ECG-QA and the simulator write it
+        "AMI": (r"(?:acute )?myocardial infarction in anterior leads{age}",),
         "MI*": (
             r"(?:{walls} )?(?:myocardial )?(?:infarct|infarction|infarcts|mi){age}",
             rf"{_EARLIER}{{walls}} wall (?:myocardial )?(?:infarct|infarction|mi){{age}}",
@@ -197,8 +199,6 @@ LEXICON = Lexicon(
             r"(?:{walls} )?n?stemi",
             r"q waves?\b.{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
         ),
-        # the name of AMI in PTB-XL's list, as ECG-QA and the simulator write it
-        "AMI": (r"(?:acute )?myocardial infarction in anterior leads{age}",),
         "IMI": (r"imi",),
         "MI*?": (
             rf"qrs t (?:{_ABNORMAL}|course) .{{0,80}}?(?P<s>{{walls}} myocardial (?:injury|damage))",
@@ -298,7 +298,8 @@ LEXICON = Lexicon(
         "NORM-": (
             rf"{_ABNORMAL} (?:{_ECG}|tracing)",
             rf"(?:{_ECG}|tracing) (?:is |was )?{_ABNORMAL}",
-            rf"(?:{_ECG}|tracing) (?:(?:is|was|does|did)(?: not|n\W?t)|not) (?:\w+ ){{0,2}}?(?:normal|unremarkable|within normal limits)",
+            rf"(?:{_ECG}|tracing) (?:(?:is|was|does|did)(?: not|n\W?t)|not) (?:\w+ ){{0,2}}?(?:normal"
+            rf"|unremarkable|within normal limits)",
             rf"not (?:a |an |entirely |completely )*normal(?: {_ECG})?",
             r"summary: (?:normal )?abnormal",
             rf"pathological ?{_ECG}",
@@ -321,6 +322,7 @@ LEXICON = Lexicon(
         "AXL": (r"leftward axis", r"borderline left axis deviation"),
         "RAD": (r"right axis deviation", rf"right {_AXIS}", r"right type", r"rad"),
         "ARAD": (rf"(?:marked|abnormal|severe|extreme) right {_AXIS}", r"hyperex\w+ right type"),
+        "SAG": (r"sagittal (?:axis|type)",),
         "AXR": (r"rightward axis", r"borderline right axis deviation", r"steep (?:type|slope)"),
         # recognised, without a code
         "": KNOWN,

@@ -46,7 +46,8 @@ _LIST = 20  # statements within reach of one cue
 _REACH = 200  # characters between a cue and a statement; limits the work on long, repetitive outputs
 _FILLER = re.compile(
     r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
-    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
+    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings"
+    r"|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
 )
 
 
@@ -139,7 +140,8 @@ def read(sentence: str) -> Reading:
     for start, end, cue in cues:
         if cue.status is None or (cue.status == "past" and PERSISTS.search(_clause(sentence, start))):
             continue
-        for reached in _reached(sentence, start, end, cue, stated):
+        doubts = [other for other, _, one in cues if one.status in ("possible", "past")]
+        for reached in _reached(sentence, start, end, cue, stated, doubts):
             if reached not in cued or _FORCE[cue.status] > _FORCE[cued[reached]]:
                 cued[reached] = cue.status
     if EXCEPT.search(sentence):  # "normal ECG except for ..." is not normal
@@ -155,12 +157,12 @@ def read(sentence: str) -> Reading:
     return Reading(tuple(pieces), _rest(sentence, kept))
 
 
-def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
     """The statements to which a cue between ``start`` and ``end`` applies: in its first direction that has any."""
     ways = {
-        "forward": lambda: _forward(sentence, end, cue, stated),
+        "forward": lambda: _forward(sentence, end, cue, stated, doubts),
         "backward": lambda: _backward(sentence, start, end, cue, stated),
-        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated),
+        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated, doubts),
     }
     return next((reached for direction in cue.reach if (reached := ways[direction]())), [])
 
@@ -169,8 +171,11 @@ def _clause(sentence: str, start: int) -> str:
     return re.split(r",|;| but ", sentence[start:], maxsplit=1)[0]
 
 
-def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
-    """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens."""
+def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
+    """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens.
+
+    doubts: where other cues start, which end the list: "no LVH, possible infarct".
+    """
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
@@ -187,7 +192,11 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[St
         if _joined(between) or (cue.status == "absent" and MEANING.fullmatch(between)):
             reached += [*waiting, one]
             waiting = []
-        elif AND.fullmatch(between) and not TURN.search(between):
+        elif (
+            AND.fullmatch(between)
+            and not TURN.search(between)
+            and not any(last.end <= other < one.start for other in doubts)
+        ):
             waiting.append(one)
         else:
             break

@@ -168,7 +168,8 @@ LEXICON = Lexicon(
         "TAB_": (
             r"t(?: wellen)? ?veraenderung\w*",
             rf"{_ABNORMAL} t(?: wellen?)?",
-            rf"t(?: wellen?)? {_ABNORMAL}(?: in {{walls}} ableitungen)?(?:,? {{walls}} ableitungen)?(?:,? {{walls}} ableitungen)?",
+            rf"t(?: wellen?)? {_ABNORMAL}(?: in {{walls}} ableitungen)?"
+            r"(?:,? {walls} ableitungen)?(?:,? {walls} ableitungen)?",
         ),
         "INVT": (
             r"t(?: wellen?)? neg\w*",

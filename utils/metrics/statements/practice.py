@@ -1,7 +1,7 @@
 """How PTB-XL's annotators code what reports state: the difference between reading a report and predicting its labels.
 
-Labels do not follow the words everywhere: of 1,063 reports with "p-sinistrocardiale", 9 % are labelled LAO/LAE. Only the
-agreement with labels uses this; scores of reports compare what is stated. Found on folds 1-8 of PTB-XL.
+Labels do not follow the words everywhere: of 1,165 reports with "p-sinistrocardiale", 9 % are labelled LAO/LAE. Only
+the agreement with labels uses this; scores of reports compare what is stated. Found on folds 1-8 of PTB-XL.
 """
 
 import re

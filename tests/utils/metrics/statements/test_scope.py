@@ -84,6 +84,7 @@ def test_an_ecg_with_an_exception_is_not_normal(text, codes):
         ("Criteria for LVH are not met", "LVH-"),
         ("Atrial flutter rather than atrial fibrillation", "AFIB- AFLT"),
         ("No MI, atrial fibrillation", "AFIB MI-"),
+        ("No LVH, possible infarct", "LVH- MI?"),
         ("Vorhofflimmern nicht mehr nachweisbar", "AFIB-"),
         ("Vorhofflattern statt Vorhofflimmern", "AFIB- AFLT"),
     ],
@@ -94,8 +95,21 @@ def test_a_denial_reaches_its_whole_subject(text, codes):
 
 @pytest.mark.parametrize(
     "text",
-    ["LVH: negative", "LVH - no", "LVH no", "LVH (no)", "LVH: none", "LVH = no", "LVH ruled out", "LVH is lacking"]
-    + ["Not seen: LVH", "No longer LVH", "LVH is thought unlikely", "Resolution of LVH", "Linkshypertrophie: nein"],
+    [
+        "LVH: negative",
+        "LVH - no",
+        "LVH no",
+        "LVH (no)",
+        "LVH: none",
+        "LVH = no",
+        "LVH ruled out",
+        "LVH is lacking",
+        "Not seen: LVH",
+        "No longer LVH",
+        "LVH is thought unlikely",
+        "Resolution of LVH",
+        "Linkshypertrophie: nein",
+    ],
 )
 def test_short_denials(text):
     assert said(text) == "LVH-"
@@ -103,8 +117,20 @@ def test_short_denials(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["r/o MI", "Rule out MI", "MI cannot be ruled out", "MI can't be excluded", "Unable to exclude MI", "? MI", "MI?"]
-    + ["May represent MI", "Suspicious for MI", "MI is not excluded", "MI versus normal variant", "MI to be excluded"],
+    [
+        "r/o MI",
+        "Rule out MI",
+        "MI cannot be ruled out",
+        "MI can't be excluded",
+        "Unable to exclude MI",
+        "? MI",
+        "MI?",
+        "May represent MI",
+        "Suspicious for MI",
+        "MI is not excluded",
+        "MI versus normal variant",
+        "MI to be excluded",
+    ],
 )
 def test_what_is_to_be_ruled_out_is_possible(text):
     assert said(text) == "MI?"
