@@ -55,7 +55,6 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:does|do|did|is|are|was|were|has|have){_NOT}(?: \w+){{0,2}}? (?:show|have|any"
             rf"|suggest\w*|consistent with)",
             r"(?:does|do|did|is|are|was|were|has|have)n\W?t",
-            r"resolved",
             r"(?:rather than|instead of|as opposed to|in lieu of|in place of)",
             r"(?:(?:argu\w+|speaks?|evidence) )?against",
             r"inconsistent with",
@@ -85,7 +84,11 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:{_BE} )?(?:negligible|isoelectric)",
         ),
     ),
-    ("absent", _EITHER_BACK_FIRST, (rf"(?:{_BE} )?(?:now )?absent", r"(?:very |highly )?unlikely", r"ruled out for")),
+    (
+        "absent",
+        _EITHER_BACK_FIRST,
+        (rf"(?:{_BE} )?(?:now )?absent", r"resolved", r"(?:very |highly )?unlikely", r"ruled out for"),
+    ),
     (
         "possible",
         _EITHER,
@@ -160,6 +163,7 @@ _ENGLISH: tuple[Row, ...] = (
             r"|pmh)(?: (?:significant )?(?:of|for"
             r"|includes|with))?",
             r"(?:s/p|status post)",
+            r"used to (?:be|have|show)",
             r"(?:clinical )?(?:indication|reason for (?:\w+ )?(?:exam\w*|study|test|e[ck]g|referral)) ?:",
             r"(?:(?:has|have|had) )?(?:replac(?:es|ed|ing)|superseded)(?! by)",
             r"(?:converted|cardioverted|reverted|changed|conversion|change) (?:from|of)",
@@ -182,7 +186,7 @@ _ENGLISH: tuple[Row, ...] = (
         "past",
         _EITHER_BACK_FIRST,
         (
-            rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past"
+            rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past|earlier"
             rf"|on earlier tracings?)(?= ?(?:,|$)),?",
         ),
     ),

@@ -8,7 +8,7 @@ KNOWN = (
     rf"{_CORONARY}\b.{{0,40}}?(?P<s>lad)",
     rf"(?P<s>lad)\b.{{0,40}}?{_CORONARY}",
     r"(?:proximal|mid|distal|ostial|occluded|the|wraparound) (?P<s>lad)",
-    r"lad (?:territory|artery|distribution|territories|disease)",
+    r"lad (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories|disease)",
     r"(?:the )?(?:significance|age) of the changes is (?:uncertain|unknown)",
     r"abnormal nature of complexes obscures further interpretation",
     r"(?:apparently )?normal pacemaker function",

@@ -103,6 +103,7 @@ def test_a_denial_reaches_its_whole_subject(text, codes):
         "LVH: none",
         "LVH = no",
         "LVH ruled out",
+        "LVH resolved",
         "LVH is lacking",
         "Not seen: LVH",
         "No longer LVH",
