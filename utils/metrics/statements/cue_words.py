@@ -75,9 +75,6 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:{_BE} )?(?:now )?(?:excluded|ruled out|r/o'?d)",
             r"(?:is|are|would be|seems?|appears?) (?:very |most |highly )?unlikely",
             rf"(?:{_BE} )?no longer {_SEEN}",
-            r"(?:(?:is|are|has|have|had|was|were) )?(?:now |since |completely |largely )*(?:resolved"
-            r"|gone|disappeared|subsided"
-            r"|vanished|ceased|terminated|regressed|normali[sz]ed|cleared|suppressed)",
             rf"(?:{_BE} )?never (?:been )?{_SEEN}",
             rf"(?:{_BE} )?(?:lacking|missing)",
             r"(?:is|are|was|were) not$",
@@ -87,7 +84,14 @@ _ENGLISH: tuple[Row, ...] = (
     (
         "absent",
         _EITHER_BACK_FIRST,
-        (rf"(?:{_BE} )?(?:now )?absent", r"resolved", r"(?:very |highly )?unlikely", r"ruled out for"),
+        (
+            rf"(?:{_BE} )?(?:now )?absent",
+            r"(?:(?:is|are|has|have|had|was|were) )?(?:now |since |completely |largely )*(?:resolved"
+            r"|gone|disappeared|subsided"
+            r"|vanished|ceased|terminated|regressed|normali[sz]ed|cleared|suppressed)",
+            r"(?:very |highly )?unlikely",
+            r"ruled out for",
+        ),
     ),
     (
         "possible",

@@ -315,7 +315,8 @@ LEXICON = Lexicon(
             r"left axis deviation",
             rf"left {_AXIS}",
             r"left (?:type|position)",
-            r"lad(?! (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories|disease|stent|lesion|stenosis|occlusion))",
+            r"lad(?! (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories|disease"
+            r"|stent|lesion|stenosis|occlusion))",
             r"qrs axis superior to 30 degrees",
         ),
         "ALAD": (rf"(?:marked|abnormal|severe|extreme) left {_AXIS}", r"hyperex\w+ left type"),
