@@ -37,7 +37,7 @@ class Example:
     template_id: ECG-QA's template number; None for reports.
     background: age, sex, height and weight, which may be in the prompt besides the ECG; never an identifier.
     history: earlier questions and answers in the same conversation.
-    provenance: "published", or "derived" from labels.
+    provenance: "published", "derived" from labels, or "rendered from German" of a report in another language.
     attributes: the attributes that a question names ("atrial fibrillation"); empty if it names none.
     """
 

@@ -3,6 +3,7 @@
 A text is in the split of its recordings, whatever the name of its file.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,10 +14,12 @@ from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_
 from cardiolect.data_provider.ecgqa.derived import derive
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.manifest import Text
+from cardiolect.data_provider.texts.english_reports import ENGLISH, render
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.utils.errors import UserError
 
 SPLITS = ("train", "valid", "test")
+RENDERINGS = "renderings.jsonl"
 
 
 def take_ecg_qa_splits(done: Prepared, folder: Path) -> None:
@@ -97,6 +100,40 @@ def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str)
             )
             done.texts.append(text)
     done.left_out["derived questions that the labels leave open"] += left_open.total()
+
+
+def render_reports(done: Prepared, folder: Path) -> None:
+    """Replace reports in German and Swedish by English renderings of their statements; English ones stay.
+
+    Their provenance becomes "rendered from German". ``renderings.jsonl`` in ``folder`` has a line for each, with the
+    report as published. Reports without a known statement are left out, and so are words that no lexicon knows.
+    """
+    kept, lines = [], []
+    for text in done.texts:
+        if text.task != "report":
+            kept.append(text)
+            continue
+        rendering = render(text.answers[0])
+        if rendering.language == ENGLISH:
+            kept.append(text)
+            continue
+        done.left_out["runs of unknown words in rendered reports"] += len(rendering.left_out)
+        if not rendering.text:
+            done.left_out["reports in other languages without a known statement"] += 1
+            continue
+        provenance = f"rendered from {rendering.language}"
+        kept.append(replace(text, answers=(rendering.text,), provenance=provenance))
+        line = {
+            "sample_id": text.sample_id,
+            "language": rendering.language,
+            "report": text.answers[0],
+            "rendering": rendering.text,
+            "left_out": rendering.left_out,
+        }
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    done.texts = kept
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RENDERINGS).write_text("".join(lines), encoding="utf-8")
 
 
 def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:

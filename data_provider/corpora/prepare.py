@@ -12,6 +12,7 @@ from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, si
 from cardiolect.data_provider.corpora.manifest_texts import (
     add_derived_questions,
     add_texts,
+    render_reports,
     take_ecg_qa_splits,
     take_folds,
 )
@@ -39,12 +40,14 @@ def prepare(
     folds: list[str] | None = None,
     derived_seed: int | None = None,
     mixture_name: str = "",
+    english: bool = False,
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder, whose
     splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
-    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``.
+    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. english:
+    render PTB-XL's German and Swedish reports in English.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
@@ -52,6 +55,8 @@ def prepare(
         raise UserError("--folds and --ecg-qa-splits exclude each other; give one")
     if derived_seed is not None and name != "ptb-xl":
         raise UserError(f"--derived needs PTB-XL's labels, which {name} does not have")
+    if english and name != "ptb-xl":
+        raise UserError(f"--english-reports renders PTB-XL's German and Swedish reports; {name} has none")
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder")
     if out.exists() and not out.is_dir():
@@ -69,6 +74,8 @@ def prepare(
         add_texts(done, source, texts, texts_licence)
     if derived_seed is not None:
         add_derived_questions(done, source, derived_seed, done.licence)
+    if english:
+        render_reports(done, out)
     corpus = Corpus(
         mixture_name or name,
         done.version,
@@ -110,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="split by these folds of PTB-XL, such as 1-7 8 9-10",
     )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
+    parser.add_argument(
+        "--english-reports", action="store_true", help="render PTB-XL's German and Swedish reports in English"
+    )
     parser.add_argument("--name", dest="mixture_name", default="", help="name in a mixture (default: the corpus's)")
     parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that derived questions are about")
     given = parser.parse_args(arguments)
@@ -123,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.folds,
         given.seed if given.derived else None,
         given.mixture_name,
+        given.english_reports,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")

@@ -1,14 +1,15 @@
 """Measure how well statements are extracted: agreement with PTB-XL's labels per code, and coverage of any reports.
 
 A disagreement is a code that a report states but its annotators did not give, or the reverse. Many come from the
-annotators, who corrected the machine's report; ``--misses CODE`` prints them.
+annotators, who corrected the machine's report; ``--misses CODE`` prints them, ``--misread N`` lists the N commonest
+misread statements and words next to statements. List them before you change a lexicon, on the folds you may look at.
 """
 
 import argparse
 import ast
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
+from cardiolect.utils.metrics.statements.misread import DECADES, Labelled, misread, words_by_decade
+from cardiolect.utils.metrics.statements.practice import labelled
 from cardiolect.utils.metrics.statements.scores import coverage, stated
 
 _LISTED = 10
@@ -34,13 +37,18 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
         raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error!r}") from None
 
 
-def agreement(rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> dict[str, Any]:
-    """`finding_scores` of the codes that reports state against their labels, for ``codes`` only."""
-    return finding_scores([stated(report) & codes for _, report, _ in rows], [labels & codes for *_, labels in rows])
+def agreement(
+    rows: list[tuple[str, str, set[str]]], codes: frozenset[str], read: Callable[[str], set[str]] = labelled
+) -> dict[str, Any]:
+    """`finding_scores` of the codes of reports against their labels, for ``codes`` only.
+
+    read: `practice.labelled`, which codes a report as PTB-XL's annotators would, or `scores.stated`, as it is written.
+    """
+    return finding_scores([read(report) & codes for _, report, _ in rows], [labels & codes for *_, labels in rows])
 
 
 def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> None:
-    scores = agreement(rows, codes)
+    scores, by_practice = agreement(rows, codes, stated), agreement(rows, codes)
     claimed = [code for _, report, _ in rows for code in stated(report) & codes]
     print(f"\n{name:10s} labels  stated  precision  recall    F1")
     for code, row in sorted(scores["per_finding"].items(), key=lambda item: -item[1]["support"]):
@@ -52,7 +60,25 @@ def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: fr
     if unlabelled:
         print("stated, never labelled: " + ", ".join(f"{code} {n}" for code, n in unlabelled.items()))
     if scores["per_finding"]:
-        print(f"micro F1 {scores['micro_f1']:.3f}, macro F1 {scores['macro_f1']:.3f}")
+        print(f"as written: micro F1 {scores['micro_f1']:.3f}, macro F1 {scores['macro_f1']:.3f}")
+        print(
+            f"as the annotators code what is written: micro F1 {by_practice['micro_f1']:.3f}, macro F1 "
+            f"{by_practice['macro_f1']:.3f}"
+        )
+
+
+def _print_misread(rows: list[tuple[str, str, set[str]]], most: int) -> None:
+    known = SCP_CODES | set(AXES)
+    compared = [Labelled(ecg_id, report, stated(report) & known, labels & known) for ecg_id, report, labels in rows]
+    found = misread(compared)
+    print(f"misread  of reports  code      statement (first in record), {min(most, len(found))} of {len(found)}")
+    for one in found[:most]:
+        of = one.reports or len(rows)
+        print(f"{one.count:7d}  {of:10d}  {one.code:8s}  {one.kind}: {one.statement!r} ({one.example})")
+    words = words_by_decade(compared)
+    print(f"\nwords next to statements: reports with each, in all and by tenths of the ids ({DECADES} columns)")
+    for word, counts in words[:most]:
+        print(f"{sum(counts):7d}  {' '.join(f'{count:5d}' for count in counts)}  {word}")
 
 
 def _print_coverage(texts: list[str]) -> None:
@@ -96,16 +122,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv, to print agreement with its labels")
     parser.add_argument("--folds", default="1-10", help="folds of --database, such as 9-10 (default: all)")
     parser.add_argument("--misses", metavar="CODE", help="print the reports that disagree with their labels on a code")
+    parser.add_argument(
+        "--misread", type=int, metavar="N", help="list the N commonest misread statements and words next to statements"
+    )
     parser.add_argument("--reports", type=Path, nargs="+", default=[], help="JSON files of reports, to print coverage")
     args = parser.parse_args(arguments)
     if not args.database and not args.reports:
         raise UserError("nothing to read: give --database or --reports")
+    if args.misread is not None and (args.misread < 1 or not args.database):
+        raise UserError("--misread: give a number from 1, and --database")
     if args.database:
         rows = labelled_reports(args.database, _folds(args.folds))
         if not rows:
             raise UserError(f"--folds {args.folds}: {args.database} has no recordings in them")
         if args.misses:
             _print_misses(rows, args.misses)
+            return
+        if args.misread:
+            _print_misread(rows, args.misread)
             return
         _print_agreement("code", rows, SCP_CODES)
         _print_agreement("heart axis", rows, frozenset(AXES))

@@ -3,11 +3,14 @@
 Format: `lexicon.Lexicon`. Texts are normalised: lower case, no hyphens, no brackets, a comma for a spaced dash.
 """
 
+from cardiolect.utils.metrics.statements.english_known import KNOWN
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _BUNDLE = r"(?:bundle branch block|bbb)"
 _SIDED = r"(?: sided?)? (?:bundle branch|leg|thigh|shin|limb) block"  # translations of Swedish and German
-_LEFT_HYPERTROPHY = r"(?:left ventricular hypertrophy|lv hypertrophy|left hypertrophy|lvh)"
+_LEFT_HYPERTROPHY = (
+    r"(?:(?:left ventric(?:ular|le)|lv|left) hypertrophy|hypertrophy of (?:the )?(?:left ventricle|lv)|lvh)"
+)
 _ECG = r"(?:e[ck]g|electrocardiogram)"
 _CHANGES = r"(?:changes?|abnormalit(?:y|ies)|abnrm)"
 _ST_T = r"(?:st t|st and t|st & t|st|t)(?: wave| segment)?"
@@ -17,6 +20,9 @@ _AXIS = r"(?:axis deviation|(?:electrical |electric |el )?(?:axis|shaft))"
 _NONSPECIFIC = r"non ?(?:specific|diagnostic)"
 _WHERE = rf"(?:{{walls}} )?(?:{_NONSPECIFIC} )?"
 _LEADS = r"(?:,? (?:in (?:the )?)?{walls} leads?)?"
+_SLIGHTLY = r"(?:(?:slightly|minimally|mildly|markedly|generally|also|now) )?"
+_ABNORMAL = r"abnorm(?:al)?"  # translations may keep the German "abnorm"
+_EARLIER = r"(?:(?:old|previous|prior|recent|healed|remote|acute|evolving|chronic) )?"
 _PREMATURE = r"(?:complex|beat|contraction)(?:e?s)?"
 
 LEXICON = Lexicon(
@@ -29,8 +35,15 @@ LEXICON = Lexicon(
         r"\bresp\.": "respiratory",
         r"\bchalk\.": "criteria",
         r"\be\.g\.": "such as",
-        r"\bvs\.": "versus",
+        r"\bvs\b\.?": "versus",
+        r"\bw/o\b": "without",
+        r"\bc/w\b": "consistent with",
+        r"\bh/o\b": "history of",
         r"\bpart\.": "partial",
+        r"\bant\.": "anterior",
+        r"\binf\.": "inferior",
+        r"\blat\.": "lateral",
+        r"\bsept\.": "septal",
     },
     walls={
         "ILP": r"infero ?postero ?lateral(?:ly)?",
@@ -53,7 +66,7 @@ LEXICON = Lexicon(
     ),
     rules={
         # rhythm
-        "SR": (r"sinus rhythm", r"nsr"),
+        "SR": (r"sinus rhythm", r"nsr", r"sr"),
         "SR? SVARR?": (r"sinus or ectopic atrial rhythm",),
         "SBRAD": (r"sinus bradycardia",),
         "STACH": (r"sinus tachycardia",),
@@ -167,29 +180,37 @@ LEXICON = Lexicon(
             r"(?:peripheral )?low voltage",
         ),
         "HVOLT": (r"high (?:v lead |chest lead |limb lead |qrs )*(?:voltages?|amplitudes?)", r"voltages are high"),
+        "HVOLT?": (r"voltages (?:in \w+ leads )?(?:are )?at (?:about )?(?:the )?upper limits?(?: of normal)?",),
         # QRS
         "QWAVE": (rf"{_WHERE}q waves?(?: present)?{_LEADS}",),
         "ABQRS": (
-            r"abnormal qrs(?: t)?",
-            r"qrs(?: t)? (?:is )?abnormal",
-            r"(?:abnormal|deviating|aberrant) qrs t course",
+            rf"{_ABNORMAL} qrs(?: t)?",
+            rf"qrs(?: t)? (?:is )?{_ABNORMAL}",
+            rf"(?:{_ABNORMAL}|deviating|aberrant) qrs t course",
         ),
         # infarction, injury, ischaemia
+        # the name of AMI in PTB-XL's list, as ECG-QA and the simulator write it
+        "AMI": (r"(?:acute )?myocardial infarction in anterior leads{age}",),
         "MI*": (
             r"(?:{walls} )?(?:myocardial )?(?:infarct|infarction|infarcts|mi){age}",
-            r"(?:myocardial )?(?:infarct|infarction) in {walls} leads{age}",
-            r"st elevation (?:mi|myocardial infarction)",
-            r"n?stemi",
-            r"qrs t (?:abnormal|course) .{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
+            rf"{_EARLIER}{{walls}} wall (?:myocardial )?(?:infarct|infarction|mi){{age}}",
+            r"(?:myocardial )?(?:infarct|infarction) (?:in|of) (?:the )?{walls} (?:leads|wall){age}",
+            r"(?:{walls} )?st elevation (?:mi|myocardial infarction)",
+            r"(?:{walls} )?n?stemi",
             r"q waves?\b.{0,80}?(?P<s>{walls} myocardial (?:injury|damage))",
         ),
+        "IMI": (r"imi",),
+        "MI*?": (
+            rf"qrs t (?:{_ABNORMAL}|course) .{{0,80}}?(?P<s>{{walls}} myocardial (?:injury|damage))",
+            rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",
+        ),
         "STE_ MI*?": (r"{walls} st elevation, (?:consider|possible|probable)(?: acute)? infarct",),
-        "MI*?": (rf"{{walls}} {_ST_T} {_CHANGES} suggest (?:myocardial )?infarct",),
         "INJ*": (
             r"{walls} (?:myocardial |subendocardial )?(?:injury|damage)",
+            r"{walls} subendocardial (?:infarct|infarction){age}",
             r"subendocardial injury in {walls} leads",
         ),
-        "INJ*?": (r"t abnormal, (?:likely|probably) {walls} myocardial (?:damage|injury)",),
+        "INJ*?": (rf"t {_ABNORMAL}, (?:likely|probably) {{walls}} myocardial (?:damage|injury)",),
         "ISC*": (
             rf"(?:{{walls}} )?{_ISCHEMIA}(?: in {{walls}} leads)?",
             r"non ?specific ischa?emic",
@@ -210,16 +231,16 @@ LEXICON = Lexicon(
         # ST segment, T wave, QT
         "STE_": (
             rf"{_WHERE}st (?:segment )?(?:elevations?|elev|lifting){_LEADS}",
-            r"st segments are (?:slightly |minimally )?elevated",
+            rf"st segments? (?:is|are) {_SLIGHTLY}elevated",
         ),
         "STD_": (
             rf"{_WHERE}st (?:segment |junctional )?depression(?: is non ?specific)?{_LEADS}",
-            r"st segments are (?:slightly |minimally )?depressed",
+            rf"st segments? (?:is|are) {_SLIGHTLY}depressed",
             r"st t (?:lowering|decrease|depression)",
         ),
         "NST_": (
             rf"{_WHERE}(?:st t|st and t|st & t|st)(?: wave| segment)? {_CHANGES}(?: are non ?specific)?{_LEADS}",
-            r"st & t abnormal",
+            rf"(?P<s>st & t {_ABNORMAL})(?!,? (?:likely|probably|possibly|wahrsch|moegl))",
             r"non ?specific repol\w* \w+",
         ),
         "NT_": (
@@ -230,8 +251,8 @@ LEXICON = Lexicon(
         "NDT": (rf"{_NONSPECIFIC} (?:abnormal t|t(?: wave)? (?:abnormalit(?:y|ies)|abnrm))(?: waves?)?{_LEADS}",),
         "TAB_": (
             rf"{_WHERE}t(?: wave)? {_CHANGES}(?: are abnormal)?{_LEADS}",
-            r"abnormal t(?: waves?)?",
-            r"t(?: waves? (?:are|is))? abnormal",
+            rf"{_ABNORMAL} t(?: waves?)?",
+            rf"t(?: waves? (?:are|is))? {_ABNORMAL}",
         ),
         "INVT": (
             rf"{_WHERE}(?:inverted|neg(?:ative)?) t(?: waves?)?{_LEADS}",
@@ -239,6 +260,7 @@ LEXICON = Lexicon(
             rf"{_WHERE}t(?: wave)? inversions?{_LEADS}",
             r"t(?: waves?)? inverted",
             r"t waves? .{0,80}?(?P<s>inverted)",
+            r"t waves? (?:is|are) (?P<s>negative)",
             r"t changes? (?P<s>negative)",
         ),
         "LOWT": (
@@ -260,17 +282,25 @@ LEXICON = Lexicon(
         # the whole ECG
         "NORM": (
             rf"normal(?:ly)? {_ECG}",
-            rf"{_ECG} (?:is )?normal",
+            rf"{_ECG} (?:is |was |appears |looks )?(?:completely |entirely |otherwise )?(?:normal|unremarkable)",
+            rf"(?:unremarkable|healthy) {_ECG}",
+            r"(?:normal|unremarkable) (?:tracing|study)",
+            r"no (?:ecg )?abnormalit(?:y|ies) (?:detected|seen|found|identified)",
             r"within normal limits",
             r"(?:team|location|position|layer) type normal (?P<s>normal)$",
         ),
         "NORM?": (
-            rf"otherwise normal(?:ly)?(?: {_ECG})?",
+            rf"otherwise (?:normal(?:ly)?|unremarkable|within normal limits)(?: {_ECG}| tracing| study)?",
+            rf"(?:{_ECG}|tracing) (?:is |was )?otherwise (?:normal|unremarkable|within normal limits)",
             r"(?:otherwise )?no (?:definite|significant|certain) (?:pathology|abnormalit(?:y|ies))",
             r"nothing safe pathological",
         ),
         "NORM-": (
-            rf"abnormal {_ECG}",
+            rf"{_ABNORMAL} (?:{_ECG}|tracing)",
+            rf"(?:{_ECG}|tracing) (?:is |was )?{_ABNORMAL}",
+            rf"(?:{_ECG}|tracing) (?:(?:is|was|does|did)(?: not|n\W?t)|not) (?:\w+ ){{0,2}}?(?:normal"
+            rf"|unremarkable|within normal limits)",
+            rf"not (?:a |an |entirely |completely )*normal(?: {_ECG})?",
             r"summary: (?:normal )?abnormal",
             rf"pathological ?{_ECG}",
             r"pathological$",
@@ -285,78 +315,17 @@ LEXICON = Lexicon(
             r"left axis deviation",
             rf"left {_AXIS}",
             r"left (?:type|position)",
-            r"lad",
+            r"lad(?! (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories|disease"
+            r"|stent|lesion|stenosis|occlusion))",
             r"qrs axis superior to 30 degrees",
         ),
         "ALAD": (rf"(?:marked|abnormal|severe|extreme) left {_AXIS}", r"hyperex\w+ left type"),
         "AXL": (r"leftward axis", r"borderline left axis deviation"),
         "RAD": (r"right axis deviation", rf"right {_AXIS}", r"right type", r"rad"),
         "ARAD": (rf"(?:marked|abnormal|severe|extreme) right {_AXIS}", r"hyperex\w+ right type"),
+        "SAG": (r"sagittal (?:axis|type)",),
         "AXR": (r"rightward axis", r"borderline right axis deviation", r"steep (?:type|slope)"),
         # recognised, without a code
-        "": (
-            r"this is most commonly due to ischa?emic heart disease",
-            r"ecg evidence",
-            r"reflect the infarct",
-            rf"borderline(?: abnormal)? {_ECG}",
-            r"trace only requested",
-            r"bifascicular block",
-            r"trifascicular block",
-            r"(?:poor|slow|slowed|unusual|abnormal) r(?: waves?)? progression(?:, early transition)?",
-            r"(?:poor|slow|slowed|unusual) progression of r waves?",
-            r"(?:indeterminate|undetermined) axis",
-            r"difficult (?:to determine )?(?:to )?(?:determine )?(?:qrs|electric) (?:axis|shaft)",
-            r"(?:right superior axis|abnormal extreme qrs axis) deviation",
-            r"rsr'",
-            r"broad r or r'",
-            r"tall [rt](?: waves)?",
-            r"short pr(?: interval)?",
-            r"(?:rr|p|pr|qrs|qt)(?: interval| duration| corrected) (?:above|below) the normal range",
-            r"a ?v dissociation",
-            r"(?:accelerated |paroxysmal )?idioventricular rhythm",
-            r"undetermined rhythm",
-            r"fusion complexes",
-            r"aberrant complex",
-            r"irregular r(?:ate|hythm)",
-            r"s ?a block",
-            r"(?:secondary )?repol(?:arization)?\w* (?:abnormality|changes|abnrm)",
-            r"secondary st t changes",
-            r"early repol(?:arization)?(?: pattern)?",
-            r"pericarditis",
-            r"qs complexes",
-            r"tiny r waves?",
-            r"p (?:broadening|widening)",
-            r"(?:lv|left ventricular|left) (?:strain|load)",
-            r"pr interval is normal",
-            r"compared with tracings? of",
-            r"(?:r s )?transition(?: zone)?",
-            r"these (?:minor )?changes",
-            r"leads? unsuitable for analysis",
-            r"(?:suspect )?\w+ lead reversal",
-            r"data quality",
-            r"pacer detection suspended",
-            r"(?:report made|interpretation made) without knowing \w+",
-            r"age not entered",
-            r"failure to sense",
-            r"no further analysis",
-            r"baseline drift",
-            r"static noise",
-            r"burst noise",
-            r"electrodes problems",
-            r"artifacts?",
-            r"leads are also involved",
-            r"(?:rapid|slow|uncontrolled) ventricular response",
-            r"changes may (?:\w+ )*due (?:\w+ )?to (?:rate/)?rhythm",
-            r"a ?v block",
-            r"bundle branch block",
-            r"(?:the )?cause of the bradycardia is not evident",
-            r"suggest repeat",
-            r"(?:left |right )?axis deviation",
-            r"heart block",
-            r"conduction (?:defect|disturbance|abnormalit)\w*",
-            r"arrhythmias?",
-            r"hypertrophy",
-            r"ectopy",
-        ),
+        "": KNOWN,
     },
 )

@@ -9,47 +9,97 @@ from typing import NamedTuple
 from cardiolect.utils.metrics.normalised_match import statements as split_at_stops
 from cardiolect.utils.metrics.statements import english, german, swedish
 from cardiolect.utils.metrics.statements.codes import AXES
-from cardiolect.utils.metrics.statements.cues import AND, CUES, FAR, LIST, NEAR, OR, STOP, TURN, Cue
+from cardiolect.utils.metrics.statements.cues import (
+    AND,
+    CUES,
+    EXCEPT,
+    FAR,
+    LIST,
+    MEANING,
+    OR,
+    PERSISTS,
+    STOP,
+    SUBJECT,
+    TURN,
+    Cue,
+    near,
+)
 from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 
 # Every sentence is read with all lexicons: PTB-XL's reports mix languages, whose words do not clash.
 _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
+LANGUAGES = ("English", "German", "Swedish")
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
-_SPELLING = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2019": "'"})
+_SPELLING = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "é": "e", "\u2013": "-", "\u2014": "-", "\u2019": "'"}
+)
 _NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
+_FORCE: dict[Status, int] = {"possible": 0, "past": 1, "absent": 2}  # of two cues, the stronger holds
 # A list of absent or possible statements ends before these, as in "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
+_NORMAL = frozenset({"NORM"})
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
 _LIST = 20  # statements within reach of one cue
 _REACH = 200  # characters between a cue and a statement; limits the work on long, repetitive outputs
 _FILLER = re.compile(
     r"[\W\d_]+|v\d*|i{1,3}|av[rlf]|in|of|the|a|an|and|or|to|with|is|are|this|these|there|leads?|limb|chest|und|oder|der"
-    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
+    r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings"
+    r"|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
 )
 
 
-class Reading(NamedTuple):
-    """The result for one sentence: codes, whether any statement was recognised, and the words outside statements."""
+class Piece(NamedTuple):
+    """A statement of a sentence, as it is written, what it states there, and where it starts."""
 
+    text: str
     codes: tuple[tuple[str, Status], ...]
-    known: bool
+    start: int
+
+
+class Reading(NamedTuple):
+    """The result for one sentence: its statements, known ones without a code too, and the words outside them."""
+
+    pieces: tuple[Piece, ...]
     rest: tuple[str, ...]
+
+    @property
+    def codes(self) -> tuple[tuple[str, Status], ...]:
+        return tuple(code for piece in self.pieces for code in piece.codes)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.pieces)
 
 
 def extract(text: str) -> dict[str, Status]:
     """Code (`codes.CODES`) -> status, for a report in English, German or Swedish.
 
-    A code stated twice gets its most certain status. PTB-XL's notes after "Edit:" are ignored.
+    A code stated twice gets its most certain status. What is stated as past only ("previously atrial flutter") is left
+    out, and so are PTB-XL's notes after "Edit:".
     """
     found: dict[str, Status] = {}
     for sentence in sentences(text):
         for code, status in read(sentence).codes:
+            if status == "past":
+                continue
             if code not in found or _CERTAINTY[status] > _CERTAINTY[found[code]]:
                 found[code] = status
     return found
+
+
+def language(text: str) -> str:
+    """The one of `LANGUAGES` whose lexicon recognises the most of a text; English if none does."""
+    parts = sentences(text)
+    known = [sum(_covered(rules, part) for part in parts) for rules in _RULES]
+    return LANGUAGES[known.index(max(known))]
+
+
+@lru_cache(maxsize=1 << 14)
+def _covered(rules: Rules, sentence: str) -> int:
+    return len({place for _, one in rules.find(sentence) for place in range(one.start, one.end)})
 
 
 def sentences(text: str) -> list[str]:
@@ -64,6 +114,7 @@ def sentences(text: str) -> list[str]:
         plain = pattern.sub(words, plain)
     plain = re.sub(r" ?\((s|n|a|er)\)", r"\1", plain)  # "complex(es)", "extrasystole(n)"
     plain = re.sub(r"[*=_~]+|-{2,}|[()\[\]\"!]", " ", plain)
+    plain = re.sub(r"(?<!\w)(st|a?v|t|r|p|q|sa)- (?=[a-z])", r"\1 ", plain)  # "st- hebung"
     plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
     cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
     return [whole for part in cut if (whole := part.replace(" ,", ",").strip(" ,"))]
@@ -87,63 +138,97 @@ def read(sentence: str) -> Reading:
 
     cued: dict[Stated, Status] = {}
     for start, end, cue in cues:
-        for direction in cue.reach if cue.status else ():
-            reached = (
-                _forward(sentence, end, cue, stated)
-                if direction == "forward"
-                else _backward(sentence, start, end, stated)
-            )
-            if reached:
-                cued.update((one, cue.status) for one in reached if cued.get(one) != "absent")
-                break
-    codes = [
-        (code, status if status == "absent" or one not in cued else cued[one])
+        if cue.status is None or (cue.status == "past" and PERSISTS.search(_clause(sentence, start))):
+            continue
+        doubts = [other for other, _, one in cues if one.status in ("possible", "past")]
+        for reached in _reached(sentence, start, end, cue, stated, doubts):
+            if reached not in cued or _FORCE[cue.status] > _FORCE[cued[reached]]:
+                cued[reached] = cue.status
+    if EXCEPT.search(sentence):  # "normal ECG except for ..." is not normal
+        cued.update((one, "absent") for one in stated if _names(one, _NORMAL))
+    pieces = [
+        Piece(
+            sentence[one.start : one.end],
+            tuple((code, status if status == "absent" or one not in cued else cued[one]) for code, status in one.codes),
+            one.start,
+        )
         for one in stated
-        for code, status in one.codes
     ]
-    return Reading(tuple(codes), bool(stated), _rest(sentence, kept))
+    return Reading(tuple(pieces), _rest(sentence, kept))
 
 
-def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
-    """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens."""
+def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
+    """The statements to which a cue between ``start`` and ``end`` applies: in its first direction that has any."""
+    ways = {
+        "forward": lambda: _forward(sentence, end, cue, stated, doubts),
+        "backward": lambda: _backward(sentence, start, end, cue, stated),
+        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated, doubts),
+    }
+    return next((reached for direction in cue.reach if (reached := ways[direction]())), [])
+
+
+def _clause(sentence: str, start: int) -> str:
+    return re.split(r",|;| but ", sentence[start:], maxsplit=1)[0]
+
+
+def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
+    """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens.
+
+    doubts: where other cues start, which end the list: "no LVH, possible infarct".
+    """
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
     gap = sentence[end : after[0].start]
-    far = STOP.search(gap) or len(gap.split()) > (1 if _names(after[0], _OWN_STATEMENTS) else FAR)
-    if far and (_names(after[0], _OWN_STATEMENTS) or not _joined(gap)):
+    own = _names(after[0], _OWN_STATEMENTS) and cue.status != "past"
+    far = STOP.search(gap) or len(gap.split()) > (1 if own else FAR)
+    if far and (own or not _joined(gap)):
         return []
     reached, waiting = [after[0]], []
     for last, one in pairwise(after):
         between = sentence[last.end : one.start]
         if _names(one, _OWN_STATEMENTS):
             break
-        if _joined(between):
+        if _joined(between) or (cue.status == "absent" and MEANING.fullmatch(between)):
             reached += [*waiting, one]
             waiting = []
-        elif AND.fullmatch(between):
+        elif (
+            AND.fullmatch(between)
+            and not TURN.search(between)
+            and not any(last.end <= other < one.start for other in doubts)
+        ):
             waiting.append(one)
         else:
             break
+    if cue.status == "past" and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
+        reached += waiting
     if cue.status == "absent":  # "no LVH, no infarct", but not "no LVH, atrial fibrillation"
         reached += takewhile(lambda one: not _names(one, _RHYTHMS), waiting)
     return reached
 
 
-def _backward(sentence: str, start: int, end: int, stated: list[Stated]) -> list[Stated]:
-    """The statements before a cue to which it applies: the last one, and those joined to it with an "or"."""
+def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:
+    """The statements before a cue to which it applies: the last one, and those joined to it.
+
+    Doubt joins by "or" only. A denial is about the whole subject: "LVH and atrial fibrillation with PVCs are not seen".
+    """
     before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
     if not before or start - before[-1].end > _REACH:
         return []
     gap = sentence[before[-1].end : start]
     if not sentence[end:].strip(" ,"):
         gap = gap.replace(",", "")
-    if STOP.search(gap) or len(gap.split()) > NEAR:
+    if STOP.search(gap) or len(gap.split()) > near(cue, sentence[start:end]):
         return []
-    reached = [before[-1]]
+    if cue.status == "possible" and gap.split() and _names(before[-1], _OWN_STATEMENTS):
+        return []  # the doubt is about what is between, a statement that is not known
+    reached, listed = [before[-1]], False
     for one in reversed(before[:-1]):
-        if not _joined(sentence[one.end : reached[-1].start]):
+        between = sentence[one.end : reached[-1].start]
+        subject = cue.status != "possible" and not _names(one, _OWN_STATEMENTS)
+        if not (_joined(between) or (subject and (SUBJECT.fullmatch(between) or (listed and between == ", ")))):
             break
+        listed = listed or bool(SUBJECT.fullmatch(between))
         reached.append(one)
     return reached
 

@@ -4,18 +4,21 @@ from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _INCOMPLETE = r"(?:unvollstaendig\w*|inkomplett\w*|partiell\w*)"
 _COMPLETE = r"(?:(?:vollstaendig|komplett|total)\w* )?"
-_RIGHT_BUNDLE = r"(?:rechtsschenkelblock\w*|rsb|rsbb)"
-_LEFT_BUNDLE = r"(?:linksschenkelblock\w*|lsb|lsbb)"
+_RIGHT_BUNDLE = r"(?:rechts ?schenkelblock\w*|rsb|rsbb)"
+_LEFT_BUNDLE = r"(?:links ?schenkelblock\w*|lsb|lsbb)"
 _LEFT_HYPERTROPHY = r"(?:links(?:herz|kammer|ventrikel|ventrikulaere )?hypertrophie\w*|lvh|lv hypertrophie)"
 _ECG = r"(?:e[ck]g|elektrokardiogramm)"
 _ST = r"st(?: ?strecken?)? ?"
 _UNSPECIFIC = r"unspezifische?\w*"
+_ABNORMAL = r"abnorm(?:al)?(?:e[srmn]?)?"  # PTB-XL's later reports say "abnorm"
+_CAUSE = r",? ?(?:wahrscheinlich|moeglich\w*|vermutlich|eventuell)"
 _SUPRAVENTRICULAR = r"supraventri[kc]ul\w*"
 
 LEXICON = Lexicon(
     abbreviations={
         r"\bv\.? ?a\.": "verdacht auf",
         r"\bz\. ?n\.": "zustand nach",
+        r"\bfragl\.": "fragliche",
         r"\bunbest\.": "unbestimmt",
         r"\binkompl?\.": "inkompletter",
         r"\bunvollst\.": "unvollstaendiger",
@@ -52,18 +55,23 @@ LEXICON = Lexicon(
         "SBRAD": (r"sinus ?br\w?adykardie",),
         "STACH": (r"sinus ?tach[yi]kardie",),
         "SARRH": (r"sinus ?arrh?ythmie", r"respiratorische arrh?ythmie"),
-        "AFIB": (r"vorhofs?flimmern", r"vhf", r"absolute arrh?ythmie"),
+        "AFIB": (
+            r"(?:(?:tachykardes|bradykardes|normokardes) )?vorhofs?flimmern(?: ?/ ?flattern)?(?: normokard)?",
+            r"vhf",
+            r"absolute arrh?ythmie",
+        ),
         "AFLT": (r"vorhofs?flattern",),
         "SVTAC": (rf"{_SUPRAVENTRICULAR} tach[yi]kardie", r"vorhoftachykardie"),
         "PSVT": (rf"paroxysmale {_SUPRAVENTRICULAR} tach[yi]kardie",),
         "SVARR": (
             rf"{_SUPRAVENTRICULAR} arrh?ythmie",
-            r"wandernder (?:vorhof)?schrittmacher",
+            r"wandernder (?:vorhof)?schritt?macher",
             r"(?:knoten|vorhof)rhythmus",
+            r"beschleunigter (?:a ?v|knoten) ?rhythmus",
         ),
         "PACE": (r"(?:herz)?schrittmacher ?(?:ekg|rhythmus|stimulation)?", r"pacemaker(?: ekg| rhythmus)?"),
         "PVC": (r"ventri[kc]ul\w* extrasystol\w*", r"ves"),
-        "PAC": (rf"{_SUPRAVENTRICULAR} extrasystol\w*", r"sves", r"vorhofextrasystol\w*"),
+        "PAC": (rf"(?:interponierte )?{_SUPRAVENTRICULAR} extrasystol\w*", r"sves", r"vorhofextrasystol\w*"),
         "PRC(S)": (r"extrasystol\w*",),
         "BIGU": (r"bigemin\w+",),
         "TRIGU": (r"trigemin\w+",),
@@ -80,25 +88,35 @@ LEXICON = Lexicon(
             r"totaler a ?v block",
         ),
         "LPR": (r"p[qr] ?(?:zeit|dauer|intervall)? ?verlaenger\w+", r"verlaengerte?s? p[qr](?: zeit| intervall)?"),
-        "CLBBB": (rf"{_COMPLETE}{_LEFT_BUNDLE}",),
-        "ILBBB": (rf"{_INCOMPLETE} {_LEFT_BUNDLE}",),
-        "CRBBB": (rf"{_COMPLETE}{_RIGHT_BUNDLE}",),
-        "IRBBB": (rf"{_INCOMPLETE} {_RIGHT_BUNDLE}",),
-        "LAFB": (r"links ?anterior\w* (?:hemi|faszikel)block", r"lahb"),
-        "LPFB": (r"links ?posterior\w* (?:hemi|faszikel)block", r"lphb"),
+        "CLBBB": (rf"{_COMPLETE}{_LEFT_BUNDLE}", rf"{_COMPLETE}schenkelblock links"),
+        "ILBBB": (
+            rf"{_INCOMPLETE} {_LEFT_BUNDLE}",
+            rf"{_INCOMPLETE} schenkelblock links",
+            rf"schenkelblock {_INCOMPLETE} links",
+        ),
+        "CRBBB": (rf"{_COMPLETE}{_RIGHT_BUNDLE}", rf"{_COMPLETE}schenkelblock rechts"),
+        "IRBBB": (
+            rf"{_INCOMPLETE} {_RIGHT_BUNDLE}",
+            rf"{_INCOMPLETE} schenkelblock rechts",
+            rf"schenkelblock {_INCOMPLETE} rechts",
+        ),
+        "LAFB": (r"links ?anterior\w* (?:hemi|faszikel)block", r"schenkelblock links ant(?:erior\w*)?", r"lahb"),
+        "LPFB": (r"links ?posterior\w* (?:hemi|faszikel)block", r"schenkelblock links post(?:erior\w*)?", r"lphb"),
         "IVCD": (
             rf"(?:{_UNSPECIFIC} )?intraventri[kc]ul\w* (?:erregungs)?(?:aus)?(?:leitungs|leistungs|breitungs)\w+",
-            rf"{_UNSPECIFIC} schenkelblock",
+            rf"{_UNSPECIFIC} (?:intraventri[kc]ul\w* )?(?:schenkel)?block\w*",
+            r"intraventri[kc]ul\w* block\w*",
         ),
         "WPW": (r"wpw(?: syndrom)?", r"praeexzitation\w*", r"delta ?wellen?"),
         "LVH": (_LEFT_HYPERTROPHY, r"kammerhypertrophie lvh"),
-        "VCLVH": (rf"(?:amplituden|voltage) ?kriterien fuer {_LEFT_HYPERTROPHY}",),
+        "VCLVH": (rf"(?:maessige )?(?:amplituden|voltage) ?kriterien fuer {_LEFT_HYPERTROPHY}",),
         "RVH": (r"rechts(?:herz|kammer)?hypertrophie\w*", r"rechtsventrikulaere hypertrophie\w*", r"rvh"),
         "SEHYP": (r"septumhypertrophie", r"septale hypertrophie"),
         "LAO/LAE": (
             r"p (?:sinistro ?\w+|mitrale)",
             r"vorhofs?ueberlastung links",
             r"(?:links?|linke\w* )vorhofs?(?:ueber)?(?:belastung|lastung|hypertrophie)",
+            r"vorhofsueberbelastung links",
             r"linksatriale \w+",
         ),
         "RAO/RAE": (
@@ -110,30 +128,49 @@ LEXICON = Lexicon(
         "LVOLT": (r"(?:periphere )?nieder ?(?:spannung|voltage)\w*",),
         "HVOLT": (r"hoch ?(?:spannung|voltage)\w*",),
         "QWAVE": (r"(?:pathologisch\w* |tiefe\w* )?q ?(?:zacken?|wellen?)",),
-        "ABQRS": (r"qrs(?: t)? abnormal", r"abnormaler? qrs(?: komplex)?"),
+        "ABQRS": (rf"qrs(?: t)? {_ABNORMAL}", rf"{_ABNORMAL} qrs(?: komplex)?"),
         "MI*": (
             r"(?:{walls} )?(?:myokard)?infarkt\w*{age}",
             r"(?:myokard)?infarkt {walls}{age}",
             r"zustand nach (?:{walls} )?(?:myokard)?infarkt\w*",
-            r"qrs t abnormal .{0,80}?(?P<s>{walls} myokardschaden)",
         ),
-        "AMI": (r"vorderwand ?infarkt\w*{age}",),
+        "MI*?": (
+            rf"(?:qrs(?: t)? {_ABNORMAL}|myokardschaden(?: moeglich| nicht auszuschliessen)?) "
+            r"(?:[\w,]+ ){0,8}?(?P<s>{walls} myokardschaden)",
+        ),
+        "ASMI": (r"vorderwand ?infarkt\w*{age}",),
         "IMI": (r"hinterwand ?infarkt\w*{age}",),
         "LMI": (r"seitenwand ?infarkt\w*{age}",),
         "INJ*": (r"{walls} myokardschaden",),
-        "INJ*?": (r"t abnormal, wahrscheinlich {walls} myokardschaden",),
-        "ISC*": (r"(?:{walls} )?(?:myokard)?ischaemi\w+",),
-        "ISC*?": (r"(?:st & t|st|t) abnormal, wahrscheinlich {walls} ischaemie",),
-        "STE_": (rf"{_ST}(?:an)?hebung\w*", rf"{_ST}elevation\w*"),
-        "STD_": (rf"{_ST}(?:ab)?senkung\w*",),
+        "INJ*?": (
+            rf"t {_ABNORMAL}{_CAUSE} {{walls}} myokardschaden",
+            r"{walls} innenschicht ?s? ?schaden",
+            r"{walls} myokard,? (?:oder )?perikardschaden",
+        ),
+        "ISC*": (r"(?:{walls} )?(?:myokard|innenschicht)?ischaemi\w+",),
+        "ISC*?": (
+            rf"(?:st & t|st|t) {_ABNORMAL}{_CAUSE} {{walls}} ischaemie",
+            r"(?P<s>{walls} ischaemie) oder (?:links|rechts)(?:herz)?belastung",
+        ),
+        "STE_": (
+            rf"{_ST}(?:an)?hebung\w*",
+            rf"{_ST}elevation\w*",
+            rf"{_UNSPECIFIC} {_ABNORMAL} st(?: t)? (?:an)?hebung\w*",
+        ),
+        "STD_": (rf"(?:{_UNSPECIFIC} {_ABNORMAL} )?{_ST}(?:ab)?senkung\w*",),
         "NST_": (
             rf"(?:{_UNSPECIFIC} )?{_ST}(?:t )?veraenderung\w*",
-            r"st & t abnormal",
+            rf"(?P<s>(?:st & t|st) {_ABNORMAL})(?!{_CAUSE})",
             rf"(?:{_UNSPECIFIC} )?(?:erregungsrueckbildungs|repolarisations)st\w+",
         ),
         "NT_": (rf"{_UNSPECIFIC} t(?: wellen)? ?veraenderung\w*",),
-        "NDT": (rf"{_UNSPECIFIC} abnormale?s? t",),
-        "TAB_": (r"t(?: wellen)? ?veraenderung\w*", r"abnormales t", r"t abnormal"),
+        "NDT": (rf"{_UNSPECIFIC} {_ABNORMAL} t(?: wellen?)?",),
+        "TAB_": (
+            r"t(?: wellen)? ?veraenderung\w*",
+            rf"{_ABNORMAL} t(?: wellen?)?",
+            rf"t(?: wellen?)? {_ABNORMAL}(?: in {{walls}} ableitungen)?"
+            r"(?:,? {walls} ableitungen)?(?:,? {walls} ableitungen)?",
+        ),
         "INVT": (
             r"t(?: wellen?)? neg\w*",
             r"neg\w* t(?: wellen?)?",
@@ -155,16 +192,25 @@ LEXICON = Lexicon(
             r"normalbefund",
             rf"unauffaelliges {_ECG}",
             r"lagetyp normal (?P<s>normal)$",
-            r"abnormal (?P<s>normal)$",
+            rf"{_ABNORMAL} (?P<s>normal)$",
         ),
-        "NORM?": (rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",),
-        "NORM-": (rf"patholog\w* ?{_ECG}", rf"{_ECG} pathologisch", r"pathologisch$"),
-        "MID": (r"lagetyp normal", r"indiff\w* ?typ", r"normaltyp"),
-        "LAD": (r"link\w?s? ?(?:lage)?typ", r"linkslage"),
+        "NORM?": (
+            rf"(?:{_ECG} )?wahrscheinlich normal(?:es {_ECG})?",
+            rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",
+        ),
+        "NORM-": (rf"patholog\w* ?{_ECG}", rf"{_ECG} pathologisch", rf"{_ECG} (?:ist )?nicht normal", r"pathologisch$"),
+        "MID": (
+            r"lagetyp(?: in anbetracht des alters)? normal",
+            r"indiff\w* ?typ",
+            r"normaltyp",
+            r"mittel ?lagetyp",
+            r"mlt",
+        ),
+        "LAD": (r"link\w?s? ?(?:lage)?t[yp]{2,4}", r"linkslage", r"llt"),
         "ALAD": (r"ueberdrehter linkst\w*",),
         "RAD": (r"rechts ?(?:lage)?typ", r"rechtslage"),
         "ARAD": (r"ueberdrehter rechtst\w*",),
-        "AXR": (r"steil ?(?:typ|lage)",),
+        "AXR": (r"steil ?(?:typ|lage)", r"slt"),
         "SAG": (r"sagittal ?typ", r"s1 ?s2 ?s3 ?typ"),
         "": (
             r"a ?v block",
@@ -172,9 +218,22 @@ LEXICON = Lexicon(
             r"p verbreiterung",
             r"bifaszikulaerer block",
             r"r s uebergang",
-            r"(?:schlechte|langsame|verzoegerte) r progression",
+            r"(?:schlechte|langsame|verzoegerte|fehlende) r progression",
             r"links(?:herz)?belastung",
             r"rechts(?:herz)?belastung",
+            rf"(?P<s>(?:st & t|st) {_ABNORMAL}){_CAUSE}",
+            r"oder perikardschaden",
+            rf"(?:lagetyp in anbetracht des alters|e[ck]g) {_ABNORMAL}",
+            r"schwierig bestimmbare\w* (?:(?:qrs|el) )?achse",
+            r"(?:un)?regelmaessiger rhythmus(?:,? keine p welle\w* (?:erkannt|gefunden))?",
+            r"supraventri[kc]ul\w* ersatzsystol\w*",
+            r"grenzbefund",
+            r"in v ableitungen nach (?:rechts|links) verschoben",
+            r"(?:4\.46 ?)?unbest\w*(?: b\w*)?",
+            r"4\.46(?: u\w*)?",
+            r"ventri[kc]ul\w+ tachykardie",
+            r"idioventri[kc]ul\w*",
+            r"p cardiale",
         ),
     },
 )

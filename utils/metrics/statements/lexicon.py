@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from cardiolect.utils.metrics.statements.codes import codes_of_walls
 
-Status = Literal["present", "possible", "absent"]
+Status = Literal["present", "possible", "absent", "past"]
 _MARKS: dict[str, Status] = {"?": "possible", "-": "absent"}
 _SLOT = re.compile(r"\{(walls|age)\}")
 _AND = r"(?:,? (?:and|or|und|oder|och|eller) | \+ |, )"

@@ -2,11 +2,11 @@
 
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
-_LEFT_HYPERTROPHY = r"vaenster ?kammarhypertrofi"
+_LEFT_HYPERTROPHY = r"vaenster ?kammark?hypertrofi"
 _BEATS = r"(?:extrasystol\w*|extraslag)"
 
 LEXICON = Lexicon(
-    abbreviations={},
+    abbreviations={r"\bamplitudkrit\.": "amplitudkriterier"},
     walls={
         "AS": r"antero ?septal\w*",
         "AL": r"antero ?lateral\w*",
@@ -23,8 +23,8 @@ LEXICON = Lexicon(
         "SR": (r"sinusrytm",),
         "SBRAD": (r"sinusbradykardi",),
         "STACH": (r"sinusta(?:ch|k)ykardi",),
-        "SARRH": (r"sinusarr?[yh]+t?h?mi",),
-        "AFIB": (r"foermaksflimmer",),
+        "SARRH": (r"sinus ?arr?h?yth?mi",),
+        "AFIB": (r"foermaksflimmer(?: ?/ ?fladder)?(?: med hoeg kammarfrekvens)?",),
         "AFLT": (r"foermaksfladder",),
         "PACE": (r"pacemaker(?: ekg| rytm)?",),
         "PVC": (rf"ventrikulaera? {_BEATS}",),
@@ -37,30 +37,35 @@ LEXICON = Lexicon(
         "ILBBB": (r"inkomplett vaenster ?sidigt skaenkelblock",),
         "CRBBB": (r"hoegersidigt skaenkelblock",),
         "IRBBB": (r"inkomplett hoegersidigt skaenkelblock",),
-        "LAFB": (r"vaenster anteriort hemiblock",),
+        "LAFB": (r"vaenster (?:anteriort|fraemre) hemiblock",),
         "LPFB": (r"vaenster posteriort hemiblock",),
-        "IVCD": (r"ospecifikt skaenkelblock",),
+        "IVCD": (
+            r"ospecifikt (?:inkomplett |komplett )?skaenkelblock",
+            r"intraventrikulaert retledningshinder",
+        ),
         "WPW": (r"wpw syndrom",),
         "LVH": (_LEFT_HYPERTROPHY,),
-        "VCLVH": (rf"amplitudkrit\w* foer {_LEFT_HYPERTROPHY}",),
+        "VCLVH": (rf"(?:maattliga )?amplitudkrit\w* foer {_LEFT_HYPERTROPHY}",),
         "RVH": (r"hoeger ?kammarhypertrofi",),
         "LAO/LAE": (r"hypertrofi av vaenster foermak",),
         "RAO/RAE": (r"hypertrofi av hoeger foermak",),
-        "LVOLT": (r"laaga qrs amplituder",),
+        "LVOLT": (r"laaga qrs amplituder(?: i extremitetsavledningarna)?",),
         "ABQRS": (r"avvikande qrs t foerlopp",),
-        "MI*": (r"(?:{walls} )?infarkt{age}", r"qrs t foerlopp .{0,80}?(?P<s>{walls} myokardskada)"),
+        "MI*": (r"(?:{walls} )?infarkt{age}",),
+        "MI*?": (r"qrs t foerlopp .{0,80}?(?P<s>{walls} myokardskada)",),
         "INJ*": (r"{walls} myokardskada",),
         "ISC*": (r"(?:{walls} )?ischemi\w*",),
         "ISC*?": (
             r"st t foeraendring {walls} saasom vid ischemi",
             r"(?:st t|st|t) (?:saenkning|foeraendring),? saasom vid {walls} (?:ischemi|myokardaffektion)",
         ),
-        "STE_": (r"st hoejning",),
+        "INJ*?": (r"{walls} subendokardiell myokardaffektion",),
+        "STE_": (r"st(?: t)? hoejning", r"ospecifik st t foeraendring hoejning"),
         "STD_": (r"st(?: t)? saenkning",),
         "NST_": (r"(?:ospecifik )?st(?: t)? foeraendring",),
         "NDT": (r"ospecifik t foeraendring",),  # as PTB-XL's annotators coded it
         "TAB_": (r"t foeraendring",),
-        "LNGQT": (r"qt foerlaengning",),
+        "LNGQT": (r"qt(?: tid)? foerlaeng\w+",),
         "NORM": (r"normalt ekg",),
         "NORM?": (r"(?:eljest|i oevrigt) normalt ekg", r"inget saekert patologiskt"),
         "LAD": (r"vaenster el axel",),
@@ -76,6 +81,7 @@ LEXICON = Lexicon(
             r"regelbunden rytm",
             r"inga p vaag funna",
             r"supraventrikulaera? escape beats?",
+            r"slag med avvikande impulsutbredning",
             r"som inte fanns paa ekg",
         ),
     },
