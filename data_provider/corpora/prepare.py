@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora.databases import database_in
 from cardiolect.data_provider.corpora.manifest_texts import (
     add_derived_questions,
     add_texts,
@@ -39,12 +40,14 @@ def prepare(
     folds: list[str] | None = None,
     derived_seed: int | None = None,
     mixture_name: str = "",
+    database: str = "",
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder, whose
     splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
-    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``.
+    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. database: whose
+    patients these are, if it is not the database that ``name`` stands for.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
@@ -78,6 +81,7 @@ def prepare(
         len(done.records),
         len(done.texts),
         {reason: count for reason, count in done.left_out.items() if count},
+        database or database_in(source, name),
     )
     write_manifest(out, corpus, done.records, done.texts)
     return corpus
@@ -111,6 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
     parser.add_argument("--name", dest="mixture_name", default="", help="name in a mixture (default: the corpus's)")
+    parser.add_argument(
+        "--database",
+        default="",
+        metavar="ID",
+        help="whose patients these are, if not NAME's, such as your own in its layout; manifests of one database share "
+        "patients",
+    )
     parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that derived questions are about")
     given = parser.parse_args(arguments)
     corpus = prepare(
@@ -123,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.folds,
         given.seed if given.derived else None,
         given.mixture_name,
+        given.database,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")
