@@ -61,6 +61,8 @@ class Fingerprint:
         """Raises `ValueError` if it is none."""
         data = base64.b85decode(text)
         length, bits = int.from_bytes(data[:2], "big"), np.frombuffer(data[2 + N_SHAPE :], np.uint8)
+        if len(bits) != len(SIGN_LEADS) * -(-length // 8) or not length:
+            raise ValueError("its length is not that of a fingerprint")
         shape = np.frombuffer(data[2 : 2 + N_SHAPE], np.int8)
         signs = np.unpackbits(bits.reshape(len(SIGN_LEADS), -1), axis=1)[:, :length].astype(np.int8) * 2 - 1
         signs[~leads_known(shape)[list(SIGN_LEADS)]] = 0

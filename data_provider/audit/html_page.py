@@ -24,7 +24,7 @@ def page(figures: dict) -> str:
     if figures["leaks"]:
         parts += [f"<p class=leak>{html.escape(line)}</p>" for line in figures["leaks"]]
     else:
-        parts.append(f"<p>{NO_LEAKAGE}</p>")
+        parts.append(f"<p>{NO_LEAKAGE[0].upper()}{NO_LEAKAGE[1:]}.</p>")
     parts.append(f"<p>{len(figures['duplicates'])} groups of recordings hold the same ECG.</p>")
     parts += ["<p>Not recognised:</p><ul>", *(f"<li>{html.escape(what)}</li>" for what in figures["not_recognised"])]
     parts.append("</ul>")
