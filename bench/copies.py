@@ -128,7 +128,7 @@ def groups_of(recordings: Sequence[Known]) -> list[int]:
 
 
 def recognised(originals: Sequence[Known], places: Sequence[int], copies: Sequence[Known]) -> tuple[float, float]:
-    """The shares of the copies of the recordings at ``places`` that audit and seen list recognise among all originals."""
+    """The shares of the copies of the recordings at ``places`` that the audit and a list of seen ones recognise."""
     labels = groups_of([*originals, *copies])
     audit = np.mean([labels[len(originals) + i] == labels[place] for i, place in enumerate(places)])
     stored = [Fingerprint.from_text(found.to_text()) for _, found in originals if found is not None]

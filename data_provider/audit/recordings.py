@@ -18,7 +18,8 @@ class Reading:
     """spread: 1st to 99th percentile of each lead in mV, NaN if it is missing; reason: why it cannot be read.
 
     contradicts: the limb leads contradict one another. masked, computed: leads without a voltage at times, and those
-    that were computed. offset: the largest of a lead in mV. sample_hash, fingerprint: as `audit.fingerprint` takes them.
+    that were computed. offset: the largest of a lead in mV. sample_hash,
+    fingerprint: as `audit.fingerprint` takes them.
     """
 
     fs: float = 0.0

@@ -68,8 +68,8 @@ def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set
     by_file_only = sum(":" not in mark for mark in seen) - sum(mark.startswith("samples:") for mark in seen)
     if by_file_only > 0 and is_main():
         print(
-            f"{by_file_only} seen recordings are known by their files only, not by patient or signal: the checkpoint is of "
-            "an earlier release, or they could not be read"
+            f"{by_file_only} seen recordings are known by their files only, not by patient or signal: the checkpoint "
+            "is of an earlier release, or they could not be read"
         )
     hits = {i for i, r in candidates.items() if not seen.isdisjoint(_marks(r))}
     seen_patients = {candidates[i].patient_id for i in hits} - {None}
@@ -82,7 +82,9 @@ def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set
 def _seen_signals(refs: dict[str, RecordRef], seen: set[str]) -> set[str]:
     """The ids of those whose signals are among the seen ones."""
     try:
-        known = [Fingerprint.from_text(mark.removeprefix("signal:")) for mark in sorted(seen) if mark.startswith("signal:")]
+        known = [
+            Fingerprint.from_text(mark.removeprefix("signal:")) for mark in sorted(seen) if mark.startswith("signal:")
+        ]
     except ValueError:
         raise UserError(f"{SEEN}: a fingerprint is damaged; take the file from the checkpoint again") from None
     if not known and not any(mark.startswith("samples:") for mark in seen):
@@ -115,7 +117,9 @@ def _hash(*parts: str) -> str:
 
 def _read_all(refs: Sequence[RecordRef], what: str) -> list[tuple[str, Fingerprint | None]]:
     workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-    bar = tqdm(ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", delay=3, disable=not is_main())
+    bar = tqdm(
+        ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", delay=3, disable=not is_main()
+    )
     return list(bar)
 
 

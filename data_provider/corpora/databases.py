@@ -1,4 +1,4 @@
-"""Databases by a name of their own: the ids of patients and records are unique within one, whatever a manifest's name."""
+"""Databases, whatever a manifest is called: ids of patients and records are unique within one."""
 
 import hashlib
 from pathlib import Path

@@ -46,8 +46,8 @@ def prepare(
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder, whose
     splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
-    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. database: whose
-    patients these are, if it is not the database that ``name`` stands for.
+    questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``.
+    database: whose patients these are, if it is not the database that ``name`` stands for.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")

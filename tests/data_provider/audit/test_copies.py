@@ -11,7 +11,7 @@ from cardiolect.data_provider.audit.__main__ import audit
 from cardiolect.data_provider.audit.fingerprint import N_SHAPE, UNKNOWN, Fingerprint, fingerprint, sample_hash
 from cardiolect.data_provider.audit.html_page import page
 from cardiolect.data_provider.audit.leakage import Placed, leaks
-from cardiolect.data_provider.audit.matching import NEAREST, candidates
+from cardiolect.data_provider.audit.matching import NEAREST, candidates, seen_among
 from cardiolect.data_provider.audit.report_texts import Report, rare_reports_across_splits
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
@@ -57,6 +57,17 @@ def test_different_recordings_are_never_one(originals, shared_data):
     real = [known(read_record(ref)) for ref in list(load_database(shared_data / "ptb-xl").values())[:60]]
     labels = groups_of([*originals, *real])
     assert len(set(labels)) == len(labels)
+
+
+def test_the_100_hz_files_of_ptbxl_are_copies_of_its_500_hz_files(shared_data):
+    folder = shared_data / "ptb-xl"
+    low = [path.with_suffix("") for path in sorted((folder / "records100").rglob("*.hea"))]
+    high = [folder / "records500" / path.parent.name / path.name.replace("_lr", "_hr") for path in low]
+    both = [known(read_record(path)) for path in (*high, *low)]
+    assert len(low) == 20 and groups_of(both) == 2 * list(range(20))
+    stored = [Fingerprint.from_text(found.to_text()) for _, found in both[:20]]
+    assert seen_among([found for _, found in both[20:]], stored).all()
+    assert not seen_among([found for _, found in both[30:]], stored[:10]).any()
 
 
 def test_flat_short_and_missing_leads_are_no_copies_of_one_another(simulated):
@@ -122,7 +133,9 @@ def test_two_manifests_of_one_database_share_its_patients(shared_data, tmp_path)
         for ref, split in load_records(folder).values()
     ]
     (line,) = leaks(placed)
-    assert line.startswith("1 patient is in more than one split") and "ptb-xl/352 (test)" in line and "more/1701" in line
+    assert (
+        line.startswith("1 patient is in more than one split") and "ptb-xl/352 (test)" in line and "more/1701" in line
+    )
 
 
 def test_a_manifest_that_does_not_name_its_database_still_works_and_says_so(shared_data, tmp_path, capsys):
