@@ -16,6 +16,7 @@ NOT_RECOGNISED = (
     "copies that share less than 4.5 s, or only what follows the first minute",
     "copies with a wrong sampling rate or reversed in time",
     "copies with noise of more than about 30 uV in most leads",
+    "copies without any of the leads I, II, V2 and V5",
     "copies of recordings shorter than 4.5 s, unless their samples are equal",
     "another recording of the same person under another patient's id, or under none",
 )
