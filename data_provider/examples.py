@@ -1,6 +1,6 @@
 """The rows of all training and evaluation data: references to recordings, and questions or reports about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,7 +16,8 @@ class RecordRef:
     path: as `readers.read_record` takes it; for WFDB without suffix.
     fold: PTB-XL's strat_fold, None if the corpus has no folds.
     background: "age 56, sex female, weight 63 kg" if the corpus contains it; never an identifier.
-    corpus: name of the corpus in a mixture of several; ids then start with it.
+    corpus: name of the corpus in a mixture of several; the record id then starts with it.
+    database: whose ids these are (`corpora.databases`), "" if unknown. In a mixture, the patient id starts with it.
     """
 
     record_id: str
@@ -25,6 +26,7 @@ class RecordRef:
     fold: int | None = None
     background: str = ""
     corpus: str = ""
+    database: str = field(default="", compare=False, repr=False)  # no part of what identifies training data
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ tables can be opened with ``datasets.load_dataset("parquet", data_files=...)``.
 
 import json
 import os
+import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Self, get_type_hints
 
@@ -19,15 +21,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cardiolect.data_provider.corpora.databases import likely_database
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.launch import is_main
 
 MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Description of a prepared corpus. source: absolute folder of the recordings; left_out: reason -> count."""
+    """Description of a prepared corpus.
+
+    source: absolute folder of the recordings; left_out: reason -> count; database: whose patients and records it has.
+    """
 
     name: str
     version: str
@@ -37,6 +44,7 @@ class Corpus:
     records: int
     texts: int
     left_out: dict[str, int]
+    database: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,16 +122,35 @@ def is_manifest(folder: Path) -> bool:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """The description of a corpus. Raises `UserError` if manifest.json is invalid."""
+    """The description of a corpus. Raises `UserError` if manifest.json is invalid.
+
+    A manifest of an earlier release does not name its database, which is then concluded and said, once.
+    """
     try:
-        return Corpus(**json.loads((folder / MANIFEST).read_text()))
+        corpus = Corpus(**json.loads((folder / MANIFEST).read_text()))
     except (json.JSONDecodeError, TypeError):
         raise UserError(f"{folder}/{MANIFEST} is not a valid manifest; prepare the corpus again") from None
+    if corpus.database:
+        return corpus
+    database = likely_database(corpus.name, corpus.citation, Path(corpus.source))
+    _say_concluded(str(folder), database)
+    return replace(corpus, database=database)
+
+
+@cache
+def _say_concluded(folder: str, database: str) -> None:
+    if is_main():
+        print(
+            f"{folder}/{MANIFEST} names no database: its patients are taken for those of {database}; if that is "
+            "wrong, prepare the corpus again",
+            file=sys.stderr,
+        )
 
 
 def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
     """record_id -> reference and split, for every recording."""
-    source = Path(load_corpus(folder).source)
+    corpus = load_corpus(folder)
+    source = Path(corpus.source)
     if not source.is_dir():
         raise UserError(f"{folder}/{MANIFEST}: its source {source} does not exist; prepare the corpus again")
     frame = _table(folder / RECORDS, RECORD_SCHEMA)
@@ -135,6 +162,7 @@ def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:
                 row.patient_id or None,
                 None if pd.isna(row.fold) else int(row.fold),
                 row.background or "",
+                database=corpus.database,
             ),
             row.split or "",
         )

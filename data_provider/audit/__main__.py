@@ -1,7 +1,7 @@
 """Audit prepared corpora: what they contain, and whether anything leaks: ``cardiolect audit DIR [DIR ...]``.
 
-Writes audit.json and audit.html. Exits with 1 if a patient or a signal is in two splits, within one corpus or across
-several.
+Writes audit.json and audit.html. Exits with 1 if a patient, an ECG or a long report that nobody else wrote is in two
+splits, within one corpus or across several.
 """
 
 import argparse
@@ -9,12 +9,16 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cardiolect.data_provider.audit.html_page import page
-from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks
+from cardiolect.data_provider.audit.duplicates import NOT_RECOGNISED, SignalGroups
+from cardiolect.data_provider.audit.html_page import NO_LEAKAGE, page
+from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks, report_leaks
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
+from cardiolect.data_provider.audit.report_texts import Report, rare_reports_across_splits
 from cardiolect.data_provider.audit.text_statistics import text_figures
+from cardiolect.data_provider.examples import REPORT_TASK, RecordRef
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from cardiolect.data_provider.record import SAID_OFFSET_MV
 from cardiolect.utils.command_line import Parser
@@ -23,7 +27,8 @@ from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
 
 def audit(folders: list[Path], workers: int = 2) -> dict:
     """Statistics of the corpora with these manifests, and of what they share."""
-    placed: list[Placed] = []
+    recordings: list[tuple[str, str, RecordRef, str]] = []  # corpus, database, recording, split
+    signals, reports = SignalGroups(), []
     corpora: dict[str, dict] = {}
     for folder in folders:
         if not is_manifest(folder):
@@ -31,10 +36,16 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
         corpus, records = load_corpus(folder), load_records(folder)
         if corpus.name in corpora:
             raise UserError(f"{folder}: a second manifest of {corpus.name}; give one per corpus")
-        readings = list(read_all([ref for ref, _ in records.values()], workers, f"reading {corpus.name}"))
-        placed += [
-            Placed(corpus.name, ref.record_id, ref.patient_id, split, reading.signal_hash)
-            for (ref, split), reading in zip(records.values(), readings, strict=True)
+        readings = []
+        for reading in read_all([ref for ref, _ in records.values()], workers, f"reading {corpus.name}"):
+            signals.add(reading.sample_hash, reading.fingerprint)
+            readings.append(replace(reading, fingerprint=None))
+        recordings += [(corpus.name, corpus.database, ref, split) for ref, split in records.values()]
+        texts = load_texts(folder, records)
+        reports += [
+            Report(f"{corpus.name}/{example.records[0].record_id}", split, example.answers[0])
+            for example, split in texts
+            if example.task == REPORT_TASK
         ]
         good = [reading for reading in readings if not reading.reason]
         corpora[corpus.name] = {
@@ -42,7 +53,9 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
             "licence": corpus.licence,
             "left_out": corpus.left_out,
             "splits": dict(Counter(split for _, split in records.values())),
+            "database": corpus.database,
             "patients": len({ref.patient_id for ref, _ in records.values()} - {None}),
+            "patient_unknown": sum(ref.patient_id is None for ref, _ in records.values()),
             "unreadable": dict(Counter(reading.reason for reading in readings if reading.reason)),
             "limb_leads_contradict": sum(reading.contradicts for reading in good),
             "masked_in_part": sum(bool(reading.masked) for reading in good),
@@ -51,9 +64,29 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
             "sampling_rates": dict(Counter(f"{reading.fs:g}" for reading in good).most_common(10)),
             "seconds": dict(Counter(f"{reading.seconds:.3g}" for reading in good).most_common(10)),
             "leads": amplitudes(good),
-            "texts": text_figures([example for example, _ in load_texts(folder, records)]),
+            "texts": text_figures([example for example, _ in texts]),
         }
-    return {"leaks": leaks(placed), "duplicates": duplicates(placed), "corpora": corpora}
+    placed = [
+        Placed(name, ref.record_id, ref.patient_id, split, str(label), database)
+        for (name, database, ref, split), label in zip(recordings, signals.labels(), strict=True)
+    ]
+    rare = rare_reports_across_splits(reports)
+    return {
+        "leaks": leaks(placed) + report_leaks(rare),
+        "duplicates": duplicates(placed),
+        "rare_reports_across_splits": [[report.record for report in group] for group in rare],
+        "not_recognised": [*NOT_RECOGNISED, *not_compared(corpora)],
+        "corpora": corpora,
+    }
+
+
+def not_compared(corpora: dict[str, dict]) -> list[str]:
+    """What there was nothing to compare of, with its number."""
+    counts = (
+        (sum(sum(corpus["unreadable"].values()) for corpus in corpora.values()), "that cannot be read"),
+        (sum(corpus["patient_unknown"] for corpus in corpora.values()), "without a patient's id"),
+    )
+    return [f"{count} recordings {what}" for count, what in counts if count]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,8 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if told := [f"{count} {what}" for count, what in marked if count]:
             print(f"  {', '.join(told)}")
-    print(f"{len(figures['duplicates'])} groups of recordings have the same signal")
-    print("\n".join(figures["leaks"]) or "no leakage", f"audit.json and audit.html are in {given.out}", sep="\n")
+    print(f"{len(figures['duplicates'])} groups of recordings hold the same ECG")
+    print("\n".join(figures["leaks"]) or NO_LEAKAGE)
+    print(f"not recognised: {'; '.join(figures['not_recognised'])}")
+    print(f"audit.json and audit.html are in {given.out}")
     if figures["leaks"]:
         sys.exit(1)
 

@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+NO_LEAKAGE = "no leakage found: no known patient, no recognised ECG and no long rare report is in two splits"
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111;"
     "background:#fff}table{border-collapse:collapse;margin:.5rem 0}"
@@ -23,14 +24,16 @@ def page(figures: dict) -> str:
     if figures["leaks"]:
         parts += [f"<p class=leak>{html.escape(line)}</p>" for line in figures["leaks"]]
     else:
-        parts.append("<p>No patient and no signal is in two splits.</p>")
-    parts.append(f"<p>{len(figures['duplicates'])} groups of recordings have the same signal.</p>")
+        parts.append(f"<p>{NO_LEAKAGE[0].upper()}{NO_LEAKAGE[1:]}.</p>")
+    parts.append(f"<p>{len(figures['duplicates'])} groups of recordings hold the same ECG.</p>")
+    parts += ["<p>Not recognised:</p><ul>", *(f"<li>{html.escape(what)}</li>" for what in figures["not_recognised"])]
+    parts.append("</ul>")
     for name, corpus in figures["corpora"].items():
         parts.append(f"<h2>{html.escape(name)}</h2>")
         splits = ", ".join(f"{n} {split or 'without split'}" for split, n in corpus["splits"].items())
         rows = {
             "recordings": f"{corpus['records']} ({splits})",
-            "patients": str(corpus["patients"]),
+            "patients": f"{corpus['patients']} of {corpus['database']}, {corpus['patient_unknown']} recordings without",
             "licence": corpus["licence"],
             "unreadable": _counts(corpus["unreadable"]) or "none",
             "limb leads contradict Einthoven's law": str(corpus["limb_leads_contradict"]),

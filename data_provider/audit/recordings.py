@@ -1,18 +1,16 @@
-"""Reads every recording once for its sampling rate, length, leads, amplitudes and a hash of its signal."""
+"""Reads every recording once for its sampling rate, length, leads, amplitudes and fingerprint."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
+from cardiolect.data_provider.audit.fingerprint import Fingerprint, fingerprint, sample_hash
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.parallel import ordered_map
-
-HASH_STEP_MV = 0.001  # resolution at which signals are compared, coarser than rounding between file formats
 
 
 @dataclass(frozen=True)
@@ -20,18 +18,20 @@ class Reading:
     """spread: 1st to 99th percentile of each lead in mV, NaN if it is missing; reason: why it cannot be read.
 
     contradicts: the limb leads contradict one another. masked, computed: leads without a voltage at times, and those
-    that were computed. offset: the largest of a lead in mV.
+    that were computed. offset: the largest of a lead in mV. sample_hash,
+    fingerprint: as `audit.fingerprint` takes them.
     """
 
     fs: float = 0.0
     seconds: float = 0.0
     spread: tuple[float, ...] = ()
-    signal_hash: str = ""
     reason: str = ""
     contradicts: bool = False
     masked: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
     offset: float = 0.0
+    sample_hash: str = ""
+    fingerprint: Fingerprint | None = None
 
 
 def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
@@ -46,11 +46,10 @@ def _read(ref: RecordRef) -> Reading:
         return Reading(reason=str(error).split(": ")[-1])
     low, high = np.percentile(record.signal, (1, 99), axis=1)
     spread = np.where(record.lead_present, high - low, np.nan)
-    steps = np.round(record.signal / HASH_STEP_MV).astype(np.int32)
-    signal_hash = hashlib.sha256(steps.tobytes()).hexdigest()[:16]
     offset = float(np.abs(np.median(record.signal, axis=1)).max())
     marks = record.contradicts, tuple(record.masked), record.computed, offset
-    return Reading(record.fs, record.seconds, tuple(map(float, spread)), signal_hash, "", *marks)
+    signal = sample_hash(record), fingerprint(record)
+    return Reading(record.fs, record.seconds, tuple(map(float, spread)), "", *marks, *signal)
 
 
 def amplitudes(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:

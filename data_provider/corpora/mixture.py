@@ -26,8 +26,8 @@ def corpus_names(roots: Sequence[Path]) -> list[str]:
 
 
 def rename(ref: RecordRef, corpus: str) -> RecordRef:
-    """The reference with ids that are unique across corpora."""
-    patient = None if ref.patient_id is None else f"{corpus}/{ref.patient_id}"
+    """The reference with ids that are unique across corpora: patients by database, which two corpora may share."""
+    patient = None if ref.patient_id is None else f"{ref.database or corpus}/{ref.patient_id}"
     return replace(ref, record_id=f"{corpus}/{ref.record_id}", patient_id=patient, corpus=corpus)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora.databases import database_in
 from cardiolect.data_provider.corpora.manifest_texts import (
     add_derived_questions,
     add_texts,
@@ -41,13 +42,15 @@ def prepare(
     derived_seed: int | None = None,
     mixture_name: str = "",
     english: bool = False,
+    database: str = "",
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
     texts: files of questions, reports or conversations about its recordings. ecg_qa_splits: ECG-QA's folder, whose
     splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
     questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. english:
-    render PTB-XL's German and Swedish reports in English.
+    render PTB-XL's German and Swedish reports in English. database: whose patients these are, if it is not the
+    database that ``name`` stands for.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
@@ -85,6 +88,7 @@ def prepare(
         len(done.records),
         len(done.texts),
         {reason: count for reason, count in done.left_out.items() if count},
+        database or database_in(source, name),
     )
     write_manifest(out, corpus, done.records, done.texts)
     return corpus
@@ -121,6 +125,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--english-reports", action="store_true", help="render PTB-XL's German and Swedish reports in English"
     )
     parser.add_argument("--name", dest="mixture_name", default="", help="name in a mixture (default: the corpus's)")
+    parser.add_argument(
+        "--database",
+        default="",
+        metavar="ID",
+        help="whose patients these are, if not NAME's, such as your own in its layout; manifests of one database share "
+        "patients",
+    )
     parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that derived questions are about")
     given = parser.parse_args(arguments)
     corpus = prepare(
@@ -134,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.seed if given.derived else None,
         given.mixture_name,
         given.english_reports,
+        given.database,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.simulated import LICENCE as SIMULATED
-from cardiolect.data_provider.corpora.simulated import MADE
 from cardiolect.data_provider.manifest import is_manifest, load_corpus
 
 UNKNOWN = "unknown"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.databases import database_in
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.texts.background import describe_patient
 from cardiolect.data_provider.texts.record_finder import posix_path
@@ -55,10 +56,11 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     columns, rows = _read_rows(path, _COLUMNS, _FILE_COLUMNS)
     file_columns = [name for name in _FILE_COLUMNS if name in columns]
     file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
+    database_name = database_in(root)
     database: dict[str, RecordRef] = {}
     for line, row in enumerate(rows, start=2):
         try:
-            ref = _reference(root, row, file_column)
+            ref = _reference(root, row, file_column, database_name)
         except (TypeError, ValueError, AttributeError):  # short rows hold None
             raise UserError(f"{path}: line {line} has no valid ecg_id, patient_id, fold and file name") from None
         if ref.record_id in database:
@@ -107,7 +109,7 @@ def _folder_exists(root: Path, name: str | None) -> bool:
     return bool(name) and (root / Path(posix_path(name)).parts[0]).is_dir()
 
 
-def _reference(root: Path, row: dict[str, str], file_column: str) -> RecordRef:
+def _reference(root: Path, row: dict[str, str], file_column: str, database: str) -> RecordRef:
     name = posix_path(row[file_column])
     if not name:
         raise ValueError(file_column)
@@ -118,4 +120,5 @@ def _reference(root: Path, row: dict[str, str], file_column: str) -> RecordRef:
         patient_id=str(int(float(patient))) if patient else None,
         fold=int(float(row["strat_fold"])),
         background=describe_patient(*(row.get(key) or "" for key in ("age", "sex", "height", "weight"))),
+        database=database,
     )

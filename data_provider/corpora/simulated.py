@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.prepared import Prepared
 from cardiolect.data_provider.corpora.ptbxl import prepare as prepare_ptbxl
 from cardiolect.utils.errors import UserError
 
-MADE = "corpus.json"  # the settings of the simulator
 TRUTH = "truth.jsonl"  # one JSON object per recording, with its "record_id" and "findings"
 LICENCE = "MIT"  # that of the simulator
 

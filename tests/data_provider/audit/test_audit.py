@@ -28,7 +28,9 @@ def test_real_ptbxl_does_not_leak_and_its_figures_are_its_own(shared_data, tmp_p
     assert ptbxl["texts"]["reports"] > 450 and ptbxl["texts"]["reports_commonest"][0]["count"] > 10
 
 
-def test_a_copied_recording_in_another_split_is_found_though_its_file_differs(shared_data, tmp_path, monkeypatch):
+def test_a_copied_recording_in_another_split_is_found_though_its_file_differs(
+    shared_data, tmp_path, monkeypatch, capsys
+):
     source = tmp_path / "ptb-xl"
     source.mkdir()
     shutil.copytree(shared_data / "ptb-xl/records500", source / "records500")
@@ -43,7 +45,7 @@ def test_a_copied_recording_in_another_split_is_found_though_its_file_differs(sh
     monkeypatch.setattr("sys.argv", ["audit", str(tmp_path / "out"), "--out", str(tmp_path / "audit")])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code == 1
+    assert stopped.value.code == 1 and "not recognised: copies that share less" in capsys.readouterr().out
     figures = json.loads((tmp_path / "audit/audit.json").read_text())
     ids = {f"ptb-xl/{table.loc[row, 'ecg_id']}" for row in (train_row, test_row)}
     assert [set(group) for group in figures["duplicates"]] == [ids]

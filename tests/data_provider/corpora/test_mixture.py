@@ -109,7 +109,7 @@ def test_noise_of_real_recordings_counts_as_seen(manifests, tmp_path):
     ref = load_splits(settings(manifests), ("test",), None)["test"].records[0]
     assert seen_in_data(settings(manifests)) == set()
     save_seen(manifests[1], [ref])
-    assert seen_in_data(settings(manifests)) == {content_hash(ref.path)}
+    assert content_hash(ref.path) in seen_in_data(settings(manifests))
     (manifests[1] / SEEN).unlink()
 
 

@@ -38,17 +38,17 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
 
 
 def agreement(
-    rows: list[tuple[str, str, set[str]]], codes: frozenset[str], read: Callable[[str], set[str]] = labelled
+    rows: list[tuple[str, str, set[str]]], codes: frozenset[str], read: Callable[[str], set[str]] = stated
 ) -> dict[str, Any]:
     """`finding_scores` of the codes of reports against their labels, for ``codes`` only.
 
-    read: `practice.labelled`, which codes a report as PTB-XL's annotators would, or `scores.stated`, as it is written.
+    read: `scores.stated`, a report as it is written, or `practice.labelled`, as the annotators of PTB-XL would code it.
     """
     return finding_scores([read(report) & codes for _, report, _ in rows], [labels & codes for *_, labels in rows])
 
 
 def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: frozenset[str]) -> None:
-    scores, by_practice = agreement(rows, codes, stated), agreement(rows, codes)
+    scores, by_practice = agreement(rows, codes), agreement(rows, codes, labelled)
     claimed = [code for _, report, _ in rows for code in stated(report) & codes]
     print(f"\n{name:10s} labels  stated  precision  recall    F1")
     for code, row in sorted(scores["per_finding"].items(), key=lambda item: -item[1]["support"]):
