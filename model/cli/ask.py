@@ -13,6 +13,8 @@ from cardiolect.model.prompt.rendering import REPORT, task_of
 from cardiolect.utils.errors import UserError
 
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
+NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
+MOSTLY = 0.95  # of the training prompts
 
 Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
 
@@ -80,6 +82,14 @@ def is_trained(info: dict, question: str) -> bool:
     return not trained_questions or question.strip() in trained_questions
 
 
+def lacks_patient(info: dict, background: str) -> bool:
+    """Whether a prompt says nothing of the patient, as hardly any prompt of a checkpoint's training did.
+
+    info: of `model.llm.checkpoint.Checkpoint`. False if it does not say.
+    """
+    return not background and info.get("train_examples_with_patient", 0) > MOSTLY
+
+
 def _open_answerer(
     records: list[str],
     start: float,
@@ -95,6 +105,9 @@ def _open_answerer(
 ) -> Answerer:
     """Load the model or connect to the server, and encode the ECGs once for all questions."""
     background, ecgs = parse_patient(patient), [read_ecg(record, start) for record in records]
+    require_checkpoint(checkpoint)
+    if lacks_patient(read_info(checkpoint), background):
+        print(NO_PATIENT, file=sys.stderr)
     if endpoint is None:
         if model or logit_bias:
             raise UserError("--model and --logit-bias apply to a server: name it with --endpoint")
@@ -106,7 +119,6 @@ def _open_answerer(
             raise UserError("--temperature, --seed: not supported with --endpoint, which always decodes greedily")
         if device != "auto":
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
-        require_checkpoint(checkpoint)
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = list(map(chat.encode, ecgs))
     return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **sampling)

@@ -7,7 +7,7 @@ import numpy as np
 
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.model.cli.ask import check_question
+from cardiolect.model.cli.ask import NO_PATIENT, UNTRAINED, check_question, is_trained, lacks_patient
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.prompt.vocabulary import ecg_text
@@ -47,7 +47,11 @@ def show(
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
         chat = load_chat(checkpoint, device)
-        representation, item = chat.representation, chat.encode(ecg)
+        representation, item, info = chat.representation, chat.encode(ecg), chat.checkpoint.info
+        if not is_trained(info, question):
+            print(UNTRAINED, file=sys.stderr)
+        if lacks_patient(info, background):
+            print(NO_PATIENT, file=sys.stderr)
         answer = chat.ask(item, question, patient=background)
         title = f"{title}: {question} {answer}"
         print(answer)

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.model.cli.ask import UNTRAINED, is_trained
+from cardiolect.model.cli.ask import NO_PATIENT, UNTRAINED, is_trained, lacks_patient
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
@@ -157,6 +157,7 @@ class Callbacks:
             ended = progress.session.turns[-1].ended
             parts += [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
             parts += [] if trained else [UNTRAINED]
+            parts += [NO_PATIENT] if age is None and not sex and lacks_patient(self.chat.checkpoint.info, "") else []
             yield progress.session, chatbot_messages(progress.session), " · ".join(parts), "", None
 
     def trace(self, session: Session) -> Any:

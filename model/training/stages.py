@@ -94,8 +94,10 @@ def finetune(settings: FinetuneSettings) -> dict:
         **shared,
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
-    info = {"stage": "finetune", "train_examples": len(splits["train"].examples)}
-    info |= majority_floors(splits["train"].examples, settings.seed)
+    examples = splits["train"].examples
+    with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
+    info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
+    info |= majority_floors(examples, settings.seed)
     seen = load_seen(settings.checkpoint or settings.tokenizer_path)
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
 

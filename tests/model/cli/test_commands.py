@@ -291,3 +291,16 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("cardiolect.model.demo.server.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"the demo needs Gradio: pip install -e .\.\[demo\]"):
         cli.main(["demo"])
+
+
+def test_a_prompt_without_the_patient_that_training_always_had_is_said_to_be_one(stock, record, tmp_path, capsys):
+    checkpoint = shutil.copytree(stock, tmp_path / "llm")
+    info = json.loads((checkpoint / "cardiolect.json").read_text())
+    for share, patient, warned in ((1.0, "", True), (1.0, "age 56", False), (0.5, "", False)):
+        info["train_examples_with_patient"] = share
+        (checkpoint / "cardiolect.json").write_text(json.dumps(info))
+        for command in (["ask", record, QUESTION], ["report", record], ["show", record, "--question", QUESTION]):
+            given = ["--checkpoint", str(checkpoint), "--patient", patient]
+            given += ["--out", str(tmp_path / "ecg.png")] if command[0] == "show" else ["--max-new-tokens", "2"]
+            cli.main([*command, *given])
+            assert ("trained with age and sex in every prompt" in capsys.readouterr().err) == warned, command
