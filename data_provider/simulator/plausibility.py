@@ -18,7 +18,10 @@ LONG_QTC_MS = 450.0
 AXIS_DEGREES = dict(zip(AXES, ((-30, 90), (-150, -30), (90, 270)), strict=True))
 FLUTTER_PER_MINUTE = (220.0, 350.0)
 # Pairs of PTB-XL's codes that no simulated recording has: `EXCLUSIVE`, and infarcts that a wide QRS hides.
-NOT_TOGETHER = (*EXCLUSIVE, *((wide, infarct) for wide in ("CLBBB", "PACE") for infarct in ("AMI", "ASMI", "IMI", "LMI")))
+NOT_TOGETHER = (
+    *EXCLUSIVE,
+    *((wide, infarct) for wide in ("CLBBB", "PACE") for infarct in ("AMI", "ASMI", "IMI", "LMI")),
+)
 
 
 class Said(Protocol):
