@@ -1,6 +1,7 @@
 """Compares PTB-XL's labels, as questions are derived from them, with ECG-QA's published answers, template by template.
 
-    python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] [--questions ECGQA ...] [--recordings PTBXL ...] [--denied]
+    python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] [--questions ECGQA ...] [--recordings PTBXL ...]
+    python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] --denied
 
 An answer is left open if the labels are doubtful, contradict each other or cannot be read. Where template 1 is "not
 sure", so is the label; derived questions do not ask about these. With ``--recordings``, comparisons of two ECGs
