@@ -1,10 +1,12 @@
 """Compares PTB-XL's labels, as questions are derived from them, with ECG-QA's published answers, template by template.
 
     python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] [--questions ECGQA ...] [--recordings PTBXL ...]
+    python -m cardiolect.data_provider.ecgqa.agreement [--labels PTBXL] --denied
 
 An answer is left open if the labels are doubtful, contradict each other or cannot be read. Where template 1 is "not
 sure", so is the label; derived questions do not ask about these. With ``--recordings``, comparisons of two ECGs
-(templates 68 to 70) are checked for the one interval that is measured here, RR. All else is counted.
+(templates 68 to 70) are checked for the one interval that is measured here, RR. All else is counted. ``--denied``
+shows instead how many of those that a code is denied are normal ECGs.
 """
 
 import json
@@ -17,6 +19,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels
+from cardiolect.data_provider.ecgqa.denied import denied_table
 from cardiolect.data_provider.ecgqa.derived import RR, LabelQuestion, measure, questions, rr_range
 from cardiolect.data_provider.ecgqa.labels import (
     NOISES,
@@ -75,10 +78,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--recordings", type=Path, nargs="+", default=[], help="folders of PTB-XL with signals, to measure RR intervals"
     )
+    parser.add_argument(
+        "--denied", action="store_true", help="show for every code whether those denied are healthier, and nothing else"
+    )
     args = parser.parse_args(arguments)
     if not (args.labels / DATABASE_NAME).is_file():
         raise UserError(f"--labels: {args.labels} has no {DATABASE_NAME}; give the folder of PTB-XL")
     rows = {int(row["ecg_id"]): row for row in load_labels(args.labels / DATABASE_NAME)}
+    if args.denied:
+        print("\n".join(denied_table(rows.values())))
+        return
     left_out: Counter[str] = Counter()
     published = list(load_questions(args.questions, left_out))
     known = [question for question in published if rows.keys() >= set(question.ecg_ids)]

@@ -19,6 +19,7 @@ from cardiolect.data_provider.ecgqa.scp_statements import (
     RHYTHMS,
     UNNAMED,
     Standing,
+    is_excluded,
     leaving_open,
     standing,
 )
@@ -86,11 +87,13 @@ def _cell(row: Row, column: str) -> str:
 def has_code(row: Row, code: str) -> bool | None:
     """Whether the labels state a code.
 
-    None if its likelihood is doubtful, or if another code or column says what may be the same: then nobody denies it.
+    None if its likelihood is doubtful, if another code or column excludes it, or if one says what may be the same: then
+    nobody denies it.
     """
     codes = scp_codes(row)
     if code in codes:
-        return True if standing(code, codes[code]) is Standing.STATED else None
+        doubtful = standing(code, codes[code]) is not Standing.STATED
+        return None if doubtful or is_excluded(code, codes) or _column_names_others(row, code) else True
     unread = code in RHYTHM and not DRIVING_RHYTHMS & codes.keys()
     return None if unread or leaving_open(code, set(codes)) or _column_states(row, code) else False
 
@@ -115,6 +118,12 @@ def _column_states(row: Row, code: str) -> bool:
     if kinds <= {"ES"}:  # of no kind here: of that in the codes, if there is one
         return not set(BEAT_CODES.values()) & scp_codes(row).keys()
     return "ES" in kinds
+
+
+def _column_names_others(row: Row, code: str) -> bool:
+    """Whether ``extra_beats`` names a kind of beats, and not the kind of this code."""
+    kinds = _kinds(_cell(row, "extra_beats")) & BEAT_CODES.keys()
+    return code in BEAT_CODES.values() and bool(kinds) and code not in {BEAT_CODES[kind] for kind in kinds}
 
 
 def names_of_codes(row: Row, names: dict[str, str]) -> Answer:
@@ -143,8 +152,8 @@ def rhythms(row: Row) -> Answer:
     return None if RHYTHM & UNNAMED & scp_codes(row).keys() else names_of_codes(row, LISTED_RHYTHMS)
 
 
-def stages(row: Row) -> Answer:
-    """The stages of the infarcts; None if it is uncertain whether there is any."""
+def _stated_stages(row: Row) -> Answer:
+    """The stages of the infarcts, unknown ones too; None if it is uncertain whether there is any infarct."""
     codes = scp_codes(row)
     cells = [cell for column in ("infarction_stadium1", "infarction_stadium2") if (cell := _cell(row, column))]
     if not cells:
@@ -155,9 +164,15 @@ def stages(row: Row) -> Answer:
     return tuple(dict.fromkeys(STAGES[cell] for cell in cells))
 
 
+def stages(row: Row) -> Answer:
+    """The stages of the infarcts; None if one is of unknown age, as nothing in the signal is a reader's doubt."""
+    found = _stated_stages(row)
+    return None if found is None or UNKNOWN_STAGE in found else found
+
+
 def has_stage(row: Row, stage: str) -> bool | None:
     """Whether an infarct is in this stage; None for one of unknown age."""
-    found = stages(row)
+    found = _stated_stages(row)
     if found is None or (UNKNOWN_STAGE in found and stage not in found):
         return None
     return stage in found

@@ -51,6 +51,8 @@ SUPPORTED = 2.0  # log-likelihood below the maximum up to which an end of a rang
 # A P wave that varies from beat to beat, as in atrial fibrillation, or is this long is not one.
 P_SIZE, LONGEST_P_MS, REGULAR = 2.5, 150.0, 0.12
 
+GAIN = 0.1  # in agreement over the commoner state, below which intervals do not explain the answers
+
 Pair = tuple[float, float]
 
 
@@ -102,11 +104,16 @@ def value_of(found: Intervals, feature: str) -> float:
 
 @dataclass(frozen=True)
 class Fit:
-    """The most likely range, and the lowest and highest supported value of each end, in ms."""
+    """The lowest and highest supported value of each end of a range, in ms."""
 
-    best: Pair
     low: Pair
     high: Pair
+
+    def nearest(self, range_ms: Pair) -> Pair:
+        """The range with each end that is not supported replaced by the nearest supported value."""
+        (low, high), ends = range_ms, (self.low, self.high)
+        low, high = (min(max(end, least), most) for end, (least, most) in zip((low, high), ends, strict=True))
+        return low, high
 
 
 def fit(feature: str, values: np.ndarray, abnormal: np.ndarray) -> Fit:
@@ -128,7 +135,23 @@ def fit(feature: str, values: np.ndarray, abnormal: np.ndarray) -> Fit:
     most = max(likelihood.values())
     supported = [pair for pair, value in likelihood.items() if value >= most - SUPPORTED]
     lows, highs = zip(*supported, strict=True)
-    return Fit(max(likelihood, key=likelihood.get), (min(lows), max(lows)), (min(highs), max(highs)))
+    return Fit((min(lows), max(lows)), (min(highs), max(highs)))
+
+
+def range_used(feature: str, values: np.ndarray, abnormal: np.ndarray) -> Pair:
+    """The supported range nearest to the textbook's, or that itself if the answers do not follow from the intervals.
+
+    They do if the supported range agrees with them more often than the commoner state of all does, by `GAIN`.
+    """
+    textbook = TEXTBOOK_RANGES_MS[feature]
+    supported = fit(feature, values, abnormal).nearest(textbook)
+    follows = agreement(values, abnormal, supported) >= commoner_share(abnormal) + GAIN
+    return supported if follows else textbook
+
+
+def commoner_share(abnormal: np.ndarray) -> float:
+    """How often the commoner state, said of all recordings, agrees."""
+    return float(max(abnormal.mean(), 1 - abnormal.mean())) if len(abnormal) else np.nan
 
 
 def agreement(values: np.ndarray, abnormal: np.ndarray, range_ms: Pair) -> float:
@@ -165,16 +188,24 @@ def measure_all(refs: dict[int, RecordRef]) -> dict[int, Intervals]:
     return found
 
 
+def states_and_values(
+    known: dict[str, dict[int, bool]], found: dict[int, Intervals], feature: str
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """The recordings with a state and a measured value of one interval: ecg_ids, ms and whether abnormal ``(n,)``."""
+    ids = [ecg for ecg in known[feature] if ecg in found and not np.isnan(value_of(found[ecg], feature))]
+    values = np.array([value_of(found[ecg], feature) for ecg in ids])
+    return ids, values, np.array([known[feature][ecg] for ecg in ids], dtype=bool)
+
+
 def table(known: dict[str, dict[int, bool]], found: dict[int, Intervals], folds: dict[int, int | None]) -> str:
     """Markdown: what is supported, and how often ranges agree with ECG-QA on folds 1-8 / 9-10."""
     lines = [
-        "| feature | recordings | supported low end | high end | range used | agrees | textbook's | commoner state |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| interval (ms) | recordings | supported low end | high end | range by the rule | range used | agrees | "
+        "textbook | the textbook's agrees | commoner state of all agrees |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for feature in FEATURES:
-        ids = [ecg for ecg in known[feature] if ecg in found and not np.isnan(value_of(found[ecg], feature))]
-        values = np.array([value_of(found[ecg], feature) for ecg in ids])
-        abnormal = np.array([known[feature][ecg] for ecg in ids])
+        ids, values, abnormal = states_and_values(known, found, feature)
         train = np.array([folds[ecg] in TRAIN_FOLDS for ecg in ids], dtype=bool)
         fitted = fit(feature, values[train], abnormal[train])
         parts = (train, ~train)
@@ -182,13 +213,16 @@ def table(known: dict[str, dict[int, bool]], found: dict[int, Intervals], folds:
         def shares(range_ms: Pair, parts=parts, values=values, abnormal=abnormal) -> str:
             return " / ".join(f"{100 * agreement(values[part], abnormal[part], range_ms):.0f} %" for part in parts)
 
-        common = " / ".join(f"{100 * max(abnormal[p].mean(), 1 - abnormal[p].mean()):.0f} %" for p in parts)
-        lines.append(
-            f"| {feature} | {train.sum()} / {(~train).sum()} | {fitted.low[0]:.0f}-{fitted.low[1]:.0f} | "
-            f"{fitted.high[0]:.0f}-{fitted.high[1]:.0f} | {'-'.join(f'{e:.0f}' for e in NORMAL_RANGES_MS[feature])} | "
-            f"{shares(NORMAL_RANGES_MS[feature])} | {shares(TEXTBOOK_RANGES_MS[feature])} | {common} |"
-        )
+        used, textbook = NORMAL_RANGES_MS[feature], TEXTBOOK_RANGES_MS[feature]
+        by_rule = range_used(feature, values[train], abnormal[train])
+        common = " / ".join(f"{100 * commoner_share(abnormal[part]):.0f} %" for part in parts)
+        cells = (feature, f"{train.sum()} / {(~train).sum()}", *map(_text, (fitted.low, fitted.high, by_rule, used)))
+        lines.append(f"| {' | '.join((*cells, shares(used), _text(textbook), shares(textbook), common))} |")
     return "\n".join(lines)
+
+
+def _text(pair: Pair) -> str:
+    return "-".join(f"{end:.0f}" for end in dict.fromkeys(pair))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

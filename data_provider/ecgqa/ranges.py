@@ -16,7 +16,7 @@ TEXTBOOK_RANGES_MS: dict[str, tuple[float, float]] = {  # adults: Surawicz and K
 }
 NORMAL_RANGES_MS: dict[str, tuple[float, float]] = {
     **TEXTBOOK_RANGES_MS,
-    "p duration": (60, 105),
+    "p duration": (65, 105),
     "qt interval": (310, 390),
     "qt corrected": (340, 400),
 }

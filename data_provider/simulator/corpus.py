@@ -33,8 +33,8 @@ from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError
 
-VERSION = 8  # increment when the same seed gives different bytes
-VARIED_VERSION = 3  # the same for the varied mode
+VERSION = 9  # increment when the same seed gives different bytes
+VARIED_VERSION = 4  # the same for the varied mode
 SPLITS = {"train": range(1, 9), "valid": range(9, 10), "test": range(10, 11)}
 UNFINISHED = f"{MADE}.part"
 

@@ -30,7 +30,7 @@ MARGINS_MS: dict[str, float] = {
     "qt corrected": 15,
 }
 LONG_QTC_MS = 480.0
-UNCORRECTED = "qt interval"  # what is normal depends on the rate: out of range, it makes no ECG abnormal
+UNCORRECTED = "qt interval"  # what is normal depends on the rate: reports state the corrected one only
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Truth:
 
     def _conclusion(self, abnormal: bool, normal: bool = True) -> set[str]:
         """Abnormal with an abnormal finding or interval; normal only with all intervals in range; else neither."""
-        if abnormal or set(self.reported_ranges()) - {UNCORRECTED}:
+        if abnormal or self.reported_ranges():
             return {ABNORMAL}
         inside = all(value is None or range_of(name, value) == WITHIN for name, value in self.intervals.items())
         return {NORMAL} if normal and inside else set()
@@ -109,15 +109,15 @@ class Truth:
     def reported_ranges(self) -> dict[str, str]:
         """Interval -> its range, for those that a report states: out of ECG-QA's range and of the textbook's.
 
-        What is out of one of them only is asked about with ECG-QA's range, but no reader would report it.
+        What is out of one of them only is asked about with ECG-QA's range, but no reader would report it; nor a QT
+        interval that is not corrected for the rate.
         """
         found = {}
         for feature, value in self.intervals.items():
             place = self.range_of(feature)
-            textbook = (
-                place if feature == UNCORRECTED or value is None else range_of(feature, value, TEXTBOOK_RANGES_MS)
-            )
-            if place not in (None, WITHIN) and place == textbook:
+            if place in (None, WITHIN) or feature == UNCORRECTED:
+                continue
+            if place == range_of(feature, value, TEXTBOOK_RANGES_MS):
                 found[feature] = place
         return found
 

@@ -55,7 +55,7 @@ def check(mode: str, records: int, seed: int) -> tuple[str, bool]:
         "| measured against the truth | n | median or share | 10-90 % | bounds |",
         "| --- | --- | --- | --- | --- |",
         *(line for line, _ in rows),
-        f"contradictions in truths, reports and {len(asked)} answers: {len(against)} of {records} recordings",
+        f"contradictions in reports and {len(asked)} answers: {len(against)} of {records} recordings",
         *against[:SHOWN],
     ]
     return "\n".join(lines), not against and all(good for _, good in rows)

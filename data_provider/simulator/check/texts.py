@@ -1,4 +1,4 @@
-"""Contradictions between a truth, the report on it and the answers to questions about it, read as text."""
+"""Contradictions between the report on a recording, its truth and the answers to questions about it, read as text."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -17,9 +17,8 @@ from cardiolect.data_provider.ecgqa.findings import (
     RENAMED,
     RHYTHMS,
 )
-from cardiolect.data_provider.ecgqa.ranges import ABOVE, BELOW, FEATURES, WITHIN
-from cardiolect.data_provider.simulator.plausibility import contradictions
-from cardiolect.data_provider.simulator.truth import Truth
+from cardiolect.data_provider.ecgqa.ranges import ABOVE, BELOW, FEATURES, TEXTBOOK_RANGES_MS, WITHIN, range_of
+from cardiolect.data_provider.simulator.truth import UNCORRECTED, Truth
 from cardiolect.data_provider.texts.lexicon import findings_in
 
 SINUS, BRADYCARDIA, TACHYCARDIA, FIBRILLATION, FLUTTER = RHYTHMS
@@ -56,6 +55,19 @@ def report_contradictions(text: str) -> Iterator[str]:
         yield from (f"a normal ECG with {finding}" for finding in sorted(stated - HARMLESS))
         if BELOW in text or ABOVE in text:
             yield "a normal ECG with an interval out of range"
+
+
+def interval_contradictions(truth: Truth, text: str) -> Iterator[str]:
+    """Intervals that a report calls out of range and a textbook does not, or that no reader reports."""
+    for feature in FEATURES:
+        for place in (BELOW, ABOVE):
+            if f"{feature} {place}." not in text.lower():
+                continue
+            value = truth.intervals[feature]
+            if feature == UNCORRECTED:
+                yield f"{feature} {place} in a report, which states the corrected one"
+            elif value is None or range_of(feature, value, TEXTBOOK_RANGES_MS) != place:
+                yield f"{feature} {place} in a report, at {value} ms"
 
 
 def _exclusive(stated: set[str]) -> Iterator[str]:
@@ -97,11 +109,11 @@ def _ranges_said(row: dict) -> Iterator[tuple[str, bool]]:
 
 
 def text_contradictions(truth: Truth, report: str, rows: Sequence[dict]) -> list[str]:
-    """Everything that is said about one recording and excludes each other."""
+    """Everything that is said about one recording and excludes each other; a `Truth` itself cannot."""
     missing = set(truth.findings) ^ findings_in(report)
     return [
-        *contradictions(truth),
         *report_contradictions(report),
+        *interval_contradictions(truth, report),
         *(f"{finding} in the truth or the report only" for finding in sorted(missing)),
         *answer_contradictions(truth, rows),
     ]

@@ -6,8 +6,9 @@ import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import LABEL_COLUMNS, load_labels
 from cardiolect.data_provider.ecgqa import labels
+from cardiolect.data_provider.ecgqa.denied import denied_table
 from cardiolect.data_provider.ecgqa.labels import EXTRASYSTOLES, code_answer, has_code
-from cardiolect.data_provider.ecgqa.scp_statements import LISTED_DIAGNOSES, LISTED_RHYTHMS, NAMES
+from cardiolect.data_provider.ecgqa.scp_statements import EXCLUSIVE, LISTED_DIAGNOSES, LISTED_RHYTHMS, NAMES
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.varied.truth import judge_axis
 from cardiolect.utils.errors import UserError
@@ -74,7 +75,7 @@ def test_likelihoods_mean_what_they_mean_in_ecg_qa(code, likelihood, answer):
         ("ILMI", "IMI"),
         ("ALMI", "AMI"),
         ("ISCAL", "ISC_"),
-        ("CLBBB", "ABQRS"),
+        ("IVCD", "ABQRS"),
         ("BIGU", "PAC"),
         ("STD_", "NST_"),
         ("XYZ", "AFIB"),  # a code that PTB-XL does not have
@@ -89,6 +90,48 @@ def test_nothing_is_denied_that_another_code_may_mean(stated, left_open):
 def test_a_code_without_a_question_leaves_open_only_what_it_can_mean(unnamed):
     recording = row({unnamed: 100.0, "SR": 0.0})
     assert all(has_code(recording, code) is False for code in ("AFIB", "AFLT", "PVC", "LAFB", "LVOLT", "SBRAD"))
+
+
+@pytest.mark.parametrize(
+    ("stated", "denied"),
+    [("LVH", "ABQRS"), ("LVOLT", "ABQRS"), ("CLBBB", "ABQRS"), ("IMI", "ABQRS"), ("IMI", "QWAVE"), ("ISCAL", "INVT")],
+)
+def test_what_another_code_only_makes_likely_is_denied(stated, denied):
+    assert has_code(row({stated: 100.0, "SR": 0.0}), denied) is False
+
+
+def test_those_denied_are_not_healthier_than_all_without_the_code(rows):
+    """AMI is left open by ASMI, which PTB-XL states for anterior infarcts; SR by its rates."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in list(denied_table(rows))[2:]]
+    assert {code for code, *_, apart in lines if apart} == {"AMI", "SR"}
+    assert len(lines) == len({**labels.DIAGNOSES, **labels.RHYTHMS, **labels.FORMS})
+
+
+@pytest.mark.parametrize(
+    ("codes", "open_codes"),
+    [
+        ({"AFIB": 0.0, "1AVB": 100.0}, ("AFIB", "1AVB")),
+        ({"AFIB": 0.0, "AFLT": 0.0}, ("AFIB", "AFLT")),
+        ({"AFLT": 0.0, "1AVB": 100.0}, ("AFLT", "1AVB")),
+        ({"PACE": 0.0, "SR": 0.0}, ("PACE", "SR")),
+        ({"NORM": 100.0, "AFIB": 0.0}, ("AFIB",)),
+        ({"LVH": 100.0, "LVOLT": 0.0, "SR": 0.0}, ("LVH", "LVOLT")),
+        ({"CRBBB": 100.0, "IRBBB": 100.0, "SR": 0.0}, ("CRBBB", "IRBBB")),
+    ],
+)
+def test_of_codes_that_exclude_each_other_neither_is_answered(codes, open_codes):
+    assert [has_code(row(codes), code) for code in open_codes] == [None] * len(open_codes)
+
+
+def test_a_doubtful_code_excludes_nothing():
+    assert has_code(row({"AFIB": 0.0, "1AVB": 50.0}), "AFIB") is True
+
+
+def test_no_recording_is_answered_yes_for_codes_that_exclude_each_other(rows):
+    for one in rows:
+        pairs = [pair for pair in EXCLUSIVE if labels.scp_codes(one).keys() >= set(pair)]
+        for pair in pairs:
+            assert [has_code(one, code) for code in pair].count(True) < 2, one["ecg_id"]
 
 
 def test_changes_with_a_stated_cause_are_not_non_specific():
@@ -120,6 +163,24 @@ def test_beats_that_only_the_column_names_are_left_open(cell):
     assert has_code(recording, "PVC") is labels.has_extrasystole(recording, VES) is None
     assert labels.any_extrasystole(recording) is labels.agreed_extrasystoles(recording) is None
     assert has_code(recording, "PAC") is False
+
+
+@pytest.mark.parametrize("cell", ["SVES", "ES,SVES", "1ES,SVES", "SVES2,alles"])
+def test_beats_of_another_kind_than_the_code_are_left_open(cell):
+    recording = row({"PVC": 100.0, "SR": 0.0}, extra_beats=cell)
+    assert has_code(recording, "PVC") is labels.has_extrasystole(recording, VES) is None
+    assert has_code(row({"PVC": 100.0, "SR": 0.0}, extra_beats="1ES"), "PVC") is True
+    assert has_code(row({"PVC": 100.0, "SR": 0.0}, extra_beats="VES,SVES"), "PVC") is True
+
+
+def test_an_infarct_of_unknown_age_is_not_asked_about():
+    infarct = {"IMI": 100.0, "SR": 0.0}
+    unknown = row(infarct, infarction_stadium1="unknown")
+    both = row(infarct, infarction_stadium1="Stadium III", infarction_stadium2="unknown")
+    assert labels.stages(unknown) is labels.stages(both) is None
+    old, early = labels.STAGES["Stadium III"], labels.STAGES["Stadium I"]
+    assert labels.stages(row(infarct, infarction_stadium1="Stadium III")) == (old,)
+    assert (labels.has_stage(both, old), labels.has_stage(both, early)) == (True, None)
 
 
 def test_beats_that_column_and_codes_name_are_stated():

@@ -6,15 +6,16 @@ import pytest
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.ecgqa.range_fit import (
     TRAIN_FOLDS,
-    agreement,
+    Fit,
     fit,
     main,
     measure_all,
+    range_used,
     read_comparisons,
     states,
-    value_of,
+    states_and_values,
 )
-from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS, TEXTBOOK_RANGES_MS, WITHIN, range_of
+from cardiolect.data_provider.ecgqa.ranges import FEATURES, NORMAL_RANGES_MS, TEXTBOOK_RANGES_MS, WITHIN, range_of
 from cardiolect.utils.errors import UserError
 
 
@@ -44,27 +45,30 @@ def test_a_planted_range_is_found_despite_noise():
     assert found.low[1] - found.low[0] <= 30 and found.high[1] - found.high[0] <= 30
 
 
-def test_qt_of_330_ms_is_normal_and_the_ranges_are_those_that_the_published_answers_support(shared_data):
+def test_an_end_that_is_not_supported_becomes_the_nearest_supported_one():
+    assert Fit((30, 65), (100, 105)).nearest((80, 120)) == (65, 105)
+    assert Fit((290, 310), (380, 390)).nearest((350, 440)) == (310, 390)
+    assert Fit((590, 620), (990, 1010)).nearest((600, 1000)) == (600, 1000)
+    assert Fit((70, 90), (130, 140)).nearest((60, 120)) == (70, 130)
+
+
+def test_answers_that_do_not_follow_from_an_interval_keep_the_textbooks_range():
+    rng = np.random.default_rng(1)
+    values = rng.normal(160, 30, 150)
+    assert range_used("pr interval", values, rng.random(150) < 0.5) == TEXTBOOK_RANGES_MS["pr interval"]
+    assert range_used("pr interval", values, (values < 150) | (values > 180)) == (150, 180)
+
+
+def test_the_ranges_are_those_that_the_published_answers_support(shared_data):
     assert range_of("qt interval", 330) == WITHIN
-    known = states(read_comparisons([shared_data / "ecg-qa"]))
-    database = load_database(shared_data / "ptb-xl")
-    features = ("rr interval", "qt interval", "qt corrected")
-    ids = {ecg for feature in features for ecg in known[feature] if str(ecg) in database}
-    refs = {ecg: database[str(ecg)] for ecg in ids if database[str(ecg)].fold in TRAIN_FOLDS}
-    found = measure_all(refs)
-    for feature in features:
-        members = [ecg for ecg in known[feature] if ecg in found and not np.isnan(value_of(found[ecg], feature))]
-        values = np.array([value_of(found[ecg], feature) for ecg in members])
-        abnormal = np.array([known[feature][ecg] for ecg in members])
-        now, textbook = (
-            agreement(values, abnormal, ranges[feature]) for ranges in (NORMAL_RANGES_MS, TEXTBOOK_RANGES_MS)
-        )
-        assert len(members) > 80
-        if feature == "rr interval":
-            fitted = fit(feature, values, abnormal)
-            assert now > 0.95 and fitted.low[0] <= 600 <= fitted.low[1] and fitted.high[0] <= 1000 <= fitted.high[1]
-        else:
-            assert now > textbook + 0.1, (feature, now, textbook)
+    known = states(read_comparisons([shared_data / "ecg-qa", shared_data / "ecg-qa-more"]))
+    database = load_database(shared_data / "ptb-xl-reconstructed") | load_database(shared_data / "ptb-xl")
+    ids = {str(ecg) for feature in FEATURES for ecg in known[feature]} & database.keys()
+    found = measure_all({int(ecg): database[ecg] for ecg in ids if database[ecg].fold in TRAIN_FOLDS})
+    for feature in FEATURES:
+        members, values, abnormal = states_and_values(known, found, feature)
+        assert len(members) > 140
+        assert range_used(feature, values, abnormal) == NORMAL_RANGES_MS[feature], feature
 
 
 def test_a_folder_without_comparisons_is_named(tmp_path):

@@ -9,7 +9,11 @@ from cardiolect.data_provider.ecgqa.findings import AXES, LBBB, NAMES, NORMAL
 from cardiolect.data_provider.ecgqa.ranges import ABOVE, BELOW, WITHIN, range_of
 from cardiolect.data_provider.simulator import Truth, simulate
 from cardiolect.data_provider.simulator.check import __main__ as command
-from cardiolect.data_provider.simulator.check.texts import answer_contradictions, report_contradictions
+from cardiolect.data_provider.simulator.check.texts import (
+    answer_contradictions,
+    interval_contradictions,
+    report_contradictions,
+)
 from cardiolect.data_provider.simulator.draw import draw_truth
 from cardiolect.data_provider.simulator.patients import RECORD_STREAM, draw_patient, stream
 from cardiolect.data_provider.simulator.plausibility import ImplausibleError
@@ -118,8 +122,24 @@ def test_an_interval_out_of_range_is_no_normal_ecg_even_without_a_finding():
     assert NORMAL in _normal().findings
     short = _normal(pr_interval=105.0)
     assert report(short) == "Sinus rhythm. Normal heart axis. PR interval below the normal range. Abnormal ECG."
-    long = _normal(qt_interval=397.0, heart_rate=61.0, rr_interval=983.6, qt_corrected=400.3 - 0.4)
-    assert report(long) == "Sinus rhythm. Normal heart axis. QT interval above the normal range."
+    slow = _normal(qt_interval=397.0, heart_rate=61.0, rr_interval=983.6, qt_corrected=400.3 - 0.4)
+    assert report(slow) == "Sinus rhythm. Normal heart axis."
+
+
+def test_reports_state_no_interval_that_textbooks_call_normal_and_no_uncorrected_qt(truths):
+    for truth in truths:
+        assert not list(interval_contradictions(truth, report(truth)))
+    assert any("QT corrected above" in report(truth) for truth in truths)
+    slow = _normal(qt_interval=397.0, heart_rate=61.0, rr_interval=983.6, qt_corrected=400.3 - 0.4)
+    for text in (
+        "Sinus rhythm. QT interval above the normal range.",
+        "QT interval below the normal range.",
+        "QT corrected above the normal range.",
+        "P duration below the normal range.",
+        "PR interval above the normal range.",
+    ):
+        assert list(interval_contradictions(slow, text)), text
+    assert not list(interval_contradictions(_normal(pr_interval=115.0), "PR interval below the normal range."))
 
 
 def test_sinus_rates_do_not_exceed_220_minus_age(truths):

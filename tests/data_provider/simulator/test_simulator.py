@@ -161,7 +161,8 @@ def test_report_and_findings_are_inverse(cases: list[Case]) -> None:
 def test_a_report_states_the_intervals_out_of_range_and_no_other(cases: list[Case]) -> None:
     for truth, _, _ in cases:
         stated = {f: r for f in NORMAL_RANGES_MS for r in RANGES if f"{f} {r}." in report(truth).lower()}
-        assert stated == {f: r for f in NORMAL_RANGES_MS if (r := truth.range_of(f)) not in (None, RANGES[1])}
+        out = {f: r for f in NORMAL_RANGES_MS if (r := truth.range_of(f)) not in (None, RANGES[1])}
+        assert stated == {f: r for f, r in out.items() if f != "qt interval"}
 
 
 def test_truth_survives_json(corpus: Path) -> None:
