@@ -253,7 +253,8 @@ _GERMAN: tuple[Row, ...] = (
             r"(?:ist |sind |wurde )?(?:ausgeschlossen|unwahrscheinlich)",
             rf"(?:(?:ist|sind|war|waren|wurden?) )?{_SICHER}nicht (?:mehr |sicher |eindeutig )*(?:in [\w ,]{{1,30}}? )?"
             r"(?:vorhanden|nachweisbar|erkennbar|sichtbar|zu sehen|zu erkennen|gesehen|nachgewiesen)",
-            rf"(?:besteh\w*|bestand\w*|lieg\w*|lag(?:en)?|find\w* sich|zeig\w* sich|(?:laesst|lassen) sich) {_SICHER}nicht"
+            rf"(?:besteh\w*|bestand\w*|lieg\w*|lag(?:en)?|find\w* sich|zeig\w* sich|(?:laesst|lassen) sich) "
+            rf"{_SICHER}nicht"
             r"(?: mehr| sicher| eindeutig)*(?: (?:vor|nachweisen|erkennen|darstellen|feststellen|bestaetigen))?"
             r"(?= ?(?:$|,)| in | im | und | aber | jedoch )",
             r"(?:ist |sind )?(?:fehlt|fehlen|verschwunden|rueckgebildet)",
@@ -364,8 +365,8 @@ _SWEDISH: tuple[Row, ...] = (
         None,
         _FORWARD,
         (
-            r"(?:jaemfoer\w+ med|jmf med|sedan|som|liksom|likt|mot|gentemot|fraan|oefoeraendra\w+)(?: (?:paa|vid|det|ett))*"
-            r" (?:tidigare|foeregaaende|foerra)(?: (?:e[ck]g|registrering\w*|undersoekning\w*))?",
+            r"(?:jaemfoer\w+ med|jmf med|sedan|som|liksom|likt|mot|gentemot|fraan|oefoeraendra\w+)"
+            r"(?: (?:paa|vid|det|ett))* (?:tidigare|foeregaaende|foerra)(?: (?:e[ck]g|registrering\w*|undersoekning\w*))?",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Denials after their subject, lists after a denial, comparisons with earlier ECGs and short forms, in three languages."""
+"""Denials after their subject, lists after a denial, comparisons with earlier ECGs, short forms; three languages."""
 
 import pytest
 
