@@ -16,11 +16,16 @@ from cardiolect.data_provider.texts.english_phrases import (
     UNCODED,
     WALLS,
 )
+from cardiolect.utils.metrics.statements.cues import EXCEPT
 from cardiolect.utils.metrics.statements.extraction import LANGUAGES, Piece, language, read, sentences
 from cardiolect.utils.metrics.statements.lexicon import Status
 
 ENGLISH = LANGUAGES[0]
 _OR = re.compile(r"[ ,]*(?:oder|eller) ")
+_NOT_DEFINITE = re.compile(
+    r"(?:kein\w*|ohne|nicht|ing(?:en|et|a)|utan|ej|inte) (?:sicher|eindeutig|saek(?:er|r))\w*"
+    r"(?: (?:zeichen|hinweis\w*|anhalt\w*|tecken|haallpunkt\w*)(?: \w+){0,2})? $"
+)
 _SHIFT = re.compile(r"r ?s (?:uebergang|transition).{0,30}?(rechts|links|hoeger|vaenster)")
 _SHIFTED = {"rechts": "to the right", "hoeger": "to the right", "links": "to the left", "vaenster": "to the left"}
 _INFARCTS = frozenset({"MI", "IMI", "ASMI", "AMI", "ALMI", "ILMI", "IPMI", "IPLMI", "LMI", "PMI"})
@@ -47,10 +52,24 @@ def render(report: str) -> Rendering:
     stated, left_out = [], []
     for sentence in sentences(report):
         reading = read(sentence)
-        stated += _statements(sentence, reading.pieces)
+        stated += _excepted(sentence, reading.pieces) or _statements(sentence, reading.pieces)
         left_out += reading.rest if reading.known else [sentence]
     text = " ".join(f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(stated))
     return Rendering(text, source, tuple(left_out))
+
+
+def _excepted(sentence: str, pieces: tuple[Piece, ...]) -> list[str]:
+    """ "Normal ECG except for ...", with what stands before it; [] if the sentence does not say so."""
+    exception = EXCEPT.search(sentence)
+    normal = next((one for one in pieces if ("NORM", "absent") in one.codes and "abnorm" not in one.text), None)
+    if not exception or not normal:
+        return []
+    others = [one for one in pieces if one is not normal]
+    excepted = _statements(sentence, tuple(one for one in others if one.start > exception.start()))
+    if not excepted:
+        return []
+    before = _statements(sentence, tuple(one for one in others if one.start < exception.start()))
+    return [*before, f"normal ECG except for {' and '.join(excepted)}"]
 
 
 def _statements(sentence: str, pieces: tuple[Piece, ...]) -> list[str]:
@@ -69,7 +88,9 @@ def _statements(sentence: str, pieces: tuple[Piece, ...]) -> list[str]:
 
 def _phrases(piece: Piece, sentence: str) -> list[str]:
     if piece.codes:
-        return [_with_status(_phrase(code, piece, sentence), code, status, piece) for code, status in piece.codes]
+        return [
+            _with_status(_phrase(code, piece, sentence), code, status, piece, sentence) for code, status in piece.codes
+        ]
     phrase = next((words for pattern, words in UNCODED if re.fullmatch(pattern, piece.text)), "")
     if phrase.startswith("R-S") and (shift := _SHIFT.match(sentence, piece.start)):
         return [f"{phrase} in V leads displaced {_SHIFTED[shift[1]]}"]
@@ -120,7 +141,7 @@ def _walls(text: str) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-def _with_status(phrase: str, code: str, status: Status, piece: Piece) -> str:
+def _with_status(phrase: str, code: str, status: Status, piece: Piece, sentence: str) -> str:
     if code == "NORM":
         if status == "absent":
             return "abnormal ECG"
@@ -128,4 +149,6 @@ def _with_status(phrase: str, code: str, status: Status, piece: Piece) -> str:
             if "paatolog" in piece.text or "patolog" in piece.text:
                 return "no definite pathology"
             return "probably normal ECG" if "wahrscheinlich" in piece.text else "otherwise normal ECG"
+    if status == "absent" and _NOT_DEFINITE.search(sentence[: piece.start]):
+        return f"no definite {phrase}"
     return f"{_STATUS[status]}{phrase}"

@@ -40,6 +40,12 @@ from cardiolect.utils.metrics.statements.codes import CODES
             "Swedish",
             "Sinus rhythm. Left axis. Inferior infarct, age undetermined.",
         ),
+        ("normales ekg bis auf ves", "German", "Normal ECG except for ventricular premature complexes."),
+        ("normalt ekg förutom vänster el-axel", "Swedish", "Normal ECG except for left axis."),
+        ("sinusrytm, ej säker infarkt", "Swedish", "Sinus rhythm. No definite myocardial infarct."),
+        ("keine sicheren zeichen einer linkshypertrophie", "German", "No definite left ventricular hypertrophy."),
+        ("av-block i. oder sinusbradykardie", "German", "First degree AV block or sinus bradycardia."),
+        ("av-block II. grades typ wenckebach", "German", "Second degree AV block."),
         ("sinus rhythm. normal ecg.", "English", "sinus rhythm. normal ecg."),
     ],
 )

@@ -52,7 +52,7 @@ _ENGLISH: tuple[Row, ...] = (
             r"nor",
             r"neither",
             r"(?:fails?|failed|failing) to (?:show|meet|reveal|demonstrate|support|satisfy|reach)",
-            rf"(?:does|do|did|is|are|was|were|has|have){_NOT}(?: \w+){{0,2}}? (?:show|have|any"
+            rf"(?:does|do|did|is|are|was|were|has|have){_NOT}(?: (?!{_SEEN})\w+){{0,2}}? (?:show|have|any"
             rf"|suggest\w*|consistent with)",
             r"(?:does|do|did|is|are|was|were|has|have)n\W?t",
             r"(?:rather than|instead of|as opposed to|in lieu of|in place of)",
@@ -71,7 +71,7 @@ _ENGLISH: tuple[Row, ...] = (
         (
             rf"(?:(?:is|are|was|were|has|have|had|does|do|did|can|could){_NOT}|can ?not)(?: been"
             rf"| be)? (?:\w+ly )?{_SEEN}",
-            rf"(?:{_BE} )?not (?:\w+ly )?{_SEEN}",
+            rf"(?:{_BE} )?{_SURELY}not (?:\w+ly )?{_SEEN}",
             rf"(?:{_BE} )?(?:now )?(?:excluded|ruled out|r/o'?d)",
             r"(?:is|are|would be|seems?|appears?) (?:very |most |highly )?unlikely",
             rf"(?:{_BE} )?no longer {_SEEN}",
@@ -91,6 +91,7 @@ _ENGLISH: tuple[Row, ...] = (
             r"|vanished|ceased|terminated|regressed|normali[sz]ed|cleared|suppressed)",
             r"(?:very |highly )?unlikely",
             r"ruled out for",
+            rf"(?:{_BE} )?(?:{_SEEN} )?in (?:no|none of the|none of) leads?",
         ),
     ),
     (
@@ -98,7 +99,8 @@ _ENGLISH: tuple[Row, ...] = (
         _EITHER,
         (
             r"(?:possible|possibly|probable|probably|(?:most )?likely|suspected|presumed|presumably"
-            r"|maybe|questionable)",
+            r"|maybe|questionable|doubtful)",
+            r"(?:rule out|r/o)",
             r"(?:is|are) (?:most )?likely",
             r"equivocal(?: for)?",
         ),
@@ -122,7 +124,8 @@ _ENGLISH: tuple[Row, ...] = (
             r"perhaps",
             r"potential(?:ly)?",
             r"favou?r(?:s|ing)?",
-            r"(?:rule out|r/o|evaluate for|assess for|look for|correlate for)",
+            r"with(?: or |/)without",
+            r"(?:evaluate for|assess for|look for|correlate for)",
             r"(?:suggest )?(?:to )?exclude",
             r"such as in",
             r"as in",
@@ -166,7 +169,8 @@ _ENGLISH: tuple[Row, ...] = (
             r"(?:(?:past|family|medical|clinical|known|remote|personal) )*(?:history|hx|h/o"
             r"|pmh)(?: (?:significant )?(?:of|for"
             r"|includes|with))?",
-            r"(?:s/p|status post)",
+            rf"(?:s/p|status post)(?! {_INFARCT})",
+            r"(?:patient|pt|he|she) (?:was|had been)(?: \w+ly)? in",
             r"used to (?:be|have|show)",
             r"(?:clinical )?(?:indication|reason for (?:\w+ )?(?:exam\w*|study|test|e[ck]g|referral)) ?:",
             r"(?:(?:has|have|had) )?(?:replac(?:es|ed|ing)|superseded)(?! by)",
@@ -192,6 +196,8 @@ _ENGLISH: tuple[Row, ...] = (
         (
             rf"(?:(?:was|were|had been) )?(?:{_SEEN} )?(?:previously|formerly|in the past|earlier"
             rf"|on earlier tracings?)(?= ?(?:,|$)),?",
+            r"(?:by|in(?: the| his| her)?(?: past| medical)*) (?:history|hx)",
+            r"historically",
         ),
     ),
     (
@@ -213,6 +219,10 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:as|also|again|unlike|like|similar|unchanged|same|not|still)(?: \w+){{0,2}} (?:on|in"
             rf"|at|from|to|with|since) {_THE}"
             rf"{_EARLIER_ECG}",
+            rf"(?:chang(?:e|es|ed)|unchanged|compar\w+|difference|similar|same|identical|as)(?: \w+)?"
+            rf" (?:from|to|with|since|as|in|on|at) {_THE}(?:{_EARLIER_ECG}{_OF_DATE}"
+            rf"|(?:previous|prior|before|earlier|last)(?: (?:ones?|time))?(?= ?(?:$|[,:])))",
+            rf"as (?:previously|before|earlier|formerly)(?: {_SEEN}| described| reported| mentioned)?",
             r"not (?:only|just|merely)",
             r"no further",
             r"(?:no|without(?: any| a)?|beyond) (?:doubt|question)(?: of| that)?(?: (?:this|it|there) is)?",
@@ -220,6 +230,9 @@ _ENGLISH: tuple[Row, ...] = (
         ),
     ),
 )
+
+_SICHER = r"(?:(?:sicher|eindeutig|gewiss|\w+lich) )?"
+_VOR_EKG = r"(?:vor ?(?:e[ck]g|befund\w*|aufnahme)|(?:vorherigen|frueheren|letzten|alten) (?:e[ck]g|befund\w*))s?"
 
 _GERMAN: tuple[Row, ...] = (
     (
@@ -238,11 +251,24 @@ _GERMAN: tuple[Row, ...] = (
         _BACKWARD,
         (
             r"(?:ist |sind |wurde )?(?:ausgeschlossen|unwahrscheinlich)",
-            r"(?:ist |sind )?nicht (?:mehr )?(?:vorhanden|nachweisbar|erkennbar|sichtbar|zu sehen|zu erkennen|gesehen)",
+            rf"(?:(?:ist|sind|war|waren|wurden?) )?{_SICHER}nicht (?:mehr |sicher |eindeutig )*(?:in [\w ,]{{1,30}}? )?"
+            r"(?:vorhanden|nachweisbar|erkennbar|sichtbar|zu sehen|zu erkennen|gesehen|nachgewiesen)",
+            rf"(?:besteh\w*|bestand\w*|lieg\w*|lag(?:en)?|find\w* sich|zeig\w* sich|(?:laesst|lassen) sich) "
+            rf"{_SICHER}nicht"
+            r"(?: mehr| sicher| eindeutig)*(?: (?:vor|nachweisen|erkennen|darstellen|feststellen|bestaetigen))?"
+            r"(?= ?(?:$|,)| in | im | und | aber | jedoch )",
             r"(?:ist |sind )?(?:fehlt|fehlen|verschwunden|rueckgebildet)",
         ),
     ),
-    ("possible", _EITHER, (r"(?:wahrscheinlich|vermutlich|fraglich|fragl|eventuell)",)),
+    ("absent", _EITHER_BACK_FIRST, (r"in kein\w+ (?:der )?ableitung\w*",)),
+    (
+        "possible",
+        _EITHER,
+        (
+            r"(?:wahrscheinlich|vermutlich|fraglich|fragl|eventuell|zweifelhaft\w*)",
+            r"(?:zum )?ausschluss(?: eine\w+| von)?",
+        ),
+    ),
     ("possible", _EITHER_BACK_FIRST, (r"moeglich",)),
     (
         "possible",
@@ -256,14 +282,15 @@ _GERMAN: tuple[Row, ...] = (
             r"hinweise? auf",
             r"wie bei",
             r"nicht auszuschliessende?\w*",
-            r"(?:zum )?ausschluss(?: eine\w+| von)?",
+            r"mit oder ohne",
         ),
     ),
     (
         "possible",
         _BACKWARD,
         (
-            r"(?:ist |sind )?nicht (?:sicher )?(?:auszuschliess?en|ausgeschlossen)",
+            rf"(?:(?:ist|sind|kann|koennen|laesst sich|lassen sich) )?{_SICHER}nicht (?:sicher )?"
+            r"(?:auszuschliess?en|ausschliess?en|ausgeschlossen(?: werden)?)",
             r"(?:ist |sind )?zu erwaegen",
         ),
     ),
@@ -272,10 +299,21 @@ _GERMAN: tuple[Row, ...] = (
         _EITHER,
         (
             r"(?:war |bestand |waren )?(?:zuvor|vormals|ehemals|anamnestisch\w*|frueher(?= (?:vorhof|sinus|\w*block)))",
-            r"im (?:vor ?(?:ekg|befund)|vorherigen ekg)",
+            rf"im {_VOR_EKG}",
         ),
     ),
+    ("past", _EITHER_BACK_FIRST, (r"in der (?:vor)?(?:anamnese|geschichte)",)),
+    ("past", _FORWARD, (r"zustand nach(?! (?:\w+ ){0,3}\w*(?:infarkt|stemi))",)),
     ("past", _BACKWARD, (r"(?:wurde |ist )?(?:abgeloest|ersetzt) durch", r"(?:ist |jetzt )?konvertiert (?:in|zu)")),
+    (
+        None,
+        _FORWARD,
+        (
+            rf"(?:wie|unveraendert\w*|gegenueber|vergleich\w*|verglichen|seit|identisch\w*|aehnlich)"
+            rf"(?: (?:schon|bereits|auch|im|in|zum|zu|mit|dem|den|der|einem)){{0,3}} {_VOR_EKG}",
+            r"wie (?:zuvor|vorher|frueher|bisher|vorbeschrieben)",
+        ),
+    ),
 )
 
 _SWEDISH: tuple[Row, ...] = (
@@ -285,13 +323,23 @@ _SWEDISH: tuple[Row, ...] = (
         (
             r"ing(?:en|et|a)(?: (?:saeker\w*|tecken|haallpunkt\w*))*(?: (?:paa|till|foer))?",
             r"(?:utan|ej|inte)(?: laengre)?",
+            r"varken",
+            r"(?:utesluter|kan(?: saekert)? utesluta)",
             r"(?:istaellet foer|snarare aen|talar emot)",
         ),
     ),
     (
         "absent",
         _BACKWARD,
-        (r"kan uteslutas", r"uteslut\w+", r"saknas", r"foersvunn\w+", r"(?:ses |syns )?(?:ej|inte)(?: laengre)?$"),
+        (
+            r"kan uteslutas",
+            r"uteslut(?:as|en|et|na)",
+            r"saknas",
+            r"foersvunn\w+",
+            r"(?:(?:ses|syns|foereligger|finns|foerekommer) )?(?:saekert )?(?:ej|inte)(?: laengre| saekert)?"
+            r"(?= ?(?:$|,)| i | paa | vid | och | men )",
+            r"(?:kan )?(?:ej|inte)(?: laengre| saekert)? (?:ses|paavisas|identifieras|noteras|paavisad|sedd)",
+        ),
     ),
     (
         "possible",
@@ -301,11 +349,26 @@ _SWEDISH: tuple[Row, ...] = (
             r"misstanke om",
             r"misstaenkt",
             r"saasom vid",
-            r"(?:moejlig|sannolik|trolig)\w*",
+            r"(?:moejlig|sannolik|trolig|tveksam)\w*",
+            r"(?:(?:kan (?:ej|inte)(?: saekert)?|foer att|att) )?utesluta",
+            r"med eller utan",
         ),
     ),
-    ("possible", _BACKWARD, (r"boer oevervaegas", r"kan (?:ej|inte) uteslutas")),
-    ("past", _EITHER, (r"(?:tidigare|foerut|anamnes paa)",)),
+    ("possible", _BACKWARD, (r"boer oevervaegas", r"kan (?:ej|inte)(?: \w+)? uteslutas")),
+    (
+        "past",
+        _EITHER,
+        (r"tidigare(?! (?:\w+ ){0,2}\w*infarkt)", r"(?:foerut|anamnes paa|i anamnesen)"),
+    ),
+    ("past", _FORWARD, (r"(?:tillstaand efter|status efter)(?! (?:\w+ ){0,2}\w*infarkt)",)),
+    (
+        None,
+        _FORWARD,
+        (
+            r"(?:jaemfoer\w+ med|jmf med|sedan|som|liksom|likt|mot|gentemot|fraan|oefoeraendra\w+)"
+            r"(?: (?:paa|vid|det|ett))* (?:tidigare|foeregaaende|foerra)(?: (?:e[ck]g|registrering\w*|undersoekning\w*))?",
+        ),
+    ),
 )
 
 WORDS = (*_ENGLISH, *_GERMAN, *_SWEDISH)

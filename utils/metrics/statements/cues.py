@@ -25,8 +25,12 @@ class Cue(NamedTuple):
     near: int
 
 
-_VERB = re.compile(r"(?:is|are|was|were|has|have|had|can|could|cannot|does|do|did|ist|sind)\b")
-_NO = r"(?:no|none|nil|nein|nej|negativ|negative|neg|denied|absent|not present|false)(?=$|,)"
+VERB = re.compile(
+    r"(?:is|are|was|were|has|have|had|can|could|cannot|does|do|did|ist|sind|war|waren|wurden?|besteh\w*|bestand\w*"
+    r"|lieg\w*|lag|lagen|find\w*|zeig\w*|laesst|lassen|kann|koennen|ses|syns|foereligger|finns|foerekommer|kan)\b"
+)
+_NONE = r"none|nil|kein\w*|ing(?:en|et|a)"
+_NO = rf"(?:no|{_NONE}|nein|nej|negativ|negative|neg|denied|absent|not present|false)(?=$|,)"
 
 
 def _compiled(pattern: str, reach: tuple[str, ...]) -> re.Pattern[str]:
@@ -44,12 +48,17 @@ CUES = (
 
 def near(cue: Cue, text: str) -> int:
     """Most words between a statement and this cue after it, as it is written in ``text``."""
-    return NEAR_VERB if cue.near and _VERB.match(text) else cue.near
+    return NEAR_VERB if cue.near and VERB.match(text) else cue.near
 
+
+ALL_BEFORE = re.compile(rf"[:=] ?(?:{_NONE})$")  # "LVH, RBBB, PVCs: none"
+WITH = re.compile(r" (?:with|mit|med)(?: [\w']+){1,3} ")  # in a subject: "LVH with strain is not seen"
 
 _ADJECTIVES = r"(?:[\w']+ ){0,2}"
 # Joins a statement to a list, in which there may also be words that are not a known statement.
-OR = re.compile(rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/) ?{_ADJECTIVES}")
+OR = re.compile(
+    rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/|(?:and|und|och) (?:any|irgend\w+|naago[nt]\w*)) ?{_ADJECTIVES}"
+)
 AND = re.compile(rf" ?(?:,|,? ?(?:and|und|sowie|och|as well as)) ?{_ADJECTIVES}")
 # Joins the parts of a subject that a later denial is about: "atrial fibrillation with PVCs is not seen".
 SUBJECT = re.compile(

@@ -301,6 +301,7 @@ LEXICON = Lexicon(
             rf"(?:{_ECG}|tracing) (?:(?:is|was|does|did)(?: not|n\W?t)|not) (?:\w+ ){{0,2}}?(?:normal"
             rf"|unremarkable|within normal limits)",
             rf"not (?:a |an |entirely |completely )*normal(?: {_ECG})?",
+            rf"(?:near(?:ly)?|almost|not quite) (?:a )?normal(?: {_ECG}| tracing| study)?",
             r"summary: (?:normal )?abnormal",
             rf"pathological ?{_ECG}",
             r"pathological$",
@@ -315,8 +316,8 @@ LEXICON = Lexicon(
             r"left axis deviation",
             rf"left {_AXIS}",
             r"left (?:type|position)",
-            r"lad(?! (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories|disease"
-            r"|stent|lesion|stenosis|occlusion))",
+            r"(?<!lima )(?<!lima to )lad(?! (?:and (?:lcx|cx|rca|circumflex)|territory|artery|distribution|territories"
+            r"|disease|stent|lesion|stenosis|occlusion|graft|bypass|(?:\w+ )?(?:ischa?emi\w+|infarct\w*|n?stemi|mi)))",
             r"qrs axis superior to 30 degrees",
         ),
         "ALAD": (rf"(?:marked|abnormal|severe|extreme) left {_AXIS}", r"hyperex\w+ left type"),

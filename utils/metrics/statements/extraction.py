@@ -3,13 +3,14 @@
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from typing import NamedTuple
 
 from cardiolect.utils.metrics.normalised_match import statements as split_at_stops
 from cardiolect.utils.metrics.statements import english, german, swedish
 from cardiolect.utils.metrics.statements.codes import AXES
 from cardiolect.utils.metrics.statements.cues import (
+    ALL_BEFORE,
     AND,
     CUES,
     EXCEPT,
@@ -21,6 +22,8 @@ from cardiolect.utils.metrics.statements.cues import (
     STOP,
     SUBJECT,
     TURN,
+    VERB,
+    WITH,
     Cue,
     near,
 )
@@ -40,6 +43,7 @@ _CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
 _FORCE: dict[Status, int] = {"possible": 0, "past": 1, "absent": 2}  # of two cues, the stronger holds
 # A list of absent or possible statements ends before these, as in "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
+_NORMAL_WORD = re.compile(r"normal|unremarkable")
 _NORMAL = frozenset({"NORM"})
 _RHYTHMS = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "SVARR", "BIGU", "TRIGU"})
 _LIST = 20  # statements within reach of one cue
@@ -117,7 +121,15 @@ def sentences(text: str) -> list[str]:
     plain = re.sub(r"(?<!\w)(st|a?v|t|r|p|q|sa)- (?=[a-z])", r"\1 ", plain)  # "st- hebung"
     plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
     cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
-    return [whole for part in cut if (whole := part.replace(" ,", ",").strip(" ,"))]
+    whole: list[str] = []
+    for part in cut:
+        if not (part := part.replace(" ,", ",").strip(" ,")):
+            continue
+        if whole and EXCEPT.match(part) and _NORMAL_WORD.search(whole[-1]):  # "Normal ECG. Except for LVH."
+            whole[-1] += f" {part}"
+        else:
+            whole.append(part)
+    return whole
 
 
 @lru_cache(maxsize=1 << 16)  # machine statements repeat
@@ -200,10 +212,11 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], doubts: li
             waiting.append(one)
         else:
             break
-    if cue.status == "past" and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
+    if cue.status in ("past", "absent") and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
         reached += waiting
-    if cue.status == "absent":  # "no LVH, no infarct", but not "no LVH, atrial fibrillation"
-        reached += takewhile(lambda one: not _names(one, _RHYTHMS), waiting)
+    elif cue.status == "absent" and waiting and "," not in sentence[reached[-1].end : waiting[0].start]:
+        # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB"
+        reached += [one for one in waiting[:1] if not _names(one, _RHYTHMS)]
     return reached
 
 
@@ -218,11 +231,13 @@ def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated
     gap = sentence[before[-1].end : start]
     if not sentence[end:].strip(" ,"):
         gap = gap.replace(",", "")
-    if STOP.search(gap) or len(gap.split()) > near(cue, sentence[start:end]):
+    denied = cue.status == "absent" and VERB.match(sentence[start:end])
+    subject = denied and WITH.fullmatch(gap) and not _names(before[-1], _OWN_STATEMENTS)
+    if (STOP.search(gap) and not subject) or len(gap.split()) > near(cue, sentence[start:end]):
         return []
     if cue.status == "possible" and gap.split() and _names(before[-1], _OWN_STATEMENTS):
         return []  # the doubt is about what is between, a statement that is not known
-    reached, listed = [before[-1]], False
+    reached, listed = [before[-1]], _lists(sentence[start:end], before)
     for one in reversed(before[:-1]):
         between = sentence[one.end : reached[-1].start]
         subject = cue.status != "possible" and not _names(one, _OWN_STATEMENTS)
@@ -231,6 +246,11 @@ def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated
         listed = listed or bool(SUBJECT.fullmatch(between))
         reached.append(one)
     return reached
+
+
+def _lists(cue: str, before: list[Stated]) -> bool:
+    """Whether all statements before a cue are one list, as in "LVH, RBBB, PVCs: none"."""
+    return bool(ALL_BEFORE.match(cue)) and not any(_names(one, _OWN_STATEMENTS) for one in before)
 
 
 def _joined(between: str) -> bool:

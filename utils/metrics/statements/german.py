@@ -18,6 +18,8 @@ LEXICON = Lexicon(
     abbreviations={
         r"\bv\.? ?a\.": "verdacht auf",
         r"\bz\. ?n\.": "zustand nach",
+        r"\bz\. ?a\.": "zum ausschluss",
+        r"(?<=block )([123]|i{1,3})\. ?(?=(?:oder|und|mit|typ|or|and|eller|och|med)\b)": r"\1",
         r"\bfragl\.": "fragliche",
         r"\bunbest\.": "unbestimmt",
         r"\binkompl?\.": "inkompletter",
@@ -77,7 +79,7 @@ LEXICON = Lexicon(
         "TRIGU": (r"trigemin\w+",),
         "1AVB": (r"a ?v block(?:ierung)? (?:1|i|ersten)(?: grade?s?)?", r"(?:1|i) gradiger a ?v block"),
         "2AVB": (
-            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?",
+            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?(?: typ (?:wenckebach|mobitz|[12]|i{1,2}))*",
             r"(?:2|ii) gradiger a ?v block",
             r"wenckebach\w*",
             r"mobitz\w*",
@@ -198,7 +200,13 @@ LEXICON = Lexicon(
             rf"(?:{_ECG} )?wahrscheinlich normal(?:es {_ECG})?",
             rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",
         ),
-        "NORM-": (rf"patholog\w* ?{_ECG}", rf"{_ECG} pathologisch", rf"{_ECG} (?:ist )?nicht normal", r"pathologisch$"),
+        "NORM-": (
+            rf"(?:fast|nahezu|beinahe|annaehernd) normal(?:es)? {_ECG}",
+            rf"patholog\w* ?{_ECG}",
+            rf"{_ECG} pathologisch",
+            rf"{_ECG} (?:ist )?nicht normal",
+            r"pathologisch$",
+        ),
         "MID": (
             r"lagetyp(?: in anbetracht des alters)? normal",
             r"indiff\w* ?typ",

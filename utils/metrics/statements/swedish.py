@@ -67,6 +67,7 @@ LEXICON = Lexicon(
         "TAB_": (r"t foeraendring",),
         "LNGQT": (r"qt(?: tid)? foerlaeng\w+",),
         "NORM": (r"normalt ekg",),
+        "NORM-": (r"(?:naestan|naera) normalt ekg",),
         "NORM?": (r"(?:eljest|i oevrigt) normalt ekg", r"inget saekert patologiskt"),
         "LAD": (r"vaenster el axel",),
         "ALAD": (r"extrem vaenster el axel",),
