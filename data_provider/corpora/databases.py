@@ -1,10 +1,14 @@
 """Databases, whatever a manifest is called: ids of patients and records are unique within one."""
 
+import csv
 import hashlib
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.ptbxl_patients import patient_of
+
 MADE = "corpus.json"  # the settings of the simulator, in the folder of a simulated corpus
 PTBXL = "ptb-xl"
+TABLE = "ptbxl_database.csv"
 
 # Databases whose manifests did not name them yet, by what they cite.
 _CITED = {
@@ -15,9 +19,36 @@ _CITED = {
 
 
 def database_in(source: Path, name: str = PTBXL) -> str:
-    """The database in the folder of a corpus; ``name`` unless it is simulated. Each simulated corpus is one."""
-    made = source / MADE
-    return f"simulated-{hashlib.sha256(made.read_bytes()).hexdigest()[:12]}" if made.is_file() else name
+    """The database in the folder of a corpus: ``name``, unless that is PTB-XL and the table is not PTB-XL's.
+
+    Each simulated corpus is a database of its own, and so is each table of other data in PTB-XL's layout: ids in it
+    belong to other patients than PTB-XL's.
+    """
+    made, table = source / MADE, source / TABLE
+    if made.is_file():
+        return f"simulated-{_hash(made)}"
+    if name == PTBXL and table.is_file() and not _is_ptbxl(table):
+        return f"own-{_hash(table)}"
+    return name
+
+
+def _is_ptbxl(table: Path) -> bool:
+    """Whether the rows whose patients are known here (`patient_of`) are there, and all belong to these patients."""
+    known = 0
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            for row in csv.DictReader(file):
+                if (patient := patient_of(int(row["ecg_id"]))) is not None:
+                    if float(row["patient_id"]) != patient:
+                        return False
+                    known += 1
+    except (KeyError, TypeError, ValueError, csv.Error):
+        return False  # a table that cannot be read is reported by who reads it
+    return known > 0
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def likely_database(name: str, citation: str = "", source: Path | None = None) -> str:

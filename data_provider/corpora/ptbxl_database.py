@@ -5,13 +5,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.databases import TABLE as DATABASE_NAME
 from cardiolect.data_provider.corpora.databases import database_in
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.texts.background import describe_patient
 from cardiolect.data_provider.texts.record_finder import posix_path
 from cardiolect.utils.errors import UserError
 
-DATABASE_NAME = "ptbxl_database.csv"
 N_FOLDS = 10
 _COLUMNS = ("ecg_id", "patient_id", "strat_fold")
 LABEL_COLUMNS = (

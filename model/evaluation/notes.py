@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.prevalence import MOST_OPEN, ranges
 from cardiolect.utils.metrics.verify import FEWEST_OF_EACH
 
 ABOVE_BY_CHANCE = 0.025  # of 95 % intervals, if there is nothing to find
@@ -38,20 +39,42 @@ def mix_of_answers(result: Mapping[str, Any]) -> str:
         "have 50 % by design (cardiolect derive --unbalanced asks every recording instead): exact match, calibration "
         "and predictive values hold for this mix only."
     )
-    known = [100 * row["prevalence"] for row in rows.values() if "prevalence" in row]
-    if not known:
+    found = result.get("prevalence")
+    lows_and_highs = {question: ends for question, ends in ranges(found).items() if question in rows}
+    if not lows_and_highs:
         return (
             f"{text} How common the findings are in the data set is not known here, because DATA_ROOT has no label "
             "table (ptbxl_database.csv) that answers the questions; calibration and predictive values at its "
             "prevalence are missing."
         )
-    text += (
-        f" In the data set ({result['prevalence']['recordings']} recordings in its label table) yes is right in "
-        f"{median(known):.1f} % (median of {len(known)} questions; {min(known):.1f} to {max(known):.1f} %)"
-    )
-    if missing := len(rows) - len(known):
+    known = [100 * row["prevalence"] for row in rows.values() if "prevalence" in row]
+    simulated = found.get("simulated", 0)
+    design = f", {simulated} of them simulated, whose findings are as common as the simulator makes them by design"
+    text += f" In the data set ({found['recordings']} recordings in its label table{design if simulated else ''}) "
+    if known:
+        text += (
+            f"yes is right in {_median(known)} of the recordings that the labels answer, and at most "
+            f"{100 * MOST_OPEN:.0f} % of all are open: if all of them were yes it would be up to "
+            f"{max(100 * ends[1] for question, ends in lows_and_highs.items() if 'prevalence' in rows[question]):.1f} %"
+        )
+    if wide := [ends for question, ends in lows_and_highs.items() if "prevalence" not in rows[question]]:
+        low, high, unknown = ([100 * share for share in each] for each in zip(*((*e, e[1] - e[0]) for e in wide)))
+        text += (
+            f"{'; for' if known else 'for'} {len(wide)} {'other ' if known else ''}questions the prevalence is not "
+            f"known, and predictive values at it are missing: the labels leave {_median(unknown)} open, so that it "
+            f"lies between {median(low):.1f} and {median(high):.1f} % (medians)"
+        )
+    if missing := len(rows) - len(lows_and_highs):
         text += f"; for {missing} questions the table does not tell"
     return f"{text}."
+
+
+def _median(percent: Sequence[float]) -> str:
+    if len(percent) == 1:
+        return f"{percent[0]:.1f} %"
+    return (
+        f"{median(percent):.1f} % (median of {len(percent)} questions; {min(percent):.1f} to {max(percent):.1f} %)"
+    )
 
 
 def by_chance(lows: Iterable[float | None], bound: float = 0.0, what: str = "groups") -> str:

@@ -1,5 +1,8 @@
 """How common the findings of yes-or-no questions are in the data, from the label table in DATA_ROOT.
 
+Labels leave many recordings open: they state a finding as possible, or contradict themselves. These are neither yes
+nor no, so the share among all recordings is known as a range only, from that of the stated to that of the stated and
+the open. Where few are open, the share among the answered ones stands for it.
 Questions that are balanced to half yes and half no (`cardiolect derive`) say nothing about that themselves.
 """
 
@@ -9,30 +12,36 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
 from cardiolect.data_provider.ecgqa.derived import questions as label_questions
 from cardiolect.data_provider.ecgqa.labels import Answer
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.verify import NO, YES, yes_or_no
 
+MOST_OPEN = 0.1  # of all recordings, for the share among the answered ones to stand for that among all
+
 
 def prevalence_in(roots: Sequence[Path], asked: Iterable[str]) -> dict[str, Any]:
-    """``{"recordings", "questions": {question: {"yes", "of"}}}`` from the tables that are in ``roots``.
+    """``{"recordings", "simulated", "questions": {question: {"yes", "of", "open"}}}`` from the tables in ``roots``.
 
-    recordings: the rows of all tables, 0 without any. of: the recordings whose labels answer the question. A question
-    that labels cannot answer is left out. Raises `UserError` for a row whose labels cannot be read.
+    recordings: the rows of all tables, 0 without any; simulated: those of simulated corpora. of: the recordings whose
+    labels answer the question; open: all others. A question that labels cannot answer is left out. Raises `UserError`
+    for a row whose labels cannot be read.
     """
     asked = set(asked)
     judges = {each.text: _Judge(each.answer) for each in label_questions() if each.text in asked}
     counts: dict[str, Counter[str | None]] = {text: Counter() for text in judges}
-    recordings = 0
+    recordings = simulated = 0
     for path in (root / DATABASE_NAME for root in roots):
         if not path.is_file():
             continue
+        is_simulated = (path.parent / MADE).is_file()
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             for row in reader:
                 recordings += 1
+                simulated += is_simulated
                 for text, judge in judges.items():
                     try:
                         counts[text][judge(row)] += 1
@@ -43,8 +52,9 @@ def prevalence_in(roots: Sequence[Path], asked: Iterable[str]) -> dict[str, Any]
                         ) from None
     return {
         "recordings": recordings,
+        "simulated": simulated,
         "questions": {
-            text: {"yes": found[YES], "of": found[YES] + found[NO]}
+            text: {"yes": found[YES], "of": found[YES] + found[NO], "open": found[None]}
             for text, found in sorted(counts.items())
             if found[YES] + found[NO]
         },
@@ -95,6 +105,25 @@ class _Watched(Mapping):
 
 
 def shares(prevalence: Mapping[str, Any] | None) -> dict[str, float]:
-    """Question -> share of recordings with the finding, 0 to 1."""
-    questions = (prevalence or {}).get("questions", {})
-    return {text: found["yes"] / found["of"] for text, found in questions.items()}
+    """Question -> share of recordings with the finding, 0 to 1, if at most `MOST_OPEN` of them are open."""
+    prevalence = prevalence or {}
+    return {
+        text: found["yes"] / found["of"]
+        for text, found in prevalence.get("questions", {}).items()
+        if _open(found, prevalence) <= MOST_OPEN * prevalence["recordings"]
+    }
+
+
+def ranges(prevalence: Mapping[str, Any] | None) -> dict[str, tuple[float, float]]:
+    """Question -> least and largest share of all recordings with the finding: none, and all, of the open ones."""
+    prevalence = prevalence or {}
+    n = prevalence.get("recordings", 0)
+    return {
+        text: (found["yes"] / n, (found["yes"] + _open(found, prevalence)) / n)
+        for text, found in prevalence.get("questions", {}).items()
+    }
+
+
+def _open(found: Mapping[str, int], prevalence: Mapping[str, Any]) -> int:
+    """Results of earlier releases do not state it."""
+    return found.get("open", prevalence["recordings"] - found["of"])

@@ -8,6 +8,7 @@ from typing import Any
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.prevalence import ranges
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
 from cardiolect.model.prompt.tasks import TASKS
 
@@ -157,7 +158,8 @@ def verify_table(result: Mapping[str, Any]) -> str:
     if not with_ecg[1]:
         return ""
     heads = ["sensitivity", "specificity", "balanced", "AUROC", "PPV at 50 %", "NPV at 50 %"]
-    if known := any("prevalence" in found for found in with_ecg[1].values()):
+    possible = ranges(result.get("prevalence"))
+    if known := any(question in possible for question in with_ecg[1]):
         heads += ["prevalence", "PPV there", "NPV there"]
     lines = [
         "yes-or-no questions with 95 % intervals over patients; balanced accuracy (guessing: 50) with ECG and others; "
@@ -175,18 +177,20 @@ def verify_table(result: Mapping[str, Any]) -> str:
         keys += ["prevalence", "ppv_at_prevalence", "npv_at_prevalence"] if known else []
         lines.append(
             f"{found['yes']:5}{found['no']:6}{' ' if found['in_mean'] else '*'}"
-            + "".join(f"{_cell(found, key):>18}" for key in keys)
+            + "".join(f"{_cell(found, key, possible.get(question)):>18}" for key in keys)
             + "".join(f"{100 * other[question]['balanced_accuracy']:15.0f}" for _, other in others)
             + f"  {question}"
         )
     return "\n".join(lines)
 
 
-def _cell(found: Mapping[str, Any], key: str) -> str:
+def _cell(found: Mapping[str, Any], key: str, possible: tuple[float, float] | None = None) -> str:
+    """possible: the least and the largest prevalence, in brackets."""
+    if key == "prevalence":
+        known = f"{100 * found[key]:.1f} " if key in found else ""
+        return f"{known}({100 * possible[0]:.1f}-{100 * possible[1]:.1f})" if possible else known or "-"
     if found.get(key) is None:
         return "-"
-    if key == "prevalence":
-        return f"{100 * found[key]:.1f}"
     low, high = found[f"{key}_ci95"]
     return f"{100 * found[key]:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 

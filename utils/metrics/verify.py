@@ -59,7 +59,8 @@ def verify_means(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """``{question: figures}`` for every question whose gold answers include both yes and no, and means over questions.
 
-    Answers are read as `normalised_match` reads them; anything but yes or no counts as wrong.
+    Answers are read as `normalised_match` reads them; anything but yes or no counts as wrong. Raises `UserError` for a
+    margin that is not finite.
 
     Figures: ``yes`` and ``no``, the numbers of gold answers; ``yes_patients`` and ``no_patients``, those of patients
     with them; ``sensitivity``, the share of gold yes answered yes, and ``specificity``, the share of gold no answered
@@ -81,6 +82,9 @@ def verify_means(
     lists = [answers, predictions, *(each for each in (margins, patients) if each is not None)]
     if any(len(each) != len(questions) for each in lists):
         raise UserError(f"{len(predictions)} predictions for {len(questions)} questions and {len(answers)} answers")
+    for place, margin in enumerate(margins or ()):
+        if margin is not None and not np.isfinite(margin):
+            raise UserError(f"sample {place}: a margin of {margin} cannot be ranked; give None if it is not known")
     if patients is not None and None in patients:
         raise UserError(f"sample {list(patients).index(None)} has no patient; give its record instead")
     asked = _by_question(questions, answers, predictions, margins)

@@ -137,3 +137,11 @@ def test_intervals_of_five_positives_hold_the_truth_where_the_bootstrap_alone_do
         )
         covered += [low <= truth <= high for low, high in (row["balanced_accuracy_ci95"], (alone.low, alone.high))]
     assert covered[0] / 120 >= 0.92 and covered[0] > covered[1] and (covered[1] / 120 < 0.9 or separation == 0)
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -float("inf")])
+def test_a_margin_that_is_not_finite_is_refused_and_an_unknown_one_leaves_out_the_auroc(margin):
+    given = ["q"] * 4, [("yes",), ("yes",), ("no",), ("no",)], ["yes"] * 4
+    with pytest.raises(UserError, match=f"sample 1: a margin of {margin} cannot be ranked"):
+        verify_scores(*given, [1.0, margin, 0.0, -1.0])
+    assert "auroc" not in verify_scores(*given, [1.0, None, 0.0, -1.0])["q"]
