@@ -58,7 +58,9 @@ def mix_of_answers(result: Mapping[str, Any]) -> str:
             f"{max(100 * ends[1] for question, ends in lows_and_highs.items() if 'prevalence' in rows[question]):.1f} %"
         )
     if wide := [ends for question, ends in lows_and_highs.items() if "prevalence" not in rows[question]]:
-        low, high, unknown = ([100 * share for share in each] for each in zip(*((*e, e[1] - e[0]) for e in wide)))
+        low, high, unknown = (
+            [100 * share for share in each] for each in zip(*((*e, e[1] - e[0]) for e in wide), strict=True)
+        )
         text += (
             f"{'; for' if known else 'for'} {len(wide)} {'other ' if known else ''}questions the prevalence is not "
             f"known, and predictive values at it are missing: the labels leave {_median(unknown)} open, so that it "
@@ -72,9 +74,7 @@ def mix_of_answers(result: Mapping[str, Any]) -> str:
 def _median(percent: Sequence[float]) -> str:
     if len(percent) == 1:
         return f"{percent[0]:.1f} %"
-    return (
-        f"{median(percent):.1f} % (median of {len(percent)} questions; {min(percent):.1f} to {max(percent):.1f} %)"
-    )
+    return f"{median(percent):.1f} % (median of {len(percent)} questions; {min(percent):.1f} to {max(percent):.1f} %)"
 
 
 def by_chance(lows: Iterable[float | None], bound: float = 0.0, what: str = "groups") -> str:
