@@ -46,12 +46,21 @@ def noise(x: np.ndarray, microvolts: float) -> np.ndarray:
     return x + np.random.default_rng(x.shape[1]).normal(0, microvolts / 1000, x.shape)
 
 
+def noise_in(x: np.ndarray, microvolts: float, *leads: str) -> np.ndarray:
+    return np.where(np.isin(LEADS, leads)[:, None], noise(x, microvolts), x)
+
+
 def only(x: np.ndarray, *leads: str) -> np.ndarray:
     return np.where(np.isin(LEADS, leads)[:, None], x, np.nan)
 
 
 def arms_exchanged(x: np.ndarray) -> np.ndarray:
     return np.concatenate([[-x[0], x[2], x[1], x[4], x[3], x[5]], x[6:]])
+
+
+def arm_and_leg_exchanged(x: np.ndarray) -> np.ndarray:
+    """Of the left arm and the left leg."""
+    return np.concatenate([[x[1], x[0], -x[2], x[3], x[5], x[4]], x[6:]])
 
 
 def z_scored(x: np.ndarray) -> np.ndarray:
@@ -75,17 +84,22 @@ COPIES: dict[str, Callable[[np.ndarray, float], Signal]] = {
     "0.5 Hz high-pass": lambda x, fs: (high_pass(x, fs, 0.5), fs),
     "0.5 Hz high-pass of a recorder": lambda x, fs: (device_filter(x, fs, 0.5, "highpass", 2), fs),
     "35 Hz low-pass of a recorder": lambda x, fs: (device_filter(x, fs, 35.0, "lowpass", 4), fs),
+    "15 Hz low-pass": lambda x, fs: (sosfiltfilt(butter(2, 15.0, "lowpass", fs=fs, output="sos"), x, axis=1), fs),
+    "clipped at 0.5 mV": lambda x, fs: (np.clip(x, -0.5, 0.5), fs),
     "50 Hz notch": lambda x, fs: (filtfilt(*iirnotch(50.0, 30.0, fs), x, axis=1), fs),
     "drift of 0.5 mV added": lambda x, fs: (x + 0.5 * np.sin(2 * np.pi * 0.2 * np.arange(x.shape[1]) / fs), fs),
     "noise of 1 uV": lambda x, fs: (noise(x, 1), fs),
     "noise of 10 uV": lambda x, fs: (noise(x, 10), fs),
     "noise of 30 uV": lambda x, fs: (noise(x, 30), fs),
     "noise of 100 uV": lambda x, fs: (noise(x, 100), fs),
+    "noise of 200 uV in V2 and V3": lambda x, fs: (noise_in(x, 200, "V2", "V3"), fs),
     "seconds 0.3 to 5.8, 0.5 Hz high-pass, 5 uV, 200 Hz": lambda x, fs: (
         resample(noise(high_pass(cut(x, fs, 0.3, 5.8), fs, 0.5), 5), fs, 200.0),
         200.0,
     ),
     "arm electrodes exchanged": lambda x, fs: (arms_exchanged(x), fs),
+    "left arm and left leg electrodes exchanged": lambda x, fs: (arm_and_leg_exchanged(x), fs),
+    "chest leads in the order V3 V1 V2 V6 V4 V5": lambda x, fs: (x[[0, 1, 2, 3, 4, 5, 8, 6, 7, 11, 9, 10]], fs),
     "V1 and V2 exchanged": lambda x, fs: (x[[0, 1, 2, 3, 4, 5, 7, 6, 8, 9, 10, 11]], fs),
     "limb leads only": lambda x, fs: (only(x, *LEADS[:6]), fs),
     "chest leads only": lambda x, fs: (only(x, *LEADS[6:]), fs),

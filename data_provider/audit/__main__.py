@@ -17,6 +17,7 @@ from cardiolect.data_provider.audit.html_page import NO_LEAKAGE, page
 from cardiolect.data_provider.audit.leakage import Placed, duplicates, leaks, report_leaks
 from cardiolect.data_provider.audit.recordings import amplitudes, read_all
 from cardiolect.data_provider.audit.report_texts import Report, rare_reports_across_splits
+from cardiolect.data_provider.audit.seen import NOT_SEEN
 from cardiolect.data_provider.audit.text_statistics import text_figures
 from cardiolect.data_provider.examples import REPORT_TASK, RecordRef
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
@@ -75,7 +76,11 @@ def audit(folders: list[Path], workers: int = 2) -> dict:
         "leaks": leaks(placed) + report_leaks(rare),
         "duplicates": duplicates(placed),
         "rare_reports_across_splits": [[report.record for report in group] for group in rare],
-        "not_recognised": [*NOT_RECOGNISED, *not_compared(corpora)],
+        "not_recognised": [
+            *NOT_RECOGNISED,
+            *(f"by lists of seen recordings also: {what}" for what in NOT_SEEN),
+            *not_compared(corpora),
+        ],
         "corpora": corpora,
     }
 

@@ -11,11 +11,13 @@ from cardiolect.data_provider.audit.matching import AGREE, agreement, candidates
 
 _BATCH = 4096  # pairs
 
-# What is no copy to `SignalGroups`; the audit prints it.
+# What is no copy to `SignalGroups`, as python -m bench.copies measures it; the audit prints it.
 NOT_RECOGNISED = (
     "copies that share less than 4.5 s, or only what follows the first minute",
     "copies with a wrong sampling rate or reversed in time",
     "copies with noise of more than about 30 uV in most leads",
+    "copies filtered below about 15 Hz, or clipped within the range of their QRS complexes (0.5 mV)",
+    "copies with several chest leads in another order",
     "copies without any of the leads I, II, V2 and V5",
     "copies of recordings shorter than 4.5 s, unless their samples are equal",
     "another recording of the same person under another patient's id, or under none",

@@ -1,6 +1,6 @@
 """A fingerprint of an ECG that outlives conversions: other rates, gains, units, offsets, filters, noise and cuts.
 
-It is taken from the independent leads at 100 Hz between 2 and 25 Hz, where every recorder and converter leaves the
+It is taken from the independent leads at 100 Hz between 5 and 25 Hz, where every recorder and converter leaves the
 signal as it is. Three parts, from coarse to fine:
 
 - shape: how each lead correlates with itself some hundredths of a second later, and with the other leads. Neither

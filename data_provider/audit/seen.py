@@ -29,6 +29,13 @@ from cardiolect.utils.launch import is_main
 from cardiolect.utils.parallel import ordered_map
 
 SEEN = "seen_recordings.json"
+# Copies that are not known by their fingerprint, in addition to what the audit does not recognise either: a list has no
+# signals to compare (python -m bench.copies).
+NOT_SEEN = (
+    "copies with exchanged electrodes or chest leads",
+    "most copies with noise of more than about 30 uV, or 200 uV in some leads",
+    "some copies cut, filtered and noisy at once",
+)
 _MOST_WORKERS = 8
 
 

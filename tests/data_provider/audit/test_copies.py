@@ -20,12 +20,19 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
 from tests.helpers.wfdb_records import write
 
-NEVER_RECOGNISED = {"seconds 0 to 3", "rate wrong by 2 %", "reversed in time"}
-AT_TIMES = {"noise of 30 uV", "noise of 100 uV"}
+NEVER_RECOGNISED = {
+    "seconds 0 to 3",
+    "rate wrong by 2 %",
+    "reversed in time",
+    "chest leads in the order V3 V1 V2 V6 V4 V5",
+}
+AT_TIMES = {"noise of 30 uV", "noise of 100 uV", "15 Hz low-pass", "clipped at 0.5 mV"}
 MISSED_BY_SEEN = {  # of some recordings
     "noise of 10 uV",
     "arm electrodes exchanged",
     "V1 and V2 exchanged",
+    "left arm and left leg electrodes exchanged",
+    "noise of 200 uV in V2 and V3",
     "seconds 0.3 to 5.8, 0.5 Hz high-pass, 5 uV, 200 Hz",
 }
 
