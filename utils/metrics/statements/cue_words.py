@@ -366,7 +366,8 @@ _SWEDISH: tuple[Row, ...] = (
         _FORWARD,
         (
             r"(?:jaemfoer\w+ med|jmf med|sedan|som|liksom|likt|mot|gentemot|fraan|oefoeraendra\w+)"
-            r"(?: (?:paa|vid|det|ett))* (?:tidigare|foeregaaende|foerra)(?: (?:e[ck]g|registrering\w*|undersoekning\w*))?",
+            r"(?: (?:paa|vid|det|ett))* (?:tidigare|foeregaaende|foerra)"
+            r"(?: (?:e[ck]g|registrering\w*|undersoekning\w*))?",
         ),
     ),
 )

@@ -57,7 +57,8 @@ WITH = re.compile(r" (?:with|mit|med)(?: [\w']+){1,3} ")  # in a subject: "LVH w
 _ADJECTIVES = r"(?:[\w']+ ){0,2}"
 # Joins a statement to a list, in which there may also be words that are not a known statement.
 OR = re.compile(
-    rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/|(?:and|und|och) (?:any|irgend\w+|naago[nt]\w*)) ?{_ADJECTIVES}"
+    rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/"
+    rf"|(?:and|und|och) (?:any|irgend\w+|naago[nt]\w*)) ?{_ADJECTIVES}"
 )
 AND = re.compile(rf" ?(?:,|,? ?(?:and|und|sowie|och|as well as)) ?{_ADJECTIVES}")
 # Joins the parts of a subject that a later denial is about: "atrial fibrillation with PVCs is not seen".
