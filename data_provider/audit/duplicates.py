@@ -11,7 +11,7 @@ from cardiolect.data_provider.audit.matching import AGREE, agreement, candidates
 
 _BATCH = 4096  # pairs
 
-# What is no copy to `SignalGroups`, as python -m bench.copies measures it; the audit prints it.
+# Copies that `SignalGroups` does not recognise, as python -m bench.copies measures them; the audit prints this list.
 NOT_RECOGNISED = (
     "copies that share less than 4.5 s, or only what follows the first minute",
     "copies with a wrong sampling rate or reversed in time",

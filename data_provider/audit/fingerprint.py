@@ -58,7 +58,7 @@ class Fingerprint:
 
     @classmethod
     def from_text(cls, text: str) -> "Fingerprint":
-        """Raises `ValueError` if it is none."""
+        """Raises `ValueError` if it is not one."""
         data = base64.b85decode(text)
         length, bits = int.from_bytes(data[:2], "big"), np.frombuffer(data[2 + N_SHAPE :], np.uint8)
         if len(bits) != len(SIGN_LEADS) * -(-length // 8) or not length:

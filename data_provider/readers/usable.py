@@ -20,7 +20,7 @@ DISTURBED_MV = 10.0  # from the lead's median, and within two edges: no beat of 
 EDGE_SECONDS = 0.1  # masked on both sides of a disturbance; a drift is slower
 SWING_SECONDS = 2.0  # has a beat; if most such pieces swing by DISTURBED_MV, the gain is wrong, and not a moment
 HELD_SECONDS = 0.2  # at an extreme of the lead, between two jumps, or in all leads at an end
-HELD_JUMP_MV = 0.5  # within RING_SECONDS before and after a value that is held; 0.04 mV beside real flat stretches
+HELD_JUMP_MV = 0.5  # within RING_SECONDS before and after a value that is held; 0.04 mV next to real flat stretches
 RING_SECONDS = 0.05  # masked on both sides of a value held between two jumps
 FLAT_SECONDS = 0.5  # anywhere: between beats, leads of PTB-XL on their 5 uV grid stay at one value for up to 0.33 s
 
@@ -117,7 +117,7 @@ def _between_jumps(values: np.ndarray, first: int, end: int, fs: float) -> bool:
 
 
 def _jumps_to(value: float, values: np.ndarray) -> list[Run]:
-    """Stretches at exactly ``value`` that begin and end with a jump: a sentinel, however short, is no voltage."""
+    """Stretches at exactly ``value`` that begin and end with a jump: a sentinel, however short, is not a voltage."""
     if not JUMP_MV <= abs(value - np.nanmedian(values)) <= MAX_MV:  # a spike above that is masked with its surroundings
         return []
     at = np.flatnonzero(values == value)
@@ -125,7 +125,7 @@ def _jumps_to(value: float, values: np.ndarray) -> list[Run]:
     for group in np.split(at, np.flatnonzero(np.diff(at) > 1) + 1):
         first, end = int(group[0]), int(group[-1]) + 1
         around = [values[i] for i in (first - 1, end) if 0 <= i < len(values)]
-        if all(not abs(other - value) <= JUMP_MV for other in around):  # beside NaN as well
+        if all(not abs(other - value) <= JUMP_MV for other in around):  # next to NaN as well
             runs.append(Run(first, end, f"jumps to {value:.4g} mV"))
     return runs
 
