@@ -33,8 +33,10 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
                 (row["ecg_id"], row["report"], {*ast.literal_eval(row["scp_codes"]), row["heart_axis"]} - {""})
                 for row in rows
             ]
-    except (OSError, KeyError, ValueError, SyntaxError) as error:
-        raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error!r}") from None
+    except OSError as error:
+        raise UserError(f"--database {database}: {error.strerror}; give PTB-XL's ptbxl_database.csv") from None
+    except (KeyError, ValueError, SyntaxError, TypeError) as error:
+        raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error}") from None
 
 
 def agreement(
@@ -92,10 +94,17 @@ def _print_coverage(texts: list[str]) -> None:
         print(f"{title}: {listed or 'none'}")
 
 
-def _print_misses(rows: list[tuple[str, str, set[str]]], code: str) -> None:
+def _print_misses(rows: list[tuple[str, str, set[str]]], given: str) -> None:
+    known = {each.upper(): each for each in (*SCP_CODES, *AXES)}
+    code = known.get(given.upper())
+    if code is None:
+        raise UserError(f"--misses {given}: not a code of PTB-XL; scp_statements.csv lists them")
+    found = 0
     for ecg_id, report, labels in rows:
         if (code in stated(report)) != (code in labels):
+            found += 1
             print(f"{ecg_id}: {'label only' if code in labels else 'text only'}: {' '.join(report.split())}")
+    print(f"{found} of {len(rows)} reports disagree with their labels on {code}")
 
 
 def _folds(text: str) -> set[int]:
@@ -109,8 +118,10 @@ def _folds(text: str) -> set[int]:
 def _reports_of(path: Path) -> list[str]:
     try:
         return [row["report"] for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--reports {path}: not a JSON list of objects with a key report: {error!r}") from None
+    except OSError as error:
+        raise UserError(f"--reports {path}: {error.strerror}; give JSON files of reports") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--reports {path}: not a JSON list of objects with a key report ({error})") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -145,8 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print_agreement("heart axis", rows, frozenset(AXES))
         _print_coverage([report for _, report, _ in rows])
     for path in args.reports:
+        reports = _reports_of(path)
         print(f"\n{path}", end="")
-        _print_coverage(_reports_of(path))
+        _print_coverage(reports)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.statements import extract
-from cardiolect.utils.metrics.statements.__main__ import agreement, labelled_reports
+from cardiolect.utils.metrics.statements.__main__ import agreement, labelled_reports, main
 from cardiolect.utils.metrics.statements.codes import SCP_CODES
 from cardiolect.utils.metrics.statements.misread import Labelled, misread, words_by_decade
 from cardiolect.utils.metrics.statements.practice import labelled
@@ -102,3 +103,14 @@ def test_the_command_lists_misread_statements(shared_data):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
+
+
+def test_reports_that_disagree_on_a_code_are_counted_and_an_unknown_code_is_named(shared_data, tmp_path, capsys):
+    given = ["--database", str(shared_data / "ptb-xl/ptbxl_database.csv"), "--folds", "1-8", "--misses"]
+    main([*given, "afib"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"{len(lines) - 1} of 344 reports disagree with their labels on AFIB"
+    with pytest.raises(UserError, match="--misses XYZ: not a code of PTB-XL"):
+        main([*given, "XYZ"])
+    with pytest.raises(UserError, match="Is a directory; give PTB-XL's ptbxl_database.csv"):
+        main(["--database", str(tmp_path)])
