@@ -112,5 +112,5 @@ def test_reports_that_disagree_on_a_code_are_counted_and_an_unknown_code_is_name
     assert lines[-1] == f"{len(lines) - 1} of 344 reports disagree with their labels on AFIB"
     with pytest.raises(UserError, match="--misses XYZ: not a code of PTB-XL"):
         main([*given, "XYZ"])
-    with pytest.raises(UserError, match="Is a directory; give PTB-XL's ptbxl_database.csv"):
+    with pytest.raises(UserError, match=r"Is a directory; give PTB-XL's ptbxl_database\.csv"):
         main(["--database", str(tmp_path)])
