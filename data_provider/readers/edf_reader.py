@@ -63,7 +63,7 @@ def _mv_per_unit(lead: str, unit: str) -> float:
 
 
 def _unit_by_size(leads: list[np.ndarray], lead: str) -> str:
-    """The unit in which leads without one are as large as an ECG. Raises `FileError` if there is no such unit."""
+    """The unit that gives leads without a stated unit the size of an ECG. Raises `FileError` if none does."""
     size = np.median([np.ptp(np.percentile(values, (1, 99))) for values in leads])
     for unit in ("mV", "uV", "V"):
         if USUAL_MV[0] <= size * mv_per_unit(unit) <= USUAL_MV[1]:

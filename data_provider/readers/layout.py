@@ -63,7 +63,7 @@ def find_layout(path: Path) -> Layout | None:
 def need_layout(path: Path, leads: bool = False) -> Layout:
     """The layout of a file of bare numbers, with rate and unit.
 
-    Raises `FileError` if there is none, or if it lacks one of them, or ``leads`` that are needed.
+    Raises `FileError` if there is no layout, or if it lacks a needed key.
     """
     layout = find_layout(path)
     if layout is None:

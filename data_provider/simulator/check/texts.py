@@ -42,7 +42,7 @@ EXCLUSIVE = {
         (LOW_VOLTAGE, NAMES["VCLVH"]),
     )
 }
-HARMLESS = {SINUS, ARRHYTHMIA, AXES[0], NORMAL, *NOISES}  # beside a normal ECG
+HARMLESS = {SINUS, ARRHYTHMIA, AXES[0], NORMAL, *NOISES}  # may stand in a report with "Normal ECG"
 FINDING_TEMPLATES = (1, 20, 27, 36)  # "Does this ECG show X?"
 RANGE_TEMPLATES = {39, 40, 41, 42}
 

@@ -2,13 +2,7 @@
 
 import pytest
 
-from cardiolect.utils.metrics.statements import extract
-
-
-def said(text: str) -> str:
-    """ "SR LVH? MI-" for present, possible and absent codes."""
-    marks = {"present": "", "possible": "?", "absent": "-"}
-    return " ".join(sorted(code + marks[status] for code, status in extract(text).items()))
+from tests.helpers.statements import said
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,12 @@ import sys
 import pytest
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.statements import extract
 from cardiolect.utils.metrics.statements.__main__ import agreement, labelled_reports, main
 from cardiolect.utils.metrics.statements.codes import SCP_CODES
 from cardiolect.utils.metrics.statements.misread import Labelled, misread, words_by_decade
 from cardiolect.utils.metrics.statements.practice import labelled
 from cardiolect.utils.metrics.statements.scores import stated
-
-
-def said(text: str) -> str:
-    marks = {"present": "", "possible": "?", "absent": "-"}
-    return " ".join(sorted(code + marks[status] for code, status in extract(text).items()))
+from tests.helpers.statements import said
 
 
 @pytest.mark.parametrize("form", ["abnorm", "abnormal", "abnormes", "abnormales", "abnorme", "abnormer"])

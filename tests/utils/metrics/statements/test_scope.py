@@ -2,14 +2,8 @@
 
 import pytest
 
-from cardiolect.utils.metrics.statements import extract
 from cardiolect.utils.metrics.statements.extraction import read, sentences
-
-
-def said(text: str) -> str:
-    """ "SR LVH? MI-" for present, possible and absent codes."""
-    marks = {"present": "", "possible": "?", "absent": "-"}
-    return " ".join(sorted(code + marks[status] for code, status in extract(text).items()))
+from tests.helpers.statements import said
 
 
 @pytest.mark.parametrize(

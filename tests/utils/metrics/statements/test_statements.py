@@ -17,12 +17,7 @@ from cardiolect.utils.metrics.statements.codes import AXES as AXIS_CODES
 from cardiolect.utils.metrics.statements.codes import CODES, SCP_CODES
 from cardiolect.utils.metrics.statements.extraction import read, sentences
 from cardiolect.utils.metrics.statements.scores import coverage
-
-
-def said(text: str) -> str:
-    """ "SR LVH? MI-" for present, possible and absent codes."""
-    marks = {"present": "", "possible": "?", "absent": "-"}
-    return " ".join(sorted(code + marks[status] for code, status in extract(text).items()))
+from tests.helpers.statements import said
 
 
 @pytest.mark.parametrize(
