@@ -59,14 +59,15 @@ class CachedECGs:
 
 
 def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef], settings: DataSettings) -> CachedECGs:
-    """Prepare every recording of ``refs`` that the cache lacks; each rank takes its share.
+    """Prepare every recording of ``refs`` that the cache lacks; the ranks that have the cache in common share the work.
 
     Raises `UserError` as soon as the share of unreadable recordings exceeds MAX_BAD_RECORDS.
     """
     folder = settings.cache_dir / representation.name / representation.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
-    cache, bad, share = ItemCache(folder), {}, launch.share()
+    sharing = launch.sharing_ranks(folder)  # all, or with a local CACHE_DIR those of this machine
+    cache, bad, share = ItemCache(folder), {}, slice(sharing.index(launch.rank()), None, len(sharing))
     representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
@@ -89,7 +90,7 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
     launch.barrier()
     keys = {
         ref: key
-        for rank, (_, _, found) in enumerate(parts)
-        for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
+        for i, rank in enumerate(sharing)
+        for ref, key in zip(refs[i :: len(sharing)], parts[rank][2].tolist(), strict=True)
     }
     return CachedECGs(representation, ItemCache(folder, keys), frozenset(of_all_ranks))

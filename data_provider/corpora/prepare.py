@@ -19,8 +19,8 @@ from cardiolect.data_provider.corpora.manifest_texts import (
 )
 from cardiolect.data_provider.corpora.prepared import Prepared
 from cardiolect.data_provider.manifest import Corpus, write_manifest
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 
 CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "ptb-xl": ptbxl.prepare,
@@ -152,4 +152,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

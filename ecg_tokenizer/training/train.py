@@ -36,8 +36,9 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     if settings.measurements_data:  # before recordings are read, so that a misspelled column is reported at once
         table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
-    if launch.is_main():  # fills the cache for the other ranks
+    if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)
+    if launch.is_main():
         settings.output_dir.mkdir(parents=True, exist_ok=True)
         recordings = [r for split in splits.values() for r in split.records]
         save_seen(settings.output_dir, recordings, seen_in_data(settings))
