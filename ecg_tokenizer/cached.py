@@ -1,5 +1,6 @@
 """A corpus in its caches: signals for stage 1, prepared items for later training and evaluation."""
 
+import hashlib
 from collections.abc import Container, Iterable, Mapping
 from functools import partial
 
@@ -15,6 +16,7 @@ from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.errors import UserError
 
 
 def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[SignalCache]:
@@ -66,6 +68,9 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
     folder = settings.cache_dir / representation.name / representation.fingerprint()
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
+    listed = hashlib.sha256("\n".join(ref.record_id for ref in refs).encode()).hexdigest()
+    if len(set(launch.gather(listed))) > 1:
+        raise UserError("DATA_ROOT, *_DATA: the machines of this run list different recordings; copy the files again")
     sharing = launch.sharing_ranks(folder)  # all, or with a local CACHE_DIR those of this machine
     cache, bad, share = ItemCache(folder), {}, slice(sharing.index(launch.rank()), None, len(sharing))
     representation.to(choose_device(settings.device))

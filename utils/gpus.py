@@ -53,6 +53,4 @@ def check_seats(seats: Sequence[Seat]) -> None:
         here = [seat for seat in seats if seat.host == host]
         gpus = {seat.gpu for seat in here} - {""}
         if len(gpus) < len(here):
-            raise UserError(
-                f"{len(here)} ranks on {host} have {len(gpus)} GPU(s); start one rank for each GPU"
-            )
+            raise UserError(f"{len(here)} ranks on {host} have {len(gpus)} GPU(s); start one rank for each GPU")

@@ -91,8 +91,8 @@ def _meet() -> dist.Store:
     try:
         store, _, _ = next(dist.rendezvous("env://", timeout=LONGEST_START))
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"rank {rank()} of {world_size()} met no others at {address} ({reason}); see docs/CLUSTER.md") from None
+        reason = f"({str(error).splitlines()[0]}); see docs/CLUSTER.md"
+        raise UserError(f"rank {rank()} of {world_size()} met no others at {address} {reason}") from None
     finally:
         waiting.cancel()
     store.set_timeout(LONGEST_WORK)

@@ -20,7 +20,7 @@ LAST_SECONDS = 120  # that ranks have after Ctrl-C or a signal, to save a step
 
 
 class Agent(LocalElasticAgent):
-    """Ends ranks `GRACE` seconds after a signal ended one: that may have aborted because another left, which says why."""
+    """Ends ranks `GRACE` seconds after a signal ended one: that may have aborted because another left and says why."""
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         ranks = [handler.proc for handler in self._pcontext.subprocess_handlers.values()]
@@ -37,9 +37,7 @@ def start_ranks(count: int) -> int:
     It is that of a rank that says why it failed, so that invalid input gives 2. Signals to this process are passed on
     to the ranks. Raises `KeyboardInterrupt` after Ctrl-C.
     """
-    quiet = logging.getLogger("torch.distributed")  # its accounts of a failure would hide the line of the rank
-    quiet.addHandler(logging.NullHandler())
-    quiet.propagate = False
+    logging.disable()  # the agent's account of a failure would hide the line of the rank
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
     run_id, host = f"{OUR_RUN}{os.getpid()}", "127.0.0.1"
