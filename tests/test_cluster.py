@@ -25,9 +25,7 @@ SRUN = """#!/usr/bin/env bash
 export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_TASKS_PER_NODE=2 SLURM_STEP_NODELIST=localhost SLURM_NODEID=0
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
 SLURM_PROCID=1 SLURM_LOCALID=1 ${SECOND:+env $SECOND} "$@" & second=$!
-code=0
-for task in $first $second; do wait $task || code=$?; done
-exit $code
+for task in 1 2; do wait -n || { code=$?; kill $first $second 2>/dev/null; wait; exit $code; }; done
 """
 STAGE1 = {"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 2, "BATCH_SIZE": 4, "HIDDEN": 16, "EVAL_STEPS": 1}
 
@@ -114,12 +112,3 @@ def test_deepspeed_starts_ranks(tmp_path, corpus):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("training on") == 1 and (output / "model.safetensors").is_file()
-
-
-def test_the_settings_must_agree_with_the_launcher(tmp_path, corpus, srun):
-    words, _ = command("tokenizer", tmp_path, "slurm", DATA_ROOT=corpus, **STAGE1)
-    wrong = {**srun, "SLURM_NTASKS_PER_NODE": "8"}
-    batch = ["bash", "env/cluster/slurm.sh", *words[1:]]
-    done = subprocess.run(batch, cwd=ROOT, env=wrong, capture_output=True, text=True, timeout=300)
-    line = "error: NUM_PROCESSES=8, but the launcher started 2 ranks; set NUM_PROCESSES=2"
-    assert done.returncode == 2 and set(done.stderr.splitlines()) == {line}

@@ -30,6 +30,9 @@ def exit_on_user_error(main: Callable[[], object]) -> None:
 
 
 def wait_for_main_rank() -> None:
-    """Give rank 0 time to report an error that all ranks have: the launcher ends the others when it has."""
+    """Give rank 0 time to report an error that all ranks have: its launcher ends the others when it has.
+
+    On another machine, one rank reports it too.
+    """
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(15)
+        time.sleep(15 if os.environ.get("LOCAL_RANK") == "0" else 20)

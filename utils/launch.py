@@ -44,9 +44,7 @@ def ensure_ranks(count: int) -> None:
         threading.Thread(target=exit_with_parent, args=(starter,), daemon=True).start()
     if "RANK" not in os.environ:
         if (tasks := idle_slurm_tasks()) > count:
-            print(
-                f"SLURM allots {tasks} tasks, but this is none that srun started: {count} rank(s) run", file=sys.stderr
-            )
+            print(f"SLURM allots {tasks} tasks, but srun did not start this process; ranks: {count}", file=sys.stderr)
         if count > 1:
             from cardiolect.utils.local_ranks import start_ranks  # not needed by ranks
 

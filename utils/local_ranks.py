@@ -16,6 +16,7 @@ from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 from cardiolect.utils.launchers import OUR_RUN, cores, without_local_rank
 
 GRACE = 2.0  # seconds that ranks have to say why the run failed, after one of them was ended by a signal
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 LAST_SECONDS = 120  # that ranks have after Ctrl-C or a signal, to save a step
 
 
@@ -39,7 +40,9 @@ def start_ranks(count: int) -> int:
     """
     logging.disable()  # the agent's account of a failure would hide the line of the rank
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    # Those that nohup or a shell ignores for this process stay so.
+    passed_on = [name for name in SIGNALS if signal.getsignal(signal.Signals[name]) != signal.SIG_IGN]
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ",".join(passed_on)
     run_id, host = f"{OUR_RUN}{os.getpid()}", "127.0.0.1"
     meeting = get_rendezvous_handler(RendezvousParameters("c10d", f"{host}:0", run_id, 1, 1, local_addr=host))
     spec = WorkerSpec(

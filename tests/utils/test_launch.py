@@ -29,7 +29,7 @@ def code_of(ends, folder) -> int:
     script = folder / "ranks.py"
     script.write_text(RANKS)
     env = {"PATH": "", "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, script, *ends], env=env, capture_output=True, timeout=60).returncode
+    return subprocess.run([sys.executable, script, *ends], env=env, capture_output=True, timeout=300).returncode
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,9 @@ def waiting_ranks(folder: Path, word: str) -> tuple[subprocess.Popen, list[int]]
     """A command whose two ranks wait, and their process ids."""
     script = folder / "waiting.py"
     script.write_text(WAITING)
-    env = {"PATH": "", "PYTHONPATH": str(ROOT)}
-    command = subprocess.Popen([sys.executable, script, folder, word], env=env, stderr=subprocess.PIPE, text=True)
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    words, null = ["nohup", sys.executable, script, folder, word], subprocess.DEVNULL
+    command = subprocess.Popen(words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True)
     files = [folder / "0", folder / "1"]
     deadline = time.monotonic() + 120
     while not all(file.is_file() and file.read_text() for file in files) and time.monotonic() < deadline:
@@ -101,8 +102,9 @@ def alive(process: int) -> bool:
 )
 def test_no_rank_outlives_the_others(who, number, code, printed, tmp_path):
     command, ranks = waiting_ranks(tmp_path, "follow" if code == -9 else "wait")
+    os.kill(command.pid, signal.SIGHUP)  # ignored, because of nohup
     os.kill(command.pid if who == "command" else ranks[1], number)
-    assert (command.wait(60), command.stderr.read()) == (code, printed)
+    assert (command.wait(120), command.stderr.read()) == (code, printed)
     deadline = time.monotonic() + 30
     while any(map(alive, ranks)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -111,4 +113,4 @@ def test_no_rank_outlives_the_others(who, number, code, printed, tmp_path):
 
 def test_bad_input_is_one_line_of_one_rank(tmp_path):
     command, _ = waiting_ranks(tmp_path, "fail")
-    assert (command.wait(60), command.stderr.read()) == (2, "error: KEY: bad\n")
+    assert (command.wait(120), command.stderr.read()) == (2, "error: KEY: bad\n")

@@ -190,7 +190,7 @@ def test_a_command_that_ranks_do_not_share_is_run_by_the_first_only(tmp_path):
     for number in ("0", "1"):
         step = {**STEP, "SLURM_PROCID": number, "SLURM_LOCALID": number, "SLURM_STEP_NUM_TASKS": "2"}
         env = {"PATH": "", "PYTHONPATH": str(ROOT), **step}
-        outputs.append(subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=60))
+        outputs.append(subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=300))
     assert [done.returncode for done in outputs] == [0, 0]
     assert [done.stdout for done in outputs] == ["at work []\n", ""]
     assert outputs[0].stderr == "this command is the work of one process; the other 1 of its launcher end\n"
