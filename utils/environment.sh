@@ -23,12 +23,13 @@ setup_environment() {
 
 # The default torch for Linux includes gigabytes of CUDA; without a GPU, install PyTorch's CPU build.
 install_torch() {
-    local pin from=()
+    local pin report from=()
     pin="$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"
     "$python" -c 'import torch' 2>/dev/null && return
-    if ! command -v nvidia-smi >/dev/null && "$python" -m pip install --quiet --dry-run --ignore-installed --report - "$pin" |
-        grep -q '"name": "nvidia-'; then
-        from=(--index-url https://download.pytorch.org/whl/cpu)
+    if ! command -v nvidia-smi >/dev/null; then
+        # Read whole before it is searched: pip fails if its reader leaves early, and pipefail takes that for "not found".
+        report="$("$python" -m pip install --quiet --dry-run --ignore-installed --report - "$pin")" || return
+        [[ "$report" == *'"name": "nvidia-'* ]] && from=(--index-url https://download.pytorch.org/whl/cpu)
     fi
     "$python" -m pip install --quiet --disable-pip-version-check "${from[@]}" "$pin"
 }
