@@ -141,8 +141,8 @@ def main() -> None:
         )
     spans = FindingSpans(arguments.corpus) if (arguments.corpus / MADE).is_file() else None
     file = arguments.questions or arguments.corpus / "questions" / "test.json"
-    examples = load_examples([file], arguments.corpus, load_database(arguments.corpus)).examples
-    folds = parse_folds(arguments.folds)
+    examples = load_examples([file], arguments.corpus, load_database(arguments.corpus, "--corpus")).examples
+    folds = parse_folds(arguments.folds, "--folds")
     examples = [e for e in examples if finding_of(e, spans is not None) and e.records[0].fold in folds]
     random.Random(arguments.seed).shuffle(examples)
     rng = np.random.default_rng(arguments.seed)

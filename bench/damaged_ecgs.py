@@ -81,7 +81,7 @@ def as_it_is(chat: ECGChat, signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def choose(arguments) -> list[Example]:
-    database = load_database(arguments.corpus)
+    database = load_database(arguments.corpus, "--corpus")
     paths = [arguments.questions or arguments.corpus / "questions/test.json"]
     examples = load_examples(paths, arguments.corpus, database, allow_missing=True).examples
     examples = [e for e in examples if len(e.records) == 1 and e.attribute_type in KINDS]
