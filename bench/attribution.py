@@ -1,7 +1,7 @@
 """Does `model.inference.attribution` locate findings and what an answer depends on, compared with other methods?
 
     python -m bench.attribution --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
-    python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus ../shared/data/ptb-xl \\
+    python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus data/ptb-xl \\
         --questions data/sim_to_real/questions/train.json --folds 1-8
 
 Measured on yes-or-no questions that the checkpoint answers correctly. In a corpus of the simulator's default mode it is

@@ -1,6 +1,6 @@
 """How well a model trained only on simulated patients reads real ECGs: default, varied, and varied with real noise.
 
-    python -m bench.sim_to_real --data ../shared/data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
+    python -m bench.sim_to_real --data data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
 
 There is no language model: a small convolutional network, trained on simulated labels, is scored on the real recordings
 of the given folds, at the threshold of the simulation (one half, with equal class weights). Real labels are used for
