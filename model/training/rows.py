@@ -102,13 +102,14 @@ class FinetuneDataset(Dataset):
         questions_per_ecg: int = 1,
         ecg_loss_weight: float = 0.0,
         ecg_dropout: float = 0.0,
+        patient_dropout: float = 0.0,
         seed: int = 0,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
     ):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
-        self.ecg_dropout, self.max_length = ecg_dropout, max_length
+        self.ecg_dropout, self.patient_dropout, self.max_length = ecg_dropout, patient_dropout, max_length
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts occur with many ECGs
         for example in examples:
@@ -122,15 +123,17 @@ class FinetuneDataset(Dataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw which questions share a row in this epoch, and which rows lose their ECG."""
+        """Draw which questions share a row in this epoch, and which rows lose their ECG or their patient."""
         self.epoch = epoch
-        rng = random.Random(f"{self.seed}-{epoch}")
-        corpora: dict[str, list[tuple[int, list[int], bool]]] = {}
+        rng, patient_rng = random.Random(f"{self.seed}-{epoch}"), random.Random(f"{self.seed}-{epoch}-patient")
+        corpora: dict[str, list[tuple[int, list[int], bool, bool]]] = {}
         for group, ((refs, _), turns) in enumerate(self.groups):
             order = rng.sample(range(len(turns)), len(turns))
             rows = -(-len(turns) // self.questions_per_ecg)
             for row in range(rows):  # 13 questions, at most 12 per row: rows of 7 and 6, not of 12 and 1
-                chosen = (group, order[row::rows], rng.random() < self.ecg_dropout)
+                without_ecg = rng.random() < self.ecg_dropout
+                without_patient = patient_rng.random() < self.patient_dropout
+                chosen = (group, order[row::rows], without_ecg, without_patient)
                 corpora.setdefault(refs[0].corpus, []).append(chosen)
         self.rows = [row for name, rows in corpora.items() for row in take(rows, self.corpus_weights.get(name, 1), rng)]
 
@@ -143,7 +146,7 @@ class FinetuneDataset(Dataset):
         lengths = [sum(map(self.ecgs.num_tokens, refs)) for (refs, _), _ in self.groups]
         return [
             sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
-            for group, chosen, dropped in self.rows
+            for group, chosen, dropped, _ in self.rows
         ]
 
     def check_lengths(self) -> None:
@@ -159,9 +162,11 @@ class FinetuneDataset(Dataset):
         _check_length(pack(ids, [longest]), refs, self.max_length, self.ecgs)
 
     def __getitem__(self, i: int) -> Packed:
-        group, chosen, dropped = self.rows[i]
+        group, chosen, without_ecg, without_patient = self.rows[i]
         (refs, backgrounds), turns = self.groups[group]
-        ecgs = [None if dropped else self.ecgs.ecg(ref) for ref in refs]
+        ecgs = [None if without_ecg else self.ecgs.ecg(ref) for ref in refs]
+        if without_patient:
+            backgrounds = [""] * len(refs)
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)
         return _check_length(packed, refs, self.max_length, self.ecgs)
