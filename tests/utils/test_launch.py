@@ -69,18 +69,22 @@ run_command(main, every_rank=True)
 """
 
 
-def waiting_ranks(folder: Path, word: str) -> tuple[subprocess.Popen, list[int]]:
-    """A command whose two ranks wait, and their process ids."""
+def start(folder: Path, word: str) -> subprocess.Popen:
+    """A command whose two ranks wait, or one of them fails."""
     script = folder / "waiting.py"
     script.write_text(WAITING)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     words, null = ["nohup", sys.executable, script, folder, word], subprocess.DEVNULL
-    command = subprocess.Popen(words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True)
+
+
+def process_ids(folder: Path) -> list[int]:
+    """Those of the two ranks, once they wait."""
     files = [folder / "0", folder / "1"]
     deadline = time.monotonic() + 120
     while not all(file.is_file() and file.read_text() for file in files) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return command, [int(file.read_text()) for file in files]
+    return [int(file.read_text()) for file in files]
 
 
 def alive(process: int) -> bool:
@@ -101,7 +105,8 @@ def alive(process: int) -> bool:
     ],
 )
 def test_no_rank_outlives_the_others(who, number, code, printed, tmp_path):
-    command, ranks = waiting_ranks(tmp_path, "follow" if code == -9 else "wait")
+    command = start(tmp_path, "follow" if code == -9 else "wait")
+    ranks = process_ids(tmp_path)
     os.kill(command.pid, signal.SIGHUP)  # ignored, because of nohup
     os.kill(command.pid if who == "command" else ranks[1], number)
     assert (command.wait(120), command.stderr.read()) == (code, printed)
@@ -112,5 +117,5 @@ def test_no_rank_outlives_the_others(who, number, code, printed, tmp_path):
 
 
 def test_bad_input_is_one_line_of_one_rank(tmp_path):
-    command, _ = waiting_ranks(tmp_path, "fail")
+    command = start(tmp_path, "fail")
     assert (command.wait(120), command.stderr.read()) == (2, "error: KEY: bad\n")
