@@ -24,10 +24,10 @@ SRUN = """#!/usr/bin/env bash
 [ "$1" = --kill-on-bad-exit=1 ] && shift || exit 64
 export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_TASKS_PER_NODE=2 SLURM_STEP_NODELIST=localhost SLURM_NODEID=0
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
-SLURM_PROCID=1 SLURM_LOCALID=1 ${SECOND:+env $SECOND} "$@" & second=$!
+SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
 for task in 1 2; do wait -n || { code=$?; kill $first $second 2>/dev/null; wait; exit $code; }; done
 """
-STAGE1 = {"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 2, "BATCH_SIZE": 4, "HIDDEN": 16, "EVAL_STEPS": 1}
+STAGE1 = {"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 1, "BATCH_SIZE": 4, "HIDDEN": 16, "EVAL_STEPS": 1}
 
 
 def free_port() -> int:
@@ -96,9 +96,6 @@ def test_the_tasks_of_the_sbatch_file_share_the_work(tmp_path, corpus, srun):
     done = subprocess.run(batch, cwd=ROOT, env=srun, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("training on") == 1 and (output / "model.safetensors").is_file()
-    local = {**srun, "SECOND": f"OUTPUT_DIR={tmp_path / 'local'}"}  # another folder on the other machine
-    done = subprocess.run(batch, cwd=ROOT, env=local, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2 and "is not the same folder on all machines; choose one" in done.stderr
 
 
 def test_deepspeed_starts_ranks(tmp_path, corpus):

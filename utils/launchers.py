@@ -110,7 +110,7 @@ def without_local_rank(words: Sequence[str]) -> list[str]:
 
 def idle_slurm_tasks() -> int:
     """How many tasks SLURM has allotted to the job of a process that srun did not start; 1 otherwise."""
-    found = _first(SLURM_TASKS)
+    found = _first(SLURM_TASKS[1:])
     return 1 if found is None or "RANK" in os.environ or _in_step() else _number(found)
 
 
@@ -137,7 +137,11 @@ def _mpi_task(rank: str, size: str, local_rank: Sequence[str], here: Sequence[st
 
 def _slurm_task() -> Task | None:
     size = _first(SLURM_TASKS)
-    if not _in_step() or (size is None and "SLURM_PROCID" not in os.environ):
+    if not _in_step():
+        if _number("SLURM_PROCID", 0) and "SLURM_STEP_ID" not in os.environ:  # 0 in a batch script
+            raise UserError("SLURM_PROCID is set, but SLURM_STEP_ID is not; see docs/CLUSTER.md")
+        return None
+    if size is None and "SLURM_PROCID" not in os.environ:
         return None
     return _checked_task("srun", "SLURM_PROCID", size or SLURM_TASKS[0], "SLURM_LOCALID", _slurm_tasks_here())
 

@@ -112,6 +112,7 @@ def test_a_process_that_no_launcher_started_is_on_its_own(adopted, variables):
         ({**STEP, "SLURM_PROCID": ""}, "SLURM_PROCID is not"),
         ({**STEP, "SLURM_LOCALID": ""}, "SLURM_LOCALID is not"),
         ({**STEP, "SLURM_PROCID": "6"}, "SLURM_PROCID=6 and SLURM_STEP_NUM_TASKS=6 contradict"),
+        ({**BATCH, "SLURM_PROCID": "1"}, "SLURM_PROCID is set, but SLURM_STEP_ID is not"),
         ({"SLURM_STEP_ID": "0", "SLURM_PROCID": "0"}, "SLURM_STEP_NUM_TASKS is not"),
         ({**STEP, "WORLD_SIZE": "8"}, "srun started 6 tasks, but WORLD_SIZE=8"),
         ({**STEP, **ALONE}, "srun started 6 tasks and this is task 4, which contradicts RANK=0"),
@@ -174,7 +175,8 @@ def test_the_local_rank_that_deepspeed_passes_is_taken_off(adopted):
 
 
 def test_a_batch_script_without_srun_knows_of_its_idle_tasks(adopted):
-    for variables, tasks in (({}, 1), (BATCH, 6), (STEP, 1), ({**BATCH, **RANK}, 1)):
+    salloc = {**BATCH, "SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1"}
+    for variables, tasks in (({}, 1), (BATCH, 6), (salloc, 6), (STEP, 1), ({**BATCH, **RANK}, 1)):
         adopted(variables)
         assert launchers.idle_slurm_tasks() == tasks
 
