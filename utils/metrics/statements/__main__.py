@@ -16,6 +16,7 @@ from typing import Any
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, exit_on_user_error
 from cardiolect.utils.metrics.findings import finding_scores
+from cardiolect.utils.metrics.statements.ceiling import repetition_f1
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
 from cardiolect.utils.metrics.statements.misread import DECADES, Labelled, misread, words_by_decade
 from cardiolect.utils.metrics.statements.practice import labelled
@@ -72,6 +73,8 @@ def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: fr
             f"as the annotators code what is written: micro F1 {by_practice['micro_f1']:.3f}, macro F1 "
             f"{by_practice['macro_f1']:.3f}"
         )
+        ceiling, repeated = repetition_f1((report, labels & codes) for _, report, labels in rows)
+        print(f"labels of other reports with the same text ({repeated} reports): micro F1 {ceiling:.3f}")
 
 
 def _print_misread(rows: list[tuple[str, str, set[str]]], most: int) -> None:
