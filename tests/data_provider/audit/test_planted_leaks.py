@@ -9,16 +9,17 @@ from cardiolect.data_provider.audit.leakage import Placed, leaks
 from cardiolect.data_provider.audit.seen import load_seen, save_seen, seen_again
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.manifest import Corpus, Record, Text, write_manifest
-from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.simulator.patients import draw_patient
+from cardiolect.data_provider.simulator.render import simulate
 from tests.helpers.wfdb_records import write
 
 PLAIN = {"fs": 500, "names": LEADS, "gain": 1000.0}
 
 
-def planted(folder, corpus, change=lambda x: x, patient="B", reports=("Sinus rhythm.", "Sinus rhythm."), **written):
+def planted(folder, change=lambda x: x, patient="B", reports=("Sinus rhythm.", "Sinus rhythm."), **written):
     """What the audit names if a recording is in train and a changed one in test."""
-    signal = read_record(corpus / "records500/00000/00001_hr").signal.astype(float)
+    signal = simulate(3, 0, draw_patient(3, 0, 1))[1].astype(float)
     for name, values, how in (("a", signal, PLAIN), ("b", change(signal), {**PLAIN, **written})):
         wfdb.wrsamp(
             name,
@@ -52,21 +53,21 @@ def planted(folder, corpus, change=lambda x: x, patient="B", reports=("Sinus rhy
     ],
     ids=["copied", "another resolution", "another order of leads", "another rate", "gain, offset and start"],
 )
-def test_a_planted_copy_of_another_patient_is_a_leak(change, written, corpus, tmp_path):
-    found, duplicates = planted(tmp_path, corpus, change, **written)
+def test_a_planted_copy_of_another_patient_is_a_leak(change, written, tmp_path):
+    found, duplicates = planted(tmp_path, change, **written)
     assert len(found) == 1 and found[0].startswith("1 signal is in more than one split") and len(duplicates) == 1
 
 
-def test_another_recording_of_a_patient_is_a_leak_and_of_a_stranger_is_none(corpus, tmp_path):
+def test_another_recording_of_a_patient_is_a_leak_and_of_a_stranger_is_none(tmp_path):
     backwards = {"change": lambda x: x[:, ::-1]}
-    found, duplicates = planted(tmp_path, corpus, patient="A", **backwards)
+    found, duplicates = planted(tmp_path, patient="A", **backwards)
     assert len(found) == 1 and found[0].startswith("1 patient is in more than one split") and not duplicates
-    assert planted(tmp_path, corpus, patient="B", **backwards) == ([], [])
+    assert planted(tmp_path, patient="B", **backwards) == ([], [])
 
 
-def test_a_long_report_of_two_people_is_a_leak_though_their_signals_differ(corpus, tmp_path):
+def test_a_long_report_of_two_people_is_a_leak_though_their_signals_differ(tmp_path):
     text = "A long free report that no two people write alike, 12 words and more."
-    found, _ = planted(tmp_path, corpus, lambda x: x[:, ::-1], reports=(text, text))
+    found, _ = planted(tmp_path, lambda x: x[:, ::-1], reports=(text, text))
     assert len(found) == 1 and "report" in found[0]
 
 
