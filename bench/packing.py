@@ -13,9 +13,9 @@ from bench.harness import benchmark_parser, report, seconds_per_call
 from bench.random_models import random_checkpoint, random_example
 from cardiolect.model.prompt.rendering import render_ecgs, render_turn
 from cardiolect.model.training.attention import NAME, supports_rows
+from cardiolect.model.training.batches import LengthBucketSampler
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out, pack
-from cardiolect.model.training.trainer import LengthBucketSampler
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
 
