@@ -85,7 +85,7 @@ def test_the_longest_window_counts_not_all_of_them(vocabulary):
 @pytest.mark.parametrize("dropout", [0, 0.999])
 def test_questions_too_long_for_the_language_model_are_left_out_before_training(vocabulary, dropout):
     """Also if the row loses its ECG in this epoch: it has it in the next."""
-    ecgs = CodesInMemory({ref: codes(30) for ref in REFS})
+    ecgs = CodesInMemory({ref: codes(60) for ref in REFS})
     asked = questions()
     limit = max(FinetuneDataset(vocabulary, [e], ecgs).lengths()[0] for e in asked if len(e.records) == 1)
     rows = FinetuneDataset(vocabulary, asked, ecgs, 1, ecg_dropout=dropout, max_length=limit)
@@ -136,7 +136,7 @@ def test_windows_are_drawn_by_seed_epoch_and_recording(vocabulary):
 
 
 def test_the_longest_window_decides_whether_a_recording_fits(vocabulary):
-    ecgs = WindowsInMemory({REFS[0]: [codes(20), codes(30)], REFS[1]: [codes(20)]})
+    ecgs = WindowsInMemory({REFS[0]: [codes(20), codes(200)], REFS[1]: [codes(20)]})
     limit = max(PretrainDataset(vocabulary, REFS[1:2], ecgs, "causal").lengths())
     rows = PretrainDataset(vocabulary, REFS[:2], ecgs, "causal", max_length=limit, random_windows=True)
     assert rows.refs == [REFS[1]]
