@@ -26,7 +26,7 @@ class TrainSettings(DataSettings):
     batch_tokens: int = Field(
         0,
         ge=0,
-        description="Most tokens, with padding, per batch on each rank: long sequences come in smaller batches than "
+        description="Most tokens per batch on each rank, padding included: long sequences come in smaller batches than "
         "BATCH_SIZE; 0: no limit.",
     )
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")

@@ -30,6 +30,8 @@ from cardiolect.utils.schedule import make_schedule
 UNCHANGED = {
     "optimizer",
     "schedule",
+    "record_seconds",
+    "batch_tokens",
     "tuning",
     "lora_rank",
     "lora_alpha",
