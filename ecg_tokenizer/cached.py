@@ -44,13 +44,18 @@ class CachedECGs:
         self, representation: ECGRepresentation, cache: ItemCache, bad: Container[str] = (), seconds: float = 0.0
     ):
         self.representation, self.cache, self.bad, self.seconds = representation, cache, bad, seconds
+        self._windows: dict[str, int] = {}
 
     def __contains__(self, ref: RecordRef) -> bool:
         return ref.record_id not in self.bad and ref in self.cache
 
     def windows(self, ref: RecordRef) -> int:
         """How many windows of the recording were prepared: 1, unless it is longer than `seconds`."""
-        return self.cache.windows(ref) if self.seconds else 1
+        if not self.seconds:
+            return 1
+        if ref.record_id not in self._windows:
+            self._windows[ref.record_id] = self.cache.windows(ref)
+        return self._windows[ref.record_id]
 
     def item(self, ref: RecordRef, window: int = 0) -> np.ndarray:
         """The item that `ECGRepresentation.prepare` made; KeyError for a recording that could not be read."""

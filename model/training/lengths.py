@@ -71,13 +71,14 @@ def check_lengths(
     """
     figures: dict[str, Any] = {"record_seconds": seconds}
     for name, rows in datasets.items():
+        what = {"valid": "validation"}.get(name, name)
         cropped, sentence = ecgs.cropped(splits[name].records), rows.left_out.sentence(ecgs.representation.fewer_tokens)
         if not len(rows):
-            raise UserError(f"there are no {name} sequences: {sentence or 'none of the recordings could be read'}")
+            raise UserError(f"there are no {what} sequences: {sentence or 'none of the recordings could be read'}")
         if launch.is_main() and cropped:
             which = "one of the windows that cover it, drawn in every epoch" if name == "train" else "its first window"
-            print(f"{name}: {cropped} recordings are longer than RECORD_SECONDS={seconds:g}; of each, {which}, is used")
+            print(f"{what}: {cropped} recordings are longer than RECORD_SECONDS={seconds:g}; of each, {which}, is used")
         if launch.is_main() and sentence:
-            print(f"{name}: {sentence}")
+            print(f"{what}: {sentence}")
         figures[name] = {"cropped_recordings": cropped, "left_out": rows.left_out.figures()}
     return figures

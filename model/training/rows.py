@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -82,7 +83,12 @@ class PretrainDataset(Dataset):
         """Tokens of the row of an ECG of so many codes."""
         if self.objective == "multiscale":
             return windows_length(self.vocabulary, codes, self.group)[0]
-        return codes + len(render_ecgs(self.vocabulary, [[]], [""])[0])
+        return codes + self._markers
+
+    @cached_property
+    def _markers(self) -> int:
+        """Tokens of a row without codes."""
+        return len(render_ecgs(self.vocabulary, [[]], [""])[0])
 
     def _longest_sequence(self, ref: RecordRef) -> int:
         """Tokens of the longest sequence in any row of the recording; 0 if one of its windows is too short."""

@@ -34,7 +34,7 @@ def mixed(tmp_path_factory, corpus) -> Path:
 def lines(mixed: Path, tokenizer_folder: Path) -> dict:
     tiny = pretrain_lines(mixed, tokenizer_folder)
     texts = {f"{split.upper()}_DATA": mixed / f"questions/{split}.json" for split in ("train", "valid")}
-    return {**tiny, **texts, "TASKTYPE": "qa", "QUESTIONS_PER_ECG": 4, "MAX_VALID": 0}
+    return {**tiny, **texts, "TASKTYPE": "qa", "QUESTIONS_PER_ECG": 16, "MAX_VALID": 0}
 
 
 def run(*arguments, **values) -> tuple[str, Path]:
@@ -50,8 +50,8 @@ def info(output: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, mixed, tokenizer_folder) -> tuple[str, Path]:
-    """What a run printed and its checkpoint: windows of 10 s, batches of 1000 tokens, more than one epoch."""
-    limits = {"RECORD_SECONDS": 10, "BATCH_TOKENS": 2000, "BATCH_SIZE": 100, "GRADIENT_ACCUMULATION_STEPS": 2}
+    """What a run printed and its checkpoint: windows of 10 s, batches of 4000 tokens, more than one epoch."""
+    limits = {"RECORD_SECONDS": 10, "BATCH_TOKENS": 4000, "BATCH_SIZE": 100, "GRADIENT_ACCUMULATION_STEPS": 2}
     folder = tmp_path_factory.mktemp("one")
     return run("finetune", folder, "ft", **lines(mixed, tokenizer_folder), **limits, MAX_STEPS=10)
 
@@ -63,14 +63,14 @@ def test_windows_and_batches_of_tokens_are_counted_in_the_checkpoint(trained):
     assert found["lengths"]["train"]["cropped_recordings"] == 3 and found["lengths"]["valid"]["cropped_recordings"] == 1
     assert found["lengths"]["train"]["left_out"]["too_long"] == 0
     assert "train: 3 recordings are longer than RECORD_SECONDS=10" in said
-    assert re.search(r"BATCH_TOKENS=2000: \d+ batches per epoch, with \d+ to \d+ sequences", said)
+    assert re.search(r"BATCH_TOKENS=4000: \d+ batches per epoch, with \d+ to \d+ sequences", said)
     sequences = found["sequences"]
     assert sequences["batches_per_epoch"] % 2 == 0 and found["epochs"] > 1
     assert len(sequences["left_out_by_epoch"]) == np.ceil(found["epochs"]) and sequences["left_out_by_epoch"][0] == 0
 
 
 def test_two_ranks_and_a_resumed_run_have_the_losses_of_one(tmp_path, mixed, tokenizer_folder, trained):
-    limits = {"RECORD_SECONDS": 10, "BATCH_TOKENS": 2000, "BATCH_SIZE": 100, "NUM_PROCESSES": 2}
+    limits = {"RECORD_SECONDS": 10, "BATCH_TOKENS": 4000, "BATCH_SIZE": 100, "NUM_PROCESSES": 2}
     values = {**lines(mixed, tokenizer_folder), **limits, "CACHE_DIR": trained[1].parent / "cache", "MAX_STEPS": 10}
     _, output = run("finetune", tmp_path, "two", **values)
     curves = [json.loads((folder / "loss_curve.json").read_text()) for folder in (trained[1], output)]
