@@ -89,7 +89,7 @@ def test_two_ranks_and_a_resumed_run_have_the_losses_of_one(tmp_path, mixed, tok
 
 def test_recordings_too_long_for_the_language_model_do_not_end_training(tmp_path, mixed, tokenizer_folder):
     """The run was refused, or ended with an error at a random step."""
-    said, output = run("pretrain", tmp_path, "pre", **lines(mixed, tokenizer_folder), MAX_STEPS=3)
+    said, output = run("pretrain", tmp_path, "pre", **pretrain_lines(mixed, tokenizer_folder), MAX_STEPS=3)
     (line,) = [line for line in said.splitlines() if "left out" in line]
     assert line.startswith("train: 1 of ") and "the 4096 tokens that the language model takes" in line
     assert "set RECORD_SECONDS, or fewer tokens per second (a longer STRIDE_MS" in line
