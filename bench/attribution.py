@@ -1,7 +1,7 @@
 """Does `model.inference.attribution` locate findings and what an answer depends on, compared with other methods?
 
     python -m bench.attribution --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
-    python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus ../shared/data/ptb-xl \\
+    python -m bench.attribution --checkpoint checkpoints/sim_to_real/llm --corpus data/ptb-xl \\
         --questions data/sim_to_real/questions/train.json --folds 1-8
 
 Measured on yes-or-no questions that the checkpoint answers correctly. In a corpus of the simulator's default mode it is
@@ -141,8 +141,8 @@ def main() -> None:
         )
     spans = FindingSpans(arguments.corpus) if (arguments.corpus / MADE).is_file() else None
     file = arguments.questions or arguments.corpus / "questions" / "test.json"
-    examples = load_examples([file], arguments.corpus, load_database(arguments.corpus)).examples
-    folds = parse_folds(arguments.folds)
+    examples = load_examples([file], arguments.corpus, load_database(arguments.corpus, "--corpus")).examples
+    folds = parse_folds(arguments.folds, "--folds")
     examples = [e for e in examples if finding_of(e, spans is not None) and e.records[0].fold in folds]
     random.Random(arguments.seed).shuffle(examples)
     rng = np.random.default_rng(arguments.seed)

@@ -1,6 +1,6 @@
 """Settings of BPE tokenizers: ECG-Byte's levels as published, millivolts, wavelet blocks.
 
-    python -m bench.bpe --data ../shared/data/ptb-xl [--test-folds 9-10] [--only wavelet] [--out results/bench]
+    python -m bench.bpe --data data/ptb-xl [--test-folds 9-10] [--only wavelet] [--out results/bench]
 
 Every tokenizer is trained on folds 1-7, measured on --test-folds as ``cardiolect fidelity`` measures (against the ECG
 at 250 Hz) and timed. The tokenizers stay in OUT/bpe: ``cardiolect fidelity --tokenizer`` compares them with others and

@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     tokenizer = ECGTokenizer.from_pretrained(arguments.tokenizer)
-    refs = list(load_database(arguments.data).values())[: arguments.records]
+    refs = list(load_database(arguments.data, "--data").values())[: arguments.records]
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -1,7 +1,7 @@
 """How many answers stay the same if an ECG has offsets, rails, gaps or padding: read as files are, and taken as it is.
 
     python -m bench.damaged_ecgs --checkpoint checkpoints/quickstart/llm --corpus data/quickstart/corpus
-    python -m bench.damaged_ecgs --checkpoint checkpoints/quickstart/llm --corpus ../shared/data/ptb-xl \\
+    python -m bench.damaged_ecgs --checkpoint checkpoints/quickstart/llm --corpus data/ptb-xl \\
         --questions data/real/questions/test.json
 
 ``right`` is the share of right answers, ``same`` that of answers as about the undamaged ECG. ``as it is`` encodes the
@@ -81,7 +81,7 @@ def as_it_is(chat: ECGChat, signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def choose(arguments) -> list[Example]:
-    database = load_database(arguments.corpus)
+    database = load_database(arguments.corpus, "--corpus")
     paths = [arguments.questions or arguments.corpus / "questions/test.json"]
     examples = load_examples(paths, arguments.corpus, database, allow_missing=True).examples
     examples = [e for e in examples if len(e.records) == 1 and e.attribute_type in KINDS]

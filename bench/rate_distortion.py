@@ -1,6 +1,6 @@
 """Rate and distortion of tokenizers over stride, quantizer and codebook, and of millivolts against z-scored leads.
 
-    python -m bench.rate_distortion --data ../shared/data/ptb-xl [--steps 400] [--out results/bench]
+    python -m bench.rate_distortion --data data/ptb-xl [--steps 400] [--out results/bench]
 
 Every tokenizer is trained in the same way on folds 1-7, selected on fold 8 and measured on folds 9-10, in millivolts.
 The augmentations of env/real/tokenizer.env are off, since they need leads and millivolts, which a z-score does not

@@ -174,7 +174,7 @@ def main() -> None:
         raise UserError("--ranks takes positive numbers such as 1,2, and --node-ranks one positive number")
     counts = sorted({int(n) for n in numbers})
     most = TASKS["encode recordings into the code cache"][2]
-    if (found := len(load_database(arguments.data))) < 2 * most:
+    if (found := len(load_database(arguments.data, "--data"))) < 2 * most:
         raise UserError(f"--data {arguments.data}: {found} recordings; at least {2 * most} are needed")
     with tempfile.TemporaryDirectory() as folder:
         rows = over_ranks(arguments.data, Path(folder), counts, arguments.threads)

@@ -1,6 +1,6 @@
 """How well a model trained only on simulated patients reads real ECGs: default, varied, and varied with real noise.
 
-    python -m bench.sim_to_real --data ../shared/data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
+    python -m bench.sim_to_real --data data/ptb-xl [--folds 1-8] [--records 3000] [--kinds default,varied]
 
 There is no language model: a small convolutional network, trained on simulated labels, is scored on the real recordings
 of the given folds, at the threshold of the simulation (one half, with equal class weights). Real labels are used for
@@ -119,7 +119,7 @@ def load_real(root: Path, folds: frozenset[int]) -> tuple[np.ndarray, np.ndarray
     """Signals ``(n, 12, 1250)``, labels ``(n, findings)`` and patients ``(n,)`` of recordings of PTB-XL."""
     with (root / DATABASE_NAME).open(newline="", encoding="utf-8") as file:
         rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
-    refs = [ref for ref in load_database(root).values() if ref.fold in folds]
+    refs = [ref for ref in load_database(root, "--data").values() if ref.fold in folds]
     if not refs:
         raise UserError(f"--folds: {root} has no recordings of these folds")
     signals, labels = [], []
@@ -280,7 +280,7 @@ def main() -> None:
     if unknown := set(arguments.kinds.split(",")) - set(KINDS):
         raise UserError(f"--kinds {', '.join(sorted(unknown))}: choose from {', '.join(KINDS)}")
     torch.set_num_threads(arguments.threads)
-    folds = parse_folds(arguments.folds)
+    folds = parse_folds(arguments.folds, "--folds")
     signals, labels, patients = load_real(arguments.data, folds)
     rows, notes = [], []
     for kind in arguments.kinds.split(","):

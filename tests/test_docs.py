@@ -2,11 +2,13 @@
 
 import re
 import runpy
+import shlex
 from importlib import import_module
 
 import pytest
 
 from cardiolect.model.cli.commands import TOOLS, build_parser
+from cardiolect.model.cli.commands import main as cardiolect
 from tests.helpers import ROOT
 
 HISTORY = ("LOG.md", "CHANGELOG.md")  # they name what was
@@ -45,6 +47,28 @@ def test_commands_exist(page):
     known = {*TOOLS, *re.findall(r"\n  (\w+)", build_parser().epilog)}
     used = re.findall(r"(?:^ *|`)cardiolect ([a-z]+)", page.read_text(), flags=re.MULTILINE)
     assert set(used) <= known
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
+def test_examples_name_folders_that_a_reader_may_have(page):
+    if page.name == "RESULTS.md":
+        pytest.skip("its env files name the folder of the recordings that were measured")
+    assert "shared/data" not in page.read_text()
+
+
+def test_the_commands_for_own_recordings_run(corpus, stock, tmp_path, monkeypatch):
+    """On recordings in a format each, in a folder and one in it."""
+    section = (ROOT / "docs/DATA.md").read_text().partition("## Your own recordings")[2].partition("\n## ")[0]
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("visit1.csv", "visit2.edf", "ward/visit3.dcm"), start=1):
+        cardiolect(["convert", str(corpus / f"records500/00000/{number:05}_hr"), f"my_ecgs/{name}"])
+    commands = re.findall(r"^cardiolect (.*)", section, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["inspect", "convert", "show", "report", "prepare", "audit"]
+    for command in commands:
+        checkpoint = ["--checkpoint", str(stock)] if command.startswith("report") else []
+        cardiolect([*shlex.split(command), *checkpoint])
+    assert (tmp_path / "converted/ward/visit3.hea").is_file() and (tmp_path / "visit1.png").is_file()
+    assert (tmp_path / "data/own/manifest.json").is_file() and (tmp_path / "results/audit_own/audit.html").is_file()
 
 
 def test_the_picture_of_the_datas_way_is_up_to_date():

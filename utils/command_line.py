@@ -1,6 +1,7 @@
 """Command lines: a parser that reports mistakes in one line, argument types, and exit codes."""
 
 import argparse
+import difflib
 import errno
 import os
 import re
@@ -13,10 +14,39 @@ from cardiolect.utils.errors import exit_on_user_error
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports a mistake in one line, without the usage, and exits with code 2."""
+    """A parser that reports a mistake in one line, without the usage, and exits with code 2.
+
+    Its help tells the default of every option. A choice that does not exist is answered with the nearest one.
+    """
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+    def format_help(self) -> str:
+        for action in self._actions:
+            if action.option_strings and action.nargs != 0 and not action.required:
+                action.help = _with_default(action)
+        return super().format_help()
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        choices = list(map(str, action.choices))
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint} (choose from {', '.join(choices)})")
+
+
+def _with_default(action: argparse.Action) -> str:
+    """The help of an option, which names its default unless it does so already."""
+    text = action.help or ""
+    if "default" in text:
+        return text
+    default = action.default
+    if isinstance(default, list | tuple):
+        default = " ".join(map(str, default))
+    shown = "none" if default is None or default == "" else str(default).replace("%", "%%")
+    return f"{text} (default: {shown})".lstrip()
 
 
 def run_command(main: Callable[[], object]) -> None:

@@ -21,14 +21,18 @@ setup_environment() {
     cp pyproject.toml "$stamp"
 }
 
-# The default torch for Linux includes gigabytes of CUDA; without a GPU, install PyTorch's CPU build.
+# The default torch for Linux includes gigabytes of CUDA; without a GPU, install PyTorch's CPU build if its index answers.
 install_torch() {
-    local pin from=()
+    local pin report pip=("$python" -m pip install --quiet --disable-pip-version-check) cpu=https://download.pytorch.org/whl/cpu
     pin="$(grep -o 'torch==[0-9.]*' pyproject.toml | head -1)"
     "$python" -c 'import torch' 2>/dev/null && return
-    if ! command -v nvidia-smi >/dev/null && "$python" -m pip install --quiet --dry-run --ignore-installed --report - "$pin" |
-        grep -q '"name": "nvidia-'; then
-        from=(--index-url https://download.pytorch.org/whl/cpu)
+    if ! command -v nvidia-smi >/dev/null; then
+        # Read whole before it is searched: pip fails if its reader leaves early, and pipefail takes that for "not found".
+        report="$("${pip[@]}" --dry-run --ignore-installed --report - "$pin")" || return
+        if [[ "$report" == *'"name": "nvidia-'* ]]; then
+            "${pip[@]}" --retries 1 --index-url "$cpu" "$pin" 2>/dev/null && return
+            echo "$cpu does not answer: installing PyTorch with CUDA, which takes longer and more disk"
+        fi
     fi
-    "$python" -m pip install --quiet --disable-pip-version-check "${from[@]}" "$pin"
+    "${pip[@]}" "$pin"
 }

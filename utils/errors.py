@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -17,6 +17,15 @@ def make_folder(option: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{option} {folder} cannot be made a folder: {error.strerror}") from None
+
+
+def check_overwriting(folder: Path, names: Iterable[str], force: bool) -> None:
+    """Raise `UserError` if ``folder`` has files of these names, unless ``force``, the user's ``--force``."""
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        raise UserError(
+            f"--out {folder}: already holds {', '.join(there)}; add --force to replace, or give another folder"
+        )
 
 
 def exit_on_user_error(main: Callable[[], object]) -> None:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from cardiolect.utils.errors import UserError, make_folder
 
 BASE = "BASE"
+SHOWN = 10  # env files of a folder that an error lists
 
 
 def _split(value: Any) -> Any:
@@ -61,8 +62,7 @@ class EnvSettings(BaseSettings):
     def read(cls, env_file: Path | str, **overrides: Any) -> Self:
         """As `load`, but without `check`: paths that an earlier stage will write need not exist yet."""
         path = Path(env_file)
-        if not path.is_file():
-            raise UserError(f"{path}: no such env file")
+        _need_env_file(path)
         files = env_files(path)
         known = cls.keys()
         for file in files:
@@ -99,8 +99,7 @@ def env_files(path: Path) -> list[Path]:
     files = [path]
     while base := _check_lines(files[0]):
         file = files[0].parent / base
-        if not file.is_file():
-            raise UserError(f"{files[0]}: BASE={base}: no such env file ({file})")
+        _need_env_file(file, f"{files[0]}: BASE={base}")
         if file.resolve() in [other.resolve() for other in files]:
             raise UserError(f"{files[0]}: BASE={base} leads back to {file}; bases must not form a circle")
         files.insert(0, file)
@@ -110,12 +109,27 @@ def env_files(path: Path) -> list[Path]:
 def read_key(env_file: Path | str, key: str) -> str | None:
     """The value of ``key`` by the process environment, the file or its bases, before a settings class is chosen."""
     path = Path(env_file)
-    if not path.is_file():
-        raise UserError(f"{path}: no such env file")
+    _need_env_file(path)
     value = None
     for file in env_files(path):
         value = next((v for k, v in dotenv_values(file).items() if v and k.upper() == key), value)
     return os.environ.get(key) or value
+
+
+def _need_env_file(path: Path, named: str = "") -> None:
+    """Raise `UserError` unless ``path`` is a file; for a folder, the message lists the env files in it.
+
+    named: how the user named it, if not by ``path``.
+    """
+    named, where = named or str(path), f" ({path})" if named else ""
+    if path.is_dir():
+        found = sorted(path.glob("*.env")) or sorted(path.rglob("*.env"))
+        names = ", ".join(map(str, found[:SHOWN])) + (", ..." if len(found) > SHOWN else "")
+        raise UserError(
+            f"{named}: a folder{where}; name an env file{f' in it: {names}' if found else '; it holds none'}"
+        )
+    if not path.is_file():
+        raise UserError(f"{named}: no such env file{where}")
 
 
 def _place(file: Path, path: Path) -> str:

@@ -96,10 +96,8 @@ def not_compared(corpora: dict[str, dict]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "folders", type=Path, nargs="+", help="manifests, as cardiolect.data_provider.corpora.prepare writes them"
-    )
-    parser.add_argument("--out", type=Path, default=Path("results/audit"))
+    parser.add_argument("folders", type=Path, nargs="+", help="manifests, as cardiolect prepare writes them")
+    parser.add_argument("--out", type=Path, default=Path("results/audit"), help="folder for audit.json and audit.html")
     parser.add_argument("--workers", type=int, default=2, help="processes that read recordings")
     given = parser.parse_args(arguments)
     make_folder("--out", given.out)

@@ -47,7 +47,7 @@ def take_folds(done: Prepared, folds: list[str]) -> None:
     """Split recordings by folds for training, validation and test; recordings of other folds are left out."""
     split_of: dict[int, str] = {}
     for split, text in zip(SPLITS, folds, strict=True):
-        for fold in parse_folds(text):
+        for fold in parse_folds(text, "--folds"):
             if split_of.setdefault(fold, split) != split:
                 raise UserError(f"--folds: fold {fold} is in two splits")
     if any(record.fold is None for record in done.records):
@@ -79,7 +79,7 @@ def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> 
 
 def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str) -> None:
     """Add questions derived from PTB-XL's labels, with yes and no balanced within each split."""
-    rows = {str(int(row["ecg_id"])): row for row in load_labels(source / DATABASE_NAME)}
+    rows = {str(int(row["ecg_id"])): row for row in load_labels(source / DATABASE_NAME, "--source")}
     left_open: Counter[str] = Counter()
     for split in SPLITS:
         members = [record for record in done.records if record.split == split]

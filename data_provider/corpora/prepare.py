@@ -11,6 +11,7 @@ from pathlib import Path
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
 from cardiolect.data_provider.corpora.databases import database_in
 from cardiolect.data_provider.corpora.manifest_texts import (
+    RENDERINGS,
     add_derived_questions,
     add_texts,
     render_reports,
@@ -18,9 +19,9 @@ from cardiolect.data_provider.corpora.manifest_texts import (
     take_folds,
 )
 from cardiolect.data_provider.corpora.prepared import Prepared
-from cardiolect.data_provider.manifest import Corpus, write_manifest
+from cardiolect.data_provider.manifest import MANIFEST, RECORDS, TEXTS, Corpus, write_manifest
 from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.errors import UserError, check_overwriting, exit_on_user_error
 
 CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "ptb-xl": ptbxl.prepare,
@@ -29,6 +30,8 @@ CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "simulated": simulated.prepare,
     **dict.fromkeys(challenge.NAMES, challenge.prepare),
 }
+
+PRODUCTS = (MANIFEST, RECORDS, TEXTS, RENDERINGS)
 
 
 def prepare(
@@ -43,6 +46,7 @@ def prepare(
     mixture_name: str = "",
     english: bool = False,
     database: str = "",
+    force: bool = False,
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
@@ -50,7 +54,7 @@ def prepare(
     splits replace the corpus's own. folds: for training, validation and test ("1-7", "8", "9-10"). derived_seed: adds
     questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. english:
     render PTB-XL's German and Swedish reports in English. database: whose patients these are, if it is not the
-    database that ``name`` stands for.
+    database that ``name`` stands for. force: replace what an earlier run wrote to ``out``, and say so.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
@@ -64,9 +68,11 @@ def prepare(
         raise UserError(f"--source {source}: no such folder")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file: give a folder")
+    check_overwriting(out, PRODUCTS, force)
     done = CORPORA[name](source)
     if not done.records:
-        raise UserError(f"--source {source}: contains no recording of {name} ({_list(done.left_out)})")
+        why = f" ({_list(done.left_out)})" if done.left_out else ""
+        raise UserError(f"--source {source}: contains no recording of {name}{why}")
     if ecg_qa_splits is not None:
         take_ecg_qa_splits(done, ecg_qa_splits)
     if folds:
@@ -77,6 +83,9 @@ def prepare(
         add_texts(done, source, texts, texts_licence)
     if derived_seed is not None:
         add_derived_questions(done, source, derived_seed, done.licence)
+    replaced = [path for name in PRODUCTS if (path := out / name).exists()]
+    for path in replaced:  # all of them: another run need not write every one
+        path.unlink()
     if english:
         render_reports(done, out)
     corpus = Corpus(
@@ -91,6 +100,8 @@ def prepare(
         database or database_in(source, name),
     )
     write_manifest(out, corpus, done.records, done.texts)
+    for path in replaced:
+        print(f"{path}: {'replaced' if path.exists() else 'removed, as it belonged to the corpus before'}")
     return corpus
 
 
@@ -112,13 +123,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--texts-licence", default="", help="licence of these texts, for the manifest")
     parser.add_argument(
-        "--ecg-qa-splits", type=Path, metavar="DIR", help="use ECG-QA's splits: its folder with train_ecgs.tsv ..."
+        "--ecg-qa-splits",
+        type=Path,
+        metavar="DIR",
+        help="use ECG-QA's splits: its folder with train_ecgs.tsv ... (default: the corpus's splits)",
     )
     parser.add_argument(
         "--folds",
         nargs=3,
         metavar=("TRAIN", "VALID", "TEST"),
-        help="split by these folds of PTB-XL, such as 1-7 8 9-10",
+        help="split by these folds of PTB-XL, such as 1-7 8 9-10 (default: the corpus's splits)",
     )
     parser.add_argument("--derived", action="store_true", help="add questions derived from PTB-XL's labels")
     parser.add_argument(
@@ -129,10 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--database",
         default="",
         metavar="ID",
-        help="whose patients these are, if not NAME's, such as your own in its layout; manifests of one database share "
-        "patients",
+        help="whose patients these are, such as your own in the layout of NAME; manifests of one database share "
+        "patients (default: NAME's)",
     )
     parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that derived questions are about")
+    parser.add_argument("--force", action="store_true", help="replace what an earlier run wrote to OUT")
     given = parser.parse_args(arguments)
     corpus = prepare(
         given.name,
@@ -146,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.mixture_name,
         given.english_reports,
         given.database,
+        given.force,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from cardiolect.data_provider.corpora.databases import MADE
-from cardiolect.data_provider.corpora.simulated import LICENCE as SIMULATED
+from cardiolect.data_provider.corpora.simulated import CITATION, LICENCE
 from cardiolect.data_provider.manifest import is_manifest, load_corpus
 
 UNKNOWN = "unknown"
@@ -22,11 +22,21 @@ def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
     return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
 
 
+def only_simulated(corpora: Sequence[dict[str, str]]) -> bool:
+    """Whether all of what `corpora_of` returned is simulated; False if nothing is known."""
+    return bool(corpora) and all(corpus["citation"].startswith(CITATION) for corpus in corpora)
+
+
+def in_simulated_corpus(record: str) -> bool:
+    """Whether a recording's file is in the folder of a simulated corpus."""
+    return any((folder / MADE).is_file() for folder in Path(record).resolve().parents)
+
+
 def _corpus(root: Path) -> dict[str, str]:
     if is_manifest(root):
         known = load_corpus(root)
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
-        return {"name": root.resolve().name, "version": "", "licence": SIMULATED, "citation": "simulated by Cardiolect"}
+        return {"name": root.resolve().name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
     name = PureWindowsPath(root.resolve()).name  # accepts both separators: a checkpoint may come from Windows
     return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -15,7 +15,7 @@ TRANSLATED = "report_en"  # an extra column in copies of the database with trans
 def prepare(source: Path) -> Prepared:
     """Folds 1-8 for training, 9 for validation, 10 for test, as its authors recommend."""
     done = Prepared("1.0.3", LICENCE, "Wagner et al. 2020, https://doi.org/10.1038/s41597-020-0495-6")
-    database = load_database(source)
+    database = load_database(source, "--source")
     with (source / DATABASE_NAME).open(newline="", encoding="utf-8-sig") as file:
         rows = {str(int(row["ecg_id"])): row for row in csv.DictReader(file)}
     for record_id, ref in database.items():

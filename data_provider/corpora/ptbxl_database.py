@@ -31,12 +31,13 @@ LABEL_COLUMNS = (
 _FILE_COLUMNS = ("filename_hr", "filename_lr")  # 500 Hz first
 
 
-def load_labels(path: Path) -> list[dict[str, str]]:
+def load_labels(path: Path, argument: str = "DATA_ROOT") -> list[dict[str, str]]:
     """The rows of ptbxl_database.csv with all columns that `ecgqa.labels` reads; an empty cell is "".
 
-    Raises `UserError` if the file cannot be read, lacks a column or has an invalid row.
+    argument: what named its folder. Raises `UserError` if the file cannot be read, lacks a column or has an invalid
+    row.
     """
-    _, rows = _read_rows(path, LABEL_COLUMNS)
+    _, rows = _read_rows(path, argument, LABEL_COLUMNS)
     for line, row in enumerate(rows, start=2):
         try:
             int(row["ecg_id"]), int(float(row["strat_fold"]))
@@ -46,14 +47,14 @@ def load_labels(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def load_database(root: Path) -> dict[str, RecordRef]:
+def load_database(root: Path, argument: str = "DATA_ROOT") -> dict[str, RecordRef]:
     """ecg_id -> reference, from ``root/ptbxl_database.csv`` in the official layout.
 
-    Refers to the 500 Hz files, or to the 100 Hz files if the corpus has only these. Raises `UserError` if the file is
-    missing, lacks a column or has an invalid row.
+    argument: what named ``root``. Refers to the 500 Hz files, or to the 100 Hz files if the corpus has only these.
+    Raises `UserError` if the file is missing, lacks a column or has an invalid row.
     """
     path = root / DATABASE_NAME
-    columns, rows = _read_rows(path, _COLUMNS, _FILE_COLUMNS)
+    columns, rows = _read_rows(path, argument, _COLUMNS, _FILE_COLUMNS)
     file_columns = [name for name in _FILE_COLUMNS if name in columns]
     file_column = next((name for name in file_columns if _folder_exists(root, rows[0][name])), file_columns[0])
     database_name = database_in(root)
@@ -69,8 +70,11 @@ def load_database(root: Path) -> dict[str, RecordRef]:
     return database
 
 
-def parse_folds(text: str) -> frozenset[int]:
-    """The folds in "1-8,10", none in "". Raises `UserError` on anything but numbers from 1 to 10 and ranges of them."""
+def parse_folds(text: str, argument: str = "folds") -> frozenset[int]:
+    """The folds in "1-8,10", none in "".
+
+    argument: what gave them. Raises `UserError` on anything but numbers from 1 to 10 and ranges of them.
+    """
     if not text.strip():
         return frozenset()
     folds: set[int] = set()
@@ -78,13 +82,13 @@ def parse_folds(text: str) -> frozenset[int]:
         match = re.fullmatch(r"\s*(\d{1,2})\s*(?:-\s*(\d{1,2})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= N_FOLDS:
-            raise UserError(f"folds '{text}': use numbers from 1 to {N_FOLDS} such as 1-8,10")
+            raise UserError(f"{argument} '{text}': use numbers from 1 to {N_FOLDS} such as 1-8,10")
         folds.update(range(first, last + 1))
     return frozenset(folds)
 
 
 def _read_rows(
-    path: Path, needed: Sequence[str], one_of: Sequence[str] = ()
+    path: Path, argument: str, needed: Sequence[str], one_of: Sequence[str] = ()
 ) -> tuple[Sequence[str], list[dict[str, str]]]:
     """Column names and rows of a CSV file that has all columns ``needed``, and one of the others if there are any."""
     try:
@@ -93,7 +97,7 @@ def _read_rows(
             rows = list(reader)
             columns = reader.fieldnames or []
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; set DATA_ROOT to the folder of PTB-XL") from None
+        raise UserError(f"{path}: no such file; {argument} must be the folder of PTB-XL") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     missing = [name for name in needed if name not in columns]

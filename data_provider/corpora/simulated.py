@@ -10,6 +10,7 @@ from cardiolect.utils.errors import UserError
 
 TRUTH = "truth.jsonl"  # one JSON object per recording, with its "record_id" and "findings"
 LICENCE = "MIT"  # that of the simulator
+CITATION = "simulated"  # how that of every simulated corpus begins
 
 
 def prepare(source: Path) -> Prepared:
@@ -17,7 +18,7 @@ def prepare(source: Path) -> Prepared:
     if not (source / MADE).is_file():
         raise UserError(f"{source}/{MADE}: no such file; --source must be a corpus made by cardiolect simulate")
     done = prepare_ptbxl(source)
-    done.version, done.licence, done.citation = "", LICENCE, "simulated; corpus.json says with which settings"
+    done.version, done.licence, done.citation = "", LICENCE, f"{CITATION}; corpus.json says with which settings"
     done.texts = []  # the reports in its table are in reports/ as well
     done.bundled = [source / name for name in ("questions", "comparisons", "reports")]
     return done

@@ -201,7 +201,7 @@ def _compared_rr(question: Published, rows: dict[int, Row]) -> frozenset[str] | 
 
 def _measured(rows: dict[int, Row], published: Sequence[Published], roots: Sequence[Path]) -> dict[int, Row]:
     """The rows with the RR intervals of the recordings that comparisons are about, if they are in ``roots``."""
-    refs = {int(name): ref for root in reversed(roots) for name, ref in load_database(root).items()}
+    refs = {int(name): ref for root in reversed(roots) for name, ref in load_database(root, "--recordings").items()}
     asked = {i for question in published if question.template_id in COMPARISONS for i in question.ecg_ids}
     progress = tqdm(sorted(asked & refs.keys()), desc="RR intervals", unit="ecg", mininterval=1)
     return rows | {i: measure(rows[i], refs[i]) for i in progress}

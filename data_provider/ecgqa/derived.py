@@ -48,11 +48,12 @@ from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
+from cardiolect.utils.errors import UserError, check_overwriting, exit_on_user_error, make_folder
 
 RR = "rr interval"  # a column that `measure` adds
 R_PEAK_HZ = 250
 RATE_MARGIN = 1.5  # beats per minute
+SPLITS = ("train", "valid", "test")
 MIN_POSITIVES = 3  # recordings per split with the answer yes; below, a question is not asked
 
 
@@ -205,10 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect derive", description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="folder of PTB-XL")
     parser.add_argument("--out", type=Path, required=True, help="folder for train.json, valid.json and test.json")
-    parser.add_argument("--train-folds", default="1-7")
-    parser.add_argument("--valid-folds", default="8")
-    parser.add_argument("--test-folds", default="9-10")
-    parser.add_argument("--seed", type=int, default=42)
+    for split, folds in zip(SPLITS, ("1-7", "8", "9-10"), strict=True):
+        parser.add_argument(f"--{split}-folds", default=folds, help=f"folds of PTB-XL for {split}.json")
+    parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that questions are about")
     parser.add_argument(
         "--unbalanced",
         action="store_true",
@@ -217,30 +217,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--measure", action="store_true", help="read the recordings to ask about their RR interval as well"
     )
+    parser.add_argument("--force", action="store_true", help="replace other questions in OUT")
     args = parser.parse_args(arguments)
     make_folder("--out", args.out)
-    folds = {split: parse_folds(getattr(args, f"{split}_folds")) for split in ("train", "valid", "test")}
+    folds = {split: parse_folds(getattr(args, f"{split}_folds"), f"--{split}-folds") for split in SPLITS}
     for one, other in combinations(folds, 2):
         if both := folds[one] & folds[other]:
             raise UserError(f"fold {min(both)} is in both --{one}-folds and --{other}-folds")
-    path = args.source / DATABASE_NAME
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; --source must be the folder of PTB-XL")
-    rows = load_labels(path)
+    rows = load_labels(args.source / DATABASE_NAME, "--source")
     if args.measure:
-        refs = load_database(args.source)
+        refs = load_database(args.source, "--source")
         rows = [
             measure(row, refs[str(int(row["ecg_id"]))])
             for row in tqdm(rows, desc="RR intervals", unit="ecg", mininterval=1)
         ]
-    for split in ("train", "valid", "test"):
+    written, said = {}, {}
+    for split in SPLITS:
         members = [row for row in rows if int(float(row["strat_fold"])) in folds[split]]
         left_open: Counter[str] = Counter()
         derived = derive(members, args.seed, not args.unbalanced, left_open)
-        (args.out / f"{split}.json").write_text(json.dumps(derived, indent=1) + "\n")
+        written[f"{split}.json"] = json.dumps(derived, indent=1) + "\n"
         kinds = ", ".join(f"{kind} {n}" for kind, n in left_open.most_common() if n)
         unasked = f"; not asked, as the labels leave it open: {left_open.total()} ({kinds})" if kinds else ""
-        print(f"{args.out}/{split}.json: {len(derived)} questions{unasked}")
+        said[f"{split}.json"] = f"{len(derived)} questions{unasked}"
+    others = [name for name, text in written.items() if _holds_other(args.out / name, text)]
+    check_overwriting(args.out, others, args.force)
+    for name, text in written.items():
+        (args.out / name).write_text(text)
+        print(f"{args.out}/{name}: {said[name]}{'; replaced other ones' if name in others else ''}")
+
+
+def _holds_other(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() != text.encode()
 
 
 if __name__ == "__main__":

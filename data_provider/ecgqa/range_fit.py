@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = sorted({ecg for ecgs in known.values() for ecg in ecgs})
     database: dict[str, RecordRef] = {}
     for root in reversed(args.recordings):
-        database |= load_database(root)
+        database |= load_database(root, "--recordings")
     refs = {ecg: database[str(ecg)] for ecg in wanted if str(ecg) in database}
     found = measure_all(refs)
     print(

@@ -67,7 +67,7 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
     if variety is not None:
         settings["varied"] = VARIED_VERSION
         if variety.noise_from is not None:
-            library = noise_library(variety.noise_from, parse_folds(variety.noise_folds))
+            library = noise_library(variety.noise_from, parse_folds(variety.noise_folds, "--noise-folds"))
             settings["noise_folds"] = variety.noise_folds
             settings["noise_recordings"] = len(library)
             settings["noise_sha256"] = hashlib.sha256(library.tobytes()).hexdigest()
@@ -77,7 +77,7 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
     out.mkdir(parents=True, exist_ok=True)
     (out / UNFINISHED).write_text(json.dumps(settings))
     if library is not None:  # a model trained on this corpus has seen their noise
-        save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds)))
+        save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds, "--noise-folds")))
     print(f"writing {records} records to {out}")
     started = time.perf_counter()
     truths = _write_records(out, records, seed, workers, variety is not None, library)
@@ -183,13 +183,17 @@ def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = Parser(prog="cardiolect simulate", description="Simulate labelled ECGs.")
     parser.add_argument("--out", type=Path, required=True, help="new or empty folder")
-    parser.add_argument("--records", type=int, default=6000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--records", type=int, default=6000, help="recordings to simulate, 1 to 99999")
+    parser.add_argument("--seed", type=int, default=7, help="seed of every random choice")
+    parser.add_argument("--workers", type=int, default=2, help="processes that simulate; the result is the same")
     parser.add_argument(
         "--varied", action="store_true", help="make hearts, rhythms and recorders as varied as real ones"
     )
-    parser.add_argument("--noise-from", type=Path, help="with --varied: PTB-XL folder to take real noise from")
+    parser.add_argument(
+        "--noise-from",
+        type=Path,
+        help="with --varied: PTB-XL folder to take real noise from (default: noise is simulated)",
+    )
     parser.add_argument("--noise-folds", default="1-8", help="folds of --noise-from to take noise from")
     args = parser.parse_args(argv)
     if args.noise_from and not args.varied:

@@ -179,8 +179,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--tokenizer", type=Path, nargs="+", required=True, help="folder of a trained tokenizer; several are compared"
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL, or any folder of WFDB recordings")
-    parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10; all if not given")
-    parser.add_argument("--probe-folds", default="", help="folds to fit the linear probe on, e.g. 1-8; none: no probe")
+    parser.add_argument("--folds", default="", help="folds of PTB-XL to measure on, e.g. 9-10 (default: all)")
+    parser.add_argument(
+        "--probe-folds", default="", help="folds to fit the linear probe on, e.g. 1-8 (default: no probe)"
+    )
     parser.add_argument("--max-records", type=int, default=0, help="measure so many recordings drawn at random; 0: all")
     parser.add_argument("--keep-seen", action="store_true", help="measure on patients of the tokenizers' training too")
     parser.add_argument(

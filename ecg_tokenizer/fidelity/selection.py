@@ -32,7 +32,7 @@ def _bare(root: Path, header: Path) -> RecordRef:
 def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordRef]]:
     """``(test, probe training)`` recordings; test leaves out patients seen in training by any of the tokenizers."""
     corpus = find_records(arguments.data)
-    refs, folds = list(corpus.values()), parse_folds(arguments.folds)
+    refs, folds = list(corpus.values()), parse_folds(arguments.folds, "--folds")
     if (arguments.folds or arguments.probe_folds) and not any(ref.fold for ref in refs):
         raise UserError(f"--data {arguments.data}: has no ptbxl_database.csv and so no folds; leave the folds out")
     test = select_folds(refs, folds) if folds else refs
@@ -57,7 +57,7 @@ def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordR
     if 0 < arguments.max_records < len(test):
         test = random.Random(arguments.seed).sample(test, arguments.max_records)
     train = []
-    if probe_folds := parse_folds(arguments.probe_folds):
+    if probe_folds := parse_folds(arguments.probe_folds, "--probe-folds"):
         train = select_folds(refs, probe_folds)
         check_no_leakage({"--probe-folds": train, "--folds": test})
     return test, train

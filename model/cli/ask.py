@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.provenance import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.llm.checkpoint import read_info
@@ -14,6 +15,7 @@ from cardiolect.utils.errors import UserError
 
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
+ONLY_SIMULATED = "This checkpoint was trained on simulated patients only; do not rely on it for a real recording."
 MOSTLY = 0.95  # of the training prompts
 
 Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -90,6 +92,14 @@ def lacks_patient(info: dict, background: str) -> bool:
     return not background and info.get("train_examples_with_patient", 0) > MOSTLY
 
 
+def lacks_real_patients(info: dict, records: Iterable[str]) -> bool:
+    """Whether a checkpoint that was trained on simulated patients only is asked about any other recording.
+
+    info: of `model.llm.checkpoint.Checkpoint`. False if it does not say.
+    """
+    return only_simulated(info.get("corpora", ())) and not all(map(in_simulated_corpus, records))
+
+
 def _open_answerer(
     records: list[str],
     start: float,
@@ -108,6 +118,8 @@ def _open_answerer(
     require_checkpoint(checkpoint)
     if lacks_patient(read_info(checkpoint), background):
         print(NO_PATIENT, file=sys.stderr)
+    if lacks_real_patients(read_info(checkpoint), records):
+        print(ONLY_SIMULATED, file=sys.stderr)
     if endpoint is None:
         if model or logit_bias:
             raise UserError("--model and --logit-bias apply to a server: name it with --endpoint")

@@ -174,8 +174,8 @@ def build_parser() -> Parser:
             "--port", type=integer(lowest, 65535), default=port, metavar="N", help=f"port (default: {port}{note})"
         )
     _add_page(demo)
-    for name, (_, description) in TOOLS.items():
-        parser.epilog += f"\n  {name:11}{description}"
+    for name, (module, description) in TOOLS.items():
+        add_command(name, f"{module}:main", description)  # never parsed here, but a choice like any other
     return parser
 
 

@@ -7,7 +7,15 @@ import numpy as np
 
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.model.cli.ask import NO_PATIENT, UNTRAINED, check_question, is_trained, lacks_patient
+from cardiolect.model.cli.ask import (
+    NO_PATIENT,
+    ONLY_SIMULATED,
+    UNTRAINED,
+    check_question,
+    is_trained,
+    lacks_patient,
+    lacks_real_patients,
+)
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.prompt.vocabulary import ecg_text
@@ -52,6 +60,8 @@ def show(
             print(UNTRAINED, file=sys.stderr)
         if lacks_patient(info, background):
             print(NO_PATIENT, file=sys.stderr)
+        if lacks_real_patients(info, [record]):
+            print(ONLY_SIMULATED, file=sys.stderr)
         answer = chat.ask(item, question, patient=background)
         title = f"{title}: {question} {answer}"
         print(answer)

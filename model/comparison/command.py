@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "folder", type=file_path, metavar="FOLDER", help="holds a folder of env files for each representation"
     )
-    parser.add_argument("--only", metavar="NAMES", help="names of such folders, separated by commas")
+    parser.add_argument("--only", metavar="NAMES", help="names of such folders, separated by commas (default: all)")
     parser.add_argument(
         "--out", type=file_path, metavar="DIR", help="tables, logs and times (default: results/compare/NAME of FOLDER)"
     )

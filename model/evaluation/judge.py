@@ -230,7 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rubric", choices=RUBRICS, help="default: that of the result's task")
     parser.add_argument("--condition", default=WITH_ECG, help=f"the answers to judge (default: {WITH_ECG})")
     parser.add_argument("--floors", action="store_true", help="also judge the floors and report the signal-use gap")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="judge N, drawn by the evaluation's seed")
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="judge N, drawn by the evaluation's seed; 0: all"
+    )
     parser.add_argument("--threads", type=int, default=4, help="requests at a time")
     given = parser.parse_args(arguments)
     if given.limit < 0:

@@ -129,6 +129,7 @@ class FinetuneDataset(Dataset):
         questions_per_ecg: int = 1,
         ecg_loss_weight: float = 0.0,
         ecg_dropout: float = 0.0,
+        patient_dropout: float = 0.0,
         seed: int = 0,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
@@ -136,7 +137,7 @@ class FinetuneDataset(Dataset):
     ):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
-        self.ecg_dropout, self.random_windows = ecg_dropout, random_windows
+        self.ecg_dropout, self.patient_dropout, self.random_windows = ecg_dropout, patient_dropout, random_windows
         self.left_out = LeftOut("questions and reports", max_length)
         self._texts_before: dict[tuple[str, ...], int] = {}
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
@@ -172,15 +173,17 @@ class FinetuneDataset(Dataset):
         return _window(self.ecgs, ref, self.seed, self.epoch if self.random_windows else None)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw which questions share a row in this epoch, and which rows lose their ECG."""
+        """Draw which questions share a row in this epoch, and which rows lose their ECG or their patient."""
         self.epoch = epoch
-        rng = random.Random(f"{self.seed}-{epoch}")
-        corpora: dict[str, list[tuple[int, list[int], bool]]] = {}
+        rng, patient_rng = random.Random(f"{self.seed}-{epoch}"), random.Random(f"{self.seed}-{epoch}-patient")
+        corpora: dict[str, list[tuple[int, list[int], bool, bool]]] = {}
         for group, ((refs, _), turns) in enumerate(self.groups):
             order = rng.sample(range(len(turns)), len(turns))
             rows = -(-len(turns) // self.questions_per_ecg)
             for row in range(rows):  # 13 questions, at most 12 per row: rows of 7 and 6, not of 12 and 1
-                chosen = (group, order[row::rows], rng.random() < self.ecg_dropout)
+                without_ecg = rng.random() < self.ecg_dropout
+                without_patient = patient_rng.random() < self.patient_dropout
+                chosen = (group, order[row::rows], without_ecg, without_patient)
                 corpora.setdefault(refs[0].corpus, []).append(chosen)
         self.rows = [row for name, rows in corpora.items() for row in take(rows, self.corpus_weights.get(name, 1), rng)]
 
@@ -189,12 +192,14 @@ class FinetuneDataset(Dataset):
 
     def lengths(self) -> list[int]:
         """Number of tokens per row."""
-        texts = [self._text_before(backgrounds) for (_, backgrounds), _ in self.groups]
         ecgs = [sum(self.ecgs.num_tokens(ref, self._window(ref)) for ref in refs) for (refs, _), _ in self.groups]
         turns = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
         return [
-            texts[group] + (0 if dropped else ecgs[group]) + sum(turns[group][k] for k in chosen)
-            for group, chosen, dropped in self.rows
+            self._text_before(("",) * len(refs) if without_patient else backgrounds)
+            + (0 if without_ecg else ecgs[group])
+            + sum(turns[group][k] for k in chosen)
+            for group, chosen, without_ecg, without_patient in self.rows
+            for refs, backgrounds in (self.groups[group][0],)
         ]
 
     def longest_row(self) -> tuple[int, str]:
@@ -209,8 +214,10 @@ class FinetuneDataset(Dataset):
         return found
 
     def __getitem__(self, i: int) -> Packed:
-        group, chosen, dropped = self.rows[i]
+        group, chosen, without_ecg, without_patient = self.rows[i]
         (refs, backgrounds), turns = self.groups[group]
-        ecgs = [None if dropped else self.ecgs.ecg(ref, self._window(ref)) for ref in refs]
+        ecgs = [None if without_ecg else self.ecgs.ecg(ref, self._window(ref)) for ref in refs]
+        if without_patient:
+            backgrounds = [""] * len(refs)
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         return pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)

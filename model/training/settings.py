@@ -147,6 +147,13 @@ class FinetuneSettings(LanguageModelSettings):
         lt=1,
         description="Share of training sequences without the ECG, so that the no-ECG floor is a fair one.",
     )
+    patient_dropout: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of training sequences without age, sex, height and weight, for ECGs whose patient is not "
+        "known.",
+    )
 
     def check(self) -> None:
         super().check()

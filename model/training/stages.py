@@ -93,6 +93,7 @@ def finetune(settings: FinetuneSettings) -> dict:
         ecgs,
         ecg_loss_weight=settings.ecg_loss_weight,
         ecg_dropout=settings.ecg_dropout,
+        patient_dropout=settings.patient_dropout,
         corpus_weights=corpus_weights(settings),
         random_windows=True,
         **shared,
@@ -100,6 +101,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
     examples = splits["train"].examples
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
+    with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info |= majority_floors(examples, settings.seed)
     seen = load_seen(settings.checkpoint or settings.tokenizer_path)

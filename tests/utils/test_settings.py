@@ -202,3 +202,20 @@ def test_every_base_is_used_and_says_that_it_is_one():
     used = {file.resolve() for path in RUNNABLE for file in env_files(path)}
     for path in (ROOT / "env/base").glob("*.env"):
         assert path in used and path.read_text().startswith("# A base: ")
+
+
+def test_a_folder_in_place_of_an_env_file_is_said_to_be_one(tmp_path):
+    (tmp_path / "env/deep").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"env: a folder; name an env file; it holds none$"):
+        EvalSettings.load(tmp_path / "env")
+    (tmp_path / "env/deep/b.env").write_text("")
+    for read in (EvalSettings.load, EvalSettings.read, lambda path: read_key(path, "REPRESENTATION")):
+        with pytest.raises(UserError, match=r"env: a folder; name an env file in it: \S*/env/deep/b\.env$"):
+            read(tmp_path / "env")
+    (tmp_path / "env/a.env").write_text("")
+    with pytest.raises(UserError, match=r"name an env file in it: \S*/env/a\.env$"):
+        EvalSettings.load(f"{tmp_path}/env/")
+    path = tmp_path / "some.env"
+    path.write_text("BASE=env\nOUTPUT_DIR=out\n")
+    with pytest.raises(UserError, match=r"BASE=env: a folder \(.*\); name an env file in it: \S*a\.env$"):
+        EvalSettings.load(path)

@@ -21,11 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for this corpus only")
     parser.add_argument("--yes", action="store_true", help="fetch without asking")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="fetch only these paths, such as 'records500/*'"
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="fetch only these paths, such as 'records500/*' (default: all)",
     )
     parser.add_argument("--verify", action="store_true", help="hash existing files again and replace those that differ")
     parser.add_argument("--connections", type=int, default=4, help="parallel connections, 1 to 16")
-    parser.add_argument("--base", metavar="URL", help="another server with the same files")
+    parser.add_argument("--base", metavar="URL", help="another server with the same files (default: the publisher's)")
     args = parser.parse_args(arguments)
     if not 1 <= args.connections <= 16:
         raise UserError(f"--connections {args.connections}: must be 1 to 16")

@@ -29,7 +29,7 @@ MOST = 1000  # recordings used at most, evenly spread over the database: 160 MB
 def noise_sources(root: Path, folds: Iterable[int]) -> list[RecordRef]:
     """The recordings of PTB-XL to take noise from, at most `MOST`."""
     folds = frozenset(folds)
-    refs = [ref for ref in load_database(root).values() if ref.fold in folds]
+    refs = [ref for ref in load_database(root, "--noise-from").values() if ref.fold in folds]
     return refs[:: -(-len(refs) // MOST) or 1]
 
 

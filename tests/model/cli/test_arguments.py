@@ -81,6 +81,27 @@ def test_a_mistake_is_one_line(arguments, message, capsys):
     assert message in said and said.startswith("error: ") and said.count("\n") == 1 and said.endswith(" --help\n")
 
 
+@pytest.mark.parametrize(
+    ("word", "near"), [("simulte", "simulate"), ("inspekt", "inspect"), ("asks", "ask"), ("Report", "report")]
+)
+def test_an_unknown_command_is_answered_with_the_nearest_and_all(word, near, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([word])
+    printed = capsys.readouterr().err
+    assert f"invalid choice: '{word}'; did you mean {near}? (choose from" in printed and printed.count("\n") == 1
+    listed = printed.partition("(choose from ")[2].partition(")")[0].split(", ")
+    assert {*cli.TOOLS, "ask", "report", "tokens", "serve", "eval"} < set(listed) and len(listed) == 26
+
+
+def test_a_word_that_is_like_no_command_is_answered_with_all(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["--", "xyzzy"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["xyzzy"])
+    printed = capsys.readouterr().err
+    assert "did you mean" not in printed and "settings" in printed
+
+
 @pytest.mark.parametrize("name", cli.TOOLS)
 def test_a_mistake_is_one_line_in_commands_with_a_parser_of_their_own(name, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -247,3 +247,22 @@ def test_windows_begin_with_a_coarse_code(checkpoint):
     for ids, weights in draw_windows(checkpoint.vocabulary, codes, np.random.default_rng(0), layout.group):
         inside = np.array(ids[ids.index(checkpoint.vocabulary.start_id) + 1 : -2]) - checkpoint.vocabulary.first_code_id
         assert layout.fits(inside) and len(inside) % 5 == 0 and sum(weights) % 5 == 0
+
+
+def test_a_share_of_the_rows_lose_their_patient_anew_in_every_epoch(checkpoint):
+    asked = [replace(example(), records=(RecordRef(f"{i}", Path(f"{i}")),)) for i in range(200)]
+    ecgs = CodesInMemory({e.records[0]: CODES for e in asked})
+    kept = FinetuneDataset(checkpoint.vocabulary, asked, ecgs, ecg_dropout=0.1)
+    rows = FinetuneDataset(checkpoint.vocabulary, asked, ecgs, ecg_dropout=0.1, patient_dropout=0.3)
+
+    def without_patient() -> set[int]:
+        texts = [checkpoint.vocabulary.tokenizer.decode(rows[i].ids) for i in range(len(rows))]
+        return {i for i, text in enumerate(texts) if "age 56" not in text}
+
+    first = without_patient()
+    assert 40 <= len(first) <= 80, "of 200"
+    rows.set_epoch(1)
+    assert without_patient() != first
+    kept.set_epoch(1)
+    assert [row[:3] for row in rows.rows] == [row[:3] for row in kept.rows], "questions and dropped ECGs stay the same"
+    assert all(rows[i].ids == kept[i].ids for i in set(range(200)) - without_patient())

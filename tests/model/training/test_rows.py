@@ -42,7 +42,7 @@ def questions(refs=REFS) -> list[Example]:
 def test_the_lengths_of_rows_are_their_numbers_of_tokens(vocabulary, dropout):
     """They were right up to a constant, with which no budget of tokens can be kept."""
     ecgs = CodesInMemory({ref: codes(20 + 13 * k) for k, ref in enumerate(REFS)})
-    rows = FinetuneDataset(vocabulary, questions(), ecgs, 2, ecg_dropout=dropout)
+    rows = FinetuneDataset(vocabulary, questions(), ecgs, 2, ecg_dropout=dropout, patient_dropout=dropout)
     for epoch in range(3):
         rows.set_epoch(epoch)
         lengths = [len(rows[i]) for i in range(len(rows))]

@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gold", type=Path, help="gold answers if ANSWERS lacks them; joined by id")
     parser.add_argument("--form", choices=("strict", "legacy"), help="use only this scorer (default: both)")
     parser.add_argument(
-        "--expected", type=int, metavar="N", help="number of samples, if only part of the task is scored"
+        "--expected",
+        type=int,
+        metavar="N",
+        help="number of samples, if only part of the task is scored (default: all of the task)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the letters that legacy guesses")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the scores as JSON")
