@@ -11,6 +11,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import EnvSettings, Numbers, Paths, need_path
 
 MAX_WEIGHT = 100
+LEAST_RECORD_SECONDS = 1.0
 
 
 class DataSettings(EnvSettings):
@@ -98,3 +99,9 @@ class DataSettings(EnvSettings):
                         f"{split.upper()}_{key.upper()} needs a single DATA_ROOT; in a mixture the manifests define "
                         "recordings, texts and splits (cardiolect prepare --texts)"
                     )
+
+
+def check_record_seconds(seconds: float | None) -> None:
+    """Raise `UserError` if RECORD_SECONDS is shorter than a beat or two; 0 stands for whole recordings."""
+    if seconds and seconds < LEAST_RECORD_SECONDS:
+        raise UserError(f"RECORD_SECONDS: give at least {LEAST_RECORD_SECONDS:g} s, or 0 for whole recordings")

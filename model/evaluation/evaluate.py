@@ -26,6 +26,7 @@ from cardiolect.model.evaluation.condition_inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
+from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.prevalence import prevalence_in
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -58,11 +59,11 @@ def evaluate(settings: EvalSettings) -> dict:
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
-    examples, ecgs, seen_before = _examples(checkpoint, settings)
+    examples, ecgs, seen_before, lengths = _examples(checkpoint, settings, lists)
     provenance = {
         "checkpoint": _provenance(checkpoint, settings),
         "seen": seen_before,
-        "data": _data(examples, ecgs),
+        "data": {**_data(examples, ecgs), "lengths": lengths},
     }
     if TASKS[settings.tasktype].exact_match and launch.is_main():
         provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})
@@ -120,10 +121,14 @@ def _write_page(
     (settings.output_dir / PAGE).write_text(render_page(result, drawn), encoding="utf-8")
 
 
-def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs, dict[str, Any]]:
-    """The examples to evaluate, the items of their recordings, and how many of them training has seen."""
+def _examples(
+    checkpoint: Checkpoint, settings: EvalSettings, lists: AnswerLists | None
+) -> tuple[list[Example], CachedECGs, dict[str, Any], dict[str, Any]]:
+    """The examples to evaluate, the items of their recordings, how many of them training has seen, and `fitting`."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
-    ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
+    seconds = record_seconds(checkpoint.info, settings)
+    refs = [ref for e in examples for ref in e.records]
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, seconds)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     seen = SeenRecordings(examples, settings)
     left_out = [] if settings.keep_seen_patients else seen.of(examples)
@@ -137,6 +142,11 @@ def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Exam
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
+    examples, lengths = fitting(checkpoint, examples, ecgs, settings, lists)
+    if (line := lengths_line(lengths)) and launch.is_main():
+        print(line)
+    if not examples and line:
+        raise UserError(f"no {settings.tasktype} sample to evaluate: {line}")
     if not examples:
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
@@ -145,7 +155,7 @@ def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Exam
     samples = {"samples": len(examples), "patients": len({p for e in examples for p in e.patients})}
     if launch.is_main() and (alarm := seen_alarm({**samples, "seen": counted})):
         print(f"warning: {alarm}")
-    return examples, ecgs, counted
+    return examples, ecgs, counted, lengths
 
 
 def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
@@ -184,7 +194,7 @@ def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
             name: {"median": float(np.median(column)), "min": min(column), "max": max(column)}
             for name, column in zip(("tokens", "leads", "seconds"), zip(*sizes, strict=True), strict=True)
         },
-        "marked": {"recordings": len(sizes), **{name: marked[name] for name in Remark._fields}},
+        "marked": {"recordings": len(sizes), **{name: marked[name] for name in Remark._fields if name != "cropped"}},
     }
 
 

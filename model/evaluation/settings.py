@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
-from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
@@ -18,6 +18,13 @@ class EvalSettings(DataSettings):
 
     tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
+    record_seconds: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Evaluate only the first so many seconds of longer recordings; 0: whole recordings. Empty: the "
+        "RECORD_SECONDS that the checkpoint was trained with.",
+    )
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
     max_new_tokens: int = Field(
         0,
@@ -65,6 +72,7 @@ class EvalSettings(DataSettings):
 
     def check(self) -> None:
         super().check()
+        check_record_seconds(self.record_seconds)
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
         if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa; texts have no lists of answers")

@@ -7,6 +7,7 @@ from typing import Any
 
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
+from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.prevalence import ranges
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
@@ -31,6 +32,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(ecg_line(result["data"]["ecgs"]))
     if marked := marked_line(result.get("data", {}).get("marked", {})):
         lines.append(marked)
+    if lengths := lengths_line(result.get("data", {}).get("lengths", {})):
+        lines.append(lengths)
     lines += [f"WARNING: {alarm}"] if (alarm := seen_alarm(result)) else []
     if left_out := seen_line(result.get("seen", {})):
         lines.append(left_out)

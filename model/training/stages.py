@@ -14,7 +14,7 @@ from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.splits import Split, corpus_weights, find_database, load_splits, seen_in_data
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.cached import prepare_corpus
+from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
@@ -29,6 +29,7 @@ from cardiolect.model.llm.checkpoint import (
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters
+from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
@@ -49,7 +50,8 @@ def pretrain(settings: PretrainSettings) -> dict:
             "tokens to predict; start with finetune.sh and LLM_PATH"
         )
     checkpoint = _new_checkpoint(settings, representation)
-    ecgs = prepare_corpus(representation, [r for s in splits.values() for r in s.records], settings)
+    refs = [ref for split in splits.values() for ref in split.records]
+    ecgs = prepare_corpus(representation, refs, settings, settings.record_seconds, every_window=True)
     train_rows, valid_rows = (
         PretrainDataset(
             checkpoint.vocabulary,
@@ -60,11 +62,12 @@ def pretrain(settings: PretrainSettings) -> dict:
             representation.group,
             longest_sequence(checkpoint.model),
             corpus_weights(settings) if name == "train" else None,
+            random_windows=name == "train",
         )
         for name in ("train", "valid")
     )
     seen = load_seen(settings.tokenizer_path)
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, seen)
+    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
 
 
 def finetune(settings: FinetuneSettings) -> dict:
@@ -81,7 +84,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
-    ecgs = prepare_corpus(checkpoint.representation, refs, settings)
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
@@ -92,6 +95,7 @@ def finetune(settings: FinetuneSettings) -> dict:
         ecg_dropout=settings.ecg_dropout,
         patient_dropout=settings.patient_dropout,
         corpus_weights=corpus_weights(settings),
+        random_windows=True,
         **shared,
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
@@ -101,7 +105,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info |= majority_floors(examples, settings.seed)
     seen = load_seen(settings.checkpoint or settings.tokenizer_path)
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
+    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
 def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:
@@ -148,16 +152,14 @@ def _train_and_save(
     checkpoint: Checkpoint,
     train_rows: Dataset,
     valid_rows: Dataset,
+    ecgs: CachedECGs,
     splits: dict[str, Split],
     settings: TrainSettings,
     info: dict,
     seen: set[str],
 ) -> dict:
     output = settings.output_dir
-    for name, rows in (("train", train_rows), ("validation", valid_rows)):
-        if len(rows) == 0:
-            raise UserError(f"there are no {name} sequences: none of the recordings could be read")
-        rows.check_lengths()
+    info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
     if launch.is_main():
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
