@@ -8,10 +8,18 @@ from pathlib import Path
 from torch.utils.data import Dataset
 from transformers import set_seed
 
-from cardiolect.data_provider.audit.seen import load_seen, save_seen
+from cardiolect.data_provider.audit.seen import Earlier, save_seen, seen_before
 from cardiolect.data_provider.corpora.provenance import corpora_of, corpora_of_tokenizer
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.splits import Split, corpus_weights, find_database, load_splits, seen_in_data
+from cardiolect.data_provider.splits import (
+    Split,
+    corpus_weights,
+    find_database,
+    held_out,
+    left_out,
+    load_splits,
+    seen_in_data,
+)
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
@@ -19,7 +27,9 @@ from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
+    INFO,
     Checkpoint,
+    check_ecg_rows,
     load_checkpoint,
     load_language_model,
     longest_sequence,
@@ -63,7 +73,7 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
-    seen = load_seen(settings.tokenizer_path)
+    seen = seen_before(_starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, seen)
 
 
@@ -100,7 +110,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info |= majority_floors(examples, settings.seed)
-    seen = load_seen(settings.checkpoint or settings.tokenizer_path)
+    seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
 
 
@@ -118,11 +128,18 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
         )
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+        check_ecg_rows(Path(settings.llm_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     return checkpoint
+
+
+def _starts_from(settings: LanguageModelSettings) -> dict[str, Path]:
+    """The folders whose training a new checkpoint continues: the language model's, too, if it has seen ECGs."""
+    folders = {"ECG tokenizer": settings.tokenizer_path, "language model": Path(settings.llm_path)}
+    return {what: folder for what, folder in folders.items() if what == "ECG tokenizer" or (folder / INFO).is_file()}
 
 
 def _training_texts(settings: LanguageModelSettings) -> set[str]:
@@ -131,6 +148,8 @@ def _training_texts(settings: LanguageModelSettings) -> set[str]:
     if paths:
         root = settings.data_root[0]
         examples = load_examples(paths, root, find_database(root), allow_missing=True).examples
+        away = held_out(settings)
+        examples = [e for e in examples if not any(ref in away for ref in e.records)]
     else:
         examples = load_splits(settings, ("train",), task=None)["train"].examples
     texts = {
@@ -151,7 +170,7 @@ def _train_and_save(
     splits: dict[str, Split],
     settings: TrainSettings,
     info: dict,
-    seen: set[str],
+    seen: Earlier,
 ) -> dict:
     output = settings.output_dir
     for name, rows in (("train", train_rows), ("validation", valid_rows)):
@@ -162,6 +181,10 @@ def _train_and_save(
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
             shutil.rmtree(output / "resume", ignore_errors=True)
+        recordings = [r for split in splits.values() for r in split.records]
+        info |= left_out(splits) | {
+            "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))
+        }
     set_seed(settings.seed)
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
@@ -188,7 +211,6 @@ def _train_and_save(
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
         write_card(output)
-        save_seen(output, [r for split in splits.values() for r in split.records], seen | seen_in_data(settings))
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"
