@@ -9,11 +9,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
+from cardiolect.data_provider.audit.held_out import People, find_held_out, without
 from cardiolect.data_provider.audit.seen import load_seen
 from cardiolect.data_provider.corpora.mixture import corpus_names, rename, rename_example
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.data_provider.held_out import People, find_held_out, without
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.texts.questions import load_examples

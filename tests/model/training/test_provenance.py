@@ -76,7 +76,7 @@ def test_stage_1_records_its_list_with_the_tokenizer_and_what_was_held_out(token
 
 
 def test_the_list_is_written_before_training_and_goes_from_stage_to_stage(tmp_path, corpus, tokenizer, untrained):
-    first = pretrained(tmp_path, corpus, tokenizer)
+    first = pretrained(tmp_path, corpus, tokenizer, MAX_TRAIN=12)
     last = tuned(tmp_path, corpus, first, HELD_OUT=corpus / "questions/test.json")
     assert all(SEEN in names for names in untrained.values()) and len(untrained) == 2
     stage1, stage2, stage3 = map(read_seen, (tokenizer, first, last))

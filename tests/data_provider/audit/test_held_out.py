@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardiolect.data_provider.audit.held_out import People
 from cardiolect.data_provider.audit.seen import load_seen, save_seen, seen_again
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.held_out import People
 from cardiolect.data_provider.splits import known_recordings, load_splits
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.model.evaluation.settings import EvalSettings
