@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from cardiolect.data_provider.audit.held_out import People, find_held_out, without
-from cardiolect.data_provider.audit.seen import load_seen
+from cardiolect.data_provider.audit.seen import id_marks, load_seen
 from cardiolect.data_provider.corpora.mixture import corpus_names, rename, rename_example
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import Example, RecordRef
@@ -99,6 +99,16 @@ def held_out(settings: DataSettings) -> People:
         for root in settings.data_root
     ]
     return find_held_out(settings.held_out, corpora, settings.allow_missing)
+
+
+def warn_of_seen(settings: DataSettings, seen: set[str]) -> None:
+    """Say so if an earlier stage has seen patients that HELD_OUT names: it was trained on another split."""
+    people = held_out(settings)
+    if again := sum(not seen.isdisjoint(id_marks(ref)) for ref in people.refs):
+        print(
+            f"HELD_OUT: an earlier stage has seen the patients of {again} of its {len(people)} recordings; an "
+            "evaluation will leave them out. Train that stage with the same HELD_OUT"
+        )
 
 
 def _leave_out(settings: DataSettings, parts: list[dict[SplitName, Split]]) -> dict[SplitName, dict]:

@@ -18,9 +18,9 @@ class People:
     """Recordings and whose they are: other recordings of the same patients are in it, too."""
 
     def __init__(self, refs: Iterable[RecordRef]):
-        refs = list(refs)
-        self._records = {(ref.database, ref.own_record_id) for ref in refs}
-        self._patients = {(ref.database, ref.own_patient_id) for ref in refs if ref.patient_id is not None}
+        self.refs = list(refs)
+        self._records = {(ref.database, ref.own_record_id) for ref in self.refs}
+        self._patients = {(ref.database, ref.own_patient_id) for ref in self.refs if ref.patient_id is not None}
 
     def __contains__(self, ref: RecordRef) -> bool:
         return (ref.database, ref.own_record_id) in self._records or (
@@ -56,9 +56,9 @@ def find_held_out(
     Raises `UserError` if one of the paths names no recording of the corpora, unless ``allow_missing``.
     """
     found: list[RecordRef] = []
+    own = [People(database.values()) for _, database in corpora if database is not None]
     for path in paths:
         refs = [ref for root, database in corpora for ref in _named(path, root, database)]
-        own = [People(database.values()) for _, database in corpora if database is not None]
         if own and not allow_missing and not any(ref in people for ref in refs for people in own):
             raise UserError(f"HELD_OUT: {path} names no recording of DATA_ROOT; is it about another corpus?")
         found += refs

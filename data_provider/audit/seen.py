@@ -106,8 +106,8 @@ def seen_before(folders: Mapping[str, Path]) -> Earlier:
         is_checkpoint = (folder / RECORDED_IN[0]).is_file()
         if found.unknown and (found.record or is_checkpoint):
             record["unknown"].append(f"{what} that training started from: {found.unknown}")
-        elif not found.record:
-            record["unrecorded"].append(what)
+        elif unrecorded := found.record.get("unrecorded") if found.record else what:
+            record["unrecorded"].append(unrecorded)
         if found.unknown and is_main():
             print(f"{folder}: {found.unknown}, so an evaluation cannot know all patients that training has seen")
     return Earlier(marks, {key: ", ".join(values) for key, values in record.items() if values})
@@ -190,12 +190,15 @@ def _seen_signals(refs: dict[str, RecordRef], seen: set[str]) -> set[str]:
 
 def _marks(ref: RecordRef) -> set[str]:
     """All that needs no signal."""
-    marks = {found} if (found := content_hash(ref.path)) else set()
-    if ref.database:
-        marks.add(_record_mark(ref))
-        if ref.own_patient_id is not None:
-            marks.add(f"patient:{_hash(ref.database, ref.own_patient_id)}")
-    return marks
+    return id_marks(ref) | ({found} if (found := content_hash(ref.path)) else set())
+
+
+def id_marks(ref: RecordRef) -> set[str]:
+    """The marks that need no file: of the record and of its patient, if it is known whose database they are in."""
+    if not ref.database:
+        return set()
+    patient = ref.own_patient_id
+    return {_record_mark(ref)} | ({f"patient:{_hash(ref.database, patient)}"} if patient is not None else set())
 
 
 def _record_mark(ref: RecordRef) -> str:

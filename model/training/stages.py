@@ -19,6 +19,7 @@ from cardiolect.data_provider.splits import (
     left_out,
     load_splits,
     seen_in_data,
+    warn_of_seen,
 )
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
@@ -30,6 +31,7 @@ from cardiolect.model.llm.checkpoint import (
     INFO,
     Checkpoint,
     check_ecg_rows,
+    check_ecg_tokenizer,
     load_checkpoint,
     load_language_model,
     longest_sequence,
@@ -85,6 +87,10 @@ def finetune(settings: FinetuneSettings) -> dict:
         unused = [key for key in ("llm_path", "tokenizer_path", "projector") if key in settings.model_fields_set]
         if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
             print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
+        if "tokenizer_path" in unused and (settings.tokenizer_path / "config.json").is_file():
+            check_ecg_tokenizer(
+                settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
+            )
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
@@ -181,6 +187,7 @@ def _train_and_save(
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
             shutil.rmtree(output / "resume", ignore_errors=True)
+        warn_of_seen(settings, seen.marks)
         recordings = [r for split in splits.values() for r in split.records]
         info |= left_out(splits) | {
             "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))

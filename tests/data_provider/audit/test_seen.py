@@ -155,4 +155,9 @@ def test_a_list_without_a_record_is_used_and_said_to_be_unchecked(copies, tmp_pa
     (tmp_path / "config.json").write_text("{}")
     save_seen(tmp_path, [copies["train"]])
     assert read_seen(tmp_path).unknown == "" and read_seen(tmp_path).record == {}
-    assert seen_before({"ECG tokenizer": tmp_path}).record == {"unrecorded": "ECG tokenizer"}
+    before = seen_before({"ECG tokenizer": tmp_path})
+    assert before.record == {"unrecorded": "ECG tokenizer"}
+    (tmp_path / "cardiolect.json").write_text(
+        json.dumps({"seen": save_seen(tmp_path, [], before.marks) | before.record})
+    )
+    assert seen_before({"checkpoint": tmp_path}).record == before.record, "the next stage passes it on"

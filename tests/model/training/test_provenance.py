@@ -87,6 +87,13 @@ def test_the_list_is_written_before_training_and_goes_from_stage_to_stage(tmp_pa
     assert read_seen(last / "ecg_tokenizer").marks == stage3.marks, "a tokenizer taken from a checkpoint"
 
 
+def test_a_stage_is_told_that_an_earlier_one_followed_another_split(tmp_path, corpus, tokenizer, untrained, capsys):
+    first = pretrained(tmp_path, corpus, tokenizer, HELD_OUT=corpus / "questions/test.json")
+    assert "an earlier stage has seen" not in capsys.readouterr().out
+    tuned(tmp_path, corpus, first, HELD_OUT=corpus / "questions/valid.json", VALID_DATA=corpus / "questions/test.json")
+    assert "HELD_OUT: an earlier stage has seen the patients of" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("where", ["tokenizer", "checkpoint"])
 def test_a_stage_that_starts_from_a_lost_list_says_so_for_good(tmp_path, corpus, tokenizer, untrained, capsys, where):
     copied = shutil.copytree(tokenizer, tmp_path / "copied")
@@ -128,6 +135,9 @@ def test_another_tokenizer_with_as_many_codes_is_refused(tmp_path, corpus, token
     assert "\n" not in str(caught.value)
     again = pretrained(tmp_path, corpus, first / "ecg_tokenizer", LLM_PATH=first, OUTPUT_DIR=tmp_path / "again")
     assert again and read_seen(tmp_path / "again").marks == read_seen(first).marks
+    tuned(tmp_path, corpus, first, TOKENIZER_PATH=tokenizer)
+    with pytest.raises(UserError, match=r"other: is not the ECG tokenizer that .*pre was trained with"):
+        tuned(tmp_path, corpus, first, TOKENIZER_PATH=tmp_path / "other")
     other_tokenizer(first / "ecg_tokenizer", tokenizer)
     for load in (load_checkpoint, load_ecg_tokenizer):
         with pytest.raises(UserError, match=r"pre/ecg_tokenizer: is not the ECG tokenizer that .* take the original"):
