@@ -9,10 +9,9 @@ from transformers.utils.logging import disable_progress_bar
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.cli.commands import CHECKPOINT
 from cardiolect.model.inference.chat import SECONDS, ECGChat, seconds_of
-from cardiolect.model.llm.checkpoint import INFO, read_info
+from cardiolect.model.llm.checkpoint import INFO, load_ecg_tokenizer, read_info
 from cardiolect.utils.errors import UserError
 
 
@@ -35,7 +34,7 @@ def load_chat(folder: Path, device: str) -> ECGChat:
 def load_checkpoint_representation(folder: Path) -> ECGRepresentation:
     """Load only what turns an ECG into a checkpoint's tokens, and no language model."""
     require_checkpoint(folder)
-    return load_representation(folder / "ecg_tokenizer")
+    return load_ecg_tokenizer(folder)
 
 
 def read_ecg(record: str, start: float, checkpoint: Path) -> ECGRecord:

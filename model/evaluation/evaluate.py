@@ -53,13 +53,14 @@ def evaluate(settings: EvalSettings) -> dict:
     Writes predictions.jsonl, result.json, the page and tables to OUTPUT_DIR.
     """
     started = time.time()
+    seen_recordings = SeenRecordings(settings)  # first: nothing can be said of a checkpoint that has lost its list
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
-    examples, ecgs, seen_before, lengths = _examples(checkpoint, settings, lists)
+    examples, ecgs, seen_before, lengths = _examples(checkpoint, seen_recordings, settings, lists)
     provenance = {
         "checkpoint": _provenance(checkpoint, settings),
         "seen": seen_before,
@@ -122,7 +123,7 @@ def _write_page(
 
 
 def _examples(
-    checkpoint: Checkpoint, settings: EvalSettings, lists: AnswerLists | None
+    checkpoint: Checkpoint, seen: SeenRecordings, settings: EvalSettings, lists: AnswerLists | None
 ) -> tuple[list[Example], CachedECGs, dict[str, Any], dict[str, Any]]:
     """The examples to evaluate, the items of their recordings, how many of them training has seen, and `fitting`."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
@@ -130,13 +131,13 @@ def _examples(
     refs = [ref for e in examples for ref in e.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, seconds)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
-    seen = SeenRecordings(examples, settings)
-    left_out = [] if settings.keep_seen_patients else seen.of(examples)
+    asked = len(examples)
+    left_out = seen.left_out(examples)
     dropped = {e.sample_id for e in left_out}
     if left_out and launch.is_main():
         print(
-            f"left out {len(left_out)} of {len(examples)} samples of patients that a training stage of the checkpoint "
-            "has seen"
+            f"left out {len(left_out)} of {asked} samples ({len(left_out) / asked:.1%}) of patients that a training "
+            "stage of the checkpoint has seen"
         )
     examples = [e for e in examples if e.sample_id not in dropped]
     if settings.max_samples and len(examples) > settings.max_samples:
@@ -151,7 +152,7 @@ def _examples(
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    counted = seen.count(examples, left_out)
+    counted = seen.count(examples, left_out, asked)
     samples = {"samples": len(examples), "patients": len({p for e in examples for p in e.patients})}
     if launch.is_main() and (alarm := seen_alarm({**samples, "seen": counted})):
         print(f"warning: {alarm}")
@@ -167,6 +168,7 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
         "data_fingerprint": info.get("data_fingerprint"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "settings": info.get("settings"),
+        "left_out": info.get("left_out"),
         "versions": info.get("versions"),
     }
 

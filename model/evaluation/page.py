@@ -95,7 +95,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
                 for key, value in checkpoint.items()
-                if key != "versions"
+                if key != "versions" and value is not None
             ),
             *((f"data, {key.replace('_', ' ')}", value) for key, value in result.get("data", {}).items()),
             ("predictions, SHA-256", result["predictions"]["sha256"]),

@@ -36,6 +36,17 @@ class EvalSettings(DataSettings):
     keep_seen_patients: bool = Field(
         False, description="Also score samples of patients that a training stage of the checkpoint has seen."
     )
+    max_left_out: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Stop if more than this share of the samples is left out because training has seen the patients.",
+    )
+    accept_unknown_leakage: bool = Field(
+        False,
+        description="Evaluate a checkpoint whose list of seen recordings is missing or was changed; the result is "
+        "marked as leakage unknown.",
+    )
     answer_mode: Literal["generate", "choices"] = Field(
         "generate",
         description="choices: rank the answers that a question can have (TASKTYPE=qa), in addition to free generation.",
@@ -84,6 +95,8 @@ class EvalSettings(DataSettings):
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
             raise UserError(f"FLOORS={unknown[0]}: choose from {', '.join(CHOICES)}, or none alone")
+        if self.held_out:
+            raise UserError("HELD_OUT is for training; evaluation leaves out what the checkpoint has seen")
         if self.corpus_weights:
             raise UserError("CORPUS_WEIGHTS is for training; evaluation uses every sample once")
         if not self.test_data and not self.prepared:

@@ -98,12 +98,14 @@ def marked_line(marked: Mapping[str, int]) -> str:
 
 
 def seen_line(seen: Mapping[str, Any]) -> str:
-    """How many samples were left out because training has seen their patients; "" if none was."""
-    if not seen.get("left_out_samples"):
+    """How many samples were left out because training has seen their patients; "" if an older result had none."""
+    share = seen.get("left_out_share")  # missing in results of older versions
+    if not seen.get("left_out_samples") and share is None:
         return ""
-    return (
+    text = (
         f"left out: {seen['left_out_samples']} samples of {seen['left_out_patients']} patients that training has seen"
     )
+    return text if share is None else f"{text} ({share:.1%} of the samples)"
 
 
 def means_of_questions(result: Mapping[str, Any], score: str) -> dict[str, float]:

@@ -8,10 +8,19 @@ from pathlib import Path
 from torch.utils.data import Dataset
 from transformers import set_seed
 
-from cardiolect.data_provider.audit.seen import load_seen, save_seen
+from cardiolect.data_provider.audit.seen import Earlier, save_seen, seen_before
 from cardiolect.data_provider.corpora.provenance import corpora_of, corpora_of_tokenizer
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.splits import Split, corpus_weights, find_database, load_splits, seen_in_data
+from cardiolect.data_provider.splits import (
+    Split,
+    corpus_weights,
+    find_database,
+    held_out,
+    left_out,
+    load_splits,
+    seen_in_data,
+    warn_of_seen,
+)
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
@@ -19,7 +28,10 @@ from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
+    INFO,
     Checkpoint,
+    check_ecg_rows,
+    check_ecg_tokenizer,
     load_checkpoint,
     load_language_model,
     longest_sequence,
@@ -66,7 +78,7 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
-    seen = load_seen(settings.tokenizer_path)
+    seen = seen_before(_starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
 
 
@@ -78,6 +90,10 @@ def finetune(settings: FinetuneSettings) -> dict:
         unused = [key for key in ("llm_path", "tokenizer_path", "projector") if key in settings.model_fields_set]
         if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
             print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
+        if "tokenizer_path" in unused and (settings.tokenizer_path / "config.json").is_file():
+            check_ecg_tokenizer(
+                settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
+            )
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
@@ -104,7 +120,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info |= majority_floors(examples, settings.seed)
-    seen = load_seen(settings.checkpoint or settings.tokenizer_path)
+    seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
@@ -122,11 +138,18 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
         )
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+        check_ecg_rows(Path(settings.llm_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     return checkpoint
+
+
+def _starts_from(settings: LanguageModelSettings) -> dict[str, Path]:
+    """The folders whose training a new checkpoint continues: the language model's, too, if it has seen ECGs."""
+    folders = {"ECG tokenizer": settings.tokenizer_path, "language model": Path(settings.llm_path)}
+    return {what: folder for what, folder in folders.items() if what == "ECG tokenizer" or (folder / INFO).is_file()}
 
 
 def _training_texts(settings: LanguageModelSettings) -> set[str]:
@@ -135,6 +158,8 @@ def _training_texts(settings: LanguageModelSettings) -> set[str]:
     if paths:
         root = settings.data_root[0]
         examples = load_examples(paths, root, find_database(root), allow_missing=True).examples
+        away = held_out(settings)
+        examples = [e for e in examples if not any(ref in away for ref in e.records)]
     else:
         examples = load_splits(settings, ("train",), task=None)["train"].examples
     texts = {
@@ -156,7 +181,7 @@ def _train_and_save(
     splits: dict[str, Split],
     settings: TrainSettings,
     info: dict,
-    seen: set[str],
+    seen: Earlier,
 ) -> dict:
     output = settings.output_dir
     info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
@@ -164,6 +189,11 @@ def _train_and_save(
         output.mkdir(parents=True, exist_ok=True)
         if not settings.resume:
             shutil.rmtree(output / "resume", ignore_errors=True)
+        warn_of_seen(settings, seen.marks)
+        recordings = [r for split in splits.values() for r in split.records]
+        info |= left_out(splits) | {
+            "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))
+        }
     set_seed(settings.seed)
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
@@ -190,7 +220,6 @@ def _train_and_save(
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
         write_card(output)
-        save_seen(output, [r for split in splits.values() for r in split.records], seen | seen_in_data(settings))
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"
