@@ -40,13 +40,13 @@ def main() -> None:
         shares = coverage(n_runs, sd_runs, sd_single, trials)
         cells = "".join(f"{100 * share:{width}.1f}" for share, width in zip(shares, (11, 15, 6, 29), strict=True))
         print(f"{n_runs:4}{sd_runs:12}{sd_single:22}{cells}", flush=True)
-    print(f"coverage of 95 % intervals of yes-or-no questions, percent of {trials} trials (means: a tenth of them)")
+    print(f"coverage of 95 % intervals of yes-or-no questions, percent of {trials} trials")
     print(
         "patients with  without  recordings  separation  balanced accuracy  bootstrap alone  AUROC  means of 15: both"
     )
     for n_yes, n_no, each, separation in QUESTIONS:
         design = (n_yes, n_no, each, separation)
-        shares = [*question_coverage(*design, trials), *question_coverage(*design, trials // 10, n_questions=15)[::2]]
+        shares = [*question_coverage(*design, trials), *question_coverage(*design, trials, n_questions=15)[::2]]
         cells = "".join(f"{100 * share:{width}.1f}" for share, width in zip(shares, (19, 17, 7, 11, 11), strict=True))
         print(f"{n_yes:13}{n_no:9}{each:12}{separation:12.1f}{cells}", flush=True)
     print(f"groups whose gap is above zero by chance, percent of {trials} groups of 60 samples of 30 patients")

@@ -23,6 +23,7 @@ SCP_CODES: dict[str, tuple[str, float]] = {
     **{name: (code, 0.0) for code, name in {**RHYTHMS, **FORMS}.items()},
 }
 AXIS_CODES = dict(zip(AXES, ("MID", "ALAD", "RAD"), strict=True))
+MEASURED = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}  # interval -> column
 EXTRA_BEATS = {None: "", ECTOPIES[0]: "SVES", ECTOPIES[1]: "VES"}
 
 COLUMNS = (
@@ -109,14 +110,17 @@ def write_database(path: Path, truths: Iterable[Truth]) -> None:
         writer.writerows(database_row(truth) for truth in truths)
 
 
+def measurements_row(truth: Truth) -> dict[str, Any]:
+    """One row of measurements.csv; undefined intervals are None."""
+    return {"ecg_id": truth.record_id, **{MEASURED[feature]: value for feature, value in truth.intervals.items()}}
+
+
 def write_measurements(path: Path, truths: Iterable[Truth]) -> None:
     """The true intervals in milliseconds, empty if undefined; unlike an ECG machine's, they are exact."""
-    names = {feature: feature.replace(" ", "_") for feature in NORMAL_RANGES_MS}
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ("ecg_id", *names.values()), lineterminator="\n")
+        writer = csv.DictWriter(file, ("ecg_id", *MEASURED.values()), lineterminator="\n")
         writer.writeheader()
-        for truth in truths:
-            writer.writerow({"ecg_id": truth.record_id, **{names[f]: v for f, v in truth.intervals.items()}})
+        writer.writerows(measurements_row(truth) for truth in truths)
 
 
 def report_row(truth: Truth) -> dict[str, Any]:

@@ -90,6 +90,12 @@ CLOSER: tuple[tuple[str, str, str], ...] = (
     ("AFIB", r"bradykardes", "atrial fibrillation with slow ventricular response"),
     ("AFIB", r"flattern|fladder", "atrial fibrillation/flutter"),
     ("VCLVH", r"maessige|maattlig", "moderate voltage criteria for left ventricular hypertrophy"),
+    ("2AVB", r"wenckebach", "second degree AV block, Wenckebach type"),
+    ("2AVB", r"mobitz (?:typ )?(?:ii|2)", "second degree AV block, Mobitz type II"),
+    ("2AVB", r"mobitz (?:typ )?(?:i|1)", "second degree AV block, Mobitz type I"),
+    ("2AVB", r"mobitz", "second degree AV block, Mobitz"),
+    ("2AVB", r"typ (?:ii|2)", "second degree AV block, type II"),
+    ("2AVB", r"typ (?:i|1)", "second degree AV block, type I"),
     ("CLBBB", r"(?:vollst|kompl)", "complete left bundle branch block"),
     ("CRBBB", r"(?:vollst|kompl)", "complete right bundle branch block"),
     ("SVARR", r"wandernder", "wandering atrial pacemaker"),
@@ -155,4 +161,13 @@ UNCODED: tuple[tuple[str, str], ...] = (
     (r"st (?:& t )?abnorm\w*", ""),  # its cause follows
     (r"ventri[kc]ul\w+ tachykardie", "ventricular tachycardia"),
     (r"idioventri[kc]ul\w+", "idioventricular rhythm"),
+)
+# A statement of a possibly normal ECG -> phrase.
+NEARLY_NORMAL: tuple[tuple[str, str], ...] = (
+    (r"sonst|eljest|i oevrigt", "otherwise normal ECG"),
+    (
+        r"praktis\w+|wesentlichen|weitgehend|grossen und|stort sett|vaesentlig|huvudsak|princip",
+        "practically normal ECG",
+    ),
+    (r"noch|grenzwertig", "borderline normal ECG"),
 )

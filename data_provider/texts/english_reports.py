@@ -12,6 +12,7 @@ from cardiolect.data_provider.texts.english_phrases import (
     AGES_AFTER,
     AGES_BEFORE,
     CLOSER,
+    NEARLY_NORMAL,
     PHRASES,
     UNCODED,
     WALLS,
@@ -148,7 +149,9 @@ def _with_status(phrase: str, code: str, status: Status, piece: Piece, sentence:
         if status == "possible":
             if "paatolog" in piece.text or "patolog" in piece.text:
                 return "no definite pathology"
-            return "probably normal ECG" if "wahrscheinlich" in piece.text else "otherwise normal ECG"
+            return next(
+                (words for pattern, words in NEARLY_NORMAL if re.search(pattern, piece.text)), "probably normal ECG"
+            )
     if status == "absent" and _NOT_DEFINITE.search(sentence[: piece.start]):
         return f"no definite {phrase}"
     return f"{_STATUS[status]}{phrase}"

@@ -219,7 +219,7 @@ def _add_record(parser: Parser) -> None:
         type=number(0),
         default=0.0,
         metavar="SECONDS",
-        help="start of the 10 s to read, in seconds (default: 0)",
+        help="start of the part to read, in seconds (default: 0); 10 s, or RECORD_SECONDS of training, are read",
     )
     _add_checkpoint(parser)
 

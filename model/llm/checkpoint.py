@@ -131,13 +131,45 @@ def read_info(path: Path) -> dict:
     return _read_json(path / INFO)
 
 
+def load_ecg_tokenizer(path: Path) -> ECGRepresentation:
+    """The ECG tokenizer in a checkpoint. Raises `UserError` if the checkpoint was trained with another one."""
+    representation = load_representation(path / "ecg_tokenizer")
+    if (path / INFO).is_file():
+        check_ecg_tokenizer(path, representation, path / "ecg_tokenizer")
+    return representation
+
+
+def check_ecg_tokenizer(path: Path, representation: ECGRepresentation, where: Path) -> None:
+    """Raise `UserError` if the checkpoint ``path`` was trained with another ECG tokenizer than that of ``where``.
+
+    Its codes may be as many, but they mean other waveforms.
+    """
+    trained_with, found = read_info(path).get("ecg_tokenizer_fingerprint"), representation.fingerprint()
+    if trained_with and trained_with != found:
+        raise UserError(
+            f"{where}: is not the ECG tokenizer that {path} was trained with (its fingerprint is {found}, not "
+            f"{trained_with}); take the original one"
+        )
+
+
+def check_ecg_rows(path: Path, words, representation: ECGRepresentation, where: Path) -> None:
+    """`check_ecg_tokenizer` of a language model that has ECG tokens already. words: its text tokenizer.
+
+    Raises `UserError`, too, if nothing says which ECG tokenizer its rows belong to.
+    """
+    if (path / INFO).is_file():
+        check_ecg_tokenizer(path, representation, where)
+    elif ECG_START in words.get_vocab():
+        raise UserError(f"{path}: has ECG tokens, but no {INFO} says of which ECG tokenizer; take the whole checkpoint")
+
+
 def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
     """Load a folder that `save_checkpoint` wrote; placement: see `quantization.placement`.
 
     Raises `UserError` if a part is missing or damaged.
     """
     info = read_info(path)
-    representation = load_representation(path / "ecg_tokenizer")
+    representation = load_ecg_tokenizer(path)
     base = _base_of(path)
     model, tokenizer = load_language_model(base or path, precision, **placement)
     # A complete model already has its ECG rows. A base model gets them as before training, and then the adapters.

@@ -47,6 +47,13 @@ def window_sizes(groups: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def windows_length(vocabulary: Vocabulary, codes: int, group: int = 1) -> tuple[int, int]:
+    """Tokens of all windows that `draw_windows` takes from an ECG of so many codes, and of the longest; 0 if none."""
+    markers = 3 + (vocabulary.tokenizer.bos_token_id is not None)
+    lengths = [(context + horizon) * group + markers for context, horizon in window_sizes(codes // group)]
+    return sum(lengths), max(lengths, default=0)
+
+
 def draw_windows(
     vocabulary: Vocabulary, codes: np.ndarray, rng: np.random.Generator, group: int = 1
 ) -> list[tuple[list[int], Sequence[float]]]:

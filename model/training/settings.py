@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
-from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
@@ -15,7 +15,20 @@ from cardiolect.utils.settings import Names, Paths, need_path
 class TrainSettings(DataSettings):
     """Settings shared by pretraining and fine-tuning."""
 
-    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per batch on each rank.")
+    record_seconds: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Longer recordings are cut to this many seconds: training draws one of the windows that cover a "
+        "recording in every epoch, validation takes the first; 0: whole recordings.",
+    )
+    batch_size: int = Field(8, ge=1, description="Most ECGs (with their questions) per batch on each rank.")
+    batch_tokens: int = Field(
+        0,
+        ge=0,
+        description="Most tokens per batch on each rank, padding included: long sequences come in smaller batches than "
+        "BATCH_SIZE; 0: no limit.",
+    )
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
     max_steps: int = Field(0, ge=0, description="Stop after this many optimiser steps; 0: after TRAIN_EPOCHS.")
@@ -54,6 +67,7 @@ class TrainSettings(DataSettings):
 
     def check(self) -> None:
         super().check()
+        check_record_seconds(self.record_seconds)
         need_path("DEEPSPEED_CONFIG", self.deepspeed_config, "a DeepSpeed configuration")
         if self.train_text_rows and self.tuning != "full":
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")

@@ -3,20 +3,20 @@
 import json
 import math
 import os
-import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import deepspeed
 import torch
 from peft import PeftModel
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
+from cardiolect.model.training.batches import fill, make_batches
 from cardiolect.model.training.muon import muon
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
@@ -30,6 +30,8 @@ from cardiolect.utils.schedule import make_schedule
 UNCHANGED = {
     "optimizer",
     "schedule",
+    "record_seconds",
+    "batch_tokens",
     "tuning",
     "lora_rank",
     "lora_alpha",
@@ -37,34 +39,6 @@ UNCHANGED = {
     "train_text_rows",
     "projector",
 }
-
-
-class LengthBucketSampler(Sampler):
-    """Shuffled rows, grouped into batches of similar length to limit padding.
-
-    The order depends only on seed and epoch, so that a resumed run continues with it. Rows that do not fill a batch are
-    left out of the epoch: ranks would fill the batch with repeated rows.
-    """
-
-    def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
-        self.rows, self.batch, self.seed, self.bucket = rows, batch, seed, batch * batches_per_bucket
-
-    def __len__(self) -> int:
-        return len(self.rows) // self.batch * self.batch or len(self.rows)
-
-    def __iter__(self):
-        rng = random.Random(f"{self.seed}-{self.rows.epoch}")
-        lengths = self.rows.lengths()
-        order = rng.sample(range(len(lengths)), len(lengths))
-        buckets = (order[i : i + self.bucket] for i in range(0, len(order), self.bucket))
-        batches = []
-        for bucket in buckets:
-            bucket.sort(key=lengths.__getitem__)
-            batches += [bucket[i : i + self.batch] for i in range(0, len(bucket), self.batch)]
-        if len(batches) > 1:
-            batches = [batch for batch in batches if len(batch) == self.batch]
-        rng.shuffle(batches)
-        return iter([i for batch in batches for i in batch])
 
 
 class ECGTrainer(Trainer):
@@ -98,9 +72,8 @@ class ECGTrainer(Trainer):
         tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         return {id(table.weight) for table in tables if table is not None}
 
-    def _get_train_sampler(self, train_dataset=None) -> LengthBucketSampler:
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * launch.world_size()
-        return LengthBucketSampler(self.train_dataset, batch, self.args.seed)
+    def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # `Batches` are in random order
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
         total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)
@@ -116,10 +89,9 @@ class ECGTrainer(Trainer):
         """Validation loss: mean over all supervised tokens of all ranks, every row counted once."""
         self.model.eval()
         rows = range(launch.rank(), len(self.eval_dataset), launch.world_size())
-        size = self.args.per_device_eval_batch_size
         sums = torch.zeros(2, dtype=torch.float64)
-        for start in tqdm(range(0, len(rows), size), desc="validation", leave=False, disable=not launch.is_main()):
-            batch = self.data_collator([self.eval_dataset[i] for i in rows[start : start + size]])
+        for each in tqdm(self._eval_batches(rows), desc="validation", leave=False, disable=not launch.is_main()):
+            batch = self.data_collator([[self.eval_dataset[i] for i in each]])
             with self.compute_loss_context_manager():
                 loss = weighted_loss(self.model, self.model.get_output_embeddings(), self._prepare_inputs(batch))
             sums += torch.stack(loss).double().cpu()
@@ -128,6 +100,12 @@ class ECGTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _eval_batches(self, rows: Sequence[int]) -> list[list[int]]:
+        lengths, batches = self.eval_dataset.lengths(), self.train_dataset
+        if batches.tokens:
+            rows = sorted(rows, key=lengths.__getitem__)
+        return list(fill(rows, lengths, batches.size, batches.tokens, batches.padded))
 
     def get_decay_parameter_names(self, model) -> list[str]:
         # Weight decay would change the rows of text tokens, which must stay as they are.
@@ -166,8 +144,7 @@ def train(
     on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_train_batch_size=1,  # an item of `Batches` is a whole batch
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=settings.train_epochs,
         max_steps=settings.max_steps or -1,
@@ -200,14 +177,15 @@ def train(
     by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
+    batches = make_batches(train_rows, valid_rows, settings, padded=not by_rows)
     trainer = ECGTrainer(
         settings,
         model=model,
         args=arguments,
-        train_dataset=train_rows,
+        train_dataset=batches,
         eval_dataset=valid_rows,
-        data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
-        callbacks=[EpochCallback(train_rows)],
+        data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
+        callbacks=[EpochCallback(batches)],
     )
     last = _last_complete(folder) if settings.resume else None
     if settings.resume and last is None and launch.is_main():
@@ -227,11 +205,22 @@ def train(
     return {
         "steps": result.global_step,
         "epochs": trainer.state.epoch,
+        "sequences": {
+            "per_epoch": len(train_rows),
+            "batches_per_epoch": len(batches),
+            "left_out_by_epoch": batches.left_out(math.ceil(trainer.state.epoch)),
+        },
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
         "best_step": _step_of(trainer.state.best_model_checkpoint),
         "loss_curve": losses,
     }
+
+
+def _only_batch(items: Sequence[list], collate: Callable) -> dict:
+    """What `collate` makes of the rows of an item of `Batches`."""
+    (rows,) = items
+    return collate(rows)
 
 
 def _last_complete(folder: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """Whether the leads that a truth calls noisy are, and the others are not, as measured on the signal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
@@ -67,12 +67,11 @@ def _drift(signal: np.ndarray) -> np.ndarray:
     return np.subtract(*np.quantile(levels, [0.9, 0.1], axis=0)) if levels else np.zeros(len(signal))
 
 
-def judge_noise(cases: list[tuple[Truth, np.ndarray]]) -> Iterator[tuple[str, bool]]:
+def judge_noise(judgements: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
     """A row of the table for each kind of noise, and whether enough leads are judged right."""
     found: dict[str, list[bool]] = {kind: [] for kind in NOISES}
-    for truth, signal in cases:
-        for kind, right in noise_judgements(truth, signal):
-            found[kind].append(right)
+    for kind, right in judgements:
+        found[kind].append(right)
     for kind, judged in found.items():
         share = float(np.mean(judged)) if judged else 1.0
         good = enough(share, LEAST, len(judged) / len(LEADS))  # the leads of a recording are alike

@@ -46,9 +46,14 @@ class Share:
     agrees: Callable[[Case], bool | None]
 
 
-def _plain(truth: Truth) -> bool:
+def is_plain(truth: Truth) -> bool:
     """Without noise and extrasystoles, under which a median beat is not the truth's."""
     return not truth.noise and not truth.ectopy
+
+
+def may_breathe(truth: Truth) -> bool:
+    """Whether sinus arrhythmia is stated or left open."""
+    return isinstance(truth, VariedTruth) and "SARRH" in (*truth.codes, *truth.open)
 
 
 def _sinus(truth: Truth) -> bool:
@@ -58,7 +63,7 @@ def _sinus(truth: Truth) -> bool:
 def _interval(feature: str, value: Callable[[Intervals], float]) -> Callable[[Case], float | None]:
     def error(case: Case) -> float | None:
         true = case.truth.intervals[feature]
-        return value(case.found) - true if true is not None and _plain(case.truth) else None
+        return value(case.found) - true if true is not None and is_plain(case.truth) else None
 
     return error
 
@@ -78,14 +83,14 @@ def _rate(fibrillating: bool) -> Callable[[Case], float | None]:
 
 def _axis(case: Case) -> float | None:
     truth, found = case
-    if truth.axis_degrees is None or not _plain(truth) or truth.rhythm == FLUTTER or truth.low_voltage:
+    if truth.axis_degrees is None or not is_plain(truth) or truth.rhythm == FLUTTER or truth.low_voltage:
         return None
     return (found.axis - truth.axis_degrees + 180) % 360 - 180
 
 
 def _measure(name: str) -> Callable[[Case], float | None]:
     def error(case: Case) -> float | None:
-        known = isinstance(case.truth, VariedTruth) and _plain(case.truth) and case.truth.rhythm != FLUTTER
+        known = isinstance(case.truth, VariedTruth) and is_plain(case.truth) and case.truth.rhythm != FLUTTER
         return getattr(case.found, name) / case.truth.measures[name] * 100 - 100 if known else None
 
     return error
@@ -108,14 +113,14 @@ BOUNDS = (
 
 def _low_voltage(case: Case) -> bool | None:
     truth, found = case
-    if not _plain(truth) or truth.rhythm == FLUTTER or (isinstance(truth, VariedTruth) and "LVOLT" in truth.open):
+    if not is_plain(truth) or truth.rhythm == FLUTTER or (isinstance(truth, VariedTruth) and "LVOLT" in truth.open):
         return None
     return found.limb < 0.55 if truth.low_voltage else found.limb > 0.46
 
 
 def _high_voltage(case: Case) -> bool | None:
     truth, found = case
-    if not _plain(truth) or truth.conduction == LBBB or truth.rhythm in (FLUTTER, PACED):
+    if not is_plain(truth) or truth.conduction == LBBB or truth.rhythm in (FLUTTER, PACED):
         return None
     if not isinstance(truth, VariedTruth):
         return (found.sokolow > 3.5) == truth.left_ventricular_hypertrophy
@@ -124,7 +129,7 @@ def _high_voltage(case: Case) -> bool | None:
 
 def _wide(case: Case) -> bool | None:
     truth, found = case
-    if not _plain(truth):
+    if not is_plain(truth):
         return None
     wide = truth.conduction in (LBBB, RBBB) or truth.rhythm == PACED
     return found.qrs >= 112 if wide else found.qrs < 145 if truth.conduction else found.qrs < 125
@@ -136,8 +141,7 @@ def _irregular(case: Case) -> bool | None:
         return None
     if truth.rhythm == FIBRILLATION:
         return found.rr_spread > 0.05
-    breathing = isinstance(truth, VariedTruth) and {"SARRH"} & {*truth.codes, *truth.open}
-    return None if breathing else found.rr_spread < 0.10
+    return None if may_breathe(truth) else found.rr_spread < 0.10
 
 
 def _rate_class(case: Case) -> bool | None:
@@ -152,7 +156,7 @@ def _rate_class(case: Case) -> bool | None:
 def _p_waves(case: Case) -> bool | None:
     """A wave before QRS that keeps its shape and place in sinus rhythm, none in fibrillation."""
     truth, found = case
-    if not _plain(truth) or truth.rhythm in (FLUTTER, PACED):
+    if not is_plain(truth) or truth.rhythm in (FLUTTER, PACED):
         return None
     constant = bool(found.p_size >= 3.0)
     return constant == _sinus(truth)
@@ -168,7 +172,7 @@ def _ventricular(case: Case) -> bool | None:
 def _ranges(case: Case) -> bool | None:
     """All ranges that questions ask about, but for values near an end as measured."""
     truth, found = case
-    if not _plain(truth) or not _sinus(truth):
+    if not is_plain(truth) or not _sinus(truth):
         return None
     values = {"rr interval": found.rr, "qt interval": found.qt, "qt corrected": found.qtc, "qrs duration": found.qrs}
     judged = []

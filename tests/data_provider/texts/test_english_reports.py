@@ -45,7 +45,7 @@ from cardiolect.utils.metrics.statements.codes import CODES
         ("sinusrytm, ej säker infarkt", "Swedish", "Sinus rhythm. No definite myocardial infarct."),
         ("keine sicheren zeichen einer linkshypertrophie", "German", "No definite left ventricular hypertrophy."),
         ("av-block i. oder sinusbradykardie", "German", "First degree AV block or sinus bradycardia."),
-        ("av-block II. grades typ wenckebach", "German", "Second degree AV block."),
+        ("av-block II. grades typ wenckebach", "German", "Second degree AV block, Wenckebach type."),
         ("sinus rhythm. normal ecg.", "English", "sinus rhythm. normal ecg."),
     ],
 )

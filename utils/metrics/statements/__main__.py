@@ -16,6 +16,7 @@ from typing import Any
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.findings import finding_scores
+from cardiolect.utils.metrics.statements.ceiling import repetition_f1
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
 from cardiolect.utils.metrics.statements.misread import DECADES, Labelled, misread, words_by_decade
 from cardiolect.utils.metrics.statements.practice import labelled
@@ -35,8 +36,13 @@ def labelled_reports(database: Path, folds: set[int]) -> list[tuple[str, str, se
             ]
     except OSError as error:
         raise UserError(f"--database {database}: {error.strerror}; give PTB-XL's ptbxl_database.csv") from None
-    except (KeyError, ValueError, SyntaxError, TypeError) as error:
-        raise UserError(f"--database {database} cannot be read as PTB-XL's ptbxl_database.csv: {error}") from None
+    except KeyError as error:
+        raise UserError(f"--database {database}: no column {error.args[0]}; give PTB-XL's ptbxl_database.csv") from None
+    except (ValueError, SyntaxError, TypeError, csv.Error):
+        raise UserError(
+            f"--database {database}: a row cannot be read as one of PTB-XL's ptbxl_database.csv"
+            " (UTF-8, with strat_fold a number and scp_codes a dictionary)"
+        ) from None
 
 
 def agreement(
@@ -67,6 +73,8 @@ def _print_agreement(name: str, rows: list[tuple[str, str, set[str]]], codes: fr
             f"as the annotators code what is written: micro F1 {by_practice['micro_f1']:.3f}, macro F1 "
             f"{by_practice['macro_f1']:.3f}"
         )
+        ceiling, repeated = repetition_f1((report, labels & codes) for _, report, labels in rows)
+        print(f"labels of other reports with the same text ({repeated} reports): micro F1 {ceiling:.3f}")
 
 
 def _print_misread(rows: list[tuple[str, str, set[str]]], most: int) -> None:
@@ -94,11 +102,15 @@ def _print_coverage(texts: list[str]) -> None:
         print(f"{title}: {listed or 'none'}")
 
 
-def _print_misses(rows: list[tuple[str, str, set[str]]], given: str) -> None:
-    known = {each.upper(): each for each in (*SCP_CODES, *AXES)}
-    code = known.get(given.upper())
+def _code(given: str) -> str:
+    code = {each.upper(): each for each in (*SCP_CODES, *AXES)}.get(given.strip().upper())
     if code is None:
-        raise UserError(f"--misses {given}: not a code of PTB-XL; scp_statements.csv lists them")
+        raise UserError(f"--misses {given or repr(given)}: not a code of PTB-XL; scp_statements.csv lists them")
+    return code
+
+
+def _print_misses(rows: list[tuple[str, str, set[str]]], given: str) -> None:
+    code = _code(given)
     found = 0
     for ecg_id, report, labels in rows:
         if (code in stated(report)) != (code in labels):
@@ -116,12 +128,33 @@ def _folds(text: str) -> set[int]:
 
 
 def _reports_of(path: Path) -> list[str]:
+    if path.is_dir():
+        raise UserError(f"--reports {path}: a folder; give the JSON files in it, such as {path}/*.json")
     try:
-        return [row["report"] for row in json.loads(path.read_text(encoding="utf-8"))]
+        rows = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"--reports {path}: {error.strerror}; give JSON files of reports") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--reports {path}: not a JSON list of objects with a key report ({error})") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"--reports {path}: not JSON; give a list of objects with a key report") from None
+    if not isinstance(rows, list):
+        raise UserError(f"--reports {path}: not a JSON list of objects with a key report")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not isinstance(row.get("report"), str):
+            raise UserError(f"--reports {path}: entry {number} has no text under a key report")
+    return [row["report"] for row in rows]
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuses options that would be ignored."""
+    listing = [name for name in ("misses", "misread") if getattr(args, name) is not None]
+    if args.misread is not None and (args.misread < 1 or not args.database):
+        raise UserError("--misread: give a number from 1, and --database")
+    if args.misses is not None:
+        _code(args.misses)
+    if not args.database and (listing or args.folds is not None):
+        raise UserError(f"--{listing[0] if listing else 'folds'}: give --database, too")
+    if len(listing) > 1 or (listing and args.reports):
+        raise UserError(f"--{listing[0]}: give it without --{listing[1] if len(listing) > 1 else 'reports'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--database", type=Path, help="PTB-XL's ptbxl_database.csv, to print agreement with its labels")
-    parser.add_argument("--folds", default="1-10", help="folds of --database, such as 9-10 (default: all)")
+    parser.add_argument("--folds", help="folds of --database, such as 9-10 (default: all)")
     parser.add_argument("--misses", metavar="CODE", help="print the reports that disagree with their labels on a code")
     parser.add_argument(
         "--misread", type=int, metavar="N", help="list the N commonest misread statements and words next to statements"
@@ -140,13 +173,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if not args.database and not args.reports:
         raise UserError("nothing to read: give --database or --reports")
-    if args.misread is not None and (args.misread < 1 or not args.database):
-        raise UserError("--misread: give a number from 1, and --database")
+    _check(args)
     if args.database:
-        rows = labelled_reports(args.database, _folds(args.folds))
+        folds = args.folds or "1-10"
+        rows = labelled_reports(args.database, _folds(folds))
         if not rows:
-            raise UserError(f"--folds {args.folds}: {args.database} has no recordings in them")
-        if args.misses:
+            raise UserError(f"--folds {folds}: {args.database} has no recordings in them")
+        if args.misses is not None:
             _print_misses(rows, args.misses)
             return
         if args.misread:

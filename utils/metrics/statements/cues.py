@@ -60,6 +60,8 @@ OR = re.compile(
     rf"[, ]*(?:[\w']+,? )*?(?:and/or|or|nor|oder|noch|eller|versus|/"
     rf"|(?:and|und|och) (?:any|irgend\w+|naago[nt]\w*)) ?{_ADJECTIVES}"
 )
+# Goes on with a list of denied statements: "no infarct, LVH, and no LBBB".
+AND_NO = re.compile(r" ?,? ?(?:and|und|sowie|och|samt|as well as|&|\+) ?(?:also |there (?:is|are) |auch |det finns )?")
 AND = re.compile(rf" ?(?:,|,? ?(?:and|und|sowie|och|as well as)) ?{_ADJECTIVES}")
 # Joins the parts of a subject that a later denial is about: "atrial fibrillation with PVCs is not seen".
 SUBJECT = re.compile(

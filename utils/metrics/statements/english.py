@@ -21,8 +21,18 @@ _NONSPECIFIC = r"non ?(?:specific|diagnostic)"
 _WHERE = rf"(?:{{walls}} )?(?:{_NONSPECIFIC} )?"
 _LEADS = r"(?:,? (?:in (?:the )?)?{walls} leads?)?"
 _SLIGHTLY = r"(?:(?:slightly|minimally|mildly|markedly|generally|also|now) )?"
+_TYPE = (  # of a second-degree block
+    r"(?:mobitz(?: type)?(?: i{1,2}| 1| 2)?|(?:type )?wenckebach(?: type| period\w*| phenomenon| block)?"
+    r"|type (?:mobitz )?(?:[12]|i{1,2}))"
+)
 _ABNORMAL = r"abnorm(?:al)?"  # translations may keep the German "abnorm"
 _EARLIER = r"(?:(?:old|previous|prior|recent|healed|remote|acute|evolving|chronic) )?"
+# What is normal for practical purposes, or probably: less than "normal ECG", more than "nearly normal".
+_PRACTICALLY = (
+    r"(?:practically|essentially|virtually|basically|largely|mostly|grossly|broadly|effectively|more or less"
+    r"|by and large|for (?:all )?practical purposes|probably|possibly|presumably|likely|borderline)"
+)
+_IS_NORMAL = r"(?:normal(?:ly)?|unremarkable|within normal limits)"
 _PREMATURE = r"(?:complex|beat|contraction)(?:e?s)?"
 
 LEXICON = Lexicon(
@@ -122,10 +132,11 @@ LEXICON = Lexicon(
         "2AVB": (
             r"(?:2nd|second) degree (?:a ?v|heart) ?(?:heart )?block",
             r"a ?v block,? (?:2nd degree|second degree|2|ii)(?: grades?| degree)?",
+            rf"(?:2nd|second) degree (?:a ?v|heart) ?block(?:,? (?:of )?{_TYPE})+",
+            rf"a ?v block,? (?:2nd degree|second degree|2|ii)(?: grades?| degree)?(?:,? (?:of )?{_TYPE})+",
             r"(?:2|3|4):1 a ?v block",
             r"(?:high grade|high degree|advanced) a ?v block",
-            r"mobitz(?: type)?(?: i{1,2}| 1| 2)?",
-            r"wenckebach",
+            r"(?:type )?(?:mobitz|wenckebach)(?: type| period\w*| phenomenon| block)?(?: i{1,2}| 1| 2)?",
         ),
         "3AVB": (
             r"(?:3rd|third) degree (?:a ?v|heart) ?(?:heart )?block",
@@ -294,6 +305,10 @@ LEXICON = Lexicon(
             rf"(?:{_ECG}|tracing) (?:is |was )?otherwise (?:normal|unremarkable|within normal limits)",
             r"(?:otherwise )?no (?:definite|significant|certain) (?:pathology|abnormalit(?:y|ies))",
             r"nothing safe pathological",
+            rf"{_PRACTICALLY} (?:an? )?{_IS_NORMAL} (?:{_ECG}|tracing|study)",
+            rf"(?:{_ECG}|tracing) (?:is |was |appears |looks )?{_PRACTICALLY} {_IS_NORMAL}",
+            rf"^{_PRACTICALLY} {_IS_NORMAL}$",
+            rf"{_IS_NORMAL} (?:{_ECG}|tracing),? for (?:all )?practical purposes",
         ),
         "NORM-": (
             rf"{_ABNORMAL} (?:{_ECG}|tracing)",
@@ -329,4 +344,8 @@ LEXICON = Lexicon(
         # recognised, without a code
         "": KNOWN,
     },
+    common_words=(
+        r"no|not|without|with|and|or|the|of|is|are|was|were|possible|probabl[ey]|degree|grade|type|seen|present|suggests?"
+        r"|evidence|normal ecg"
+    ),
 )

@@ -12,6 +12,7 @@ from cardiolect.utils.metrics.statements.codes import AXES
 from cardiolect.utils.metrics.statements.cues import (
     ALL_BEFORE,
     AND,
+    AND_NO,
     CUES,
     EXCEPT,
     FAR,
@@ -33,6 +34,7 @@ from cardiolect.utils.metrics.statements.lexicon import Rules, Stated, Status
 _LEXICONS = (english.LEXICON, german.LEXICON, swedish.LEXICON)
 LANGUAGES = ("English", "German", "Swedish")
 _RULES = tuple(Rules(lexicon) for lexicon in _LEXICONS)
+_COMMON_WORDS = tuple(re.compile(rf"(?<!\w)(?:{lexicon.common_words})(?!\w)") for lexicon in _LEXICONS)
 _ABBREVIATIONS = [(re.compile(p), f"{words} ") for lexicon in _LEXICONS for p, words in lexicon.abbreviations.items()]
 
 _SPELLING = str.maketrans(
@@ -53,6 +55,9 @@ _FILLER = re.compile(
     r"|die|das|bei|mit|och|med|due|on|for|from|by|but|be|also|t|waves?|segments?|consistent|findings"
     r"|eller|av|acute|old|minor|marked|extensive|widespread|throughout|frequent|multifocal"
 )
+
+
+_Place = tuple[int, int, Cue]  # where a cue starts and ends in a sentence
 
 
 class Piece(NamedTuple):
@@ -95,15 +100,17 @@ def extract(text: str) -> dict[str, Status]:
 
 
 def language(text: str) -> str:
-    """The one of `LANGUAGES` whose lexicon recognises the most of a text; English if none does."""
+    """The one of `LANGUAGES` whose statements and common words make up the most of a text; English if none do."""
     parts = sentences(text)
-    known = [sum(_covered(rules, part) for part in parts) for rules in _RULES]
+    known = [sum(_covered(place, part) for part in parts) for place in range(len(LANGUAGES))]
     return LANGUAGES[known.index(max(known))]
 
 
 @lru_cache(maxsize=1 << 14)
-def _covered(rules: Rules, sentence: str) -> int:
-    return len({place for _, one in rules.find(sentence) for place in range(one.start, one.end)})
+def _covered(number: int, sentence: str) -> int:
+    """Letters of a sentence in statements of a language, and twice those in `_COMMON_WORDS`, which only it has."""
+    stated = {place for _, one in _RULES[number].find(sentence) for place in range(one.start, one.end)}
+    return len(stated) + 2 * sum(len(word[0]) for word in _COMMON_WORDS[number].finditer(sentence))
 
 
 def sentences(text: str) -> list[str]:
@@ -117,7 +124,7 @@ def sentences(text: str) -> list[str]:
     for pattern, words in _ABBREVIATIONS:
         plain = pattern.sub(words, plain)
     plain = re.sub(r" ?\((s|n|a|er)\)", r"\1", plain)  # "complex(es)", "extrasystole(n)"
-    plain = re.sub(r"[*=_~]+|-{2,}|[()\[\]\"!]", " ", plain)
+    plain = re.sub(r"[*=_~°]+|-{2,}|[()\[\]\"!]", " ", plain)
     plain = re.sub(r"(?<!\w)(st|a?v|t|r|p|q|sa)- (?=[a-z])", r"\1 ", plain)  # "st- hebung"
     plain = re.sub(r" - |(?<=\w)- (?=\w)", ", ", plain).replace("-", " ")
     cut = (part for line in re.split(r"[;\n]", plain) for part in split_at_stops(line))
@@ -139,7 +146,7 @@ def read(sentence: str) -> Reading:
     found += [
         (m.end() - m.start(), 0, (m.start(), m.end(), cue)) for cue in CUES for m in cue.pattern.finditer(sentence)
     ]
-    kept: list[Stated | tuple[int, int, Cue]] = []
+    kept: list[Stated | _Place] = []
     taken = bytearray(len(sentence))
     for length, _, item in sorted(found, key=lambda one: (-one[0], -one[1])):
         if not any(taken[item[0] : item[1]]):
@@ -152,8 +159,7 @@ def read(sentence: str) -> Reading:
     for start, end, cue in cues:
         if cue.status is None or (cue.status == "past" and PERSISTS.search(_clause(sentence, start))):
             continue
-        doubts = [other for other, _, one in cues if one.status in ("possible", "past")]
-        for reached in _reached(sentence, start, end, cue, stated, doubts):
+        for reached in _reached(sentence, start, end, cue, stated, cues):
             if reached not in cued or _FORCE[cue.status] > _FORCE[cued[reached]]:
                 cued[reached] = cue.status
     if EXCEPT.search(sentence):  # "normal ECG except for ..." is not normal
@@ -169,12 +175,12 @@ def read(sentence: str) -> Reading:
     return Reading(tuple(pieces), _rest(sentence, kept))
 
 
-def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
+def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated], cues: list[_Place]) -> list[Stated]:
     """The statements to which a cue between ``start`` and ``end`` applies: in its first direction that has any."""
     ways = {
-        "forward": lambda: _forward(sentence, end, cue, stated, doubts),
+        "forward": lambda: _forward(sentence, end, cue, stated, cues),
         "backward": lambda: _backward(sentence, start, end, cue, stated),
-        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated, doubts),
+        "both": lambda: _backward(sentence, start, end, cue, stated) + _forward(sentence, end, cue, stated, cues),
     }
     return next((reached for direction in cue.reach if (reached := ways[direction]())), [])
 
@@ -183,11 +189,13 @@ def _clause(sentence: str, start: int) -> str:
     return re.split(r",|;| but ", sentence[start:], maxsplit=1)[0]
 
 
-def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], doubts: list[int]) -> list[Stated]:
+def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], cues: list[_Place]) -> list[Stated]:
     """The statements after a cue that ends at ``end`` to which it applies: the next one, and the list it opens.
 
-    doubts: where other cues start, which end the list: "no LVH, possible infarct".
+    Other cues of doubt end the list: "no LVH, possible infarct". One of denial after an "and" goes on with it: "no MI,
+    LVH, and no LBBB".
     """
+    doubts = [start for start, _, one in cues if one.status in ("possible", "past")]
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
@@ -214,10 +222,23 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], doubts: li
             break
     if cue.status in ("past", "absent") and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
         reached += waiting
+    elif cue.status == "absent" and (listed := _before_and_no(sentence, waiting, cues)):
+        reached += listed
     elif cue.status == "absent" and waiting and "," not in sentence[reached[-1].end : waiting[0].start]:
         # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB"
         reached += [one for one in waiting[:1] if not _names(one, _RHYTHMS)]
     return reached
+
+
+def _before_and_no(sentence: str, waiting: list[Stated], cues: list[_Place]) -> list[Stated]:
+    """Those of ``waiting`` that stand before an "and" with another denial."""
+    denials = [start for start, _, one in cues if one.status == "absent" and "forward" in one.reach]
+    ends = (
+        place
+        for place, one in enumerate(waiting, 1)
+        if any(start > one.end and AND_NO.fullmatch(sentence[one.end : start]) for start in denials)
+    )
+    return waiting[: next(ends, 0)]
 
 
 def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]) -> list[Stated]:

@@ -4,8 +4,8 @@ from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _INCOMPLETE = r"(?:unvollstaendig\w*|inkomplett\w*|partiell\w*)"
 _COMPLETE = r"(?:(?:vollstaendig|komplett|total)\w* )?"
-_RIGHT_BUNDLE = r"(?:rechts ?schenkelblock\w*|rsb|rsbb)"
-_LEFT_BUNDLE = r"(?:links ?schenkelblock\w*|lsb|lsbb)"
+_RIGHT_BUNDLE = r"(?:rechts ?schenkelblock\w*|rsbb?|rbbb)"
+_LEFT_BUNDLE = r"(?:links ?schenkelblock\w*|lsbb?|lbbb)"
 _LEFT_HYPERTROPHY = r"(?:links(?:herz|kammer|ventrikel|ventrikulaere )?hypertrophie\w*|lvh|lv hypertrophie)"
 _ECG = r"(?:e[ck]g|elektrokardiogramm)"
 _ST = r"st(?: ?strecken?)? ?"
@@ -13,6 +13,11 @@ _UNSPECIFIC = r"unspezifische?\w*"
 _ABNORMAL = r"abnorm(?:al)?(?:e[srmn]?)?"  # PTB-XL's later reports say "abnorm"
 _CAUSE = r",? ?(?:wahrscheinlich|moeglich\w*|vermutlich|eventuell)"
 _SUPRAVENTRICULAR = r"supraventri[kc]ul\w*"
+_LEAD = r"(?:v ?\d|av[rlf]|i{1,3}|[rlf])"
+_MOBITZ = r"mobitz(?: ?(?:typ )?(?:[12]|i{1,2}))?"
+_TYPE = rf"(?:,? ?(?:(?:vom )?typ )?(?:wenckebach(?: ?period\w*)?|{_MOBITZ}|typ (?:[12]|i{{1,2}})))"  # of an AV block
+# What is normal for practical purposes, or at the limit: less than "normales EKG", more than "fast normales EKG".
+_PRACTICALLY = r"(?:praktisch|im wesentlichen|weitgehend|im grossen und ganzen|noch|grenzwertig|gerade noch)"
 
 LEXICON = Lexicon(
     abbreviations={
@@ -73,16 +78,15 @@ LEXICON = Lexicon(
         ),
         "PACE": (r"(?:herz)?schrittmacher ?(?:ekg|rhythmus|stimulation)?", r"pacemaker(?: ekg| rhythmus)?"),
         "PVC": (r"ventri[kc]ul\w* extrasystol\w*", r"ves"),
-        "PAC": (rf"(?:interponierte )?{_SUPRAVENTRICULAR} extrasystol\w*", r"sves", r"vorhofextrasystol\w*"),
-        "PRC(S)": (r"extrasystol\w*",),
+        "PAC": (rf"(?:interponierte )?{_SUPRAVENTRICULAR} extrasystol\w*", r"sves", r"vorhofs? ?(?:es|extrasystol\w*)"),
+        "PRC(S)": (r"extrasystol\w*", r"a ?v es"),
         "BIGU": (r"bigemin\w+",),
         "TRIGU": (r"trigemin\w+",),
         "1AVB": (r"a ?v block(?:ierung)? (?:1|i|ersten)(?: grade?s?)?", r"(?:1|i) gradiger a ?v block"),
         "2AVB": (
-            r"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?(?: typ (?:wenckebach|mobitz|[12]|i{1,2}))*",
-            r"(?:2|ii) gradiger a ?v block",
-            r"wenckebach\w*",
-            r"mobitz\w*",
+            rf"a ?v block(?:ierung)? (?:2|ii|zweiten)(?: grade?s?)?{_TYPE}*",
+            rf"(?:2|ii) gradiger a ?v block{_TYPE}*",
+            rf"(?:a ?v block(?:ierung)? )?{_TYPE}{_TYPE}*",
         ),
         "3AVB": (
             r"a ?v block(?:ierung)? (?:3|iii|dritten)(?: grade?s?)?",
@@ -90,20 +94,28 @@ LEXICON = Lexicon(
             r"totaler a ?v block",
         ),
         "LPR": (r"p[qr] ?(?:zeit|dauer|intervall)? ?verlaenger\w+", r"verlaengerte?s? p[qr](?: zeit| intervall)?"),
-        "CLBBB": (rf"{_COMPLETE}{_LEFT_BUNDLE}", rf"{_COMPLETE}schenkelblock links"),
+        "CLBBB": (rf"{_COMPLETE}{_LEFT_BUNDLE}", rf"{_COMPLETE}schenkelblock,? {_COMPLETE}links"),
         "ILBBB": (
             rf"{_INCOMPLETE} {_LEFT_BUNDLE}",
             rf"{_INCOMPLETE} schenkelblock links",
             rf"schenkelblock {_INCOMPLETE} links",
         ),
-        "CRBBB": (rf"{_COMPLETE}{_RIGHT_BUNDLE}", rf"{_COMPLETE}schenkelblock rechts"),
+        "CRBBB": (rf"{_COMPLETE}{_RIGHT_BUNDLE}", rf"{_COMPLETE}schenkelblock,? {_COMPLETE}rechts"),
         "IRBBB": (
             rf"{_INCOMPLETE} {_RIGHT_BUNDLE}",
             rf"{_INCOMPLETE} schenkelblock rechts",
             rf"schenkelblock {_INCOMPLETE} rechts",
         ),
-        "LAFB": (r"links ?anterior\w* (?:hemi|faszikel)block", r"schenkelblock links ant(?:erior\w*)?", r"lahb"),
-        "LPFB": (r"links ?posterior\w* (?:hemi|faszikel)block", r"schenkelblock links post(?:erior\w*)?", r"lphb"),
+        "LAFB": (
+            r"(?:links ?)?(?:anterior\w*|vorder\w*) (?:hemi|faszikel)block",
+            r"schenkelblock links ant(?:erior\w*)?",
+            r"lahb",
+        ),
+        "LPFB": (
+            r"(?:links ?)?(?:posterior\w*|hinter\w*) (?:hemi|faszikel)block",
+            r"schenkelblock links post(?:erior\w*)?",
+            r"lphb",
+        ),
         "IVCD": (
             rf"(?:{_UNSPECIFIC} )?intraventri[kc]ul\w* (?:erregungs)?(?:aus)?(?:leitungs|leistungs|breitungs)\w+",
             rf"{_UNSPECIFIC} (?:intraventri[kc]ul\w* )?(?:schenkel)?block\w*",
@@ -129,7 +141,10 @@ LEXICON = Lexicon(
         ),
         "LVOLT": (r"(?:periphere )?nieder ?(?:spannung|voltage)\w*",),
         "HVOLT": (r"hoch ?(?:spannung|voltage)\w*",),
-        "QWAVE": (r"(?:pathologisch\w* |tiefe\w* )?q ?(?:zacken?|wellen?)",),
+        "QWAVE": (
+            r"(?:pathologisch\w* |tiefe\w* )?q ?(?:zacken?|wellen?)",
+            rf"(?P<s>q) (?:in|ueber) {_LEAD}(?!\w)",
+        ),
         "ABQRS": (rf"qrs(?: t)? {_ABNORMAL}", rf"{_ABNORMAL} qrs(?: komplex)?"),
         "MI*": (
             r"(?:{walls} )?(?:myokard)?infarkt\w*{age}",
@@ -199,6 +214,9 @@ LEXICON = Lexicon(
         "NORM?": (
             rf"(?:{_ECG} )?wahrscheinlich normal(?:es {_ECG})?",
             rf"sonst (?:normal|unauffaellig)(?:es)?(?: {_ECG})?",
+            rf"{_PRACTICALLY} (?:normal|unauffaellig)es {_ECG}",
+            rf"{_ECG} (?:ist )?{_PRACTICALLY} (?:normal|unauffaellig)",
+            rf"^{_PRACTICALLY} (?:normal|unauffaellig)$",
         ),
         "NORM-": (
             rf"(?:fast|nahezu|beinahe|annaehernd) normal(?:es)? {_ECG}",
@@ -215,9 +233,9 @@ LEXICON = Lexicon(
             r"mlt",
         ),
         "LAD": (r"link\w?s? ?(?:lage)?t[yp]{2,4}", r"linkslage", r"llt"),
-        "ALAD": (r"ueberdrehter linkst\w*",),
+        "ALAD": (r"ueberdrehter link\w*t\w*", r"link\w*t\w* ueberdreht"),
         "RAD": (r"rechts ?(?:lage)?typ", r"rechtslage"),
-        "ARAD": (r"ueberdrehter rechtst\w*",),
+        "ARAD": (r"ueberdrehter rechts\w*t\w*", r"rechts\w*t\w* ueberdreht"),
         "AXR": (r"steil ?(?:typ|lage)", r"slt"),
         "SAG": (r"sagittal ?typ", r"s1 ?s2 ?s3 ?typ"),
         "": (
@@ -244,4 +262,8 @@ LEXICON = Lexicon(
             r"p cardiale",
         ),
     },
+    common_words=(
+        r"kein\w*|nicht|ohne|mit|und|oder|bei|der|die|das|ist|sind|im|zum|fuer|sonst|jetzt|neue?s?|links|rechts|grade?s"
+        r"|typ|(?:bi|tri)geminus|moeglich\w*|wahrscheinlich|verdacht|zustand|periodik|extrasystole"
+    ),
 )

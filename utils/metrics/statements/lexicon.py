@@ -24,12 +24,15 @@ class Lexicon:
     rules: codes -> patterns, each of whole words. Codes are separated by spaces; "LVH?" is stated as possible, "NORM-"
         as absent, "MI*" is the code of ``{walls}``, and "" is a known statement without a code. If a pattern has a
         group ``s``, that is the statement, and the rest is its context.
+    common_words: pattern of words next to statements that the other languages do not have; they tell the language of
+        a text whose statements several lexicons know, such as "AV-Block III. Grades".
     """
 
     abbreviations: Mapping[str, str]
     walls: Mapping[str, str]
     age: str
     rules: Mapping[str, tuple[str, ...]]
+    common_words: str
 
 
 class Stated(NamedTuple):

@@ -23,13 +23,16 @@ _NOT_CODED: dict[str, str] = {
     "ISCIN": r"st.*|t .*|.*ischaemie.*",
     "ISC_": r".*ischa?emi.*",
     "INVT": r"(?!inverted$).*",
+    "SVARR": r"beschleunigter.*",
+    "TRIGU": r"trigeminus",
+    "INJAS": _ANY,
     "LOWT": r"flat|.*flach.*|t wave flattening|t waves are flat",
-    "STD_": r"st ?senkung.*|st abs.*|unspez.*|st segments are (?:slightly|minimally) depressed",
+    "STD_": r"st ?senkung.*|st abs.*|unspez.*|st segment depression|st segments are (?:slightly|minimally) depressed",
     "NST_": r"st & t abnorm.*",
     "LAO/LAE": r"p (?:sinistro|mitral).*",
     "PAC": r"supraventri[kc]ul\w* extrasystol\w*|sves|vorhofextra.*",
     "IVCD": r"unspez.*|intraventrikul.*",
-    "LMI": r".*(?:myokardschaden|myokardskada|myocardial (?:damage|injury))",
+    "LMI": r".*(?:myokardschaden|myokardskada|myocardial (?:damage|injury))|lateraler infarkt.*|hoeg lateral.*",
     "ALMI": r".*(?:myokardschaden|myokardskada|myocardial (?:damage|injury))|anterolateraler infarkt.*",
     "ABQRS": r"avvikande.*",
     "EL": r"hypokal.*",
@@ -38,15 +41,29 @@ _NOT_CODED: dict[str, str] = {
     "INJLA": _ANY,
 }
 _UNLIKE = {code: re.compile(pattern) for code, pattern in _NOT_CODED.items()}
-# Labels that come with a code in most reports which state it.
-_ALSO: dict[str, tuple[str, ...]] = {"VCLVH": ("LVH",), "NT_": ("NDT",)}
+# Codes stated together -> the label that comes with them in most reports which state all of them.
+_ALSO: tuple[tuple[frozenset[str], str], ...] = (
+    (frozenset({"VCLVH"}), "LVH"),
+    (frozenset({"NT_"}), "NDT"),
+    (frozenset({"ALAD", "IVCD"}), "LAFB"),
+    (frozenset({"ALMI", "IMI"}), "ILMI"),
+    (frozenset({"LVH", "MID"}), "ISC_"),
+    (frozenset({"LVOLT", "NORM"}), "LVOLT"),
+)
+# Code -> codes that are seldom labelled with it, although the report states both.
+_NOT_WITH: dict[str, frozenset[str]] = {
+    "CLBBB": frozenset({"LVH", "ISC_"}),  # the machine reads it as possible hypertrophy
+    "LOWT": frozenset({"INVT"}),  # "low or flat and inverted" is labelled once
+    "ALMI": frozenset({"IMI"}),
+    "ALAD": frozenset({"IVCD"}),
+}
 _ISCHAEMIA = "ISC_"  # the label of hypertrophy with ST-T changes, also if no ischaemia is stated
 _CHANGED = frozenset({"STD_", "INVT", "ISC_", "ISCAL", "ISCIL", "ISCAN"})
 # A report that states nothing else is labelled normal.
 _SMALL_CHANGES = ("PAC", "LAO/LAE", "LVOLT", "INVT", "LOWT", "QWAVE")
 _MINOR = frozenset({"SR", "SARRH", "STACH", "SBRAD", *_SMALL_CHANGES, *AXES}) - {"ALAD", "ARAD"}
 # With these, "otherwise normal" is not labelled normal.
-_NEVER_NORMAL = frozenset({"LVH", "LAFB", "CLBBB", "CRBBB", "IVCD", "NDT", "AFIB", "PACE"})
+_NEVER_NORMAL = frozenset({"LVH", "LAFB", "CLBBB", "CRBBB", "NDT", "AFIB", "PACE"})
 _UNREAD = re.compile(r"trace only requested")
 
 
@@ -61,12 +78,12 @@ def labelled(report: str) -> set[str]:
         for code, status in piece.codes
         if status in ("present", "possible") and not (code in _UNLIKE and _UNLIKE[code].fullmatch(piece.text))
     }
-    codes |= {label for code in codes for label in _ALSO.get(code, ())}
-    if "CLBBB" in codes:  # which the machine reads as possible hypertrophy
-        codes -= {"LVH"}
+    never_normal = codes & _NEVER_NORMAL
+    codes |= {label for together, label in _ALSO if together <= stated}
     if "LVH" in codes and stated & _CHANGED:
         codes.add(_ISCHAEMIA)
-    if codes & _NEVER_NORMAL:
+    codes -= {other for code in stated for other in _NOT_WITH.get(code, ())}
+    if never_normal:
         codes.discard("NORM")
     elif stated and stated <= _MINOR and not any(_UNREAD.search(sentence) for sentence in seen):
         codes.add("NORM")

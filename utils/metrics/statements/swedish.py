@@ -3,6 +3,8 @@
 from cardiolect.utils.metrics.statements.lexicon import Lexicon
 
 _LEFT_HYPERTROPHY = r"vaenster ?kammark?hypertrofi"
+_TYPE = r"(?:typ )?(?:wenckebach(?: ?period\w*)?|mobitz(?: ?(?:typ )?(?:[12]|i{1,2}))?|typ (?:[12]|i{1,2}))"
+_PRACTICALLY = r"(?:praktiskt taget|i stort sett|vaesentligen|i huvudsak|i princip)"
 _BEATS = r"(?:extrasystol\w*|extraslag)"
 
 LEXICON = Lexicon(
@@ -31,11 +33,11 @@ LEXICON = Lexicon(
         "PAC": (rf"(?:interpolerade )?supraventrikulaera? {_BEATS}",),
         "PRC(S)": (_BEATS,),
         "1AVB": (r"a ?v block i",),
-        "2AVB": (r"a ?v block ii",),
+        "2AVB": (rf"a ?v block ii(?:,? (?:av )?{_TYPE})*",),
         "3AVB": (r"a ?v block iii",),
-        "CLBBB": (r"vaenster ?sidigt skaenkelblock",),
+        "CLBBB": (r"vaenster ?sidigt skaenkelblock", r"lbbb"),
         "ILBBB": (r"inkomplett vaenster ?sidigt skaenkelblock",),
-        "CRBBB": (r"hoegersidigt skaenkelblock",),
+        "CRBBB": (r"hoegersidigt skaenkelblock", r"rbbb"),
         "IRBBB": (r"inkomplett hoegersidigt skaenkelblock",),
         "LAFB": (r"vaenster (?:anteriort|fraemre) hemiblock",),
         "LPFB": (r"vaenster posteriort hemiblock",),
@@ -66,9 +68,14 @@ LEXICON = Lexicon(
         "NDT": (r"ospecifik t foeraendring",),  # as PTB-XL's annotators coded it
         "TAB_": (r"t foeraendring",),
         "LNGQT": (r"qt(?: tid)? foerlaeng\w+",),
-        "NORM": (r"normalt ekg",),
+        "NORM": (r"normalt ekg", r"ekg (?:aer )?normalt"),
         "NORM-": (r"(?:naestan|naera) normalt ekg",),
-        "NORM?": (r"(?:eljest|i oevrigt) normalt ekg", r"inget saekert patologiskt"),
+        "NORM?": (
+            r"(?:eljest|i oevrigt) normalt ekg",
+            r"inget saekert patologiskt",
+            rf"{_PRACTICALLY} normalt(?: ekg)?",
+            rf"ekg (?:aer )?{_PRACTICALLY} normalt",
+        ),
         "LAD": (r"vaenster el axel",),
         "ALAD": (r"extrem vaenster el axel",),
         "RAD": (r"hoeger el axel",),
@@ -86,4 +93,8 @@ LEXICON = Lexicon(
             r"som inte fanns paa ekg",
         ),
     },
+    common_words=(
+        r"ej|inte|ing(?:en|et|a)|utan|med|och|eller|paa|foer|vid|aer|av grad|grad|typ|naagon|moejlig\w*|sannolik\w*"
+        r"|(?:antero ?|infero ?)?(?:inferior|anterior|lateral|septal|posterior)(?= (?:infarkt|ischemi|myokardskada))"
+    ),
 )
