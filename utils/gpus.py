@@ -31,13 +31,20 @@ def choose_gpu(store: dist.Store, rank: int, world_size: int, local_rank: int, d
         visible = torch.cuda.device_count()
         # srun and mpirun may show each rank its own GPU only.
         index = local_rank if local_rank < visible else 0 if visible == 1 else None
-        gpu = "" if index is None else str(torch.cuda.get_device_properties(index).uuid)
+        gpu = "" if index is None else _id_of(index)
         seat = Seat(socket.gethostname(), gpu, visible)
     # A launcher that restarts ranks keeps the store.
     store = dist.PrefixStore(f"seats-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     store.set(str(rank), json.dumps(seat))
     check_seats([Seat(*json.loads(store.get(str(each)))) for each in range(world_size)])
     return index
+
+
+def _id_of(index: int) -> str:
+    try:
+        return str(torch.cuda.get_device_properties(index).uuid)
+    except (AttributeError, AssertionError, RuntimeError):  # not every build of PyTorch and every driver has it
+        return f"{index} of {os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}"
 
 
 def check_seats(seats: Sequence[Seat]) -> None:

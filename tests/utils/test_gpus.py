@@ -45,6 +45,14 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch, seen):
         chosen(monkeypatch, seen)
 
 
+def test_gpus_without_an_id_are_told_apart_by_their_index(monkeypatch):
+    def unknown(index):
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", unknown)
+    assert gpus._id_of(0) == gpus._id_of(0) != gpus._id_of(1)
+
+
 def test_machines_with_and_without_gpus_do_not_mix():
     with pytest.raises(UserError, match="1 of 2 ranks find no GPU, the others do"):
         gpus.check_seats([gpus.Seat("one", "a", 1), gpus.Seat("two", "", 0)])
