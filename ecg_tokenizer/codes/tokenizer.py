@@ -21,6 +21,7 @@ from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
 from cardiolect.ecg_tokenizer.codes.search import search
 from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 
 class Quantized(NamedTuple):
@@ -264,9 +265,9 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}, folder / "model.safetensors"
-        )
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
         self.config.save(folder / "config.json")
 
     @classmethod

@@ -12,12 +12,13 @@ safetensors and JSON only.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
@@ -35,6 +36,7 @@ from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import set_chat_template
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 INFO = "cardiolect.json"
 FINGERPRINTED = (  # in addition to the weights
@@ -192,18 +194,36 @@ def fingerprint(folder: Path) -> str:
     That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
     Raises `UserError` if one of these is missing.
     """
-    digest, paths = hashlib.sha256(), []
+    paths = []
     for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
         if part is not None:
             if not part.is_dir():
                 raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
-            paths += [
-                path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in FINGERPRINTED
-            ]
+            paths += _fingerprinted(part)
+    return _hash_of(paths)
+
+
+def fingerprint_of_parts(*parts: Path | str) -> str:
+    """Short hash of the weights, configuration and text tokenizers in folders or files.
+
+    A part that is neither, such as a name on a hub, counts by its name.
+    """
+    weights = (".safetensors", ".bin", ".gguf")
+    paths = [path for part in map(Path, parts) for path in (_fingerprinted(part, weights) if part.is_dir() else [part])]
+    return _hash_of(paths)
+
+
+def _fingerprinted(folder: Path, weights: Sequence[str] = (".safetensors",)) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in weights or path.name in FINGERPRINTED]
+
+
+def _hash_of(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
@@ -234,7 +254,10 @@ def _read_json(path: Path) -> dict:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
-    """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model."""
+    """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model.
+
+    Raises RuntimeError if weights were not written whole; the folder is then not a checkpoint.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
     model = inner_model(checkpoint.model)
@@ -243,6 +266,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     if not isinstance(model, PeftModel):
         model.generation_config = generation_config(checkpoint.vocabulary)
     model.save_pretrained(folder)
+    _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.save_projector(folder)
     else:
@@ -259,11 +283,26 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
 
 
+def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
+    if isinstance(model, PeftModel):
+        state = get_peft_model_state_dict(model)
+        check_written(folder.glob("adapter_model*.safetensors"), {name: tuple(t.shape) for name, t in state.items()})
+        return
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names: dict[int, set[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name in shapes:
+            shapes[name] = tuple(getattr(parameter, "ds_shape", parameter.shape))  # if ZeRO-3 has split it
+            names.setdefault(id(parameter), set()).add(name)
+    check_written(folder.glob("model*.safetensors"), shapes, map(frozenset, names.values()))
+
+
 def _remove_earlier(folder: Path) -> None:
-    """Remove what a checkpoint of another kind has left in the folder.
+    """Remove what a checkpoint of another kind has left in the folder; INFO, which makes it a checkpoint, first.
 
     Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs.
     """
+    (folder / INFO).unlink(missing_ok=True)
     stale = (PROJECTOR, "chat_template.jinja", "config.json", "generation_config.json")
     for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
         path.unlink(missing_ok=True)
