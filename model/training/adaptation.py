@@ -2,12 +2,14 @@
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import PreTrainedModel
 
-from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel
+from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.settings import TrainSettings
+from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 
@@ -52,6 +54,37 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             trainable_token_indices=tables,
         ),
     )
+
+
+def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
+    """The settings with the LORA_* values of the adapters that ``model`` has and keeps, if it has any.
+
+    Raises `UserError` if a LORA_* key that was set says otherwise.
+    """
+    model = inner_model(model)
+    if not isinstance(model, PeftModel):
+        return settings
+    config = model.peft_config[model.active_adapter]
+    layers = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    own = {"lora_rank": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout}
+    every = [name for name in settings.lora_targets if any(layer.endswith(f".{name}") for layer in layers)]
+    if every != settings.lora_targets or not all(layer.endswith(tuple(every)) for layer in layers):
+        own["lora_targets"] = list(dict.fromkeys(layer.rpartition(".")[2] for layer in layers))
+    others = {name: value for name, value in own.items() if getattr(settings, name) != value}
+    if refused := sorted(settings.model_fields_set & others.keys()):
+        words = [f"{key.upper()} is {_words(getattr(settings, key))}, theirs {_words(own[key])}" for key in refused]
+        raise UserError(
+            f"CHECKPOINT holds adapters, which are trained as they are: {'; '.join(words)}; remove these keys, or "
+            "merge the checkpoint (cardiolect merge) to train new adapters"
+        )
+    if others and launch.is_main():
+        words = [f"{name.upper()}={_words(value)}" for name, value in others.items()]
+        print(f"CHECKPOINT holds adapters, which are trained as they are: {' '.join(words)}")
+    return settings.model_copy(update=others)
+
+
+def _words(value) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
