@@ -7,7 +7,8 @@ from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
-from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks, world_size
+from cardiolect.utils.launch import ensure_ranks, is_main, join_ranks, leave_ranks, world_size
+from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
 SETTINGS = {  # stage 1 has settings for each representation
     "pretrain": PretrainSettings,
@@ -16,8 +17,8 @@ SETTINGS = {  # stage 1 has settings for each representation
 }
 RESUMING = {  # how a stage that was interrupted continues
     "tokenizer": "",
-    "pretrain": "; to continue, set RESUME=true",
-    "finetune": "; to continue, set RESUME=true",
+    "pretrain": "; RESUME=auto goes on after the last saved step",
+    "finetune": "; RESUME=auto goes on after the last saved step",
     "eval": "; to continue, run the same command again",
 }
 
@@ -25,7 +26,8 @@ RESUMING = {  # how a stage that was interrupted continues
 def run_stage(stage: str, env_file: Path | str) -> None:
     """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say.
 
-    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130.
+    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
+    let stages 2 and 3 save a step first, and end them with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
@@ -42,9 +44,17 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         else:
             from cardiolect.model.training.stages import finetune as run
         join_ranks(settings.device)
-        run(settings)
+        if stage in ("pretrain", "finetune"):
+            with Signals(at_once=True):
+                run(settings)
+        else:
+            run(settings)
     except KeyboardInterrupt:
         if world_size() == 1:  # with several ranks, the process that started them reports it
             print(f"\nstopped{RESUMING[stage]}", file=sys.stderr)
         sys.exit(130)
+    except Stopped as stopped:
+        if is_main():
+            print(f"\n{stopped}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_CODE)
     leave_ranks()
