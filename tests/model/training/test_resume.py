@@ -229,7 +229,7 @@ def test_a_signal_to_any_rank_saves_a_step_and_the_same_command_goes_on(
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [75] * ranks, errors
     steps = [int(path.parent.name.split("-")[1]) for path in output.glob("resume/*/trainer_state.json")]
-    assert f"stopped by {number.name} after saving step {max(steps)}; RESUME=auto goes on there" in errors[0]
+    assert f"stopped by {number.name} after saving step {max(steps)}; RESUME=auto goes on after it" in errors[0]
     assert max(steps) < 40 and not (output / "cardiolect.json").exists()
     output = output.rename(tmp_path / "moved")
     run("finetune", tmp_path, "moved", **lines)
