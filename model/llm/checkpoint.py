@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
@@ -75,6 +75,9 @@ def load_language_model(path: Path | str, precision: str, **placement):
     Raises `UserError` if there is none, or if it cannot answer questions that are packed after one ECG.
     """
     try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        if config.is_encoder_decoder:
+            raise UserError(f"{path}: a {config.model_type} model cannot be used: it has an encoder and a decoder")
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             path,

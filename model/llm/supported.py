@@ -4,7 +4,7 @@ Known reasons are looked up in the configuration. Everything else is tried on a 
 small for the purpose, so that a new family needs no entry here. docs/MODELS.md has the families that were tried.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -54,36 +54,38 @@ def _known_reason(model: PreTrainedModel) -> str | None:
 def _tried_reason(model: PreTrainedModel) -> str | None:
     prefix, first, second, other = some_tokens(model, PREFIX, FIRST, SECOND, FIRST)
     try:
-        alone = [logits(model, torch.cat([prefix, turn])) for turn in (first, second)]
-        if differ(model, alone[0][:PREFIX], alone[1][:PREFIX]):
+        alone = [logits(model, torch.cat([prefix, turn])) for turn in (first, second, other)]
+        if _differ(model, alone[0][:PREFIX], alone[2][:PREFIX], same_shape=True):
             return "it is not causal: tokens see later ones"
-        expected = torch.cat([alone[0][PREFIX:], alone[1][PREFIX:]])
-        found = _packed(model, prefix, first, second)
-        if differ(model, found, expected):
-            changed = _packed(model, prefix, other, second)
-            if differ(model, changed[FIRST:], found[FIRST:]):
-                return "packed questions see each other, because it does not use a mask per token"
+        packed = _packed(model, prefix, first, second)
+        if _differ(model, _packed(model, prefix, other, second)[1], packed[1], same_shape=True):
+            return "packed questions see each other, because it does not use a mask per token"
+        if any_differ(model, packed, [each[PREFIX:] for each in alone[:2]]):
             return "it does not take the positions of tokens as an argument"
         if sliding_window(model.config):
             with small_window(model):
                 alone = [logits(model, torch.cat([prefix, turn]))[PREFIX:] for turn in (first, second)]
-                if differ(model, _packed(model, prefix, first, second), torch.cat(alone)):
+                if any_differ(model, _packed(model, prefix, first, second), alone):
                     return "its sliding window cannot be counted by position"
     except Exception as error:  # families raise all kinds
         return f"it does not take a mask per token ({' '.join(str(error).split())[:100]})"
     return None
 
 
-def _packed(model: PreTrainedModel, prefix: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Logits of two questions packed after a prefix."""
+def _packed(model: PreTrainedModel, prefix: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, ...]:
+    """Logits of each of two questions that are packed after a prefix."""
     segments = torch.tensor([0] * len(prefix) + [1] * len(first) + [2] * len(second), device=model.device)
     positions = torch.tensor(
         [*range(len(prefix) + len(first)), *range(len(prefix), len(prefix) + len(second))], device=model.device
-    )
-    visible = ((segments[:, None] == segments) | (segments == 0)).tril()
-    mask = masks_for(model, visible[None], positions[None], positions[None])
-    rows = torch.cat([prefix, first, second])
-    return logits(model, rows, attention_mask=mask, position_ids=positions[None])[len(prefix) :]
+    )[None]
+    visible = ((segments[:, None] == segments) | (segments == 0)).tril()[None]
+    mask = masks_for(model, visible, positions, positions)
+    found = logits(model, torch.cat([prefix, first, second]), attention_mask=mask, position_ids=positions)
+    return found[len(prefix) :].split([len(first), len(second)])
+
+
+def any_differ(model: PreTrainedModel, found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    return any(_differ(model, *pair) for pair in zip(found, expected, strict=True))
 
 
 def some_tokens(model: PreTrainedModel, *lengths: int) -> tuple[Tensor, ...]:
@@ -100,12 +102,17 @@ def logits(model: PreTrainedModel, tokens: Tensor, **inputs) -> Tensor:
     return model(input_ids=tokens[None], use_cache=False, **inputs).logits[0].float()
 
 
-def differ(model: PreTrainedModel, found: Tensor, expected: Tensor) -> bool:
-    """Whether logits ``(tokens, vocabulary)`` differ by more than the rounding of the model's precision."""
+def _differ(model: PreTrainedModel, found: Tensor, expected: Tensor, same_shape: bool = False) -> bool:
+    """Whether logits ``(tokens, vocabulary)`` differ by more than the rounding of the model's precision.
+
+    same_shape: they come from inputs of one shape, which are rounded alike. In bfloat16, logits of SmolLM2-135M from
+    other shapes differ by 2 % of their spread, from other positions by 19 %, and from another question by 43 %.
+    """
     error = (found - expected).square().mean(dim=-1).sqrt() / expected.std()
-    # In half precision, single tokens of a mixture of experts may take another expert.
-    exact = model.dtype == torch.float32
-    return not (error.max() < 1e-3 if exact else error.median() < 0.1)
+    if model.dtype == torch.float32:
+        return not error.max() < 1e-3
+    # The median, because single tokens of a mixture of experts may take another expert.
+    return not error.median() < (0.01 if same_shape else 0.1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from cardiolect.model.llm.masks import within
-from cardiolect.model.llm.supported import differ, logits, small_window, some_tokens
+from cardiolect.model.llm.supported import any_differ, logits, small_window, some_tokens
 
 NAME = "packed_rows"
 
@@ -68,10 +68,10 @@ def supports_rows(model: PreTrainedModel) -> bool:
     model.eval()
     try:
         with small_window(model):
-            alone = torch.cat([logits(model, row) for row in rows])
+            alone = [logits(model, row) for row in rows]
             model.set_attn_implementation(NAME)
             laid_out = logits(model, torch.cat(rows), position_ids=torch.cat(positions)[None], row_groups=groups)
-            return not differ(model, laid_out, alone)
+            return not any_differ(model, laid_out.split([len(row) for row in rows]), alone)
     except (TypeError, ValueError):
         return False
     finally:

@@ -6,16 +6,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, T5Config
 
+from bench.baselines.separate_candidates import score_separately
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.model.inference.generation import generate_texts
+from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import (
     generation_config,
+    load_checkpoint,
     load_language_model,
     longest_sequence,
     new_checkpoint,
+    save_checkpoint,
 )
 from cardiolect.model.llm.tiny import train_bpe
 from cardiolect.model.prompt.rendering import make_prompt
@@ -24,9 +28,12 @@ from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.utils.errors import UserError
+from tests.helpers import ROOT
 from tests.helpers.families import REFUSED, TRAINED, WINDOW
 
 BIASED_HEAD = ("phi", "gptj")  # PEFT's adapters of rows leave the bias out
+PADDED = ("gemma2", "gptj", "falcon", "stablelm", "nemotron", "gpt_oss")  # their attention takes no rows end to end
+CANDIDATES = [("yes",), ("no",), ("no", "sinus rhythm")]
 QUESTIONS = ("Is it?", "Does this ECG show atrial fibrillation?", "Normal?")
 
 
@@ -70,6 +77,18 @@ def rows_of(vocabulary):
     return rows
 
 
+def lora_settings(*targets: str, tuning: str = "lora") -> SimpleNamespace:
+    return SimpleNamespace(
+        gradient_checkpointing=False,
+        tuning=tuning,
+        train_text_rows=False,
+        lora_targets=list(targets),
+        lora_rank=4,
+        lora_alpha=8,
+        lora_dropout=0.0,
+    )
+
+
 def plain_loss(model, prefix, turns):
     """Mean loss of the supervised tokens, from the stock model's own loss of one sequence at a time."""
     total = weight = 0.0
@@ -80,28 +99,54 @@ def plain_loss(model, prefix, turns):
     return total / weight
 
 
+@pytest.fixture
+def batched(checkpoint):
+    """Loss of rows for each way in which training batches them: padded, and laid end to end if the model can."""
+    model, pad = checkpoint.model, checkpoint.vocabulary.tokenizer.pad_token_id
+
+    @torch.no_grad()
+    def losses(rows):
+        ways = {"padded": (model.config.get_text_config()._attn_implementation, lambda rows: collate(rows, pad))}
+        if attention.supports_rows(model):
+            ways["end to end"] = (attention.NAME, lay_out)
+        for implementation, batch_of in ways.values():
+            before = model.config.get_text_config()._attn_implementation
+            model.set_attn_implementation(implementation)
+            loss, weight = weighted_loss(model, model.get_output_embeddings(), batch_of(rows))
+            model.set_attn_implementation(before)
+            yield loss / weight
+
+    return losses
+
+
 @torch.no_grad()
-def test_packed_questions_have_the_loss_of_plain_sequences(checkpoint):
+def test_packed_questions_have_the_loss_of_plain_sequences(checkpoint, batched):
     """The ECG is longer than the window, so that a layer that counts rows instead of positions shows."""
-    model, vocabulary = checkpoint.model, checkpoint.vocabulary
-    head, pad = model.get_output_embeddings(), vocabulary.tokenizer.pad_token_id
-    rows = rows_of(vocabulary)
-    batches = [collate([pack(*row)], pad) for row in rows]
-    if attention.supports_rows(model):
-        batches += [lay_out([pack(*row)]) for row in rows]
-    for batch, (prefix, turns) in zip(batches, rows * 2, strict=False):
-        laid_out = "row_groups" in batch
-        model.set_attn_implementation(attention.NAME) if laid_out else None
-        loss, weight = weighted_loss(model, head, batch)
-        model.set_attn_implementation("sdpa") if laid_out else None
-        torch.testing.assert_close(loss / weight, plain_loss(model, prefix, turns), rtol=0, atol=1e-5)
-    together, weight = weighted_loss(model, head, collate([pack(*row) for row in rows], pad))
+    rows = rows_of(checkpoint.vocabulary)
+    alone = [plain_loss(checkpoint.model, *row) for row in rows]
+    for row, expected in zip(rows, alone, strict=True):
+        for loss in batched([pack(*row)]):
+            torch.testing.assert_close(loss, expected, rtol=0, atol=1e-5)
     sizes = [sum(sum(weights) for _, weights in turns) for _, turns in rows]
-    apart = sum(plain_loss(model, *row) * size for row, size in zip(rows, sizes, strict=True)) / sum(sizes)
-    torch.testing.assert_close(together / weight, apart, rtol=0, atol=1e-5)
+    expected = sum(loss * size for loss, size in zip(alone, sizes, strict=True)) / sum(sizes)
+    for loss in batched([pack(*row) for row in rows]):
+        torch.testing.assert_close(loss, expected, rtol=0, atol=1e-5)
 
 
-def test_answers_are_those_of_the_stock_generate(checkpoint):
+@torch.no_grad()
+def test_rows_of_ecgs_have_the_loss_of_plain_sequences(checkpoint, name, batched):
+    """As in pretraining: three ECGs, two of them equally long, all longer than the window."""
+    vocabulary, rng = checkpoint.vocabulary, np.random.default_rng(0)
+    rows = [vocabulary.code_ids(rng.integers(0, 100, n)) for n in (2 * WINDOW, 3 * WINDOW, 3 * WINDOW)]
+    losses = [checkpoint.model(input_ids=(ids := torch.tensor([row])), labels=ids).loss for row in rows]
+    weights = torch.tensor([len(row) - 1.0 for row in rows])
+    found = list(batched([pack(row, [], [0.0] + [1.0] * (len(row) - 1)) for row in rows]))
+    assert len(found) == (1 if name in PADDED else 2)
+    for loss in found:
+        torch.testing.assert_close(loss, torch.stack(losses) @ weights / weights.sum(), rtol=0, atol=1e-5)
+
+
+def test_answers_are_those_of_the_stock_model(checkpoint):
     model, vocabulary = checkpoint.model, checkpoint.vocabulary
     codes = np.random.default_rng(1).integers(0, 100, 2 * WINDOW)
     ecg = PreparedECG("1", codes.tolist(), codes)
@@ -114,20 +159,16 @@ def test_answers_are_those_of_the_stock_generate(checkpoint):
         out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings)
         text = vocabulary.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
         assert ours[i].text == text
+    expected = score_separately(model, vocabulary, prompts[:1], [CANDIDATES])
+    ranked = dict(rank_answers(model, vocabulary, prompts[:1], [CANDIDATES], 8))
+    assert ranked[0].log_probabilities == pytest.approx(expected[0], abs=1e-4)
 
 
 def test_a_step_of_adapters_merges_into_the_stock_model(checkpoint, name):
     vocabulary, base = checkpoint.vocabulary, copy.deepcopy(checkpoint.model)
     before = {key: value.clone() for key, value in base.state_dict().items()}
     table = base.get_input_embeddings().weight.detach().clone()
-    settings = SimpleNamespace(
-        gradient_checkpointing=False,
-        tuning="lora",
-        lora_targets=list(TRAINED[name].targets),
-        lora_rank=4,
-        lora_alpha=8,
-        lora_dropout=0.0,
-    )
+    settings = lora_settings(*TRAINED[name].targets)
     if name in BIASED_HEAD:
         with pytest.raises(UserError, match=f"head of a {name} model has a bias"):
             prepare_for_training(base, vocabulary, settings)
@@ -156,6 +197,56 @@ def test_a_step_of_adapters_merges_into_the_stock_model(checkpoint, name):
     assert torch.equal(merged.get_input_embeddings().weight[text_rows], table[text_rows])
 
 
+@pytest.fixture
+def with_pictures(words, tokenizer_folder, tmp_path):
+    """A language model that is a part of its model, as in Gemma-3 4B and up."""
+    model, tokenizer = load_language_model(saved(TRAINED["gemma3"], words, tmp_path / "llm"), "fp32")
+    return new_checkpoint(model.eval(), tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_only_the_language_model_trains_if_it_is_a_part(with_pictures, tuning):
+    settings = lora_settings("q_proj", "o_proj", tuning=tuning)
+    targets = [name for name, _ in with_pictures.model.named_modules() if name.endswith("q_proj")]
+    assert any("vision" in name for name in targets), "the other part has layers of these names too"
+    model = prepare_for_training(with_pictures.model, with_pictures.vocabulary, settings)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained and all("language_model" in name or "lm_head" in name for name in trained)
+    assert len([name for name in trained if "q_proj" in name]) == (2 if tuning == "full" else 4)
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_language_model_that_is_a_part_is_saved_and_loaded(with_pictures, merge, tmp_path):
+    vocabulary = with_pictures.vocabulary
+    with_pictures.model = prepare_for_training(with_pictures.model, vocabulary, lora_settings("q_proj"))
+    with torch.no_grad():
+        for parameter in with_pictures.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    ids = torch.tensor([rows_of(vocabulary)[0][0]])
+    with torch.no_grad():
+        expected = with_pictures.model.eval()(input_ids=ids).logits
+        save_checkpoint(with_pictures, tmp_path / "saved", merge=merge)
+        found = load_checkpoint(tmp_path / "saved").model.eval()(input_ids=ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_missing_layer_is_named_with_those_that_there_are(with_pictures):
+    with pytest.raises(UserError, match=r"no layers named c_attn, fc1; it has q_proj, .*down_proj$"):
+        prepare_for_training(with_pictures.model, with_pictures.vocabulary, lora_settings("c_attn", "fc1", "q_proj"))
+
+
+@pytest.mark.parametrize("kind", ["bart", "bert"])
+def test_rounding_does_not_hide_what_is_wrong(kind, words, tmp_path):
+    with pytest.raises(UserError, match=REFUSED[kind][1]):
+        load_language_model(saved(REFUSED[kind][0], words, tmp_path), "bf16")
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "gemma3", "gpt_oss"])
+def test_rounding_is_not_taken_for_a_fault(kind, words, tmp_path):
+    load_language_model(saved(TRAINED[kind], words, tmp_path), "bf16")
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_family_that_cannot_be_exact_is_refused_before_training(kind, words, tmp_path):
     family, reason = REFUSED[kind]
@@ -165,5 +256,18 @@ def test_a_family_that_cannot_be_exact_is_refused_before_training(kind, words, t
     assert "\n" not in str(refused.value) and str(folder) in str(refused.value)
 
 
+def test_a_model_with_an_encoder_is_refused(words, tmp_path):
+    T5Config(vocab_size=300, d_model=32, num_layers=1).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="a t5 model cannot be used: it has an encoder and a decoder"):
+        load_language_model(tmp_path, "fp32")
+
+
 def test_a_window_is_no_limit_and_long_rope_is(checkpoint, name):
     assert longest_sequence(checkpoint.model) == (384 if name == "phi3 long" else 512)
+
+
+def test_the_page_of_models_has_every_family_tried():
+    rows = (ROOT / "docs/MODELS.md").read_text().split("\n")
+    named = {row.split("|")[1].strip() for row in rows if row.startswith("| ")} - {"family", "---"}
+    assert named == {*TRAINED, *REFUSED, "t5"}
