@@ -13,7 +13,7 @@ def sliding_window(config: PreTrainedConfig) -> int | None:
     kinds = getattr(text, "layer_types", None)
     if kinds and "sliding_attention" not in kinds:
         return None  # some configurations have a window that no layer uses
-    return getattr(text, "sliding_window", None)
+    return getattr(text, "sliding_window", None) or None
 
 
 def masks_for(model: LanguageModel, visible: Tensor, queries: Tensor, keys: Tensor) -> Tensor | dict[str, Tensor]:

@@ -64,9 +64,10 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
 
 def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
     """Zero the gradient of all rows except those of ECG tokens; without weight decay, text rows then never change."""
-    tables = {id(t): t for t in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
+    head = model.get_output_embeddings()
+    tables = {id(t): t for t in (model.get_input_embeddings().weight, head.weight, head.bias) if t is not None}
     for table in tables.values():
-        trained = torch.zeros(table.shape[0], 1)
+        trained = torch.zeros(table.shape[0], *[1] * (table.dim() - 1))
         trained[vocabulary.new_ids.start : vocabulary.new_ids.stop] = 1
         table.register_hook(lambda grad, trained=trained: grad * trained.to(grad))
 

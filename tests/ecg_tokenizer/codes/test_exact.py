@@ -88,7 +88,8 @@ def test_the_encoder_runs_in_full_float32_and_leaves_the_callers_settings(
     inside, under_autocast, dtype = seen[-1]
     assert {inside[name] for name in OPERATIONS} == {"ieee"}
     assert inside["float32_matmul_precision"] == "highest" and not inside["cuda.matmul.allow_tf32"]
-    assert inside["cudnn.allow_tf32"] in (False, "mixed") and not under_autocast and dtype == torch.float32
+    assert inside["cudnn.allow_tf32"] == ("mixed" if before["cudnn.allow_tf32"] == "mixed" else False)
+    assert not under_autocast and dtype == torch.float32
     assert settings() == before
     assert np.array_equal(codes, expected)
 

@@ -30,6 +30,7 @@ from cardiolect.model.training.packing import collate, lay_out, pack
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 from tests.helpers.families import REFUSED, TRAINED, WINDOW
+from tests.helpers.runs import finetune_lines, run
 
 BIASED_HEAD = ("phi", "gptj")  # PEFT's adapters of rows leave the bias out
 PADDED = ("gemma2", "gptj", "falcon", "stablelm", "nemotron", "gpt_oss")  # their attention takes no rows end to end
@@ -197,6 +198,16 @@ def test_a_step_of_adapters_merges_into_the_stock_model(checkpoint, name):
     assert torch.equal(merged.get_input_embeddings().weight[text_rows], table[text_rows])
 
 
+def test_the_bias_of_a_head_trains_for_ecg_tokens_only(words, tokenizer_folder, tmp_path):
+    model, tokenizer = load_language_model(saved(TRAINED["phi"], words, tmp_path), "fp32")
+    vocabulary = new_checkpoint(model, tokenizer, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0).vocabulary
+    model = prepare_for_training(model, vocabulary, lora_settings(tuning="full"))
+    batch = collate([pack([1, *vocabulary.code_ids(range(9))], [], [0.0] + [1.0] * 9)], pad_id=0)
+    weighted_loss(model, model.get_output_embeddings(), batch)[0].backward()
+    gradient = model.get_output_embeddings().bias.grad
+    assert not gradient[: vocabulary.start_id].any() and gradient[vocabulary.start_id :].any()
+
+
 @pytest.fixture
 def with_pictures(words, tokenizer_folder, tmp_path):
     """A language model that is a part of its model, as in Gemma-3 4B and up."""
@@ -229,6 +240,20 @@ def test_a_language_model_that_is_a_part_is_saved_and_loaded(with_pictures, merg
         save_checkpoint(with_pictures, tmp_path / "saved", merge=merge)
         found = load_checkpoint(tmp_path / "saved").model.eval()(input_ids=ids).logits
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_language_model_that_is_a_part_trains_beyond_its_window(words, corpus, tokenizer_folder, tmp_path):
+    """Through the entry point, on two ranks; what reads pictures has no gradients that they could exchange."""
+    base = saved(TRAINED["gemma3"], words, tmp_path / "llm")
+    lines = {"LLM_PATH": base, "TOKENIZER_PATH": tokenizer_folder, "NUM_PROCESSES": 2} | finetune_lines(corpus, base)
+    del lines["CHECKPOINT"]
+    finetuned = run("finetune", tmp_path, "ft", **lines, TUNING="full", QUESTIONS_PER_ECG=3, MAX_STEPS=3)
+    loaded = load_checkpoint(finetuned)
+    assert loaded.info["settings"]["questions_per_ecg"] == 3 and loaded.info["train_loss"] > 0
+    before, after = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (base, finetuned))
+    equal = {key: torch.equal(value, after[key]) for key, value in before.items() if value.shape == after[key].shape}
+    assert all(same for key, same in equal.items() if "vision" in key)
+    assert not any(same for key, same in equal.items() if "q_proj" in key and "language_model" in key)
 
 
 def test_a_missing_layer_is_named_with_those_that_there_are(with_pictures):
