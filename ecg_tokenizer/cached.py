@@ -1,5 +1,6 @@
 """A corpus in its caches: signals for stage 1, prepared items for later training and evaluation."""
 
+import hashlib
 from collections.abc import Container, Iterable, Mapping
 from functools import partial
 
@@ -15,6 +16,7 @@ from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.errors import UserError
 
 
 def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[SignalCache]:
@@ -86,7 +88,7 @@ def prepare_corpus(
     seconds: float = 0.0,
     every_window: bool = False,
 ) -> CachedECGs:
-    """Prepare every recording of ``refs`` that the cache lacks; each rank takes its share.
+    """Prepare every recording of ``refs`` that the cache lacks; the ranks that have the cache in common share the work.
 
     seconds: of longer recordings, prepare the first window of this length, or with ``every_window`` all windows
     (`data_provider.record.windows_of`). Windows are encoded one by one, and not cut out of the tokens of the whole:
@@ -100,7 +102,11 @@ def prepare_corpus(
         folder /= f"{'every' if every_window else 'first'}-{seconds}s"
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
-    cache, bad, share = ItemCache(folder), {}, launch.share()
+    listed = hashlib.sha256("\n".join(ref.record_id for ref in refs).encode()).hexdigest()
+    if len(set(launch.gather(listed))) > 1:
+        raise UserError("DATA_ROOT, *_DATA: the machines of this run list different recordings; copy the files again")
+    sharing = launch.sharing_ranks(folder)  # all, or with a local CACHE_DIR those of this machine
+    cache, bad, share = ItemCache(folder), {}, slice(sharing.index(launch.rank()), None, len(sharing))
     representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
@@ -125,7 +131,7 @@ def prepare_corpus(
     launch.barrier()
     keys = {
         ref: key
-        for rank, (_, _, found) in enumerate(parts)
-        for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
+        for i, rank in enumerate(sharing)
+        for ref, key in zip(refs[i :: len(sharing)], parts[rank][2].tolist(), strict=True)
     }
     return CachedECGs(representation, ItemCache(folder, keys), frozenset(of_all_ranks), seconds)

@@ -39,8 +39,9 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
     seen = {}
-    if launch.is_main():  # fills the cache for the other ranks
+    if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)
+    if launch.is_main():
         settings.output_dir.mkdir(parents=True, exist_ok=True)
         recordings = [r for split in splits.values() for r in split.records]
         seen = save_seen(settings.output_dir, recordings, seen_in_data(settings))

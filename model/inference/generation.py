@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from cardiolect.model.llm.ecg_language_model import LanguageModel, embedded
+from cardiolect.model.llm.masks import sliding_window
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
@@ -42,7 +43,7 @@ def generate_texts(
     their keys and values. Rows leave the batch when they have ended. Texts are the same as for one prompt at a time, up
     to the rounding of batched products. ECG tokens are never generated.
     """
-    window = getattr(model.config, "sliding_window", None)
+    window = sliding_window(model.config)
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
     if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
         batch_size = 1  # the window counts padding too, and a batch of one has none

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
@@ -32,6 +32,7 @@ from cardiolect.model.llm.ecg_language_model import (
     with_inner,
 )
 from cardiolect.model.llm.projector import ProjectorKind
+from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import set_chat_template
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
@@ -76,29 +77,37 @@ def load_language_model(path: Path | str, precision: str, **placement):
     Raises `UserError` if there is none, or if it cannot answer questions that are packed after one ECG.
     """
     try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        if config.is_encoder_decoder:
+            raise UserError(f"{path}: a {config.model_type} model cannot be used: it has an encoder and a decoder")
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             local_files_only=True,
             dtype=DTYPES[precision],
-            # Packed rows need a boolean 4-D mask, which eager attention would add to the scores.
-            attn_implementation="sdpa",
             **placement,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
             f"{path}: no causal language model can be loaded: {' '.join(str(error).split())[:200]}"
         ) from None
-    kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds or getattr(model, "_is_stateful", False):
-        names = f" ({', '.join(sorted(kinds))})" if kinds else ""
-        raise UserError(f"{path}: some layers keep a state{names}; questions packed after one ECG would see each other")
+    if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
+        raise UserError(
+            f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
+            "not be answered as if each were asked alone"
+        )
     return model, tokenizer
 
 
 def longest_sequence(model: LanguageModel) -> int | None:
-    """The most tokens that the language model takes: its positions, or its sliding window, which packing ignores."""
-    limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
+    """The most tokens that the language model takes; None if there is no limit."""
+    text = model.config.get_text_config()
+    limits = [getattr(text, "max_position_embeddings", None)]
+    rope = getattr(text, "rope_parameters", None) or {}
+    for parameters in (rope, *(each for each in rope.values() if isinstance(each, dict))):
+        if parameters.get("rope_type") == "longrope":
+            # Beyond, one long row would change the positions of all tokens in its batch, and of those already cached.
+            limits.append(parameters.get("original_max_position_embeddings"))
     return min((limit for limit in limits if limit), default=None)
 
 

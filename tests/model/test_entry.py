@@ -7,6 +7,7 @@ import pytest
 
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
+from cardiolect.utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,42 @@ def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, ca
     with pytest.raises(SystemExit) as ended:
         entry.run_stage("eval", "some.env")
     assert ended.value.code == 130 and capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def rank_of_two(monkeypatch):
+    """This process is the second of two ranks, started with NUM_PROCESSES=3 in the settings."""
+    launched = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, str(value))
+    settings = SimpleNamespace(num_processes=3, model_fields_set={"num_processes"}, device="cpu", output_dir=None)
+    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file: settings))
+    return settings
+
+
+def test_the_settings_must_agree_with_the_launcher(rank_of_two):
+    """Otherwise a step sees another number of sequences than the settings say."""
+    with pytest.raises(UserError, match="NUM_PROCESSES=3, but the launcher started 2 ranks; set NUM_PROCESSES=2"):
+        entry.run_stage("eval", "some.env")
+
+
+def test_a_folder_of_each_machine_is_refused_as_output_dir(rank_of_two, monkeypatch):
+    rank_of_two.num_processes = 2
+    monkeypatch.setattr(entry, "join_ranks", lambda device: None)
+    monkeypatch.setattr(entry, "gather", lambda value: [True, value])
+    monkeypatch.setattr(entry, "sharing_ranks", lambda folder: [1])
+    with pytest.raises(UserError, match="OUTPUT_DIR: None is not the same folder on all machines"):
+        entry.run_stage("eval", "some.env")
+
+
+def test_a_rank_that_has_lost_another_lets_that_one_report_first(rank_of_two, monkeypatch):
+    def lost(device):
+        raise RuntimeError("Connection closed by peer")
+
+    waited = []
+    rank_of_two.num_processes = 2
+    monkeypatch.setattr(entry, "join_ranks", lost)
+    monkeypatch.setattr(entry.time, "sleep", waited.append)
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        entry.run_stage("eval", "some.env")
+    assert waited == [entry.LOST_SECONDS]
