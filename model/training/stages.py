@@ -78,6 +78,10 @@ def finetune(settings: FinetuneSettings) -> dict:
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
+    earlier = checkpoint.info.get("prompt")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
@@ -99,6 +103,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
+    info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
     seen = load_seen(settings.checkpoint or settings.tokenizer_path)
     return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
