@@ -2,6 +2,7 @@
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
     chat_template.jinja, generation_config.json          for stock servers
+    base_chat_template.jinja                             that of the initial language model, if it has one
     ecg_tokenizer/                                       the ECG representation
     ecg_projector.safetensors                            only if the representation embeds ECGs
     cardiolect.json                                      stage, settings, fingerprints, figures
@@ -34,12 +35,13 @@ from cardiolect.model.llm.ecg_language_model import (
 from cardiolect.model.llm.projector import ProjectorKind
 from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
-from cardiolect.model.prompt.chat_template import set_chat_template
+from cardiolect.model.prompt.chat_template import PromptKind, set_chat_template, with_prompt
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import check_written
 
 INFO = "cardiolect.json"
+BASE_CHAT_TEMPLATE = "base_chat_template.jinja"
 FINGERPRINTED = (  # in addition to the weights
     "config.json",
     "generation_config.json",
@@ -51,6 +53,7 @@ FINGERPRINTED = (  # in addition to the weights
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    BASE_CHAT_TEMPLATE,
 )
 MAX_NEW_TOKENS = 200  # default limit of an answer
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -69,6 +72,11 @@ class Checkpoint:
     def is_stock(self) -> bool:
         """Whether the model is a stock causal LM, which reads an ECG as text."""
         return not self.representation.embeds
+
+    def use_prompt(self, prompt: PromptKind) -> None:
+        """Write prompts of this kind from now on. Raises `UserError` if the language model's chat cannot be used."""
+        self.vocabulary = with_prompt(self.vocabulary, prompt)
+        self.info["prompt"] = prompt
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
@@ -91,6 +99,9 @@ def load_language_model(path: Path | str, precision: str, **placement):
         raise UserError(
             f"{path}: no causal language model can be loaded: {' '.join(str(error).split())[:200]}"
         ) from None
+    if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
+        own = Path(path) / BASE_CHAT_TEMPLATE
+        tokenizer.chat_template = own.read_text() if own.is_file() else None
     if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
         raise UserError(
             f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
@@ -187,6 +198,10 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
     checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
     checkpoint.info = info
+    try:
+        checkpoint.use_prompt(info.get("prompt", "plain"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if base is not None:
         adapted = PeftModel.from_pretrained(inner_model(checkpoint.model), path, is_trainable=trainable)
         checkpoint.model = with_inner(checkpoint.model, adapted)
@@ -280,6 +295,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         checkpoint.model.save_projector(folder)
     else:
         set_chat_template(checkpoint.vocabulary)
+    if checkpoint.vocabulary.own_template:
+        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template)
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
@@ -312,7 +329,7 @@ def _remove_earlier(folder: Path) -> None:
     Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs.
     """
     (folder / INFO).unlink(missing_ok=True)
-    stale = (PROJECTOR, "chat_template.jinja", "config.json", "generation_config.json")
+    stale = (PROJECTOR, "chat_template.jinja", BASE_CHAT_TEMPLATE, "config.json", "generation_config.json")
     for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
         path.unlink(missing_ok=True)
     for path in (folder / "ecg_tokenizer").glob("*"):
@@ -324,12 +341,12 @@ def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
 
     Answers are greedy and without ECG tokens.
     """
-    words = vocabulary.tokenizer
+    words, stops = vocabulary.tokenizer, list(vocabulary.stop_ids)
     return GenerationConfig(
         do_sample=False,
         max_new_tokens=MAX_NEW_TOKENS,
         suppress_tokens=list(vocabulary.new_ids),
         bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
+        eos_token_id=stops if len(stops) > 1 else stops[0],
         pad_token_id=words.pad_token_id,
     )

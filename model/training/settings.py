@@ -162,6 +162,11 @@ class FinetuneSettings(LanguageModelSettings):
         description="Checkpoint to start from (stage 2, or another stage 3). If empty, LLM_PATH and TOKENIZER_PATH "
         "start a new one: embedded ECGs have no stage 2.",
     )
+    prompt: Literal["plain", "chat"] = Field(
+        "plain",
+        description="How questions are written, in training and whenever the checkpoint is asked. plain: "
+        "`Question: ... Answer:`; chat: by the language model's own chat template.",
+    )
     questions_per_ecg: int = Field(
         6, ge=1, description="Questions and reports packed after one ECG in a training sequence."
     )

@@ -101,6 +101,10 @@ def finetune(settings: FinetuneSettings) -> dict:
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
+    earlier = checkpoint.info.get("prompt")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
@@ -128,6 +132,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
+    info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
     seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
