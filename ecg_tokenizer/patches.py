@@ -27,6 +27,7 @@ from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.base import Coverage, ECGRepresentation
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 HIDDEN, FEATURES, KERNELS = 64, 128, (3, 7)  # ELF's convolutions
 MV_SCALE = 4.0  # millivolts times this have a variance of about 1
@@ -124,6 +125,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         if self.convolutions:
             weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
             save_file(weights, folder / "model.safetensors")
+            check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:

@@ -9,8 +9,9 @@ from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.launch import ensure_ranks, gather, join_ranks, leave_ranks, sharing_ranks, world_size
+from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
 from cardiolect.utils.launchers import check_count
+from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
 SETTINGS = {  # stage 1 has settings for each representation
     "pretrain": PretrainSettings,
@@ -20,8 +21,8 @@ SETTINGS = {  # stage 1 has settings for each representation
 LOST_SECONDS = 5  # before a rank reports an error: if it is the loss of another rank, that one reports the cause
 RESUMING = {  # how a stage that was interrupted continues
     "tokenizer": "",
-    "pretrain": "; to continue, set RESUME=true",
-    "finetune": "; to continue, set RESUME=true",
+    "pretrain": "; RESUME=auto goes on after the last saved step",
+    "finetune": "; RESUME=auto goes on after the last saved step",
     "eval": "; to continue, run the same command again",
 }
 
@@ -29,7 +30,8 @@ RESUMING = {  # how a stage that was interrupted continues
 def run_stage(stage: str, env_file: Path | str) -> None:
     """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say.
 
-    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130.
+    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
+    let stages 2 and 3 save a step first, and end them with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
@@ -50,11 +52,19 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         join_ranks(settings.device)
         if world_size() > 1:
             _check_shared(settings.output_dir)
-        run(settings)
+        if stage in ("pretrain", "finetune"):
+            with Signals(at_once=True):
+                run(settings)
+        else:
+            run(settings)
     except KeyboardInterrupt:
         if world_size() == 1:  # with several ranks, the process that started them reports it
             print(f"\nstopped{RESUMING[stage]}", file=sys.stderr)
         sys.exit(130)
+    except Stopped as stopped:
+        if is_main():
+            print(f"\n{stopped}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_CODE)
     except RuntimeError:
         if world_size() > 1:
             time.sleep(LOST_SECONDS)

@@ -14,6 +14,7 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
 from cardiolect.utils.launchers import OUR_RUN, cores, without_local_rank
+from cardiolect.utils.stopping import EXIT_CODE
 
 GRACE = 2.0  # seconds that ranks have to say why the run failed, after one of them was ended by a signal
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
@@ -36,7 +37,7 @@ def start_ranks(count: int) -> int:
     """Run ``count`` copies of this command as ranks, and return their exit code.
 
     It is that of a rank that says why it failed, so that invalid input gives 2. Signals to this process are passed on
-    to the ranks. Raises `KeyboardInterrupt` after Ctrl-C.
+    to the ranks, which say by their exit code whether they saved a step. Raises `KeyboardInterrupt` after Ctrl-C.
     """
     logging.disable()  # the agent's account of a failure would hide the line of the rank
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
@@ -61,7 +62,8 @@ def start_ranks(count: int) -> int:
     except SignalException as received:
         if received.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
-        return 128 + received.sigval
+        codes = {handler.proc.returncode for handler in agent._pcontext.subprocess_handlers.values()}
+        return EXIT_CODE if codes == {EXIT_CODE} else 128 + received.sigval
     finally:
         meeting.shutdown()
     return _exit_code({number: failure.exitcode for number, failure in result.failures.items()})

@@ -164,6 +164,7 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
     return {
         "fingerprint": launch.gather(fingerprint(settings.checkpoint) if launch.is_main() else "")[0],
         "stage": info.get("stage"),
+        "prompt": info.get("prompt"),
         "seed": info.get("settings", {}).get("seed"),
         "data_fingerprint": info.get("data_fingerprint"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),

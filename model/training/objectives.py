@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import extract_model_from_parallel
 
+from cardiolect.model.llm.masks import masks_for
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 # HeartLLM (arXiv 2508.15338) forecasts the next few codes from contexts of five lengths. Shares of groups / 2**scale:
@@ -26,6 +28,9 @@ def weighted_loss(
     weights = batch.pop("loss_weights")[:, 1:]
     chosen = weights > 0
     before = F.pad(chosen, (0, 1))
+    if "attention_mask" in batch:
+        stock, positions = extract_model_from_parallel(model), batch["position_ids"]
+        batch["attention_mask"] = masks_for(stock, batch["attention_mask"][:, 0], positions, positions)
     hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
     try:
         # With a cache, position_ids alone would let packed questions see each other.

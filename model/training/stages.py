@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -32,6 +31,8 @@ from cardiolect.model.llm.checkpoint import (
     Checkpoint,
     check_ecg_rows,
     check_ecg_tokenizer,
+    fingerprint,
+    fingerprint_of_parts,
     load_checkpoint,
     load_language_model,
     longest_sequence,
@@ -40,11 +41,13 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
-from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters
+from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters, with_adapters_own
 from cardiolect.model.training.lengths import check_lengths
+from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
+from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
@@ -95,10 +98,20 @@ def finetune(settings: FinetuneSettings) -> dict:
                 settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
             )
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+        settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
+    earlier = checkpoint.info.get("prompt")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
+    if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
+        raise UserError(
+            f"DEEPSPEED_CONFIG: {settings.deepspeed_config} is ZeRO-3, which cannot train embedded ECGs: a rank whose "
+            "batch has no ECG would not join in gathering the projector; use ds_config_zero2.json"
+        )
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
@@ -119,6 +132,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
+    info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
     seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
@@ -185,18 +199,28 @@ def _train_and_save(
 ) -> dict:
     output = settings.output_dir
     info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
+    data = _fingerprint(splits)
+    start = choose_start(
+        settings,
+        lambda: {
+            "stage": info["stage"],
+            "ECG tokenizer": checkpoint.representation.fingerprint(),
+            "language model": _fingerprint_of_model(checkpoint, settings),
+            "data": data,
+            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({_short_hash(repr(train_rows.lengths()))})",
+            "DEEPSPEED_CONFIG's content": _short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
+        },
+    )
+    if start.finished:
+        return figures_of(output)
+    set_seed(settings.seed)
+    checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
-        output.mkdir(parents=True, exist_ok=True)
-        if not settings.resume:
-            shutil.rmtree(output / "resume", ignore_errors=True)
         warn_of_seen(settings, seen.marks)
         recordings = [r for split in splits.values() for r in split.records]
         info |= left_out(splits) | {
             "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))
         }
-    set_seed(settings.seed)
-    checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
-    if launch.is_main():
         trained, total = trainable_parameters(checkpoint.model)
         print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
         first = train_rows[0]
@@ -204,9 +228,7 @@ def _train_and_save(
         print("the end of the first sequence, supervised tokens in green:")
         print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]]))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
-    data = _fingerprint(splits)
-    begun_with = {"ECG tokenizer": checkpoint.representation.fingerprint(), "data": data}
-    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, begun_with)
+    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, start)
     if launch.is_main():
         inherited = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
         checkpoint.info = {
@@ -215,7 +237,8 @@ def _train_and_save(
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),
             "data_fingerprint": data,
-            "settings": settings.model_dump(mode="json"),
+            "settings": comparable(settings),
+            "begun_with": dict(start.contents),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
@@ -224,8 +247,23 @@ def _train_and_save(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"
         )
+        finish(output)
     launch.barrier()
     return figures
+
+
+def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSettings) -> str:
+    """Hash of the language model that training starts from, and of what embeds ECGs."""
+    if getattr(settings, "checkpoint", None):
+        return fingerprint(settings.checkpoint)
+    if settings.llm_path == "tiny":  # its weights follow from settings and SEED
+        return _short_hash(repr(sorted(checkpoint.vocabulary.tokenizer.get_vocab().items())))
+    weights = settings.tokenizer_path.glob("*.safetensors") if checkpoint.representation.embeds else ()
+    return fingerprint_of_parts(settings.llm_path, *weights)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:

@@ -1,5 +1,6 @@
 """Every stage is started, and interrupted, in the same way."""
 
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,8 @@ from cardiolect.utils.errors import UserError
     ("stage", "function", "advice"),
     [
         ("tokenizer", "cardiolect.ecg_tokenizer.training.train.train_tokenizer", ""),
-        ("pretrain", "cardiolect.model.training.stages.pretrain", "; to continue, set RESUME=true"),
-        ("finetune", "cardiolect.model.training.stages.finetune", "; to continue, set RESUME=true"),
+        ("pretrain", "cardiolect.model.training.stages.pretrain", "; RESUME=auto goes on after the last saved step"),
+        ("finetune", "cardiolect.model.training.stages.finetune", "; RESUME=auto goes on after the last saved step"),
         ("eval", "cardiolect.model.evaluation.evaluate.evaluate", "; to continue, run the same command again"),
     ],
 )
@@ -35,6 +36,21 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
     with pytest.raises(SystemExit) as ended:
         entry.run_stage(stage, "some.env")
     assert ended.value.code == 130 and capsys.readouterr().err == f"\nstopped{advice}\n"
+
+
+def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
+    settings = SimpleNamespace(num_processes=1, device="cpu")
+    monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
+    monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
+    monkeypatch.setattr(
+        "cardiolect.model.training.stages.pretrain", lambda settings: signal.raise_signal(signal.SIGTERM)
+    )
+    with pytest.raises(SystemExit) as ended:
+        entry.run_stage("pretrain", "some.env")
+    assert ended.value.code == 75 and capsys.readouterr().err.startswith(
+        "\nstopped by SIGTERM while nothing was trained"
+    )
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):

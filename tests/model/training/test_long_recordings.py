@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +78,16 @@ def test_two_ranks_and_a_resumed_run_have_the_losses_of_one(tmp_path, mixed, tok
     curves = [json.loads((folder / "loss_curve.json").read_text()) for folder in (trained[1], output)]
     np.testing.assert_allclose(*curves, rtol=2e-4)
     assert info(output)["valid_loss"] == pytest.approx(info(trained[1])["valid_loss"], rel=1e-4)
-    for step in (output / "resume").glob("checkpoint-*"):
-        if int(step.name.split("-")[1]) > 6:
-            shutil.rmtree(step)
-    sequences = info(output)["sequences"]
-    (output / "cardiolect.json").unlink()
-    run("finetune", tmp_path, "two", **values, RESUME="true")
-    again = json.loads((output / "loss_curve.json").read_text())
+    words, stopped = command("finetune", tmp_path, "stopped", **values)
+    process = subprocess.Popen(words, cwd=ROOT, env=one_thread(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (stopped / "resume/begun_with.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 75
+    run("finetune", tmp_path, "stopped", **values)
+    again = json.loads((stopped / "loss_curve.json").read_text())
     np.testing.assert_allclose(again, curves[1], rtol=1e-5)
-    assert info(output)["sequences"] == sequences
+    assert info(stopped)["sequences"] == info(output)["sequences"]
 
 
 def test_recordings_too_long_for_the_language_model_do_not_end_training(tmp_path, mixed, tokenizer_folder):

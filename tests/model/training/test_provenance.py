@@ -8,6 +8,9 @@ import torch
 
 from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.bpe.settings import BPESettings
+from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
+from cardiolect.ecg_tokenizer.bpe.training import train_bpe_representation
 from cardiolect.ecg_tokenizer.codes.tokenizer import TokenizerConfig
 from cardiolect.ecg_tokenizer.patches import PatchSettings, make_patches
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
@@ -112,6 +115,15 @@ def test_merging_keeps_the_list_and_its_record(tmp_path, corpus, tokenizer, untr
     assert read_seen(last).unknown == ""
     merge(last, tmp_path / "merged")
     assert read_seen(tmp_path / "merged") == read_seen(last)
+
+
+def test_symbols_record_their_list_too(tmp_path, corpus):
+    lines = {"DATA_ROOT": corpus, "TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "MAX_TRAIN": 4, "MAX_VALID": 2}
+    lines |= {"REPRESENTATION": "bpe", "BPE_MERGES": 5, "OUTPUT_DIR": tmp_path / "bpe"}
+    train_bpe_representation(settings_of(BPESettings, tmp_path, lines))
+    found = read_seen(tmp_path / "bpe")
+    assert found.unknown == "" and found.record["count"] == len(found.marks) > 6
+    assert BPETokenizer.from_pretrained(tmp_path / "bpe").vocabulary_size
 
 
 def test_patches_learn_from_no_recording_and_say_so(tmp_path, corpus):
