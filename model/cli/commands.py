@@ -34,6 +34,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "inspect": ("cardiolect.data_provider.audit.inspection", "say what is in an ECG file and how it is understood"),
     "simulate": ("cardiolect.data_provider.simulator.corpus", "simulate labelled ECGs"),
     "download": ("cardiolect.data_provider.corpora.download.__main__", "download an openly available corpus"),
+    "fetch": ("cardiolect.model.llm.fetch", "get a small language model, or convert one from GGUF"),
     "convert": ("cardiolect.data_provider.readers.convert", "convert ECG files to WFDB, CSV, EDF or DICOM"),
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),

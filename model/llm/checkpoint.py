@@ -33,6 +33,7 @@ from cardiolect.model.llm.ecg_language_model import (
     with_inner,
 )
 from cardiolect.model.llm.projector import ProjectorKind
+from cardiolect.model.llm.sources import language_model_folder
 from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import PromptKind, set_chat_template, with_prompt
@@ -80,10 +81,11 @@ class Checkpoint:
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
-    """``(model, tokenizer)`` of any local causal LM; placement: see `quantization.placement`.
+    """``(model, tokenizer)`` of any causal LM, see `language_model_folder`; placement: see `quantization.placement`.
 
     Raises `UserError` if there is none, or if it cannot answer questions that are packed after one ECG.
     """
+    path = language_model_folder(path)
     try:
         config = AutoConfig.from_pretrained(path, local_files_only=True)
         if config.is_encoder_decoder:

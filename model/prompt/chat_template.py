@@ -5,10 +5,12 @@
     user       Is it fast?
 
 The first message begins with one or two ECGs, each followed by its patient if the prompt has one. As a question,
-"Report" asks for a report. System messages are dropped, since no model is trained on them.
+"Report" asks for a report. System messages are dropped, since no model is trained on them. A conversation without an
+ECG gets markers around nothing, as in training without one: llama.cpp renders such a conversation at its start, and an
+exception would end it. ECGs in the wrong place or without an end do raise one.
 
-With PROMPT=chat the template writes such conversations with the pieces of the language model's own template, and all
-others with that template itself.
+With PROMPT=chat the template writes conversations about ECGs with the pieces of the language model's own template, and
+all others with that template itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,12 +50,19 @@ _TEMPLATE = """\
 {{- opening -}}
 {%- set chat = namespace(begun=false) -%}
 {%- for message in messages -%}
+  {%- set content = message.content or '' -%}
+  {%- if content is not string -%}
+    {%- set content = content | map(attribute='text') | join -%}
+  {%- endif -%}
   {%- if message.role == 'user' -%}
-    {%- set turn = namespace(text=message.content) -%}
+    {%- set turn = namespace(text=content) -%}
     {%- if not chat.begun -%}
       {%- set chat.begun = true -%}
-      {%- set parts = message.content.split(ecg_start) -%}
-      {%- if parts | length == 1 or parts[0] | trim -%}
+      {%- if ecg_start not in content and ecg_end not in content -%}
+        {%- set turn.text = ecg_start ~ ecg_end ~ content -%}
+      {%- endif -%}
+      {%- set parts = turn.text.split(ecg_start) -%}
+      {%- if parts[0] | trim -%}
         {{- raise_exception('the first message must begin with an ECG: ' ~ ecg_start ~ '...' ~ ecg_end) -}}
       {%- endif -%}
       {%- for part in parts[1:] -%}
@@ -75,11 +84,13 @@ _TEMPLATE = """\
         {%- endif -%}
       {%- endfor -%}
       {{- joint -}}
+    {%- elif ecg_start in content -%}
+      {{- raise_exception('ECGs must stand in the first message') -}}
     {%- endif -%}
     {%- set asked = plain(turn.text | trim) -%}
     {{- ask_report if asked in ['', report] else question ~ asked ~ answer -}}
   {%- elif message.role == 'assistant' -%}
-    {{- lead ~ plain(message.content | trim) ~ between -}}
+    {{- lead ~ plain(content | trim) ~ between -}}
   {%- endif -%}
 {%- endfor -%}
 """

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
+from cardiolect.model.llm.sources import check_source
 from cardiolect.model.training.zero3 import read_deepspeed_config
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
@@ -108,7 +109,9 @@ class LanguageModelSettings(TrainSettings):
     """The language model that a run starts from, and the representation of ECGs in its prompts."""
 
     llm_path: str = Field(
-        "", description="Folder of a causal language model; or tiny, a small Llama with random weights."
+        "",
+        description="Causal language model: a folder, a GGUF file (converted once to a folder next to it), OWNER/NAME "
+        "on the Hugging Face hub; or tiny, a small Llama with random weights.",
     )
     tokenizer_path: Path | None = Field(None, description="Folder of the ECG tokenizer (stage 1).")
     projector: Literal["linear", "mlp"] = Field(
@@ -127,7 +130,7 @@ class LanguageModelSettings(TrainSettings):
         if not self.llm_path:
             raise UserError("LLM_PATH is not set; it must be a folder with a causal language model, or the word tiny")
         if self.llm_path != "tiny":
-            need_path("LLM_PATH", Path(self.llm_path), "a folder with a causal language model, or the word tiny")
+            check_source(self.llm_path)
             return
         if not self.tiny_corpus and not self.train_data and not self.prepared:
             raise UserError("LLM_PATH=tiny needs TINY_CORPUS: JSON files with the texts to train its BPE on")

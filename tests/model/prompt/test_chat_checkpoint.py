@@ -1,7 +1,6 @@
 """A checkpoint says how its prompts are written, and keeps the chat template that its language model came with."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,12 @@ from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.serving.serve import is_servable
+from cardiolect.model.training import stages
+from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.utils.errors import UserError
-from tests.helpers import ROOT
 from tests.helpers.chat_templates import CHATML, FAMILIES, family, tokenizer_with
-from tests.helpers.runs import command, finetune_lines, one_thread, run
+from tests.helpers.prompts import prompt_about
+from tests.helpers.runs import finetune_lines, run
 
 CODES = np.arange(9, dtype=np.uint16)
 HISTORY = [("", "Sinus rhythm."), ("Why?", "no")]
@@ -54,10 +55,12 @@ def made(llm: Path, tokenizer_folder: Path, prompt: str) -> Checkpoint:
 @pytest.mark.parametrize("name", ["ChatML", "Gemma", "Phi-3"])
 def test_stock_generate_ends_and_answers_as_chat_does(tmp_path, tokenizer_folder, name):
     checkpoint = made(language_model(tmp_path / "llm", family(name)), tokenizer_folder, "chat")
-    end, eos = checkpoint.vocabulary.stop_ids
-    head = checkpoint.model.get_output_embeddings().weight
-    with torch.no_grad():
-        head[[end, eos]] = 3 * head[[end + 1, eos + 1]]  # likely enough to end answers of different lengths
+    end, head = checkpoint.vocabulary.stop_ids[0], checkpoint.model.get_output_embeddings().weight
+    prompt = prompt_about(checkpoint.vocabulary, CODES, "age 56", "qa", "Is it so?")
+    ids = torch.tensor([[*prompt.prefix, *prompt.question]])
+    usual = checkpoint.model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=None)[0, -1]
+    with torch.no_grad():  # what the model writes sooner or later now ends an answer
+        head[[usual, end]] = head[[end, usual]]
     save_checkpoint(checkpoint, tmp_path / "saved", merge=True)
     words, model = (cls.from_pretrained(tmp_path / "saved") for cls in (AutoTokenizer, AutoModelForCausalLM))
     chat, lengths = ECGChat(load_checkpoint(tmp_path / "saved")), set()
@@ -74,6 +77,7 @@ def test_stock_generate_ends_and_answers_as_chat_does(tmp_path, tokenizer_folder
             )
             generated = next(generate_texts(model, chat.checkpoint.vocabulary, [asked], 24, 1))[1]
             assert generated.text == answer
+            assert len(written) == 24 or written[-1] == end
             lengths.add(len(written))
     assert len(lengths) > 1 and min(lengths) < 24
 
@@ -131,9 +135,28 @@ def test_fine_tuning_decides_and_adapters_are_merged_with_their_prompt(tmp_path,
     asked = [ECGChat.from_pretrained(f, "cpu").ask(CODES, "Is it so?") for f in (adapters, tmp_path / "merged")]
     assert asked[0] == asked[1]
 
-    without = language_model(tmp_path / "without", tokenizer_with(None))
-    words, _ = command("finetune", tmp_path, "none", **{**lines, "LLM_PATH": without})
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "PROMPT=chat: the language model has no chat template of its own; use PROMPT=plain" in done.stderr
-    assert not (tmp_path / "none").exists()
+
+def test_a_model_without_a_template_is_refused_before_any_work(tmp_path, tokenizer_folder, monkeypatch):
+    monkeypatch.setattr(stages, "load_splits", lambda *arguments, **options: {})
+    llm = language_model(tmp_path / "llm", tokenizer_with(None))
+    settings = FinetuneSettings(
+        tasktype="qa",
+        data_root=[tmp_path],
+        output_dir=tmp_path / "out",
+        llm_path=str(llm),
+        tokenizer_path=tokenizer_folder,
+        prompt="chat",
+    )
+    with pytest.raises(UserError, match="PROMPT=chat: the language model has no chat template of its own"):
+        stages.finetune(settings)
+
+
+def test_a_change_of_prompt_between_two_fine_tunings_is_printed(tmp_path, tokenizer_folder, monkeypatch, capsys):
+    checkpoint = made(language_model(tmp_path / "llm", family("ChatML")), tokenizer_folder, "chat")
+    checkpoint.info["stage"] = "finetune"
+    save_checkpoint(checkpoint, tmp_path / "chat", merge=True)
+    monkeypatch.setattr(stages, "load_splits", lambda *arguments, **options: {})
+    folders = dict(data_root=[tmp_path], output_dir=tmp_path / "out", checkpoint=tmp_path / "chat")
+    with pytest.raises(KeyError, match="train"):  # there is no data
+        stages.finetune(FinetuneSettings(tasktype="qa", **folders))
+    assert "PROMPT=plain, but CHECKPOINT was fine-tuned with PROMPT=chat" in capsys.readouterr().out

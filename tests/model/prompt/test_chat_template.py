@@ -54,7 +54,7 @@ def test_no_template_is_better_than_an_inexact_one():
     assert not set_chat_template(joining) and joining.tokenizer.chat_template is None
 
 
-def test_what_people_type_is_understood_and_a_missing_ecg_refused():
+def test_what_people_type_is_understood_and_a_misplaced_ecg_refused():
     vocabulary = Vocabulary.extend(byte_level(), 7)
     set_chat_template(vocabulary)
 
@@ -75,10 +75,35 @@ def test_what_people_type_is_understood_and_a_missing_ecg_refused():
         f"<|bos|>{ecg}Report: < |eos|>< |ecg_2|>\nQuestion: < |ecg_3|>?\nAnswer:"
     )
     for content, complaint in {
-        "Is it regular?": "begin with an ECG",
         f"Look: {ecg}": "begin with an ECG",
+        "<|ecg_1|><|ecg_end|>": "begin with an ECG",
         "<|ecg_start|><|ecg_1|>": "end in",
         f"{ecg} compare with {ecg}": "follow the last ECG",
     }.items():
         with pytest.raises(TemplateError, match=complaint):
             written(content)
+    late = [*put_in[:2], {"role": "user", "content": ecg}]
+    with pytest.raises(TemplateError, match="in the first message"):
+        vocabulary.tokenizer.apply_chat_template(late, tokenize=False)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_conversation_without_an_ecg_is_written_as_training_writes_one_without(kind):
+    """llama.cpp renders the first of these at its start, and would end there if that failed."""
+    vocabulary = Vocabulary.extend(TOKENIZERS[kind](), 7)
+    set_chat_template(vocabulary)
+    hello = [
+        {"role": "system", "content": "You are a helpful assistant"},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi there"},
+        {"role": "user", "content": "How are you?"},
+    ]
+    for messages, background, question, history in (
+        (hello, "", "How are you?", [("Hello", "Hi there")]),
+        ([{"role": "user", "content": [{"type": "text", "text": QUESTION}]}], "", QUESTION, []),
+        ([{"role": "user", "content": f"Patient: age 56.\n{QUESTION}"}], "age 56", QUESTION, []),
+        ([{"role": "user", "content": None}], "", "", []),
+    ):
+        rendered = render_ecgs(vocabulary, [None], [background])[0]
+        rendered += render_prompt(vocabulary, "qa" if question else "report", question, history)
+        assert vocabulary.tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"] == rendered
