@@ -47,14 +47,6 @@ def test_a_full_model_is_saved_whole(tmp_path, corpus, pretrained, own_config):
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-4)
 
 
-def test_the_best_step_is_loaded_at_the_end(tmp_path, corpus, pretrained, own_config):
-    """The first step has a rate of 0, and all later ones one that ruins the model."""
-    lines = {**finetune_lines(corpus, pretrained), "TUNING": "full", "LEARNING_RATE": 3, "EVAL_STEPS": 1}
-    ruined = run("finetune", tmp_path, "ruined", **lines, DEEPSPEED_CONFIG=own_config)
-    assert json.loads((ruined / "cardiolect.json").read_text())["best_step"] == 1
-    same_weights(pretrained, ruined)
-
-
 @pytest.mark.parametrize(("tied", "kind"), [(True, "merged"), (False, "adapter")])
 def test_adapters_and_token_rows_are_saved_whole(tmp_path, corpus, tokenizer_folder, own_config, tied, kind):
     base = tiny_language_model(tmp_path / "llm", tied=tied)
