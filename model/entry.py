@@ -4,13 +4,15 @@ import sys
 import time
 from pathlib import Path
 
+from cardiolect.data_provider.audit.seen import RECORDED_IN
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.model.training.settings import FOLDER, FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
 from cardiolect.utils.launchers import check_count
+from cardiolect.utils.settings import EnvSettings
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
 SETTINGS = {  # stage 1 has settings for each representation
@@ -37,6 +39,8 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
     if "num_processes" in getattr(settings, "model_fields_set", ()):
         check_count(settings.num_processes)
+    if stage != "eval":
+        _check_output(stage, settings)
     try:
         ensure_ranks(getattr(settings, "num_processes", 1))  # some representations are the work of one rank
         keep_freed_memory()
@@ -70,6 +74,24 @@ def run_stage(stage: str, env_file: Path | str) -> None:
             time.sleep(LOST_SECONDS)
         raise
     leave_ranks()
+
+
+def _check_output(stage: str, settings: EnvSettings) -> None:
+    """Raise `UserError` if training would overwrite what it begins with, or the model of another stage or program."""
+    output, (info, config) = settings.output_dir, RECORDED_IN
+    for key in ("tokenizer_path", "llm_path", "checkpoint"):
+        path = getattr(settings, key, None)
+        if path and Path(path).resolve() == output.resolve():
+            raise UserError(
+                f"OUTPUT_DIR: {output} is {key.upper()} as well, and would be overwritten; choose another folder"
+            )
+    ours = (output / info).is_file() or (output / FOLDER).is_dir()
+    if stage == "tokenizer":
+        foreign, what = ours or (output / "tokenizer_config.json").is_file(), "a language model"
+    else:
+        foreign, what = not ours and (output / config).is_file(), "a model that this stage has not written"
+    if foreign:
+        raise UserError(f"OUTPUT_DIR: {output} holds {what}, which would be overwritten; choose another folder")
 
 
 def _check_shared(output_dir: Path) -> None:

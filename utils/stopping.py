@@ -42,9 +42,7 @@ class Signals:
             if number == signal.SIGTERM:
                 os._exit(128 + number)
         elif self.at_once:
-            raise Stopped(
-                f"stopped by {signal.Signals(number).name} while nothing was trained; run the same command again"
-            )
+            raise Stopped(f"stopped by {signal.Signals(number).name}, not while training; run the same command again")
         else:
             self.received = number
 

@@ -33,6 +33,7 @@ from cardiolect.utils.launch import is_main
 from cardiolect.utils.parallel import ordered_map
 
 SEEN = "seen_recordings.json"
+NEXT = "seen_recordings.next.json"  # of a run that has not replaced the weights in its folder yet
 RECORDED_IN = ("cardiolect.json", "config.json")  # of a checkpoint; of an ECG tokenizer
 # Copies that are not known by their fingerprint, in addition to what the audit does not recognise either: a list has no
 # signals to compare (python -m bench.copies).
@@ -126,7 +127,8 @@ def _record_in(folder: Path) -> dict[str, Any]:
 
 
 def record_seen(folder: Path, record: Mapping[str, Any]) -> None:
-    """Add what `save_seen` returned to the ``config.json`` of an ECG tokenizer."""
+    """Add what `save_seen` returned to the ``config.json`` of an ECG tokenizer, once its weights are written."""
+    take_over_seen(folder)
     path = folder / RECORDED_IN[1]
     path.write_text(json.dumps({**json.loads(path.read_text()), "seen": dict(record)}, indent=2) + "\n")
 
@@ -138,7 +140,8 @@ def _digest(marks: Iterable[str]) -> str:
 def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = ()) -> dict[str, Any]:
     """Store the marks of ``refs`` together with ``before``, those of the recordings seen by earlier stages.
 
-    Returns the record of the list: ``count`` and ``sha256``. Signals are read unless an earlier stage has.
+    Returns the record of the list: ``count`` and ``sha256``. Signals are read unless an earlier stage has. If the folder
+    holds weights that an earlier run trained on others, their list stays until `take_over_seen`.
     """
     marks, refs = set(before), list({ref.record_id: ref for ref in refs}.values())
     new = [ref for ref in refs if not ref.database or _record_mark(ref) not in marks]
@@ -147,8 +150,17 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
     for samples, found in _read_all(new, "fingerprints of seen recordings"):
         marks |= {f"samples:{samples}"} if samples else set()
         marks |= {f"signal:{found.to_text()}"} if found is not None else set()
-    (folder / SEEN).write_text(json.dumps(sorted(marks)) + "\n")
+    list_, trained = json.dumps(sorted(marks)) + "\n", any((folder / name).is_file() for name in RECORDED_IN)
+    (folder / NEXT).unlink(missing_ok=True)
+    others = trained and (folder / SEEN).is_file() and (folder / SEEN).read_bytes() != list_.encode()
+    (folder / (NEXT if others else SEEN)).write_text(list_)
     return {"count": len(marks), "sha256": _digest(marks)}
+
+
+def take_over_seen(folder: Path) -> None:
+    """Let the list of `save_seen` replace that of the earlier weights, whose place the new ones take now."""
+    if (folder / NEXT).is_file():
+        (folder / NEXT).replace(folder / SEEN)
 
 
 def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set[str]) -> set[str]:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from cardiolect.model.llm.checkpoint import INFO, read_info
-from cardiolect.model.training.settings import TrainSettings
+from cardiolect.model.training.settings import FOLDER, TrainSettings
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
-FOLDER, SETTINGS, CONTENTS = "resume", "settings.json", "begun_with.json"
+SETTINGS, CONTENTS = "settings.json", "begun_with.json"
 # Every other setting must be equal. Of the paths, the content must be, of which fingerprints are compared.
 PATHS = {
     "data_root",
@@ -82,6 +82,11 @@ def _on_main(work: Callable[[], T]) -> T:
 
 def _decide(settings: TrainSettings, contents: Mapping[str, str]) -> Start:
     output, last = settings.output_dir, last_step(settings.output_dir)
+    saved = output / FOLDER
+    if settings.resume != "false" and not last and (saved / CONTENTS).is_file():
+        if not differences(settings, contents, *_begun_with(saved)):
+            print(f"this run has begun, but {saved} holds no saved step; starting from the beginning")
+            return Start(contents)
     finished = last is None and (output / INFO).is_file()
     if settings.resume == "false":
         if last:
@@ -157,15 +162,19 @@ def _spelled(value: Any) -> str:
 def begin(settings: TrainSettings, contents: Mapping[str, str]) -> None:
     """Remove the saved steps of earlier runs, and note what this one begins with."""
     folder = settings.output_dir / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
+    finish(settings.output_dir)
     folder.mkdir(parents=True)
     (folder / SETTINGS).write_text(json.dumps(comparable(settings), indent=2, sort_keys=True) + "\n")
     (folder / CONTENTS).write_text(json.dumps(contents, indent=2) + "\n")
 
 
 def finish(output_dir: Path) -> None:
-    """Remove the saved steps: a checkpoint is written, and its schedule has ended."""
-    shutil.rmtree(output_dir / FOLDER, ignore_errors=True)
+    """Remove the saved steps, if there are any, at once: half a step, left by a kill, would be taken for a whole one."""
+    folder, gone = output_dir / FOLDER, output_dir / f".{FOLDER}.removed"
+    shutil.rmtree(gone, ignore_errors=True)  # what a kill has left
+    if folder.exists():
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def figures_of(output_dir: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
 
+FOLDER = "resume"  # in OUTPUT_DIR: the saved steps
 BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0", "no", "off", "f", "n")}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 from transformers import set_seed
 
-from cardiolect.data_provider.audit.seen import Earlier, save_seen, seen_before
+from cardiolect.data_provider.audit.seen import Earlier, save_seen, seen_before, take_over_seen
 from cardiolect.data_provider.corpora.provenance import corpora_of, corpora_of_tokenizer
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.splits import (
@@ -37,8 +37,10 @@ from cardiolect.model.llm.checkpoint import (
     load_language_model,
     longest_sequence,
     new_checkpoint,
+    read_info,
     save_checkpoint,
 )
+from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters, with_adapters_own
@@ -81,7 +83,7 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
-    seen = seen_before(_starts_from(settings))
+    seen = seen_before(_starts_from(checkpoint, settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
 
 
@@ -134,7 +136,8 @@ def finetune(settings: FinetuneSettings) -> dict:
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
-    seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
+    from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
+    seen = seen_before(from_)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
@@ -152,17 +155,24 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
         )
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
-        check_ecg_rows(Path(settings.llm_path), tokenizer, representation, settings.tokenizer_path)
+        check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
+    if (_folder_of(checkpoint) / INFO).is_file():  # it continues an earlier run, that of its ECG tokenizer included
+        checkpoint.info |= {k: v for k, v in read_info(_folder_of(checkpoint)).items() if k in ("base_model", "corpora")}
     return checkpoint
 
 
-def _starts_from(settings: LanguageModelSettings) -> dict[str, Path]:
+def _folder_of(checkpoint: Checkpoint) -> Path:
+    """Where the language model of a new checkpoint lies, also if LLM_PATH names it on a hub; "tiny" if it is random."""
+    return Path(inner_model(checkpoint.model).name_or_path or "tiny")
+
+
+def _starts_from(checkpoint: Checkpoint, settings: LanguageModelSettings) -> dict[str, Path]:
     """The folders whose training a new checkpoint continues: the language model's, too, if it has seen ECGs."""
-    folders = {"ECG tokenizer": settings.tokenizer_path, "language model": Path(settings.llm_path)}
+    folders = {"ECG tokenizer": settings.tokenizer_path, "language model": _folder_of(checkpoint)}
     return {what: folder for what, folder in folders.items() if what == "ECG tokenizer" or (folder / INFO).is_file()}
 
 
@@ -241,6 +251,7 @@ def _train_and_save(
             "begun_with": dict(start.contents),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
+        take_over_seen(output)
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
         write_card(output)
         print(
@@ -259,7 +270,7 @@ def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSetting
     if settings.llm_path == "tiny":  # its weights follow from settings and SEED
         return _short_hash(repr(sorted(checkpoint.vocabulary.tokenizer.get_vocab().items())))
     weights = settings.tokenizer_path.glob("*.safetensors") if checkpoint.representation.embeds else ()
-    return fingerprint_of_parts(settings.llm_path, *weights)
+    return fingerprint_of_parts(_folder_of(checkpoint), *weights)
 
 
 def _short_hash(text: str) -> str:

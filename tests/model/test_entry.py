@@ -1,6 +1,7 @@
 """Every stage is started, and interrupted, in the same way."""
 
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from cardiolect.utils.errors import UserError
     ],
 )
 def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice, monkeypatch, capsys):
-    settings = SimpleNamespace(num_processes=1, device="cpu")
+    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
     if stage == "tokenizer":
         codes = REPRESENTATIONS["codes"]
         monkeypatch.setattr(entry, "representation_of", lambda env_file: codes)
@@ -39,7 +40,7 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
 
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
-    settings = SimpleNamespace(num_processes=1, device="cpu")
+    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
     monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr(
@@ -48,7 +49,7 @@ def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         entry.run_stage("pretrain", "some.env")
     assert ended.value.code == 75 and capsys.readouterr().err.startswith(
-        "\nstopped by SIGTERM while nothing was trained"
+        "\nstopped by SIGTERM, not while training; run the same command again"
     )
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
@@ -104,3 +105,40 @@ def test_a_rank_that_has_lost_another_lets_that_one_report_first(rank_of_two, mo
     with pytest.raises(RuntimeError, match="closed by peer"):
         entry.run_stage("eval", "some.env")
     assert waited == [entry.LOST_SECONDS]
+
+
+@pytest.fixture
+def run_into(tmp_path, monkeypatch):
+    """Starts a stage whose OUTPUT_DIR is ``tmp_path/out``."""
+
+    def start(stage, **values):
+        settings = SimpleNamespace(device="cpu", output_dir=tmp_path / "out", **values)
+        monkeypatch.setattr(entry, "resolve", lambda target: SimpleNamespace(load=lambda env_file: settings))
+        monkeypatch.setattr(entry, "representation_of", lambda env_file: REPRESENTATIONS["codes"])
+        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
+        entry.run_stage(stage, "some.env")
+
+    (tmp_path / "out").mkdir()
+    return start
+
+
+@pytest.mark.parametrize("key", ["tokenizer_path", "llm_path", "checkpoint"])
+def test_training_does_not_overwrite_what_it_begins_with(run_into, tmp_path, key):
+    (tmp_path / "out/cardiolect.json").touch()
+    with pytest.raises(UserError, match=f"out is {key.upper()} as well, and would be overwritten"):
+        run_into("finetune", **{key: str(tmp_path / "other/../out")})
+
+
+@pytest.mark.parametrize(
+    ("stage", "there", "what"),
+    [
+        ("tokenizer", "cardiolect.json", "a language model"),
+        ("tokenizer", "tokenizer_config.json", "a language model"),
+        ("pretrain", "config.json", "a model that this stage has not written"),
+        ("finetune", "config.json", "a model that this stage has not written"),
+    ],
+)
+def test_training_does_not_overwrite_a_model_of_another_stage_or_program(run_into, tmp_path, stage, there, what):
+    (tmp_path / "out" / there).touch()
+    with pytest.raises(UserError, match=f"out holds {what}, which would be overwritten"):
+        run_into(stage)

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from cardiolect.data_provider.audit.seen import SEEN, load_seen, read_seen, save_seen, seen_again, seen_before
+from cardiolect.data_provider.audit.seen import (
+    SEEN,
+    load_seen,
+    read_seen,
+    record_seen,
+    save_seen,
+    seen_again,
+    seen_before,
+    take_over_seen,
+)
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
@@ -161,3 +170,17 @@ def test_a_list_without_a_record_is_used_and_said_to_be_unchecked(copies, tmp_pa
         json.dumps({"seen": save_seen(tmp_path, [], before.marks) | before.record})
     )
     assert seen_before({"checkpoint": tmp_path}).record == before.record, "the next stage passes it on"
+
+
+@pytest.mark.parametrize("name", ["cardiolect.json", "config.json"])
+def test_a_run_that_replaces_weights_leaves_them_their_list_until_it_writes_its_own(copies, tmp_path, name):
+    (tmp_path / name).write_text(json.dumps({"seen": save_seen(tmp_path, [copies["train"]])}))
+    record = save_seen(tmp_path, [copies["stranger"]])
+    assert read_seen(tmp_path).unknown == "", "the run may be killed before it has weights"
+    if name == "config.json":
+        record_seen(tmp_path, record)
+    else:
+        take_over_seen(tmp_path)
+        (tmp_path / name).write_text(json.dumps({"seen": record}))
+    assert read_seen(tmp_path).unknown == "" and read_seen(tmp_path).record == record
+    assert sorted(path.name for path in tmp_path.glob("*seen*")) == [SEEN]

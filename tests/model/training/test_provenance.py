@@ -15,7 +15,7 @@ from cardiolect.ecg_tokenizer.codes.tokenizer import TokenizerConfig
 from cardiolect.ecg_tokenizer.patches import PatchSettings, make_patches
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.ecg_tokenizer.training.train import train_tokenizer
-from cardiolect.model.llm.checkpoint import load_checkpoint, load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint import fingerprint_of_parts, load_checkpoint, load_ecg_tokenizer
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
@@ -59,6 +59,7 @@ def untrained(monkeypatch):
 
 
 def pretrained(folder, corpus, tokenizer, **values):
+    folder.mkdir(exist_ok=True)
     lines = pretrain_lines(corpus, tokenizer) | {"OUTPUT_DIR": folder / "pre", "MAX_TRAIN": 4, "MAX_VALID": 2} | values
     stages.pretrain(settings_of(PretrainSettings, folder, lines))
     return folder / "pre"
@@ -161,3 +162,22 @@ def test_a_language_model_with_ecg_tokens_of_unknown_origin_is_refused(tmp_path,
     (first / "cardiolect.json").unlink()
     with pytest.raises(UserError, match=r"has ECG tokens, but no cardiolect\.json says of which ECG tokenizer"):
         pretrained(tmp_path, corpus, tokenizer, LLM_PATH=first, OUTPUT_DIR=tmp_path / "again")
+
+
+@pytest.mark.parametrize("on_hub", [False, True])
+def test_pretraining_that_goes_on_from_a_checkpoint_keeps_its_corpora_base_and_list(
+    tmp_path, corpus, tokenizer, untrained, monkeypatch, on_hub
+):
+    first = pretrained(tmp_path, corpus, tokenizer, MAX_TRAIN=12)
+    info = json.loads((first / "cardiolect.json").read_text())
+    (first / "cardiolect.json").write_text(json.dumps(info | {"base_model": "Llama"}))
+    llm = first
+    if on_hub:  # the folder is the hub's cache, and LLM_PATH a name
+        llm = "owner/name"
+        monkeypatch.setattr("cardiolect.model.training.settings.check_source", lambda source: None)
+        monkeypatch.setattr("cardiolect.model.llm.checkpoint.language_model_folder", lambda path: first)
+    again = pretrained(tmp_path / "again", corpus, tokenizer, LLM_PATH=llm, TINY_CORPUS="", MAX_TRAIN=2)
+    later = json.loads((again / "cardiolect.json").read_text())
+    assert later["base_model"] == "Llama" and later["corpora"] == [*info["corpora"], info["corpora"][-1]]
+    assert read_seen(again).marks >= read_seen(first).marks
+    assert later["begun_with"]["language model"] == fingerprint_of_parts(first)

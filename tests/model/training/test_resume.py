@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from cardiolect.model.training.resume import Start, begin, choose_start, comparable
+from cardiolect.model.training.resume import Start, begin, choose_start, comparable, finish, last_step
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.model.training.trainer import RunCallback
 from cardiolect.utils.errors import UserError
@@ -156,6 +156,27 @@ def test_steps_count_before_the_checkpoint_of_an_earlier_run(settings):
     save_checkpoint(settings())
     step = save_step(settings(SEED=7))
     assert start(settings(SEED=7)) == Start(CONTENTS, step)
+
+
+def test_a_run_that_was_killed_before_its_first_step_is_not_taken_for_the_finished_one_it_replaces(settings, capsys):
+    save_checkpoint(settings())
+    begin(settings(RESUME="false"), CONTENTS)
+    assert start(settings()) == Start(CONTENTS)
+    assert "holds no saved step; starting from the beginning" in capsys.readouterr().out
+    begin(settings(RESUME="false", SEED=7), CONTENTS)
+    assert start(settings(SEED=7)) == Start(CONTENTS) and start(settings()).finished
+
+
+@pytest.mark.parametrize("remove", [lambda own: finish(own.output_dir), lambda own: begin(own, CONTENTS)])
+def test_a_kill_while_steps_are_removed_leaves_none_that_seems_whole(settings, monkeypatch, remove):
+    save_checkpoint(settings())
+    save_step(settings())
+    monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors: None)  # killed before the first file
+    remove(settings())
+    assert last_step(settings().output_dir) is None
+    monkeypatch.undo()
+    finish(settings().output_dir)
+    assert [path.name for path in settings().output_dir.iterdir()] == ["cardiolect.json"]
 
 
 @pytest.mark.parametrize(
