@@ -140,8 +140,8 @@ def _digest(marks: Iterable[str]) -> str:
 def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = ()) -> dict[str, Any]:
     """Store the marks of ``refs`` together with ``before``, those of the recordings seen by earlier stages.
 
-    Returns the record of the list: ``count`` and ``sha256``. Signals are read unless an earlier stage has. If the folder
-    holds weights that an earlier run trained on others, their list stays until `take_over_seen`.
+    Returns the record of the list: ``count`` and ``sha256``. Signals are read unless an earlier stage has. If a run
+    before this one has left weights with another list in the folder, that list stays until `take_over_seen`.
     """
     marks, refs = set(before), list({ref.record_id: ref for ref in refs}.values())
     new = [ref for ref in refs if not ref.database or _record_mark(ref) not in marks]
@@ -150,10 +150,11 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
     for samples, found in _read_all(new, "fingerprints of seen recordings"):
         marks |= {f"samples:{samples}"} if samples else set()
         marks |= {f"signal:{found.to_text()}"} if found is not None else set()
-    list_, trained = json.dumps(sorted(marks)) + "\n", any((folder / name).is_file() for name in RECORDED_IN)
+    text, path = json.dumps(sorted(marks)) + "\n", folder / SEEN
     (folder / NEXT).unlink(missing_ok=True)
-    others = trained and (folder / SEEN).is_file() and (folder / SEEN).read_bytes() != list_.encode()
-    (folder / (NEXT if others else SEEN)).write_text(list_)
+    if any((folder / name).is_file() for name in RECORDED_IN) and path.is_file() and path.read_bytes() != text.encode():
+        path = folder / NEXT
+    path.write_text(text)
     return {"count": len(marks), "sha256": _digest(marks)}
 
 

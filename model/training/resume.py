@@ -82,17 +82,17 @@ def _on_main(work: Callable[[], T]) -> T:
 
 def _decide(settings: TrainSettings, contents: Mapping[str, str]) -> Start:
     output, last = settings.output_dir, last_step(settings.output_dir)
-    saved = output / FOLDER
-    if settings.resume != "false" and not last and (saved / CONTENTS).is_file():
-        if not differences(settings, contents, *_begun_with(saved)):
-            print(f"this run has begun, but {saved} holds no saved step; starting from the beginning")
-            return Start(contents)
     finished = last is None and (output / INFO).is_file()
     if settings.resume == "false":
         if last:
             print(f"RESUME=false: starting over; the saved steps in {last.parent} are removed when training begins")
         if (output / INFO).is_file():
             print(f"RESUME=false: starting over; the checkpoint in {output} is overwritten at the end")
+        return Start(contents)
+    begun = not last and (output / FOLDER / CONTENTS).is_file()
+    if begun and not differences(settings, contents, *_begun_with(output / FOLDER)):
+        # A checkpoint in the folder is that of the run before, which this one was started to replace.
+        print(f"this run has begun, but {output / FOLDER} holds no saved step; starting from the beginning")
         return Start(contents)
     if not last and not finished:
         if settings.resume == "true":
@@ -169,7 +169,7 @@ def begin(settings: TrainSettings, contents: Mapping[str, str]) -> None:
 
 
 def finish(output_dir: Path) -> None:
-    """Remove the saved steps, if there are any, at once: half a step, left by a kill, would be taken for a whole one."""
+    """Remove the saved steps, if any. They vanish at once: half a step, left by a kill, would be taken for a whole."""
     folder, gone = output_dir / FOLDER, output_dir / f".{FOLDER}.removed"
     shutil.rmtree(gone, ignore_errors=True)  # what a kill has left
     if folder.exists():

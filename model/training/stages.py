@@ -160,8 +160,9 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
-    if (_folder_of(checkpoint) / INFO).is_file():  # it continues an earlier run, that of its ECG tokenizer included
-        checkpoint.info |= {k: v for k, v in read_info(_folder_of(checkpoint)).items() if k in ("base_model", "corpora")}
+    if (_folder_of(checkpoint) / INFO).is_file():  # these include the corpora of its ECG tokenizer
+        earlier = read_info(_folder_of(checkpoint))
+        checkpoint.info |= {key: earlier[key] for key in ("base_model", "corpora") if key in earlier}
     return checkpoint
 
 
