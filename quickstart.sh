@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source utils/environment.sh
 setup_environment
 
+export RESUME="${RESUME:-false}" # every stage starts over: its time is measured
 results=results/quickstart
 mkdir -p "$results"
 stages=()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import make_folder
+from cardiolect.utils.launchers import only_main_rank
 
 
 def main() -> None:
@@ -39,12 +40,14 @@ def main() -> None:
     if arguments.env_file or arguments.check:
         if arguments.out:
             parser.error("--out needs --rescore, --compare or --seeds")
-        if arguments.check:
-            check(arguments.check)
-        else:
+        if arguments.env_file:
             from cardiolect.model.entry import run_stage
 
             run_stage("eval", arguments.env_file)
+            return
+    only_main_rank()
+    if arguments.check:
+        check(arguments.check)
         return
     if arguments.rescore:
         from cardiolect.model.evaluation.result import rescore
@@ -78,4 +81,4 @@ def check(result: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, every_rank=True)

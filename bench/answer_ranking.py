@@ -25,6 +25,7 @@ from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.evaluation.choices import ANSWER_LISTS, answer_lists, coverage
 from cardiolect.model.evaluation.condition_inputs import another_patient
+from cardiolect.model.evaluation.lengths import record_seconds
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Answers, Ranked, rank_answers
@@ -104,7 +105,8 @@ def _trained(settings: EvalSettings, out: Path) -> None:
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     lists = _lists(checkpoint, settings)
     examples = load_splits(settings, ("test",), task="qa")["test"].examples
-    ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
+    refs = [ref for e in examples for ref in e.records]
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, record_seconds(checkpoint.info, settings))
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     if settings.max_samples and len(examples) > settings.max_samples:
         indices = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)

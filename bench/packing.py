@@ -13,9 +13,9 @@ from bench.harness import benchmark_parser, report, seconds_per_call
 from bench.random_models import random_checkpoint, random_example
 from cardiolect.model.prompt.rendering import render_ecgs, render_turn
 from cardiolect.model.training.attention import NAME, supports_rows
+from cardiolect.model.training.batches import Batches
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out, pack
-from cardiolect.model.training.trainer import LengthBucketSampler
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.errors import UserError
 
@@ -24,9 +24,7 @@ LENGTHS = {"all 10 s": (1.0, 1.0), "5 to 15 s": (0.5, 1.5), "2.5 to 30 s": (0.25
 
 
 class Rows(list):
-    """Packed rows in the form that the sampler of the training expects."""
-
-    epoch = 0
+    """Packed rows in the form that the batches of the training expect."""
 
     def lengths(self) -> list[int]:
         return [len(row) for row in self]
@@ -92,8 +90,8 @@ def main() -> None:
         for frames in rng.uniform(shortest, longest, BATCH * 40) * arguments.frames:
             ids = render_ecgs(vocabulary, [rng.integers(0, vocabulary.num_codes, round(frames))], [""])[0]
             rows.append(pack(ids, [], [0.0] + [1.0] * (len(ids) - 1)))
-        order = list(LengthBucketSampler(rows, BATCH, seed=0))
-        batches = [[rows[i] for i in order[start : start + BATCH]] for start in range(0, BATCH * 6, BATCH)]
+        sampled = Batches(rows, BATCH, seed=0)
+        batches = [sampled[i] for i in range(6)]
         losses, seconds, tokens = {}, {}, {}
         for attention, make in (("sdpa", lambda batch: collate(batch, pad)), (NAME, lay_out)):
             model.set_attn_implementation(attention)

@@ -28,6 +28,18 @@ class RecordRef:
     corpus: str = ""
     database: str = field(default="", compare=False, repr=False)  # no part of what identifies training data
 
+    @property
+    def own_record_id(self) -> str:
+        """The record id within its database."""
+        return self.record_id.removeprefix(f"{self.corpus}/") if self.corpus else self.record_id
+
+    @property
+    def own_patient_id(self) -> str | None:
+        """The patient id within its database."""
+        if self.patient_id is None or not self.corpus:
+            return self.patient_id
+        return self.patient_id.removeprefix(f"{self.database or self.corpus}/")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

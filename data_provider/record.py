@@ -1,7 +1,7 @@
 """One electrocardiogram in memory: millivolts, canonical leads and their relations, usable samples, resampling."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +14,7 @@ INDEPENDENT = tuple(LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", 
 LIMB_FROM_I_II = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
 
 SAID_OFFSET_MV, SAID_DRIFT_MV = 1.0, 2.0
+WINDOW_SLACK = 0.1  # share of a window: a rest below it is not worth another window
 CONTRADICTION = "its limb leads contradict Einthoven's law"  # how such a note begins
 
 _MAX_DENOMINATOR = 10_000  # 257.3 Hz -> 500 Hz is 5000/2573 exactly; the clock error of any other pair stays below 1e-4
@@ -92,6 +93,26 @@ class ECGRecord:
         if large := [f"{lead} {mv:.1f} mV" for lead, mv in drifts.items() if mv > SAID_DRIFT_MV]:
             found.append(f"Baselines that drift by more than codes keep: {', '.join(large)}.")
         return found
+
+
+def part_of(record: ECGRecord, first: int, count: int) -> ECGRecord:
+    """``count`` samples of a recording from sample ``first``, or as many as it has."""
+    part = np.s_[:, first : first + count]
+    return replace(record, signal=record.signal[part].copy(), good=record.good[part].copy())
+
+
+def windows_of(record: ECGRecord, seconds: float, every: bool = True) -> list[ECGRecord]:
+    """Windows of ``seconds`` that cover a recording: the first begins and the last ends with it, evenly spread.
+
+    A recording that is not longer is its only window. Neighbours overlap as little as possible; up to `WINDOW_SLACK` of
+    a window may be left uncovered. every: False gives the first window alone. seconds: 0 gives the whole recording.
+    """
+    count, samples = max(1, round(seconds * record.fs)), record.signal.shape[1]
+    if not seconds or samples <= count:
+        return [record]
+    number = math.ceil(samples / count - WINDOW_SLACK) if every else 1
+    starts = np.linspace(0, samples - count, number).round().astype(int) if number > 1 else [0]
+    return [part_of(record, int(first), count) for first in starts]
 
 
 def without_offsets(signal: np.ndarray) -> np.ndarray:

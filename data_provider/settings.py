@@ -11,6 +11,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import EnvSettings, Numbers, Paths, need_path
 
 MAX_WEIGHT = 100
+LEAST_RECORD_SECONDS = 1.0
 
 
 class DataSettings(EnvSettings):
@@ -36,6 +37,12 @@ class DataSettings(EnvSettings):
     train_folds: str = Field("", description="Keep only these PTB-XL folds for training, e.g. 1-7.")
     valid_folds: str = Field("", description="The same for validation.")
     test_folds: str = Field("", description="The same for evaluation.")
+    held_out: Paths = Field(
+        default_factory=list,
+        description="Recordings that no stage of an experiment may train on: JSON files of questions or reports, "
+        "ECG-QA's test_ecgs.tsv, or folders of prepared corpora (their test split). Training and validation leave out "
+        "all recordings of these patients, and training those of the patients that validate.",
+    )
     max_train: int = Field(0, ge=0, description="Use at most this many recordings of each corpus for training; 0: all.")
     max_valid: int = Field(
         500, ge=0, description="Use at most this many recordings of each corpus for validation; 0: all."
@@ -71,6 +78,8 @@ class DataSettings(EnvSettings):
             raise UserError(f"CORPUS_WEIGHTS: give numbers from 0 to {MAX_WEIGHT}")
         if self.corpus_weights and not any(self.corpus_weights):
             raise UserError("CORPUS_WEIGHTS: all are 0; at least one must be positive")
+        for path in self.held_out:
+            need_path("HELD_OUT", path, "questions or reports about recordings to hold out of training")
         for split in ("train", "valid", "test"):
             for path in getattr(self, f"{split}_data"):
                 need_path(f"{split.upper()}_DATA", path, "a JSON file or folder with questions or reports")
@@ -98,3 +107,9 @@ class DataSettings(EnvSettings):
                         f"{split.upper()}_{key.upper()} needs a single DATA_ROOT; in a mixture the manifests define "
                         "recordings, texts and splits (cardiolect prepare --texts)"
                     )
+
+
+def check_record_seconds(seconds: float | None) -> None:
+    """Raise `UserError` if RECORD_SECONDS is shorter than a beat or two; 0 stands for whole recordings."""
+    if seconds and seconds < LEAST_RECORD_SECONDS:
+        raise UserError(f"RECORD_SECONDS: give at least {LEAST_RECORD_SECONDS:g} s, or 0 for whole recordings")

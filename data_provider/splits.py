@@ -2,13 +2,15 @@
 
 import os
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-from cardiolect.data_provider.audit.seen import load_seen
+from cardiolect.data_provider.audit.held_out import People, find_held_out, without
+from cardiolect.data_provider.audit.seen import id_marks, load_seen
 from cardiolect.data_provider.corpora.mixture import corpus_names, rename, rename_example
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import Example, RecordRef
@@ -16,15 +18,19 @@ from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_rec
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.launch import is_main
 
 SplitName = Literal["train", "valid", "test"]
 
 
 @dataclass(frozen=True)
 class Split:
+    """left_out: "held_out" and "validation" -> recordings, patients and texts that training lost for that reason."""
+
     name: SplitName
     records: list[RecordRef]
     examples: list[Example]
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def find_database(root: Path) -> dict[str, RecordRef] | None:
@@ -53,29 +59,92 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
     empty or a patient is in two of them.
     """
     roots = settings.data_root
-    if not settings.prepared:
-        database = find_database(roots[0])
-        splits = {name: _load_split(settings, name, task, database) for name in names}
-    elif len(roots) == 1:
-        splits = _splits_of_manifest(roots[0], settings, names, task)
+    if settings.prepared:
+        parts = [_splits_of_manifest(root, settings, names, task) for root in roots]
     else:
+        database = find_database(roots[0])
+        parts = [{name: _load_split(settings, name, task, database) for name in names}]
+    if len(roots) > 1:
         parts = [
-            (corpus, {name: _limited(settings, split) for name, split in part.items()})
-            for root, corpus in zip(roots, corpus_names(roots), strict=True)
-            if (part := _splits_of_manifest(root, settings, names, task))
+            {name: _renamed(split, corpus) for name, split in part.items()}
+            for part, corpus in zip(parts, corpus_names(roots), strict=True)
         ]
-        splits = {
-            split: Split(
-                split,
-                [rename(ref, corpus) for corpus, part in parts for ref in part[split].records],
-                [rename_example(example, corpus) for corpus, part in parts for example in part[split].examples],
-            )
-            for split in names
-        }
-    if len(roots) == 1:
-        splits = {name: _limited(settings, split) for name, split in splits.items()}
+    lost = _leave_out(settings, parts) if settings.held_out else {}
+    limited = [{name: _limited(settings, split) for name, split in part.items()} for part in parts]
+    splits = {
+        name: Split(
+            name,
+            [ref for part in limited for ref in part[name].records],
+            [example for part in limited for example in part[name].examples],
+            lost.get(name, {}),
+        )
+        for name in names
+    }
     check_no_leakage({name: split.records for name, split in splits.items()})
     return splits
+
+
+def left_out(splits: dict[SplitName, Split]) -> dict[str, dict]:
+    """``left_out`` of each split for the figures of a stage; nothing without HELD_OUT."""
+    found = {name: split.left_out for name, split in splits.items() if split.left_out}
+    return {"left_out": found} if found else {}
+
+
+def held_out(settings: DataSettings) -> People:
+    """The recordings that HELD_OUT names."""
+    if not settings.held_out:
+        return People([])
+    corpora = [
+        (Path(load_corpus(root).source) if is_manifest(root) else root, find_database(root))
+        for root in settings.data_root
+    ]
+    return find_held_out(settings.held_out, corpora, settings.allow_missing)
+
+
+def warn_of_seen(settings: DataSettings, seen: set[str]) -> None:
+    """Say so if an earlier stage has seen patients that HELD_OUT names: it was trained on another split."""
+    people = held_out(settings)
+    if again := sum(not seen.isdisjoint(id_marks(ref)) for ref in people.refs):
+        print(
+            f"HELD_OUT: an earlier stage has seen the patients of {again} of its {len(people)} recordings; an "
+            "evaluation will leave them out. Train that stage with the same HELD_OUT"
+        )
+
+
+def _leave_out(settings: DataSettings, parts: list[dict[SplitName, Split]]) -> dict[SplitName, dict]:
+    """Remove HELD_OUT's patients from training and validation, and from training those that validate.
+
+    Changes the splits in ``parts``; returns what each lost, by the reason.
+    """
+    people = held_out(settings)
+    whose = f"patients that HELD_OUT names ({len(people)} recordings)"
+    lost: dict[SplitName, dict] = {name: {"held_out": _remove(people, parts, name, whose)} for name in parts[0]}
+    if {"train", "valid"} <= lost.keys():
+        validating = People(ref for part in parts for ref in part["valid"].records)
+        lost["train"]["validation"] = _remove(validating, parts, "train", "patients of the validation split")
+    return lost
+
+
+def _remove(people: People, parts: list[dict[SplitName, Split]], name: SplitName, whose: str) -> dict[str, int]:
+    """Remove ``people`` from one split of all corpora, and say so; returns the sums of what is gone."""
+    gone: Counter[str] = Counter()
+    before = sum(len(part[name].records) for part in parts)
+    for part in parts:
+        records, examples, lost = without(people, part[name].records, part[name].examples)
+        part[name] = replace(part[name], records=records, examples=examples)
+        gone.update(lost)
+    if is_main():
+        print(f"{name}: left out {gone['records']} of {before} recordings and {gone['texts']} texts of {whose}")
+    return dict(gone)
+
+
+def _renamed(split: Split, corpus: str) -> Split:
+    """The split of a corpus in a mixture."""
+    return replace(
+        split,
+        records=[rename(ref, corpus) for ref in split.records],
+        examples=[rename_example(example, corpus) for example in split.examples],
+    )
 
 
 def seen_in_data(settings: DataSettings) -> set[str]:
@@ -164,7 +233,10 @@ def _limited(settings: DataSettings, split: Split) -> Split:
         kept = {record.record_id for record in records}
         examples = [e for e in examples if kept.issuperset(e.record_ids)]
     if not records:
-        raise UserError(f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS and TASKTYPE")
+        held = ", HELD_OUT" if settings.held_out else ""
+        raise UserError(
+            f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS{held} and TASKTYPE"
+        )
     return Split(name, records, examples)
 
 

@@ -1,5 +1,6 @@
 """A corpus in its caches: signals for stage 1, prepared items for later training and evaluation."""
 
+import hashlib
 from collections.abc import Container, Iterable, Mapping
 from functools import partial
 
@@ -15,6 +16,7 @@ from cardiolect.data_provider.storage.stream import report_bad
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.errors import UserError
 
 
 def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[SignalCache]:
@@ -34,44 +36,84 @@ def open_signals(settings: DataSettings, splits: Mapping[str, Split]) -> list[Si
 
 
 class CachedECGs:
-    """Prepared recordings, looked up by reference. bad: ids of those that count as unreadable in this run."""
+    """Prepared recordings, looked up by reference.
 
-    def __init__(self, representation: ECGRepresentation, cache: ItemCache, bad: Container[str] = ()):
-        self.representation, self.cache, self.bad = representation, cache, bad
+    bad: ids of those that count as unreadable in this run. seconds: length of the windows that longer recordings are
+    prepared in, each as if it were a recording of its own; 0: all are prepared whole. Window 0 is the first.
+    """
+
+    def __init__(
+        self, representation: ECGRepresentation, cache: ItemCache, bad: Container[str] = (), seconds: float = 0.0
+    ):
+        self.representation, self.cache, self.bad, self.seconds = representation, cache, bad, seconds
+        self._windows: dict[str, int] = {}
 
     def __contains__(self, ref: RecordRef) -> bool:
         return ref.record_id not in self.bad and ref in self.cache
 
-    def item(self, ref: RecordRef) -> np.ndarray:
-        """The item that `ECGRepresentation.prepare` made; KeyError for a recording that could not be read."""
-        return self.cache.item(ref)
+    def windows(self, ref: RecordRef) -> int:
+        """How many windows of the recording were prepared: 1, unless it is longer than `seconds`."""
+        if not self.seconds:
+            return 1
+        if ref.record_id not in self._windows:
+            self._windows[ref.record_id] = self.cache.windows(ref)
+        return self._windows[ref.record_id]
 
-    def ecg(self, ref: RecordRef) -> PreparedECG:
-        """The recording prepared for a prompt; its key is the record id."""
-        return self.representation.prepared(ref.record_id, self.cache.item(ref))
+    def item(self, ref: RecordRef, window: int = 0) -> np.ndarray:
+        """The item that `ECGRepresentation.prepare` made; KeyError for a recording that could not be read."""
+        return self.cache.item(ref, window) if window else self.cache.item(ref)
+
+    def ecg(self, ref: RecordRef, window: int = 0) -> PreparedECG:
+        """A window of the recording, prepared for a prompt; its key is the record id, with the window's number."""
+        key = (ref.record_id, window) if window else ref.record_id
+        return self.representation.prepared(key, self.item(ref, window))
 
     def remark(self, ref: RecordRef) -> Remark:
-        """Which leads were absent, computed or masked when the recording was prepared."""
+        """Which leads of the first window were absent, computed or masked, and how much the window leaves out."""
         return self.cache.remarks[self.cache.key(ref)]
 
-    def num_tokens(self, ref: RecordRef) -> int:
-        return self.representation.num_tokens(self.cache.item(ref))
+    def num_tokens(self, ref: RecordRef, window: int = 0) -> int:
+        return self.representation.num_tokens(self.item(ref, window))
+
+    def cropped(self, refs: Iterable[RecordRef]) -> int:
+        """How many of these recordings are longer than `seconds`, so that a window is used in place of the whole."""
+        found = {ref.record_id: ref for ref in refs if ref in self} if self.seconds else {}
+        return sum(self.remark(ref).cropped > 0 for ref in found.values())
 
 
-def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef], settings: DataSettings) -> CachedECGs:
-    """Prepare every recording of ``refs`` that the cache lacks; each rank takes its share.
+def prepare_corpus(
+    representation: ECGRepresentation,
+    refs: Iterable[RecordRef],
+    settings: DataSettings,
+    seconds: float = 0.0,
+    every_window: bool = False,
+) -> CachedECGs:
+    """Prepare every recording of ``refs`` that the cache lacks; the ranks that have the cache in common share the work.
+
+    seconds: of longer recordings, prepare the first window of this length, or with ``every_window`` all windows
+    (`data_provider.record.windows_of`). Windows are encoded one by one, and not cut out of the tokens of the whole:
+    their tokens are those that a file of this window alone has, whatever the representation. A length has a cache of
+    its own. 0: whole recordings.
 
     Raises `UserError` as soon as the share of unreadable recordings exceeds MAX_BAD_RECORDS.
     """
     folder = settings.cache_dir / representation.name / representation.fingerprint()
+    if seconds:
+        folder /= f"{'every' if every_window else 'first'}-{seconds}s"
     refs = list({ref.record_id: ref for ref in refs}.values())
     allowed = int(settings.max_bad_records * len(refs))
-    cache, bad, share = ItemCache(folder), {}, launch.share()
+    listed = hashlib.sha256("\n".join(ref.record_id for ref in refs).encode()).hexdigest()
+    if len(set(launch.gather(listed))) > 1:
+        raise UserError("DATA_ROOT, *_DATA: the machines of this run list different recordings; copy the files again")
+    sharing = launch.sharing_ranks(folder)  # all, or with a local CACHE_DIR those of this machine
+    cache, bad, share = ItemCache(folder), {}, slice(sharing.index(launch.rank()), None, len(sharing))
     representation.to(choose_device(settings.device))
     rate = representation.sampling_rate
     prepare = partial(representation.prepare, fs=rate)
     check_leads = settings.lead_law == "error"
-    filling = fill_cache(cache, refs[share], prepare, rate, settings.workers, bad, allowed, check_leads)
+    filling = fill_cache(
+        cache, refs[share], prepare, rate, settings.workers, bad, allowed, check_leads, seconds, every_window
+    )
     representation.to("cpu")
     cache.close()
     # Each rank checked the files of its share only: on a network drive, checking all of them takes minutes.
@@ -89,7 +131,7 @@ def prepare_corpus(representation: ECGRepresentation, refs: Iterable[RecordRef],
     launch.barrier()
     keys = {
         ref: key
-        for rank, (_, _, found) in enumerate(parts)
-        for ref, key in zip(refs[rank :: launch.world_size()], found.tolist(), strict=True)
+        for i, rank in enumerate(sharing)
+        for ref, key in zip(refs[i :: len(sharing)], parts[rank][2].tolist(), strict=True)
     }
-    return CachedECGs(representation, ItemCache(folder, keys), frozenset(of_all_ranks))
+    return CachedECGs(representation, ItemCache(folder, keys), frozenset(of_all_ranks), seconds)

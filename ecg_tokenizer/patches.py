@@ -21,11 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.base import Coverage, ECGRepresentation
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 HIDDEN, FEATURES, KERNELS = 64, 128, (3, 7)  # ELF's convolutions
 MV_SCALE = 4.0  # millivolts times this have a variance of about 1
@@ -123,6 +125,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         if self.convolutions:
             weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
             save_file(weights, folder / "model.safetensors")
+            check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
@@ -131,6 +134,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
             values = json.loads((folder / "config.json").read_text())
             if values.pop("representation") != cls.name:
                 raise ValueError("another representation")
+            values.pop("seen", None)
             patches = cls(PatchConfig(**values))
             if patches.convolutions:
                 patches.load_state_dict(load_file(folder / "model.safetensors"))
@@ -183,6 +187,7 @@ def make_patches(settings: PatchSettings) -> dict:
     }
     if launch.is_main():
         patches.save_pretrained(settings.output_dir)
+        record_seen(settings.output_dir, save_seen(settings.output_dir, []))
         (settings.output_dir / "settings.json").write_text(settings.to_json())
         (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
         print(

@@ -1,23 +1,28 @@
 """Run one stage from its env file: shared by run_main.py, run_eval.py and the ``cardiolect`` command."""
 
 import sys
+import time
 from pathlib import Path
 
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
-from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks, world_size
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
+from cardiolect.utils.launchers import check_count
+from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
 SETTINGS = {  # stage 1 has settings for each representation
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
     "eval": EvalSettings,
 }
+LOST_SECONDS = 5  # before a rank reports an error: if it is the loss of another rank, that one reports the cause
 RESUMING = {  # how a stage that was interrupted continues
     "tokenizer": "",
-    "pretrain": "; to continue, set RESUME=true",
-    "finetune": "; to continue, set RESUME=true",
+    "pretrain": "; RESUME=auto goes on after the last saved step",
+    "finetune": "; RESUME=auto goes on after the last saved step",
     "eval": "; to continue, run the same command again",
 }
 
@@ -25,10 +30,13 @@ RESUMING = {  # how a stage that was interrupted continues
 def run_stage(stage: str, env_file: Path | str) -> None:
     """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say.
 
-    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130.
+    Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
+    let stages 2 and 3 save a step first, and end them with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
+    if "num_processes" in getattr(settings, "model_fields_set", ()):
+        check_count(settings.num_processes)
     try:
         ensure_ranks(getattr(settings, "num_processes", 1))  # some representations are the work of one rank
         keep_freed_memory()
@@ -42,9 +50,30 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         else:
             from cardiolect.model.training.stages import finetune as run
         join_ranks(settings.device)
-        run(settings)
+        if world_size() > 1:
+            _check_shared(settings.output_dir)
+        if stage in ("pretrain", "finetune"):
+            with Signals(at_once=True):
+                run(settings)
+        else:
+            run(settings)
     except KeyboardInterrupt:
         if world_size() == 1:  # with several ranks, the process that started them reports it
             print(f"\nstopped{RESUMING[stage]}", file=sys.stderr)
         sys.exit(130)
+    except Stopped as stopped:
+        if is_main():
+            print(f"\n{stopped}", file=sys.stderr, flush=True)
+        sys.exit(EXIT_CODE)
+    except RuntimeError:
+        if world_size() > 1:
+            time.sleep(LOST_SECONDS)
+        raise
     leave_ranks()
+
+
+def _check_shared(output_dir: Path) -> None:
+    """Raise `UserError`, on all ranks, unless they write into the same folder."""
+    shared = len(sharing_ranks(output_dir)) == world_size()
+    if not all(gather(shared)):
+        raise UserError(f"OUTPUT_DIR: {output_dir} is not the same folder on all machines; choose one that they share")

@@ -7,10 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.errors import exit_on_user_error, wait_for_main_rank
+from cardiolect.utils.launchers import adopt_ranks, only_main_rank, without_local_rank
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,6 +22,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def error(self, message: str) -> NoReturn:
+        wait_for_main_rank()
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
     def format_help(self) -> str:
@@ -49,15 +52,15 @@ def _with_default(action: argparse.Action) -> str:
     return f"{text} (default: {shown})".lstrip()
 
 
-def run_command(main: Callable[[], object]) -> None:
-    """Run ``main`` as a program.
+def run_command(main: Callable[[], object], every_rank: bool = False) -> None:
+    """Run ``main`` as a program; under a launcher on the main rank only, unless ``every_rank``.
 
     Exit codes: 2 after a `UserError` or on a full disk, with one line on stderr; 130 after Ctrl-C and 141 if the
     reader of a pipe has gone, both without a traceback.
     """
     try:
         try:
-            exit_on_user_error(main)
+            exit_on_user_error(partial(_run, main, every_rank))
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -71,6 +74,14 @@ def run_command(main: Callable[[], object]) -> None:
         _discard_stdout()
         print(f"error: {error.strerror}", file=sys.stderr)
         sys.exit(2)
+
+
+def _run(main: Callable[[], object], every_rank: bool) -> None:
+    adopt_ranks()
+    sys.argv = without_local_rank(sys.argv)
+    if not every_rank:
+        only_main_rank()
+    main()
 
 
 def _discard_stdout() -> None:

@@ -33,7 +33,15 @@ def exit_on_user_error(main: Callable[[], object]) -> None:
     try:
         main()
     except UserError as error:
-        if os.environ.get("RANK", "0") != "0":
-            time.sleep(15)  # all ranks have the same error: rank 0 reports it, then the launcher stops the others
+        wait_for_main_rank()
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
+
+
+def wait_for_main_rank() -> None:
+    """Give rank 0 time to report an error that all ranks have: its launcher ends the others when it has.
+
+    On another machine, one rank reports it too.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(15 if os.environ.get("LOCAL_RANK") == "0" else 20)

@@ -1,19 +1,26 @@
-"""Starts the processes (ranks) of a run on one machine, and exchanges values between them."""
+"""Makes this process a rank of its run, and exchanges values between ranks."""
 
 import os
 import socket
-import subprocess
 import sys
-import time
+import threading
+import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from cardiolect.utils.device import choose_device
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.gpus import choose_gpu
+from cardiolect.utils.launchers import OUR_RUN, TORCH, adopt_ranks, idle_slurm_tasks
+from cardiolect.utils.parallel import exit_with_parent
+
+LONGEST_START = timedelta(minutes=15)  # between the first and the last rank to start
+LONGEST_WORK = timedelta(days=2)  # the main rank may encode a whole corpus while the others wait
 
 
 def quieten_libraries() -> None:
@@ -26,54 +33,68 @@ def quieten_libraries() -> None:
 def ensure_ranks(count: int) -> None:
     """Ensure that this process is one of ``count`` ranks.
 
-    Under torchrun, deepspeed or one of our own ranks (RANK is set) nothing happens. With one rank this process becomes
-    rank 0. With more, ``count`` copies of the command are started, and this process exits with their exit code. Unlike
-    torchrun, it passes on the code of a failed rank, so invalid input gives exit code 2 with any number of ranks.
+    Under a launcher (torchrun, deepspeed, srun, mpirun, or one of our own ranks) it is a rank already. Otherwise, with
+    one rank this process becomes rank 0; with more they are started, and this process exits with their exit code.
     """
     quieten_libraries()
-    if "RANK" in os.environ:
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    if count == 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-        os.environ.update(shared, RANK="0", LOCAL_RANK="0")
-        return
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, **shared, "RANK": str(i), "LOCAL_RANK": str(i), "OMP_NUM_THREADS": threads},
-        )
-        for i in range(count)
-    ]
-    try:
-        while any(rank.poll() is None for rank in ranks):
-            if any(rank.returncode for rank in ranks):
-                deadline = time.time() + 2  # another rank may be about to report the cause
-                while time.time() < deadline and any(rank.poll() is None for rank in ranks):
-                    time.sleep(0.1)
-                break
-            time.sleep(0.1)
-        # The codes of ranks that a signal or an abort ended are negative: a rank left alone may abort while it exits.
-        sys.exit(max((rank.returncode for rank in ranks if rank.returncode), default=0))
-    finally:
-        for rank in ranks:
-            if rank.poll() is None:
-                rank.kill()
+    adopt_ranks()
+    run_id = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if run_id.startswith(OUR_RUN):  # end with the process that started this rank, even if it is killed
+        starter = int(run_id.removeprefix(OUR_RUN))
+        threading.Thread(target=exit_with_parent, args=(starter,), daemon=True).start()
+    if "RANK" not in os.environ:
+        if (tasks := idle_slurm_tasks()) > count:
+            print(f"SLURM allots {tasks} tasks, but srun did not start this process; ranks: {count}", file=sys.stderr)
+        if count > 1:
+            from cardiolect.utils.local_ranks import start_ranks  # not needed by ranks
+
+            sys.exit(start_ranks(count))
+        for name in TORCH:
+            os.environ.pop(name, None)  # a MASTER_ADDR for other runs
+    if world_size() == 1:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        alone = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in {**alone, "OMP_NUM_THREADS": torch.get_num_threads()}.items():
+            os.environ.setdefault(name, str(value))
 
 
 def join_ranks(device: str = "auto") -> None:
-    """Join the process group given by the environment, each rank with its own GPU; a single rank needs no group."""
+    """Join the process group given by the environment, each rank with its own GPU; a single rank needs no group.
+
+    Raises `UserError` if the other ranks do not come, and if there are more ranks on a machine than GPUs.
+    """
     if world_size() == 1 or dist.is_initialized():
         return
-    on_gpu = choose_device(device).type == "cuda"
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-    # The main rank may encode a whole corpus while the others wait.
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=2))
+    store = _meet()
+    gpu = choose_gpu(store, rank(), world_size(), int(os.environ["LOCAL_RANK"]), device)
+    if gpu is not None:
+        os.environ["LOCAL_RANK"] = str(gpu)  # from which libraries choose theirs
+        if "OMPI_COMM_WORLD_LOCAL_RANK" in os.environ:  # DeepSpeed compares the two
+            os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] = str(gpu)
+        torch.cuda.set_device(gpu)
+    dist.init_process_group(
+        "gloo" if gpu is None else "nccl", store=store, rank=rank(), world_size=world_size(), timeout=LONGEST_WORK
+    )
+
+
+def _meet() -> dist.Store:
+    """The store of all ranks, once they are there."""
+    address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    waiting = threading.Timer(30, print, [f"waiting for the other {world_size() - 1} ranks at {address}"])
+    waiting.daemon = True
+    if is_main():
+        waiting.start()
+    try:
+        store, _, _ = next(dist.rendezvous("env://", timeout=LONGEST_START))
+    except (RuntimeError, ValueError) as error:
+        reason = f"({str(error).splitlines()[0]}); see docs/CLUSTER.md"
+        raise UserError(f"rank {rank()} of {world_size()} met no others at {address} {reason}") from None
+    finally:
+        waiting.cancel()
+    store.set_timeout(LONGEST_WORK)
+    return store
 
 
 def rank() -> int:
@@ -116,6 +137,24 @@ def gather(value: Any) -> list[Any]:
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def sharing_ranks(folder: Path) -> list[int]:
+    """The ranks that have the same ``folder`` as this one: all, unless it is local to each machine."""
+    if world_size() == 1:
+        return [0]
+    mark = folder / f".{uuid.uuid4().hex}.rank"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:  # read-only, so that nobody writes to it
+        mark = None
+    marks = gather(mark and mark.name)
+    sharing = [each for each, name in enumerate(marks) if None in marks or (folder / name).exists()]
+    barrier()
+    if mark:
+        mark.unlink()
+    return sharing
 
 
 def leave_ranks() -> None:

@@ -54,10 +54,11 @@ def _call(function: Callable[[Any], Any], chunk: Sequence[Any]) -> list[Any]:
 def _watch_parent(parent: int) -> None:
     """Leave Ctrl-C to the parent, and exit when it is gone: a killed parent cannot end its children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def exit_with_parent(parent: int) -> None:
+    """Wait until the process ``parent`` is gone, then end this one; for a thread of its own."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

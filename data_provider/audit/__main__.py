@@ -22,8 +22,8 @@ from cardiolect.data_provider.audit.text_statistics import text_figures
 from cardiolect.data_provider.examples import REPORT_TASK, RecordRef
 from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
 from cardiolect.data_provider.record import SAID_OFFSET_MV
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError, make_folder
 
 
 def audit(folders: list[Path], workers: int = 2) -> dict:
@@ -127,4 +127,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -9,13 +9,17 @@ they are of:
 
 Lists of earlier releases hold hashes of files only. No mark names a patient, but a hash of a short id can be found by
 hashing all ids, and a fingerprint recognises its recording: treat the list as you treat the data.
+
+What a list must hold is recorded where it cannot be forgotten: its length and hash are in the ``cardiolect.json`` of a
+checkpoint and the ``config.json`` of an ECG tokenizer. A list that is missing, cut or changed is therefore noticed.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -29,6 +33,7 @@ from cardiolect.utils.launch import is_main
 from cardiolect.utils.parallel import ordered_map
 
 SEEN = "seen_recordings.json"
+RECORDED_IN = ("cardiolect.json", "config.json")  # of a checkpoint; of an ECG tokenizer
 # Copies that are not known by their fingerprint, in addition to what the audit does not recognise either: a list has no
 # signals to compare (python -m bench.copies).
 NOT_SEEN = (
@@ -45,15 +50,95 @@ def load_seen(folder: Path) -> set[str]:
     if not path.is_file():
         return set()
     try:
-        return set(json.loads(path.read_text()))
-    except (json.JSONDecodeError, TypeError):
+        found = json.loads(path.read_text())
+        if not isinstance(found, list) or not all(isinstance(mark, str) for mark in found):
+            raise ValueError("not a list of marks")
+        return set(found)
+    except ValueError:  # UnicodeDecodeError and JSONDecodeError, too
         raise UserError(f"{path}: is damaged; take it from the checkpoint again") from None
 
 
-def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = ()) -> None:
+class SeenList(NamedTuple):
+    """The list of a folder, compared with what is recorded about it.
+
+    unknown: why it is not known what was seen; "" if the list is as it was written, or of a release that recorded
+    nothing. record: what training recorded about it; {} if nothing.
+    """
+
+    marks: set[str]
+    unknown: str
+    record: dict[str, Any]
+
+
+def read_seen(folder: Path) -> SeenList:
+    """The list of a checkpoint or an ECG tokenizer; that of an ECG tokenizer in a checkpoint is the checkpoint's."""
+    above = folder.resolve().parent
+    inside = folder.resolve().name == "ecg_tokenizer" and not (folder / SEEN).exists()
+    if inside and any((above / name).is_file() for name in (SEEN, RECORDED_IN[0])):
+        folder = above
+    record = _record_in(folder)
+    if not (folder / SEEN).is_file():
+        return SeenList(set(), f"its {SEEN} is missing", record)
+    try:
+        marks = load_seen(folder)
+    except UserError:
+        return SeenList(set(), f"its {SEEN} is damaged", record)
+    if record and (record.get("count"), record.get("sha256")) != (len(marks), _digest(marks)):
+        unknown = f"its {SEEN} is not the one that training wrote ({len(marks)} entries, not {record.get('count')})"
+        return SeenList(marks, unknown, record)
+    return SeenList(marks, record.get("unknown", ""), record)
+
+
+class Earlier(NamedTuple):
+    """What earlier stages have seen. record: for `save_seen`'s, if that is not known for sure."""
+
+    marks: set[str]
+    record: dict[str, str]
+
+
+def seen_before(folders: Mapping[str, Path]) -> Earlier:
+    """The lists of the folders that a stage starts from, by what they are; says which of them cannot be relied upon."""
+    marks: set[str] = set()
+    record: dict[str, list[str]] = {"unknown": [], "unrecorded": []}
+    for what, folder in folders.items():
+        found = read_seen(folder)
+        marks |= found.marks
+        is_checkpoint = (folder / RECORDED_IN[0]).is_file()
+        if found.unknown and (found.record or is_checkpoint):
+            record["unknown"].append(f"{what} that training started from: {found.unknown}")
+        elif unrecorded := found.record.get("unrecorded") if found.record else what:
+            record["unrecorded"].append(unrecorded)
+        if found.unknown and is_main():
+            print(f"{folder}: {found.unknown}, so an evaluation cannot know all patients that training has seen")
+    return Earlier(marks, {key: ", ".join(values) for key, values in record.items() if values})
+
+
+def _record_in(folder: Path) -> dict[str, Any]:
+    """What `save_seen` returned, as the folder's JSON file has it; {} if it has none."""
+    for path in (folder / name for name in RECORDED_IN):
+        if path.is_file():
+            try:
+                record = json.loads(path.read_text()).get("seen")
+            except (ValueError, AttributeError):
+                raise UserError(f"{path}: not a JSON object; is the folder complete?") from None
+            return record if isinstance(record, dict) else {}
+    return {}
+
+
+def record_seen(folder: Path, record: Mapping[str, Any]) -> None:
+    """Add what `save_seen` returned to the ``config.json`` of an ECG tokenizer."""
+    path = folder / RECORDED_IN[1]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seen": dict(record)}, indent=2) + "\n")
+
+
+def _digest(marks: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(marks)).encode()).hexdigest()
+
+
+def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = ()) -> dict[str, Any]:
     """Store the marks of ``refs`` together with ``before``, those of the recordings seen by earlier stages.
 
-    Signals are read unless an earlier stage has.
+    Returns the record of the list: ``count`` and ``sha256``. Signals are read unless an earlier stage has.
     """
     marks, refs = set(before), list({ref.record_id: ref for ref in refs}.values())
     new = [ref for ref in refs if not ref.database or _record_mark(ref) not in marks]
@@ -63,6 +148,7 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
         marks |= {f"samples:{samples}"} if samples else set()
         marks |= {f"signal:{found.to_text()}"} if found is not None else set()
     (folder / SEEN).write_text(json.dumps(sorted(marks)) + "\n")
+    return {"count": len(marks), "sha256": _digest(marks)}
 
 
 def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set[str]) -> set[str]:
@@ -104,18 +190,19 @@ def _seen_signals(refs: dict[str, RecordRef], seen: set[str]) -> set[str]:
 
 def _marks(ref: RecordRef) -> set[str]:
     """All that needs no signal."""
-    marks = {found} if (found := content_hash(ref.path)) else set()
-    if ref.database:
-        marks.add(_record_mark(ref))
-        if ref.patient_id is not None:
-            patient = ref.patient_id.removeprefix(f"{ref.database}/") if ref.corpus else ref.patient_id
-            marks.add(f"patient:{_hash(ref.database, patient)}")
-    return marks
+    return id_marks(ref) | ({found} if (found := content_hash(ref.path)) else set())
+
+
+def id_marks(ref: RecordRef) -> set[str]:
+    """The marks that need no file: of the record and of its patient, if it is known whose database they are in."""
+    if not ref.database:
+        return set()
+    patient = ref.own_patient_id
+    return {_record_mark(ref)} | ({f"patient:{_hash(ref.database, patient)}"} if patient is not None else set())
 
 
 def _record_mark(ref: RecordRef) -> str:
-    record = ref.record_id.removeprefix(f"{ref.corpus}/") if ref.corpus else ref.record_id
-    return f"record:{_hash(ref.database, record)}"
+    return f"record:{_hash(ref.database, ref.own_record_id)}"
 
 
 def _hash(*parts: str) -> str:

@@ -8,12 +8,13 @@ from cardiolect.data_provider.corpora.ptbxl_patients import patient_of
 
 MADE = "corpus.json"  # the settings of the simulator, in the folder of a simulated corpus
 PTBXL = "ptb-xl"
+MIMIC = "mimic-iv-ecg"
 TABLE = "ptbxl_database.csv"
 
 # Databases whose manifests did not name them yet, by what they cite.
 _CITED = {
     "10.1038/s41597-020-0495-6": PTBXL,
-    "10.13026/4nqg-sb35": "mimic-iv-ecg",
+    "10.13026/4nqg-sb35": MIMIC,
     "10.5281/zenodo.4916206": "code-15",
 }
 

@@ -27,7 +27,7 @@ def take_ecg_qa_splits(done: Prepared, folder: Path) -> None:
 
     A recording in none of them gets the split of its patient, or "train" if the patient has none.
     """
-    ecg_qa_split = {ecg_id: split for split in SPLITS for ecg_id in _ecg_ids(folder / f"{split}_ecgs.tsv")}
+    ecg_qa_split = {ecg_id: split for split in SPLITS for ecg_id in ecg_ids(folder / f"{split}_ecgs.tsv")}
     patient_split: dict[str, str] = {}
     for record in done.records:
         split = ecg_qa_split.get(record.record_id)
@@ -146,7 +146,8 @@ def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:
         done.texts.append(Text.of(e, splits.pop(), licence))
 
 
-def _ecg_ids(path: Path) -> list[str]:
+def ecg_ids(path: Path) -> list[str]:
+    """The ids in one of ECG-QA's ``*_ecgs.tsv``."""
     try:
         rows = [line.split("\t") for line in path.read_text().splitlines() if line.strip()]
     except FileNotFoundError:

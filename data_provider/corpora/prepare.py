@@ -20,8 +20,8 @@ from cardiolect.data_provider.corpora.manifest_texts import (
 )
 from cardiolect.data_provider.corpora.prepared import Prepared
 from cardiolect.data_provider.manifest import MANIFEST, RECORDS, TEXTS, Corpus, write_manifest
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, check_overwriting, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError, check_overwriting
 
 CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "ptb-xl": ptbxl.prepare,
@@ -168,4 +168,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

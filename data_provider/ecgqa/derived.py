@@ -47,8 +47,8 @@ from cardiolect.data_provider.ecgqa.templates import ANY_EXTRASYSTOLE, NOISE_IN_
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS, resample
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, check_overwriting, exit_on_user_error, make_folder
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError, check_overwriting, make_folder
 
 RR = "rr interval"  # a column that `measure` adds
 R_PEAK_HZ = 250
@@ -252,4 +252,4 @@ def _holds_other(path: Path, text: str) -> bool:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -23,8 +23,8 @@ from cardiolect.data_provider.ecgqa.intervals import Intervals, measure_interval
 from cardiolect.data_provider.ecgqa.ranges import FEATURES, NORMAL_RANGES_MS, TEXTBOOK_RANGES_MS
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 
 # Template -> whether (first, second) ECG is abnormal in the features that its answer names.
 NAMED = {68: (True, False), 69: (False, True), 70: (True, True)}
@@ -249,4 +249,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -42,8 +42,8 @@ from cardiolect.data_provider.readers.writers.digital import (
     digitise,
 )
 from cardiolect.data_provider.record import LEADS, LIMB_LEADS, ECGRecord
-from cardiolect.utils.command_line import Parser, file_path, not_empty
-from cardiolect.utils.errors import UserError, exit_on_user_error, make_folder
+from cardiolect.utils.command_line import Parser, file_path, not_empty, run_command
+from cardiolect.utils.errors import UserError, make_folder
 
 _FLOAT_UV = 0.01  # what float32 adds to half a step
 
@@ -288,4 +288,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -3,16 +3,17 @@
 An item is an array whose first axis varies in length: codes uint16 ``(codes,)``, patches float16 ``(patches, width)``.
 A cache belongs to one representation (by fingerprint), so its items share a dtype and all other axes. It grows by
 `shards`, written every few seconds: a killed run loses only what it encoded since the last one. Several processes,
-also on several machines, may fill a cache in a shared folder.
+also on several machines, may fill a cache in a shared folder. A recording is one item, or one for each of its windows,
+which a shard holds together.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice, repeat
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -22,13 +23,14 @@ from cardiolect.data_provider.record import CONTRADICTION
 from cardiolect.data_provider.storage.bad_records import BadRecords
 from cardiolect.data_provider.storage.remarks import Remark, Remarks
 from cardiolect.data_provider.storage.shards import key_of, open_shards, take_lock, write_shard
-from cardiolect.data_provider.storage.stream import check_bad, stream_signals
+from cardiolect.data_provider.storage.stream import check_bad, stream_windows
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 
 # A killed rank loses at most the smaller of these two.
 FLUSH_RECORDS, FLUSH_SECONDS = 1024, 30.0
 ENCODE_BATCH = 32
+_WINDOW_STEP = 0x9E3779B97F4A7C15  # between the keys of a recording's windows; odd, so that no two are equal
 
 
 class ItemCache:
@@ -56,22 +58,29 @@ class ItemCache:
         self._sort()
         return len(self._index[0])
 
-    def item(self, ref: RecordRef) -> np.ndarray:
-        """The stored item, memory-mapped. Raises `KeyError` if the recording is not in the cache."""
-        row = self._row(ref)
+    def item(self, ref: RecordRef, window: int = 0) -> np.ndarray:
+        """The stored item of a window, memory-mapped. Raises `KeyError` if it is not in the cache."""
+        row = self._row(ref, window)
         if row is None:
             raise KeyError(ref.record_id)
         _, shard, start, length = (int(column[row]) for column in self._index)
         return self._items[shard][start : start + length]
 
-    def key(self, ref: RecordRef) -> int:
-        """The key of the recording's files (`shards.key_of`), which are examined once."""
+    def windows(self, ref: RecordRef) -> int:
+        """How many windows of a recording are in the cache."""
+        return next(window for window in count() if self._row(ref, window) is None)
+
+    def key(self, ref: RecordRef, window: int = 0) -> int:
+        """The key of a window of the recording's files (`shards.key_of`), which are examined once."""
         if ref not in self._keys:
             self._keys[ref] = key_of(ref)
-        return self._keys[ref]
+        return (self._keys[ref] + window * _WINDOW_STEP) % 2**64
 
-    def add(self, refs: Sequence[RecordRef], items: Sequence[np.ndarray]) -> None:
-        """Write a shard of these items and add it to the cache. Raises `UserError` if codes exceed uint16."""
+    def add(self, refs: Sequence[RecordRef], items: Sequence[np.ndarray], windows: Sequence[int] | None = None) -> None:
+        """Write a shard of these items and add it to the cache. Raises `UserError` if codes exceed uint16.
+
+        windows: the window of each item; None if all are first ones. All windows of a recording must come together.
+        """
         joined = np.concatenate(items)
         if joined.dtype.kind in "iu":
             if joined.size and (joined.min() < 0 or joined.max() > np.iinfo(np.uint16).max):
@@ -79,7 +88,7 @@ class ItemCache:
                     f"{self.folder}: codes range from {joined.min()} to {joined.max()}; the cache stores 0 to 65535"
                 )
             joined = joined.astype(np.uint16)
-        keys = np.array([self.key(ref) for ref in refs], np.uint64)
+        keys = np.array([*map(self.key, refs, windows or repeat(0))], np.uint64)
         self._append(*write_shard(self.folder, keys, [len(item) for item in items], joined))
 
     def close(self) -> None:
@@ -99,9 +108,9 @@ class ItemCache:
             self._index = tuple(column[rows] for column in columns)
             self._unsorted = []
 
-    def _row(self, ref: RecordRef) -> int | None:
+    def _row(self, ref: RecordRef, window: int = 0) -> int | None:
         self._sort()
-        keys, key = self._index[0], np.uint64(self.key(ref))
+        keys, key = self._index[0], np.uint64(self.key(ref, window))
         row = int(np.searchsorted(keys, key))
         return row if row < len(keys) and keys[row] == key else None
 
@@ -135,6 +144,15 @@ class Filling:
         )
 
 
+class _Window(NamedTuple):
+    """A window of a recording that was encoded; last: whether no other window of it follows."""
+
+    ref: RecordRef
+    remark: Remark
+    number: int
+    last: bool
+
+
 def fill_cache(
     cache: ItemCache,
     refs: Sequence[RecordRef],
@@ -144,11 +162,14 @@ def fill_cache(
     bad: dict[str, str],
     max_bad: int | None = None,
     check_leads: bool = True,
+    seconds: float = 0.0,
+    every_window: bool = False,
 ) -> Filling:
     """Encode the recordings that are missing from the cache.
 
     prepare: signals float32 ``(12, T)`` mV at ``fs`` Hz -> one item each; a representation's ``prepare`` and rate.
-    bad: receives id -> reason for recordings that cannot be read. check_leads: as in `read_record`.
+    bad: receives id -> reason for recordings that cannot be read. check_leads: as in `read_record`. seconds,
+    every_window: as in `stream_windows`; all windows of a recording are stored, or none.
 
     ``workers`` processes read while this one encodes. Unreadable recordings are listed in the cache's folder and not
     read again until their files change. Raises `UserError` as soon as there are more than ``max_bad`` of them; items
@@ -167,17 +188,19 @@ def fill_cache(
     filling, started = Filling(), time.perf_counter()
     if not missing:
         return filling
-    pending: list[tuple[RecordRef, np.ndarray, Remark]] = []
+    pending: list[tuple[_Window, np.ndarray]] = []
     n_listed, flushed = len(bad), started
 
     def flush() -> None:
         nonlocal n_listed, flushed
         start = time.perf_counter()
-        if pending:
-            encoded, found, remarks = zip(*pending, strict=True)
-            cache.add(encoded, found)
-            cache.remarks.add((r.record_id, cache.key(r), remark) for r, remark in zip(encoded, remarks, strict=True))
-            pending.clear()
+        # The last recording may have windows that are yet to come, or never do after an interruption.
+        whole = next((i for i in range(len(pending), 0, -1) if pending[i - 1][0].last), 0)
+        if whole:
+            read, found = zip(*pending[:whole], strict=True)
+            cache.add([each.ref for each in read], found, [each.number for each in read])
+            cache.remarks.add((r.ref.record_id, cache.key(r.ref), r.remark) for r in read if not r.number)
+            del pending[:whole]
         if new := dict(islice(bad.items(), n_listed, None)):
             n_listed = len(bad)
             for ref in missing:
@@ -187,21 +210,23 @@ def fill_cache(
         flushed = time.perf_counter()
         filling.storing += flushed - start
 
-    signals = stream_signals(missing, fs, workers, f"encoding into {cache.folder}", max_bad, bad, check_leads)
+    what = f"encoding into {cache.folder}"
+    recordings = stream_windows(missing, fs, workers, what, max_bad, bad, check_leads, seconds, every_window)
+    windows = ((each, k, k == len(all_) - 1) for all_ in recordings for k, each in enumerate(all_))
     try:
-        with closing(signals):
+        with closing(recordings):
             while True:
                 start = time.perf_counter()
-                batch = list(islice(signals, ENCODE_BATCH))
+                batch = list(islice(windows, ENCODE_BATCH))
                 read = time.perf_counter()
                 filling.reading += read - start
                 if not batch:
                     break
-                items = prepare([each.signal for each in batch])
+                items = prepare([each.signal for each, _, _ in batch])
                 filling.encoding += time.perf_counter() - read
-                filling.encoded += len(batch)
-                for each, item in zip(batch, items, strict=True):
-                    pending.append((each.ref, item, each.remark))
+                for (each, number, last), item in zip(batch, items, strict=True):
+                    pending.append((_Window(each.ref, each.remark, number, last), item))
+                    filling.encoded += last
                     listed.remove(each.ref.record_id)
                 if len(pending) >= FLUSH_RECORDS or time.perf_counter() - flushed > FLUSH_SECONDS:
                     flush()

@@ -1,4 +1,5 @@
-"""What a cache remembers of recordings that are not as a clean 12-lead ECG has it: leads absent, computed or masked."""
+"""What a cache remembers of recordings that are not as a clean 12-lead ECG has it: leads absent, computed or
+masked, limb leads that contradict one another, or a window instead of the whole."""
 
 import json
 from collections.abc import Iterable
@@ -10,12 +11,15 @@ from cardiolect.data_provider.record import ECGRecord
 
 
 class Remark(NamedTuple):
-    """absent, computed: names of leads. masked: lead -> share of its samples. contradicts: limb leads contradict."""
+    """absent, computed: names of leads. masked: lead -> share of its samples. contradicts: limb leads contradict.
+    cropped: seconds of the recording that are not in the window that was prepared.
+    """
 
     absent: tuple[str, ...] = ()
     computed: tuple[str, ...] = ()
     masked: dict[str, float] = {}  # noqa: RUF012 (of a NamedTuple, never changed)
     contradicts: bool = False
+    cropped: float = 0.0
 
     @classmethod
     def of(cls, record: ECGRecord) -> "Remark":

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
-from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.record import resample, windows_of
 from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
@@ -34,8 +34,28 @@ def stream_signals(
     max_bad: int | None = None,
     reasons: dict[str, str] | None = None,
     check_leads: bool = True,
+    seconds: float = 0.0,
 ) -> Iterator[Streamed]:
-    """Recordings at ``fs`` Hz in the order of ``refs``; ``check_leads`` as in `read_record`.
+    """The first window of each recording in `stream_windows`: all of it, unless it is longer than ``seconds``."""
+    for (first,) in stream_windows(refs, fs, workers, what, max_bad, reasons, check_leads, seconds, every_window=False):
+        yield first
+
+
+def stream_windows(
+    refs: Sequence[RecordRef],
+    fs: float,
+    workers: int,
+    what: str,
+    max_bad: int | None = None,
+    reasons: dict[str, str] | None = None,
+    check_leads: bool = True,
+    seconds: float = 0.0,
+    every_window: bool = True,
+) -> Iterator[list[Streamed]]:
+    """Recordings at ``fs`` Hz in the order of ``refs``, as their windows; ``check_leads`` as in `read_record`.
+
+    seconds, every_window: as in `windows_of`. Windows are cut before they are resampled, as parts of a file that are
+    read on their own are.
 
     ``workers`` processes read a bounded number of recordings ahead of the caller (`ordered_map`). Unreadable recordings
     are skipped and added to ``reasons`` (id -> reason); without ``reasons``, a summary is printed at the end. Raises
@@ -43,7 +63,8 @@ def stream_signals(
     """
     report = reasons is None
     reasons = {} if report else reasons
-    results = ordered_map(partial(_read, fs=fs, check_leads=check_leads), refs, workers)
+    read_one = partial(_read, fs=fs, check_leads=check_leads, seconds=seconds, every_window=every_window)
+    results = ordered_map(read_one, refs, workers)
     for ref, read in tqdm(
         zip(refs, results, strict=True),
         total=len(refs),
@@ -52,8 +73,8 @@ def stream_signals(
         mininterval=1,
         disable=not is_main(),
     ):
-        if isinstance(read, Streamed):
-            yield read._replace(ref=ref)
+        if isinstance(read, list):
+            yield [each._replace(ref=ref) for each in read]
         else:
             reasons[ref.record_id] = read
             check_bad(reasons, max_bad)
@@ -81,11 +102,15 @@ def _first(reasons: dict[str, str]) -> str:
     return f"{len(reasons)} recordings could not be read; the first: record {record}: {reason}"
 
 
-def _read(ref: RecordRef, fs: float, check_leads: bool) -> Streamed | str:
-    """The recording, or why it cannot be read."""
+def _read(ref: RecordRef, fs: float, check_leads: bool, seconds: float, every_window: bool) -> list[Streamed] | str:
+    """The windows of a recording, or why it cannot be read."""
     try:
         record = read_record(ref.path, record_id=ref.record_id, patient_id=ref.patient_id, check_leads=check_leads)
     except UserError as error:
         # Messages name the recording by its id: a path may contain the patient's (MIMIC-IV-ECG).
         return str(error).removeprefix(f"record {ref.path}: ")
-    return Streamed(ref, resample(record.signal, record.fs, fs), record.lead_present, Remark.of(record))
+    found = []
+    for window in windows_of(record, seconds, every_window):
+        remark = Remark.of(window)._replace(cropped=round(record.seconds - window.seconds, 3))
+        found.append(Streamed(ref, resample(window.signal, window.fs, fs), window.lead_present, remark))
+    return found

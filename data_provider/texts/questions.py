@@ -41,16 +41,21 @@ class Loaded:
 
 
 def load_examples(
-    paths: list[Path], root: Path, database: dict[str, RecordRef] | None, allow_missing: bool = False
+    paths: list[Path],
+    root: Path,
+    database: dict[str, RecordRef] | None,
+    allow_missing: bool = False,
+    on_disk: bool = True,
 ) -> Loaded:
     """Read files of questions, reports and conversations.
 
     paths: JSON files, or folders whose *.json are read in sorted order; the format is recognised item by item.
     root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may be below ``root/files``.
     database: references by ecg_id, for items without a path, and for patients and backgrounds.
+    on_disk: whether a recording whose file does not exist counts as missing.
     Raises `UserError` for malformed files and items, and, unless ``allow_missing``, for missing recordings.
     """
-    finder = RecordFinder(root, database)
+    finder = RecordFinder(root, database, on_disk)
     loaded = Loaded()
     for label, file in _labelled(paths).items():
         for index, item in enumerate(_items(file)):

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from cardiolect.data_provider.corpora.databases import MIMIC
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers.formats import is_on_disk, record_path
 from cardiolect.data_provider.texts.background import parse_background
@@ -23,11 +24,13 @@ def posix_path(text: str) -> str:
 class RecordFinder:
     """Resolves each recording once and counts those that are absent.
 
-    root: the folder that paths are relative to. database: PTB-XL's references by ecg_id, or None.
+    root: the folder that paths are relative to. database: PTB-XL's references by ecg_id, or None. on_disk: a recording
+    without a file is missing.
     """
 
-    def __init__(self, root: Path, database: dict[str, RecordRef] | None):
+    def __init__(self, root: Path, database: dict[str, RecordRef] | None, on_disk: bool = True):
         self._root = root
+        self._is_there = _exists if on_disk else lambda path: True
         self._database = database
         self._found: dict[tuple[str, str | None], RecordRef | None] = {}
         self._known: dict[str, RecordRef] = {}  # by id, with everything that any item contains about it
@@ -87,7 +90,7 @@ class RecordFinder:
         candidates: list[Path] = []
         known = self._database.get(ecg_id) if self._database is not None else None
         if known is not None and (path is None or _same_recording(path, known)):
-            if _exists(known.path):
+            if self._is_there(known.path):
                 return known
             candidates = [known.path]
         elif path is None and self._database is None:
@@ -97,9 +100,10 @@ class RecordFinder:
         if path is not None:
             candidates += self._candidates(path, ptbxl)
         for candidate in candidates:
-            if _exists(candidate):
+            if self._is_there(candidate):
                 patient = self._patient(path, background, patient_id)
-                return RecordRef(ecg_id, candidate, patient, background=parse_background(background))
+                database = MIMIC if self.mimic_patient(path) else ""
+                return RecordRef(ecg_id, candidate, patient, background=parse_background(background), database=database)
         if not self.first_missing:
             # Only the name: the folders in MIMIC-IV-ECG's paths contain patient ids.
             self.first_missing = candidates[0].name if candidates else f"ecg_id {ecg_id}"

@@ -19,6 +19,7 @@ from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols
 from cardiolect.ecg_tokenizer.bpe.merges import FILE, Encoding, Merges
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 KINDS = {"levels": LevelSymbols, "wavelet": WaveletSymbols}
 Symbols = LevelSymbols | WaveletSymbols
@@ -141,6 +142,7 @@ class BPETokenizer(ECGRepresentation):
         self.merges.save(folder)
         if self.features is not None:
             save_file({"geometry": self.features.contiguous()}, folder / GEOMETRY)
+            check_written([folder / GEOMETRY], {"geometry": tuple(self.features.shape)})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cardiolect.data_provider.audit.seen import save_seen
+from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.data_provider.record import INDEPENDENT, LEADS
-from cardiolect.data_provider.splits import load_splits, seen_in_data
+from cardiolect.data_provider.splits import left_out, load_splits, seen_in_data
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols, fixed_steps, percentile_range
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
@@ -41,11 +41,13 @@ def train_bpe_representation(settings: BPESettings) -> dict:
         return json.loads((settings.output_dir / "metrics.json").read_text())
     train, valid = open_signals(settings, splits)
     settings.output_dir.mkdir(parents=True, exist_ok=True)
-    save_seen(settings.output_dir, [r for split in splits.values() for r in split.records], seen_in_data(settings))
+    recordings = [r for split in splits.values() for r in split.records]
+    seen = save_seen(settings.output_dir, recordings, seen_in_data(settings))
     (settings.output_dir / "settings.json").write_text(settings.to_json())
     tokenizer = fit(settings, train)
     tokenizer.save_pretrained(settings.output_dir)
-    figures = {**validate(tokenizer, valid), "seconds": round(time.time() - started, 1)}
+    record_seen(settings.output_dir, seen)
+    figures = {**validate(tokenizer, valid), **left_out(splits), "seconds": round(time.time() - started, 1)}
     (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     launch.barrier()
     print(

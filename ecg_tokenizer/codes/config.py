@@ -54,6 +54,7 @@ class TokenizerConfig:
             raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
         if (other := values.pop("representation", "codes")) != "codes":
             raise UserError(f"{path}: the representation is {other}; a VQ tokenizer (codes) is needed here")
+        values.pop("seen", None)  # what stage 1 has seen (audit.seen)
         known = {each.name for each in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")

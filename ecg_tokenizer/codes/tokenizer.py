@@ -20,7 +20,9 @@ from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
 from cardiolect.ecg_tokenizer.codes.search import search
 from cardiolect.ecg_tokenizer.codes.usage import code_use
+from cardiolect.ecg_tokenizer.exact import full_float32
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 
 class Quantized(NamedTuple):
@@ -36,8 +38,9 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     """A VQ autoencoder of 12-lead ECGs, with codes for every frame of ``stride`` samples of all leads.
 
     Codes are flat, in the order of `CodeLayout`: one code per frame with one codebook (fsq, vq), and with coarse codes
-    one of these before every ``coarse_frames`` frames. Codes are always computed in float32, whatever the precision of
-    the language model, so that cached codes and those computed at inference agree.
+    one of these before every ``coarse_frames`` frames. Codes are always computed in full float32, whatever
+    the precision of the language model and whether TF32 is allowed, so that cached codes and those computed at
+    inference agree.
     """
 
     name = "codes"
@@ -165,7 +168,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         for length in {s.shape[1] for s in padded}:
             rows = [i for i, s in enumerate(padded) if s.shape[1] == length]
             batch = torch.from_numpy(np.stack([padded[i] for i in rows])).to(self.device)
-            with torch.autocast(self.device.type, enabled=False):
+            with full_float32(self.device.type):
                 found = self._codes(batch.float())
             for i, row in zip(rows, found.cpu().numpy(), strict=True):
                 codes[i] = row
@@ -264,9 +267,9 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}, folder / "model.safetensors"
-        )
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
         self.config.save(folder / "config.json")
 
     @classmethod

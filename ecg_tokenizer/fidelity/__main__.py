@@ -1,5 +1,5 @@
 from cardiolect.ecg_tokenizer.fidelity.panel import main
-from cardiolect.utils.errors import exit_on_user_error
+from cardiolect.utils.command_line import run_command
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -4,7 +4,7 @@ import argparse
 import random
 from pathlib import Path
 
-from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.audit.seen import read_seen, seen_again
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers.formats import find_headers
@@ -38,11 +38,10 @@ def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordR
     test = select_folds(refs, folds) if folds else refs
     seen = set()
     for folder in arguments.tokenizer:
-        # A tokenizer inside a checkpoint has its list one folder up.
-        found = load_seen(folder) or load_seen(folder.resolve().parent)
-        if not found:
-            print(f"warning: {folder} does not say what it was trained on; choose --folds that it has not seen")
-        seen |= found
+        found = read_seen(folder)
+        if found.unknown:
+            print(f"warning: {folder}: {found.unknown}; choose --folds that it has not seen in training")
+        seen |= found.marks
     again = seen_again(test, refs, seen)
     if again:
         whose = "recordings of patients" if any(ref.patient_id for ref in refs) else "recordings"

@@ -1,10 +1,13 @@
 """Validation of a tokenizer in training: keeps the best one, and stops when it no longer improves."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from cardiolect.data_provider.audit.seen import record_seen
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
@@ -31,11 +34,11 @@ class EarlyStopping:
     """Saves the tokenizer with the lowest validation PRDN.
 
     best: its figures and step; empty before the first validation. exhausted: whether the last ``patience`` validations
-    brought no improvement.
+    brought no improvement. seen: what `save_seen` returned, which the saved tokenizer keeps.
     """
 
-    def __init__(self, folder: Path, patience: int):
-        self.folder, self.patience = folder, patience
+    def __init__(self, folder: Path, patience: int, seen: Mapping[str, Any] | None = None):
+        self.folder, self.patience, self.seen = folder, patience, seen
         self.best: dict = {}
         self.since_best = 0
 
@@ -55,3 +58,5 @@ class EarlyStopping:
         self.best, self.since_best = {**figures, "step": step}, 0
         if launch.is_main():
             tokenizer.save_pretrained(self.folder)
+            if self.seen:
+                record_seen(self.folder, self.seen)

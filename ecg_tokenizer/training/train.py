@@ -6,12 +6,14 @@ that of one rank, up to rounding; vq and rvq draw the vectors that start and res
 
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from cardiolect.data_provider.audit.seen import save_seen
-from cardiolect.data_provider.splits import load_splits, seen_in_data
+from cardiolect.data_provider.splits import left_out, load_splits, seen_in_data
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.data_provider.texts.measurements import load_measurements
 from cardiolect.ecg_tokenizer.cached import open_signals
@@ -36,14 +38,17 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     if settings.measurements_data:  # before recordings are read, so that a misspelled column is reported at once
         table = load_measurements(settings.measurements_data, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
-    if launch.is_main():  # fills the cache for the other ranks
+    seen = {}
+    if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)
+    if launch.is_main():
         settings.output_dir.mkdir(parents=True, exist_ok=True)
         recordings = [r for split in splits.values() for r in split.records]
-        save_seen(settings.output_dir, recordings, seen_in_data(settings))
+        seen = save_seen(settings.output_dir, recordings, seen_in_data(settings))
     launch.barrier()
     train, valid = open_signals(settings, splits)
-    figures = {**fit(settings, train, valid, table), "seconds": round(time.time() - started, 1)}
+    figures = {**fit(settings, train, valid, table, seen), **left_out(splits)}
+    figures["seconds"] = round(time.time() - started, 1)
     if not launch.is_main():
         return figures
     (settings.output_dir / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -58,11 +63,15 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
 
 
 def fit(
-    settings: TokenizerSettings, train: SignalCache, valid: SignalCache, table: dict[str, np.ndarray] | None = None
+    settings: TokenizerSettings,
+    train: SignalCache,
+    valid: SignalCache,
+    table: dict[str, np.ndarray] | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> dict:
     """Train a tokenizer, save the best by validation PRDN in OUTPUT_DIR and return its figures.
 
-    table: measurements by record id, as `load_measurements` returns them.
+    table: measurements by record id, as `load_measurements` returns them. seen: the record that `save_seen` returned.
     """
     output = settings.output_dir
     torch.manual_seed(settings.seed)
@@ -76,7 +85,7 @@ def fit(
     if launch.is_main():
         (output / "settings.json").write_text(settings.to_json())
         print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
-    progress, stopping = Progress(output, settings.steps), EarlyStopping(output, settings.patience)
+    progress, stopping = Progress(output, settings.steps), EarlyStopping(output, settings.patience, seen)
     for step in progress.steps():
         signal, present, rows = sampler.draw()
         result = train_step(signal, present, None if targets is None else targets[rows])

@@ -114,7 +114,7 @@ def _open_answerer(
     seed: int,
 ) -> Answerer:
     """Load the model or connect to the server, and encode the ECGs once for all questions."""
-    background, ecgs = parse_patient(patient), [read_ecg(record, start) for record in records]
+    background, ecgs = parse_patient(patient), [read_ecg(record, start, checkpoint) for record in records]
     require_checkpoint(checkpoint)
     if lacks_patient(read_info(checkpoint), background):
         print(NO_PATIENT, file=sys.stderr)

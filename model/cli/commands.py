@@ -21,8 +21,15 @@ from cardiolect.utils.command_line import (
     single_line,
     utf8,
 )
+from cardiolect.utils.launchers import only_main_rank
 
 CHECKPOINT = Path("checkpoints/quickstart/llm")
+STAGES = {  # the commands whose work ranks share
+    "tokenizer": "train an ECG tokenizer, like run_tokenizer.sh",
+    "pretrain": "pretrain a language model on ECG tokens, like pretrain.sh",
+    "finetune": "fine-tune a language model on questions and reports, like finetune.sh",
+    "eval": "evaluate a checkpoint against its floors, like eval.sh",
+}
 TOOLS = {  # commands with their own parser: the module that holds `main`, and a description
     "inspect": ("cardiolect.data_provider.audit.inspection", "say what is in an ECG file and how it is understood"),
     "simulate": ("cardiolect.data_provider.simulator.corpus", "simulate labelled ECGs"),
@@ -45,6 +52,8 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Its modules are imported only then, so --help and typing errors are answered at once."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] not in STAGES:
+        only_main_rank()
     if arguments and arguments[0] in TOOLS:
         import_module(TOOLS[arguments[0]][0]).main(arguments[1:])
         return
@@ -64,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run() -> None:
     """The ``cardiolect`` program."""
-    run_command(main)
+    run_command(main, every_rank=True)
 
 
 def build_parser() -> Parser:
@@ -128,12 +137,7 @@ def build_parser() -> Parser:
     _add_patient(show)
     _add_device(show)
 
-    for stage, description in {
-        "tokenizer": "train an ECG tokenizer, like run_tokenizer.sh",
-        "pretrain": "pretrain a language model on ECG tokens, like pretrain.sh",
-        "finetune": "fine-tune a language model on questions and reports, like finetune.sh",
-        "eval": "evaluate a checkpoint against its floors, like eval.sh",
-    }.items():
+    for stage, description in STAGES.items():
         command = add_command(stage, "cardiolect.model.entry:run_stage", description)
         command.set_defaults(stage=stage)
         command.add_argument("env_file", metavar="ENV_FILE", help="settings of the experiment, see docs/SETTINGS.md")
@@ -216,7 +220,7 @@ def _add_record(parser: Parser) -> None:
         type=number(0),
         default=0.0,
         metavar="SECONDS",
-        help="start of the 10 s to read, in seconds (default: 0)",
+        help="start of the part to read, in seconds (default: 0); 10 s, or RECORD_SECONDS of training, are read",
     )
     _add_checkpoint(parser)
 

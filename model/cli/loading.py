@@ -9,9 +9,9 @@ from transformers.utils.logging import disable_progress_bar
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.cli.commands import CHECKPOINT
-from cardiolect.model.inference.chat import SECONDS, ECGChat
+from cardiolect.model.inference.chat import SECONDS, ECGChat, seconds_of
+from cardiolect.model.llm.checkpoint import INFO, load_ecg_tokenizer, read_info
 from cardiolect.utils.errors import UserError
 
 
@@ -34,22 +34,23 @@ def load_chat(folder: Path, device: str) -> ECGChat:
 def load_checkpoint_representation(folder: Path) -> ECGRepresentation:
     """Load only what turns an ECG into a checkpoint's tokens, and no language model."""
     require_checkpoint(folder)
-    return load_representation(folder / "ecg_tokenizer")
+    return load_ecg_tokenizer(folder)
 
 
-def read_ecg(record: str, start: float) -> ECGRecord:
-    """`ECGChat.read`, with `ecg_warnings` on stderr."""
-    ecg = ECGChat.read(record, start)
-    for warning in ecg_warnings(ecg):
+def read_ecg(record: str, start: float, checkpoint: Path) -> ECGRecord:
+    """`ECGChat.read` of as much as a checkpoint was trained on, if it exists, with `ecg_warnings` on stderr."""
+    seconds = seconds_of(read_info(checkpoint)) if (checkpoint / INFO).is_file() else SECONDS
+    ecg = ECGChat.read(record, start, seconds)
+    for warning in ecg_warnings(ecg, seconds):
         print(f"{record}: {warning}", file=sys.stderr)
     return ecg
 
 
-def ecg_warnings(ecg: ECGRecord) -> list[str]:
+def ecg_warnings(ecg: ECGRecord, seconds: float = SECONDS) -> list[str]:
     """One sentence for each way in which an ECG falls short of those that models are trained on."""
     warnings = []
-    if ecg.seconds < SECONDS:
-        warnings.append(f"{ecg.seconds:.1f} s of ECG; models are trained on {SECONDS:g} s.")
+    if ecg.seconds < seconds:
+        warnings.append(f"{ecg.seconds:.1f} s of ECG; models are trained on {seconds:g} s.")
     return warnings + ecg.remarks()
 
 

@@ -30,7 +30,7 @@ def tokens(record: str, start: float, checkpoint: Path, codes: bool) -> None:
     representation = load_checkpoint_representation(checkpoint)
     if representation.embeds:
         raise UserError(f"--checkpoint {checkpoint}: embeds ECGs ({representation.name}); they have no tokens to print")
-    ecg = read_ecg(record, start)
+    ecg = read_ecg(record, start, checkpoint)
     numbers = representation.token_ids(representation.prepare([ecg.signal], ecg.fs)[0])
     print(" ".join(map(str, numbers)) if codes else ecg_text(numbers))
 
@@ -51,7 +51,7 @@ def show(
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; name a file in it")
     out = out if out.suffix else Path(f"{out}.png")
-    ecg, background = read_ecg(record, start), parse_patient(patient)
+    ecg, background = read_ecg(record, start, checkpoint), parse_patient(patient)
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
         chat = load_chat(checkpoint, device)

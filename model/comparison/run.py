@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -93,9 +92,8 @@ def run_stage(stage: Stage, folder: Path, after: list[str]) -> Record:
     goes_on = record is not None and not record.finished and saved
     if not goes_on:
         record = Record(settings_of(stage), uuid4().hex, after)
-        shutil.rmtree(stage.output_dir / "resume", ignore_errors=True)  # steps of a run with other settings
-    elif stage.command in RESUMES:
-        environment["RESUME"] = "true"
+    if stage.command in RESUMES:
+        environment["RESUME"] = "true" if goes_on else "false"  # steps and checkpoint may be of other settings
     record.write(path)
     command = [sys.executable, "-m", "cardiolect", stage.command, str(stage.env_file)]
     with log.open("ab" if goes_on else "wb") as output:

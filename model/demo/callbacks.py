@@ -19,7 +19,7 @@ from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
 from cardiolect.model.demo.session import BY_TIME, BY_TOKENS, Session
 from cardiolect.model.demo.uploads import read_upload
-from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.inference.chat import ECGChat, seconds_of
 from cardiolect.model.prompt.rendering import REPORT
 from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError
@@ -125,7 +125,8 @@ class Callbacks:
         """
         previous.lease.ended = True
         try:
-            upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary)
+            seconds = seconds_of(self.chat.checkpoint.info)
+            upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary, seconds)
             session = steps.start(self.chat, upload.record, f"Uploaded recording ({upload.facts})")
             return self._view(session, upload.warnings)
         except Exception as error:

@@ -26,21 +26,21 @@ MAX_HZ = 10_000  # limits the memory of a session
 
 @dataclass(frozen=True)
 class Upload:
-    """An ECG of at most `SECONDS`, without the ids of recording and patient, facts and warnings about it."""
+    """An ECG of limited length, without the ids of recording and patient, facts and warnings about it."""
 
     record: ECGRecord
     facts: str
     warnings: tuple[str, ...]
 
 
-def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Upload:
-    """Read one recording from its uploaded files, which are left in place.
+def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path, seconds: float = SECONDS) -> Upload:
+    """Read the first ``seconds`` of one recording from its uploaded files, which are left in place.
 
     temporary: a private folder. Raises `UserError` with a message that reveals no folder.
     """
     main = _main_file(paths)
     if sum(path.stat().st_size for path in paths) > max_bytes:
-        raise UserError(f"larger than {max_bytes // 2**20} MB: upload a shorter part; only {SECONDS:g} s are used")
+        raise UserError(f"larger than {max_bytes // 2**20} MB: upload a shorter part; only {seconds:g} s are used")
     with tempfile.TemporaryDirectory(dir=temporary) as folder:
         for path in paths:
             shutil.copyfile(path, _place(Path(folder), path))
@@ -48,18 +48,18 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path) -> Uploa
         try:
             if (samples := count_samples(copy)) is None or samples > MAX_SAMPLES:
                 raise FileError(
-                    f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {SECONDS:g} s are used"
+                    f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {seconds:g} s are used"
                 )
             whole, (found, _) = read_record(copy), inspect(copy)
-            used = window(whole)
+            used = window(whole, seconds=seconds)
             if whole.fs > MAX_HZ:
                 raise FileError(f"sampled at {whole.fs:g} Hz; the limit is {MAX_HZ:,} Hz")
         except (RecordError, FileError) as error:
             line = str(error).removeprefix(f"record {copy}: ").replace(f"{folder}/", "")
             raise UserError(f"{main.name[:60]}: {line}") from None
-    warnings = ecg_warnings(used)
+    warnings = ecg_warnings(used, seconds)
     if whole.seconds > used.seconds:
-        warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only its first {SECONDS:g} s are used.")
+        warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only its first {seconds:g} s are used.")
     rate = "no beats found" if found["heart_rate"] is None else f"{found['heart_rate']:.0f} bpm"
     facts = f"{found['format']}, {rate}, Einthoven's law broken by {found['law_broken']:.3f}"
     return Upload(replace(used, record_id="", patient_id=None), facts, tuple(warnings))

@@ -76,8 +76,8 @@ def answers(
 
 def yes_no_tokens(vocabulary: Vocabulary) -> tuple[int, ...]:
     """The tokens of yes and no, whose logits are compared; empty if one of the words has several tokens."""
-    words = [vocabulary.text_ids(f" {word}") for word in (YES, NO)]
-    return tuple(ids[0] for ids in words) if all(len(ids) == 1 for ids in words) else ()
+    words = [render_answer(vocabulary, [word]) for word in (YES, NO)]
+    return tuple(ids[0] for ids in words) if all(len(ids) == 2 for ids in words) else ()  # the word and its end
 
 
 def _is_verify(example: Example) -> bool:

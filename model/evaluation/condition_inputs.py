@@ -59,7 +59,9 @@ def _altered(
     representation.to(choose_device(settings.device))
     found: dict[str, PreparedECG] = {}
     what, check_leads = f"encoding {condition}", settings.lead_law == "error"
-    signals = stream_signals(refs, rate, settings.workers, what, max_bad=0, check_leads=check_leads)
+    signals = stream_signals(
+        refs, rate, settings.workers, what, max_bad=0, check_leads=check_leads, seconds=ecgs.seconds
+    )
     while batch := list(islice(signals, ENCODE_BATCH)):
         changed = [np.ascontiguousarray(ALTERED[condition](each.signal)) for each in batch]
         for each, item in zip(batch, representation.prepare(changed, rate), strict=True):

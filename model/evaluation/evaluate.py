@@ -26,6 +26,7 @@ from cardiolect.model.evaluation.condition_inputs import Inputs, inputs_under
 from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
+from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.prevalence import prevalence_in
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -52,17 +53,18 @@ def evaluate(settings: EvalSettings) -> dict:
     Writes predictions.jsonl, result.json, the page and tables to OUTPUT_DIR.
     """
     started = time.time()
+    seen_recordings = SeenRecordings(settings)  # first: nothing can be said of a checkpoint that has lost its list
     checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)
     if settings.bertscore_model and launch.is_main():
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
-    examples, ecgs, seen_before = _examples(checkpoint, settings)
+    examples, ecgs, seen_before, lengths = _examples(checkpoint, seen_recordings, settings, lists)
     provenance = {
         "checkpoint": _provenance(checkpoint, settings),
         "seen": seen_before,
-        "data": _data(examples, ecgs),
+        "data": {**_data(examples, ecgs), "lengths": lengths},
     }
     if TASKS[settings.tasktype].exact_match and launch.is_main():
         provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})
@@ -120,32 +122,41 @@ def _write_page(
     (settings.output_dir / PAGE).write_text(render_page(result, drawn), encoding="utf-8")
 
 
-def _examples(checkpoint: Checkpoint, settings: EvalSettings) -> tuple[list[Example], CachedECGs, dict[str, Any]]:
-    """The examples to evaluate, the items of their recordings, and how many of them training has seen."""
+def _examples(
+    checkpoint: Checkpoint, seen: SeenRecordings, settings: EvalSettings, lists: AnswerLists | None
+) -> tuple[list[Example], CachedECGs, dict[str, Any], dict[str, Any]]:
+    """The examples to evaluate, the items of their recordings, how many of them training has seen, and `fitting`."""
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
-    ecgs = prepare_corpus(checkpoint.representation, [ref for e in examples for ref in e.records], settings)
+    seconds = record_seconds(checkpoint.info, settings)
+    refs = [ref for e in examples for ref in e.records]
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, seconds)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
-    seen = SeenRecordings(examples, settings)
-    left_out = [] if settings.keep_seen_patients else seen.of(examples)
+    asked = len(examples)
+    left_out = seen.left_out(examples)
     dropped = {e.sample_id for e in left_out}
     if left_out and launch.is_main():
         print(
-            f"left out {len(left_out)} of {len(examples)} samples of patients that a training stage of the checkpoint "
-            "has seen"
+            f"left out {len(left_out)} of {asked} samples ({len(left_out) / asked:.1%}) of patients that a training "
+            "stage of the checkpoint has seen"
         )
     examples = [e for e in examples if e.sample_id not in dropped]
     if settings.max_samples and len(examples) > settings.max_samples:
         kept = random.Random(settings.seed).sample(range(len(examples)), settings.max_samples)
         examples = [examples[i] for i in sorted(kept)]
+    examples, lengths = fitting(checkpoint, examples, ecgs, settings, lists)
+    if (line := lengths_line(lengths)) and launch.is_main():
+        print(line)
+    if not examples and line:
+        raise UserError(f"no {settings.tasktype} sample to evaluate: {line}")
     if not examples:
         raise UserError(
             f"no {settings.tasktype} sample to evaluate: check TEST_DATA, TEST_FOLDS, TASKTYPE and KEEP_SEEN_PATIENTS"
         )
-    counted = seen.count(examples, left_out)
+    counted = seen.count(examples, left_out, asked)
     samples = {"samples": len(examples), "patients": len({p for e in examples for p in e.patients})}
     if launch.is_main() and (alarm := seen_alarm({**samples, "seen": counted})):
         print(f"warning: {alarm}")
-    return examples, ecgs, counted
+    return examples, ecgs, counted, lengths
 
 
 def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
@@ -153,10 +164,12 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
     return {
         "fingerprint": launch.gather(fingerprint(settings.checkpoint) if launch.is_main() else "")[0],
         "stage": info.get("stage"),
+        "prompt": info.get("prompt"),
         "seed": info.get("settings", {}).get("seed"),
         "data_fingerprint": info.get("data_fingerprint"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "settings": info.get("settings"),
+        "left_out": info.get("left_out"),
         "versions": info.get("versions"),
     }
 
@@ -184,7 +197,7 @@ def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
             name: {"median": float(np.median(column)), "min": min(column), "max": max(column)}
             for name, column in zip(("tokens", "leads", "seconds"), zip(*sizes, strict=True), strict=True)
         },
-        "marked": {"recordings": len(sizes), **{name: marked[name] for name in Remark._fields}},
+        "marked": {"recordings": len(sizes), **{name: marked[name] for name in Remark._fields if name != "cropped"}},
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, RecordRef
 from cardiolect.data_provider.readers import read_record
-from cardiolect.data_provider.record import LEADS
+from cardiolect.data_provider.record import LEADS, windows_of
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.closed import is_closed
@@ -50,7 +50,7 @@ def draw_examples(
         if is_closed(sample):
             shading = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))
         try:
-            pictures = [_draw(ref, shade) for ref, shade in zip(example.records, shading, strict=True)]
+            pictures = [_draw(ref, shade, ecgs.seconds) for ref, shade in zip(example.records, shading, strict=True)]
         except UserError as error:
             print(f"sample {sample.sample_id} is not shown: {error}")
             continue
@@ -61,8 +61,8 @@ def draw_examples(
     return drawn
 
 
-def _draw(ref: RecordRef, shading):
-    record = read_record(ref, check_leads=False)  # it was refused or allowed before
+def _draw(ref: RecordRef, shading, seconds: float):
+    record = windows_of(read_record(ref, check_leads=False), seconds, every=False)[0]  # refused or allowed before
     return draw_ecg_paper(record.visible, record.fs, LEADS, f"Recording {ref.record_id}", shading=shading)
 
 

@@ -24,8 +24,8 @@ from cardiolect.model.evaluation.floors import gap_over
 from cardiolect.model.evaluation.result import RESULT, read_result
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample
 from cardiolect.model.prompt.tasks import TASKS
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import bootstrap_ci
 from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint
 
@@ -254,4 +254,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

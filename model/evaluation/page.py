@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
 from cardiolect.model.evaluation.floors import floors
+from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
@@ -88,12 +89,13 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         alarm=alarm,
         warnings=[each for each in warnings(result) if each != alarm],
         seen_line=seen_line(result.get("seen", {})),
+        lengths_line=lengths_line(result.get("data", {}).get("lengths", {})),
         exact_match=task.exact_match,
         provenance=[
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
                 for key, value in checkpoint.items()
-                if key != "versions"
+                if key != "versions" and value is not None
             ),
             *((f"data, {key.replace('_', ' ')}", value) for key, value in result.get("data", {}).items()),
             ("predictions, SHA-256", result["predictions"]["sha256"]),

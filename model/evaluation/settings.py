@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
-from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
@@ -18,6 +18,13 @@ class EvalSettings(DataSettings):
 
     tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
+    record_seconds: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Evaluate only the first so many seconds of longer recordings; 0: whole recordings. Empty: the "
+        "RECORD_SECONDS that the checkpoint was trained with.",
+    )
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
     max_new_tokens: int = Field(
         0,
@@ -28,6 +35,17 @@ class EvalSettings(DataSettings):
     max_samples: int = Field(0, ge=0, description="Evaluate at most this many samples, drawn by SEED; 0: all.")
     keep_seen_patients: bool = Field(
         False, description="Also score samples of patients that a training stage of the checkpoint has seen."
+    )
+    max_left_out: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Stop if more than this share of the samples is left out because training has seen the patients.",
+    )
+    accept_unknown_leakage: bool = Field(
+        False,
+        description="Evaluate a checkpoint whose list of seen recordings is missing or was changed; the result is "
+        "marked as leakage unknown.",
     )
     answer_mode: Literal["generate", "choices"] = Field(
         "generate",
@@ -65,6 +83,7 @@ class EvalSettings(DataSettings):
 
     def check(self) -> None:
         super().check()
+        check_record_seconds(self.record_seconds)
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
         if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa; texts have no lists of answers")
@@ -76,6 +95,8 @@ class EvalSettings(DataSettings):
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
             raise UserError(f"FLOORS={unknown[0]}: choose from {', '.join(CHOICES)}, or none alone")
+        if self.held_out:
+            raise UserError("HELD_OUT is for training; evaluation leaves out what the checkpoint has seen")
         if self.corpus_weights:
             raise UserError("CORPUS_WEIGHTS is for training; evaluation uses every sample once")
         if not self.test_data and not self.prepared:

@@ -19,8 +19,8 @@ from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.settings import SummarySettings
 from cardiolect.model.evaluation.verdict import score_name
 from cardiolect.utils.charts import draw_scores
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.plots import draw_ecg_paper
 
 COMPARED = ("with_ecg", "no_ecg", "other_ecg")
@@ -115,4 +115,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

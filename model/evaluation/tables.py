@@ -7,6 +7,7 @@ from typing import Any
 
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
+from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.prevalence import ranges
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
@@ -31,6 +32,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(ecg_line(result["data"]["ecgs"]))
     if marked := marked_line(result.get("data", {}).get("marked", {})):
         lines.append(marked)
+    if lengths := lengths_line(result.get("data", {}).get("lengths", {})):
+        lines.append(lengths)
     lines += [f"WARNING: {alarm}"] if (alarm := seen_alarm(result)) else []
     if left_out := seen_line(result.get("seen", {})):
         lines.append(left_out)
@@ -95,12 +98,14 @@ def marked_line(marked: Mapping[str, int]) -> str:
 
 
 def seen_line(seen: Mapping[str, Any]) -> str:
-    """How many samples were left out because training has seen their patients; "" if none was."""
-    if not seen.get("left_out_samples"):
+    """How many samples were left out because training has seen their patients; "" if an older result had none."""
+    share = seen.get("left_out_share")  # missing in results of older versions
+    if not seen.get("left_out_samples") and share is None:
         return ""
-    return (
+    text = (
         f"left out: {seen['left_out_samples']} samples of {seen['left_out_patients']} patients that training has seen"
     )
+    return text if share is None else f"{text} ({share:.1%} of the samples)"
 
 
 def means_of_questions(result: Mapping[str, Any], score: str) -> dict[str, float]:

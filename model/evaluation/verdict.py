@@ -34,8 +34,8 @@ def seen_alarm(result: Mapping[str, Any]) -> str:
         return ""
     if not seen["known"]:
         return (
-            "It is not known whether training has seen these patients: the checkpoint has no usable "
-            f"seen_recordings.json. {_MEMORISED}"
+            "It is not known whether training has seen these patients (leakage unknown): "
+            f"{seen.get('unknown') or 'the checkpoint has no usable seen_recordings.json'}. {_MEMORISED}"
         )
     if seen["samples"]:
         return (
@@ -73,6 +73,11 @@ def warnings(result: Mapping[str, Any]) -> list[str]:
     found = [alarm] if (alarm := seen_alarm(result)) else []
     if "seen" not in result and not found:
         found.append("This result does not say whether training has seen its patients: an older version wrote it.")
+    if unrecorded := result.get("seen", {}).get("unrecorded"):
+        found.append(
+            "Whether the list of seen recordings is complete cannot be checked: an earlier release wrote the "
+            f"{unrecorded}."
+        )
     training = result.get("checkpoint", {}).get("settings") or {}
     if NO_ECG in result["conditions"] and training.get("ecg_dropout") == 0:
         found.append("Training never left the ECG out (ECG_DROPOUT=0), so the model without it is not a fair floor.")

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from cardiolect.model.llm.ecg_language_model import LanguageModel, embedded
+from cardiolect.model.llm.masks import sliding_window
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
@@ -17,7 +18,7 @@ class Generated(NamedTuple):
     """A generated text.
 
     watched: the logit of each watched token at the first position. logprob: the log-probability of the tokens and the
-    end-of-sequence token after them, among tokens other than those of ECGs. cut_off: the text reached
+    token that ends them, among tokens other than those of ECGs. cut_off: the text reached
     ``max_new_tokens`` before its end, so that ``logprob`` does not include the end.
     """
 
@@ -42,7 +43,7 @@ def generate_texts(
     their keys and values. Rows leave the batch when they have ended. Texts are the same as for one prompt at a time, up
     to the rounding of batched products. ECG tokens are never generated.
     """
-    window = getattr(model.config, "sliding_window", None)
+    window = sliding_window(model.config)
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
     if window and longest + max(len(p.question) for p in prompts) + max_new_tokens > window:
         batch_size = 1  # the window counts padding too, and a batch of one has none
@@ -80,7 +81,7 @@ def _answer(
     max_new_tokens: int,
     watched: Sequence[int],
 ) -> Iterator[tuple[int, Generated]]:
-    device, eos = model.device, vocabulary.tokenizer.eos_token_id
+    device, stops = model.device, vocabulary.stop_ids
     pad = vocabulary.tokenizer.pad_token_id
     shared = [prompts[members[0]] for members in batch]
     ids, mask = left_padded([prompt.prefix for prompt in shared], pad, device)
@@ -110,7 +111,7 @@ def _answer(
             if ended[row]:
                 continue
             logprobs[row] += logprob
-            if token == eos:
+            if token in stops:
                 ended[row] = True
             else:
                 found[row].append(token)
@@ -143,7 +144,7 @@ def stream_text(
     """
     ids = torch.tensor([[*prompt.prefix, *prompt.question]], device=model.device)
     cache, ecgs = DynamicCache(config=model.config), embedded([prompt])
-    generator, generated = torch.Generator().manual_seed(seed), []
+    generator, generated, stops = torch.Generator().manual_seed(seed), [], vocabulary.stop_ids
     for _ in range(max_new_tokens):
         logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **ecgs).logits[0, -1].float().cpu()
         ecgs = {}
@@ -152,7 +153,7 @@ def stream_text(
             token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
         else:
             token = int(logits.argmax())
-        if token == vocabulary.tokenizer.eos_token_id:
+        if token in stops:
             return
         generated.append(token)
         yield vocabulary.tokenizer.decode(generated, skip_special_tokens=True).strip()

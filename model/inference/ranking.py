@@ -20,6 +20,7 @@ from transformers import DynamicCache
 
 from cardiolect.model.inference.generation import left_padded, positions_of, prefix_batches
 from cardiolect.model.llm.ecg_language_model import LanguageModel, embedded
+from cardiolect.model.llm.masks import masks_for
 from cardiolect.model.prompt.rendering import Prompt, answer_text, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
@@ -209,7 +210,7 @@ class _Context:
         mask = torch.cat([earlier[:, None].expand(-1, ids.shape[1], -1), sees], dim=2)
         out = self.model(
             ids,
-            attention_mask=self._by_layer(mask, positions[:, :, None] - at[:, None]),
+            attention_mask=masks_for(self.model, mask, positions, at),
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
@@ -225,16 +226,6 @@ class _Context:
         chosen.cache = DynamicCache([(layer.keys[rows], layer.values[rows]) for layer in self.cache.layers])
         chosen.real, chosen.positions = self.real[rows], self.positions[rows]
         return chosen
-
-    def _by_layer(self, mask: Tensor, distance: Tensor) -> Tensor | dict[str, Tensor]:
-        """The mask in the form that the model takes; one per kind of layer if a window is shorter than the text."""
-        config = self.model.config.get_text_config()
-        window = getattr(config, "sliding_window", None)
-        if not window or distance.max() < window:
-            return mask[:, None]
-        near = (mask & (distance < window))[:, None]
-        kinds = set(getattr(config, "layer_types", None) or ())
-        return near if kinds <= {"sliding_attention"} else {"full_attention": mask[:, None], "sliding_attention": near}
 
 
 def _causal(real: Tensor) -> Tensor:

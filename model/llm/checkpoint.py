@@ -2,6 +2,7 @@
 
     model.safetensors, config.json, tokenizer.json ...   a stock causal LM (or adapter_*.safetensors and .json)
     chat_template.jinja, generation_config.json          for stock servers
+    base_chat_template.jinja                             that of the initial language model, if it has one
     ecg_tokenizer/                                       the ECG representation
     ecg_projector.safetensors                            only if the representation embeds ECGs
     cardiolect.json                                      stage, settings, fingerprints, figures
@@ -12,14 +13,15 @@ safetensors and JSON only.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
@@ -32,12 +34,15 @@ from cardiolect.model.llm.ecg_language_model import (
 )
 from cardiolect.model.llm.projector import ProjectorKind
 from cardiolect.model.llm.sources import language_model_folder
+from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
-from cardiolect.model.prompt.chat_template import set_chat_template
+from cardiolect.model.prompt.chat_template import PromptKind, set_chat_template, with_prompt
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 INFO = "cardiolect.json"
+BASE_CHAT_TEMPLATE = "base_chat_template.jinja"
 FINGERPRINTED = (  # in addition to the weights
     "config.json",
     "generation_config.json",
@@ -49,6 +54,7 @@ FINGERPRINTED = (  # in addition to the weights
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    BASE_CHAT_TEMPLATE,
 )
 MAX_NEW_TOKENS = 200  # default limit of an answer
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -68,6 +74,11 @@ class Checkpoint:
         """Whether the model is a stock causal LM, which reads an ECG as text."""
         return not self.representation.embeds
 
+    def use_prompt(self, prompt: PromptKind) -> None:
+        """Write prompts of this kind from now on. Raises `UserError` if the language model's chat cannot be used."""
+        self.vocabulary = with_prompt(self.vocabulary, prompt)
+        self.info["prompt"] = prompt
+
 
 def load_language_model(path: Path | str, precision: str, **placement):
     """``(model, tokenizer)`` of any causal LM, see `language_model_folder`; placement: see `quantization.placement`.
@@ -76,29 +87,40 @@ def load_language_model(path: Path | str, precision: str, **placement):
     """
     path = language_model_folder(path)
     try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        if config.is_encoder_decoder:
+            raise UserError(f"{path}: a {config.model_type} model cannot be used: it has an encoder and a decoder")
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
             path,
             local_files_only=True,
             dtype=DTYPES[precision],
-            # Packed rows need a boolean 4-D mask, which eager attention would add to the scores.
-            attn_implementation="sdpa",
             **placement,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(
             f"{path}: no causal language model can be loaded: {' '.join(str(error).split())[:200]}"
         ) from None
-    kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds or getattr(model, "_is_stateful", False):
-        names = f" ({', '.join(sorted(kinds))})" if kinds else ""
-        raise UserError(f"{path}: some layers keep a state{names}; questions packed after one ECG would see each other")
+    if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
+        own = Path(path) / BASE_CHAT_TEMPLATE
+        tokenizer.chat_template = own.read_text() if own.is_file() else None
+    if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
+        raise UserError(
+            f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
+            "not be answered as if each were asked alone"
+        )
     return model, tokenizer
 
 
 def longest_sequence(model: LanguageModel) -> int | None:
-    """The most tokens that the language model takes: its positions, or its sliding window, which packing ignores."""
-    limits = [getattr(model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
+    """The most tokens that the language model takes; None if there is no limit."""
+    text = model.config.get_text_config()
+    limits = [getattr(text, "max_position_embeddings", None)]
+    rope = getattr(text, "rope_parameters", None) or {}
+    for parameters in (rope, *(each for each in rope.values() if isinstance(each, dict))):
+        if parameters.get("rope_type") == "longrope":
+            # Beyond, one long row would change the positions of all tokens in its batch, and of those already cached.
+            limits.append(parameters.get("original_max_position_embeddings"))
     return min((limit for limit in limits if limit), default=None)
 
 
@@ -133,19 +155,55 @@ def read_info(path: Path) -> dict:
     return _read_json(path / INFO)
 
 
+def load_ecg_tokenizer(path: Path) -> ECGRepresentation:
+    """The ECG tokenizer in a checkpoint. Raises `UserError` if the checkpoint was trained with another one."""
+    representation = load_representation(path / "ecg_tokenizer")
+    if (path / INFO).is_file():
+        check_ecg_tokenizer(path, representation, path / "ecg_tokenizer")
+    return representation
+
+
+def check_ecg_tokenizer(path: Path, representation: ECGRepresentation, where: Path) -> None:
+    """Raise `UserError` if the checkpoint ``path`` was trained with another ECG tokenizer than that of ``where``.
+
+    Its codes may be as many, but they mean other waveforms.
+    """
+    trained_with, found = read_info(path).get("ecg_tokenizer_fingerprint"), representation.fingerprint()
+    if trained_with and trained_with != found:
+        raise UserError(
+            f"{where}: is not the ECG tokenizer that {path} was trained with (its fingerprint is {found}, not "
+            f"{trained_with}); take the original one"
+        )
+
+
+def check_ecg_rows(path: Path, words, representation: ECGRepresentation, where: Path) -> None:
+    """`check_ecg_tokenizer` of a language model that has ECG tokens already. words: its text tokenizer.
+
+    Raises `UserError`, too, if nothing says which ECG tokenizer its rows belong to.
+    """
+    if (path / INFO).is_file():
+        check_ecg_tokenizer(path, representation, where)
+    elif ECG_START in words.get_vocab():
+        raise UserError(f"{path}: has ECG tokens, but no {INFO} says of which ECG tokenizer; take the whole checkpoint")
+
+
 def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
     """Load a folder that `save_checkpoint` wrote; placement: see `quantization.placement`.
 
     Raises `UserError` if a part is missing or damaged.
     """
     info = read_info(path)
-    representation = load_representation(path / "ecg_tokenizer")
+    representation = load_ecg_tokenizer(path)
     base = _base_of(path)
     model, tokenizer = load_language_model(base or path, precision, **placement)
     # A complete model already has its ECG rows. A base model gets them as before training, and then the adapters.
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
     checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
     checkpoint.info = info
+    try:
+        checkpoint.use_prompt(info.get("prompt", "plain"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if base is not None:
         adapted = PeftModel.from_pretrained(inner_model(checkpoint.model), path, is_trainable=trainable)
         checkpoint.model = with_inner(checkpoint.model, adapted)
@@ -162,18 +220,36 @@ def fingerprint(folder: Path) -> str:
     That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
     Raises `UserError` if one of these is missing.
     """
-    digest, paths = hashlib.sha256(), []
+    paths = []
     for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
         if part is not None:
             if not part.is_dir():
                 raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
-            paths += [
-                path for path in sorted(part.iterdir()) if path.suffix == ".safetensors" or path.name in FINGERPRINTED
-            ]
+            paths += _fingerprinted(part)
+    return _hash_of(paths)
+
+
+def fingerprint_of_parts(*parts: Path | str) -> str:
+    """Short hash of the weights, configuration and text tokenizers in folders or files.
+
+    A part that is neither, such as a name on a hub, counts by its name.
+    """
+    weights = (".safetensors", ".bin", ".gguf")
+    paths = [path for part in map(Path, parts) for path in (_fingerprinted(part, weights) if part.is_dir() else [part])]
+    return _hash_of(paths)
+
+
+def _fingerprinted(folder: Path, weights: Sequence[str] = (".safetensors",)) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in weights or path.name in FINGERPRINTED]
+
+
+def _hash_of(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
@@ -204,7 +280,10 @@ def _read_json(path: Path) -> dict:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
-    """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model."""
+    """Write the folder. merge: fold adapters into the model, in place, which makes it a stock model.
+
+    Raises RuntimeError if weights were not written whole; the folder is then not a checkpoint.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_earlier(folder)
     model = inner_model(checkpoint.model)
@@ -213,10 +292,13 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     if not isinstance(model, PeftModel):
         model.generation_config = generation_config(checkpoint.vocabulary)
     model.save_pretrained(folder)
+    _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.save_projector(folder)
     else:
         set_chat_template(checkpoint.vocabulary)
+    if checkpoint.vocabulary.own_template:
+        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template)
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
@@ -229,12 +311,27 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
 
 
+def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
+    if isinstance(model, PeftModel):
+        state = get_peft_model_state_dict(model)
+        check_written(folder.glob("adapter_model*.safetensors"), {name: tuple(t.shape) for name, t in state.items()})
+        return
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    names: dict[int, set[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name in shapes:
+            shapes[name] = tuple(getattr(parameter, "ds_shape", parameter.shape))  # if ZeRO-3 has split it
+            names.setdefault(id(parameter), set()).add(name)
+    check_written(folder.glob("model*.safetensors"), shapes, map(frozenset, names.values()))
+
+
 def _remove_earlier(folder: Path) -> None:
-    """Remove what a checkpoint of another kind has left in the folder.
+    """Remove what a checkpoint of another kind has left in the folder; INFO, which makes it a checkpoint, first.
 
     Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs.
     """
-    stale = (PROJECTOR, "chat_template.jinja", "config.json", "generation_config.json")
+    (folder / INFO).unlink(missing_ok=True)
+    stale = (PROJECTOR, "chat_template.jinja", BASE_CHAT_TEMPLATE, "config.json", "generation_config.json")
     for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
         path.unlink(missing_ok=True)
     for path in (folder / "ecg_tokenizer").glob("*"):
@@ -246,12 +343,12 @@ def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
 
     Answers are greedy and without ECG tokens.
     """
-    words = vocabulary.tokenizer
+    words, stops = vocabulary.tokenizer, list(vocabulary.stop_ids)
     return GenerationConfig(
         do_sample=False,
         max_new_tokens=MAX_NEW_TOKENS,
         suppress_tokens=list(vocabulary.new_ids),
         bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
+        eos_token_id=stops if len(stops) > 1 else stops[0],
         pad_token_id=words.pad_token_id,
     )

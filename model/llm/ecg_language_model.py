@@ -20,6 +20,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.llm.projector import ProjectorKind, build_projector
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import check_written
 
 PROJECTOR = "ecg_projector.safetensors"
 
@@ -73,6 +74,7 @@ class ECGLanguageModel(nn.Module):
     def save_projector(self, folder: Path) -> None:
         weights = {name: value.detach().cpu().contiguous() for name, value in self.projector.state_dict().items()}
         save_file(weights, folder / PROJECTOR)
+        check_written([folder / PROJECTOR], {name: tuple(value.shape) for name, value in weights.items()})
 
     def load_projector(self, folder: Path) -> None:
         """Raises `UserError` if the file is missing or does not fit."""

@@ -8,17 +8,33 @@ The first message begins with one or two ECGs, each followed by its patient if t
 "Report" asks for a report. System messages are dropped, since no model is trained on them. A conversation without an
 ECG gets markers around nothing, as in training without one: llama.cpp renders such a conversation at its start, and an
 exception would end it. ECGs in the wrong place or without an end do raise one.
+
+With PROMPT=chat the template writes conversations about ECGs with the pieces of the language model's own template, and
+all others with that template itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from operator import add
+from typing import Literal
 
 import numpy as np
 
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK
-from cardiolect.model.prompt.rendering import REPORT, patient_text, prompt_text, render_ecgs, render_prompt, task_of
+from cardiolect.model.prompt.chat_format import fixed_date, read_chat_format, refusal, render
+from cardiolect.model.prompt.rendering import (
+    REPORT,
+    patient_text,
+    prompt_text,
+    render_ecgs,
+    render_prompt,
+    task_of,
+)
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
+from cardiolect.utils.errors import UserError
+
+PromptKind = Literal["plain", "chat"]
 
 # `render_ecgs` and `render_prompt` tokenize patient and conversation separately, a server the whole prompt at once.
 # `joint` goes before each if a tokenizer (such as SentencePiece's) begins every text with a space, except after special
@@ -31,7 +47,7 @@ _TEMPLATE = """\
   {%- endfor -%}
   {{- escaped.text -}}
 {%- endmacro -%}
-{{- bos_token -}}
+{{- opening -}}
 {%- set chat = namespace(begun=false) -%}
 {%- for message in messages -%}
   {%- set content = message.content or '' -%}
@@ -54,12 +70,14 @@ _TEMPLATE = """\
           {{- raise_exception('an ECG must end in ' ~ ecg_end) -}}
         {%- endif -%}
         {%- set codes = part.split(ecg_end)[0] -%}
+        {%- set ecg = ecg_start ~ codes ~ ecg_end -%}
         {%- set turn.text = part[(codes ~ ecg_end) | length:].lstrip() -%}
-        {{- ecg_start ~ codes ~ ecg_end -}}
         {%- if turn.text.startswith(patient) and patient_end in turn.text -%}
           {%- set line = turn.text.split(patient_end)[0] ~ patient_end -%}
           {%- set turn.text = turn.text[line | length:] -%}
-          {{- joint ~ plain(line) -}}
+          {{- plain(line) ~ ecg if patient_first else ecg ~ joint ~ plain(line) -}}
+        {%- else -%}
+          {{- ecg -}}
         {%- endif -%}
         {%- if turn.text | trim and not loop.last -%}
           {{- raise_exception('the question must follow the last ECG') -}}
@@ -72,10 +90,23 @@ _TEMPLATE = """\
     {%- set asked = plain(turn.text | trim) -%}
     {{- ask_report if asked in ['', report] else question ~ asked ~ answer -}}
   {%- elif message.role == 'assistant' -%}
-    {{- ' ' ~ plain(content | trim) ~ '\\n' -}}
+    {{- lead ~ plain(content | trim) ~ between -}}
   {%- endif -%}
 {%- endfor -%}
 """
+
+# `own` is the language model's template, after a line break that Jinja drops.
+_CHAT_TEMPLATE = """\
+{%- set cardiolect = namespace(ecg=false) -%}
+{%- for message in messages -%}
+  {%- if message.role == 'user' and '<|ecg_' in message.content | string -%}
+    {%- set cardiolect.ecg = true -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if cardiolect.ecg -%}
+"""
+_OWN = "{%- else %}\n"
+_END = "{% endif %}"
 
 
 def chat_messages(
@@ -101,31 +132,76 @@ def _plain(text: str) -> str:
     return text.replace("<|", "< |").strip()
 
 
+def with_prompt(vocabulary: Vocabulary, prompt: PromptKind) -> Vocabulary:
+    """The vocabulary for prompts of this kind.
+
+    Raises `UserError` if the language model has no chat template, or none that can be followed token by token.
+    """
+    if prompt == "plain":
+        return replace(vocabulary, chat=None)
+    if prompt != "chat":
+        raise UserError(f"prompt {prompt!r} is unknown; it must be plain or chat")
+    if not vocabulary.own_template:
+        raise UserError("PROMPT=chat: the language model has no chat template of its own; use PROMPT=plain")
+    chatting = replace(vocabulary, chat=read_chat_format(vocabulary.tokenizer, vocabulary.own_template))
+    _check_chat(chatting)
+    return chatting
+
+
 def set_chat_template(vocabulary: Vocabulary) -> bool:
     """Set the tokenizer's chat template. Returns False, and sets none, if no template is exact for this tokenizer."""
     tokenizer = vocabulary.tokenizer
+    if vocabulary.chat:  # checked by `with_prompt`
+        tokenizer.chat_template = chat_template(vocabulary)
+        return True
     for joint in ("", " "):
-        tokenizer.chat_template = _filled(joint, vocabulary.escapes)
+        tokenizer.chat_template = _plain_template(joint, vocabulary.escapes)
         if _is_exact(vocabulary):
             return True
     tokenizer.chat_template = None
     return False
 
 
-def _filled(joint: str, escapes: Mapping[str, str]) -> str:
+def _plain_template(joint: str, escapes: Mapping[str, str]) -> str:
     """The template, with the words of `model.prompt.rendering` and the vocabulary's escapes filled in."""
     question, answer = prompt_text(QA_TASK, "\0").split("\0")
-    patient, patient_end = patient_text("\0").split("\0")
     words = {
         "joint": joint,
+        "patient_first": "",
+        "ask_report": prompt_text(REPORT_TASK),
+        "question": question,
+        "answer": answer,
+        "lead": " ",
+        "between": "\n",
+    }
+    return "{%- set opening = bos_token -%}\n" + _filled(words, escapes)
+
+
+def chat_template(vocabulary: Vocabulary) -> str:
+    """The template with the words of the vocabulary's chat, around the language model's own."""
+    chat = vocabulary.chat
+    words = {
+        "opening": chat.opening,
+        "joint": "",
+        "patient_first": "yes",
+        "ask_report": REPORT + chat.generation,
+        "question": "",
+        "answer": chat.generation,
+        "lead": chat.lead,
+        "between": chat.between,
+    }
+    return _CHAT_TEMPLATE + _filled(words, vocabulary.escapes) + _OWN + vocabulary.own_template + _END
+
+
+def _filled(words: Mapping[str, str], escapes: Mapping[str, str]) -> str:
+    patient, patient_end = patient_text("\0").split("\0")
+    words = {
+        **words,
         "ecg_start": ECG_START,
         "ecg_end": ECG_END,
         "patient": patient,
         "patient_end": patient_end,
         "report": REPORT,
-        "ask_report": prompt_text(REPORT_TASK),
-        "question": question,
-        "answer": answer,
     }
     pairs = ", ".join(f"({_literal(word)}, {_literal(replacement)})" for word, replacement in escapes.items())
     values = {name: _literal(text) for name, text in words.items()} | {"escapes": f"[{pairs}]"}
@@ -136,20 +212,48 @@ def _literal(text: str) -> str:
     return "'" + text.encode("unicode_escape").decode().replace("'", "\\'") + "'"
 
 
-def _is_exact(vocabulary: Vocabulary) -> bool:
-    """Whether the template writes the prompts of `model.prompt.rendering`, for conversations of every shape."""
+def _conversations(vocabulary: Vocabulary) -> Iterator[tuple[list[np.ndarray], list[str], str, list[tuple[str, str]]]]:
+    """ECGs, backgrounds, question and history of conversations of every shape."""
     codes, end = np.arange(min(3, vocabulary.num_codes)), vocabulary.tokenizer.eos_token
-    shapes = product(
+    for ecgs, background, question, history in product(
         ([codes], [codes, codes[::-1]]),
         ("", "age 56, sex female, height 161.5 cm"),
         ("", "Is it atrial fibrillation?", f"Is 1 < 2 {end}?"),
         ([], [("", "Sinus rhythm."), ("Why?", f"no{end}")]),
-    )
-    for ecgs, background, question, history in shapes:
-        backgrounds = [background] * len(ecgs)
-        rendered, _ = render_ecgs(vocabulary, ecgs, backgrounds)
+    ):
+        yield ecgs, [background] * len(ecgs), question, history
+
+
+def _is_exact(vocabulary: Vocabulary) -> bool:
+    """Whether the tokenizer's template writes the prompts of `model.prompt.rendering`."""
+    for ecgs, backgrounds, question, history in _conversations(vocabulary):
+        rendered = render_ecgs(vocabulary, ecgs, backgrounds)[0]
         rendered += render_prompt(vocabulary, task_of(question), question, history)
         messages = chat_messages(ecgs, backgrounds, question, history)
         if vocabulary.tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"] != rendered:
             return False
     return True
+
+
+def _check_chat(vocabulary: Vocabulary) -> None:
+    """Raise `UserError` unless the chat's pieces give what the language model's own template gives, id by id.
+
+    That is for prompts and, with the checkpoint's template, for chats without an ECG.
+    """
+    words, own = vocabulary.tokenizer, fixed_date(vocabulary.own_template)
+    whole, escaped = fixed_date(chat_template(vocabulary)), vocabulary.escaped
+    for ecgs, backgrounds, question, history in _conversations(vocabulary):
+        patients = [escaped(patient_text(background)) for background in backgrounds]
+        ids = [[vocabulary.start_id, *vocabulary.code_ids(codes), vocabulary.end_id] for codes in ecgs]
+        shown = ["".join(words.convert_ids_to_tokens(each)) for each in ids]
+        texts = [escaped(text) or REPORT for pair in history for text in pair] + [escaped(question) or REPORT]
+        for template, pairs in ((own, zip(patients, shown, strict=True)), (whole, zip(shown, patients, strict=True))):
+            contents = ["".join(a + b for a, b in pairs) + texts[0], *texts[1:]]
+            rendered = render_ecgs(vocabulary, ecgs, backgrounds)[0]
+            rendered += render_prompt(vocabulary, task_of(question), question, history)
+            if vocabulary.ids(render(words, template, contents, prompt=True)) != rendered:
+                raise refusal("some texts in it are written or tokenized in another way than others")
+        for prompt in (True, False):
+            without = texts if prompt else [*texts, "yes"]
+            if render(words, whole, without, prompt) != render(words, own, without, prompt):
+                raise refusal("it does not stay the same beside that of ECGs")

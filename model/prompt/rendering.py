@@ -5,6 +5,13 @@
     Question: ...\nAnswer:                                    one question (or "Report:"), after those already answered
      atrial fibrillation [eos]                                the model's answer, the only supervised part
 
+With PROMPT=chat, the language model's own chat template surrounds the same parts (`chat_format`), and the patient goes
+before the ECG: `<|ecg_end|>`, across which no tokenizer merges, then ends what questions share.
+
+    [opening] Patient: age 56.\n <|ecg_start|> codes <|ecg_end|>
+    Is it atrial fibrillation? [generation]
+    atrial fibrillation [end of message]
+
 Spans are built from their parts, never searched for in the ids.
 """
 
@@ -16,7 +23,7 @@ import numpy as np
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, TaskName
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.model.prompt.tasks import TASKS
-from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 
 REPORT = "Report"  # as a question, this asks for a report
 
@@ -67,14 +74,20 @@ def render_ecgs(
 
     ecgs: the codes of each ECG; None omits it but keeps its markers. backgrounds: one per ECG.
     """
-    bos = vocabulary.tokenizer.bos_token_id
-    ids = [] if bos is None else [bos]
+    chat, bos = vocabulary.chat, vocabulary.tokenizer.bos_token_id
+    ids = [] if bos is None or chat else [bos]
     of_ecg = [False] * len(ids)
-    for codes, background in zip(ecgs, backgrounds, strict=True):
+    for number, (codes, background) in enumerate(zip(ecgs, backgrounds, strict=True)):
         inside = [] if codes is None else vocabulary.code_ids(codes)
-        patient = vocabulary.text_ids(patient_text(background))
-        ids += [vocabulary.start_id, *inside, vocabulary.end_id, *patient]
-        of_ecg += [False, *[codes is not None] * (len(inside) + 1), *[False] * len(patient)]
+        patient = patient_text(background)
+        if chat:
+            text = vocabulary.escaped(patient) + ECG_START
+            before = vocabulary.ids_after_ecg(text) if number else vocabulary.ids(chat.opening + text)
+            after = []
+        else:
+            before, after = [vocabulary.start_id], vocabulary.text_ids(patient)
+        ids += [*before, *inside, vocabulary.end_id, *after]
+        of_ecg += [False] * len(before) + [codes is not None] * (len(inside) + 1) + [False] * len(after)
     return ids, of_ecg
 
 
@@ -82,6 +95,8 @@ def render_prompt(
     vocabulary: Vocabulary, task: str, question: str = "", history: Sequence[tuple[str, str]] = ()
 ) -> list[int]:
     """Token ids of a question, up to the point where the answer begins."""
+    if vocabulary.chat:
+        return vocabulary.ids_after_ecg(_chat_text(vocabulary, REPORT if task == REPORT_TASK else question, history))
     return vocabulary.text_ids(prompt_text(task, question, history))
 
 
@@ -105,7 +120,26 @@ def answer_text(answers: Sequence[str]) -> str:
     return ".".join(answers)
 
 
+def _chat_text(vocabulary: Vocabulary, question: str, history: Sequence[tuple[str, str]]) -> str:
+    """The text of a chat after its ECGs, up to the point where the answer begins; texts escaped and trimmed."""
+
+    def asked(question: str) -> str:
+        return (vocabulary.escaped(question.strip()) or REPORT) + vocabulary.chat.generation
+
+    def answered(answer: str) -> str:
+        return vocabulary.chat.lead + vocabulary.escaped(answer.strip()) + vocabulary.chat.between
+
+    return "".join(asked(q) + answered(a) for q, a in history) + asked(question)
+
+
 def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
+    """Token ids of an answer and its end."""
+    if chat := vocabulary.chat:
+        answer = chat.lead + vocabulary.escaped(answer_text(answers).strip()) + chat.end
+        before, whole = (vocabulary.ids_after_ecg(chat.generation + text) for text in ("", answer))
+        # A tokenizer may merge the first character of an answer into what a prompt ends with.
+        unmerged = whole[: len(before)] == before
+        return whole[len(before) :] if unmerged else vocabulary.ids_after_ecg(answer)
     return [*vocabulary.text_ids(" " + answer_text(answers)), vocabulary.tokenizer.eos_token_id]
 
 

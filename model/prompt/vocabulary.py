@@ -11,6 +11,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import AddedToken
 
+from cardiolect.model.prompt.chat_format import ChatFormat
 from cardiolect.utils.errors import UserError
 
 ECG_START = "<|ecg_start|>"
@@ -30,11 +31,17 @@ def ecg_text(codes: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A text tokenizer with tokens for ``num_codes`` ECG codes, or with the placeholder of embedded ECGs."""
+    """A text tokenizer with tokens for ``num_codes`` ECG codes, or with the placeholder of embedded ECGs.
+
+    chat: how prompts are written, None for plain ones. own_template: the chat template that the language model came
+    with, "" if it has none.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     num_codes: int
     placeholder: bool = False
+    chat: ChatFormat | None = None
+    own_template: str = ""
 
     @classmethod
     def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int, placeholder: bool = False) -> "Vocabulary":
@@ -53,7 +60,10 @@ class Vocabulary:
             tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return cls(tokenizer, num_codes, placeholder)
+        own = tokenizer.chat_template or ""
+        return cls(
+            tokenizer, num_codes, placeholder, own_template=own if isinstance(own, str) else own.get("default", "")
+        )
 
     @property
     def start_id(self) -> int:
@@ -76,19 +86,42 @@ class Vocabulary:
         """Token ids of the codes of one ECG."""
         return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()
 
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The tokens that end an answer: the tokenizer's end of sequence, and the end of a message of the chat."""
+        end = self.tokenizer.eos_token_id
+        if self.chat is None:
+            return (end,)
+        return tuple(dict.fromkeys((self.tokenizer.convert_tokens_to_ids(self.chat.end_token), end)))
+
     @cached_property
     def escapes(self) -> dict[str, str]:
         """Strings that text must not contain, and their replacements: ``<|`` and the tokenizer's other special tokens.
 
-        A space after the first character breaks each up. Replacements are made one after the other.
+        In chats also the end of a message, and tags that the template acts on. A space after the first character breaks
+        each up. Replacements are made one after the other.
         """
         special = {str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         special |= set(self.tokenizer.all_special_tokens)
+        if self.chat is not None:
+            special |= {self.chat.end_token, *self.chat.tags}
         others = sorted(token for token in special if _BEGIN not in token and len(token) > 1)
         return {word: f"{word[0]} {word[1:]}" for word in (_BEGIN, *others)}
 
-    def text_ids(self, text: str) -> list[int]:
-        """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`escapes`)."""
+    def escaped(self, text: str) -> str:
+        """The text without the strings of `escapes`."""
         for word, replacement in self.escapes.items():
             text = text.replace(word, replacement)
+        return text
+
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`escapes`)."""
+        return self.ids(self.escaped(text))
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of text whose special tokens are read as such."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def ids_after_ecg(self, text: str) -> list[int]:
+        """`ids` of text as it is tokenized after an ECG."""
+        return self.ids(ECG_END + text)[1:]

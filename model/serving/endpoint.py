@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import requests
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.inference.chat import Chat
+from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError
@@ -65,7 +65,7 @@ class EndpointChat(Chat):
         """
         folder = Path(folder)
         suppressed = servable_settings(folder)["suppress_tokens"] if logit_bias else ()
-        representation = load_representation(folder / "ecg_tokenizer")
+        representation = load_ecg_tokenizer(folder)
         if representation.embeds:
             raise UserError(f"{folder}: embeds ECGs, which cannot be sent to a server; ask it without --endpoint")
         return cls(url, representation, model, environment.get("ENDPOINT_KEY", ""), suppressed)

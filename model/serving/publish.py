@@ -10,7 +10,7 @@ from typing import Any
 from peft import PeftModel
 from transformers.utils.logging import disable_progress_bar
 
-from cardiolect.data_provider.audit.seen import SEEN
+from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
@@ -99,6 +99,8 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
         weights.chmod((out / INFO).stat().st_mode)
     if (checkpoint / SEEN).is_file():
         shutil.copy(checkpoint / SEEN, out)
+    if unknown := read_seen(out).unknown:
+        print(f"{checkpoint}: {unknown}; an evaluation of {out} will refuse it", file=sys.stderr)
 
 
 def _without_paths(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import extract_model_from_parallel
 
+from cardiolect.model.llm.masks import masks_for
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 # HeartLLM (arXiv 2508.15338) forecasts the next few codes from contexts of five lengths. Shares of groups / 2**scale:
@@ -26,6 +28,9 @@ def weighted_loss(
     weights = batch.pop("loss_weights")[:, 1:]
     chosen = weights > 0
     before = F.pad(chosen, (0, 1))
+    if "attention_mask" in batch:
+        stock, positions = extract_model_from_parallel(model), batch["position_ids"]
+        batch["attention_mask"] = masks_for(stock, batch["attention_mask"][:, 0], positions, positions)
     hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
     try:
         # With a cache, position_ids alone would let packed questions see each other.
@@ -45,6 +50,13 @@ def window_sizes(groups: int) -> list[tuple[int, int]]:
         if context >= 1:
             sizes.append((context, horizon))
     return sizes
+
+
+def windows_length(vocabulary: Vocabulary, codes: int, group: int = 1) -> tuple[int, int]:
+    """Tokens of all windows that `draw_windows` takes from an ECG of so many codes, and of the longest; 0 if none."""
+    markers = 3 + (vocabulary.tokenizer.bos_token_id is not None)
+    lengths = [(context + horizon) * group + markers for context, horizon in window_sizes(codes // group)]
+    return sum(lengths), max(lengths, default=0)
 
 
 def draw_windows(

@@ -74,9 +74,11 @@ def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
     rows = sorted(rows, key=len)
     groups: list[RowGroup] = []
     for length, members in groupby(rows, key=len):
+        members = list(members)
         segments = torch.tensor([row.segments for row in members])
         causal = bool((segments == PREFIX).all())
-        groups.append((len(segments), length, None if causal else _visible(segments)[:, None]))
+        positions = torch.tensor([row.positions for row in members])
+        groups.append((len(segments), length, None if causal else _visible(segments)[:, None], positions))
 
     def joined(name: str, dtype: torch.dtype) -> torch.Tensor:
         return torch.tensor([[value for row in rows for value in getattr(row, name)]], dtype=dtype)
@@ -91,10 +93,10 @@ def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
 
 
 def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad rows on the right into a batch for any causal LM with SDPA attention.
+    """Pad rows on the right into a batch for any causal LM; `weighted_loss` brings the mask into the model's form.
 
-    Returns input_ids, position_ids, loss_weights ``(B, T)``, the boolean attention_mask ``(B, 1, T, T)`` and, if rows
-    have items, ecgs. Padding sees only itself, so that no row of the softmax is empty.
+    Returns input_ids, position_ids, loss_weights ``(B, T)``, the boolean attention_mask ``(B, 1, T, T)`` of layers
+    without a window and, if rows have items, ecgs. Padding sees only itself, so that no row of the softmax is empty.
     """
     longest = max(map(len, rows))
 

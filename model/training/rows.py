@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -11,24 +12,28 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
-from cardiolect.model.training.objectives import draw_windows
+from cardiolect.model.training.lengths import LeftOut
+from cardiolect.model.training.objectives import draw_windows, windows_length
 from cardiolect.model.training.packing import Packed, pack
-from cardiolect.utils.errors import UserError
 
 
-def _check_length(packed: Packed, refs: Sequence[RecordRef], max_length: int | None, ecgs: CachedECGs) -> Packed:
-    """Return ``packed``; raise `UserError` if its longest sequence does not fit the language model."""
-    if max_length and max(packed.positions) >= max_length:
-        records = " and ".join(ref.record_id for ref in refs)
-        raise UserError(
-            f"record {records}: ECG and text have {max(packed.positions) + 1} tokens, but the language model takes "
-            f"{max_length}; use shorter recordings, or fewer tokens per second ({ecgs.representation.fewer_tokens})"
-        )
-    return packed
+def _window(ecgs: CachedECGs, ref: RecordRef, seed: int, epoch: int | None) -> int:
+    """The window of a recording in an epoch: drawn by seed, epoch and recording; the first if the epoch is None."""
+    windows = ecgs.windows(ref) if epoch is not None else 1
+    return random.Random(f"{seed}-{epoch}-{ref.record_id}").randrange(windows) if windows > 1 else 0
+
+
+def _most_tokens(ecgs: CachedECGs, ref: RecordRef) -> int:
+    """Tokens of the longest window of a recording."""
+    return max(ecgs.num_tokens(ref, window) for window in range(ecgs.windows(ref)))
 
 
 class PretrainDataset(Dataset):
-    """One row per recording: the whole ECG, or one window of it per scale."""
+    """One row per recording: the whole ECG, or one window of it per scale.
+
+    Recordings that do not fit the language model or the objective are left out at once (`left_out`). random_windows:
+    draw a window of each long recording in every epoch, and do not always take the first.
+    """
 
     shares_prefix = False
 
@@ -42,12 +47,15 @@ class PretrainDataset(Dataset):
         group: int = 1,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
+        random_windows: bool = False,
     ):
         self.vocabulary, self.ecgs, self.objective, self.seed = vocabulary, ecgs, objective, seed
-        self.group, self.max_length, self.corpus_weights = group, max_length, corpus_weights or {}
+        self.group, self.corpus_weights, self.random_windows = group, corpus_weights or {}, random_windows
+        self.left_out = LeftOut("recordings", max_length)
         self.corpora: dict[str, list[RecordRef]] = {}
+        limited = max_length is not None or objective == "multiscale"
         for ref in refs:
-            if ref in ecgs:
+            if ref in ecgs and (not limited or self.left_out.fits(self._longest_sequence(ref), ref.record_id)):
                 self.corpora.setdefault(ref.corpus, []).append(ref)
         self.set_epoch(0)
 
@@ -63,33 +71,52 @@ class PretrainDataset(Dataset):
         return len(self.refs)
 
     def lengths(self) -> list[int]:
-        """Number of tokens per row, up to a constant."""
-        return [self.ecgs.num_tokens(ref) for ref in self.refs]
+        """Number of tokens per row."""
+        return [self._tokens(self.ecgs.num_tokens(ref, self._window(ref))) for ref in self.refs]
 
-    def check_lengths(self) -> None:
-        """Raise `UserError` if the longest recording does not fit the language model."""
-        self[int(np.argmax(self.lengths()))]
+    def longest_row(self) -> tuple[int, str]:
+        """Tokens of the longest row of any epoch, and the id of its recording."""
+        refs = [ref for refs in self.corpora.values() for ref in refs]
+        return max((self._tokens(_most_tokens(self.ecgs, ref)), ref.record_id) for ref in refs)
+
+    def _tokens(self, codes: int) -> int:
+        """Tokens of the row of an ECG of so many codes."""
+        if self.objective == "multiscale":
+            return windows_length(self.vocabulary, codes, self.group)[0]
+        return codes + self._markers
+
+    @cached_property
+    def _markers(self) -> int:
+        """Tokens of a row without codes."""
+        return len(render_ecgs(self.vocabulary, [[]], [""])[0])
+
+    def _longest_sequence(self, ref: RecordRef) -> int:
+        """Tokens of the longest sequence in any row of the recording; 0 if one of its windows is too short."""
+        tokens = [self.ecgs.num_tokens(ref, window) for window in range(self.ecgs.windows(ref))]
+        if self.objective == "multiscale":
+            longest = [windows_length(self.vocabulary, codes, self.group)[1] for codes in tokens]
+            return max(longest) if all(longest) else 0
+        return self._tokens(max(tokens))
+
+    def _window(self, ref: RecordRef) -> int:
+        return _window(self.ecgs, ref, self.seed, self.epoch if self.random_windows else None)
 
     def __getitem__(self, i: int) -> Packed:
-        codes = self.ecgs.ecg(self.refs[i]).token_ids
+        ref = self.refs[i]
+        codes = self.ecgs.ecg(ref, self._window(ref)).token_ids
         if self.objective == "multiscale":
             rng = np.random.default_rng([self.seed, self.epoch, i])
-            drawn = draw_windows(self.vocabulary, np.asarray(codes), rng, self.group)
-            if not drawn:
-                raise UserError(
-                    f"record {self.refs[i].record_id}: too short for any window of PRETRAIN_OBJECTIVE=multiscale"
-                )
-            windows = pack([], drawn)
-            return _check_length(windows, [self.refs[i]], self.max_length, self.ecgs)
+            return pack([], draw_windows(self.vocabulary, np.asarray(codes), rng, self.group))
         ids, of_ecg = render_ecgs(self.vocabulary, [codes], [""])
-        whole = pack(ids, [], [float(supervised) for supervised in of_ecg])
-        return _check_length(whole, [self.refs[i]], self.max_length, self.ecgs)
+        return pack(ids, [], [float(supervised) for supervised in of_ecg])
 
 
 class FinetuneDataset(Dataset):
     """Rows of one ECG followed by up to ``questions_per_ecg`` questions; every question occurs once per epoch.
 
-    Comparisons follow their two ECGs in the same way.
+    Comparisons follow their two ECGs in the same way. Questions that do not fit the language model with their ECGs are
+    left out at once (`left_out`). random_windows: as of `PretrainDataset`; all questions about a recording have the
+    same window in an epoch.
     """
 
     shares_prefix = True
@@ -106,10 +133,13 @@ class FinetuneDataset(Dataset):
         seed: int = 0,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
+        random_windows: bool = False,
     ):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
-        self.ecg_dropout, self.patient_dropout, self.max_length = ecg_dropout, patient_dropout, max_length
+        self.ecg_dropout, self.patient_dropout, self.random_windows = ecg_dropout, patient_dropout, random_windows
+        self.left_out = LeftOut("questions and reports", max_length)
+        self._texts_before: dict[tuple[str, ...], int] = {}
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts occur with many ECGs
         for example in examples:
@@ -119,8 +149,28 @@ class FinetuneDataset(Dataset):
                     ids, mask = render_turn(vocabulary, example)
                     rendered[text] = (ids, [float(m) for m in mask])
                 groups.setdefault((example.records, example.backgrounds), []).append(rendered[text])
-        self.groups = list(groups.items())
+        self.groups = [
+            (key, fitting) for key, turns in groups.items() if (fitting := self._fitting(*key, turns, max_length))
+        ]
         self.set_epoch(0)
+
+    def _fitting(self, refs, backgrounds, turns: list, max_length: int | None) -> list:
+        """The questions about these recordings that fit the language model."""
+        if max_length is None:
+            return turns
+        records = " and ".join(ref.record_id for ref in refs)
+        prefix = self._text_before(backgrounds) + sum(_most_tokens(self.ecgs, ref) for ref in refs)
+        return [turn for turn in turns if self.left_out.fits(prefix + len(turn[0]), records)]
+
+    def _text_before(self, backgrounds: tuple[str, ...]) -> int:
+        """Tokens of what precedes a question, without the tokens of ECGs."""
+        if backgrounds not in self._texts_before:
+            ids, _ = render_ecgs(self.vocabulary, [[] for _ in backgrounds], backgrounds)
+            self._texts_before[backgrounds] = len(ids)
+        return self._texts_before[backgrounds]
+
+    def _window(self, ref: RecordRef) -> int:
+        return _window(self.ecgs, ref, self.seed, self.epoch if self.random_windows else None)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw which questions share a row in this epoch, and which rows lose their ECG or their patient."""
@@ -141,32 +191,33 @@ class FinetuneDataset(Dataset):
         return len(self.rows)
 
     def lengths(self) -> list[int]:
-        """Number of tokens per row, up to a constant."""
-        tokens = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
-        lengths = [sum(map(self.ecgs.num_tokens, refs)) for (refs, _), _ in self.groups]
+        """Number of tokens per row."""
+        ecgs = [sum(self.ecgs.num_tokens(ref, self._window(ref)) for ref in refs) for (refs, _), _ in self.groups]
+        turns = [[len(ids) for ids, _ in turns] for _, turns in self.groups]
         return [
-            sum(tokens[group][k] for k in chosen) + (0 if dropped else lengths[group])
-            for group, chosen, dropped, _ in self.rows
+            self._text_before(("",) * len(refs) if without_patient else backgrounds)
+            + (0 if without_ecg else ecgs[group])
+            + sum(turns[group][k] for k in chosen)
+            for group, chosen, without_ecg, without_patient in self.rows
+            for refs, backgrounds in (self.groups[group][0],)
         ]
 
-    def check_lengths(self) -> None:
-        """Raise `UserError` if the longest ECG and question do not fit the language model."""
-
-        def length(group) -> int:
-            (refs, _), turns = group
-            return sum(map(self.ecgs.num_tokens, refs)) + max(len(ids) for ids, _ in turns)
-
-        (refs, backgrounds), turns = max(self.groups, key=length)
-        ids, _, _ = render_prefix(self.vocabulary, [self.ecgs.ecg(ref) for ref in refs], backgrounds)
-        longest = max(turns, key=lambda turn: len(turn[0]))
-        _check_length(pack(ids, [longest]), refs, self.max_length, self.ecgs)
+    def longest_row(self) -> tuple[int, str]:
+        """The most tokens that a row of any epoch can have, and the ids of its recordings."""
+        found = (0, "")
+        for (refs, backgrounds), turns in self.groups:
+            rows = -(-len(turns) // self.questions_per_ecg)
+            longest = sorted((len(ids) for ids, _ in turns), reverse=True)[: -(-len(turns) // rows)]
+            ecgs = sum(_most_tokens(self.ecgs, ref) for ref in refs)
+            tokens = self._text_before(backgrounds) + ecgs + sum(longest)
+            found = max(found, (tokens, " and ".join(ref.record_id for ref in refs)))
+        return found
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, without_ecg, without_patient = self.rows[i]
         (refs, backgrounds), turns = self.groups[group]
-        ecgs = [None if without_ecg else self.ecgs.ecg(ref) for ref in refs]
+        ecgs = [None if without_ecg else self.ecgs.ecg(ref, self._window(ref)) for ref in refs]
         if without_patient:
             backgrounds = [""] * len(refs)
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
-        packed = pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)
-        return _check_length(packed, refs, self.max_length, self.ecgs)
+        return pack(ids, [turns[k] for k in chosen], [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)

@@ -1,22 +1,46 @@
 """Settings of pretraining and fine-tuning."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cardiolect.data_provider.examples import TaskName
-from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.sources import check_source
+from cardiolect.model.training.zero3 import read_deepspeed_config
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
+
+BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0", "no", "off", "f", "n")}
+
+
+def _spell_boolean(value: Any) -> Any:
+    """Every spelling of a boolean becomes "true" or "false"; other values stay."""
+    return next((word for word, spellings in BOOLEANS.items() if str(value).lower() in spellings), value)
+
+
+Resume = Annotated[Literal["auto", "true", "false"], BeforeValidator(_spell_boolean)]
 
 
 class TrainSettings(DataSettings):
     """Settings shared by pretraining and fine-tuning."""
 
-    batch_size: int = Field(8, ge=1, description="ECGs (with their questions) per batch on each rank.")
+    record_seconds: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Longer recordings are cut to this many seconds: training draws one of the windows that cover a "
+        "recording in every epoch, validation takes the first; 0: whole recordings.",
+    )
+    batch_size: int = Field(8, ge=1, description="Most ECGs (with their questions) per batch on each rank.")
+    batch_tokens: int = Field(
+        0,
+        ge=0,
+        description="Most tokens per batch on each rank, padding included: long sequences come in smaller batches than "
+        "BATCH_SIZE; 0: no limit.",
+    )
     gradient_accumulation_steps: int = Field(1, ge=1, description="Batches per optimiser step.")
     train_epochs: float = Field(1, gt=0, description="Passes over the training data.")
     max_steps: int = Field(0, ge=0, description="Stop after this many optimiser steps; 0: after TRAIN_EPOCHS.")
@@ -30,13 +54,23 @@ class TrainSettings(DataSettings):
     warmup_steps: int = Field(50, ge=0, description="Optimiser steps before the peak learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay; not applied to embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
-    eval_steps: int = Field(200, ge=1, description="Steps between validations, which also save; the best is kept.")
+    eval_steps: int = Field(200, ge=1, description="Steps between validations; the best is kept.")
     verbose_steps: int = Field(20, ge=1, description="Steps between log entries of the loss.")
-    resume: bool = Field(False, description="Continue from the last saved step in OUTPUT_DIR.")
+    save_steps: int | None = Field(
+        None, ge=1, description="Steps between saved steps (RESUME); each new best is saved too. Empty: EVAL_STEPS."
+    )
+    resume: Resume = Field(
+        "auto",
+        description="auto: go on after the last saved step in OUTPUT_DIR; stop if it, or a finished checkpoint there, "
+        "is of other settings or data. true: the same, and say if there is none. false: start over and replace both.",
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
-    deepspeed_config: Path = Field(Path("ds_config_zero2.json"), description="DeepSpeed configuration.")
+    deepspeed_config: Path = Field(
+        Path("ds_config_zero2.json"),
+        description="DeepSpeed configuration. ds_config_zero3.json splits the weights over ranks, too.",
+    )
     tuning: Literal["lora", "full"] = Field(
         "lora", description="Trained weights. lora: adapters and new token rows; full: everything."
     )
@@ -55,7 +89,14 @@ class TrainSettings(DataSettings):
 
     def check(self) -> None:
         super().check()
+        check_record_seconds(self.record_seconds)
         need_path("DEEPSPEED_CONFIG", self.deepspeed_config, "a DeepSpeed configuration")
+        zero = read_deepspeed_config(self.deepspeed_config).get("zero_optimization", {})
+        if self.optimizer == "muon" and zero.get("stage") == 3 and zero.get("reduce_scatter", True):
+            raise UserError(
+                f"DEEPSPEED_CONFIG: {self.deepspeed_config}: with ZeRO-3, OPTIMIZER=muon needs reduce_scatter=false in "
+                "zero_optimization"
+            )
         if self.train_text_rows and self.tuning != "full":
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")
         if self.optimizer == "muon" and self.tuning != "full":
@@ -123,6 +164,11 @@ class FinetuneSettings(LanguageModelSettings):
         None,
         description="Checkpoint to start from (stage 2, or another stage 3). If empty, LLM_PATH and TOKENIZER_PATH "
         "start a new one: embedded ECGs have no stage 2.",
+    )
+    prompt: Literal["plain", "chat"] = Field(
+        "plain",
+        description="How questions are written, in training and whenever the checkpoint is asked. plain: "
+        "`Question: ... Answer:`; chat: by the language model's own chat template.",
     )
     questions_per_ecg: int = Field(
         6, ge=1, description="Questions and reports packed after one ECG in a training sequence."

@@ -2,24 +2,37 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from torch.utils.data import Dataset
 from transformers import set_seed
 
-from cardiolect.data_provider.audit.seen import load_seen, save_seen
+from cardiolect.data_provider.audit.seen import Earlier, save_seen, seen_before
 from cardiolect.data_provider.corpora.provenance import corpora_of, corpora_of_tokenizer
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.splits import Split, corpus_weights, find_database, load_splits, seen_in_data
+from cardiolect.data_provider.splits import (
+    Split,
+    corpus_weights,
+    find_database,
+    held_out,
+    left_out,
+    load_splits,
+    seen_in_data,
+    warn_of_seen,
+)
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.cached import prepare_corpus
+from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
+    INFO,
     Checkpoint,
+    check_ecg_rows,
+    check_ecg_tokenizer,
+    fingerprint,
+    fingerprint_of_parts,
     load_checkpoint,
     load_language_model,
     longest_sequence,
@@ -28,10 +41,13 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
-from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters
+from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters, with_adapters_own
+from cardiolect.model.training.lengths import check_lengths
+from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
+from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
@@ -49,7 +65,8 @@ def pretrain(settings: PretrainSettings) -> dict:
             "tokens to predict; start with finetune.sh and LLM_PATH"
         )
     checkpoint = _new_checkpoint(settings, representation)
-    ecgs = prepare_corpus(representation, [r for s in splits.values() for r in s.records], settings)
+    refs = [ref for split in splits.values() for ref in split.records]
+    ecgs = prepare_corpus(representation, refs, settings, settings.record_seconds, every_window=True)
     train_rows, valid_rows = (
         PretrainDataset(
             checkpoint.vocabulary,
@@ -60,11 +77,12 @@ def pretrain(settings: PretrainSettings) -> dict:
             representation.group,
             longest_sequence(checkpoint.model),
             corpus_weights(settings) if name == "train" else None,
+            random_windows=name == "train",
         )
         for name in ("train", "valid")
     )
-    seen = load_seen(settings.tokenizer_path)
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, {"stage": "pretrain"}, seen)
+    seen = seen_before(_starts_from(settings))
+    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
 
 
 def finetune(settings: FinetuneSettings) -> dict:
@@ -75,13 +93,27 @@ def finetune(settings: FinetuneSettings) -> dict:
         unused = [key for key in ("llm_path", "tokenizer_path", "projector") if key in settings.model_fields_set]
         if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
             print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
+        if "tokenizer_path" in unused and (settings.tokenizer_path / "config.json").is_file():
+            check_ecg_tokenizer(
+                settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
+            )
         checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+        settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
+    earlier = checkpoint.info.get("prompt")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
+    if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
+        raise UserError(
+            f"DEEPSPEED_CONFIG: {settings.deepspeed_config} is ZeRO-3, which cannot train embedded ECGs: a rank whose "
+            "batch has no ECG would not join in gathering the projector; use ds_config_zero2.json"
+        )
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
-    ecgs = prepare_corpus(checkpoint.representation, refs, settings)
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
@@ -92,6 +124,7 @@ def finetune(settings: FinetuneSettings) -> dict:
         ecg_dropout=settings.ecg_dropout,
         patient_dropout=settings.patient_dropout,
         corpus_weights=corpus_weights(settings),
+        random_windows=True,
         **shared,
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
@@ -99,9 +132,10 @@ def finetune(settings: FinetuneSettings) -> dict:
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
     with_patient *= 1 - settings.patient_dropout
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
+    info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
-    seen = load_seen(settings.checkpoint or settings.tokenizer_path)
-    return _train_and_save(checkpoint, train_rows, valid_rows, splits, settings, info, seen)
+    seen = seen_before({"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(settings))
+    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
 def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:
@@ -118,11 +152,18 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
         )
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+        check_ecg_rows(Path(settings.llm_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     return checkpoint
+
+
+def _starts_from(settings: LanguageModelSettings) -> dict[str, Path]:
+    """The folders whose training a new checkpoint continues: the language model's, too, if it has seen ECGs."""
+    folders = {"ECG tokenizer": settings.tokenizer_path, "language model": Path(settings.llm_path)}
+    return {what: folder for what, folder in folders.items() if what == "ECG tokenizer" or (folder / INFO).is_file()}
 
 
 def _training_texts(settings: LanguageModelSettings) -> set[str]:
@@ -131,6 +172,8 @@ def _training_texts(settings: LanguageModelSettings) -> set[str]:
     if paths:
         root = settings.data_root[0]
         examples = load_examples(paths, root, find_database(root), allow_missing=True).examples
+        away = held_out(settings)
+        examples = [e for e in examples if not any(ref in away for ref in e.records)]
     else:
         examples = load_splits(settings, ("train",), task=None)["train"].examples
     texts = {
@@ -148,23 +191,36 @@ def _train_and_save(
     checkpoint: Checkpoint,
     train_rows: Dataset,
     valid_rows: Dataset,
+    ecgs: CachedECGs,
     splits: dict[str, Split],
     settings: TrainSettings,
     info: dict,
-    seen: set[str],
+    seen: Earlier,
 ) -> dict:
     output = settings.output_dir
-    for name, rows in (("train", train_rows), ("validation", valid_rows)):
-        if len(rows) == 0:
-            raise UserError(f"there are no {name} sequences: none of the recordings could be read")
-        rows.check_lengths()
-    if launch.is_main():
-        output.mkdir(parents=True, exist_ok=True)
-        if not settings.resume:
-            shutil.rmtree(output / "resume", ignore_errors=True)
+    info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
+    data = _fingerprint(splits)
+    start = choose_start(
+        settings,
+        lambda: {
+            "stage": info["stage"],
+            "ECG tokenizer": checkpoint.representation.fingerprint(),
+            "language model": _fingerprint_of_model(checkpoint, settings),
+            "data": data,
+            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({_short_hash(repr(train_rows.lengths()))})",
+            "DEEPSPEED_CONFIG's content": _short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
+        },
+    )
+    if start.finished:
+        return figures_of(output)
     set_seed(settings.seed)
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
+        warn_of_seen(settings, seen.marks)
+        recordings = [r for split in splits.values() for r in split.records]
+        info |= left_out(splits) | {
+            "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))
+        }
         trained, total = trainable_parameters(checkpoint.model)
         print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
         first = train_rows[0]
@@ -172,9 +228,7 @@ def _train_and_save(
         print("the end of the first sequence, supervised tokens in green:")
         print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]]))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
-    data = _fingerprint(splits)
-    begun_with = {"ECG tokenizer": checkpoint.representation.fingerprint(), "data": data}
-    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, begun_with)
+    figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, start)
     if launch.is_main():
         inherited = {**{k: v for k, v in checkpoint.info.items() if k in INHERITED}, **info}
         checkpoint.info = {
@@ -183,18 +237,33 @@ def _train_and_save(
             **{k: v for k, v in figures.items() if k != "loss_curve"},
             "train_records": len(splits["train"].records),
             "data_fingerprint": data,
-            "settings": settings.model_dump(mode="json"),
+            "settings": comparable(settings),
+            "begun_with": dict(start.contents),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
         write_card(output)
-        save_seen(output, [r for split in splits.values() for r in split.records], seen | seen_in_data(settings))
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
             f"checkpoint in {output}"
         )
+        finish(output)
     launch.barrier()
     return figures
+
+
+def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSettings) -> str:
+    """Hash of the language model that training starts from, and of what embeds ECGs."""
+    if getattr(settings, "checkpoint", None):
+        return fingerprint(settings.checkpoint)
+    if settings.llm_path == "tiny":  # its weights follow from settings and SEED
+        return _short_hash(repr(sorted(checkpoint.vocabulary.tokenizer.get_vocab().items())))
+    weights = settings.tokenizer_path.glob("*.safetensors") if checkpoint.representation.embeds else ()
+    return fingerprint_of_parts(settings.llm_path, *weights)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:

@@ -3,68 +3,32 @@
 import json
 import math
 import os
-import random
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import deepspeed
 import torch
 from peft import PeftModel
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
+from cardiolect.model.training.batches import fill, make_batches
 from cardiolect.model.training.muon import muon
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
+from cardiolect.model.training.resume import FOLDER, Start, begin
 from cardiolect.model.training.settings import TrainSettings
+from cardiolect.model.training.zero3 import gather_weights, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
-from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import make_schedule
+from cardiolect.utils.stopping import Signals, Stopped
 
-# Settings that a resumed run cannot change: they decide which weights there are, or how they are trained.
-UNCHANGED = {
-    "optimizer",
-    "schedule",
-    "tuning",
-    "lora_rank",
-    "lora_alpha",
-    "lora_targets",
-    "train_text_rows",
-    "projector",
-}
-
-
-class LengthBucketSampler(Sampler):
-    """Shuffled rows, grouped into batches of similar length to limit padding.
-
-    The order depends only on seed and epoch, so that a resumed run continues with it. Rows that do not fill a batch are
-    left out of the epoch: ranks would fill the batch with repeated rows.
-    """
-
-    def __init__(self, rows: Dataset, batch: int, seed: int, batches_per_bucket: int = 20):
-        self.rows, self.batch, self.seed, self.bucket = rows, batch, seed, batch * batches_per_bucket
-
-    def __len__(self) -> int:
-        return len(self.rows) // self.batch * self.batch or len(self.rows)
-
-    def __iter__(self):
-        rng = random.Random(f"{self.seed}-{self.rows.epoch}")
-        lengths = self.rows.lengths()
-        order = rng.sample(range(len(lengths)), len(lengths))
-        buckets = (order[i : i + self.bucket] for i in range(0, len(order), self.bucket))
-        batches = []
-        for bucket in buckets:
-            bucket.sort(key=lengths.__getitem__)
-            batches += [bucket[i : i + self.batch] for i in range(0, len(bucket), self.batch)]
-        if len(batches) > 1:
-            batches = [batch for batch in batches if len(batch) == self.batch]
-        rng.shuffle(batches)
-        return iter([i for batch in batches for i in batch])
+UNLOGGED = "unlogged_loss.json"  # in a saved step: the sum of losses since the last log entry, and its step
 
 
 class ECGTrainer(Trainer):
@@ -98,9 +62,8 @@ class ECGTrainer(Trainer):
         tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         return {id(table.weight) for table in tables if table is not None}
 
-    def _get_train_sampler(self, train_dataset=None) -> LengthBucketSampler:
-        batch = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * launch.world_size()
-        return LengthBucketSampler(self.train_dataset, batch, self.args.seed)
+    def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # `Batches` are in random order
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
         total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)
@@ -116,18 +79,53 @@ class ECGTrainer(Trainer):
         """Validation loss: mean over all supervised tokens of all ranks, every row counted once."""
         self.model.eval()
         rows = range(launch.rank(), len(self.eval_dataset), launch.world_size())
-        size = self.args.per_device_eval_batch_size
         sums = torch.zeros(2, dtype=torch.float64)
-        for start in tqdm(range(0, len(rows), size), desc="validation", leave=False, disable=not launch.is_main()):
-            batch = self.data_collator([self.eval_dataset[i] for i in rows[start : start + size]])
+        batches = self._eval_batches(rows)
+        most = max(launch.gather(len(batches)))  # with ZeRO-3, every pass is a joint one of all ranks
+        for k in tqdm(range(most), desc="validation", leave=False, disable=not launch.is_main()):
+            mine = batches[k] if k < len(batches) else []
+            batch = self.data_collator([[self.eval_dataset[i] for i in mine or [0]]])
             with self.compute_loss_context_manager():
                 loss = weighted_loss(self.model, self.model.get_output_embeddings(), self._prepare_inputs(batch))
-            sums += torch.stack(loss).double().cpu()
+            if mine:
+                sums += torch.stack(loss).double().cpu()
         total = self.accelerator.reduce(sums.to(self.args.device), "sum")
         metrics = {f"{metric_key_prefix}_loss": (total[0] / total[1].clamp(min=1e-9)).item()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _eval_batches(self, rows: Sequence[int]) -> list[list[int]]:
+        lengths, batches = self.eval_dataset.lengths(), self.train_dataset
+        if batches.tokens:
+            rows = sorted(rows, key=lengths.__getitem__)
+        return list(fill(rows, lengths, batches.size, batches.tokens, batches.padded))
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial) -> bool:
+        # Transformers saves if this is true; besides each new best, what `RunCallback` asks for.
+        return super()._determine_best_metric(metrics, trial) or self.control.should_save
+
+    def _run_epoch(self, **arguments) -> None:
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(**arguments)
+        else:  # resumed after the last step, which Transformers would repeat
+            self.control.should_training_stop = True
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Only make the folder: the weights of a saved step are in DeepSpeed's state, and need not be there twice."""
+        Path(output_dir or self.args.output_dir).mkdir(parents=True, exist_ok=True)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        loss = self.accelerator.gather(self._tr_loss).mean().item()
+        if launch.is_main():
+            (Path(output_dir) / UNLOGGED).write_text(json.dumps([loss, self._globalstep_last_logged]))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None and (file := Path(checkpoint) / UNLOGGED).is_file():
+            loss, self._globalstep_last_logged = json.loads(file.read_text())
+            self._tr_loss += loss
 
     def get_decay_parameter_names(self, model) -> list[str]:
         # Weight decay would change the rows of text tokens, which must stay as they are.
@@ -136,14 +134,39 @@ class ECGTrainer(Trainer):
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
 
-class EpochCallback(TrainerCallback):
-    """Tells the training set the current epoch, so that a resumed run trains on the same rows."""
+class RunCallback(TrainerCallback):
+    """Sets the training set's epoch, asks for saves, and ends the run after a save if a signal asks for it.
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    begin: called when training begins, so that nothing of an earlier run is lost before.
+    """
+
+    def __init__(self, settings: TrainSettings, rows: Dataset, begin: Callable[[], None], signals: Signals):
+        self.rows, self.begin, self.signals = rows, begin, signals
+        self.save_steps = settings.save_steps or settings.eval_steps
+        self.signal: str | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.begin()
+        if state.best_global_step:  # the folder may have been moved since
+            state.best_model_checkpoint = str(Path(args.output_dir) / f"checkpoint-{state.best_global_step}")
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self.dataset.set_epoch(int(state.epoch or 0))
+        self.rows.set_epoch(int(state.epoch or 0))  # the same rows in a resumed run
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save |= state.global_step % self.save_steps == 0 or state.global_step >= state.max_steps
+        self.on_evaluate(args, state, control)
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.signal = self.signal or self.signals.on_any_rank()
+        control.should_save |= self.signal is not None
+
+    def on_save(self, args, state, control, **kwargs):
+        if self.signal:
+            launch.barrier()  # the step is complete once the main rank is here
+            raise Stopped(
+                f"stopped by {self.signal} after saving step {state.global_step}; RESUME=auto goes on after it"
+            )
 
 
 def train(
@@ -152,22 +175,21 @@ def train(
     valid_rows: Dataset,
     pad_id: int,
     settings: TrainSettings,
-    begun_with: Mapping[str, str],
+    start: Start,
 ) -> dict:
     """Train ``model`` in place, up to its best validation loss, and return the losses.
 
-    The files for RESUME are in OUTPUT_DIR/resume. begun_with: fingerprints that must be the same when it resumes.
+    Saved steps are in OUTPUT_DIR/resume. With ZeRO-3, only the main rank's model is whole afterwards, in host memory.
+    Raises `Stopped` after a signal, once a step is saved.
     """
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
-    folder = settings.output_dir / "resume"
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        output_dir=str(settings.output_dir / FOLDER),
+        per_device_train_batch_size=1,  # an item of `Batches` is a whole batch
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=settings.train_epochs,
         max_steps=settings.max_steps or -1,
@@ -178,8 +200,7 @@ def train(
         adam_beta2=0.99,
         eval_strategy="steps",
         eval_steps=settings.eval_steps,
-        save_strategy="steps",
-        save_steps=settings.eval_steps,
+        save_strategy="best",
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
@@ -200,26 +221,21 @@ def train(
     by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
-    trainer = ECGTrainer(
-        settings,
-        model=model,
-        args=arguments,
-        train_dataset=train_rows,
-        eval_dataset=valid_rows,
-        data_collator=lay_out if by_rows else partial(collate, pad_id=pad_id),
-        callbacks=[EpochCallback(train_rows)],
-    )
-    last = _last_complete(folder) if settings.resume else None
-    if settings.resume and last is None and launch.is_main():
-        print(f"RESUME=true, but {folder} holds no saved step; starting from the beginning")
-    if last is not None:
-        _check_world_size(last)
-        _check_unchanged(last, settings, begun_with)
-    elif launch.is_main():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "settings.json").write_text(settings.to_json())
-        (folder / "begun_with.json").write_text(json.dumps(begun_with, indent=2) + "\n")
-    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    batches = make_batches(train_rows, valid_rows, settings, padded=not by_rows)
+    begin_new = partial(begin, settings, start.contents) if start.step is None and launch.is_main() else lambda: None
+    with Signals() as signals:
+        trainer = ECGTrainer(
+            settings,
+            model=model,
+            args=arguments,
+            train_dataset=batches,
+            eval_dataset=valid_rows,
+            data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
+            callbacks=[RunCallback(settings, batches, begin_new, signals)],
+        )
+        result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
+    if splits_weights(settings.deepspeed_config):
+        gather_weights(model)
     if by_rows:
         stock.set_attn_implementation("sdpa")
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
@@ -227,6 +243,11 @@ def train(
     return {
         "steps": result.global_step,
         "epochs": trainer.state.epoch,
+        "sequences": {
+            "per_epoch": len(train_rows),
+            "batches_per_epoch": len(batches),
+            "left_out_by_epoch": batches.left_out(math.ceil(trainer.state.epoch)),
+        },
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
         "best_step": _step_of(trainer.state.best_model_checkpoint),
@@ -234,37 +255,11 @@ def train(
     }
 
 
-def _last_complete(folder: Path) -> Path | None:
-    """The newest complete step; trainer_state.json is written last, so incomplete ones lack it."""
-    steps = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(steps, key=lambda path: int(path.name.split("-")[1]), default=None)
+def _only_batch(items: Sequence[list], collate: Callable) -> dict:
+    """What `collate` makes of the rows of an item of `Batches`."""
+    (rows,) = items
+    return collate(rows)
 
 
 def _step_of(checkpoint: str | None) -> int | None:
     return int(checkpoint.rsplit("-", 1)[1]) if checkpoint else None
-
-
-def _check_world_size(step_folder: Path) -> None:
-    """DeepSpeed splits the optimizer state over ranks; a different number of ranks cannot continue from it."""
-    state = json.loads((step_folder / "trainer_state.json").read_text())
-    shards = list(step_folder.glob(f"global_step{state['global_step']}/*optim_states.pt"))
-    if shards and len(shards) != launch.world_size():
-        raise UserError(
-            f"RESUME: {step_folder} was saved by {len(shards)} ranks, but this run has {launch.world_size()}; "
-            f"set NUM_PROCESSES={len(shards)}, or start a new run with CHECKPOINT"
-        )
-
-
-def _check_unchanged(step_folder: Path, settings: TrainSettings, begun_with: Mapping[str, str]) -> None:
-    """A saved step can only go on with the weights, the optimizer and the rows that it was made with."""
-    file = step_folder.parent / "settings.json"  # runs older than these checks have no file, or no schedule in it
-    saved = {"schedule": "cosine", **json.loads(file.read_text())} if file.is_file() else {}
-    for name in UNCHANGED & set(type(settings).model_fields):
-        now = getattr(settings, name)
-        if (before := saved.get(name, now)) != now:
-            raise UserError(f"RESUME: {step_folder} was saved with {name.upper()}={before}, but this run has {now}")
-    file = step_folder.parent / "begun_with.json"
-    before = json.loads(file.read_text()) if file.is_file() else begun_with
-    for what, fingerprint in begun_with.items():
-        if before[what] != fingerprint:
-            raise UserError(f"RESUME: {step_folder} was saved with other {what} than this run has; start a new run")

@@ -12,13 +12,16 @@ from cardiolect.ecg_tokenizer.cached import CachedECGs
 class CodesInMemory(dict):
     """Codes by recording, in the place of `CachedECGs`."""
 
-    def item(self, ref: RecordRef) -> np.ndarray:
+    def windows(self, ref: RecordRef) -> int:
+        return 1
+
+    def item(self, ref: RecordRef, window: int = 0) -> np.ndarray:
         return self[ref]
 
-    def ecg(self, ref: RecordRef) -> PreparedECG:
+    def ecg(self, ref: RecordRef, window: int = 0) -> PreparedECG:
         return PreparedECG(ref.record_id, self[ref].tolist(), self[ref])
 
-    def num_tokens(self, ref: RecordRef) -> int:
+    def num_tokens(self, ref: RecordRef, window: int = 0) -> int:
         return len(self[ref])
 
 
@@ -27,3 +30,20 @@ class ItemsInMemory(CachedECGs):
 
     def __init__(self, representation: ECGRepresentation, items: Mapping[RecordRef, np.ndarray]):
         super().__init__(representation, cache=CodesInMemory(items))
+
+
+class WindowsInMemory(CodesInMemory):
+    """As `CodesInMemory`, with a list of windows for every recording."""
+
+    def windows(self, ref: RecordRef) -> int:
+        return len(self[ref])
+
+    def item(self, ref: RecordRef, window: int = 0) -> np.ndarray:
+        return self[ref][window]
+
+    def ecg(self, ref: RecordRef, window: int = 0) -> PreparedECG:
+        item = self[ref][window]
+        return PreparedECG((ref.record_id, window), item.tolist(), item)
+
+    def num_tokens(self, ref: RecordRef, window: int = 0) -> int:
+        return len(self[ref][window])

@@ -1,9 +1,12 @@
 """Runs of training through its entry point, and the lines of their env files."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from tests.helpers import ROOT
 
@@ -38,6 +41,11 @@ def run(stage: str, folder: Path, name: str, **values) -> Path:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
     assert done.returncode == 0, done.stderr[-3000:]
     return output
+
+
+def curve(output: Path) -> np.ndarray:
+    """The losses of a run."""
+    return np.array(json.loads((output / "loss_curve.json").read_text()))
 
 
 def pretrain_lines(corpus: Path, tokenizer_folder: Path) -> dict:

@@ -1,19 +1,21 @@
 """Every stage is started, and interrupted, in the same way."""
 
+import signal
 from types import SimpleNamespace
 
 import pytest
 
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
+from cardiolect.utils.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("stage", "function", "advice"),
     [
         ("tokenizer", "cardiolect.ecg_tokenizer.training.train.train_tokenizer", ""),
-        ("pretrain", "cardiolect.model.training.stages.pretrain", "; to continue, set RESUME=true"),
-        ("finetune", "cardiolect.model.training.stages.finetune", "; to continue, set RESUME=true"),
+        ("pretrain", "cardiolect.model.training.stages.pretrain", "; RESUME=auto goes on after the last saved step"),
+        ("finetune", "cardiolect.model.training.stages.finetune", "; RESUME=auto goes on after the last saved step"),
         ("eval", "cardiolect.model.evaluation.evaluate.evaluate", "; to continue, run the same command again"),
     ],
 )
@@ -36,6 +38,21 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
     assert ended.value.code == 130 and capsys.readouterr().err == f"\nstopped{advice}\n"
 
 
+def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
+    settings = SimpleNamespace(num_processes=1, device="cpu")
+    monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
+    monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
+    monkeypatch.setattr(
+        "cardiolect.model.training.stages.pretrain", lambda settings: signal.raise_signal(signal.SIGTERM)
+    )
+    with pytest.raises(SystemExit) as ended:
+        entry.run_stage("pretrain", "some.env")
+    assert ended.value.code == 75 and capsys.readouterr().err.startswith(
+        "\nstopped by SIGTERM while nothing was trained"
+    )
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=2, device="cpu")
     monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file: settings))
@@ -48,3 +65,42 @@ def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, ca
     with pytest.raises(SystemExit) as ended:
         entry.run_stage("eval", "some.env")
     assert ended.value.code == 130 and capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def rank_of_two(monkeypatch):
+    """This process is the second of two ranks, started with NUM_PROCESSES=3 in the settings."""
+    launched = {"RANK": 1, "WORLD_SIZE": 2, "LOCAL_RANK": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, str(value))
+    settings = SimpleNamespace(num_processes=3, model_fields_set={"num_processes"}, device="cpu", output_dir=None)
+    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file: settings))
+    return settings
+
+
+def test_the_settings_must_agree_with_the_launcher(rank_of_two):
+    """Otherwise a step sees another number of sequences than the settings say."""
+    with pytest.raises(UserError, match="NUM_PROCESSES=3, but the launcher started 2 ranks; set NUM_PROCESSES=2"):
+        entry.run_stage("eval", "some.env")
+
+
+def test_a_folder_of_each_machine_is_refused_as_output_dir(rank_of_two, monkeypatch):
+    rank_of_two.num_processes = 2
+    monkeypatch.setattr(entry, "join_ranks", lambda device: None)
+    monkeypatch.setattr(entry, "gather", lambda value: [True, value])
+    monkeypatch.setattr(entry, "sharing_ranks", lambda folder: [1])
+    with pytest.raises(UserError, match="OUTPUT_DIR: None is not the same folder on all machines"):
+        entry.run_stage("eval", "some.env")
+
+
+def test_a_rank_that_has_lost_another_lets_that_one_report_first(rank_of_two, monkeypatch):
+    def lost(device):
+        raise RuntimeError("Connection closed by peer")
+
+    waited = []
+    rank_of_two.num_processes = 2
+    monkeypatch.setattr(entry, "join_ranks", lost)
+    monkeypatch.setattr(entry.time, "sleep", waited.append)
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        entry.run_stage("eval", "some.env")
+    assert waited == [entry.LOST_SECONDS]

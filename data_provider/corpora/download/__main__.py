@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cardiolect.data_provider.corpora.download.fetch import download
 from cardiolect.data_provider.corpora.download.sources import SOURCES
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,4 +61,4 @@ def _ask() -> bool:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cardiolect.data_provider.audit.seen import SEEN, load_seen, save_seen, seen_again
+from cardiolect.data_provider.audit.seen import SEEN, load_seen, read_seen, save_seen, seen_again, seen_before
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
@@ -92,3 +92,72 @@ def test_a_damaged_list_is_named(tmp_path):
         load_seen(tmp_path)
     with pytest.raises(UserError, match="a fingerprint is damaged"):
         seen_again([RecordRef("1", tmp_path / "x")], [], {"signal:###"})
+
+
+@pytest.fixture(params=["cardiolect.json", "config.json"])
+def trained(request, copies, tmp_path):
+    """A checkpoint or an ECG tokenizer with the record of its list."""
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    record = save_seen(folder, [copies["train"], copies["stranger"]])
+    (folder / request.param).write_text(json.dumps({"stage": "x", "seen": record}))
+    return folder
+
+
+def test_a_list_as_training_wrote_it_is_known_however_it_is_laid_out(trained, capsys):
+    found = read_seen(trained)
+    assert found.unknown == "" and found.record["count"] == len(found.marks) == len(load_seen(trained))
+    (trained / SEEN).write_text(json.dumps(sorted(found.marks, reverse=True), indent=1))
+    assert read_seen(trained).unknown == ""
+    before = seen_before({"checkpoint": trained})
+    assert before.marks == found.marks and before.record == {} and capsys.readouterr().out == ""
+
+
+def _of_another(path):
+    path.write_text(json.dumps([f"other{mark}" for mark in json.loads(path.read_text())]))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_text(json.dumps(json.loads(path.read_text())[:-1])), "is not the one that training"),
+        (lambda path: path.write_text(path.read_text().replace("signal:", "signal:0", 1)), "is not the one that"),
+        (lambda path: path.write_text("[]"), "is not the one that training wrote (0 entries, not"),
+        (_of_another, "is not the one that training wrote"),
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "is damaged"),
+        (lambda path: path.write_text("{}"), "is damaged"),
+        (lambda path: path.write_text("[1, 2]"), "is damaged"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is damaged"),
+    ],
+)
+def test_a_list_that_was_lost_cut_or_changed_is_not_relied_upon(trained, change, says, capsys):
+    change(trained / SEEN)
+    assert says in read_seen(trained).unknown
+    before = seen_before({"checkpoint": trained})
+    assert "checkpoint that training started from" in before.record["unknown"] and says in capsys.readouterr().out
+
+
+def test_what_an_earlier_stage_did_not_know_stays_unknown(copies, tmp_path):
+    record = save_seen(tmp_path, [copies["train"]]) | {"unknown": "its first stage"}
+    (tmp_path / "cardiolect.json").write_text(json.dumps({"seen": record}))
+    assert read_seen(tmp_path).unknown == "its first stage"
+
+
+def test_the_ecg_tokenizer_in_a_checkpoint_has_the_list_of_the_checkpoint(copies, tmp_path):
+    (tmp_path / "ecg_tokenizer").mkdir()
+    record = save_seen(tmp_path, [copies["train"]])
+    (tmp_path / "cardiolect.json").write_text(json.dumps({"seen": record}))
+    assert read_seen(tmp_path / "ecg_tokenizer") == read_seen(tmp_path)
+
+
+def test_a_list_without_a_record_is_used_and_said_to_be_unchecked(copies, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    save_seen(tmp_path, [copies["train"]])
+    assert read_seen(tmp_path).unknown == "" and read_seen(tmp_path).record == {}
+    before = seen_before({"ECG tokenizer": tmp_path})
+    assert before.record == {"unrecorded": "ECG tokenizer"}
+    (tmp_path / "cardiolect.json").write_text(
+        json.dumps({"seen": save_seen(tmp_path, [], before.marks) | before.record})
+    )
+    assert seen_before({"checkpoint": tmp_path}).record == before.record, "the next stage passes it on"

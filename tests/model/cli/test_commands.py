@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, resample
+from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.cli.ask import is_trained
@@ -227,6 +228,25 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
     for command in (["tokens"], ["show", "--out", str(tmp_path / "x.png")]):
         cli.main([*command, str(record), "--start", "7.5", "--checkpoint", str(stock)])
         assert "2.5 s of ECG; models are trained on 10 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("trained", "seconds"), [(None, 10), (0, 10), (25, 25)])
+def test_as_much_of_a_long_recording_is_read_as_training_took(stock, record, tmp_path, capsys, trained, seconds):
+    """10 s were read in silence, whatever the checkpoint was trained on."""
+    write_wfdb(tmp_path / "long", np.tile(read_record(record).signal, 4))
+    info = json.loads((stock / "cardiolect.json").read_text())
+    settings = {} if trained is None else {"record_seconds": trained}
+    (stock / "cardiolect.json").write_text(json.dumps(info | {"settings": settings}))
+    try:
+        for command in (["tokens", "--codes"], ["show", "--out", str(tmp_path / "x.png")]):
+            cli.main([*command, str(tmp_path / "long"), "--checkpoint", str(stock)])
+            said = capsys.readouterr()
+            assert f"The recording is 40 s long; only its first {seconds} s are used." in said.err
+            if command[0] == "tokens":
+                tokenizer = ECGTokenizer.from_pretrained(stock / "ecg_tokenizer")
+                assert len(said.out.split()) == tokenizer.tokens_in(seconds)
+    finally:
+        (stock / "cardiolect.json").write_text(json.dumps(info))
 
 
 def test_a_question_is_trained_where_the_checkpoint_learned_its_kind():

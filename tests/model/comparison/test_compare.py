@@ -165,12 +165,12 @@ def test_an_interrupted_stage_goes_on(compared, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_wait", lambda process, save, log: (code, run.Used(3.0, 5)))
     monkeypatch.delenv("RESUME", raising=False)
     settings = stage.settings.model_dump(mode="json")
-    for after, resumes, seconds in ((["a"], "true", 100), (["b"], None, 0)):
+    for after, resumes, seconds in ((["a"], "true", 100), (["b"], "false", 0)):
         Record(settings, "one", ["a"], 100.0, 50.0, 9).write(tmp_path / "finetune.json")
         (stage.output_dir / "resume").mkdir(exist_ok=True)
         record = run_stage(stage, tmp_path, after)
         assert environments.pop() == resumes and seconds <= record.seconds < seconds + 10
-        assert (record.cpu_seconds, record.peak_bytes) == ((53, 9) if resumes else (3, 5))
+        assert (record.cpu_seconds, record.peak_bytes) == ((53, 9) if resumes == "true" else (3, 5))
         assert (record.run == "one") == (after == ["a"])
         assert finished(stage, tmp_path, after) == record and finished(stage, tmp_path, ["c"]) is None
     code = 2

@@ -236,9 +236,15 @@ def test_patients_seen_in_training_are_counted_and_nothing_is_claimed(tmp_path, 
 
     left_out = few | {"KEEP_SEEN_PATIENTS": "false"}
     done = subprocess.run(evaluation(tmp_path / "unseen", corpus, tuned, TEST_DATA=both, **left_out), **quiet())
+    assert done.returncode == 2 and "more than MAX_LEFT_OUT=0.05" in done.stderr and done.stderr.count("\n") == 1
+    left_out["MAX_LEFT_OUT"] = 1
+    done = subprocess.run(evaluation(tmp_path / "unseen", corpus, tuned, TEST_DATA=both, **left_out), **quiet())
     counts = json.loads((tmp_path / "unseen/result.json").read_text())["seen"]
     assert (counts["samples"], counts["patients"]) == (0, 0) and counts["left_out_patients"] > 0
     assert "WARNING" not in (tmp_path / "unseen/scores.txt").read_text()
+    assert 0.05 < counts["left_out_share"] < 1
+    for name in ("scores.txt", "result.html"):
+        assert f"({counts['left_out_share']:.1%} of the samples)" in (tmp_path / "unseen" / name).read_text()
 
 
 def test_a_checkpoint_that_does_not_say_what_it_has_seen_is_not_known_to_be_tested_fairly(tmp_path, corpus, tuned):
@@ -246,10 +252,15 @@ def test_a_checkpoint_that_does_not_say_what_it_has_seen_is_not_known_to_be_test
     (copy / "seen_recordings.json").unlink()
     few = {"MAX_SAMPLES": 10, "FLOORS": "other_ecg", "PAGE_EXAMPLES": 0}
     done = subprocess.run(evaluation(tmp_path / "out", corpus, copy, **few), **quiet())
+    assert done.returncode == 2 and "its seen_recordings.json is missing" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "out/result.json").exists()
+    few["ACCEPT_UNKNOWN_LEAKAGE"] = "true"
+    done = subprocess.run(evaluation(tmp_path / "out", corpus, copy, **few), **quiet())
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((tmp_path / "out/result.json").read_text())["seen"]["known"] is False
     for text in (done.stdout, *((tmp_path / "out" / name).read_text() for name in ("scores.txt", "result.html"))):
-        assert "not known whether training has seen" in text and "the answers depend on the ECG" not in text
+        assert "not known whether training has seen these patients (leakage unknown)" in text
+        assert "the answers depend on the ECG" not in text
 
 
 def test_reports_have_a_constant_for_words_and_one_for_content(tmp_path, corpus, tuned):

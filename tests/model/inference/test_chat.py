@@ -82,6 +82,11 @@ def test_ten_seconds_of_a_long_recording_are_used(tmp_path, corpus):
     part = ECGChat.read(tmp_path / "long.npz", start=12)
     assert part.seconds == 10
     np.testing.assert_array_equal(part.signal, np.tile(record.signal, 3)[:, 6000:11000])
+    assert "the recording is 30 s long; only its 10 s from 12 s on are used" in part.notes
+    assert (
+        "the recording is 30 s long; only its first 14 s are used" in ECGChat.read(tmp_path / "long.npz", 0, 14).notes
+    )
+    assert ECGChat.read(tmp_path / "long.npz", seconds=30).notes == read_record(tmp_path / "long.npz").notes
     assert ECGChat.read(tmp_path / "long.npz", start=27.5).seconds == 2.5
     for start in (27.6, 30, -1):
         with pytest.raises(UserError, match=r"long.npz: 30\.0 s long.* at least 2\.5 s are needed"):

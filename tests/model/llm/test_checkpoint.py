@@ -34,3 +34,16 @@ def test_a_run_into_the_folder_of_another_kind_leaves_nothing_of_it(kinds, stock
     assert ("adapter_config.json" in files) == (kinds[-1] == "adapters")
     assert ("ecg_projector.safetensors" in files) == (kinds[-1] == "patches")
     assert isinstance(found.representation, ECGTokenizer) == (kinds[-1] != "patches")
+
+
+@pytest.mark.parametrize("kind", ["stock", "adapters"])
+def test_a_checkpoint_with_damaged_weights_does_not_stay(kind, request, tmp_path, monkeypatch):
+    """Weights that are still split over ranks are empty, and were written so without a word."""
+    checkpoint = load_checkpoint(request.getfixturevalue(kind))
+    save_checkpoint(checkpoint, tmp_path / "out", merge=False)
+    for parameter in checkpoint.model.parameters():
+        parameter.ds_shape, parameter.data = parameter.shape, torch.empty(0)
+    with pytest.raises(RuntimeError, match=r"damaged weights were written and are deleted .*has \[0\]"):
+        save_checkpoint(checkpoint, tmp_path / "out", merge=False)
+    assert not list((tmp_path / "out").glob("*model*.safetensors"))
+    assert not (tmp_path / "out/cardiolect.json").exists()

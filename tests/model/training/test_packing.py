@@ -16,9 +16,8 @@ from cardiolect.model.prompt.rendering import render_prompt, render_turn
 from cardiolect.model.training import attention
 from cardiolect.model.training.objectives import draw_windows, weighted_loss, window_sizes
 from cardiolect.model.training.packing import collate, lay_out, pack
-from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
-from cardiolect.utils.errors import UserError
-from tests.helpers.ecgs import CodesInMemory, ItemsInMemory
+from cardiolect.model.training.rows import FinetuneDataset
+from tests.helpers.ecgs import CodesInMemory
 from tests.helpers.language_models import tiny_language_model
 from tests.helpers.prompts import prefix_ids
 
@@ -267,21 +266,3 @@ def test_a_share_of_the_rows_lose_their_patient_anew_in_every_epoch(checkpoint):
     kept.set_epoch(1)
     assert [row[:3] for row in rows.rows] == [row[:3] for row in kept.rows], "questions and dropped ECGs stay the same"
     assert all(rows[i].ids == kept[i].ids for i in set(range(200)) - without_patient())
-
-
-def test_an_ecg_too_long_for_the_language_model_is_named(checkpoint):
-    ref = RecordRef("7", Path("7"))
-    ecgs = ItemsInMemory(checkpoint.representation, {ref: CODES, RecordRef("8", Path("8")): CODES[:5]})
-    rows = PretrainDataset(checkpoint.vocabulary, list(ecgs.cache), ecgs, "causal", max_length=30)
-    with pytest.raises(UserError, match=r"record 7: .* tokens, but the language model takes 30; .*STRIDE_MS"):
-        rows.check_lengths()
-
-
-def test_a_question_too_long_for_the_language_model_is_found_before_training(checkpoint):
-    asked = [example(), example("Does this ECG show noise, and if so in which lead? " * 5), example("Which noise?")]
-    ecgs = ItemsInMemory(checkpoint.representation, {asked[0].records[0]: CODES})
-    for dropout in (0, 0.999):  # a row that loses its ECG in this epoch has it in the next
-        rows = FinetuneDataset(checkpoint.vocabulary, asked, ecgs, ecg_dropout=dropout, max_length=120)
-        with pytest.raises(UserError, match=r"record 1: .* but the language model takes 120; .*STRIDE_MS"):
-            rows.check_lengths()
-    FinetuneDataset(checkpoint.vocabulary, asked, ecgs, max_length=2000).check_lengths()

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, TASKS, Judge, JudgeEndpoint, score_task
 from cardiolect.utils.metrics.ecgbench.files import read_samples
 
@@ -131,4 +131,4 @@ def _finite(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError, exit_on_user_error
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.findings import finding_scores
 from cardiolect.utils.metrics.statements.ceiling import repetition_f1
 from cardiolect.utils.metrics.statements.codes import AXES, SCP_CODES
@@ -195,4 +195,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    run_command(main)

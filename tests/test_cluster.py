@@ -1,0 +1,111 @@
+"""The commands of docs/CLUSTER.md, with two machines that are both this one."""
+
+import base64
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.helpers import ROOT
+from tests.helpers.runs import command, one_thread, pretrain_lines, run
+
+SRUN = """#!/usr/bin/env bash
+# Starts two tasks with the variables that srun gives them.
+[ "$1" = --kill-on-bad-exit=1 ] && shift || exit 64
+export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_TASKS_PER_NODE=2 SLURM_STEP_NODELIST=localhost SLURM_NODEID=0
+SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
+SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
+for task in 1 2; do wait -n || { code=$?; kill $first $second 2>/dev/null; wait; exit $code; }; done
+"""
+STAGE1 = {"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 1, "BATCH_SIZE": 4, "HIDDEN": 16, "EVAL_STEPS": 1}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def srun(tmp_path) -> dict[str, str]:
+    """The environment of a SLURM job with two tasks on this machine."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "srun").write_text(SRUN)
+    (programs / "srun").chmod(0o755)
+    job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+    return {**one_thread(), **job, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHON": sys.executable}
+
+
+def nodes(env_file: Path, folder: Path, **values) -> list[subprocess.Popen]:
+    """The torchrun command of the page on two machines, with one rank and a cache of its own on each."""
+    page = (ROOT / "docs/CLUSTER.md").read_text()
+    line = re.search(r"^NUM_PROCESSES=8 (torchrun .* run_main.py pretrain) ", page, re.MULTILINE)[1]
+    line = line.replace("--nproc-per-node=8", "--nproc-per-node=1").replace("gpu1:29500", f"127.0.0.1:{free_port()}")
+    words = [sys.executable, "-m", "torch.distributed.run", "--local-addr=127.0.0.1", *shlex.split(line)[1:], env_file]
+    started = []
+    for node in range(2):
+        env = {**one_thread(), "NUM_PROCESSES": "1", "CACHE_DIR": str(folder / f"cache{node}"), **values}
+        with (folder / f"node{node}.log").open("ab") as log:
+            started.append(subprocess.Popen(words, cwd=ROOT, env=env, stdout=log, stderr=log))
+    return started
+
+
+def curve(output: Path) -> list[float]:
+    return json.loads((output / "loss_curve.json").read_text())
+
+
+def test_two_machines_train_as_one_and_go_on_after_one_has_died(tmp_path, corpus, tokenizer_folder):
+    lines = {**pretrain_lines(corpus, tokenizer_folder), "MAX_STEPS": 12, "EVAL_STEPS": 6}
+    one = run("pretrain", tmp_path, "one", **lines, NUM_PROCESSES=2)
+    words, two = command("pretrain", tmp_path, "two", **lines)
+    first, second = nodes(words[-1], tmp_path)
+    saved = two / "resume/checkpoint-6/trainer_state.json"
+    deadline = time.monotonic() + 240
+    while not saved.exists() and time.monotonic() < deadline and first.poll() is None:
+        time.sleep(0.02)
+    for process in [psutil.Process(second.pid), *psutil.Process(second.pid).children(recursive=True)]:
+        process.kill()
+    assert saved.exists(), (tmp_path / "node0.log").read_text()[-3000:]
+    assert first.wait(120) != 0 and second.wait(10) != 0 and not (two / "cardiolect.json").exists()
+    for folder in two.glob("resume/checkpoint-*"):  # what a later step left would hide that the run goes on from here
+        if int(folder.name.split("-")[1]) > 6:
+            shutil.rmtree(folder)
+    codes = [node.wait(240) for node in nodes(words[-1], tmp_path, RESUME="true")]
+    assert codes == [0, 0], (tmp_path / "node0.log").read_text()[-3000:]
+    np.testing.assert_allclose(curve(two), curve(one), rtol=1e-5)
+    results = [json.loads((output / "cardiolect.json").read_text()) for output in (one, two)]
+    assert results[0]["valid_loss"] == pytest.approx(results[1]["valid_loss"], rel=1e-5)
+    printed = "".join((tmp_path / f"node{node}.log").read_text() for node in range(2))
+    assert printed.count("writing to") == 2, "one rank reports, in each of the two runs"
+
+
+def test_the_tasks_of_the_sbatch_file_share_the_work(tmp_path, corpus, srun):
+    words, output = command("tokenizer", tmp_path, "slurm", DATA_ROOT=corpus, **STAGE1)
+    batch = ["bash", "env/cluster/slurm.sh", *words[1:]]
+    done = subprocess.run(batch, cwd=ROOT, env=srun, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("training on") == 1 and (output / "model.safetensors").is_file()
+
+
+def test_deepspeed_starts_ranks(tmp_path, corpus):
+    """As on each machine of a hostfile: deepspeed reaches it by ssh and calls its launcher there."""
+    words, output = command("tokenizer", tmp_path, "deepspeed", DATA_ROOT=corpus, **STAGE1, NUM_PROCESSES=2)
+    world = base64.urlsafe_b64encode(json.dumps({"localhost": [0, 1]}).encode()).decode()
+    launcher = [sys.executable, "-m", "deepspeed.launcher.launch", f"--world_info={world}", "--node_rank=0"]
+    address = ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    done = subprocess.run(
+        [*launcher, *address, *words[1:]], cwd=ROOT, env=one_thread(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("training on") == 1 and (output / "model.safetensors").is_file()

@@ -1,0 +1,59 @@
+"""SIGTERM and SIGUSR1, with which clusters announce the end of a job: a run saves first and says that it can go on."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Self
+
+import torch
+import torch.distributed as dist
+
+from cardiolect.utils import launch
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class Stopped(BaseException):
+    """A signal ended the run. The message says what was saved. No `Exception`, as KeyboardInterrupt is none."""
+
+
+class Signals:
+    """Notes `SIGNALS` while it is entered, until `on_any_rank` asks. at_once: raise `Stopped` in place of that.
+
+    Outside the main thread, which alone can handle signals, nothing happens.
+    """
+
+    def __init__(self, at_once: bool = False):
+        self.at_once, self.process, self.received, self.before = at_once, os.getpid(), 0, {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.process:  # a forked worker: it ends if it is told to, and saves nothing
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+        elif self.at_once:
+            raise Stopped(
+                f"stopped by {signal.Signals(number).name} while nothing was trained; run the same command again"
+            )
+        else:
+            self.received = number
+
+    def on_any_rank(self) -> str | None:
+        """The name of a signal that any rank has received; the same on all ranks, which must all ask."""
+        received = self.received
+        if launch.world_size() > 1:
+            device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+            most = torch.tensor([received], device=device)
+            dist.all_reduce(most, dist.ReduceOp.MAX)
+            received = int(most)
+        return signal.Signals(received).name if received else None
