@@ -103,7 +103,7 @@ def load_language_model(path: Path | str, precision: str, **placement):
         ) from None
     if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
         own = Path(path) / BASE_CHAT_TEMPLATE
-        tokenizer.chat_template = own.read_text() if own.is_file() else None
+        tokenizer.chat_template = own.read_text(encoding="utf-8") if own.is_file() else None
     if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
         raise UserError(
             f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
@@ -298,7 +298,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     else:
         set_chat_template(checkpoint.vocabulary)
     if checkpoint.vocabulary.own_template:
-        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template)
+        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template, encoding="utf-8")
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
