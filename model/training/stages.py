@@ -101,10 +101,6 @@ def finetune(settings: FinetuneSettings) -> dict:
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
-    earlier = checkpoint.info.get("prompt")
-    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
-        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
-    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
@@ -112,6 +108,10 @@ def finetune(settings: FinetuneSettings) -> dict:
             f"DEEPSPEED_CONFIG: {settings.deepspeed_config} is ZeRO-3, which cannot train embedded ECGs: a rank whose "
             "batch has no ECG would not join in gathering the projector; use ds_config_zero2.json"
         )
+    earlier = checkpoint.info.get("prompt", "plain")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
