@@ -128,9 +128,12 @@ class ECGTrainer(Trainer):
             self._tr_loss += loss
 
     def get_decay_parameter_names(self, model) -> list[str]:
-        # Weight decay would change the rows of text tokens, which must stay as they are.
-        tables = self._token_tables()
-        frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
+        # Weight decay would change the rows of text tokens, which must stay as they are. Magnitudes (DoRA) start at the
+        # lengths of the weights, not at 0.
+        tables, others = self._token_tables(), ("token_adapter", "lora_magnitude_vector")
+        frozen = {
+            name for name, p in model.named_parameters() if id(p) in tables or any(other in name for other in others)
+        }
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
 
@@ -213,6 +216,7 @@ def train(
         seed=settings.seed,
         remove_unused_columns=False,
         label_names=["input_ids"],
+        use_cache=True,  # Transformers writes this into the model's config, which is saved; training itself uses none
         dataloader_pin_memory=not on_cpu,
     )
     inner = inner_model(model)
