@@ -166,9 +166,10 @@ def _chosen(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
     missing = [name for name in names if name != ALL_LINEAR and not _matching(layers, [name])]
     if missing:
         experts = any(name in _names_of_experts(model) for name in missing)
+        where = " outside of its experts, which get no adapters" if experts else ""
         raise UserError(
-            f"LORA_TARGETS: the language model has no layers named {', '.join(missing)}"
-            f"{' outside of its experts, which get no adapters' if experts else ''}; it has {', '.join(_last_names(layers))}"
+            f"LORA_TARGETS: the language model has no layers named {', '.join(missing)}{where}; it has "
+            f"{', '.join(_last_names(layers))}"
         )
     return _matching(layers, names)
 

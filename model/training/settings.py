@@ -78,14 +78,15 @@ class TrainSettings(DataSettings):
     lora_alpha: int = Field(16, ge=1, description="Alpha of the adapters: they are scaled by LORA_ALPHA / LORA_RANK.")
     lora_variant: Literal["lora", "rslora", "dora"] = Field(
         "lora",
-        description="rslora: scaled by LORA_ALPHA / sqrt(LORA_RANK); dora: the length of each weight row is trained apart "
-        "from its direction.",
+        description="Kind of the adapters. rslora: scaled by LORA_ALPHA / sqrt(LORA_RANK); dora: the lengths of weight "
+        "rows are trained apart from their directions.",
     )
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapters' input.")
     lora_targets: Names = Field(
         [ALL_LINEAR],
         min_length=1,
-        description="Linear layers that get adapters, by name; all-linear: all of the language model, without its head.",
+        description="Names of the linear layers that get adapters; all-linear: all of the language model, without its "
+        "head.",
     )
     train_norms: bool = Field(
         False, description="Also train the normalisation layers (TUNING=full always does); adapters keep them."

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import deepspeed
 import torch
+import transformers.trainer
 from peft import PeftModel
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
@@ -188,6 +189,8 @@ def train(
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
+    # Saved steps leave out frozen weights if there are adapters, also those inside of a model that embeds ECGs.
+    transformers.trainer._is_peft_model = lambda model: isinstance(inner_model(model), PeftModel)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
@@ -237,7 +240,9 @@ def train(
             data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
             callbacks=[RunCallback(settings, batches, begin_new, signals)],
         )
+        hook = model.register_state_dict_post_hook(_drop_second_names)
         result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
+        hook.remove()
     if splits_weights(settings.deepspeed_config):
         gather_weights(model)
     if by_rows:
@@ -257,6 +262,14 @@ def train(
         "best_step": _step_of(trainer.state.best_model_checkpoint),
         "loss_curve": losses,
     }
+
+
+def _drop_second_names(model: torch.nn.Module, state: dict, prefix: str, metadata: dict) -> None:
+    """Remove tied weights that are frozen under all names but one, under which DeepSpeed leaves them out itself."""
+    first = {name for name, _ in model.named_parameters()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if not parameter.requires_grad and name not in first:
+            state.pop(prefix + name, None)
 
 
 def _only_batch(items: Sequence[list], collate: Callable) -> dict:

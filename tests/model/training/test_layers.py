@@ -75,7 +75,7 @@ def test_what_is_not_a_linear_layer_is_refused_with_the_names_of_those(target):
 
 
 def test_names_of_experts_are_refused_with_the_names_of_other_layers():
-    with pytest.raises(UserError, match="no layers named gate_proj outside of its experts.*; it has q_a_proj, "):
+    with pytest.raises(UserError, match=r"no layers named gate_proj outside of its experts.*; it has q_a_proj, "):
         adapted(model_of("deepseek_v3"), lora_targets=["o_proj", "gate_proj"])
 
 
