@@ -289,9 +289,15 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
-    if not isinstance(model, PeftModel):
+    if isinstance(model, PeftModel):
+        # PEFT would add the tables, twice if tied, because they have grown; `load_checkpoint` makes them grow again.
+        model.save_pretrained(folder, save_embedding_layers=False)
+    else:
+        for config in (model.config, model.config.get_text_config()):
+            if getattr(config, "use_cache", True) is False:
+                config.use_cache = True  # for stock servers; a trained model may come with the setting of its training
         model.generation_config = generation_config(checkpoint.vocabulary)
-    model.save_pretrained(folder)
+        model.save_pretrained(folder)
     _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.save_projector(folder)
@@ -313,7 +319,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
 
 def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
     if isinstance(model, PeftModel):
-        state = get_peft_model_state_dict(model)
+        state = get_peft_model_state_dict(model, save_embedding_layers=False)
         check_written(folder.glob("adapter_model*.safetensors"), {name: tuple(t.shape) for name, t in state.items()})
         return
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -41,7 +41,12 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
-from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters, with_adapters_own
+from cardiolect.model.training.adaptation import (
+    prepare_for_training,
+    trainable_parameters,
+    with_adapters_own,
+    with_layer_names,
+)
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
@@ -197,6 +202,7 @@ def _train_and_save(
     info: dict,
     seen: Earlier,
 ) -> dict:
+    settings = with_layer_names(settings, checkpoint.model)
     output = settings.output_dir
     info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
     data = _fingerprint(splits)
