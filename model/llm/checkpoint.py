@@ -103,7 +103,7 @@ def load_language_model(path: Path | str, precision: str, **placement):
         ) from None
     if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
         own = Path(path) / BASE_CHAT_TEMPLATE
-        tokenizer.chat_template = own.read_text() if own.is_file() else None
+        tokenizer.chat_template = own.read_text(encoding="utf-8") if own.is_file() else None
     if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
         raise UserError(
             f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
@@ -289,16 +289,22 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
         model = model.merge_and_unload()
-    if not isinstance(model, PeftModel):
+    if isinstance(model, PeftModel):
+        # PEFT would add the tables, twice if tied, because they have grown; `load_checkpoint` makes them grow again.
+        model.save_pretrained(folder, save_embedding_layers=False)
+    else:
+        for config in (model.config, model.config.get_text_config()):
+            if getattr(config, "use_cache", True) is False:
+                config.use_cache = True  # for stock servers; a trained model may come with the setting of its training
         model.generation_config = generation_config(checkpoint.vocabulary)
-    model.save_pretrained(folder)
+        model.save_pretrained(folder)
     _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.save_projector(folder)
     else:
         set_chat_template(checkpoint.vocabulary)
     if checkpoint.vocabulary.own_template:
-        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template)
+        (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template, encoding="utf-8")
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
@@ -313,7 +319,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
 
 def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
     if isinstance(model, PeftModel):
-        state = get_peft_model_state_dict(model)
+        state = get_peft_model_state_dict(model, save_embedding_layers=False)
         check_written(folder.glob("adapter_model*.safetensors"), {name: tuple(t.shape) for name, t in state.items()})
         return
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

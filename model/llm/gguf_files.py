@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -26,6 +26,8 @@ ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3")  # those whose conversion 
 _ROPE = "rope_freqs.weight"  # how Llama 3.1 and later scale positions
 _AS_GPT2 = ("gpt-2", "phi-2", "mpt", "olmo", "jais")  # names of ways to split text before byte pairs are merged
 _DIGITS_APART = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
+_ORIGINAL = "set LLM_PATH to the folder with the original safetensors and tokenizer"
+_PROBE = "The rate  is 1234 bpm, isn't it?\n\n  QTc: 440\tms (±5 %);  don't.\n"
 
 
 def is_converted(folder: Path, file: Path) -> bool:
@@ -43,12 +45,14 @@ def convert_gguf(file: Path, folder: Path) -> None:
         metadata, _ = read_gguf_metadata(str(file))
         header = GgufHeader.from_file(str(file))
         _check(file, metadata, header)
-        model, tokenizer = _load(file)
+        model, tokenizer = _load(file, metadata.get(f"{header.architecture}.attention.key_length"))
         _check_complete(file, header, model)
         _split_text(file, tokenizer, metadata)
         plain = _without_quantisation(model, _rope_factors(header))
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if AutoTokenizer.from_pretrained(folder, local_files_only=True)(_PROBE) != tokenizer(_PROBE):
+        raise UserError(f"{file}: its tokenizer splits text differently once it is saved; {_ORIGINAL}")
     (folder / SOURCE).write_text(json.dumps(_identity(file)) + "\n")  # last: without it the folder is incomplete
 
 
@@ -77,27 +81,27 @@ def _one_line(file: Path):
 def _check(file: Path, metadata: dict, header: GgufHeader) -> None:
     if header.architecture not in ARCHITECTURES:
         raise UserError(
-            f"{file}: GGUF files of {header.architecture} are not converted (only {', '.join(ARCHITECTURES)}); set "
-            "LLM_PATH to the folder with the original safetensors"
+            f"{file}: GGUF files of {header.architecture} are not converted, only those of {', '.join(ARCHITECTURES)}; "
+            f"{_ORIGINAL}"
         )
     end = header.data_start + max((t.offset + t.nbytes for t in header.tensors), default=0)
     if file.stat().st_size < end:
         raise UserError(f"{file}: damaged: {file.stat().st_size:,} of {end:,} bytes; fetch it again")
     scaling = metadata.get(f"{header.architecture}.rope.scaling.type", "none")
     if scaling != "none":
-        raise UserError(
-            f"{file}: scales its positions ({scaling}), which is lost in a conversion; set LLM_PATH to the folder with "
-            "the original safetensors"
-        )
+        raise UserError(f"{file}: scales its positions ({scaling}), which is lost in a conversion; {_ORIGINAL}")
 
 
-def _load(file: Path) -> tuple[PreTrainedModel, object]:
+def _load(file: Path, head_dim: int | None) -> tuple[PreTrainedModel, object]:
     place = {"gguf_file": file.name, "local_files_only": True}
+    config = AutoConfig.from_pretrained(file.parent, **place)
+    if head_dim is not None:  # transformers takes the default of Qwen3
+        config.head_dim = head_dim
     tokenizer = AutoTokenizer.from_pretrained(file.parent, **place)
     for key in ("local_files_only", "is_local"):  # how it was read, not what it is
         tokenizer.init_kwargs.pop(key, None)
     model, found = AutoModelForCausalLM.from_pretrained(
-        file.parent, dtype=torch.float32, output_loading_info=True, **place
+        file.parent, config=config, dtype=torch.float32, output_loading_info=True, **place
     )
     if found["missing_keys"]:
         raise UserError(f"{file}: lacks weights, such as {sorted(found['missing_keys'])[0]}")
@@ -121,10 +125,7 @@ def _split_text(file: Path, tokenizer, metadata: dict) -> None:
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
     elif way not in (*_AS_GPT2, *GGUF_PRE_TOKENIZER_SPLITS):
-        raise UserError(
-            f"{file}: how its tokenizer splits text ({way}) is not known here; set LLM_PATH to the folder with the "
-            "original tokenizer.json"
-        )
+        raise UserError(f"{file}: how its tokenizer splits text ({way}) is not known here; {_ORIGINAL}")
 
 
 def _rope_factors(header: GgufHeader) -> np.ndarray | None:

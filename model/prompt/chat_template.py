@@ -209,7 +209,10 @@ def _filled(words: Mapping[str, str], escapes: Mapping[str, str]) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.encode("unicode_escape").decode().replace("'", "\\'") + "'"
+    """A string of Jinja with as few escapes as possible, since servers have engines of their own."""
+    for character, escape in (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        text = text.replace(character, escape)
+    return f"'{text}'"
 
 
 def _conversations(vocabulary: Vocabulary) -> Iterator[tuple[list[np.ndarray], list[str], str, list[tuple[str, str]]]]:

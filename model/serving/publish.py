@@ -91,7 +91,6 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     loaded = load_checkpoint(checkpoint, info.get("settings", {}).get("precision", "fp32"))
     if isinstance(inner_model(loaded.model), PeftModel):
         loaded.info["merged_from"] = fingerprint(checkpoint)
-    loaded.model.config.use_cache = True  # training turns it off; generation would recompute every prefix
     make_folder("--out", out)
     save_checkpoint(loaded, out, merge=True)
     write_card(out)

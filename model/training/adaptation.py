@@ -1,18 +1,19 @@
 """Choose the trained parameters: adapters or the whole model, and only the ECG rows of the token tables."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.transformers_weight_conversion import _MODEL_TO_CONVERSION_PATTERN, _MOE_TARGET_MODULE_MAPPING
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
 from cardiolect.model.prompt.vocabulary import Vocabulary
-from cardiolect.model.training.settings import TrainSettings
+from cardiolect.model.training.settings import ALL_LINEAR, TrainSettings
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
@@ -44,7 +45,6 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             f"TUNING=lora: the head of a {model.config.model_type} model has a bias, which adapters of its rows would "
             "leave out; set TUNING=full"
         )
-    targets = _targets(model, settings.lora_targets)
     new_rows = list(vocabulary.new_ids)
     names = {id(module): name for name, module in model.named_modules()}
     tables = {names[id(model.get_input_embeddings())]: new_rows}
@@ -58,26 +58,35 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             r=settings.lora_rank,
             lora_alpha=settings.lora_alpha,
             lora_dropout=settings.lora_dropout,
-            target_modules=targets,
+            use_dora=settings.lora_variant == "dora",
+            use_rslora=settings.lora_variant == "rslora",
+            target_modules=_for_peft(model, _chosen(model, settings.lora_targets)),
+            modules_to_save=_norms(model) if settings.train_norms else None,
             trainable_token_indices=tables,
         ),
     )
 
 
 def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
-    """The settings with the LORA_* values of the adapters that ``model`` has and keeps, if it has any.
+    """The settings with LORA_* and TRAIN_NORMS as the adapters have them that ``model`` has and keeps, if it has any.
 
-    Raises `UserError` if a LORA_* key that was set says otherwise.
+    Raises `UserError` if one of these keys was set and says otherwise.
     """
     model = inner_model(model)
     if not isinstance(model, PeftModel):
         return settings
-    config = model.peft_config[model.active_adapter]
-    layers = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
-    own = {"lora_rank": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout}
-    every = [name for name in settings.lora_targets if any(layer.endswith(f".{name}") for layer in layers)]
-    if every != settings.lora_targets or not all(layer.endswith(tuple(every)) for layer in layers):
-        own["lora_targets"] = list(dict.fromkeys(layer.rpartition(".")[2] for layer in layers))
+    config, stock = model.peft_config[model.active_adapter], model.get_base_model()
+    own = {
+        "lora_rank": config.r,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": config.lora_dropout,
+        "lora_variant": "dora" if config.use_dora else "rslora" if config.use_rslora else "lora",
+        "train_norms": bool(config.modules_to_save),
+    }
+    layers = _linear_layers(stock)
+    adapted = [path for path, module in layers.items() if isinstance(module, LoraLayer)]
+    if adapted != _matching(layers, settings.lora_targets):
+        own["lora_targets"] = _last_names(adapted)
     others = {name: value for name, value in own.items() if getattr(settings, name) != value}
     if refused := sorted(settings.model_fields_set & others.keys()):
         words = [f"{key.upper()} is {_words(getattr(settings, key))}, theirs {_words(own[key])}" for key in refused]
@@ -105,29 +114,87 @@ def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
         table.register_hook(lambda grad, trained=trained: grad * trained.to(grad))
 
 
-def _targets(model: PreTrainedModel, names: Sequence[str]) -> list[str] | str:
-    """What PEFT shall adapt: the layers of these names, or a pattern if other parts of the model have such names too.
+def with_layer_names(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
+    """The settings with the names of the layers in the place of LORA_TARGETS=all-linear, as they are stored."""
+    if settings.tuning == "full" or settings.lora_targets != [ALL_LINEAR]:
+        return settings
+    model = inner_model(model)
+    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    layers = _linear_layers(stock)
+    if (others := _other_weights(stock, layers)) and launch.is_main():
+        print(f"LORA_TARGETS=all-linear: these weights get no adapters: {', '.join(others)}")
+    return settings.model_copy(update={"lora_targets": _last_names(layers)})
 
-    Raises `UserError` if the language model lacks a name.
-    """
-    decoder, suffixes = model.get_decoder(), tuple(f".{name}" for name in names)
-    inside = {id(module) for module in decoder.modules()}
-    found = {path: id(module) in inside for path, module in model.named_modules() if f".{path}".endswith(suffixes)}
-    missing = [name for name in names if not any(f".{path}".endswith(f".{name}") for path in found if found[path])]
+
+def _linear_layers(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The linear layers of the language model that can have adapters, by path; the head is not one of them."""
+    inside = {id(module) for module in model.get_decoder().modules()} - {id(model.get_output_embeddings())}
+    layers: dict[str, nn.Module] = {}
+    last = None
+    for path, module in model.named_modules():
+        part_of_last = last is not None and path.startswith(f"{last}.")
+        if id(module) in inside and isinstance(module, nn.Linear | Conv1D | LoraLayer) and not part_of_last:
+            layers[path] = module
+            last = path
+    taken = _names_of_experts(model)
+    return {path: module for path, module in layers.items() if path.rpartition(".")[2] not in taken}
+
+
+def _names_of_experts(model: PreTrainedModel) -> Collection[str]:
+    """Names that PEFT takes for those of fused experts, even if linear layers have them, too (DeepSeek's MLP)."""
+    return _MOE_TARGET_MODULE_MAPPING.get(_MODEL_TO_CONVERSION_PATTERN.get(model.config.model_type), {})
+
+
+def _other_weights(model: PreTrainedModel, layers: dict[str, nn.Module]) -> list[str]:
+    """Names of the language model's matrices, such as fused experts, that are neither layers nor embeddings."""
+    parts = [*layers.values(), *(m for m in model.modules() if isinstance(m, nn.Embedding | BaseTunerLayer))]
+    known = {id(parameter) for part in parts for parameter in part.parameters()}
+    named = model.get_decoder().named_parameters()
+    names = (".".join(path.split(".")[-2:]) for path, weight in named if weight.dim() > 1 and id(weight) not in known)
+    return list(dict.fromkeys(names))
+
+
+def _matching(layers: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The paths in ``layers`` that end with one of the names; all if the name is all-linear."""
+    suffixes = tuple(f".{name}" for name in names)
+    return [path for path in layers if names == [ALL_LINEAR] or f".{path}".endswith(suffixes)]
+
+
+def _chosen(model: PreTrainedModel, names: Sequence[str]) -> list[str]:
+    """Paths of the layers that get adapters. Raises `UserError` if the language model lacks a name."""
+    layers = list(_linear_layers(model))
+    missing = [name for name in names if name != ALL_LINEAR and not _matching(layers, [name])]
     if missing:
-        layers = (path.rpartition(".")[2] for path, module in decoder.named_modules() if _has_weights(module))
+        experts = any(name in _names_of_experts(model) for name in missing)
+        where = " outside of its experts, which get no adapters" if experts else ""
         raise UserError(
-            f"LORA_TARGETS: the language model has no layers named {', '.join(missing)}; it has "
-            f"{', '.join(dict.fromkeys(layers))}"
+            f"LORA_TARGETS: the language model has no layers named {', '.join(missing)}{where}; it has "
+            f"{', '.join(_last_names(layers))}"
         )
-    if all(found.values()):
-        return list(names)
-    (path,) = (path for path, module in model.named_modules() if module is decoder)
-    return rf"{re.escape(path)}\.(?:.*\.)?(?:{'|'.join(map(re.escape, names))})"
+    return _matching(layers, names)
 
 
-def _has_weights(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | Conv1D)
+def _last_names(paths: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(path.rpartition(".")[2] for path in paths))
+
+
+def _for_peft(model: PreTrainedModel, layers: list[str]) -> list[str]:
+    """What PEFT shall adapt: the last names of the layers, or their paths if other modules have such names too."""
+    names = _last_names(layers)
+    same = {path for path, _ in model.named_modules() if path.rpartition(".")[2] in names}
+    return names if same == set(layers) else layers
+
+
+def _norms(model: PreTrainedModel) -> list[str]:
+    """Paths of the language model's normalisation layers that have weights."""
+    inside = {id(module) for module in model.get_decoder().modules()}
+    return [
+        path
+        for path, module in model.named_modules()
+        if id(module) in inside
+        and "norm" in f"{path.rpartition('.')[2]} {type(module).__name__}".lower()
+        and any(True for _ in module.parameters(recurse=False))
+    ]
 
 
 def _freeze_other_inputs(model: PreTrainedModel) -> None:

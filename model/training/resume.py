@@ -43,6 +43,7 @@ MAY_DIFFER = PATHS | {
     "test_data",
     "test_folds",
 }
+ADAPTERS = {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_variant", "train_norms"}  # of TUNING=lora
 FIGURES = ("steps", "epochs", "train_loss", "valid_loss", "best_step", "sequences")
 T = TypeVar("T")
 
@@ -141,11 +142,12 @@ def differences(
     contents_before: Mapping[str, str],
 ) -> list[str]:
     """What a run may not change and does, in words. A setting that the earlier run did not have was at its default."""
-    found = []
+    found, unused = [], ADAPTERS if settings.tuning == "full" else set()
     for key, now in comparable(settings).items():
         default = type(settings).model_fields[key].get_default(call_default_factory=True)
         old = before.get(key, None if default is PydanticUndefined else to_jsonable_python(default))
-        if key not in MAY_DIFFER and old != now:
+        same = set(old) == set(now) if key == "lora_targets" else old == now
+        if key not in MAY_DIFFER | unused and not same:
             found.append(f"{key.upper()} was {_spelled(old)}, now {_spelled(now)}")
     for what, now in contents.items():
         if (old := contents_before.get(what, now)) != now:

@@ -14,6 +14,7 @@ from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
 
 FOLDER = "resume"  # in OUTPUT_DIR: the saved steps
+ALL_LINEAR = "all-linear"
 BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0", "no", "off", "f", "n")}
 
 
@@ -77,10 +78,20 @@ class TrainSettings(DataSettings):
     )
     lora_rank: int = Field(64, ge=1, description="Rank of the adapters.")
     lora_alpha: int = Field(16, ge=1, description="Alpha of the adapters: they are scaled by LORA_ALPHA / LORA_RANK.")
+    lora_variant: Literal["lora", "rslora", "dora"] = Field(
+        "lora",
+        description="Kind of the adapters. rslora: scaled by LORA_ALPHA / sqrt(LORA_RANK); dora: the lengths of weight "
+        "rows are trained apart from their directions.",
+    )
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapters' input.")
     lora_targets: Names = Field(
-        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        description="Linear layers that get adapters.",
+        [ALL_LINEAR],
+        min_length=1,
+        description="Names of the linear layers that get adapters; all-linear: all of the language model, without its "
+        "head.",
+    )
+    train_norms: bool = Field(
+        False, description="Also train the normalisation layers (TUNING=full always does); adapters keep them."
     )
     train_text_rows: bool = Field(False, description="Also train the embedding rows of text tokens (TUNING=full only).")
     checkpoint_format: Literal["merged", "adapter"] = Field(
@@ -98,6 +109,8 @@ class TrainSettings(DataSettings):
                 f"DEEPSPEED_CONFIG: {self.deepspeed_config}: with ZeRO-3, OPTIMIZER=muon needs reduce_scatter=false in "
                 "zero_optimization"
             )
+        if ALL_LINEAR in self.lora_targets and len(self.lora_targets) > 1:
+            raise UserError(f"LORA_TARGETS: {ALL_LINEAR} stands for all names; give it alone, or remove it")
         if self.train_text_rows and self.tuning != "full":
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")
         if self.optimizer == "muon" and self.tuning != "full":

@@ -43,7 +43,12 @@ from cardiolect.model.llm.checkpoint import (
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
-from cardiolect.model.training.adaptation import prepare_for_training, trainable_parameters, with_adapters_own
+from cardiolect.model.training.adaptation import (
+    prepare_for_training,
+    trainable_parameters,
+    with_adapters_own,
+    with_layer_names,
+)
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
@@ -103,10 +108,6 @@ def finetune(settings: FinetuneSettings) -> dict:
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
-    earlier = checkpoint.info.get("prompt")
-    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
-        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
-    checkpoint.use_prompt(settings.prompt)
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
@@ -114,6 +115,10 @@ def finetune(settings: FinetuneSettings) -> dict:
             f"DEEPSPEED_CONFIG: {settings.deepspeed_config} is ZeRO-3, which cannot train embedded ECGs: a rank whose "
             "batch has no ECG would not join in gathering the projector; use ds_config_zero2.json"
         )
+    earlier = checkpoint.info.get("prompt", "plain")
+    if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
+        print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
+    checkpoint.use_prompt(settings.prompt)
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
@@ -208,6 +213,7 @@ def _train_and_save(
     info: dict,
     seen: Earlier,
 ) -> dict:
+    settings = with_layer_names(settings, checkpoint.model)
     output = settings.output_dir
     info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
     data = _fingerprint(splits)

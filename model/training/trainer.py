@@ -9,6 +9,7 @@ from pathlib import Path
 
 import deepspeed
 import torch
+import transformers.trainer
 from peft import PeftModel
 from torch.utils.data import Dataset, SequentialSampler
 from tqdm import tqdm
@@ -128,9 +129,12 @@ class ECGTrainer(Trainer):
             self._tr_loss += loss
 
     def get_decay_parameter_names(self, model) -> list[str]:
-        # Weight decay would change the rows of text tokens, which must stay as they are.
-        tables = self._token_tables()
-        frozen = {name for name, p in model.named_parameters() if id(p) in tables or "token_adapter" in name}
+        # Weight decay would change the rows of text tokens, which must stay as they are. Magnitudes (DoRA) start at the
+        # lengths of the weights, not at 0.
+        tables, others = self._token_tables(), ("token_adapter", "lora_magnitude_vector")
+        frozen = {
+            name for name, p in model.named_parameters() if id(p) in tables or any(other in name for other in others)
+        }
         return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
 
 
@@ -185,6 +189,8 @@ def train(
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
+    # Saved steps leave out frozen weights if there are adapters, also those inside of a model that embeds ECGs.
+    transformers.trainer._is_peft_model = lambda model: isinstance(inner_model(model), PeftModel)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
@@ -213,6 +219,7 @@ def train(
         seed=settings.seed,
         remove_unused_columns=False,
         label_names=["input_ids"],
+        use_cache=True,  # Transformers writes this into the model's config, which is saved; training itself uses none
         dataloader_pin_memory=not on_cpu,
     )
     inner = inner_model(model)
@@ -233,7 +240,9 @@ def train(
             data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
             callbacks=[RunCallback(settings, batches, begin_new, signals)],
         )
+        hook = model.register_state_dict_post_hook(_drop_second_names)
         result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
+        hook.remove()
     if splits_weights(settings.deepspeed_config):
         gather_weights(model)
     if by_rows:
@@ -253,6 +262,14 @@ def train(
         "best_step": _step_of(trainer.state.best_model_checkpoint),
         "loss_curve": losses,
     }
+
+
+def _drop_second_names(model: torch.nn.Module, state: dict, prefix: str, metadata: dict) -> None:
+    """Remove tied weights that are frozen under all names but one, under which DeepSpeed leaves them out itself."""
+    first = {name for name, _ in model.named_parameters()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if not parameter.requires_grad and name not in first:
+            state.pop(prefix + name, None)
 
 
 def _only_batch(items: Sequence[list], collate: Callable) -> dict:

@@ -59,6 +59,10 @@ PHI_3 = """{{ bos_token }}{% for message in messages %}
 {% endfor %}"""
 ZEPHYR = """{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + eos_token + '\n' }}\
 {% if loop.last and add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}{% endfor %}"""
+DEEPSEEK = """{{ bos_token }}{% for message in messages %}
+{% if message['role'] == 'user' %}{{ '<\uff5cUser\uff5c>' + message['content'] }}{% endif %}
+{% if message['role'] == 'assistant' %}{{ '<\uff5cAssistant\uff5c>' + message['content'] + eos_token }}{% endif %}
+{% endfor %}{% if add_generation_prompt %}{{ '<\uff5cAssistant\uff5c>' }}{% endif %}"""
 # Reasoning of earlier answers is dropped, and a conversation that ends in an answer shows an empty one.
 THINKING = """{%- set ns = namespace(last=0) %}
 {%- for message in messages %}{% if message.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
@@ -96,6 +100,7 @@ FAMILIES = {
     "Llama 2": (LLAMA_2, "spaced pieces", ()),
     "Phi-3": (PHI_3, "spaced pieces", ("<|user|>", "<|assistant|>", "<|end|>")),
     "Zephyr": (ZEPHYR, "spaced pieces", ()),
+    "DeepSeek": (DEEPSEEK, "lines", ("<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>")),
     "Qwen3": (THINKING, "lines", ("<|im_start|>", "<|im_end|>", "<think>", "</think>")),
     "SmolLM3": (
         CHATML.replace("Be a", "Today Date: ' + strftime_now('%d %B %Y') + '\\n\\nBe a"),

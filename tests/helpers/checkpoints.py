@@ -1,13 +1,13 @@
 """Checkpoints of random weights that answer at length, and results of theirs."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training
+from cardiolect.model.training.settings import TrainSettings
 from tests.helpers.language_models import tiny_language_model
 
 
@@ -26,9 +26,7 @@ def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
     model.save_pretrained(folder / "llm")  # what adapters belong to
     checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
     if lora:
-        settings = SimpleNamespace(
-            gradient_checkpointing=False,
-            tuning="lora",
+        settings = TrainSettings.model_construct(
             lora_targets=["v_proj", "up_proj"],
             lora_rank=4,
             lora_alpha=8,

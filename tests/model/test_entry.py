@@ -40,6 +40,7 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
 
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
     settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
     monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
@@ -51,7 +52,7 @@ def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
     assert ended.value.code == 75 and capsys.readouterr().err.startswith(
         "\nstopped by SIGTERM, not while training; run the same command again"
     )
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):

@@ -75,7 +75,14 @@ def start(folder: Path, word: str) -> subprocess.Popen:
     script.write_text(WAITING)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     words, null = ["nohup", sys.executable, script, folder, word], subprocess.DEVNULL
-    return subprocess.Popen(words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True)
+
+    def heed_interrupts() -> None:
+        """Tests that a shell runs in the background ignore SIGINT, and so would what they start."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
 
 
 def process_ids(folder: Path) -> list[int]:

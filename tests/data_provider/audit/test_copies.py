@@ -151,7 +151,7 @@ def test_a_manifest_that_does_not_name_its_database_still_works_and_says_so(shar
     (tmp_path / MANIFEST).write_text(json.dumps(old))
     assert load_corpus(tmp_path).database == load_corpus(tmp_path).database == "ptb-xl"
     assert capsys.readouterr().err.count("names no database: its patients are taken for those of ptb-xl") == 1
-    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, database="our-hospital")
+    prepare("ptb-xl", shared_data / "ptb-xl", tmp_path, database="our-hospital", force=True)
     assert {ref.database for ref, _ in load_records(tmp_path).values()} == {"our-hospital"}
 
 

@@ -83,7 +83,7 @@ def test_epochs_of_a_mixture_have_one_length_and_take_other_rows_of_a_part():
         eos_token_id = 1
 
     class Vocabulary:
-        tokenizer = Words
+        tokenizer, chat = Words, None
 
         @staticmethod
         def text_ids(text: str) -> list[int]:

@@ -1,7 +1,6 @@
 """Embedded ECGs: rows replace placeholders, and everything else works as for codes."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate
 from cardiolect.model.training.rows import FinetuneDataset
+from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils.errors import UserError
 from tests.helpers.ecgs import ItemsInMemory
 from tests.helpers.language_models import tiny_language_model
@@ -121,8 +121,7 @@ def test_packed_questions_have_the_loss_of_separate_rows(checkpoint, ecgs):
 def test_projector_and_language_model_train_and_text_rows_stay(checkpoint, ecgs, tuning):
     vocabulary, table = checkpoint.vocabulary, checkpoint.model.get_input_embeddings().weight
     before, projector = table.detach().clone(), checkpoint.model.projector[0].weight.detach().clone()
-    settings = SimpleNamespace(
-        gradient_checkpointing=False,
+    settings = TrainSettings.model_construct(
         tuning=tuning,
         train_text_rows=False,
         lora_targets=["v_proj", "up_proj"],

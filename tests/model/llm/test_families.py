@@ -1,7 +1,6 @@
 """Language models of many families: packed rows, adapters and generation are exact, or the model is refused."""
 
 import copy
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from cardiolect.model.training import attention
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.objectives import weighted_loss
 from cardiolect.model.training.packing import collate, lay_out, pack
+from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 from tests.helpers.families import REFUSED, TRAINED, WINDOW
@@ -78,9 +78,8 @@ def rows_of(vocabulary):
     return rows
 
 
-def lora_settings(*targets: str, tuning: str = "lora") -> SimpleNamespace:
-    return SimpleNamespace(
-        gradient_checkpointing=False,
+def lora_settings(*targets: str, tuning: str = "lora") -> TrainSettings:
+    return TrainSettings.model_construct(
         tuning=tuning,
         train_text_rows=False,
         lora_targets=list(targets),

@@ -58,7 +58,7 @@ def test_stock_generate_ends_and_answers_as_chat_does(tmp_path, tokenizer_folder
     end, head = checkpoint.vocabulary.stop_ids[0], checkpoint.model.get_output_embeddings().weight
     prompt = prompt_about(checkpoint.vocabulary, CODES, "age 56", "qa", "Is it so?")
     ids = torch.tensor([[*prompt.prefix, *prompt.question]])
-    usual = checkpoint.model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=None)[0, -1]
+    usual = checkpoint.model.generate(ids, max_new_tokens=8, do_sample=False, eos_token_id=None)[0, -1].item()
     with torch.no_grad():  # what the model writes sooner or later now ends an answer
         head[[usual, end]] = head[[end, usual]]
     save_checkpoint(checkpoint, tmp_path / "saved", merge=True)
@@ -143,6 +143,7 @@ def test_a_model_without_a_template_is_refused_before_any_work(tmp_path, tokeniz
         tasktype="qa",
         data_root=[tmp_path],
         output_dir=tmp_path / "out",
+        cache_dir=tmp_path / "cache",
         llm_path=str(llm),
         tokenizer_path=tokenizer_folder,
         prompt="chat",
@@ -156,7 +157,7 @@ def test_a_change_of_prompt_between_two_fine_tunings_is_printed(tmp_path, tokeni
     checkpoint.info["stage"] = "finetune"
     save_checkpoint(checkpoint, tmp_path / "chat", merge=True)
     monkeypatch.setattr(stages, "load_splits", lambda *arguments, **options: {})
-    folders = dict(data_root=[tmp_path], output_dir=tmp_path / "out", checkpoint=tmp_path / "chat")
+    folders = {"data_root": [tmp_path], "output_dir": tmp_path / "out", "cache_dir": tmp_path / "cache"}
     with pytest.raises(KeyError, match="train"):  # there is no data
-        stages.finetune(FinetuneSettings(tasktype="qa", **folders))
+        stages.finetune(FinetuneSettings(tasktype="qa", checkpoint=tmp_path / "chat", **folders))
     assert "PROMPT=plain, but CHECKPOINT was fine-tuned with PROMPT=chat" in capsys.readouterr().out

@@ -156,10 +156,19 @@ def test_embedded_ecgs_are_written_the_same_way():
 def test_a_message_with_a_misplaced_ecg_is_not_taken_for_one_without():
     vocabulary = chatting("ChatML")
     set_chat_template(vocabulary)
-    ecg = ecg_text(CODES[0])
-    for content in (f"Look: {ecg}", "<|ecg_1|><|ecg_2|>", [{"type": "text", "text": ecg}]):
-        with pytest.raises(TemplateError, match=r"ECG|split"):
-            vocabulary.tokenizer.apply_chat_template([{"role": "user", "content": content}])
+    words, ecg = vocabulary.tokenizer, ecg_text(CODES[0])
+    for content in (f"Look: {ecg}", "<|ecg_1|><|ecg_2|><|ecg_end|>", f"{ecg} and {ecg}"):
+        with pytest.raises(TemplateError, match="ECG"):
+            words.apply_chat_template([{"role": "user", "content": content}])
+    later = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": ecg},
+    ]
+    with pytest.raises(TemplateError, match="first message"):
+        words.apply_chat_template(later)
+    parts = [{"role": "user", "content": [{"type": "text", "text": ecg}, {"type": "text", "text": "Is it so?"}]}]
+    assert words.apply_chat_template(parts)["input_ids"] == rendered(vocabulary, CODES[:1], [""], "Is it so?", [])
 
 
 def test_plain_prompts_do_not_depend_on_a_chat_template():

@@ -19,6 +19,7 @@ from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.training.muon import muon
 from tests.helpers import ROOT
+from tests.helpers.gguf_files import tiny_llama, write_gguf
 from tests.helpers.language_models import tiny_language_model
 from tests.helpers.runs import command, curve, finetune_lines, one_thread, pretrain_lines, run
 
@@ -140,6 +141,15 @@ def test_in_full_tuning_text_rows_stay_to_the_bit_and_ecg_rows_move(tmp_path, co
     old, new = (c.model.get_input_embeddings().weight for c in (before, after))
     assert torch.equal(old[:first], new[:first])
     assert not torch.equal(old[first:], new[first:])
+
+
+def test_adapters_of_a_gguf_file_load_on_the_folder_that_was_made_from_it(tmp_path, corpus, tokenizer_folder):
+    file = write_gguf(tmp_path / "llm.gguf", tiny_llama())
+    lines = {**pretrain_lines(corpus, tokenizer_folder), "LLM_PATH": file, "TUNING": "lora", "LORA_RANK": 4}
+    trained = run("pretrain", tmp_path, "adapter", CHECKPOINT_FORMAT="adapter", **lines)
+    config = json.loads((trained / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tmp_path / "llm")
+    assert load_checkpoint(trained).info["base_model"] == "llm.gguf"
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])

@@ -90,7 +90,7 @@ def test_embedded_ecgs_are_refused_with_zero3(monkeypatch):
         deepspeed_config=ROOT / "ds_config_zero3.json",
     )
     stages = "cardiolect.model.training.stages"
-    checkpoint = SimpleNamespace(representation=ECGPatches(PatchConfig("conv")))
+    checkpoint = SimpleNamespace(representation=ECGPatches(PatchConfig("conv")), info={})
     monkeypatch.setattr(f"{stages}.load_splits", lambda *_, **__: {})
     monkeypatch.setattr(f"{stages}.load_representation", lambda _: checkpoint.representation)
     monkeypatch.setattr(f"{stages}._new_checkpoint", lambda *_: checkpoint)
