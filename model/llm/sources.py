@@ -4,9 +4,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError
 
 from cardiolect.utils import launch
@@ -39,9 +41,10 @@ def language_model_folder(source: Path | str) -> Path:
     """
     path = Path(source)
     if path.suffix == ".gguf" and path.is_file():
-        return _once(lambda: _converted(path))
+        return _once(lambda: _converted(path), path.parent)
     if not path.exists() and _is_hub_id(str(source)):
-        return _once(lambda: Path(_ask_hub(source, lambda: snapshot_download(source, allow_patterns=list(_FILES)))))
+        fetch = partial(snapshot_download, source, allow_patterns=list(_FILES))
+        return _once(lambda: Path(_ask_hub(source, fetch)), Path(HF_HUB_CACHE))
     return path
 
 
@@ -50,9 +53,9 @@ def _is_hub_id(source: str) -> bool:
     return bool(_HUB_ID.fullmatch(source)) and not Path(source).parent.is_dir()
 
 
-def _once(make: Callable[[], Path]) -> Path:
-    """``make`` on the main rank first; others then find the result, or make it if they do not share its disk."""
-    if launch.is_main():
+def _once(make: Callable[[], Path], folder: Path) -> Path:
+    """``make`` on the first of the ranks that have the same ``folder``, in which it writes; then the others find it."""
+    if launch.rank() == launch.sharing_ranks(folder)[0]:
         make()
     launch.barrier()
     return make()

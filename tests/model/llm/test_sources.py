@@ -2,6 +2,7 @@
 
 import pytest
 
+from cardiolect.model.llm import sources
 from cardiolect.model.llm.sources import check_source, language_model_folder
 from cardiolect.utils.errors import UserError
 from tests.helpers.gguf_files import tiny_llama, write_gguf
@@ -44,3 +45,16 @@ def test_a_folder_of_another_file_is_neither_used_nor_overwritten(tmp_path):
     with pytest.raises(UserError, match=r"exists and was not made from this x\.gguf"):
         language_model_folder(file)
     assert (tmp_path / "x" / "model.safetensors").read_bytes() == held
+
+
+@pytest.mark.parametrize(("rank", "first"), [(0, True), (1, False), (2, True), (3, False)])
+def test_one_rank_of_each_machine_converts_if_they_do_not_share_the_folder(tmp_path, monkeypatch, rank, first):
+    """Ranks 2 and 3 are on a second machine; if both converted, one would find the other's folder in its way."""
+    done = []
+    monkeypatch.setattr(sources, "_converted", lambda file: done.append("convert") or tmp_path)
+    monkeypatch.setattr(sources.launch, "rank", lambda: rank)
+    monkeypatch.setattr(sources.launch, "sharing_ranks", lambda folder: [0, 1] if rank < 2 else [2, 3])
+    monkeypatch.setattr(sources.launch, "barrier", lambda: done.append("wait"))
+    (tmp_path / "a.gguf").touch()
+    sources.language_model_folder(tmp_path / "a.gguf")
+    assert done == ["convert"] * first + ["wait", "convert"]
