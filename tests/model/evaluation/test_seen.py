@@ -70,7 +70,7 @@ def test_no_share_is_the_whole_test(checkpoint, corpus, examples):
 
 @pytest.mark.parametrize("change", ["lost", "cut", "another's", "told so by an earlier stage"])
 def test_a_checkpoint_whose_list_is_not_its_own_is_refused_unless_accepted_and_then_marked(
-    checkpoint, corpus, examples, change
+    checkpoint, corpus, examples, change, tmp_path
 ):
     path = checkpoint / "seen_recordings.json"
     marks = json.loads(path.read_text())
@@ -79,7 +79,10 @@ def test_a_checkpoint_whose_list_is_not_its_own_is_refused_unless_accepted_and_t
     elif change == "cut":
         path.write_text(json.dumps(marks[:-1]))
     elif change == "another's":
-        save_seen(checkpoint, examples[-1].records)
+        another = next(e for e in examples if not set(e.patients) & set(examples[0].patients))
+        (tmp_path / "another").mkdir()
+        save_seen(tmp_path / "another", another.records)
+        shutil.copy(tmp_path / "another/seen_recordings.json", path)
     else:
         info = json.loads((checkpoint / "cardiolect.json").read_text())
         info["seen"]["unknown"] = "ECG tokenizer that training started from: its seen_recordings.json is missing"
