@@ -25,7 +25,7 @@ def info(output) -> dict:
 
 @pytest.mark.parametrize("zero", [2, 3])
 def test_training_stops_after_its_patience_and_says_so(tmp_path, lines, zero):
-    lines |= {"LEARNING_RATE": 3, "PATIENCE": 2, "DEEPSPEED_CONFIG": f"ds_config_zero{zero}.json"}
+    lines |= {"LEARNING_RATE": 100, "PATIENCE": 2, "DEEPSPEED_CONFIG": f"ds_config_zero{zero}.json"}
     words, output = command("finetune", tmp_path, "ft", **lines)
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
     assert done.returncode == 0, done.stderr[-3000:]
