@@ -1,6 +1,7 @@
-"""Learning-rate schedules: every training stage builds its own from ``SCHEDULE`` and ``WARMUP_STEPS`` here."""
+"""Learning rates: every training stage builds its schedule from ``SCHEDULE`` and its warm-up here."""
 
 import math
+from collections.abc import Collection
 from typing import Literal
 
 from torch.optim import Optimizer
@@ -34,6 +35,16 @@ def share_of_peak(schedule: Schedule, step: int, steps: int, warmup_steps: float
     progress = (step - warmup_steps) / max(1, steps - warmup_steps)
     remaining = {"cosine": half_cosine(progress), "linear": 1 - progress, "constant": 1.0}[schedule]
     return remaining * (1 - FINAL) + FINAL
+
+
+def set_own_rate(optimizer: Optimizer, parameters: Collection[int], rate: float) -> None:
+    """Give the parameters of these ``id`` parameter groups of their own, the last ones, with this peak rate."""
+    groups = {False: [], True: []}
+    for group in optimizer.param_groups:
+        for own in groups:
+            if chosen := [parameter for parameter in group["params"] if (id(parameter) in parameters) == own]:
+                groups[own].append({**group, "params": chosen} | ({"lr": rate} if own else {}))
+    optimizer.param_groups[:] = groups[False] + groups[True]
 
 
 def half_cosine(progress: float) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate.utils import extract_model_from_parallel
+from torch.utils.checkpoint import checkpoint
 
 from cardiolect.model.llm.masks import masks_for
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -14,15 +15,34 @@ from cardiolect.model.prompt.vocabulary import Vocabulary
 # 283 and 30 of HeartLLM's 313 frames.
 SCALES = 5
 CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096
+CHUNK = 2**27  # logits that the head computes at once: 0.5 GB in fp32
+
+
+@torch.no_grad()
+def positions_per_chunk(model: torch.nn.Module) -> int | None:
+    """Positions for which the head of ``model`` computes logits at once; None if they cannot be divided.
+
+    That is so if the model changes what its head computes, by a scale or a soft cap.
+    """
+    head, computed, training = model.get_output_embeddings(), [], model.training
+    hook = head.register_forward_hook(lambda _, __, output: computed.append(output))
+    try:
+        two = torch.arange(2, device=head.weight.device)[None]
+        logits = model.eval()(input_ids=two, use_cache=False).logits
+    finally:
+        hook.remove()
+        model.train(training)
+    return max(1, CHUNK // head.weight.shape[0]) if logits is computed[-1] else None
 
 
 def weighted_loss(
-    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor]
+    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor], chunk: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
 
     The head is applied only to positions whose next token is supervised: most of a row is ECG and question, and logits
-    over a large vocabulary would cost more than the rest of a small model.
+    over a large vocabulary would cost more than the rest of a small model. chunk: at most so many positions at once,
+    see `positions_per_chunk`; logits are computed again for the gradients, so that those of one chunk are in memory.
     """
     batch = dict(batch)
     weights = batch.pop("loss_weights")[:, 1:]
@@ -31,14 +51,29 @@ def weighted_loss(
     if "attention_mask" in batch:
         stock, positions = extract_model_from_parallel(model), batch["position_ids"]
         batch["attention_mask"] = masks_for(stock, batch["attention_mask"][:, 0], positions, positions)
-    hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][before],))
+    targets = batch["input_ids"][:, 1:][chosen]
+    chunk = chunk or max(1, len(targets))
+    chunks: list[torch.Tensor] = []
+
+    def first_chunk(_, arguments):
+        chunks.extend(arguments[0][before].split(chunk))
+        return (chunks[0],)
+
+    hook = head.register_forward_pre_hook(first_chunk)
     try:
         # With a cache, position_ids alone would let packed questions see each other.
         logits = model(**batch, use_cache=False).logits
     finally:
         hook.remove()
-    losses = F.cross_entropy(logits.float(), batch["input_ids"][:, 1:][chosen], reduction="none")
-    return (losses * weights[chosen]).sum(), weights.sum()
+    first, *others = targets.split(chunk)
+    losses = [F.cross_entropy(logits.float(), first, reduction="none")]
+    for hidden, wanted in zip(chunks[1:], others, strict=True):
+        losses.append(checkpoint(_losses, head, hidden, wanted, use_reentrant=False))
+    return (torch.cat(losses) * weights[chosen]).sum(), weights.sum()
+
+
+def _losses(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(head(hidden).float(), targets, reduction="none")
 
 
 def window_sizes(groups: int) -> list[tuple[int, int]]:

@@ -37,6 +37,7 @@ MAY_DIFFER = PATHS | {
     "workers",
     "verbose_steps",
     "save_steps",
+    "report_to",
     "resume",
     "gradient_checkpointing",
     "max_bad_records",
@@ -44,7 +45,17 @@ MAY_DIFFER = PATHS | {
     "test_folds",
 }
 ADAPTERS = {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_variant", "train_norms"}  # of TUNING=lora
-FIGURES = ("steps", "epochs", "train_loss", "valid_loss", "best_step", "sequences")
+FIGURES = (
+    "steps",
+    "epochs",
+    "train_loss",
+    "valid_loss",
+    "best_step",
+    "sequences",
+    "stopped_early",
+    "speed",
+    "peak_memory",
+)
 T = TypeVar("T")
 
 

@@ -1,5 +1,6 @@
 """Settings of pretraining and fine-tuning."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,16 @@ BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0"
 def _spell_boolean(value: Any) -> Any:
     """Every spelling of a boolean becomes "true" or "false"; other values stay."""
     return next((word for word, spellings in BOOLEANS.items() if str(value).lower() in spellings), value)
+
+
+def _check_reports(report_to: list[str]) -> None:
+    """Raise `UserError` unless REPORT_TO names trackers that are there."""
+    if unknown := [name for name in report_to if name not in ("tensorboard", "wandb", "none")]:
+        raise UserError(f"REPORT_TO: {', '.join(unknown)} is not known; choose from tensorboard, wandb, none")
+    if "none" in report_to and len(report_to) > 1:
+        raise UserError("REPORT_TO: none cannot stand beside another name")
+    if "wandb" in report_to and find_spec("wandb") is None:
+        raise UserError("REPORT_TO: wandb is not installed; pip install wandb, or leave it out")
 
 
 Resume = Annotated[Literal["auto", "true", "false"], BeforeValidator(_spell_boolean)]
@@ -54,12 +65,29 @@ class TrainSettings(DataSettings):
     muon_learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of Muon.")
     schedule: Schedule = Field("cosine", description=DESCRIPTION)
     warmup_steps: int = Field(50, ge=0, description="Optimiser steps before the peak learning rate.")
+    warmup_ratio: float = Field(
+        0.0, ge=0, lt=1, description="Share of the run before the peak learning rate; 0: WARMUP_STEPS instead."
+    )
+    token_row_learning_rate: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Peak learning rate of the ECG tokens' rows of embedding and head; 0: LEARNING_RATE.",
+    )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay; not applied to embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
     eval_steps: int = Field(200, ge=1, description="Steps between validations; the best is kept.")
-    verbose_steps: int = Field(20, ge=1, description="Steps between log entries of the loss.")
-    save_steps: int | None = Field(
-        None, ge=1, description="Steps between saved steps (RESUME); each new best is saved too. Empty: EVAL_STEPS."
+    patience: int = Field(
+        0, ge=0, description="Stop after this many validations without a better loss; 0: train to the end."
+    )
+    verbose_steps: int = Field(20, ge=1, description="Steps between log entries of loss, speed and memory.")
+    report_to: Names = Field(
+        ["tensorboard"],
+        description="Where log entries go: tensorboard (OUTPUT_DIR/tensorboard), wandb (its package must be "
+        "installed) or both; none: nowhere.",
+    )
+    save_steps: int = Field(
+        0, ge=0, description="Steps between saved steps (RESUME); each new best is saved too. 0: EVAL_STEPS."
     )
     resume: Resume = Field(
         "auto",
@@ -111,6 +139,14 @@ class TrainSettings(DataSettings):
             )
         if ALL_LINEAR in self.lora_targets and len(self.lora_targets) > 1:
             raise UserError(f"LORA_TARGETS: {ALL_LINEAR} stands for all names; give it alone, or remove it")
+        _check_reports(self.report_to)
+        if self.warmup_ratio and "warmup_steps" in self.model_fields_set:
+            raise UserError("WARMUP_RATIO and WARMUP_STEPS are both set; leave one of them empty")
+        if self.token_row_learning_rate and self.train_text_rows:
+            raise UserError(
+                "TOKEN_ROW_LEARNING_RATE: with TRAIN_TEXT_ROWS=true, rows of text and ECGs are trained as one table; "
+                "set one of the two"
+            )
         if self.train_text_rows and self.tuning != "full":
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")
         if self.optimizer == "muon" and self.tuning != "full":

@@ -50,6 +50,7 @@ from cardiolect.model.training.adaptation import (
     with_layer_names,
 )
 from cardiolect.model.training.lengths import check_lengths
+from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
@@ -263,7 +264,7 @@ def _train_and_save(
         write_card(output)
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
-            f"checkpoint in {output}"
+            f"{in_words(figures)}; checkpoint in {output}"
         )
         finish(output)
     launch.barrier()

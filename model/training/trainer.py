@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,16 +18,18 @@ from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
 from cardiolect.model.training.batches import fill, make_batches
 from cardiolect.model.training.muon import muon
-from cardiolect.model.training.objectives import weighted_loss
+from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
+from cardiolect.model.training.progress import Progress, trackers
 from cardiolect.model.training.resume import FOLDER, Start, begin
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.model.training.zero3 import gather_weights, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
-from cardiolect.utils.schedule import make_schedule
+from cardiolect.utils.schedule import make_schedule, set_own_rate
 from cardiolect.utils.stopping import Signals, Stopped
 
+TOKENS = "tokens"  # in a batch: its number of tokens, padding aside
 UNLOGGED = "unlogged_loss.json"  # in a saved step: the sum of losses since the last log entry, and its step
 
 
@@ -38,24 +39,29 @@ class ECGTrainer(Trainer):
     It does not depend on the number of ranks or on accumulation.
     """
 
-    def __init__(self, settings: TrainSettings, **kwargs):
+    def __init__(self, settings: TrainSettings, chunk: int | None, **kwargs):
         super().__init__(**kwargs)
         self.settings = settings
+        self.progress = Progress(self.model, settings)
+        self.add_callback(self.progress)
+        self.chunk = chunk  # see `weighted_loss`
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.settings.optimizer == "muon":
             self.optimizer = muon(self.model, self._token_tables(), self.settings.muon_learning_rate, self.args)
-        return super().create_optimizer(model)
+        super().create_optimizer(model)
+        if self.settings.token_row_learning_rate:
+            rows = self._token_rows()
+            chosen = {id(parameter) for name, parameter in self.model.named_parameters() if name in rows}
+            set_own_rate(self.optimizer, chosen, self.settings.token_row_learning_rate)
+        return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> torch.optim.lr_scheduler.LRScheduler:
         if self.lr_scheduler is None:
-            self.lr_scheduler = make_schedule(
-                self.settings.schedule,
-                optimizer or self.optimizer,
-                num_training_steps,
-                self.settings.warmup_steps,
-            )
+            settings, steps = self.settings, num_training_steps
+            warmup = math.ceil(settings.warmup_ratio * steps) if settings.warmup_ratio else settings.warmup_steps
+            self.lr_scheduler = make_schedule(settings.schedule, optimizer or self.optimizer, steps, warmup)
             self._created_lr_scheduler = True  # Trainer.train then makes a new one for every run
         return self.lr_scheduler
 
@@ -63,17 +69,34 @@ class ECGTrainer(Trainer):
         tables = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         return {id(table.weight) for table in tables if table is not None}
 
+    def _token_rows(self) -> set[str]:
+        """Names of the parameters that hold rows of embedding and head: whole tables, or the adapters of ECG rows."""
+        tables = self._token_tables()
+        return {name for name, p in self.model.named_parameters() if id(p) in tables or "token_adapter" in name}
+
     def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # `Batches` are in random order
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
-        total = sum(batch["loss_weights"][:, 1:].sum() for batch in batch_samples).to(device)
-        return self.accelerator.gather(total).sum() if launch.world_size() > 1 else total
+        weights = [batch["loss_weights"][:, 1:] for batch in batch_samples]
+        totals = (sum(each.sum() for each in weights), sum((each > 0).sum() for each in weights))
+        tokens = sum(batch.pop(TOKENS) for batch in batch_samples)
+        totals = torch.stack([*totals, torch.tensor(tokens, device=weights[0].device)]).to(device)
+        if launch.world_size() > 1:
+            totals = self.accelerator.gather(totals).reshape(-1, len(totals)).sum(0)
+        self.progress.count(totals[[2, 1]])
+        return totals[0]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        loss, _ = weighted_loss(model, self.model.get_output_embeddings(), inputs)
+        loss, _ = self._weighted_loss(model, inputs)
         # Ranks average their gradients, but the normaliser is global already.
         return loss / num_items_in_batch * launch.world_size()
+
+    def _weighted_loss(self, model, inputs) -> tuple[torch.Tensor, torch.Tensor]:
+        return weighted_loss(model, self.model.get_output_embeddings(), inputs, self.chunk)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs | self.progress.since_last_log() if "loss" in logs else logs, start_time)
 
     @torch.no_grad()
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
@@ -86,8 +109,9 @@ class ECGTrainer(Trainer):
         for k in tqdm(range(most), desc="validation", leave=False, disable=not launch.is_main()):
             mine = batches[k] if k < len(batches) else []
             batch = self.data_collator([[self.eval_dataset[i] for i in mine or [0]]])
+            batch.pop(TOKENS)
             with self.compute_loss_context_manager():
-                loss = weighted_loss(self.model, self.model.get_output_embeddings(), self._prepare_inputs(batch))
+                loss = self._weighted_loss(self.model, self._prepare_inputs(batch))
             if mine:
                 sums += torch.stack(loss).double().cpu()
         total = self.accelerator.reduce(sums.to(self.args.device), "sum")
@@ -104,10 +128,18 @@ class ECGTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial) -> bool:
         # Transformers saves if this is true; besides each new best, what `RunCallback` asks for.
-        return super()._determine_best_metric(metrics, trial) or self.control.should_save
+        better = super()._determine_best_metric(metrics, trial)
+        self.control.should_training_stop |= self.out_of_patience()
+        return better or self.control.should_save
+
+    def out_of_patience(self) -> bool:
+        """Whether as many validations as PATIENCE have passed since the best one; known to saved steps as well."""
+        best = self.state.best_global_step or 0
+        since = [e for e in self.state.log_history if "eval_loss" in e and e["step"] > best]
+        return 0 < self.settings.patience <= len(since)
 
     def _run_epoch(self, **arguments) -> None:
-        if self.state.global_step < self.state.max_steps:
+        if self.state.global_step < self.state.max_steps and not self.out_of_patience():
             super()._run_epoch(**arguments)
         else:  # resumed after the last step, which Transformers would repeat
             self.control.should_training_stop = True
@@ -131,11 +163,9 @@ class ECGTrainer(Trainer):
     def get_decay_parameter_names(self, model) -> list[str]:
         # Weight decay would change the rows of text tokens, which must stay as they are. Magnitudes (DoRA) start at the
         # lengths of the weights, not at 0.
-        tables, others = self._token_tables(), ("token_adapter", "lora_magnitude_vector")
-        frozen = {
-            name for name, p in model.named_parameters() if id(p) in tables or any(other in name for other in others)
-        }
-        return [name for name in super().get_decay_parameter_names(model) if name not in frozen]
+        rows = self._token_rows()
+        kept = super().get_decay_parameter_names(model)
+        return [name for name in kept if name not in rows and "lora_magnitude_vector" not in name]
 
 
 class RunCallback(TrainerCallback):
@@ -191,7 +221,6 @@ def train(
     deepspeed.ops.__compatible_ops__ = {}
     # Saved steps leave out frozen weights if there are adapters, also those inside of a model that embeds ECGs.
     transformers.trainer._is_peft_model = lambda model: isinstance(inner_model(model), PeftModel)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(settings.output_dir / "tensorboard")
     on_cpu = choose_device(settings.device).type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(settings.output_dir / FOLDER),
@@ -212,7 +241,7 @@ def train(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         logging_steps=settings.verbose_steps,
-        report_to=["tensorboard"],
+        report_to=trackers(settings),
         bf16=settings.precision == "bf16",
         use_cpu=on_cpu,
         deepspeed=str(settings.deepspeed_config),
@@ -222,6 +251,8 @@ def train(
         use_cache=True,  # Transformers writes this into the model's config, which is saved; training itself uses none
         dataloader_pin_memory=not on_cpu,
     )
+    # With ZeRO-3 every call of the head is a joint one of all ranks, whose numbers of targets differ.
+    chunk = None if splits_weights(settings.deepspeed_config) else positions_per_chunk(model)
     inner = inner_model(model)
     stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
     # Packed questions differ in length from row to row: one attention call per row costs more than their padding.
@@ -233,6 +264,7 @@ def train(
     with Signals() as signals:
         trainer = ECGTrainer(
             settings,
+            chunk,
             model=model,
             args=arguments,
             train_dataset=batches,
@@ -249,6 +281,9 @@ def train(
         stock.set_attn_implementation("sdpa")
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
     best = trainer.state.best_metric
+    early = trainer.out_of_patience() and result.global_step < trainer.state.max_steps
+    if early and launch.is_main():
+        print(f"PATIENCE: stopped at step {result.global_step}, {settings.patience} validations after the best")
     return {
         "steps": result.global_step,
         "epochs": trainer.state.epoch,
@@ -260,6 +295,8 @@ def train(
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
         "best_step": _step_of(trainer.state.best_model_checkpoint),
+        "stopped_early": early,
+        **trainer.progress.figures(),
         "loss_curve": losses,
     }
 
@@ -273,9 +310,9 @@ def _drop_second_names(model: torch.nn.Module, state: dict, prefix: str, metadat
 
 
 def _only_batch(items: Sequence[list], collate: Callable) -> dict:
-    """What `collate` makes of the rows of an item of `Batches`."""
+    """What `collate` makes of the rows of an item of `Batches`, and how many tokens they are."""
     (rows,) = items
-    return collate(rows)
+    return {**collate(rows), TOKENS: sum(map(len, rows))}
 
 
 def _step_of(checkpoint: str | None) -> int | None:

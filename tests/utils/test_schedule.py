@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from cardiolect.utils.schedule import make_schedule
+from cardiolect.utils.schedule import make_schedule, set_own_rate
 
 PEAKS = (0.5, 2.0)
 STEPS, WARMUP = 40, 10
@@ -68,3 +68,16 @@ def test_any_number_of_steps_and_of_warm_up_has_a_schedule(name, steps, warmup):
 
 def test_a_warm_up_of_no_steps_begins_at_the_peak():
     assert all(rates(make_schedule(name, optimizer(), 9, 0))[0, 0] == PEAKS[0] for name in ("cosine", "constant"))
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "constant"])
+def test_chosen_parameters_follow_the_schedule_from_a_peak_of_their_own(name):
+    made = optimizer()
+    first, second = (group["params"][0] for group in made.param_groups)
+    made.add_param_group({"params": [other := torch.nn.Parameter(torch.zeros(1))], "lr": 3.0, "weight_decay": 0.5})
+    for _ in range(2):  # twice is as once
+        set_own_rate(made, {id(second), id(other)}, 0.25)
+        assert [group["params"] for group in made.param_groups] == [[first], [second], [other]]
+    assert [group["weight_decay"] for group in made.param_groups] == [0.01, 0.01, 0.5]
+    found = rates(make_schedule(name, made, STEPS, WARMUP))
+    assert found.max(0).values.tolist() == pytest.approx([PEAKS[0], 0.25, 0.25])

@@ -1,0 +1,75 @@
+"""The head in chunks: the loss and gradients of all positions at once, with the logits of one chunk in memory."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
+
+from cardiolect.model.llm.checkpoint import load_language_model
+from cardiolect.model.training import objectives
+from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
+from cardiolect.model.training.packing import collate, pack
+from tests.helpers.language_models import tiny_language_model
+
+SIZES = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+SIZES |= {"num_attention_heads": 2, "num_key_value_heads": 2, "pad_token_id": 0}
+
+
+def batch() -> dict[str, torch.Tensor]:
+    """Twelve targets of unequal weight in two rows."""
+    rows = [
+        pack(range(5, 9), [((9, 10, 11, 12, 13), (0, 1, 1, 0.5, 1)), ((14, 15, 16), (0, 2, 1))]),
+        pack(range(20, 24), [((25, 26, 27, 28), (0, 1, 0, 1))], [0, 0.1, 0.1, 0.1]),
+    ]
+    return collate([*rows, rows[0]], pad_id=0)
+
+
+def loss_and_gradients(model, chunk: int | None) -> tuple[torch.Tensor, list[torch.Tensor], list[int]]:
+    """And how many positions each call of the head computed."""
+    head, sizes = model.get_output_embeddings(), []
+    hook = head.register_forward_hook(lambda _, arguments, output: sizes.append(output.shape[0]))
+    model.zero_grad()
+    loss, weight = weighted_loss(model, head, batch(), chunk)
+    hook.remove()
+    forward = list(sizes)
+    (loss / weight).backward()
+    return loss.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None], forward
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("adapters", [False, True])
+@pytest.mark.parametrize("chunk", [1, 5, 15, 100])
+def test_chunks_have_the_loss_and_gradients_of_all_positions_at_once(tmp_path, tied, adapters, chunk):
+    model, _ = load_language_model(tiny_language_model(tmp_path / "llm", tied=tied), "fp32")
+    if adapters:
+        tables = {"embed_tokens": [3, 11]} | ({} if tied else {"lm_head": [3, 11]})
+        model = get_peft_model(model, LoraConfig(target_modules=["q_proj"], trainable_token_indices=tables))
+    model.eval()
+    whole, expected, sizes = loss_and_gradients(model, None)
+    loss, gradients, parts = loss_and_gradients(model, chunk)
+    assert len(sizes) == 1 and sum(parts) == sizes[0] and max(parts) <= chunk
+    torch.testing.assert_close(loss, whole, rtol=1e-6, atol=0)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_a_large_vocabulary_is_divided_and_a_small_one_is_not(tmp_path, monkeypatch):
+    model, _ = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
+    model.train()
+    rows = model.get_output_embeddings().weight.shape[0]
+    assert positions_per_chunk(model) == 2**27 // rows and model.training
+    monkeypatch.setattr(objectives, "CHUNK", 3 * rows + 1)
+    assert positions_per_chunk(model) == 3
+    monkeypatch.setattr(objectives, "CHUNK", 1)
+    assert positions_per_chunk(model) == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=30.0)),
+        lambda: CohereForCausalLM(CohereConfig(**SIZES, logit_scale=0.5)),
+    ],
+)
+def test_a_head_whose_logits_the_model_changes_is_not_called_apart(model):
+    assert positions_per_chunk(model()) is None
