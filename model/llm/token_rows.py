@@ -12,8 +12,8 @@ def extend_embeddings(
     """Add rows for the ECG tokens to the embedding and the head; all other rows stay the same to the bit.
 
     geometry: ``(num_codes, dims)``, the codebook. A code's row is the mean text row plus the code's position in the
-    codebook, projected by a random orthonormal map and scaled to ``spread`` times the standard deviation of text rows, so
-    that similar codes start with similar rows. Without a geometry, rows are random with that mean and deviation.
+    codebook, projected by a random orthonormal map and scaled to ``spread`` times the standard deviation of text rows,
+    so that similar codes start with similar rows. Without a geometry, rows are random with that mean and deviation.
     """
     old_rows = model.get_input_embeddings().weight.shape[0]
     needed = vocabulary.new_ids.stop
