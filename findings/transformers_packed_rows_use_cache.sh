@@ -5,8 +5,8 @@
 # other patients in view. Gradient checkpointing, which should cost time and nothing else, gives other losses. Trainer
 # is not affected, since it turns the cache off.
 #
-# Documentation: DataCollatorWithFlattening makes one row of several texts, whose position_ids start again, and leaves it
-# to attention to handle that. transformers recognises such rows by position_ids and masks them in all its attentions.
+# Documentation: DataCollatorWithFlattening makes one row of several texts, whose position_ids start again, and leaves
+# it to attention to handle that. transformers recognises such rows by position_ids and masks them in all its attentions.
 # use_cache is described as returning keys and values that speed up decoding; it is on by default.
 # Seen: with use_cache=False each packed text has the logits that it has alone. By default it has not, with sdpa and
 # eager attention, in training too, without an error or a warning. The one warning, that gradient checkpointing sets
