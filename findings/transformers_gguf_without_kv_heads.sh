@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # transformers 5.23.0 scrambles the queries and keys of a Llama GGUF file that does not state the number of KV heads.
 #
-# It hurts whoever loads the GGUF file of a model without grouped queries, such as one converted from a configuration
-# that is older than they are: shapes fit, loading reports nothing, and the model writes nonsense.
+# It hurts whoever loads such a file of a model without grouped queries: shapes fit, loading reports nothing, and the
+# model writes nonsense.
 #
 # Standard: in the GGUF specification attention.head_count_kv is optional; a model without it has as many heads of keys
 # and values as of queries (no grouped-query attention). llama.cpp stores the rows of queries and keys interleaved.
