@@ -42,6 +42,7 @@ MAY_DIFFER = PATHS | {
     "resume",
     "gradient_checkpointing",
     "max_bad_records",
+    "accept_unknown_leakage",
     "test_data",
     "test_folds",
 }

@@ -94,6 +94,11 @@ class TrainSettings(DataSettings):
         description="auto: go on after the last saved step in OUTPUT_DIR; stop if it, or a finished checkpoint there, "
         "is of other settings or data. true: the same, and say if there is none. false: start over and replace both.",
     )
+    accept_unknown_leakage: bool = Field(
+        False,
+        description="Train from an ECG tokenizer or checkpoint whose list of seen recordings is missing or was "
+        "changed; evaluations of the result are marked as leakage unknown.",
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")

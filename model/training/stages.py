@@ -77,6 +77,7 @@ def pretrain(settings: PretrainSettings) -> dict:
             "tokens to predict; start with finetune.sh and LLM_PATH"
         )
     checkpoint = _new_checkpoint(settings, representation)
+    seen = seen_before(_starts_from(checkpoint, settings), settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for ref in split.records]
     ecgs = prepare_corpus(representation, refs, settings, settings.record_seconds, every_window=True)
     train_rows, valid_rows = (
@@ -93,7 +94,6 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
-    seen = seen_before(_starts_from(checkpoint, settings))
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
 
 
@@ -124,6 +124,8 @@ def finetune(settings: FinetuneSettings) -> dict:
     if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
         print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
     checkpoint.use_prompt(settings.prompt)
+    from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
+    seen = seen_before(from_, settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
@@ -146,8 +148,6 @@ def finetune(settings: FinetuneSettings) -> dict:
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info["prompt"] = settings.prompt
     info |= majority_floors(examples, settings.seed)
-    from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
-    seen = seen_before(from_)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
