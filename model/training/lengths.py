@@ -63,14 +63,14 @@ class LeftOut:
 
 
 def check_lengths(
-    datasets: Mapping[str, Dataset], ecgs: CachedECGs, splits: Mapping[str, Split], seconds: float
+    train_rows: Dataset, valid_rows: Dataset, ecgs: CachedECGs, splits: Mapping[str, Split], seconds: float
 ) -> dict[str, Any]:
     """Say what the length of recordings and texts leaves out of training and validation; returns it for the checkpoint.
 
-    datasets: with ``left_out`` (`LeftOut`), by split. seconds: RECORD_SECONDS. Raises `UserError` if nothing is left.
+    Datasets have ``left_out`` (`LeftOut`). seconds: RECORD_SECONDS. Raises `UserError` if nothing is left.
     """
     figures: dict[str, Any] = {"record_seconds": seconds}
-    for name, rows in datasets.items():
+    for name, rows in (("train", train_rows), ("valid", valid_rows)):
         what = {"valid": "validation"}.get(name, name)
         cropped, sentence = ecgs.cropped(splits[name].records), rows.left_out.sentence(ecgs.representation.fewer_tokens)
         if not len(rows):
@@ -81,4 +81,4 @@ def check_lengths(
         if launch.is_main() and sentence:
             print(f"{what}: {sentence}")
         figures[name] = {"cropped_recordings": cropped, "left_out": rows.left_out.figures()}
-    return figures
+    return {"lengths": figures}

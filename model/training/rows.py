@@ -67,6 +67,11 @@ class PretrainDataset(Dataset):
             ref for name, refs in self.corpora.items() for ref in take(refs, self.corpus_weights.get(name, 1), rng)
         ]
 
+    @property
+    def records(self) -> list[RecordRef]:
+        """The recordings of all epochs."""
+        return [ref for name, refs in self.corpora.items() if self.corpus_weights.get(name, 1) for ref in refs]
+
     def __len__(self) -> int:
         return len(self.refs)
 
@@ -117,6 +122,8 @@ class FinetuneDataset(Dataset):
     Comparisons follow their two ECGs in the same way. Questions that do not fit the language model with their ECGs are
     left out at once (`left_out`). random_windows: as of `PretrainDataset`; all questions about a recording have the
     same window in an epoch.
+
+    examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
     """
 
     shares_prefix = True
@@ -140,27 +147,38 @@ class FinetuneDataset(Dataset):
         self.ecg_dropout, self.patient_dropout, self.random_windows = ecg_dropout, patient_dropout, random_windows
         self.left_out = LeftOut("questions and reports", max_length)
         self._texts_before: dict[tuple[str, ...], int] = {}
+        self.examples: list[Example] = []
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts occur with many ECGs
+        prefixes: dict[tuple, int] = {}
         for example in examples:
-            if all(ref in ecgs for ref in example.records):
-                text = (example.task, example.history, example.question, *example.answers)
-                if text not in rendered:
-                    ids, mask = render_turn(vocabulary, example)
-                    rendered[text] = (ids, [float(m) for m in mask])
-                groups.setdefault((example.records, example.backgrounds), []).append(rendered[text])
-        self.groups = [
-            (key, fitting) for key, turns in groups.items() if (fitting := self._fitting(*key, turns, max_length))
-        ]
+            if not all(ref in ecgs for ref in example.records):
+                continue
+            text = (example.task, example.history, example.question, *example.answers)
+            if text not in rendered:
+                ids, mask = render_turn(vocabulary, example)
+                rendered[text] = (ids, [float(m) for m in mask])
+            key = (example.records, example.backgrounds)
+            if max_length is not None:
+                if key not in prefixes:
+                    prefixes[key] = self._longest_prefix(*key)
+                tokens = prefixes[key] + len(rendered[text][0])
+                if not self.left_out.fits(tokens, " and ".join(example.record_ids)):
+                    continue
+            groups.setdefault(key, []).append(rendered[text])
+            if self.corpus_weights.get(example.records[0].corpus, 1):
+                self.examples.append(example)
+        self.groups = list(groups.items())
         self.set_epoch(0)
 
-    def _fitting(self, refs, backgrounds, turns: list, max_length: int | None) -> list:
-        """The questions about these recordings that fit the language model."""
-        if max_length is None:
-            return turns
-        records = " and ".join(ref.record_id for ref in refs)
-        prefix = self._text_before(backgrounds) + sum(_most_tokens(self.ecgs, ref) for ref in refs)
-        return [turn for turn in turns if self.left_out.fits(prefix + len(turn[0]), records)]
+    @property
+    def records(self) -> list[RecordRef]:
+        """The recordings that `examples` are about."""
+        return list({ref.record_id: ref for example in self.examples for ref in example.records}.values())
+
+    def _longest_prefix(self, refs: Sequence[RecordRef], backgrounds: tuple[str, ...]) -> int:
+        """Tokens of the longest windows of these recordings, and of what is with them before a question."""
+        return self._text_before(backgrounds) + sum(_most_tokens(self.ecgs, ref) for ref in refs)
 
     def _text_before(self, backgrounds: tuple[str, ...]) -> int:
         """Tokens of what precedes a question, without the tokens of ECGs."""

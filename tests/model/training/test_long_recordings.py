@@ -98,6 +98,7 @@ def test_recordings_too_long_for_the_language_model_do_not_end_training(tmp_path
     assert "set RECORD_SECONDS, or fewer tokens per second (a longer STRIDE_MS" in line
     left_out = info(output)["lengths"]["train"]["left_out"]
     assert left_out["too_long"] == 1 and left_out["longest_tokens"] > 4096
+    assert info(output)["train_records"] == left_out["of"] - 1
 
 
 @pytest.mark.parametrize(
