@@ -273,6 +273,7 @@ def _train_and_save(
             "data_fingerprint": start.contents["data"],
             "settings": comparable(settings),
             "begun_with": dict(start.contents),
+            "code": list(start.code),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         take_over_seen(output)

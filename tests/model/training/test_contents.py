@@ -98,5 +98,5 @@ def test_a_recording_that_was_exchanged_stops_the_same_command(
     refs = [ref for ref in load_database(folder).values() if ref.fold != 10]
     for ref in refs:
         write_wfdb(ref.path, np.flip(read_record(ref.path).signal, axis=1))
-    with pytest.raises(UserError, match="content of the ECGs was [0-9a-f]{16}, now [0-9a-f]{16}"):
+    with pytest.raises(UserError, match=r"content of the ECGs was [0-9a-f]{16}, now [0-9a-f]{16}"):
         run(cls.load(env_file))
