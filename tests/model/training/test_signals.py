@@ -12,7 +12,7 @@ from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.trainer import ECGTrainer, RunCallback
 from cardiolect.utils.launch import leave_ranks
-from cardiolect.utils.stopping import Stopped
+from cardiolect.utils.stopping import SIGNALS, Stopped
 from tests.helpers.runs import finetune_lines
 
 
@@ -32,6 +32,7 @@ def only_rank():
 @pytest.fixture
 def tune(tmp_path, corpus, checkpoint_folder, only_rank):
     """Fine-tunes within this process; returns what cardiolect.json says, and the losses."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def run(name: str, **values) -> tuple[dict, list[float]]:
         lines = {**finetune_lines(corpus, checkpoint_folder), "LORA_RANK": 4, "WORKERS": 0, "MAX_VALID": 8}
@@ -42,7 +43,9 @@ def tune(tmp_path, corpus, checkpoint_folder, only_rank):
         stages.finetune(FinetuneSettings.load(file))
         return tuple(json.loads((tmp_path / name / f).read_text()) for f in ("cardiolect.json", "loss_curve.json"))
 
-    return run
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def validated(monkeypatch) -> list[int]:
