@@ -91,14 +91,17 @@ def left_out(splits: dict[SplitName, Split]) -> dict[str, dict]:
 
 
 def held_out(settings: DataSettings) -> People:
-    """The recordings that HELD_OUT names."""
+    """The recordings that HELD_OUT names, read once for these settings and their copies."""
     if not settings.held_out:
         return People([])
-    corpora = [
-        (Path(load_corpus(root).source) if is_manifest(root) else root, find_database(root))
-        for root in settings.data_root
-    ]
-    return find_held_out(settings.held_out, corpora, settings.allow_missing)
+    paths, roots = settings.held_out, settings.data_root
+    asked = ([*paths], [*roots], settings.allow_missing)
+    if settings._held_out is None or settings._held_out[0] != asked:
+        corpora = [
+            (Path(load_corpus(root).source) if is_manifest(root) else root, find_database(root)) for root in roots
+        ]
+        settings._held_out = asked, find_held_out(paths, corpora, settings.allow_missing)
+    return settings._held_out[1]
 
 
 def warn_of_seen(settings: DataSettings, seen: set[str]) -> None:
