@@ -25,12 +25,12 @@ SplitName = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """left_out: "held_out" and "validation" -> recordings, patients and texts that training lost for that reason."""
+    """removed: "held_out" and "validation" -> recordings, patients and texts that training lost for that reason."""
 
     name: SplitName
     records: list[RecordRef]
     examples: list[Example]
-    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    removed: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def find_database(root: Path) -> dict[str, RecordRef] | None:
@@ -85,9 +85,9 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
 
 
 def left_out(splits: dict[SplitName, Split]) -> dict[str, dict]:
-    """``left_out`` of each split for the figures of a stage; nothing without HELD_OUT."""
-    found = {name: split.left_out for name, split in splits.items() if split.left_out}
-    return {"left_out": found} if found else {}
+    """``removed`` of each split for the figures of a stage; nothing without HELD_OUT."""
+    found = {name: split.removed for name, split in splits.items() if split.removed}
+    return {"removed_patients": found} if found else {}
 
 
 def held_out(settings: DataSettings) -> People:

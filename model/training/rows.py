@@ -12,7 +12,7 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
-from cardiolect.model.training.lengths import LeftOut
+from cardiolect.model.training.lengths import Unfit
 from cardiolect.model.training.objectives import draw_windows, windows_length
 from cardiolect.model.training.packing import Packed, pack
 
@@ -31,7 +31,7 @@ def _most_tokens(ecgs: CachedECGs, ref: RecordRef) -> int:
 class PretrainDataset(Dataset):
     """One row per recording: the whole ECG, or one window of it per scale.
 
-    Recordings that do not fit the language model or the objective are left out at once (`left_out`). random_windows:
+    Recordings that do not fit the language model or the objective are left out at once (`unfit`). random_windows:
     draw a window of each long recording in every epoch, and do not always take the first.
     """
 
@@ -51,11 +51,11 @@ class PretrainDataset(Dataset):
     ):
         self.vocabulary, self.ecgs, self.objective, self.seed = vocabulary, ecgs, objective, seed
         self.group, self.corpus_weights, self.random_windows = group, corpus_weights or {}, random_windows
-        self.left_out = LeftOut("recordings", max_length)
+        self.unfit = Unfit("recordings", max_length)
         self.corpora: dict[str, list[RecordRef]] = {}
         limited = max_length is not None or objective == "multiscale"
         for ref in refs:
-            if ref in ecgs and (not limited or self.left_out.fits(self._longest_sequence(ref), ref.record_id)):
+            if ref in ecgs and (not limited or self.unfit.fits(self._longest_sequence(ref), ref.record_id)):
                 self.corpora.setdefault(ref.corpus, []).append(ref)
         self.set_epoch(0)
 
@@ -120,7 +120,7 @@ class FinetuneDataset(Dataset):
     """Rows of one ECG followed by up to ``questions_per_ecg`` questions; every question occurs once per epoch.
 
     Comparisons follow their two ECGs in the same way. Questions that do not fit the language model with their ECGs are
-    left out at once (`left_out`). random_windows: as of `PretrainDataset`; all questions about a recording have the
+    left out at once (`unfit`). random_windows: as of `PretrainDataset`; all questions about a recording have the
     same window in an epoch.
 
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
@@ -145,7 +145,7 @@ class FinetuneDataset(Dataset):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.patient_dropout, self.random_windows = ecg_dropout, patient_dropout, random_windows
-        self.left_out = LeftOut("questions and reports", max_length)
+        self.unfit = Unfit("questions and reports", max_length)
         self._texts_before: dict[tuple[str, ...], int] = {}
         self.examples: list[Example] = []
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
@@ -163,7 +163,7 @@ class FinetuneDataset(Dataset):
                 if key not in prefixes:
                     prefixes[key] = self._longest_prefix(*key)
                 tokens = prefixes[key] + len(rendered[text][0])
-                if not self.left_out.fits(tokens, " and ".join(example.record_ids)):
+                if not self.unfit.fits(tokens, " and ".join(example.record_ids)):
                     continue
             groups.setdefault(key, []).append(rendered[text])
             if self.corpus_weights.get(example.records[0].corpus, 1):

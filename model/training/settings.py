@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.sources import check_source
-from cardiolect.model.training.zero3 import read_deepspeed_config
+from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
@@ -145,7 +145,7 @@ class TrainSettings(DataSettings):
         check_record_seconds(self.record_seconds)
         need_path("DEEPSPEED_CONFIG", self.deepspeed_config, "a DeepSpeed configuration")
         zero = read_deepspeed_config(self.deepspeed_config).get("zero_optimization", {})
-        if self.optimizer == "muon" and zero.get("stage") == 3 and zero.get("reduce_scatter", True):
+        if self.optimizer == "muon" and splits_weights(self.deepspeed_config) and zero.get("reduce_scatter", True):
             raise UserError(
                 f"DEEPSPEED_CONFIG: {self.deepspeed_config}: with ZeRO-3, OPTIMIZER=muon needs reduce_scatter=false in "
                 "zero_optimization"

@@ -314,7 +314,7 @@ def train(
         "sequences": {
             "per_epoch": len(train_rows),
             "batches_per_epoch": len(batches),
-            "left_out_by_epoch": batches.left_out(math.ceil(trainer.state.epoch)),
+            "unused_by_epoch": batches.unused(math.ceil(trainer.state.epoch)),
         },
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),

@@ -97,7 +97,7 @@ def run_data_side(folder: Path, files: dict[str, type], monkeypatch) -> tuple[in
             refs = {ref for e in load_splits(settings, ("test",), task)["test"].examples for ref in e.records}
             return len(refs), seen_again(refs, known_recordings(settings.data_root).values(), seen), left_out
         splits = load_splits(settings, ("train", "valid"), task)
-        left_out.append({name: split.left_out for name, split in splits.items()})
+        left_out.append({name: split.removed for name, split in splits.items()})
         stage = folder / f"stage{number}"
         stage.mkdir()
         save_seen(stage, [ref for split in splits.values() for ref in split.records], seen)
@@ -185,7 +185,7 @@ def test_a_mixture_of_corpora_holds_out_the_patients_of_both(corpus, prepared, t
     for held, ids in ((some, asked), (other, {i for i, ref in database.items() if ref.fold in (1, 2, 10)})):
         settings = settings_of(tmp_path, data_root=[prepared, other], held_out=[held])
         train = load_splits(settings, ("train",), None)["train"]
-        assert train.left_out["held_out"]["records"] > 0
+        assert train.removed["held_out"]["records"] > 0
         assert {ref.own_patient_id for ref in train.records}.isdisjoint(patients(database[i] for i in ids))
 
 
@@ -198,7 +198,7 @@ def test_training_loses_the_texts_too_and_comparisons_with_either_recording(ptbx
     held.write_text(json.dumps([{"ecg_id": int(pair.record_ids[0]), "report": "one of a pair"}]))
     after = load_splits(settings.model_copy(update={"held_out": [held]}), ("train",), "qa")["train"]
     gone = {e.sample_id for e in before.examples} - {e.sample_id for e in after.examples}
-    assert pair.sample_id in gone and after.left_out["held_out"]["texts"] == len(gone)
+    assert pair.sample_id in gone and after.removed["held_out"]["texts"] == len(gone)
 
 
 def test_what_is_held_out_is_read_once_for_all_splits_and_stages_of_a_process(corpus, tmp_path, monkeypatch):

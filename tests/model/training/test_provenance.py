@@ -76,7 +76,7 @@ def test_stage_1_records_its_list_with_the_tokenizer_and_what_was_held_out(token
     found = read_seen(tokenizer)
     assert found.unknown == "" and found.record["count"] == len(found.marks) > 8
     assert ECGTokenizer.from_pretrained(tokenizer).fingerprint()
-    left_out = json.loads((tokenizer / "metrics.json").read_text())["left_out"]
+    left_out = json.loads((tokenizer / "metrics.json").read_text())["removed_patients"]
     assert left_out["train"]["held_out"] == {"records": 0, "patients": 0, "texts": 0}, "folds hold out whole patients"
 
 
@@ -88,7 +88,7 @@ def test_the_list_is_written_before_training_and_goes_from_stage_to_stage(tmp_pa
     assert stage1.marks < stage2.marks and stage2.marks <= stage3.marks and not stage2.unknown and not stage3.unknown
     info = json.loads((last / "cardiolect.json").read_text())
     assert info["seen"] == {"count": len(stage3.marks), "sha256": info["seen"]["sha256"]}
-    assert set(info["left_out"]) == {"train", "valid"} and "held_out" in info["left_out"]["train"]
+    assert set(info["removed_patients"]) == {"train", "valid"} and "held_out" in info["removed_patients"]["train"]
     assert read_seen(last / "ecg_tokenizer").marks == stage3.marks, "a tokenizer taken from a checkpoint"
 
 
