@@ -1,9 +1,9 @@
 """Settings for the location of recordings and texts, and for their splits."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
 from cardiolect.data_provider.manifest import is_manifest
@@ -58,6 +58,8 @@ class DataSettings(EnvSettings):
     )
     cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
     workers: int = Field(2, ge=0, description="Processes per rank that read recordings; 0: each rank reads itself.")
+
+    _held_out: Any = PrivateAttr(None)  # what `splits.held_out` has found, for the next that asks
 
     def check(self) -> None:
         super().check()

@@ -25,12 +25,12 @@ SplitName = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """left_out: "held_out" and "validation" -> recordings, patients and texts that training lost for that reason."""
+    """removed: "held_out" and "validation" -> recordings, patients and texts that training lost for that reason."""
 
     name: SplitName
     records: list[RecordRef]
     examples: list[Example]
-    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    removed: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def find_database(root: Path) -> dict[str, RecordRef] | None:
@@ -85,20 +85,23 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
 
 
 def left_out(splits: dict[SplitName, Split]) -> dict[str, dict]:
-    """``left_out`` of each split for the figures of a stage; nothing without HELD_OUT."""
-    found = {name: split.left_out for name, split in splits.items() if split.left_out}
-    return {"left_out": found} if found else {}
+    """``removed`` of each split for the figures of a stage; nothing without HELD_OUT."""
+    found = {name: split.removed for name, split in splits.items() if split.removed}
+    return {"removed_patients": found} if found else {}
 
 
 def held_out(settings: DataSettings) -> People:
-    """The recordings that HELD_OUT names."""
+    """The recordings that HELD_OUT names, read once for these settings and their copies."""
     if not settings.held_out:
         return People([])
-    corpora = [
-        (Path(load_corpus(root).source) if is_manifest(root) else root, find_database(root))
-        for root in settings.data_root
-    ]
-    return find_held_out(settings.held_out, corpora, settings.allow_missing)
+    paths, roots = settings.held_out, settings.data_root
+    asked = ([*paths], [*roots], settings.allow_missing)
+    if settings._held_out is None or settings._held_out[0] != asked:
+        corpora = [
+            (Path(load_corpus(root).source) if is_manifest(root) else root, find_database(root)) for root in roots
+        ]
+        settings._held_out = asked, find_held_out(paths, corpora, settings.allow_missing)
+    return settings._held_out[1]
 
 
 def warn_of_seen(settings: DataSettings, seen: set[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,18 @@ export SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_TASKS_PER_NODE=2 SLURM_
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
 SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
 for task in 1 2; do wait -n || { code=$?; kill $first $second 2>/dev/null; wait; exit $code; }; done
+"""
+# As srun does, it passes signals on to its tasks, and ends with the highest of their exit codes.
+RELAY = """#!/usr/bin/env bash
+SLURM_PROCID=0 "${@:2}" & first=$!
+SLURM_PROCID=1 "${@:2}" & second=$!
+trap 'kill -USR1 $first $second' USR1
+highest=0
+for task in $first $second; do
+    while code=0; wait $task || code=$?; kill -0 $task 2>/dev/null; do :; done
+    [ $code -gt $highest ] && highest=$code
+done
+exit $highest
 """
 STAGE1 = {"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "STEPS": 1, "BATCH_SIZE": 4, "HIDDEN": 16, "EVAL_STEPS": 1}
 
@@ -96,6 +109,44 @@ def test_the_tasks_of_the_sbatch_file_share_the_work(tmp_path, corpus, srun):
     done = subprocess.run(batch, cwd=ROOT, env=srun, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("training on") == 1 and (output / "model.safetensors").is_file()
+
+
+RANK = """#!/usr/bin/env bash
+# In the place of a rank: saves after a signal, as training does.
+[ "$1" = fails ] && exit 1
+[ "$1" = stops ] && exit 75
+trap 'touch "$2/saved$SLURM_PROCID"; exit 75' USR1
+touch "$2/begun$SLURM_PROCID"
+for _ in {1..200}; do sleep 0.05; done
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("trains", 75), ("fails", 1), ("stops", 75)])
+def test_the_sbatch_file_queues_the_job_again_if_its_time_is_over_and_only_then(tmp_path, srun, what, code):
+    programs = Path(srun["PATH"].split(":")[0])
+    calls = tmp_path / "calls"
+    for name, text in {
+        "srun": RELAY,
+        "scontrol": f'#!/usr/bin/env bash\necho "$@" >> {calls}\n',
+        "rank": RANK,
+    }.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    env = {**srun, "PYTHON": str(programs / "rank")}
+    words = ["bash", "env/cluster/slurm.sh", what, str(tmp_path)]
+    job = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+    if what == "trains":
+        deadline = time.monotonic() + 30
+        while len(list(tmp_path.glob("begun*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        job.send_signal(signal.SIGUSR1)
+    printed, _ = job.communicate(timeout=60)
+    assert job.returncode == code
+    if what == "trains":
+        assert calls.read_text() == f"requeue {srun['SLURM_JOB_ID']}\n" and "is queued again" in printed
+        assert len(list(tmp_path.glob("saved*"))) == 2
+    else:
+        assert not calls.exists()
 
 
 def test_deepspeed_starts_ranks(tmp_path, corpus):

@@ -22,6 +22,8 @@ class Stopped(BaseException):
 class Signals:
     """Notes `SIGNALS` while it is entered, until `on_any_rank` asks. at_once: raise `Stopped` in place of that.
 
+    After `Stopped` the process is about to end, and ignores them: a launcher that ends the others when the first rank
+    has ended would turn exit code 75 into 143.
     Outside the main thread, which alone can handle signals, nothing happens.
     """
 
@@ -33,15 +35,17 @@ class Signals:
             self.before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception) -> None:
         for number, handler in self.before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if kind is Stopped else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:  # a forked worker: it ends if it is told to, and saves nothing
             if number == signal.SIGTERM:
                 os._exit(128 + number)
         elif self.at_once:
+            for each in SIGNALS:
+                signal.signal(each, signal.SIG_IGN)
             raise Stopped(f"stopped by {signal.Signals(number).name}, not while training; run the same command again")
         else:
             self.received = number

@@ -73,10 +73,7 @@ class SeenList(NamedTuple):
 
 def read_seen(folder: Path) -> SeenList:
     """The list of a checkpoint or an ECG tokenizer; that of an ECG tokenizer in a checkpoint is the checkpoint's."""
-    above = folder.resolve().parent
-    inside = folder.resolve().name == "ecg_tokenizer" and not (folder / SEEN).exists()
-    if inside and any((above / name).is_file() for name in (SEEN, RECORDED_IN[0])):
-        folder = above
+    folder = _owner(folder)
     record = _record_in(folder)
     if not (folder / SEEN).is_file():
         return SeenList(set(), f"its {SEEN} is missing", record)
@@ -90,6 +87,13 @@ def read_seen(folder: Path) -> SeenList:
     return SeenList(marks, record.get("unknown", ""), record)
 
 
+def _owner(folder: Path) -> Path:
+    """The folder whose list is that of ``folder``: for an ECG tokenizer in a checkpoint, the checkpoint."""
+    above = folder.resolve().parent
+    inside = folder.resolve().name == "ecg_tokenizer" and not (folder / SEEN).exists()
+    return above if inside and any((above / name).is_file() for name in (SEEN, RECORDED_IN[0])) else folder
+
+
 class Earlier(NamedTuple):
     """What earlier stages have seen. record: for `save_seen`'s, if that is not known for sure."""
 
@@ -97,20 +101,33 @@ class Earlier(NamedTuple):
     record: dict[str, str]
 
 
-def seen_before(folders: Mapping[str, Path]) -> Earlier:
-    """The lists of the folders that a stage starts from, by what they are; says which of them cannot be relied upon."""
+def seen_before(folders: Mapping[str, Path], accept_unknown: bool) -> Earlier:
+    """The lists of the folders that a stage starts from, by what they are; says which of them cannot be relied upon.
+
+    Raises `UserError` if it is unknown what an earlier stage has seen, unless ``accept_unknown``: no evaluation of the
+    new checkpoint would count. A folder of a release that recorded nothing does not end the run.
+    """
     marks: set[str] = set()
     record: dict[str, list[str]] = {"unknown": [], "unrecorded": []}
+    unknown = []
     for what, folder in folders.items():
         found = read_seen(folder)
         marks |= found.marks
-        is_checkpoint = (folder / RECORDED_IN[0]).is_file()
-        if found.unknown and (found.record or is_checkpoint):
+        owner = _owner(folder)
+        has_list = (owner / RECORDED_IN[0]).is_file() or (owner / SEEN).is_file()
+        is_unknown = bool(found.unknown) and bool(found.record or has_list)
+        if is_unknown:
             record["unknown"].append(f"{what} that training started from: {found.unknown}")
+            unknown.append(f"{folder}: {found.unknown}")
         elif unrecorded := found.record.get("unrecorded") if found.record else what:
             record["unrecorded"].append(unrecorded)
-        if found.unknown and is_main():
+        if found.unknown and (accept_unknown or not is_unknown) and is_main():
             print(f"{folder}: {found.unknown}, so an evaluation cannot know all patients that training has seen")
+    if unknown and not accept_unknown:
+        raise UserError(
+            f"which patients an earlier stage has seen is not known: {'; '.join(unknown)}; copy the whole folder "
+            "again, or set ACCEPT_UNKNOWN_LEAKAGE=true to train a checkpoint whose evaluations say so"
+        )
     return Earlier(marks, {key: ", ".join(values) for key, values in record.items() if values})
 
 

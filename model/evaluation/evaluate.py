@@ -169,7 +169,7 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
         "data_fingerprint": info.get("data_fingerprint"),
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "settings": info.get("settings"),
-        "left_out": info.get("left_out"),
+        "removed_patients": info.get("removed_patients", info.get("left_out")),
         "versions": info.get("versions"),
     }
 

@@ -42,7 +42,7 @@ def fitting(
         "recordings": len(tokens),
         "cropped_recordings": ecgs.cropped(tokens),
         "samples": len(examples),
-        "left_out_samples": len(examples) - len(kept),
+        "unfit_samples": len(examples) - len(kept),
         "most_tokens": limit,
         "longest_tokens": max(map(sum, sizes), default=0),
     }
@@ -66,9 +66,9 @@ def lengths_line(lengths: Mapping[str, Any]) -> str:
             f"{lengths['cropped_recordings']} of {lengths['recordings']} recordings are longer than RECORD_SECONDS="
             f"{lengths['record_seconds']:g}; their first {lengths['record_seconds']:g} s are evaluated"
         )
-    if lengths.get("left_out_samples"):
+    if unfit := lengths.get("unfit_samples", lengths.get("left_out_samples")):  # the name in results of older versions
         parts.append(
-            f"{lengths['left_out_samples']} of {lengths['samples']} samples are left out, because ECG, question and "
+            f"{unfit} of {lengths['samples']} samples are left out, because ECG, question and "
             f"answer may exceed the {lengths['most_tokens']} tokens that the language model takes; the longest has "
             f"{lengths['longest_tokens']}; set RECORD_SECONDS or a smaller MAX_NEW_TOKENS"
         )

@@ -47,6 +47,8 @@ def convert_gguf(file: Path, folder: Path) -> None:
         _check(file, metadata, header)
         model, tokenizer = _load(file, metadata.get(f"{header.architecture}.attention.key_length"))
         _check_complete(file, header, model)
+        if header.architecture == "llama" and "llama.attention.head_count_kv" not in metadata:
+            _restore_halves(model)
         _split_text(file, tokenizer, metadata)
         plain = _without_quantisation(model, _rope_factors(header))
     plain.save_pretrained(folder)
@@ -126,6 +128,18 @@ def _split_text(file: Path, tokenizer, metadata: dict) -> None:
         )
     elif way not in (*_AS_GPT2, *GGUF_PRE_TOKENIZER_SPLITS):
         raise UserError(f"{file}: how its tokenizer splits text ({way}) is not known here; {_ORIGINAL}")
+
+
+@torch.no_grad()
+def _restore_halves(model: PreTrainedModel) -> None:
+    """Bring the rows of queries and keys, which llama.cpp interleaves, into transformers' order.
+
+    transformers does so itself only if the file states its number of KV heads, which is optional.
+    """
+    heads = model.config.num_attention_heads
+    for layer in model.model.layers:
+        for weight in (layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight):
+            weight.copy_(weight.unflatten(0, (heads, -1, 2)).swapaxes(1, 2).flatten(0, 2))
 
 
 def _rope_factors(header: GgufHeader) -> np.ndarray | None:

@@ -46,7 +46,7 @@ class Batches(Dataset):
     fewer rows), so that a resumed run continues with them. Every epoch has the same number of them, whatever its
     lengths: without a limit on tokens, rows that do not fill a step are left out of the epoch, drawn anew in each. With
     one, batches are divided until they fill the last step; an epoch that needs more batches than the first one leaves
-    some out (`left_out`).
+    some out (`unused`).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Batches(Dataset):
         padded: bool = True,
     ):
         self.rows, self.size, self.seed, self.tokens, self.padded = rows, size, seed, tokens, padded
-        self.step, self.count, self.epoch, self._left_out = ranks * accumulation, 0, 0, {}
+        self.step, self.count, self.epoch, self._unused = ranks * accumulation, 0, 0, {}
         first, most = self._fill_epoch(), len(rows)
         whole = self.step if most >= self.step else ranks  # fewer rows than batches: a step with fewer batches
         needed = -(-len(first) // whole) * whole
@@ -82,12 +82,12 @@ class Batches(Dataset):
     def __getitem__(self, i: int) -> list[Packed]:
         return [self.rows[row] for row in self.batches[i]]
 
-    def left_out(self, epochs: int) -> list[int]:
+    def unused(self, epochs: int) -> list[int]:
         """How many rows each of the first epochs left out. Afterwards, the last of these is the current one."""
         for epoch in range(epochs):
-            if epoch not in self._left_out:  # before a run was resumed
+            if epoch not in self._unused:  # before a run was resumed
                 self.set_epoch(epoch)
-        return [self._left_out[epoch] for epoch in range(epochs)]
+        return [self._unused[epoch] for epoch in range(epochs)]
 
     def _fill_epoch(self) -> list[list[int]]:
         """Batches of this epoch, those of each bucket by length."""
@@ -114,7 +114,7 @@ class Batches(Dataset):
         steps = [found[i : i + self.step] for i in range(0, len(found), self.step)]
         self.rng.shuffle(steps)
         self.batches = [batch for step in steps for batch in step]
-        self._left_out[self.epoch] = len(self.rows) - sum(map(len, self.batches))
+        self._unused[self.epoch] = len(self.rows) - sum(map(len, self.batches))
 
 
 def _halves(batch: list[int]) -> tuple[list[int], list[int]]:

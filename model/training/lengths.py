@@ -13,7 +13,7 @@ from cardiolect.utils.errors import UserError
 
 
 @dataclass
-class LeftOut:
+class Unfit:
     """Training data that is left out for its length; nothing is found too long during training.
 
     total: recordings or questions, of which ``what`` says. too_long: how many have more tokens than ``limit``, the most
@@ -63,16 +63,16 @@ class LeftOut:
 
 
 def check_lengths(
-    datasets: Mapping[str, Dataset], ecgs: CachedECGs, splits: Mapping[str, Split], seconds: float
+    train_rows: Dataset, valid_rows: Dataset, ecgs: CachedECGs, splits: Mapping[str, Split], seconds: float
 ) -> dict[str, Any]:
     """Say what the length of recordings and texts leaves out of training and validation; returns it for the checkpoint.
 
-    datasets: with ``left_out`` (`LeftOut`), by split. seconds: RECORD_SECONDS. Raises `UserError` if nothing is left.
+    Datasets have ``unfit`` (`Unfit`). seconds: RECORD_SECONDS. Raises `UserError` if nothing is left.
     """
     figures: dict[str, Any] = {"record_seconds": seconds}
-    for name, rows in datasets.items():
+    for name, rows in (("train", train_rows), ("valid", valid_rows)):
         what = {"valid": "validation"}.get(name, name)
-        cropped, sentence = ecgs.cropped(splits[name].records), rows.left_out.sentence(ecgs.representation.fewer_tokens)
+        cropped, sentence = ecgs.cropped(splits[name].records), rows.unfit.sentence(ecgs.representation.fewer_tokens)
         if not len(rows):
             raise UserError(f"there are no {what} sequences: {sentence or 'none of the recordings could be read'}")
         if launch.is_main() and cropped:
@@ -80,5 +80,5 @@ def check_lengths(
             print(f"{what}: {cropped} recordings are longer than RECORD_SECONDS={seconds:g}; of each, {which}, is used")
         if launch.is_main() and sentence:
             print(f"{what}: {sentence}")
-        figures[name] = {"cropped_recordings": cropped, "left_out": rows.left_out.figures()}
-    return figures
+        figures[name] = {"cropped_recordings": cropped, "unfit": rows.unfit.figures()}
+    return {"lengths": figures}

@@ -58,7 +58,7 @@ class WithText(Dataset):
 
     def __init__(self, rows: Dataset, text: ReplayText, share: float, seed: int):
         self.rows, self.text, self.seed = rows, text.sequences, seed
-        self.shares_prefix, self.left_out = rows.shares_prefix, rows.left_out
+        self.shares_prefix, self.unfit = rows.shares_prefix, rows.unfit
         self.count = max(1, round(share / (1 - share) * len(rows)))
         sampled = random.Random(f"{seed}-weights").sample(range(len(rows)), min(_SAMPLED, len(rows)))
         self.weight = sum(sum(rows[i].weights) for i in sampled) / len(sampled)

@@ -6,7 +6,7 @@ checkpoint says in cardiolect.json what it began with; its steps are removed.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,9 +15,10 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from cardiolect.model.llm.checkpoint import INFO, read_info
 from cardiolect.model.training.settings import FOLDER, TrainSettings
 from cardiolect.utils import launch
+from cardiolect.utils.code_version import code_version
 from cardiolect.utils.errors import UserError
 
-SETTINGS, CONTENTS = "settings.json", "begun_with.json"
+SETTINGS, CONTENTS, CODE = "settings.json", "begun_with.json", "code.json"
 # Every other setting must be equal. Of the paths, the content must be, of which fingerprints are compared.
 PATHS = {
     "data_root",
@@ -42,6 +43,7 @@ MAY_DIFFER = PATHS | {
     "resume",
     "gradient_checkpointing",
     "max_bad_records",
+    "accept_unknown_leakage",
     "test_data",
     "test_folds",
 }
@@ -63,12 +65,14 @@ T = TypeVar("T")
 class Start(NamedTuple):
     """How a run starts: after a saved step, or from the beginning. finished: not at all, there is nothing to do.
 
-    contents: what -> fingerprint of what the paths in the settings hold.
+    contents: what -> fingerprint of what the paths in the settings hold. code: the versions of the code that have
+    trained, in order, up to this one.
     """
 
     contents: Mapping[str, str]
     step: Path | None = None
     finished: bool = False
+    code: Sequence[str] = ()
 
 
 def choose_start(settings: TrainSettings, contents: Callable[[], Mapping[str, str]]) -> Start:
@@ -95,22 +99,22 @@ def _on_main(work: Callable[[], T]) -> T:
 
 def _decide(settings: TrainSettings, contents: Mapping[str, str]) -> Start:
     output, last = settings.output_dir, last_step(settings.output_dir)
-    finished = last is None and (output / INFO).is_file()
+    finished, new = last is None and (output / INFO).is_file(), Start(contents, code=[code_version()])
     if settings.resume == "false":
         if last:
             print(f"RESUME=false: starting over; the saved steps in {last.parent} are removed when training begins")
         if (output / INFO).is_file():
             print(f"RESUME=false: starting over; the checkpoint in {output} is overwritten at the end")
-        return Start(contents)
+        return new
     begun = not last and (output / FOLDER / CONTENTS).is_file()
     if begun and not differences(settings, contents, *_begun_with(output / FOLDER)):
         # A checkpoint in the folder is that of the run before, which this one was started to replace.
         print(f"this run has begun, but {output / FOLDER} holds no saved step; starting from the beginning")
-        return Start(contents)
+        return new
     if not last and not finished:
         if settings.resume == "true":
             print(f"RESUME=true, but {output / FOLDER} holds no saved step; starting from the beginning")
-        return Start(contents)
+        return new
     before = _begun_with(last.parent) if last else _of_checkpoint(output)
     if others := differences(settings, contents, *before):
         what = f"{last}, a saved step" if last else f"{output}, a finished checkpoint"
@@ -121,9 +125,23 @@ def _decide(settings: TrainSettings, contents: Mapping[str, str]) -> Start:
     if last:
         _check_best(last)
         print(f"going on after {last}")
+        return Start(contents, last, code=_with_this_code(last.parent / CODE))
     else:
         print(f"{output} holds the finished checkpoint of this run; nothing is trained (RESUME=false starts over)")
-    return Start(contents, last, finished)
+    return Start(contents, finished=finished)
+
+
+def _with_this_code(file: Path) -> list[str]:
+    """The versions of the code that have trained, and this one; says so if it is another."""
+    now = code_version()
+    try:
+        before = list(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        before = ["unknown"]  # an earlier release wrote it
+    if before[-1:] == [now]:
+        return before
+    print(f"the saved steps are of another version of the code ({before[-1]}, now {now}); results may differ")
+    return [*before, now]
 
 
 def last_step(output_dir: Path) -> Path | None:
@@ -173,13 +191,17 @@ def _spelled(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def begin(settings: TrainSettings, contents: Mapping[str, str]) -> None:
-    """Remove the saved steps of earlier runs, and note what this one begins with."""
+def begin(settings: TrainSettings, start: Start) -> None:
+    """Note what the run begins with; if it goes on after no step, remove the saved steps of earlier runs before."""
     folder = settings.output_dir / FOLDER
+    if start.step:
+        (folder / CODE).write_text(json.dumps(start.code, indent=2) + "\n")
+        return
     finish(settings.output_dir)
     folder.mkdir(parents=True)
+    (folder / CODE).write_text(json.dumps(start.code, indent=2) + "\n")
     (folder / SETTINGS).write_text(json.dumps(comparable(settings), indent=2, sort_keys=True) + "\n")
-    (folder / CONTENTS).write_text(json.dumps(contents, indent=2) + "\n")
+    (folder / CONTENTS).write_text(json.dumps(start.contents, indent=2) + "\n")
 
 
 def finish(output_dir: Path) -> None:

@@ -12,7 +12,7 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
-from cardiolect.model.training.lengths import LeftOut
+from cardiolect.model.training.lengths import Unfit
 from cardiolect.model.training.objectives import draw_windows, windows_length
 from cardiolect.model.training.packing import Packed, pack
 
@@ -31,7 +31,7 @@ def _most_tokens(ecgs: CachedECGs, ref: RecordRef) -> int:
 class PretrainDataset(Dataset):
     """One row per recording: the whole ECG, or one window of it per scale.
 
-    Recordings that do not fit the language model or the objective are left out at once (`left_out`). random_windows:
+    Recordings that do not fit the language model or the objective are left out at once (`unfit`). random_windows:
     draw a window of each long recording in every epoch, and do not always take the first.
     """
 
@@ -51,11 +51,11 @@ class PretrainDataset(Dataset):
     ):
         self.vocabulary, self.ecgs, self.objective, self.seed = vocabulary, ecgs, objective, seed
         self.group, self.corpus_weights, self.random_windows = group, corpus_weights or {}, random_windows
-        self.left_out = LeftOut("recordings", max_length)
+        self.unfit = Unfit("recordings", max_length)
         self.corpora: dict[str, list[RecordRef]] = {}
         limited = max_length is not None or objective == "multiscale"
         for ref in refs:
-            if ref in ecgs and (not limited or self.left_out.fits(self._longest_sequence(ref), ref.record_id)):
+            if ref in ecgs and (not limited or self.unfit.fits(self._longest_sequence(ref), ref.record_id)):
                 self.corpora.setdefault(ref.corpus, []).append(ref)
         self.set_epoch(0)
 
@@ -66,6 +66,11 @@ class PretrainDataset(Dataset):
         self.refs = [
             ref for name, refs in self.corpora.items() for ref in take(refs, self.corpus_weights.get(name, 1), rng)
         ]
+
+    @property
+    def records(self) -> list[RecordRef]:
+        """The recordings of all epochs."""
+        return [ref for name, refs in self.corpora.items() if self.corpus_weights.get(name, 1) for ref in refs]
 
     def __len__(self) -> int:
         return len(self.refs)
@@ -115,8 +120,10 @@ class FinetuneDataset(Dataset):
     """Rows of one ECG followed by up to ``questions_per_ecg`` questions; every question occurs once per epoch.
 
     Comparisons follow their two ECGs in the same way. Questions that do not fit the language model with their ECGs are
-    left out at once (`left_out`). random_windows: as of `PretrainDataset`; all questions about a recording have the
+    left out at once (`unfit`). random_windows: as of `PretrainDataset`; all questions about a recording have the
     same window in an epoch.
+
+    examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
     """
 
     shares_prefix = True
@@ -138,29 +145,40 @@ class FinetuneDataset(Dataset):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.questions_per_ecg, self.ecg_loss_weight = questions_per_ecg, ecg_loss_weight
         self.ecg_dropout, self.patient_dropout, self.random_windows = ecg_dropout, patient_dropout, random_windows
-        self.left_out = LeftOut("questions and reports", max_length)
+        self.unfit = Unfit("questions and reports", max_length)
         self._texts_before: dict[tuple[str, ...], int] = {}
+        self.examples: list[Example] = []
         groups: dict[tuple[tuple[RecordRef, ...], tuple[str, ...]], list[tuple[list[int], list[float]]]] = {}
         rendered: dict[tuple, tuple[list[int], list[float]]] = {}  # most texts occur with many ECGs
+        prefixes: dict[tuple, int] = {}
         for example in examples:
-            if all(ref in ecgs for ref in example.records):
-                text = (example.task, example.history, example.question, *example.answers)
-                if text not in rendered:
-                    ids, mask = render_turn(vocabulary, example)
-                    rendered[text] = (ids, [float(m) for m in mask])
-                groups.setdefault((example.records, example.backgrounds), []).append(rendered[text])
-        self.groups = [
-            (key, fitting) for key, turns in groups.items() if (fitting := self._fitting(*key, turns, max_length))
-        ]
+            if not all(ref in ecgs for ref in example.records):
+                continue
+            text = (example.task, example.history, example.question, *example.answers)
+            if text not in rendered:
+                ids, mask = render_turn(vocabulary, example)
+                rendered[text] = (ids, [float(m) for m in mask])
+            key = (example.records, example.backgrounds)
+            if max_length is not None:
+                if key not in prefixes:
+                    prefixes[key] = self._longest_prefix(*key)
+                tokens = prefixes[key] + len(rendered[text][0])
+                if not self.unfit.fits(tokens, " and ".join(example.record_ids)):
+                    continue
+            groups.setdefault(key, []).append(rendered[text])
+            if self.corpus_weights.get(example.records[0].corpus, 1):
+                self.examples.append(example)
+        self.groups = list(groups.items())
         self.set_epoch(0)
 
-    def _fitting(self, refs, backgrounds, turns: list, max_length: int | None) -> list:
-        """The questions about these recordings that fit the language model."""
-        if max_length is None:
-            return turns
-        records = " and ".join(ref.record_id for ref in refs)
-        prefix = self._text_before(backgrounds) + sum(_most_tokens(self.ecgs, ref) for ref in refs)
-        return [turn for turn in turns if self.left_out.fits(prefix + len(turn[0]), records)]
+    @property
+    def records(self) -> list[RecordRef]:
+        """The recordings that `examples` are about."""
+        return list({ref.record_id: ref for example in self.examples for ref in example.records}.values())
+
+    def _longest_prefix(self, refs: Sequence[RecordRef], backgrounds: tuple[str, ...]) -> int:
+        """Tokens of the longest windows of these recordings, and of what is with them before a question."""
+        return self._text_before(backgrounds) + sum(_most_tokens(self.ecgs, ref) for ref in refs)
 
     def _text_before(self, backgrounds: tuple[str, ...]) -> int:
         """Tokens of what precedes a question, without the tokens of ECGs."""

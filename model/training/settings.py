@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.sources import check_source
-from cardiolect.model.training.zero3 import read_deepspeed_config
+from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
@@ -94,6 +94,11 @@ class TrainSettings(DataSettings):
         description="auto: go on after the last saved step in OUTPUT_DIR; stop if it, or a finished checkpoint there, "
         "is of other settings or data. true: the same, and say if there is none. false: start over and replace both.",
     )
+    accept_unknown_leakage: bool = Field(
+        False,
+        description="Train from an ECG tokenizer or checkpoint whose list of seen recordings is missing or was "
+        "changed; evaluations of the result are marked as leakage unknown.",
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
@@ -140,7 +145,7 @@ class TrainSettings(DataSettings):
         check_record_seconds(self.record_seconds)
         need_path("DEEPSPEED_CONFIG", self.deepspeed_config, "a DeepSpeed configuration")
         zero = read_deepspeed_config(self.deepspeed_config).get("zero_optimization", {})
-        if self.optimizer == "muon" and zero.get("stage") == 3 and zero.get("reduce_scatter", True):
+        if self.optimizer == "muon" and splits_weights(self.deepspeed_config) and zero.get("reduce_scatter", True):
             raise UserError(
                 f"DEEPSPEED_CONFIG: {self.deepspeed_config}: with ZeRO-3, OPTIMIZER=muon needs reduce_scatter=false in "
                 "zero_optimization"

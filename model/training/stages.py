@@ -1,6 +1,5 @@
 """Stages 2 and 3 from settings to checkpoint: load, prepare ECGs, train, save."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -51,6 +50,7 @@ from cardiolect.model.training.adaptation import (
     with_adapters_own,
     with_layer_names,
 )
+from cardiolect.model.training.contents import contents_of_data, short_hash
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.replay import ReplayText, WithText
@@ -77,6 +77,7 @@ def pretrain(settings: PretrainSettings) -> dict:
             "tokens to predict; start with finetune.sh and LLM_PATH"
         )
     checkpoint = _new_checkpoint(settings, representation)
+    seen = seen_before(_starts_from(checkpoint, settings), settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for ref in split.records]
     ecgs = prepare_corpus(representation, refs, settings, settings.record_seconds, every_window=True)
     train_rows, valid_rows = (
@@ -93,8 +94,8 @@ def pretrain(settings: PretrainSettings) -> dict:
         )
         for name in ("train", "valid")
     )
-    seen = seen_before(_starts_from(checkpoint, settings))
-    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, {"stage": "pretrain"}, seen)
+    info = {"stage": "pretrain"} | check_lengths(train_rows, valid_rows, ecgs, splits, settings.record_seconds)
+    return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
 def finetune(settings: FinetuneSettings) -> dict:
@@ -124,6 +125,8 @@ def finetune(settings: FinetuneSettings) -> dict:
     if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
         print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
     checkpoint.use_prompt(settings.prompt)
+    from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
+    seen = seen_before(from_, settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
@@ -140,14 +143,12 @@ def finetune(settings: FinetuneSettings) -> dict:
         **shared,
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
-    examples = splits["train"].examples
+    info = {"stage": "finetune"} | check_lengths(train_rows, valid_rows, ecgs, splits, settings.record_seconds)
+    examples = train_rows.examples  # without those whose length leaves them out: floors must be of what is trained on
     with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
     with_patient *= 1 - settings.patient_dropout
-    info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
-    info["prompt"] = settings.prompt
+    info |= {"train_examples": len(examples), "train_examples_with_patient": with_patient, "prompt": settings.prompt}
     info |= majority_floors(examples, settings.seed)
-    from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
-    seen = seen_before(from_)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
@@ -221,9 +222,7 @@ def _train_and_save(
 ) -> dict:
     settings = with_layer_names(settings, checkpoint.model)
     output = settings.output_dir
-    info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
-    data = _fingerprint(splits)
-    replayed = {}
+    trained_on, replayed = train_rows.records, {}
     if settings.replay_text:
         text = ReplayText(settings.replay_text, checkpoint.vocabulary, longest_sequence(checkpoint.model))
         train_rows = WithText(train_rows, text, settings.replay_share, settings.seed)
@@ -237,9 +236,9 @@ def _train_and_save(
             "stage": info["stage"],
             "ECG tokenizer": checkpoint.representation.fingerprint(),
             "language model": _fingerprint_of_model(checkpoint, settings),
-            "data": data,
-            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({_short_hash(repr(train_rows.lengths()))})",
-            "DEEPSPEED_CONFIG's content": _short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
+            **contents_of_data(splits, [*trained_on, *valid_rows.records], ecgs),
+            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({short_hash(repr(train_rows.lengths()))})",
+            "DEEPSPEED_CONFIG's content": short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
             **replayed,
         },
     )
@@ -252,6 +251,7 @@ def _train_and_save(
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
         warn_of_seen(settings, seen.marks)
+        # Also what was left out for its length or could not be read: a list that is too long errs on the safe side.
         recordings = [r for split in splits.values() for r in split.records]
         info |= left_out(splits) | {
             "seen": seen.record | save_seen(output, recordings, seen.marks | seen_in_data(settings))
@@ -270,10 +270,11 @@ def _train_and_save(
             **inherited,
             "corpora": [*inherited.get("corpora", ()), *corpora_of(settings.data_root, info["stage"])],
             **{k: v for k, v in figures.items() if k != "loss_curve"},
-            "train_records": len(splits["train"].records),
-            "data_fingerprint": data,
+            "train_records": len(trained_on),
+            "data_fingerprint": start.contents["data"],
             "settings": comparable(settings),
             "begun_with": dict(start.contents),
+            "code": list(start.code),
         }
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         take_over_seen(output)
@@ -306,22 +307,6 @@ def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSetting
     if getattr(settings, "checkpoint", None):
         return fingerprint(settings.checkpoint)
     if settings.llm_path == "tiny":  # its weights follow from settings and SEED
-        return _short_hash(repr(sorted(checkpoint.vocabulary.tokenizer.get_vocab().items())))
+        return short_hash(repr(sorted(checkpoint.vocabulary.tokenizer.get_vocab().items())))
     weights = settings.tokenizer_path.glob("*.safetensors") if checkpoint.representation.embeds else ()
     return fingerprint_of_parts(_folder_of(checkpoint), *weights)
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _fingerprint(splits: dict[str, Split]) -> str:
-    """Hash of the recordings and texts in each split."""
-    digest = hashlib.sha256()
-    for name, split in sorted(splits.items()):
-        digest.update(name.encode())
-        for record in sorted(r.record_id for r in split.records):
-            digest.update(record.encode())
-        for example in sorted((e.sample_id, e.question, *e.answers) for e in split.examples):
-            digest.update(repr(example).encode())
-    return digest.hexdigest()[:16]

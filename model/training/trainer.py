@@ -39,9 +39,9 @@ class ECGTrainer(Trainer):
     It does not depend on the number of ranks or on accumulation.
     """
 
-    def __init__(self, settings: TrainSettings, chunk: int | None, **kwargs):
-        super().__init__(**kwargs)
-        self.settings = settings
+    def __init__(self, settings: TrainSettings, chunk: int | None, run: "RunCallback", **kwargs):
+        super().__init__(callbacks=[run], **kwargs)
+        self.settings, self.run = settings, run
         self.progress = Progress(self.model, settings)
         self.add_callback(self.progress)
         self.chunk = chunk  # see `weighted_loss`
@@ -100,13 +100,15 @@ class ECGTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
-        """Validation loss: mean over all supervised tokens of all ranks, every row counted once."""
+        """Validation loss: mean over all supervised tokens of all ranks, every row counted once; {} after a signal."""
         self.model.eval()
         rows = range(launch.rank(), len(self.eval_dataset), launch.world_size())
         sums = torch.zeros(2, dtype=torch.float64)
         batches = self._eval_batches(rows)
         most = max(launch.gather(len(batches)))  # with ZeRO-3, every pass is a joint one of all ranks
         for k in tqdm(range(most), desc="validation", leave=False, disable=not launch.is_main()):
+            if self.run.signalled():
+                return {}  # the cluster grants a minute or two, which saving needs; see `_validate_if_missed`
             mine = batches[k] if k < len(batches) else []
             batch = self.data_collator([[self.eval_dataset[i] for i in mine or [0]]])
             batch.pop(TOKENS)
@@ -128,7 +130,7 @@ class ECGTrainer(Trainer):
 
     def _determine_best_metric(self, metrics: dict[str, float], trial) -> bool:
         # Transformers saves if this is true; besides each new best, what `RunCallback` asks for.
-        better = super()._determine_best_metric(metrics, trial)
+        better = bool(metrics) and super()._determine_best_metric(metrics, trial)
         self.control.should_training_stop |= self.out_of_patience()
         return better or self.control.should_save
 
@@ -139,10 +141,27 @@ class ECGTrainer(Trainer):
         return 0 < self.settings.patience <= len(since)
 
     def _run_epoch(self, **arguments) -> None:
+        self._validate_if_missed()
         if self.state.global_step < self.state.max_steps and not self.out_of_patience():
             super()._run_epoch(**arguments)
         else:  # resumed after the last step, which Transformers would repeat
             self.control.should_training_stop = True
+
+    def _finalize_training(self, *arguments):
+        self._validate_if_missed()  # resumed after the last step of the last epoch
+        return super()._finalize_training(*arguments)
+
+    def _validate_if_missed(self) -> None:
+        """Do the validation of this step that a signal to an earlier run has prevented."""
+        step, due = self.state.global_step, self.state.global_step % self.settings.eval_steps == 0
+        validated = any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
+        if not step or validated or not (due or step >= self.state.max_steps):
+            return
+        self._determine_best_metric(self._evaluate(None, None), None)
+        if self.run.signal:  # again; the step is saved already
+            self.run.on_save(self.args, self.state, self.control)
+        if self.state.best_global_step == step:
+            self.state.best_model_checkpoint = str(Path(self.args.output_dir) / f"checkpoint-{step}")
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Only make the folder: the weights of a saved step are in DeepSpeed's state, and need not be there twice."""
@@ -189,11 +208,16 @@ class RunCallback(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         control.should_save |= state.global_step % self.save_steps == 0 or state.global_step >= state.max_steps
-        self.on_evaluate(args, state, control)
+        if self.signalled():
+            control.should_save, control.should_evaluate = True, False
 
     def on_evaluate(self, args, state, control, **kwargs):
+        control.should_save |= self.signalled()
+
+    def signalled(self) -> bool:
+        """Whether any rank has received a signal; all ranks must ask."""
         self.signal = self.signal or self.signals.on_any_rank()
-        control.should_save |= self.signal is not None
+        return self.signal is not None
 
     def on_save(self, args, state, control, **kwargs):
         if self.signal:
@@ -260,17 +284,17 @@ def train(
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
     batches = make_batches(train_rows, valid_rows, settings, padded=not by_rows)
-    begin_new = partial(begin, settings, start.contents) if start.step is None and launch.is_main() else lambda: None
+    begin_run = partial(begin, settings, start) if launch.is_main() else lambda: None
     with Signals() as signals:
         trainer = ECGTrainer(
             settings,
             chunk,
+            RunCallback(settings, batches, begin_run, signals),
             model=model,
             args=arguments,
             train_dataset=batches,
             eval_dataset=valid_rows,
             data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
-            callbacks=[RunCallback(settings, batches, begin_new, signals)],
         )
         hook = model.register_state_dict_post_hook(_drop_second_names)
         result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
@@ -290,7 +314,7 @@ def train(
         "sequences": {
             "per_epoch": len(train_rows),
             "batches_per_epoch": len(batches),
-            "left_out_by_epoch": batches.left_out(math.ceil(trainer.state.epoch)),
+            "unused_by_epoch": batches.unused(math.ceil(trainer.state.epoch)),
         },
         "train_loss": losses[-1] if losses else result.training_loss,
         "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),

@@ -45,20 +45,31 @@ def tiny_llama(tied: bool = True, **config) -> LlamaForCausalLM:
     torch.manual_seed(2)
     sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    return LlamaForCausalLM(LlamaConfig(vocab_size=320, tie_word_embeddings=tied, **sizes, **heads, **config)).eval()
+    config = {**sizes, **heads, **config}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=320, tie_word_embeddings=tied, **config)).eval()
 
 
 def write_gguf(
-    path: Path, model: LlamaForCausalLM, architecture: str = "llama", split: str = "smollm", extra=(), **strings
+    path: Path,
+    model: LlamaForCausalLM,
+    architecture: str = "llama",
+    split: str = "smollm",
+    extra=(),
+    kv_heads: bool = True,
+    **strings,
 ) -> Path:
-    """The model with `digits_apart`. extra: ``(name, array)`` of more tensors; strings: more metadata."""
+    """The model with `digits_apart`.
+
+    extra: ``(name, array)`` of more tensors. kv_heads: whether their number is stated. strings: more metadata.
+    """
     writer, config = gguf.GGUFWriter(path, architecture), model.config
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    if kv_heads:
+        writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_rope_dimension_count(config.head_dim)

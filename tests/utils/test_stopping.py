@@ -9,6 +9,14 @@ import pytest
 from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
 
 
+@pytest.fixture(autouse=True)
+def own_handlers():
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_noted_until_asked_for_and_handlers_come_back(number):
     before = [signal.getsignal(each) for each in SIGNALS]
@@ -44,3 +52,13 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert codes == [{}]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_rank_that_ends_is_not_ended_again(at_once):
+    """srun and torchrun send SIGTERM to the others when one rank has ended."""
+    with pytest.raises(Stopped), Signals(at_once=True), Signals(at_once=at_once) as signals:
+        signal.raise_signal(signal.SIGUSR1)
+        assert signals.on_any_rank() == "SIGUSR1"
+        raise Stopped("saved")
+    signal.raise_signal(signal.SIGTERM)

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardiolect.data_provider import splits as splits_module
 from cardiolect.data_provider.audit.held_out import People
 from cardiolect.data_provider.audit.seen import load_seen, save_seen, seen_again
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.splits import known_recordings, load_splits
+from cardiolect.data_provider.splits import held_out, known_recordings, load_splits, warn_of_seen
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
@@ -96,7 +97,7 @@ def run_data_side(folder: Path, files: dict[str, type], monkeypatch) -> tuple[in
             refs = {ref for e in load_splits(settings, ("test",), task)["test"].examples for ref in e.records}
             return len(refs), seen_again(refs, known_recordings(settings.data_root).values(), seen), left_out
         splits = load_splits(settings, ("train", "valid"), task)
-        left_out.append({name: split.left_out for name, split in splits.items()})
+        left_out.append({name: split.removed for name, split in splits.items()})
         stage = folder / f"stage{number}"
         stage.mkdir()
         save_seen(stage, [ref for split in splits.values() for ref in split.records], seen)
@@ -184,7 +185,7 @@ def test_a_mixture_of_corpora_holds_out_the_patients_of_both(corpus, prepared, t
     for held, ids in ((some, asked), (other, {i for i, ref in database.items() if ref.fold in (1, 2, 10)})):
         settings = settings_of(tmp_path, data_root=[prepared, other], held_out=[held])
         train = load_splits(settings, ("train",), None)["train"]
-        assert train.left_out["held_out"]["records"] > 0
+        assert train.removed["held_out"]["records"] > 0
         assert {ref.own_patient_id for ref in train.records}.isdisjoint(patients(database[i] for i in ids))
 
 
@@ -197,7 +198,20 @@ def test_training_loses_the_texts_too_and_comparisons_with_either_recording(ptbx
     held.write_text(json.dumps([{"ecg_id": int(pair.record_ids[0]), "report": "one of a pair"}]))
     after = load_splits(settings.model_copy(update={"held_out": [held]}), ("train",), "qa")["train"]
     gone = {e.sample_id for e in before.examples} - {e.sample_id for e in after.examples}
-    assert pair.sample_id in gone and after.left_out["held_out"]["texts"] == len(gone)
+    assert pair.sample_id in gone and after.removed["held_out"]["texts"] == len(gone)
+
+
+def test_what_is_held_out_is_read_once_for_all_splits_and_stages_of_a_process(corpus, tmp_path, monkeypatch):
+    settings = settings_of(tmp_path, data_root=[corpus], held_out=[corpus / "questions/test.json"])
+    settings = settings.model_copy(update={"train_folds": "1-8", "valid_folds": "9"})
+    read, own = [], splits_module.find_held_out
+    monkeypatch.setattr(splits_module, "find_held_out", lambda *arguments: read.append(1) or own(*arguments))
+    first = load_splits(settings, ("train", "valid"), None)
+    assert load_splits(settings.model_copy(update={"seed": 7}), ("train", "valid"), None) == first
+    warn_of_seen(settings, set())
+    assert len(held_out(settings)) > 0 and len(read) == 1
+    other = settings.model_copy(update={"held_out": [corpus / "questions/valid.json"]})
+    assert held_out(other) is not held_out(settings) and len(read) == 2
 
 
 def test_a_file_about_another_corpus_is_named(corpus, tmp_path):

@@ -53,6 +53,14 @@ def test_the_scaled_positions_of_llama_3_survive(tmp_path):
         load_language_model(odd, "fp32")
 
 
+def test_a_file_without_the_number_of_kv_heads_has_as_many_as_of_queries(tmp_path):
+    original = tiny_llama(num_key_value_heads=4)
+    model, _ = load_language_model(write_gguf(tmp_path / "a.gguf", original, kv_heads=False), "fp32")
+    ids = torch.arange(40)[None]
+    with torch.no_grad():
+        assert torch.equal(model.eval()(ids).logits, original(ids).logits)
+
+
 def test_what_cannot_be_converted_whole_is_refused_in_one_line(tmp_path):
     model = tiny_llama()
     bias = [("blk.0.attn_q.bias", np.zeros(64, np.float32))]

@@ -47,13 +47,13 @@ def test_no_batch_exceeds_its_tokens_or_rows_in_any_epoch(padded, count, size, r
         assert max(tokens_of(batches, padded)) <= 200 and all(1 <= len(batches[i]) <= size for i in range(number))
         used = Counter(row for i in range(number) for row in batches[i])
         assert set(used.values()) == {1}
-        assert batches.left_out(epoch + 1)[epoch] == count - len(used)
-    assert sum(batches.left_out(6)) < 0.02 * 6 * count + ranks * accumulation
+        assert batches.unused(epoch + 1)[epoch] == count - len(used)
+    assert sum(batches.unused(6)) < 0.02 * 6 * count + ranks * accumulation
 
 
 def test_the_first_epoch_of_a_token_limit_leaves_no_row_out():
     for count in range(8, 60, 7):
-        assert Batches(Rows(count), 4, 0, 2, 2, tokens=200).left_out(1) == [0]
+        assert Batches(Rows(count), 4, 0, 2, 2, tokens=200).unused(1) == [0]
 
 
 def test_batches_of_full_rows_hardly_waste_their_tokens():
@@ -78,7 +78,7 @@ def test_a_resumed_run_has_the_batches_of_its_epoch(tokens):
         straight.set_epoch(epoch)
     resumed.set_epoch(3)
     assert resumed.batches == straight.batches
-    assert resumed.left_out(4) == straight.left_out(4), "also of the epochs before it was resumed"
+    assert resumed.unused(4) == straight.unused(4), "also of the epochs before it was resumed"
 
 
 def test_without_a_token_limit_each_epoch_leaves_out_other_rows_long_ones_no_more_often():
@@ -88,14 +88,14 @@ def test_without_a_token_limit_each_epoch_leaves_out_other_rows_long_ones_no_mor
     left_out = set()
     for epoch in range(40):
         batches.set_epoch(epoch)
-        assert batches.left_out(epoch + 1)[epoch] == 4
+        assert batches.unused(epoch + 1)[epoch] == 4
         left_out |= set(range(20)) - {row for i in range(len(batches)) for row in batches[i]}
     assert left_out == set(range(20))
 
 
 def test_fewer_rows_than_a_step_takes_are_still_spread_over_the_ranks():
     batches = Batches(Rows(5), 8, 0, ranks=2, accumulation=4)
-    assert [len(batches[i]) for i in range(2)] == [2, 3] and len(batches) == 2 and batches.left_out(1) == [0]
+    assert [len(batches[i]) for i in range(2)] == [2, 3] and len(batches) == 2 and batches.unused(1) == [0]
     with pytest.raises(UserError, match="1 training sequences are too few for 2 ranks; set NUM_PROCESSES=1"):
         Batches(Rows(1), 8, 0, ranks=2)
 

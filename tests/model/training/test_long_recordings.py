@@ -63,12 +63,12 @@ def test_windows_and_batches_of_tokens_are_counted_in_the_checkpoint(trained):
     found = info(output)
     assert found["lengths"]["record_seconds"] == 10
     assert found["lengths"]["train"]["cropped_recordings"] == 3 and found["lengths"]["valid"]["cropped_recordings"] == 1
-    assert found["lengths"]["train"]["left_out"]["too_long"] == 0
+    assert found["lengths"]["train"]["unfit"]["too_long"] == 0
     assert "train: 3 recordings are longer than RECORD_SECONDS=10" in said
     assert re.search(r"BATCH_TOKENS=4000: \d+ batches per epoch, with \d+ to \d+ sequences", said)
     sequences = found["sequences"]
     assert sequences["batches_per_epoch"] % 2 == 0 and found["epochs"] > 1
-    assert len(sequences["left_out_by_epoch"]) == np.ceil(found["epochs"]) and sequences["left_out_by_epoch"][0] == 0
+    assert len(sequences["unused_by_epoch"]) == np.ceil(found["epochs"]) and sequences["unused_by_epoch"][0] == 0
 
 
 def test_two_ranks_and_a_resumed_run_have_the_losses_of_one(tmp_path, mixed, tokenizer_folder, trained):
@@ -96,8 +96,9 @@ def test_recordings_too_long_for_the_language_model_do_not_end_training(tmp_path
     (line,) = [line for line in said.splitlines() if "left out" in line]
     assert line.startswith("train: 1 of ") and "the 4096 tokens that the language model takes" in line
     assert "set RECORD_SECONDS, or fewer tokens per second (a longer STRIDE_MS" in line
-    left_out = info(output)["lengths"]["train"]["left_out"]
-    assert left_out["too_long"] == 1 and left_out["longest_tokens"] > 4096
+    unfit = info(output)["lengths"]["train"]["unfit"]
+    assert unfit["too_long"] == 1 and unfit["longest_tokens"] > 4096
+    assert info(output)["train_records"] == unfit["of"] - 1
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_evaluation_takes_windows_as_training_did_and_leaves_out_what_is_too_lon
             assert "samples are left out, because ECG, question and answer may exceed the 4096 tokens" in text
     if seconds is None:
         assert lengths["record_seconds"] == 10 and lengths["cropped_recordings"] == 2
-        assert lengths["left_out_samples"] == 0 and ecgs["seconds"]["max"] < 10.1
+        assert lengths["unfit_samples"] == 0 and ecgs["seconds"]["max"] < 10.1
     else:
-        assert lengths["cropped_recordings"] == 0 and lengths["left_out_samples"] > 0
+        assert lengths["cropped_recordings"] == 0 and lengths["unfit_samples"] > 0
         assert ecgs["seconds"]["max"] == pytest.approx(30, abs=0.1)

@@ -76,7 +76,7 @@ def test_stage_1_records_its_list_with_the_tokenizer_and_what_was_held_out(token
     found = read_seen(tokenizer)
     assert found.unknown == "" and found.record["count"] == len(found.marks) > 8
     assert ECGTokenizer.from_pretrained(tokenizer).fingerprint()
-    left_out = json.loads((tokenizer / "metrics.json").read_text())["left_out"]
+    left_out = json.loads((tokenizer / "metrics.json").read_text())["removed_patients"]
     assert left_out["train"]["held_out"] == {"records": 0, "patients": 0, "texts": 0}, "folds hold out whole patients"
 
 
@@ -88,7 +88,7 @@ def test_the_list_is_written_before_training_and_goes_from_stage_to_stage(tmp_pa
     assert stage1.marks < stage2.marks and stage2.marks <= stage3.marks and not stage2.unknown and not stage3.unknown
     info = json.loads((last / "cardiolect.json").read_text())
     assert info["seen"] == {"count": len(stage3.marks), "sha256": info["seen"]["sha256"]}
-    assert set(info["left_out"]) == {"train", "valid"} and "held_out" in info["left_out"]["train"]
+    assert set(info["removed_patients"]) == {"train", "valid"} and "held_out" in info["removed_patients"]["train"]
     assert read_seen(last / "ecg_tokenizer").marks == stage3.marks, "a tokenizer taken from a checkpoint"
 
 
@@ -99,17 +99,45 @@ def test_a_stage_is_told_that_an_earlier_one_followed_another_split(tmp_path, co
     assert "HELD_OUT: an earlier stage has seen the patients of" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("damage", ["lost", "cut", "no JSON"])
 @pytest.mark.parametrize("where", ["tokenizer", "checkpoint"])
-def test_a_stage_that_starts_from_a_lost_list_says_so_for_good(tmp_path, corpus, tokenizer, untrained, capsys, where):
-    copied = shutil.copytree(tokenizer, tmp_path / "copied")
+def test_a_stage_that_starts_from_a_lost_list_is_refused_or_says_so_for_good(
+    tmp_path, corpus, tokenizer, untrained, capsys, monkeypatch, where, damage
+):
+    def spoil(folder):
+        path = folder / SEEN
+        path.unlink() if damage == "lost" else path.write_text("[]" if damage == "cut" else "[")
+
+    copied, accepted = shutil.copytree(tokenizer, tmp_path / "copied"), {"ACCEPT_UNKNOWN_LEAKAGE": "true"}
     if where == "tokenizer":
-        (copied / SEEN).unlink()
-    first = pretrained(tmp_path, corpus, copied)
-    if where == "checkpoint":
-        (first / SEEN).write_text("[]")
-    last = tuned(tmp_path, corpus, first)
+        spoil(copied)
+        spoiled, lines = copied, {}
+    else:
+        spoiled, lines = pretrained(tmp_path, corpus, copied), {"TUNING": "full"}
+        spoil(spoiled)
+    begin = tuned if where == "checkpoint" else pretrained
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="ACCEPT_UNKNOWN_LEAKAGE=true") as caught:
+        patch.setattr(stages, "prepare_corpus", lambda *_, **__: pytest.fail("encoded before it was refused"))
+        begin(tmp_path, corpus, spoiled, **lines)
+    assert f"{spoiled}: its seen_recordings.json is" in str(caught.value) and "\n" not in str(caught.value)
+    first = begin(tmp_path, corpus, spoiled, **lines, **accepted)
+    last = first if where == "checkpoint" else tuned(tmp_path, corpus, first, **accepted)
     assert "an evaluation cannot know all patients" in capsys.readouterr().out
     assert "that training started from: its seen_recordings.json is" in read_seen(last).unknown
+
+
+def test_a_stage_that_an_earlier_one_told_of_a_lost_list_is_refused(tmp_path, corpus, tokenizer, untrained):
+    (shutil.copytree(tokenizer, tmp_path / "copied") / SEEN).unlink()
+    first = pretrained(tmp_path, corpus, tmp_path / "copied", ACCEPT_UNKNOWN_LEAKAGE="true")
+    for start in (first, first / "ecg_tokenizer"):
+        with pytest.raises(UserError, match="which patients an earlier stage has seen is not known"):
+            tuned(tmp_path, corpus, first) if start == first else pretrained(tmp_path / "again", corpus, start)
+
+
+def test_a_tokenizer_of_an_earlier_release_trains_with_a_line(tmp_path, corpus, tokenizer_folder, untrained, capsys):
+    first = pretrained(tmp_path, corpus, tokenizer_folder)
+    assert f"{tokenizer_folder}: its seen_recordings.json is missing" in capsys.readouterr().out
+    assert read_seen(first).unknown == "" and read_seen(first).record["unrecorded"] == "ECG tokenizer"
 
 
 def test_merging_keeps_the_list_and_its_record(tmp_path, corpus, tokenizer, untrained):

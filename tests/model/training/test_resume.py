@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ CONTENTS = {"stage": "finetune", "data": "d1", "language model": "m1"}
 def settings(tmp_path, monkeypatch):
     """Makes settings of a run with one OUTPUT_DIR; keywords are the lines of its env file."""
     monkeypatch.delenv("RESUME", raising=False)
+    monkeypatch.setattr("cardiolect.model.training.resume.code_version", lambda: "v1")
     (tmp_path / "ecgs").mkdir()
 
     def make(cls=FinetuneSettings, **lines):
@@ -41,7 +43,7 @@ def settings(tmp_path, monkeypatch):
 
 
 def save_step(settings, contents=CONTENTS, step=6) -> Path:
-    begin(settings, contents)
+    begin(settings, Start(contents, code=["v1"]))
     folder = settings.output_dir / f"resume/checkpoint-{step}"
     folder.mkdir()
     (folder / "trainer_state.json").write_text("{}")
@@ -112,7 +114,7 @@ def test_what_does_not_change_the_result_may_differ(settings, tmp_path):
     lines = {"WORKERS": 0, "VERBOSE_STEPS": 1, "SAVE_STEPS": 3, "DEVICE": "cpu", "GRADIENT_CHECKPOINTING": "true"}
     shutil.copytree(tmp_path / "ecgs", tmp_path / "moved")
     lines |= {"DATA_ROOT": tmp_path / "moved", "CACHE_DIR": tmp_path / "cache", "RESUME": "True"}
-    assert start(settings(**lines)) == Start(CONTENTS, step)
+    assert start(settings(**lines)) == Start(CONTENTS, step, code=["v1"])
 
 
 def test_a_setting_that_is_newer_than_the_saved_step_was_at_its_default(settings):
@@ -129,11 +131,11 @@ def test_starting_over_is_announced_and_deletes_nothing_before_training_begins(s
     step = save_step(settings())
     save_checkpoint(settings())
     again = settings(RESUME="false", SEED=7)
-    assert start(again) == Start(CONTENTS) and step.is_dir()
+    assert start(again) == Start(CONTENTS, code=["v1"]) and step.is_dir()
     printed = capsys.readouterr().out
     assert f"the saved steps in {step.parent} are removed when training begins" in printed
     assert "is overwritten at the end" in printed
-    begin(again, CONTENTS)
+    begin(again, Start(CONTENTS))
     assert not step.exists() and json.loads((step.parent / "settings.json").read_text())["seed"] == 7
 
 
@@ -155,19 +157,19 @@ def test_steps_count_before_the_checkpoint_of_an_earlier_run(settings):
     """An earlier checkpoint stays until the run that replaces it has ended."""
     save_checkpoint(settings())
     step = save_step(settings(SEED=7))
-    assert start(settings(SEED=7)) == Start(CONTENTS, step)
+    assert start(settings(SEED=7)) == Start(CONTENTS, step, code=["v1"])
 
 
 def test_a_run_that_was_killed_before_its_first_step_is_not_taken_for_the_finished_one_it_replaces(settings, capsys):
     save_checkpoint(settings())
-    begin(settings(RESUME="false"), CONTENTS)
-    assert start(settings()) == Start(CONTENTS)
+    begin(settings(RESUME="false"), Start(CONTENTS))
+    assert start(settings()) == Start(CONTENTS, code=["v1"])
     assert "holds no saved step; starting from the beginning" in capsys.readouterr().out
-    begin(settings(RESUME="false", SEED=7), CONTENTS)
-    assert start(settings(SEED=7)) == Start(CONTENTS) and start(settings()).finished
+    begin(settings(RESUME="false", SEED=7), Start(CONTENTS))
+    assert start(settings(SEED=7)) == Start(CONTENTS, code=["v1"]) and start(settings()).finished
 
 
-@pytest.mark.parametrize("remove", [lambda own: finish(own.output_dir), lambda own: begin(own, CONTENTS)])
+@pytest.mark.parametrize("remove", [lambda own: finish(own.output_dir), lambda own: begin(own, Start(CONTENTS))])
 def test_a_kill_while_steps_are_removed_leaves_none_that_seems_whole(settings, monkeypatch, remove):
     save_checkpoint(settings())
     save_step(settings())
@@ -177,6 +179,19 @@ def test_a_kill_while_steps_are_removed_leaves_none_that_seems_whole(settings, m
     monkeypatch.undo()
     finish(settings().output_dir)
     assert [path.name for path in settings().output_dir.iterdir()] == ["cardiolect.json"]
+
+
+def test_another_version_of_the_code_goes_on_with_one_line_and_is_recorded(settings, monkeypatch, capsys):
+    step = save_step(settings())
+    assert start(settings()).code == ["v1"] and "version of" not in capsys.readouterr().out
+    monkeypatch.setattr("cardiolect.model.training.resume.code_version", lambda: "v2")
+    goes_on = start(settings())
+    assert capsys.readouterr().out.count("are of another version of the code (v1, now v2)") == 1
+    begin(settings(), goes_on)
+    assert goes_on.step == step and step.is_dir() and start(settings()).code == ["v1", "v2"]
+    assert "version of" not in capsys.readouterr().out
+    (step.parent / "code.json").unlink()
+    assert start(settings()).code == ["unknown", "v2"], "an earlier release began it"
 
 
 @pytest.mark.parametrize(
@@ -257,4 +272,8 @@ def test_a_signal_to_any_rank_saves_a_step_and_the_same_command_goes_on(
     np.testing.assert_allclose(curve(output), curve(unbroken), rtol=1e-5)
     infos = [json.loads((folder / "cardiolect.json").read_text()) for folder in (output, unbroken)]
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-5)
-    assert infos[0]["best_step"] == infos[1]["best_step"] and not (output / "resume").exists()
+    assert infos[0]["best_step"] == infos[1]["best_step"] and infos[0]["code"] == infos[1]["code"]
+    assert (
+        re.fullmatch(r"\d+\.\d+\.\d+(, commit \w+(, with changes)?)?", *infos[0]["code"])
+        and not (output / "resume").exists()
+    )

@@ -58,11 +58,11 @@ def test_recordings_too_long_for_the_language_model_are_left_out_before_training
     whole = PretrainDataset(vocabulary, REFS, ecgs, "causal")
     limit = whole.lengths()[3]
     rows = PretrainDataset(vocabulary, REFS, ecgs, "causal", max_length=limit)
-    assert rows.refs == REFS[:4] and max(len(rows[i]) for i in range(4)) == limit
-    said = rows.left_out.sentence("a longer STRIDE_MS")
+    assert rows.refs == rows.records == REFS[:4] and max(len(rows[i]) for i in range(4)) == limit
+    said = rows.unfit.sentence("a longer STRIDE_MS")
     assert "2 of 6 recordings are left out" in said and f"more than the {limit} tokens" in said
     assert f"of record 5, has {whole.lengths()[5]} tokens; set RECORD_SECONDS" in said and "STRIDE_MS" in said
-    assert rows.left_out.figures() == {"of": 6, "too_long": 2, "too_short": 0, "longest_tokens": whole.lengths()[5]}
+    assert rows.unfit.figures() == {"of": 6, "too_long": 2, "too_short": 0, "longest_tokens": whole.lengths()[5]}
 
 
 def test_recordings_too_short_for_any_window_are_left_out_before_training(vocabulary):
@@ -70,7 +70,7 @@ def test_recordings_too_short_for_any_window_are_left_out_before_training(vocabu
     ecgs = CodesInMemory({REFS[0]: codes(40), REFS[1]: codes(3), REFS[2]: codes(40)})
     rows = PretrainDataset(vocabulary, REFS[:3], ecgs, "multiscale", group=2)
     assert rows.refs == [REFS[0], REFS[2]] and all(len(rows[i]) for i in range(2))
-    assert "1 of 3 recordings are left out: too short" in rows.left_out.sentence("")
+    assert "1 of 3 recordings are left out: too short" in rows.unfit.sentence("")
 
 
 def test_the_longest_window_counts_not_all_of_them(vocabulary):
@@ -89,10 +89,12 @@ def test_questions_too_long_for_the_language_model_are_left_out_before_training(
     asked = questions()
     limit = max(FinetuneDataset(vocabulary, [e], ecgs).lengths()[0] for e in asked if len(e.records) == 1)
     rows = FinetuneDataset(vocabulary, asked, ecgs, 1, ecg_dropout=dropout, max_length=limit)
-    assert rows.left_out.too_long == 1 and len(rows) == len(asked) - 1, "the pair has two ECGs"
-    assert "record 0 and 1" in rows.left_out.sentence("")
+    assert rows.unfit.too_long == 1 and len(rows) == len(asked) - 1, "the pair has two ECGs"
+    assert "record 0 and 1" in rows.unfit.sentence("")
+    assert rows.examples == [e for e in asked if len(e.records) == 1], "of which floors and counts are"
+    assert set(rows.records) == {ref for e in rows.examples for ref in e.records}
     rows = FinetuneDataset(vocabulary, asked, ecgs, 8, ecg_dropout=dropout, max_length=limit - 1)
-    assert rows.left_out.total == len(asked) and 1 < rows.left_out.too_long < len(asked)
+    assert rows.unfit.total == len(asked) and 1 < rows.unfit.too_long < len(asked)
     for i in range(len(rows)):
         assert max(rows[i].positions) < limit - 1
     assert len(FinetuneDataset(vocabulary, asked, ecgs, max_length=10)) == 0
@@ -143,4 +145,13 @@ def test_the_longest_window_decides_whether_a_recording_fits(vocabulary):
     asked = [replace(e, records=e.records[:1]) for e in questions(REFS[:2])]
     limit = max(FinetuneDataset(vocabulary, [e for e in asked if e.records[0] == REFS[1]], ecgs).lengths())
     rows = FinetuneDataset(vocabulary, asked, ecgs, max_length=limit, random_windows=True)
-    assert rows.left_out.too_long and max(len(rows[i]) for i in range(len(rows))) <= 2 * limit
+    assert rows.unfit.too_long and max(len(rows[i]) for i in range(len(rows))) <= 2 * limit
+
+
+def test_a_corpus_that_no_epoch_contains_is_not_counted_as_trained_on(vocabulary):
+    refs = [replace(ref, corpus="ab"[k % 2]) for k, ref in enumerate(REFS)]
+    ecgs = CodesInMemory({ref: codes(60) for ref in refs})
+    asked = [replace(questions()[0], sample_id=str(k), records=(ref,)) for k, ref in enumerate(refs)]
+    tuned = FinetuneDataset(vocabulary, asked, ecgs, corpus_weights={"a": 0, "b": 0.5})
+    assert tuned.examples == asked[1::2] and tuned.records == refs[1::2]
+    assert PretrainDataset(vocabulary, refs, ecgs, "causal", corpus_weights={"a": 0}).records == refs[1::2]
