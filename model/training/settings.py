@@ -185,7 +185,7 @@ class LanguageModelSettings(TrainSettings):
         "linear", description="Layers between embedded ECGs (REPRESENTATION=patches) and the language model."
     )
     token_row_spread: float = Field(
-        0.25,
+        0.5,
         gt=0,
         allow_inf_nan=False,
         description="Spread of the ECG tokens' rows before training, in standard deviations of the text rows. "
