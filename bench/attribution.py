@@ -60,7 +60,7 @@ def margin_without(model, prompt: Tensor, hidden: np.ndarray, answer: list[int],
     mask[0, torch.from_numpy(hidden)] = 0
     positions = torch.arange(len(prompt), device=prompt.device)[None]
     masked = partial(model, attention_mask=mask, position_ids=positions)
-    return float(answer_margin(masked, prompt, answer, other))
+    return float(answer_margin(masked, prompt[None], answer, other))
 
 
 def measure(

@@ -16,7 +16,7 @@ WINDOW_SECONDS = 0.2
 
 def _gradient(model, prompt: Tensor, codes: Sequence[int], answer, other) -> Tensor:
     leaf = prompt.clone().requires_grad_(True)
-    return torch.autograd.grad(answer_margin(model, leaf, answer, other), leaf)[0][codes]
+    return torch.autograd.grad(answer_margin(model, leaf[None], answer, other).sum(), leaf)[0][codes]
 
 
 def gradient_norm(model, prompt: Tensor, codes: Sequence[int], answer, other, seconds: float) -> Tensor:
@@ -59,12 +59,12 @@ def occlusion(model, prompt: Tensor, codes: Sequence[int], answer, other, second
     """Loss of margin if 200 ms are replaced by the mean (Zeiler & Fergus 2014, arXiv 1311.2901)."""
     width = max(2, round(WINDOW_SECONDS / seconds))
     loss, count = torch.zeros(len(codes)), torch.zeros(len(codes))
-    margin = answer_margin(model, prompt, answer, other)
+    margin = answer_margin(model, prompt[None], answer, other)[0]
     for start in range(-(width // 2), len(codes) - width // 2, width // 2):
         window = slice(max(start, 0), start + width)
         occluded = prompt.clone()
         occluded[codes[window]] = prompt[codes].mean(0)
-        loss[window] += (margin - answer_margin(model, occluded, answer, other)).clamp(min=0).cpu()
+        loss[window] += (margin - answer_margin(model, occluded[None], answer, other)[0]).clamp(min=0).cpu()
         count[window] += 1
     return loss / count
 

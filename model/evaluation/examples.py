@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, RecordRef
 from cardiolect.data_provider.readers import read_record
@@ -45,14 +46,15 @@ def draw_examples(
 ) -> list[PageExample]:
     """Draw the ECGs of the samples; a sample whose recording can no longer be read is left out."""
     drawn = []
-    for example, sample in zip(examples, samples, strict=True):
+    both = zip(examples, samples, strict=True)
+    for example, sample in tqdm(both, total=len(samples), desc="examples for the page", unit="sample", delay=3):
         shading = [None] * len(example.records)
         if is_closed(sample):
             shading = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))
         try:
             pictures = [_draw(ref, shade, ecgs.seconds) for ref, shade in zip(example.records, shading, strict=True)]
         except UserError as error:
-            print(f"sample {sample.sample_id} is not shown: {error}")
+            tqdm.write(f"sample {sample.sample_id} is not shown: {error}")
             continue
         right = None
         if TASKS[sample.task].exact_match:

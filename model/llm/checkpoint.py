@@ -130,15 +130,17 @@ def new_checkpoint(
     representation: ECGRepresentation,
     seed: int,
     projector: ProjectorKind = "linear",
+    spread: float = 1.0,
 ) -> Checkpoint:
     """Add the tokens of an ECG representation to a text model, untrained.
 
-    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs.
+    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs. spread: of the
+    new rows, see `extend_embeddings`.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
     vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
     if fresh:  # otherwise the language model keeps the rows that it has learned
-        extend_embeddings(model, vocabulary, representation.geometry(), seed)
+        extend_embeddings(model, vocabulary, representation.geometry(), seed, spread)
     checkpoint = Checkpoint(model, vocabulary, representation, {"embedding_seed": seed})
     if representation.embeds:
         with torch.random.fork_rng():

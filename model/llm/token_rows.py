@@ -6,12 +6,14 @@ from transformers import PreTrainedModel
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
-def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor | None, seed: int) -> None:
+def extend_embeddings(
+    model: PreTrainedModel, vocabulary: Vocabulary, geometry: torch.Tensor | None, seed: int, spread: float = 1.0
+) -> None:
     """Add rows for the ECG tokens to the embedding and the head; all other rows stay the same to the bit.
 
     geometry: ``(num_codes, dims)``, the codebook. A code's row is the mean text row plus the code's position in the
-    codebook, projected by a random orthonormal map and scaled to the standard deviation of text rows, so that similar
-    codes start with similar rows. Without a geometry, rows are random with that mean and standard deviation.
+    codebook, projected by a random orthonormal map and scaled to ``spread`` times the standard deviation of text rows,
+    so that similar codes start with similar rows. Without a geometry, rows are random with that mean and deviation.
     """
     old_rows = model.get_input_embeddings().weight.shape[0]
     needed = vocabulary.new_ids.stop
@@ -24,17 +26,18 @@ def extend_embeddings(model: PreTrainedModel, vocabulary: Vocabulary, geometry: 
     generator = torch.Generator().manual_seed(seed)
     text_rows = vocabulary.start_id
     for table in tables:
-        rows = _new_rows(table[:text_rows].detach().float().cpu(), len(vocabulary.new_ids), geometry, generator)
+        rows = _new_rows(table[:text_rows].detach().float().cpu(), len(vocabulary.new_ids), geometry, generator, spread)
         with torch.no_grad():
             table[vocabulary.new_ids.start : vocabulary.new_ids.stop] = rows.to(table)
 
 
 def _new_rows(
-    text: torch.Tensor, count: int, geometry: torch.Tensor | None, generator: torch.Generator
+    text: torch.Tensor, count: int, geometry: torch.Tensor | None, generator: torch.Generator, spread: float
 ) -> torch.Tensor:
     """``(count, width)`` in the order of `Vocabulary.new_ids`: start, end, codes."""
+    spread = spread * text.std(0).mean()
     if geometry is None:
-        return text.mean(0) + text.std(0).mean() * torch.randn(count, text.shape[1], generator=generator)
+        return text.mean(0) + spread * torch.randn(count, text.shape[1], generator=generator)
     geometry = geometry.cpu()
     width, dims = text.shape[1], min(geometry.shape[1], text.shape[1])
     centred = geometry - geometry.mean(0)
@@ -43,4 +46,4 @@ def _new_rows(
     projection = torch.linalg.qr(torch.randn(width, dims, generator=generator))[0].T
     codes = centred @ projection
     rows = torch.cat([torch.randn(2, width, generator=generator), codes / codes.std()])
-    return text.mean(0) + text.std(0).mean() * rows
+    return text.mean(0) + spread * rows

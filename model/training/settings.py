@@ -184,6 +184,13 @@ class LanguageModelSettings(TrainSettings):
     projector: Literal["linear", "mlp"] = Field(
         "linear", description="Layers between embedded ECGs (REPRESENTATION=patches) and the language model."
     )
+    token_row_spread: float = Field(
+        0.5,
+        gt=0,
+        allow_inf_nan=False,
+        description="Spread of the ECG tokens' rows before training, in standard deviations of the text rows. "
+        "LLM_PATH=tiny always has 1.",
+    )
     tiny_corpus: Paths = Field(default_factory=list, description="LLM_PATH=tiny: texts to train its BPE on.")
     tiny_vocabulary: int = Field(1024, ge=300, description="LLM_PATH=tiny: size of its text vocabulary.")
     tiny_layers: int = Field(4, ge=1, description="LLM_PATH=tiny: number of layers.")

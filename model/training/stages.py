@@ -167,8 +167,9 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
         check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
-    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
+    spread = 1.0 if tiny else settings.token_row_spread
+    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector, spread)
     checkpoint.info["base_model"] = TINY if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     if (_folder_of(checkpoint) / INFO).is_file():  # these include the corpora of its ECG tokenizer

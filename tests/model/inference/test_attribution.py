@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from cardiolect.model.inference.attribution import attribute_to_codes
+from cardiolect.model.inference.attribution import answer_margin, attribute_to_codes
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -150,3 +150,16 @@ def test_adapters_and_half_precision_give_the_weights_of_the_merged_model(vocabu
     np.testing.assert_allclose(weights, attribute_to_codes(merged, vocabulary, *asked), atol=1e-4)
     half = attribute_to_codes(merged.to(torch.bfloat16), vocabulary, *asked)
     assert half.argmax() == at and half == pytest.approx(weights, abs=0.1)
+
+
+def test_margins_of_a_batch_are_those_of_one_prompt_at_a_time(vocabulary, reader):
+    rng = np.random.default_rng(5)
+    prompts = []
+    for _ in range(3):
+        prefix, _, question = prompt(vocabulary, some_ecg(rng, telling=True)[0])
+        prompts.append(reader.get_input_embeddings()(torch.tensor([*prefix, *question])))
+    end = vocabulary.tokenizer.eos_token_id
+    for answer, other in (([5, 6, end], [5, end]), ([7], [8]), ([5, 6], None)):
+        together = answer_margin(reader, torch.stack(prompts), answer, other)
+        alone = torch.cat([answer_margin(reader, each[None], answer, other) for each in prompts])
+        torch.testing.assert_close(together, alone)
