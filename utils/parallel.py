@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,26 +19,38 @@ CHUNKS_PER_WORKER = 3  # one in progress, one waiting for the worker, one waitin
 FEW = 64  # up to this many items, processes are not worth starting
 
 
-def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
+def ordered_map(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    workers: int,
+    finish: Callable[[list[Any]], list[Any]] | None = None,
+) -> Iterator[Any]:
     """``map(function, items)`` by ``workers`` processes; by this process if ``workers`` is 0 or items are few.
+
+    finish: what turns the results of up to `CHUNK` successive items into as many others, in the same process. Both
+    functions reach the processes by forking: they may hold models, which are neither copied nor pickled.
 
     At most ``CHUNK * CHUNKS_PER_WORKER`` items per worker are computed ahead of the caller, so that a slow
     caller does not fill the memory with results. The processes end with this one, even if it is killed. Raises
     `UserError` if one of them is killed.
     """
     if not workers or len(items) <= FEW:
-        yield from map(function, items)
+        results = map(function, items)
+        if finish is None:
+            yield from results
+        else:
+            while chunk := list(islice(results, CHUNK)):
+                yield from finish(chunk)
         return
-    call = partial(_call, function)
     chunks = (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), initializer=_watch_parent, initargs=(os.getpid(),)
+        workers, multiprocessing.get_context("fork"), initializer=_start, initargs=(os.getpid(), function, finish)
     )
     try:
-        ahead = deque(pool.submit(call, chunk) for chunk in islice(chunks, CHUNKS_PER_WORKER * workers))
+        ahead = deque(pool.submit(_call, chunk) for chunk in islice(chunks, CHUNKS_PER_WORKER * workers))
         while ahead:
             results = ahead.popleft().result()
-            ahead.extend(pool.submit(call, chunk) for chunk in islice(chunks, 1))
+            ahead.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
         raise UserError("a reading process was killed, perhaps for lack of memory; lower WORKERS") from None
@@ -47,12 +58,21 @@ def ordered_map(function: Callable[[Any], Any], items: Sequence[Any], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def _call(function: Callable[[Any], Any], chunk: Sequence[Any]) -> list[Any]:
-    return [function(item) for item in chunk]
+_functions: list[Callable] = []  # of this process, if it is one of `ordered_map`'s
 
 
-def _watch_parent(parent: int) -> None:
+def _call(chunk: Sequence[Any]) -> list[Any]:
+    function, finish = _functions
+    results = [function(item) for item in chunk]
+    return finish(results) if finish else results
+
+
+def _start(parent: int, *functions: Callable) -> None:
     """Leave Ctrl-C to the parent, and exit when it is gone: a killed parent cannot end its children."""
+    _functions[:] = functions
+    # After a block of this size is freed, glibc keeps smaller ones for reuse. Otherwise a third of the time goes into
+    # getting memory from the system, for every batch anew.
+    bytearray(31 * 2**20)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
 

@@ -3,7 +3,7 @@
 Every reader ends here, so the same rules hold for every format.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.scale import unusual_scale
-from cardiolect.data_provider.readers.usable import Run, padding, unusable_runs
+from cardiolect.data_provider.readers.usable import Run, padding, plainly_usable, unusable_runs
 from cardiolect.data_provider.record import (
     CONTRADICTION,
     LEADS,
@@ -60,26 +60,37 @@ def assemble(channels: Channels, check_leads: bool = True) -> Assembled:
         raise FileError(f"the sampling rate is {fs:g} Hz")
     if len({len(values) for values in leads.values()}) != 1:
         raise FileError("its leads have different lengths")
-    leads, cut = _without_padding({lead: _as_nan(values) for lead, values in leads.items()}, fs)
-    n_samples = len(next(iter(leads.values())))
+    signal = np.empty((len(LEADS), len(next(iter(leads.values())))))
+    for row, lead in enumerate(LEADS):
+        signal[row] = leads.get(lead, np.nan)
+    if not (finite := np.isfinite(signal)).all():
+        signal[~finite] = np.nan
+    recorded = [lead in leads for lead in LEADS]
+    signal, cut = _without_padding(signal, recorded, fs)
+    n_samples = signal.shape[1]
     if n_samples < MIN_SECONDS * fs:
         raise FileError(f"only {n_samples / fs:.2f} s long; at least {MIN_SECONDS:g} s are needed{_in_brackets(cut)}")
-    signal, masked = np.full((len(LEADS), n_samples), np.nan), _gaps(leads, fs)
-    for lead in sorted(leads, key=LEADS.index):
-        values, told = _masked(leads[lead], fs, lead)
-        signal[LEADS.index(lead)] = values
-        masked += told
+    plain = plainly_usable(signal, fs)
+    masked = [] if plain.all() else _gaps(signal, fs)
+    for row in np.flatnonzero(~plain):
+        if recorded[row]:
+            signal[row], told = _masked(signal[row], fs, LEADS[row])
+            masked += told
     contradiction = _contradiction(signal)
     if contradiction and check_leads:
         raise FileError(f"{contradiction[0]}; correct the names, or read it all the same with LEAD_LAW=warn")
-    recorded = [lead in leads for lead in LEADS]
-    complete_limb_leads(signal, _usable(signal), [not there for there in recorded])
-    usable = [lead for lead, enough in zip(LEADS, _usable(signal), strict=True) if enough]
-    if len(usable) < MIN_LEADS:
-        raise FileError(_too_few(usable, channels.ignored) + _in_brackets([*cut, *masked]))
     good = np.isfinite(signal)
-    computed = tuple(lead for lead, there, row in zip(LEADS, recorded, good, strict=True) if not there and row.any())
-    filled = np.stack([bridge_gaps(lead, fs) for lead in signal])
+    computed = ()
+    if not good.all():
+        complete_limb_leads(signal, _usable(signal), [not there for there in recorded])
+        usable = [lead for lead, enough in zip(LEADS, _usable(signal), strict=True) if enough]
+        if len(usable) < MIN_LEADS:
+            raise FileError(_too_few(usable, channels.ignored) + _in_brackets([*cut, *masked]))
+        good = np.isfinite(signal)
+        computed = tuple(
+            lead for lead, there, row in zip(LEADS, recorded, good, strict=True) if not there and row.any()
+        )
+    filled = signal if good.all() else np.stack([bridge_gaps(lead, fs) for lead in signal])
     odd = unusual_scale(channels, signal)
     notes = (*channels.notes, *cut, *masked, *contradiction, *odd)
     return Assembled(filled.astype(np.float32), good, computed, notes)
@@ -109,9 +120,11 @@ def law_broken(signal: np.ndarray) -> float:
 
 def _limb_energy(signal: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Mean products in mV^2 of the known limb leads over the samples known in all of them, and their rows."""
-    known = [row for row in range(len(LIMB_LEADS)) if np.isfinite(signal[row]).mean() >= MIN_USABLE_FRACTION]
-    values = signal[known]
-    values = values[:, np.isfinite(values).all(axis=0)]
+    values, known = signal[: len(LIMB_LEADS)], list(range(len(LIMB_LEADS)))
+    finite = np.isfinite(values)
+    if not finite.all():
+        known = np.flatnonzero(finite.mean(axis=1) >= MIN_USABLE_FRACTION).tolist()
+        values = values[known][:, finite[known].all(axis=0)]
     if not values.size:
         return np.zeros((0, 0)), []
     values = values - values.mean(axis=1, keepdims=True)
@@ -169,14 +182,9 @@ def bridge_gaps(values: np.ndarray, fs: float) -> np.ndarray:
     return filled
 
 
-def _as_nan(values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _without_padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[dict[str, np.ndarray], list[str]]:
-    begin, end = padding(leads, fs)
-    n_samples = len(next(iter(leads.values())))
+def _without_padding(signal: np.ndarray, recorded: Sequence[bool], fs: float) -> tuple[np.ndarray, list[str]]:
+    begin, end = padding([lead for lead, there in zip(signal, recorded, strict=True) if there], fs)
+    n_samples = signal.shape[1]
     if begin >= n_samples:
         raise FileError("none of its leads ever changes, so it holds no ECG")
     told = [
@@ -184,7 +192,7 @@ def _without_padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[dict[s
         for count, place in ((begin, "beginning"), (end, "end"))
         if count
     ]
-    return {lead: values[begin : n_samples - end] for lead, values in leads.items()}, told
+    return signal[:, begin : n_samples - end], told
 
 
 def _masked(values: np.ndarray, fs: float, lead: str) -> tuple[np.ndarray, list[str]]:
@@ -203,13 +211,14 @@ def _masked(values: np.ndarray, fs: float, lead: str) -> tuple[np.ndarray, list[
     return values, [f"masked in {lead}: {_spans(runs, fs)}"]
 
 
-def _gaps(leads: Mapping[str, np.ndarray], fs: float) -> list[str]:
+def _gaps(signal: np.ndarray, fs: float) -> list[str]:
     """Clauses on stretches for which the file has no value, for all leads with the same ones together."""
     found: dict[str, list[str]] = {}
-    for lead in sorted(leads, key=LEADS.index):
-        edges = np.flatnonzero(np.diff(np.isnan(leads[lead]), prepend=False, append=False))
-        runs = [Run(int(first), int(end), "") for first, end in edges.reshape(-1, 2)]
-        if runs and not np.isnan(leads[lead]).all():
+    for lead, values in zip(LEADS, signal, strict=True):
+        unknown = np.isnan(values)
+        if unknown.any() and not unknown.all():
+            edges = np.flatnonzero(np.diff(unknown, prepend=False, append=False))
+            runs = [Run(int(first), int(end), "") for first, end in edges.reshape(-1, 2)]
             found.setdefault(_spans(runs, fs), []).append(lead)
     return [f"no value in {_all_or(names)}: {spans}" for spans, names in found.items()]
 

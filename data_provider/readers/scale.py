@@ -18,10 +18,17 @@ def unusual_scale(channels: Channels, signal: np.ndarray) -> list[str]:
     notes = []
     if not USUAL_HZ[0] <= channels.fs <= USUAL_HZ[1]:
         notes.append(f"a sampling rate of {channels.fs:g} Hz is unusual; check it")
-    spans = [float(np.ptp(np.percentile(known, (1, 99)))) for lead in signal if (known := lead[np.isfinite(lead)]).size]
-    if spans and not USUAL_MV[0] <= max(spans) <= USUAL_MV[1]:
-        notes.append(f"its largest lead spans {max(spans):.3g} mV, which is unusual; check gain and unit")
+    ranges = np.ptp(signal, axis=1)  # NaN if any sample is
+    # No lead spans more than its range, and percentiles take most of the time: those of one lead usually suffice.
+    if not (ranges.max() <= USUAL_MV[1] and _span(signal[np.argmax(ranges)]) >= USUAL_MV[0]):
+        spans = [_span(lead) for lead in signal if np.isfinite(lead).any()]
+        if spans and not USUAL_MV[0] <= max(spans) <= USUAL_MV[1]:
+            notes.append(f"its largest lead spans {max(spans):.3g} mV, which is unusual; check gain and unit")
     return notes + _odd_steps(channels.scales)
+
+
+def _span(lead: np.ndarray) -> float:
+    return float(np.ptp(np.percentile(lead[np.isfinite(lead)], (1, 99))))
 
 
 def _odd_steps(scales: Mapping[str, str]) -> list[str]:

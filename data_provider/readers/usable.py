@@ -5,7 +5,7 @@ zeros before a recording begins, a value held after it ended, or the flat line o
 is overdriven for a moment writes voltages that no heart has, and rings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,24 @@ class Run(NamedTuple):
     first: int
     end: int
     why: str
+
+
+def plainly_usable(values: np.ndarray, fs: float) -> np.ndarray:
+    """bool ``(leads,)``: leads of ``values (leads, T)`` in mV that are known throughout, change, and for which
+    `unusable_runs` finds nothing; other leads may be as good, but need a closer look.
+
+    They swing by less than any jump or disturbance, and a grid of samples shows that no value is held for long.
+    """
+    span = values.max(axis=1) - values.min(axis=1)  # NaN if any sample is
+    step = int(HELD_SECONDS * fs) // 4
+    if step < 1:
+        return np.zeros(len(values), dtype=bool)
+    grid = values[:, ::step]  # a value that is held for `HELD_SECONDS` lasts for four of these samples
+    same = grid[:, 1:] == grid[:, :-1]
+    held = (same[:, :-2] & same[:, 1:-1] & same[:, 2:]).any(axis=1)
+    for row in np.flatnonzero(held):
+        held[row] = bool(constant_runs(values[row], HELD_SECONDS * fs))
+    return (span > 0) & (span < min(JUMP_MV, DISTURBED_MV)) & ~held
 
 
 def unusable_runs(values: np.ndarray, fs: float, lead: str) -> list[Run]:
@@ -138,17 +156,25 @@ def constant_runs(values: np.ndarray, least: float) -> list[tuple[int, int]]:
     return list(zip(starts[long].tolist(), ends[long].tolist(), strict=True))
 
 
-def padding(leads: Mapping[str, np.ndarray], fs: float) -> tuple[int, int]:
-    """Samples at the beginning and at the end during which every lead stays at one value or is unknown.
+def padding(leads: Sequence[np.ndarray], fs: float) -> tuple[int, int]:
+    """Samples at the beginning and at the end during which every lead ``(T,)`` stays at one value or is unknown.
 
     Less than 0.2 s counts as 0: the last sample is often there twice.
     """
-    begins, ends = [], []
-    for values in leads.values():
-        begins.append(_held(values))
-        ends.append(_held(values[::-1]))
     least = HELD_SECONDS * fs
-    return tuple(min(held) if min(held) >= least else 0 for held in (begins, ends))
+    return _padding(leads, least), _padding([values[::-1] for values in leads], least)
+
+
+def _padding(leads: Sequence[np.ndarray], least: float) -> int:
+    """Samples at the beginning of all ``leads`` during which each stays at one value; 0 if there are fewer than
+    ``least``.
+    """
+    shortest = len(leads[0])
+    for values in leads:
+        shortest = min(shortest, _held(values))
+        if shortest < least:
+            return 0
+    return shortest
 
 
 def _held(values: np.ndarray) -> int:

@@ -253,7 +253,11 @@ def _locate(signals: list[SignalLine], folder: Path) -> tuple[tuple[SignalLine, 
         name = PureWindowsPath(given).name
         if given != file:
             notes.append(f"its header names {name[:60]}{' elsewhere' if name != given else ''}, read from {file}")
-    return tuple(replace(signal, file_name=found[signal.file_name]) for signal in signals), tuple(notes)
+    renamed = [
+        signal if found[signal.file_name] == signal.file_name else replace(signal, file_name=found[signal.file_name])
+        for signal in signals
+    ]
+    return tuple(renamed), tuple(notes)
 
 
 def _is_file(path: Path) -> bool:

@@ -120,7 +120,7 @@ class Filling:
     """Statistics of filling a cache.
 
     encoded: recordings. seconds: in total. reading, encoding, storing: seconds waiting for readers, in the encoder and
-    writing shards.
+    writing shards. where_read: whether the readers encoded, so that ``reading`` stands for both.
     """
 
     encoded: int = 0
@@ -129,18 +129,21 @@ class Filling:
     encoding: float = 0.0
     storing: float = 0.0
     ranks: int = 1
+    where_read: bool = False
 
     @classmethod
     def of_ranks(cls, parts: Sequence[Self]) -> Self:
         """Statistics over all ranks: recordings are summed, times averaged; ``seconds`` is that of the slowest rank."""
         times = {name: float(np.mean([getattr(p, name) for p in parts])) for name in ("reading", "encoding", "storing")}
-        return cls(sum(p.encoded for p in parts), max(p.seconds for p in parts), **times, ranks=len(parts))
+        encoded, seconds, where_read = sum(p.encoded for p in parts), max(p.seconds for p in parts), parts[0].where_read
+        return cls(encoded, seconds, **times, ranks=len(parts), where_read=where_read)
 
     def __str__(self) -> str:
         seconds, on = max(self.seconds, 1e-9), f" on {self.ranks} ranks" if self.ranks > 1 else ""
+        readers = "reading and encoding" if self.where_read else f"readers, {self.encoding / seconds:.0%} encoder"
         return (
             f"encoded {self.encoded} ECGs at {self.encoded / seconds:.0f}/s{on}; waited {self.reading / seconds:.0%} "
-            f"for readers, {self.encoding / seconds:.0%} encoder, {self.storing / seconds:.0%} writing"
+            f"for {readers}, {self.storing / seconds:.0%} writing"
         )
 
 
@@ -164,6 +167,7 @@ def fill_cache(
     check_leads: bool = True,
     seconds: float = 0.0,
     every_window: bool = False,
+    where_read: bool = False,
 ) -> Filling:
     """Encode the recordings that are missing from the cache.
 
@@ -171,9 +175,9 @@ def fill_cache(
     bad: receives id -> reason for recordings that cannot be read. check_leads: as in `read_record`. seconds,
     every_window: as in `stream_windows`; all windows of a recording are stored, or none.
 
-    ``workers`` processes read while this one encodes. Unreadable recordings are listed in the cache's folder and not
-    read again until their files change. Raises `UserError` as soon as there are more than ``max_bad`` of them; items
-    encoded until then are kept, as after an interruption.
+    ``workers`` processes read while this one encodes; with ``where_read`` they encode, too. Unreadable
+    recordings are listed in the cache's folder and not read again until their files change. Raises `UserError` as soon
+    as there are more than ``max_bad`` of them; items encoded until then are kept, as after an interruption.
     """
     listed, missing = BadRecords(cache.folder), []
     for ref in tqdm(refs, desc="looking up recordings", unit="ecg", delay=3, disable=not is_main()):
@@ -185,7 +189,7 @@ def fill_cache(
         else:
             missing.append(ref)
     check_bad(bad, max_bad)
-    filling, started = Filling(), time.perf_counter()
+    filling, started = Filling(where_read=where_read), time.perf_counter()
     if not missing:
         return filling
     pending: list[tuple[_Window, np.ndarray]] = []
@@ -211,7 +215,8 @@ def fill_cache(
         filling.storing += flushed - start
 
     what = f"encoding into {cache.folder}"
-    recordings = stream_windows(missing, fs, workers, what, max_bad, bad, check_leads, seconds, every_window)
+    there = prepare if where_read else None
+    recordings = stream_windows(missing, fs, workers, what, max_bad, bad, check_leads, seconds, every_window, there)
     windows = ((each, k, k == len(all_) - 1) for all_ in recordings for k, each in enumerate(all_))
     try:
         with closing(recordings):
@@ -222,7 +227,8 @@ def fill_cache(
                 filling.reading += read - start
                 if not batch:
                     break
-                items = prepare([each.signal for each, _, _ in batch])
+                signals = [each.signal for each, _, _ in batch]
+                items = signals if where_read else prepare(signals)
                 filling.encoding += time.perf_counter() - read
                 for (each, number, last), item in zip(batch, items, strict=True):
                     pending.append((_Window(each.ref, each.remark, number, last), item))

@@ -1,7 +1,7 @@
 """Reads many recordings in parallel, in order, and collects the reasons why some cannot be read."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from cardiolect.data_provider.record import resample, windows_of
 from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
-from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.parallel import CHUNK, ordered_map
 
 
 class Streamed(NamedTuple):
@@ -51,11 +51,13 @@ def stream_windows(
     check_leads: bool = True,
     seconds: float = 0.0,
     every_window: bool = True,
+    prepare: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None,
 ) -> Iterator[list[Streamed]]:
     """Recordings at ``fs`` Hz in the order of ``refs``, as their windows; ``check_leads`` as in `read_record`.
 
     seconds, every_window: as in `windows_of`. Windows are cut before they are resampled, as parts of a file that are
-    read on their own are.
+    read on their own are. prepare: signals -> an item each, which takes the signal's place; called in the process that
+    reads the recording, for up to `CHUNK` signals at a time.
 
     ``workers`` processes read a bounded number of recordings ahead of the caller (`ordered_map`). Unreadable recordings
     are skipped and added to ``reasons`` (id -> reason); without ``reasons``, a summary is printed at the end. Raises
@@ -64,7 +66,7 @@ def stream_windows(
     report = reasons is None
     reasons = {} if report else reasons
     read_one = partial(_read, fs=fs, check_leads=check_leads, seconds=seconds, every_window=every_window)
-    results = ordered_map(read_one, refs, workers)
+    results = ordered_map(read_one, refs, workers, partial(_prepared, prepare) if prepare else None)
     for ref, read in tqdm(
         zip(refs, results, strict=True),
         total=len(refs),
@@ -114,3 +116,16 @@ def _read(ref: RecordRef, fs: float, check_leads: bool, seconds: float, every_wi
         remark = Remark.of(window)._replace(cropped=round(record.seconds - window.seconds, 3))
         found.append(Streamed(ref, resample(window.signal, window.fs, fs), window.lead_present, remark))
     return found
+
+
+def _prepared(
+    prepare: Callable[[list[np.ndarray]], list[np.ndarray]], results: list[list[Streamed] | str]
+) -> list[list[Streamed] | str]:
+    """The results of `_read`, with items in place of signals."""
+    signals = [each.signal for result in results if isinstance(result, list) for each in result]
+    # A long recording may have hundreds of windows; in batches, they take no more memory than short ones.
+    items = (item for i in range(0, len(signals), CHUNK) for item in prepare(signals[i : i + CHUNK]))
+    return [
+        [each._replace(signal=next(items)) for each in result] if isinstance(result, list) else result
+        for result in results
+    ]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
-from cardiolect.data_provider.record import resample
+from cardiolect.data_provider.record import _filtered, resample, without_offsets
 
 
 def tone(hertz, fs, seconds=10.0):
@@ -46,3 +47,22 @@ def test_length(n, fs_in, fs_out):
 def test_nonsense_is_refused(n, fs_in, fs_out):
     with pytest.raises(ValueError, match="cannot resample"):
         resample(np.ones((1, n)), fs_in, fs_out)
+
+
+@pytest.mark.parametrize("n", [1, 3, 50, 999, 5000, 5049, 30_000])
+@pytest.mark.parametrize(("up", "down"), [(1, 2), (1, 4), (1, 5), (5, 8), (2, 1)])
+def test_filtering_equals_scipy_bit_by_bit(n, up, down):
+    rng = np.random.default_rng(n)
+    for signal in (rng.normal(size=(12, n)), np.where(rng.random((12, n)) < 0.1, 3.7, 0)):
+        signal = signal.astype(np.float32)
+        np.testing.assert_array_equal(_filtered(signal, up, down), resample_poly(signal, up, down, axis=1))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 2500])
+def test_offsets_are_the_medians_in_double_precision(n):
+    signal = np.random.default_rng(n).normal(size=(12, n)).astype(np.float32)
+    signal[2] = signal[2, 0]
+    medians = np.median(signal.astype(float), axis=1, keepdims=True)
+    np.testing.assert_array_equal(without_offsets(signal), (signal - medians).astype(np.float32))
+    signal[1, 0] = np.nan
+    assert np.isnan(without_offsets(signal)[1]).all() and np.isfinite(without_offsets(signal)[0]).all()

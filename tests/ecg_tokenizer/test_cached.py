@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
@@ -16,6 +17,7 @@ from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.utils import parallel
 from tests.ecg_tokenizer.test_every_representation import SMALL
 from tests.helpers.signals import some_ecg
 
@@ -124,3 +126,31 @@ def test_windows_cover_a_recording_up_to_a_tenth(samples, seconds):
     assert len(windows) == 1 or windows[-1].signal[0, -1] == samples - 1
     assert windows_of(record, 0) == [record]
     assert np.array_equal(windows_of(record, seconds, every=False)[0].signal, windows[0].signal)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_processes_that_read_and_encode_fill_the_same_cache(name, refs, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "FEW", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    representation, gone, encoders = SMALL[name](), RecordRef("gone", tmp_path / "gone"), []
+    prepare = representation.prepare
+    monkeypatch.setattr(representation, "prepare", lambda *given, **fs: encoders.append(1) or prepare(*given, **fs))
+    filled = []
+    for workers in (0, 2):
+        settings = DataSettings(
+            data_root=[tmp_path],
+            output_dir=tmp_path,
+            cache_dir=tmp_path / f"{workers}",
+            workers=workers,
+            device="cpu",
+            max_bad_records=0.5,
+        )
+        filled.append(prepare_corpus(representation, [*refs, gone], settings, SECONDS, every_window=True))
+        assert bool(encoders) == (not workers)  # in this process
+        encoders.clear()
+    alone, spread = filled
+    assert alone.bad == spread.bad == {"gone"}
+    for ref in refs:
+        assert alone.windows(ref) == spread.windows(ref) and alone.remark(ref) == spread.remark(ref)
+        for window in range(alone.windows(ref)):
+            np.testing.assert_array_equal(alone.item(ref, window), spread.item(ref, window))
