@@ -9,6 +9,8 @@ from pydantic import Field
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
+from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Integers, Names, need_path
 
@@ -77,6 +79,8 @@ class TokenizerSettings(DataSettings):
     )
     eval_steps: int = Field(500, ge=1, description="Steps between validations.")
     patience: int = Field(8, ge=1, description="Stop after this many validations without improvement.")
+    save_steps: int = Field(0, ge=0, description="Steps between saved steps (RESUME). 0: EVAL_STEPS.")
+    resume: Resume = Field("auto", description=HOW_TO_RESUME.format(result="ECG tokenizer"))
     derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
     small_wave_weight: float = Field(
         0.0, ge=0, le=1, description="Share of the reconstruction loss computed on companded (asinh) millivolts."
