@@ -54,6 +54,11 @@ class TokenizerSettings(DataSettings):
         list(DEFAULT.coarse_levels), description="Levels per dimension of the coarse codes."
     )
     hidden: int = Field(DEFAULT.hidden, ge=8, description="Width of the backbone.")
+    backbone: Literal["standard", "light"] = Field(
+        DEFAULT.backbone,
+        description="light: with ENCODER_DEPTH=2 and DECODER_DEPTH=3, half the computation of a standard backbone with "
+        "4 and 4, at about the same distortion.",
+    )
     encoder_depth: int = Field(DEFAULT.encoder_depth, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(DEFAULT.decoder_depth, ge=1, description="ConvNeXt blocks after the quantizer.")
     search_rounds: int = Field(

@@ -1,0 +1,63 @@
+"""The light backbone: half the multiplications of `backbone` at the same distortion, for the same codes.
+
+What it leaves out hardly mattered: the encoder is narrower than the decoder, because its features end in a few bits
+per frame; a frame is read and written by one convolution; and MLPs are two times as wide as their blocks. Its
+depthwise convolutions stay in the layout of the MLPs, ``(batch, frames, width)``, which saves copies.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cardiolect.ecg_tokenizer.codes.backbone import ConvNeXtBlock
+
+
+class LightBlock(ConvNeXtBlock):
+    """A `ConvNeXtBlock` with a smaller MLP, computed without transposing."""
+
+    def __init__(self, width: int, kernel: int = 7):
+        super().__init__(width, kernel, expansion=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, frames, width)`` -> the same shape."""
+        conv = self.depthwise
+        # A 2-D convolution over (1, frames), the only kind for which PyTorch knows this layout.
+        weight = conv.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        y = x.transpose(1, 2).unsqueeze(2)
+        y = F.conv2d(y, weight, conv.bias, padding=(0, *conv.padding), groups=conv.groups)
+        y = self.norm(y.squeeze(2).transpose(1, 2))
+        return x + self.contract(F.gelu(self.expand(y)))
+
+
+class LightEncoder(nn.Module):
+    """``(batch, 12, frames * stride)`` in scaled millivolts -> features ``(batch, frames, width)``."""
+
+    def __init__(self, leads: int, stride: int, width: int, depth: int):
+        super().__init__()
+        self.stride, inner = stride, 3 * width // 4
+        # Patches overlap by half a stride on both sides, so a frame sees its neighbours even before the blocks.
+        self.patch = nn.Conv1d(leads, inner, 2 * stride, stride=stride)
+        self.blocks = nn.Sequential(*(LightBlock(inner) for _ in range(depth)))
+        self.norm = nn.LayerNorm(inner)
+        self.widen = nn.Linear(inner, width)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        before = self.stride // 2
+        x = self.patch(F.pad(signal, (before, self.stride - before)))
+        return self.widen(self.norm(self.blocks(x.transpose(1, 2))))
+
+
+class LightDecoder(nn.Module):
+    """Features ``(batch, frames, width)`` -> ``(batch, 12, frames * stride)`` in scaled millivolts."""
+
+    def __init__(self, leads: int, stride: int, width: int, depth: int):
+        super().__init__()
+        self.stride = stride
+        self.blocks = nn.Sequential(*(LightBlock(width) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.unpatch = nn.ConvTranspose1d(width, leads, 2 * stride, stride=stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        before, samples = self.stride // 2, features.shape[1] * self.stride
+        x = self.norm(self.blocks(features))
+        return self.unpatch(x.transpose(1, 2))[..., before : before + samples]
