@@ -14,6 +14,7 @@ from cardiolect.model.evaluation.notes import mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict
 from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.llm.plain_text import plain_text_in_words
 from cardiolect.model.prompt.tasks import TASKS
 
 QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
@@ -34,7 +35,7 @@ def model_card(
     """
     settings = info.get("settings", {})
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"heading": _heading, "score_name": score_name}
+    environment.filters |= {"heading": _heading, "score_name": score_name, "plain_text_in_words": plain_text_in_words}
     text = environment.get_template("card.md").render(
         info=info,
         settings=settings,

@@ -317,6 +317,11 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
 
 
+def add_info(folder: Path, **values) -> None:
+    """Add ``values`` to the cardiolect.json of a saved checkpoint."""
+    (folder / INFO).write_text(json.dumps(read_info(folder) | values, indent=2, sort_keys=True) + "\n")
+
+
 def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
     if isinstance(model, PeftModel):
         state = get_peft_model_state_dict(model, save_embedding_layers=False)

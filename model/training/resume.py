@@ -24,6 +24,7 @@ PATHS = {
     "valid_data",
     "held_out",
     "tiny_corpus",
+    "replay_text",
     "tokenizer_path",
     "llm_path",
     "checkpoint",

@@ -110,6 +110,14 @@ class TrainSettings(DataSettings):
         False, description="Also train the normalisation layers (TUNING=full always does); adapters keep them."
     )
     train_text_rows: bool = Field(False, description="Also train the embedding rows of text tokens (TUNING=full only).")
+    replay_text: Paths = Field(
+        default_factory=list,
+        description="Plain text to train on as well, against forgetting: .txt files of one document each, or .jsonl "
+        'with {"text": ...} or {"messages": [{"role": ..., "content": ...}]} per line.',
+    )
+    replay_share: float = Field(
+        0.1, gt=0, lt=1, description="REPLAY_TEXT: share of the training sequences, and so of the loss, that is text."
+    )
     checkpoint_format: Literal["merged", "adapter"] = Field(
         "merged",
         description="merged: a complete stock model; adapter: only LoRA and the new rows, needs the base model.",
@@ -139,6 +147,10 @@ class TrainSettings(DataSettings):
             raise UserError("TRAIN_TEXT_ROWS=true needs TUNING=full")
         if self.optimizer == "muon" and self.tuning != "full":
             raise UserError("OPTIMIZER=muon needs TUNING=full: adapters are not whole weight matrices")
+        for path in self.replay_text:
+            need_path("REPLAY_TEXT", path, "a .txt or .jsonl file with plain text")
+        if "replay_share" in self.model_fields_set and not self.replay_text:
+            raise UserError("REPLAY_SHARE needs REPLAY_TEXT, files with plain text")
         if self.checkpoint_format == "adapter" and self.tuning != "lora":
             raise UserError("CHECKPOINT_FORMAT=adapter needs TUNING=lora")
 

@@ -29,6 +29,7 @@ from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
     INFO,
     Checkpoint,
+    add_info,
     check_ecg_rows,
     check_ecg_tokenizer,
     fingerprint,
@@ -41,6 +42,7 @@ from cardiolect.model.llm.checkpoint import (
     save_checkpoint,
 )
 from cardiolect.model.llm.ecg_language_model import inner_model
+from cardiolect.model.llm.plain_text import plain_text_figures, plain_text_in_words
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import (
@@ -51,6 +53,7 @@ from cardiolect.model.training.adaptation import (
 )
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.progress import in_words
+from cardiolect.model.training.replay import ReplayText, WithText
 from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
@@ -61,6 +64,7 @@ from cardiolect.utils.errors import UserError
 
 # Information that a checkpoint passes on to checkpoints trained from it.
 INHERITED = ("embedding_seed", "projector", *KEPT, "base_model", "corpora")
+TINY = "tiny, random weights"  # as base_model
 
 
 def pretrain(settings: PretrainSettings) -> dict:
@@ -164,7 +168,7 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
         check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
     tiny = settings.llm_path == "tiny"
-    checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
+    checkpoint.info["base_model"] = TINY if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     if (_folder_of(checkpoint) / INFO).is_file():  # these include the corpora of its ECG tokenizer
         earlier = read_info(_folder_of(checkpoint))
@@ -218,6 +222,14 @@ def _train_and_save(
     output = settings.output_dir
     info["lengths"] = check_lengths({"train": train_rows, "valid": valid_rows}, ecgs, splits, settings.record_seconds)
     data = _fingerprint(splits)
+    replayed = {}
+    if settings.replay_text:
+        text = ReplayText(settings.replay_text, checkpoint.vocabulary, longest_sequence(checkpoint.model))
+        train_rows = WithText(train_rows, text, settings.replay_share, settings.seed)
+        info["replay"], replayed = (
+            text.figures() | {"share": settings.replay_share},
+            {"REPLAY_TEXT's content": text.fingerprint()},
+        )
     start = choose_start(
         settings,
         lambda: {
@@ -227,10 +239,14 @@ def _train_and_save(
             "data": data,
             "sequences": f"{len(train_rows)} and {len(valid_rows)} ({_short_hash(repr(train_rows.lengths()))})",
             "DEEPSPEED_CONFIG's content": _short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
+            **replayed,
         },
     )
     if start.finished:
         return figures_of(output)
+    if checkpoint.info.get("base_model") != TINY and launch.is_main():
+        earlier = checkpoint.info.get("plain_text", {}).get("before")
+        info["plain_text"] = {"before": earlier or plain_text_figures(checkpoint.model, checkpoint.vocabulary)}
     set_seed(settings.seed)
     checkpoint.model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings)
     if launch.is_main():
@@ -261,6 +277,8 @@ def _train_and_save(
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         take_over_seen(output)
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
+        if "plain_text" in info:
+            _measure_plain_text(output, settings.precision)
         write_card(output)
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
@@ -269,6 +287,17 @@ def _train_and_save(
         finish(output)
     launch.barrier()
     return figures
+
+
+def _measure_plain_text(folder: Path, precision: str) -> None:
+    """Add what a saved checkpoint makes of plain text to its cardiolect.json, and say it.
+
+    The model in memory may still have the hooks of ZeRO-3, which divides weights that are whole again.
+    """
+    saved = load_checkpoint(folder, precision)
+    figures = read_info(folder)["plain_text"] | {"after": plain_text_figures(saved.model, saved.vocabulary)}
+    add_info(folder, plain_text=figures)
+    print(f"plain text, before and after training on ECGs: {plain_text_in_words(figures)}")
 
 
 def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSettings) -> str:

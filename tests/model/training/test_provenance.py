@@ -23,6 +23,7 @@ from cardiolect.utils.errors import UserError
 from tests.helpers.runs import finetune_lines, pretrain_lines
 
 FIGURES = {"steps": 1, "epochs": 1.0, "train_loss": 1.0, "valid_loss": 1.0, "best_step": 1, "loss_curve": [1.0]}
+FIGURES |= {"speed": {}, "peak_memory": {}}
 
 
 def settings_of(cls, folder, lines: dict):
