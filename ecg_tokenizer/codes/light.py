@@ -1,15 +1,15 @@
-"""The light backbone: half the multiplications of `backbone` at the same distortion, for the same codes.
+"""The light backbone: half the computation of the standard one at about the same distortion.
 
-What it leaves out hardly mattered: the encoder is narrower than the decoder, because its features end in a few bits
-per frame; a frame is read and written by one convolution; and MLPs are two times as wide as their blocks. Its
-depthwise convolutions stay in the layout of the MLPs, ``(batch, frames, width)``, which saves copies.
+The encoder is narrower than the decoder, because its features end in a few bits per frame, and reads a frame by one
+convolution. MLPs are only twice as wide as their blocks. Depthwise convolutions are computed in the layout of the MLPs,
+which saves copies.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cardiolect.ecg_tokenizer.codes.backbone import ConvNeXtBlock
+from cardiolect.ecg_tokenizer.codes.backbone import ConvNeXtBlock, Decoder
 
 
 class LightBlock(ConvNeXtBlock):
@@ -47,17 +47,5 @@ class LightEncoder(nn.Module):
         return self.widen(self.norm(self.blocks(x.transpose(1, 2))))
 
 
-class LightDecoder(nn.Module):
-    """Features ``(batch, frames, width)`` -> ``(batch, 12, frames * stride)`` in scaled millivolts."""
-
-    def __init__(self, leads: int, stride: int, width: int, depth: int):
-        super().__init__()
-        self.stride = stride
-        self.blocks = nn.Sequential(*(LightBlock(width) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width)
-        self.unpatch = nn.ConvTranspose1d(width, leads, 2 * stride, stride=stride)
-
-    def forward(self, features: Tensor) -> Tensor:
-        before, samples = self.stride // 2, features.shape[1] * self.stride
-        x = self.norm(self.blocks(features))
-        return self.unpatch(x.transpose(1, 2))[..., before : before + samples]
+class LightDecoder(Decoder):
+    block = LightBlock
