@@ -2,7 +2,8 @@
 
     python -m bench.tokenizer_speed [--tokenizer DIR] [--seconds 120] [--threads 2]
 
-Input: simulated ECGs of 10 s, 12 leads at 500 Hz. HeartLLM's time includes its z-score, ours the resampling to 250 Hz.
+Input: simulated ECGs of 10 s, 12 leads at 500 Hz. HeartLLM's time includes its z-score, ours the resampling to 250 Hz
+and the removal of offsets.
 Distortion is measured in millivolts at 250 Hz for both; HeartLLM's output is scaled back with the true mean and
 standard deviation of every lead.
 """
@@ -32,7 +33,12 @@ from cardiolect.utils.command_line import run_command
 from cardiolect.utils.device import keep_freed_memory
 
 TRAIN_ECGS, TEST_ECGS, FS = 400, 40, 500
-WIDTHS = (128, 64, 32)  # of our tokenizer: narrower ones are faster and less accurate
+OURS = {
+    "width 128": {"hidden": 128},
+    "light, width 128": {"hidden": 128, "backbone": "light", "encoder_depth": 2, "decoder_depth": 3},
+    "width 64": {"hidden": 64},
+    "width 32": {"hidden": 32},
+}
 BATCH = 8  # for timed training steps; equal-time training uses 16, and 2 for the baseline, which takes few steps
 
 
@@ -41,19 +47,18 @@ def ecgs(count: int, first: int) -> np.ndarray:
     return np.stack([simulate(1, i, draw_patient(1, i, 1))[1] for i in range(first, first + count)])
 
 
-def load_settings(folder: Path, hidden: int) -> TokenizerSettings:
-    """The default architecture with the quickstart's training, so that the time of all its losses is included."""
+def load_settings(folder: Path, architecture: dict) -> TokenizerSettings:
+    """Codes of the default kind with the quickstart's training, so that the time of all its losses is included."""
     env = Path(__file__).resolve().parents[1] / "env/quickstart/tokenizer.env"
+    codes = dict(stride_ms=40, coarse_frames=4, fsq_levels=[8, 5, 5, 5])
+    standard = dict(backbone="standard", encoder_depth=4, decoder_depth=4)
     return TokenizerSettings.load(
         env,
         output_dir=folder,
         data_root=folder,
         measurements_data=None,
         measurements=[],
-        stride_ms=40,
-        coarse_frames=4,
-        fsq_levels=[8, 5, 5, 5],
-        hidden=hidden,
+        **(codes | standard | architecture),
     )
 
 
@@ -115,17 +120,17 @@ def main() -> None:
     raw = ecgs(TRAIN_ECGS + TEST_ECGS if arguments.seconds else 16, 0)
     resampled = np.stack([resample(signal, FS, 250) for signal in raw])
     z_scored = z_score(torch.from_numpy(raw)).numpy()
-    settings = {width: load_settings(arguments.out, width) for width in WIDTHS}
-    stride = settings[WIDTHS[0]].stride
+    settings = {name: load_settings(arguments.out, architecture) for name, architecture in OURS.items()}
+    stride = settings["width 128"].stride
     frames = resampled[..., : resampled.shape[-1] // stride * stride]  # training uses whole frames
-    theirs, ours = HeartLLMTokenizer(), {width: ECGTokenizer(settings[width].config()) for width in WIDTHS}
+    theirs, ours = HeartLLMTokenizer(), {name: ECGTokenizer(settings[name].config()) for name in OURS}
 
     def encode_theirs() -> None:
         with torch.inference_mode():
             theirs.encode(z_score(torch.from_numpy(raw[:16])))
 
     def encode_ours(tokenizer: ECGTokenizer) -> None:
-        tokenizer.eval().encode_batch([resample(signal, FS, tokenizer.config.sampling_rate) for signal in raw[:16]])
+        tokenizer.eval().prepare(list(raw[:16]), FS)
 
     step_theirs = their_step(theirs)
     their_ecg, our_ecg = torch.from_numpy(z_scored[:1]), torch.from_numpy(frames[:1])
@@ -138,11 +143,11 @@ def main() -> None:
             "train ECGs/s": BATCH / seconds_per_call(lambda: step_theirs(torch.from_numpy(z_scored[:BATCH]))),
         }
     ]
-    for width, tokenizer in ours.items():
-        step = our_step(tokenizer, settings[width])
+    for name, tokenizer in ours.items():
+        step = our_step(tokenizer, settings[name])
         rows.append(
             {
-                "tokenizer": f"Cardiolect, {settings[width].stride_ms:g} ms and coarse codes, width {width}",
+                "tokenizer": f"Cardiolect, 40 ms and coarse codes, {name}",
                 "parameters": sum(p.numel() for p in tokenizer.parameters()),
                 "encoder GMAC": gmac(partial(tokenizer.quantize, our_ecg)),
                 "encode ECGs/s": 16 / seconds_per_call(partial(encode_ours, tokenizer)),
@@ -179,10 +184,10 @@ def main() -> None:
             codes = theirs.encode(z_score(whole)).numpy()
         rows[0]["PRDN %"] = float(np.mean([prdn(a, b) for a, b in zip(test, decoded, strict=True)]))
         rows[0]["codes used"] = code_use(codes, [6**4])["codes_used"]
-        for row, width in zip(rows[1:], WIDTHS, strict=False):
+        for row, name in zip(rows[1:], OURS, strict=False):
             torch.manual_seed(0)
-            tokenizer = ECGTokenizer(settings[width].config())
-            step = our_step(tokenizer, settings[width])
+            tokenizer = ECGTokenizer(settings[name].config())
+            step = our_step(tokenizer, settings[name])
             row["ECGs trained on"] = train_for(step, frames[:TRAIN_ECGS], arguments.seconds, 16, row["tokenizer"])
             codes = tokenizer.eval().encode_batch(list(test))
             decoded = [tokenizer.decode(c)[:, : resampled.shape[-1]] for c in codes]

@@ -13,6 +13,7 @@ single token, a placeholder repeated for every row of the item, and needs `model
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
@@ -97,8 +98,15 @@ class ECGRepresentation(ABC):
         Missing leads are 0. A constant in a lead makes no difference. Raises `UserError` if a shape is
         wrong or a value is not finite.
         """
-        rate = self.sampling_rate
-        return self._prepare([without_offsets(resample(check_signal(signal), fs, rate)) for signal in signals])
+
+        def clean(signal: np.ndarray) -> np.ndarray:
+            return without_offsets(resample(check_signal(signal), fs, self.sampling_rate))
+
+        threads = min(torch.get_num_threads(), len(signals))
+        if threads < 2:
+            return self._prepare([clean(signal) for signal in signals])
+        with ThreadPoolExecutor(threads) as pool:  # SciPy and NumPy let go of the interpreter
+            return self._prepare(list(pool.map(clean, signals)))
 
     def to(self, device: str | torch.device) -> Self:
         """Move the weights to a device; does nothing if there are none."""

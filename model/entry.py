@@ -7,11 +7,12 @@ from pathlib import Path
 from cardiolect.data_provider.audit.seen import RECORDED_IN
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.training.settings import FOLDER, FinetuneSettings, PretrainSettings
+from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
 from cardiolect.utils.launchers import check_count
+from cardiolect.utils.resume import FOLDER, stage_of
 from cardiolect.utils.settings import EnvSettings
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
@@ -21,10 +22,10 @@ SETTINGS = {  # stage 1 has settings for each representation
     "eval": EvalSettings,
 }
 LOST_SECONDS = 5  # before a rank reports an error: if it is the loss of another rank, that one reports the cause
+GOING_ON = "; RESUME=auto goes on after the last saved step"
 RESUMING = {  # how a stage that was interrupted continues
-    "tokenizer": "",
-    "pretrain": "; RESUME=auto goes on after the last saved step",
-    "finetune": "; RESUME=auto goes on after the last saved step",
+    "pretrain": GOING_ON,
+    "finetune": GOING_ON,
     "eval": "; to continue, run the same command again",
 }
 
@@ -33,7 +34,7 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say.
 
     Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
-    let stages 2 and 3 save a step first, and end them with exit code 75.
+    let training save a step first, and end it with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
     settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
@@ -56,14 +57,15 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         join_ranks(settings.device)
         if world_size() > 1:
             _check_shared(settings.output_dir)
-        if stage in ("pretrain", "finetune"):
+        if stage != "eval":
             with Signals(at_once=True):
                 run(settings)
         else:
             run(settings)
     except KeyboardInterrupt:
         if world_size() == 1:  # with several ranks, the process that started them reports it
-            print(f"\nstopped{RESUMING[stage]}", file=sys.stderr)
+            of_stage_1 = GOING_ON if hasattr(settings, "resume") else ""  # other representations start again
+            print(f"\nstopped{RESUMING.get(stage, of_stage_1)}", file=sys.stderr)
         sys.exit(130)
     except Stopped as stopped:
         if is_main():
@@ -85,11 +87,13 @@ def _check_output(stage: str, settings: EnvSettings) -> None:
             raise UserError(
                 f"OUTPUT_DIR: {output} is {key.upper()} as well, and would be overwritten; choose another folder"
             )
-    ours = (output / info).is_file() or (output / FOLDER).is_dir()
+    begun = stage_of(output)
+    ours = (output / info).is_file() or begun in SETTINGS or any((output / FOLDER).glob("checkpoint-*"))
     if stage == "tokenizer":
         foreign, what = ours or (output / "tokenizer_config.json").is_file(), "a language model"
     else:
-        foreign, what = not ours and (output / config).is_file(), "a model that this stage has not written"
+        foreign = begun == "tokenizer" or (not ours and (output / config).is_file())
+        what = "a model that this stage has not written"
     if foreign:
         raise UserError(f"OUTPUT_DIR: {output} holds {what}, which would be overwritten; choose another folder")
 

@@ -1,10 +1,13 @@
 """Memory-mapped training signals, so that each recording is read and resampled only once."""
 
+import fcntl
 import hashlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,19 +16,23 @@ import numpy as np
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import READING, files_of
 from cardiolect.data_provider.record import without_offsets
-from cardiolect.data_provider.storage.stream import stream_signals
+from cardiolect.data_provider.storage.stream import report_bad, stream_signals
 from cardiolect.utils.errors import UserError
+
+SIGNALS, INDEX = "signals.f16", "index.json"
+BYTES = 12 * 2  # of a sample of all leads
+FLUSH_SECONDS = 30
 
 
 class SignalCache:
     """Signals of many recordings, without offsets, as one float16 file: 0.001 mV resolution at 1 mV."""
 
     def __init__(self, folder: Path):
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / INDEX).read_text())
         self.record_ids: list[str] = index["record_ids"]
         self.starts = np.array([0, *index["lengths"]]).cumsum()
         self.present = np.array(index["lead_present"], dtype=bool)
-        self._data = np.memmap(folder / "signals.f16", dtype=np.float16, mode="r").reshape(-1, 12)
+        self._data = np.memmap(folder / SIGNALS, dtype=np.float16, mode="r").reshape(-1, 12)
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -34,31 +41,17 @@ class SignalCache:
         """float32 ``(12, T)`` millivolts of recording ``i``."""
         return self._data[self.starts[i] : self.starts[i + 1]].T.astype(np.float32)
 
-    def crops(
-        self,
-        rng: np.random.Generator,
-        batch: int,
-        length: int,
-        share: slice = slice(None),
-        probabilities: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Random crops ``(batch, 12, length)`` in mV, their lead masks and their recordings' indices.
+    def crop(self, i: int, position: float, length: int) -> np.ndarray:
+        """float32 ``(12, length)`` millivolts of recording ``i``, padded with zeros if it is shorter.
 
-        Recordings shorter than ``length`` are padded with zeros. share: the rows of the batch to read; the random
-        crops do not depend on it. probabilities: one per recording; None if all are equally likely.
+        position: 0 to below 1, where the crop begins, from the first possible sample to the last.
         """
-        if probabilities is None:
-            rows = rng.integers(0, len(self), batch)[share]
-        else:
-            rows = rng.choice(len(self), batch, p=probabilities)[share]
-        positions = rng.random(batch)[share]
-        out = np.zeros((len(rows), length, 12), dtype=np.float32)
-        for k, i in enumerate(rows):
-            spare = max(0, self.starts[i + 1] - self.starts[i] - length)
-            start = self.starts[i] + int(positions[k] * (spare + 1))
-            crop = self._data[start : min(start + length, self.starts[i + 1])]
-            out[k, : len(crop)] = crop
-        return out.transpose(0, 2, 1), self.present[rows], rows
+        spare = max(0, self.starts[i + 1] - self.starts[i] - length)
+        start = self.starts[i] + int(position * (spare + 1))
+        out = np.zeros((12, length), np.float32)
+        crop = self._data[start : min(start + length, self.starts[i + 1])]
+        out[:, : len(crop)] = crop.T
+        return out
 
 
 def open_signal_cache(
@@ -72,7 +65,7 @@ def open_signal_cache(
 ) -> SignalCache:
     """The cache of these recordings at ``fs`` Hz, created if it does not exist; ``what`` names them in messages.
 
-    check_leads: as in `read_record`.
+    check_leads: as in `read_record`. Recordings that an interrupted run has read are not read again.
 
     Raises `UserError` without recordings and if more than a fraction ``max_bad`` of them cannot be read.
     """
@@ -80,24 +73,104 @@ def open_signal_cache(
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
     key = hashlib.sha256(repr([fs, check_leads, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]
     folder = cache_dir / "signals" / key
-    if not (folder / "index.json").is_file():
+    if not (folder / INDEX).is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        index: dict[str, list] = {"record_ids": [], "lengths": [], "lead_present": []}
-        # Written under another name and renamed, the index last, so that neither a killed run nor a concurrent run on
-        # the same recordings leaves an incomplete cache.
-        partial = folder / f"{uuid.uuid4().hex}.tmp"
-        with open(partial, "wb") as file:
-            allowed = int(max_bad * len(refs))
-            for read in stream_signals(refs, fs, workers, f"reading {what}", allowed, check_leads=check_leads):
-                signal = without_offsets(read.signal)
-                file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
-                index["record_ids"].append(read.ref.record_id)
-                index["lengths"].append(signal.shape[1])
-                index["lead_present"].append(read.present.tolist())
-        os.replace(partial, folder / "signals.f16")
-        partial.write_text(json.dumps(index))
-        os.replace(partial, folder / "index.json")
+        with _lock(folder) as locked:
+            if not (folder / INDEX).is_file():  # by a run that had the lock before
+                filling = _Filling(folder, "unfinished" if locked else uuid.uuid4().hex)
+                _read(filling, refs, fs, workers, int(max_bad * len(refs)), what, check_leads)
     return SignalCache(folder)
+
+
+def _read(
+    filling: "_Filling", refs: Sequence[RecordRef], fs: int, workers: int, allowed: int, what: str, check_leads: bool
+) -> None:
+    if any(stream_signals([ref for ref in refs if ref.record_id in filling.bad], fs, 0, what, None, {}, check_leads)):
+        print(f"reading {what}: some that could not be read can be read now; starting over")
+        filling.keep([])
+    if filling.through:
+        print(f"reading {what}: going on after {filling.through} of {len(refs)}")
+    bad, rest = filling.bad, refs[filling.through :]
+    try:
+        for read in stream_signals(rest, fs, workers, f"reading {what}", allowed, bad, check_leads):
+            filling.add(read.ref.record_id, without_offsets(read.signal), read.present)
+    finally:
+        filling.flush()
+    report_bad(bad, len(refs), allowed)
+    filling.finish()
+
+
+class _Filling:
+    """A cache that is being written: ``NAME.f16`` and ``NAME.jsonl``, a line for every half minute of reading.
+
+    A line is written when the signals that it lists are safely on disk; what follows the last whole line is dropped.
+    rows: id, samples and present leads of each recording. bad: those that cannot be read, and why.
+    """
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.signals, self.lines = folder, folder / f"{name}.f16", folder / f"{name}.jsonl"
+        self.file = open(self.signals, "ab")  # noqa: SIM115 - closed by `finish`, or with the process
+        whole, end = [], 0
+        for line in self.lines.read_text().splitlines() if self.lines.is_file() else ():
+            try:
+                whole.append(json.loads(line))
+            except ValueError:
+                break
+            end += sum(samples for _, samples, _ in whole[-1][0]) * BYTES
+            if end > self.file.tell():
+                whole.pop()
+                break
+        self.keep(whole)
+
+    def keep(self, parts: list) -> None:
+        """Begin after these lines."""
+        self.rows: list[tuple[str, int, list[bool]]] = [row for rows, _ in parts for row in rows]
+        self.bad: dict[str, str] = {record: reason for _, bad in parts for record, reason in bad.items()}
+        self.lines.write_text("".join(json.dumps(part) + "\n" for part in parts))
+        self.file.truncate(sum(samples for _, samples, _ in self.rows) * BYTES)
+        self._note_flush()
+
+    @property
+    def through(self) -> int:
+        """How many recordings need not be read any more."""
+        return len(self.rows) + len(self.bad)
+
+    def add(self, record_id: str, signal: np.ndarray, present: np.ndarray) -> None:
+        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
+        self.file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
+        self.rows.append((record_id, signal.shape[1], present.tolist()))
+
+    def flush(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        part = self.rows[self.listed[0] :], dict(list(self.bad.items())[self.listed[1] :])
+        with open(self.lines, "a") as lines:
+            lines.write(json.dumps(part) + "\n")
+        self._note_flush()
+
+    def _note_flush(self) -> None:
+        self.listed, self.flushed = (len(self.rows), len(self.bad)), time.monotonic()
+
+    def finish(self) -> None:
+        """Give the files their final names, the index last: without it, the cache is not complete."""
+        self.file.close()
+        os.replace(self.signals, self.folder / SIGNALS)
+        ids, lengths, present = zip(*self.rows, strict=True) if self.rows else ((), (), ())
+        self.lines.write_text(json.dumps({"record_ids": ids, "lengths": lengths, "lead_present": present}))
+        os.replace(self.lines, self.folder / INDEX)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Wait for other processes that fill this cache; False if files cannot be locked there."""
+    with open(folder / "lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def record_key(ref: RecordRef) -> str:

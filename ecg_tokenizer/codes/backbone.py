@@ -54,9 +54,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Features ``(batch, frames, width)`` -> ``(batch, 12, frames * stride)`` in scaled millivolts."""
 
+    block = ConvNeXtBlock
+
     def __init__(self, leads: int, stride: int, width: int, depth: int):
         super().__init__()
-        self.blocks = nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(self.block(width) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         hop = _hop(stride)
         steps = stride // hop

@@ -4,9 +4,12 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.utils.errors import UserError
+
+BACKBONES = ("standard", "light")
 
 
 @dataclass(frozen=True)
@@ -14,8 +17,8 @@ class TokenizerConfig:
     """The architecture of an `ECGTokenizer`, stored as ``config.json`` next to its weights.
 
     `TokenizerSettings` has a setting for every field except ``input_scale``, and takes its defaults from here. The
-    order of the fields is part of `ECGTokenizer.fingerprint`, which names the cache folders; ``search_rounds`` is
-    part of it only if there are any, so that older tokenizers keep theirs.
+    order of the fields is part of `ECGTokenizer.fingerprint`, which names the cache folders; those that are newer than
+    the oldest tokenizers (``LATER``) are part of it only if they are not at their default.
     """
 
     quantizer: str = "fsq"
@@ -32,6 +35,15 @@ class TokenizerConfig:
     decoder_depth: int = 4
     input_scale: float = 4.0  # millivolts are multiplied by this before the encoder: unit variance on average
     search_rounds: int = field(default=0, repr=False)  # of `search.search` after the encoder; fsq only
+    backbone: str = field(default="standard", repr=False)  # one of BACKBONES
+
+    LATER: ClassVar[tuple[str, ...]] = ("search_rounds", "backbone")
+
+    def __str__(self) -> str:
+        """Equal texts mean equal architectures."""
+        later = {name: getattr(self, name) for name in self.LATER}
+        changed = [f"{name}={value}" for name, value in later.items() if value != type(self).__dict__[name]]
+        return "".join([repr(self), *changed])
 
     @property
     def layout(self) -> CodeLayout:
@@ -58,6 +70,8 @@ class TokenizerConfig:
         known = {each.name for each in fields(cls)}
         if unknown := set(values) - known:
             raise UserError(f"{path}: unknown entries {sorted(unknown)}; was it written by a newer version?")
+        if (backbone := values.get("backbone", "standard")) not in BACKBONES:
+            raise UserError(f"{path}: unknown backbone {backbone!r}; was it written by a newer version?")
         values.setdefault("coarse_frames", 0)  # configurations older than coarse codes
         levels = {key: tuple(values[key]) for key in ("fsq_levels", "coarse_levels") if key in values}
         return cls(**{**values, **levels})

@@ -17,6 +17,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.codes.backbone import Decoder, Encoder
 from cardiolect.ecg_tokenizer.codes.coarse import CoarseCoder
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.light import LightDecoder, LightEncoder
 from cardiolect.ecg_tokenizer.codes.quantizers import build_quantizer
 from cardiolect.ecg_tokenizer.codes.search import search
 from cardiolect.ecg_tokenizer.codes.usage import code_use
@@ -50,13 +51,15 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def __init__(self, config: TokenizerConfig):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(len(LEADS), config.stride, config.hidden, config.encoder_depth)
+        light = config.backbone == "light"
+        encoder, decoder = (LightEncoder, LightDecoder) if light else (Encoder, Decoder)
+        self.encoder = encoder(len(LEADS), config.stride, config.hidden, config.encoder_depth)
         self.quantizer = build_quantizer(config)
         self.coarse = None
         if config.coarse_frames:
             self.coarse = CoarseCoder(len(LEADS), config.coarse_frames * config.stride, config.coarse_levels)
         self.layout = config.layout
-        self.decoder = Decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
+        self.decoder = decoder(len(LEADS), config.stride, config.hidden, config.decoder_depth)
 
     @property
     def codebook_size(self) -> int:
@@ -163,7 +166,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def encode_batch(self, signals: list[np.ndarray]) -> list[np.ndarray]:
         """Codes of ECGs at the tokenizer's rate, without offsets; only those of equal length share a forward pass."""
         stride = self.config.stride
-        padded = [np.pad(s, ((0, 0), (0, -s.shape[1] % stride)), mode="edge") for s in signals]
+        padded = [np.pad(s, ((0, 0), (0, rest)), mode="edge") if (rest := -s.shape[1] % stride) else s for s in signals]
         codes: list[np.ndarray | None] = [None] * len(padded)
         for length in {s.shape[1] for s in padded}:
             rows = [i for i, s in enumerate(padded) if s.shape[1] == length]
@@ -256,9 +259,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
 
     def fingerprint(self) -> str:
         """Short hash of architecture and weights: equal fingerprints give equal codes."""
-        digest = hashlib.sha256(repr(self.config).encode())
-        if self.config.search_rounds:
-            digest.update(f"search_rounds={self.config.search_rounds}".encode())
+        digest = hashlib.sha256(str(self.config).encode())
         for name, value in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -1,13 +1,11 @@
 """Validation of a tokenizer in training: keeps the best one, and stops when it no longer improves."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from cardiolect.data_provider.audit.seen import record_seen
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
@@ -31,32 +29,34 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
 
 
 class EarlyStopping:
-    """Saves the tokenizer with the lowest validation PRDN.
+    """Keeps the weights with the lowest validation PRDN.
 
-    best: its figures and step; empty before the first validation. exhausted: whether the last ``patience`` validations
-    brought no improvement. seen: what `save_seen` returned, which the saved tokenizer keeps.
+    best: figures and step of these weights; empty before the first validation. exhausted: whether the last ``patience``
+    validations brought no improvement.
     """
 
-    def __init__(self, folder: Path, patience: int, seen: Mapping[str, Any] | None = None):
-        self.folder, self.patience, self.seen = folder, patience, seen
-        self.best: dict = {}
+    def __init__(self, patience: int):
+        self.patience = patience
+        self.best: dict[str, Any] = {}
+        self.weights: dict[str, Tensor] = {}
         self.since_best = 0
 
     @property
     def exhausted(self) -> bool:
         return self.since_best >= self.patience
 
-    def update(self, tokenizer: ECGTokenizer, figures: dict, step: int) -> None:
+    def update(self, tokenizer: ECGTokenizer, figures: dict[str, Any], step: int) -> None:
         """Take the figures of a validation. Raises `UserError` if training has diverged."""
         if not np.isfinite(figures["prdn"]):
-            raise UserError(
-                f"training diverged at step {step}: lower LEARNING_RATE; the best tokenizer so far is in {self.folder}"
-            )
+            raise UserError(f"training diverged at step {step}: start over with a lower LEARNING_RATE and RESUME=false")
         if self.best and figures["prdn"] >= self.best["prdn"]:
             self.since_best += 1
             return
         self.best, self.since_best = {**figures, "step": step}, 0
-        if launch.is_main():
-            tokenizer.save_pretrained(self.folder)
-            if self.seen:
-                record_seen(self.folder, self.seen)
+        self.weights = {name: value.detach().cpu().clone() for name, value in tokenizer.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "weights": self.weights, "since_best": self.since_best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.weights, self.since_best = state["best"], state["weights"], state["since_best"]

@@ -17,13 +17,15 @@ VALIDATION_FIGURES = ("prdn", "codes_used", "entropy_bits", "normalised_entropy"
 class Progress:
     """Reports on the main rank, and does nothing on the others."""
 
-    def __init__(self, folder: Path, steps: int):
-        main = launch.is_main()
-        self.writer = SummaryWriter(str(folder / "tensorboard")) if main else None
-        self.bar = tqdm(range(1, steps + 1), desc="tokenizer", unit="step", mininterval=1, disable=not main)
+    def __init__(self, folder: Path, steps: int, after: int = 0):
+        main, remaining = launch.is_main(), range(after + 1, steps + 1)
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1) if main else None
+        self.bar = tqdm(
+            remaining, desc="tokenizer", unit="step", mininterval=1, disable=not main, initial=after, total=steps
+        )
 
     def steps(self) -> Iterator[int]:
-        """The numbers of the steps, from 1; the bar follows."""
+        """The numbers of the steps, from the one that follows ``after``; the bar follows."""
         return iter(self.bar)
 
     def trained(self, step: int, result: StepResult, tokenizer: ECGTokenizer, best: dict) -> None:

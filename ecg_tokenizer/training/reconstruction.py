@@ -18,15 +18,18 @@ def reconstruction_loss(
 
     signal, reconstruction: ``(batch, 12, T)`` mV; present: ``(batch, 12)``, 1 where the lead was recorded.
     """
-    mask = present[:, :, None]
-    weight = mask.sum(dim=(1, 2)) * signal.shape[-1] + 1e-6
-    centred = (signal - signal.mean(dim=2, keepdim=True)) * mask
-    variance = centred.square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR
-    error = (reconstruction - signal) * mask
-    loss = (error.square().sum(dim=(1, 2)) / weight / variance).mean()
+    samples = present.sum(dim=1) * signal.shape[-1] + 1e-6
+
+    def power(x: torch.Tensor) -> torch.Tensor:
+        """Mean square ``(batch,)``; leads are left out after the sum over time, which is cheaper than before."""
+        return (x.square().sum(dim=2) * present).sum(dim=1) / samples
+
+    variance = power(signal - signal.mean(dim=2, keepdim=True)) + VARIANCE_FLOOR
+    error = reconstruction - signal
+    loss = (power(error) / variance).mean()
     if derivative_weight:
-        slope = (signal.diff(dim=2) * mask).square().sum(dim=(1, 2)) / weight + VARIANCE_FLOOR / 10
-        loss = loss + derivative_weight * (error.diff(dim=2).square().sum(dim=(1, 2)) / weight / slope).mean()
+        slope = power(signal.diff(dim=2)) + VARIANCE_FLOOR / 10
+        loss = loss + derivative_weight * (power(error.diff(dim=2)) / slope).mean()
     return loss
 
 

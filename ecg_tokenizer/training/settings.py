@@ -9,6 +9,8 @@ from pydantic import Field
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
+from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Integers, Names, need_path
 
@@ -52,6 +54,11 @@ class TokenizerSettings(DataSettings):
         list(DEFAULT.coarse_levels), description="Levels per dimension of the coarse codes."
     )
     hidden: int = Field(DEFAULT.hidden, ge=8, description="Width of the backbone.")
+    backbone: Literal["standard", "light"] = Field(
+        DEFAULT.backbone,
+        description="light: with ENCODER_DEPTH=2 and DECODER_DEPTH=3, half the computation of a standard backbone with "
+        "4 and 4, at about the same distortion.",
+    )
     encoder_depth: int = Field(DEFAULT.encoder_depth, ge=1, description="ConvNeXt blocks before the quantizer.")
     decoder_depth: int = Field(DEFAULT.decoder_depth, ge=1, description="ConvNeXt blocks after the quantizer.")
     search_rounds: int = Field(
@@ -77,6 +84,8 @@ class TokenizerSettings(DataSettings):
     )
     eval_steps: int = Field(500, ge=1, description="Steps between validations.")
     patience: int = Field(8, ge=1, description="Stop after this many validations without improvement.")
+    save_steps: int = Field(0, ge=0, description="Steps between saved steps (RESUME). 0: EVAL_STEPS.")
+    resume: Resume = Field("auto", description=HOW_TO_RESUME.format(result="ECG tokenizer"))
     derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
     small_wave_weight: float = Field(
         0.0, ge=0, le=1, description="Share of the reconstruction loss computed on companded (asinh) millivolts."

@@ -1,6 +1,6 @@
 """One training step of the tokenizer: forward pass, loss, optimizers and their schedules."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,3 +50,16 @@ class TrainingStep:
         for schedule in self.schedules:
             schedule.step()
         return StepResult(loss, error, quantized.codes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next steps depend on."""
+        return {name: [part.state_dict() for part in parts] for name, parts in self._parts()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, parts in self._parts():
+            for part, of_part in zip(parts, state[name], strict=True):
+                part.load_state_dict(of_part)
+
+    def _parts(self) -> list[tuple[str, list]]:
+        modules = [self.tokenizer, *([self.head] if self.head is not None else [])]
+        return [("modules", modules), ("optimizers", self.optimizers), ("schedules", self.schedules)]

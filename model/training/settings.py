@@ -2,26 +2,21 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.sources import check_source
 from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
+from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
 from cardiolect.utils.settings import Names, Paths, need_path
 
-FOLDER = "resume"  # in OUTPUT_DIR: the saved steps
 ALL_LINEAR = "all-linear"
-BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0", "no", "off", "f", "n")}
-
-
-def _spell_boolean(value: Any) -> Any:
-    """Every spelling of a boolean becomes "true" or "false"; other values stay."""
-    return next((word for word, spellings in BOOLEANS.items() if str(value).lower() in spellings), value)
 
 
 def _check_reports(report_to: list[str]) -> None:
@@ -32,9 +27,6 @@ def _check_reports(report_to: list[str]) -> None:
         raise UserError("REPORT_TO: none cannot stand beside another name")
     if "wandb" in report_to and find_spec("wandb") is None:
         raise UserError("REPORT_TO: wandb is not installed; pip install wandb, or leave it out")
-
-
-Resume = Annotated[Literal["auto", "true", "false"], BeforeValidator(_spell_boolean)]
 
 
 class TrainSettings(DataSettings):
@@ -89,11 +81,7 @@ class TrainSettings(DataSettings):
     save_steps: int = Field(
         0, ge=0, description="Steps between saved steps (RESUME); each new best is saved too. 0: EVAL_STEPS."
     )
-    resume: Resume = Field(
-        "auto",
-        description="auto: go on after the last saved step in OUTPUT_DIR; stop if it, or a finished checkpoint there, "
-        "is of other settings or data. true: the same, and say if there is none. false: start over and replace both.",
-    )
+    resume: Resume = Field("auto", description=HOW_TO_RESUME.format(result="checkpoint"))
     accept_unknown_leakage: bool = Field(
         False,
         description="Train from an ECG tokenizer or checkpoint whose list of seen recordings is missing or was "

@@ -19,10 +19,22 @@ from tests.helpers.signals import some_ecg
 MIMIC_ORDER = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-@pytest.fixture(scope="module", params=["fsq", "vq", "rvq", "fsq with coarse codes", "rvq with coarse codes"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "fsq",
+        "vq",
+        "rvq",
+        "fsq with coarse codes",
+        "rvq with coarse codes",
+        "light fsq",
+        "light fsq with coarse codes",
+    ],
+)
 def tokenizer(request) -> ECGTokenizer:
     torch.manual_seed(0)
-    quantizer, *coarse = request.param.split(" with ")
+    *light, architecture = request.param.split("light ")
+    quantizer, *coarse = architecture.split(" with ")
     config = TokenizerConfig(
         quantizer=quantizer,
         codebook_size=64,
@@ -32,6 +44,7 @@ def tokenizer(request) -> ECGTokenizer:
         decoder_depth=1,
         stride=8,
         coarse_frames=4 if coarse else 0,
+        backbone="light" if light else "standard",
     )
     built = ECGTokenizer(config)
     if quantizer != "fsq":  # their codebooks start from data
@@ -260,3 +273,41 @@ def test_a_dimension_of_fsq_that_drifted_off_comes_back():
         loss.backward()
         optimizer.step()
     assert quantizer.fsq.project_in(features)[..., 0].abs().median() < 2.5  # where tanh still has a slope
+
+
+@pytest.mark.parametrize("stride", [1, 5, 8, 12])
+@pytest.mark.parametrize("backbone", ["standard", "light"])
+def test_every_stride_keeps_the_frames_in_place(backbone, stride):
+    """A change of one sample moves the frames around it, as many before as after."""
+    torch.manual_seed(0)
+    config = TokenizerConfig(hidden=16, stride=stride, encoder_depth=1, decoder_depth=1, backbone=backbone)
+    tokenizer, signal = ECGTokenizer(config), torch.randn(1, 12, 40 * stride)
+    changed = signal.clone()
+    changed[..., 20 * stride + stride // 2] += 1
+    with torch.no_grad():
+        before, after = (tokenizer.encoder(each)[0] for each in (signal, changed))
+        moved = torch.nonzero((before - after).abs().amax(dim=1))[:, 0]
+        assert before.shape == (40, 16) and abs((moved.min() + moved.max()) / 2 - 20) <= 0.5
+        features = torch.randn(1, 40, 16)
+        other = features.clone()
+        other[:, 20] += 1
+        decoded = [tokenizer.decoder(each)[0] for each in (features, other)]
+        moved = torch.nonzero((decoded[0] - decoded[1]).abs().amax(dim=0))[:, 0]
+        assert decoded[0].shape == (12, 40 * stride)
+        assert abs((moved.min() + moved.max() + 1) / 2 - 20.5 * stride) <= 3
+
+
+def test_tokenizers_of_the_first_backbone_keep_their_fingerprint_and_their_config(tmp_path):
+    torch.manual_seed(0)
+    tokenizer = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1))
+    assert "backbone" not in str(tokenizer.config)
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["backbone"], config["search_rounds"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert ECGTokenizer.from_pretrained(tmp_path).fingerprint() == tokenizer.fingerprint()
+    light = ECGTokenizer(TokenizerConfig(hidden=16, encoder_depth=1, decoder_depth=1, backbone="light"))
+    assert "backbone=light" in str(light.config)
+    (tmp_path / "config.json").write_text(json.dumps(config | {"backbone": "heavy"}))
+    with pytest.raises(UserError, match="unknown backbone 'heavy'"):
+        ECGTokenizer.from_pretrained(tmp_path)
