@@ -57,7 +57,9 @@ class DataSettings(EnvSettings):
         "count as unreadable; warn: they are used and counted.",
     )
     cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
-    workers: int = Field(2, ge=0, description="Processes per rank that read recordings; 0: each rank reads itself.")
+    workers: int = Field(
+        2, ge=0, description="Processes per rank that read recordings, and build batches; 0: each rank does so itself."
+    )
 
     def check(self) -> None:
         super().check()
