@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 from torch.utils.data import Dataset
 from transformers import set_seed
 
@@ -124,7 +125,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
         print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
     checkpoint.use_prompt(settings.prompt)
-    refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
+    refs = [ref for split in splits.values() for ref in split.examples.used_refs()]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
@@ -141,11 +142,11 @@ def finetune(settings: FinetuneSettings) -> dict:
     )
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
     examples = splits["train"].examples
-    with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
-    with_patient *= 1 - settings.patient_dropout
+    with_patient = examples.count_with_background() / len(examples) * (1 - settings.patient_dropout)
     info = {"stage": "finetune", "train_examples": len(examples), "train_examples_with_patient": with_patient}
     info["prompt"] = settings.prompt
-    info |= majority_floors(examples, settings.seed)
+    if launch.is_main():  # which alone saves it
+        info |= majority_floors(examples, settings.seed)
     from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
     seen = seen_before(from_)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
@@ -230,6 +231,7 @@ def _train_and_save(
             text.figures() | {"share": settings.replay_share},
             {"REPLAY_TEXT's content": text.fingerprint()},
         )
+    lengths = _short_hash(np.asarray(train_rows.lengths(), np.int32).tobytes().hex())
     start = choose_start(
         settings,
         lambda: {
@@ -237,7 +239,7 @@ def _train_and_save(
             "ECG tokenizer": checkpoint.representation.fingerprint(),
             "language model": _fingerprint_of_model(checkpoint, settings),
             "data": data,
-            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({_short_hash(repr(train_rows.lengths()))})",
+            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({lengths})",
             "DEEPSPEED_CONFIG's content": _short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
             **replayed,
         },
@@ -321,6 +323,5 @@ def _fingerprint(splits: dict[str, Split]) -> str:
         digest.update(name.encode())
         for record in sorted(r.record_id for r in split.records):
             digest.update(record.encode())
-        for example in sorted((e.sample_id, e.question, *e.answers) for e in split.examples):
-            digest.update(repr(example).encode())
+        digest.update(split.examples.fingerprint())
     return digest.hexdigest()[:16]
