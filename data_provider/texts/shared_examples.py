@@ -27,6 +27,7 @@ def examples_of_files(
     refs: list[RecordRef] = []
 
     def build() -> Tables:
+        refs.clear()
         loaded = load_examples(list(paths), root, database, allow_missing)
         notes = {"summary": loaded.summary(""), "missing": json.dumps(loaded.missing)}
         return tables_of(((example, "") for example in loaded.examples), **notes)
@@ -43,7 +44,7 @@ def examples_of_files(
     tables = shared_tables(_folder(cache, root, first, *files), build, is_current)
     known = {} if database is None else database
     # The database's own reference, which is in memory anyway.
-    refs[:] = [known[ref.record_id] if known.get(ref.record_id) == ref else ref for ref in refs_of(tables)]
+    refs[:] = [known[ref.record_id] if known.get(ref.record_id) == ref else ref for ref in refs or refs_of(tables)]
     return Examples(tables, refs), tables["questions"].schema.metadata[b"summary"].decode()
 
 

@@ -18,7 +18,7 @@ from cardiolect.model.llm.masks import PREFIX, visible, within
 from cardiolect.model.llm.supported import any_differ, logits, small_window, some_tokens
 
 NAME = "packed_rows"
-TOKENS_PER_PART = 512
+TOKENS_PER_PART = 256
 
 # Queries start to stop of rows of equal length, and what they attend to: keys before `shared`, and from `first` on
 # those before `stop`. The mask is boolean (rows, 1, queries, keys), or None for causal attention from token 0 on.
@@ -50,16 +50,19 @@ def add_masks(groups: Sequence[RowGroup]) -> list[RowGroup]:
     """The groups with the masks of their parts, made on the device of the groups' segments."""
     found = []
     for rows, tokens, causal, segments, positions, parts in groups:
-        parts = [part if part[0] < causal else _masked(segments, part) for part in parts]
+        parts = [part if part[0] < causal else _masked(segments, part, causal) for part in parts]
         found.append((rows, tokens, causal, segments, positions, parts))
     return found
 
 
-def _masked(segments: Tensor, part: Part) -> Part:
+def _masked(segments: Tensor, part: Part, causal: int) -> Part:
+    """causal: so many keys are prefix in all rows."""
     start, stop, shared, first, _ = part
-    numbers = torch.arange(segments.shape[1], device=segments.device)
-    keys = (_keys(x, 1, shared, first, stop) for x in (segments, numbers[None]))
-    return start, stop, shared, first, visible(segments[:, start:stop], numbers[None, start:stop], *keys)[:, None]
+    numbers = torch.arange(segments.shape[1], device=segments.device)[None]
+    seen, keys = (_keys(x, 1, shared, first, stop)[:, causal:] for x in (segments, numbers))
+    mask = segments.new_ones(len(segments), 1, stop - start, causal + seen.shape[1], dtype=torch.bool)
+    mask[:, 0, :, causal:] = visible(segments[:, start:stop], numbers[:, start:stop], seen, keys)
+    return start, stop, shared, first, mask
 
 
 def _keys(x: Tensor, axis: int, shared: int, first: int, stop: int) -> Tensor:

@@ -148,8 +148,8 @@ class Batches(Dataset):
             stops[divided] = middles
             in_order = np.argsort(starts)
             self._starts, self._stops = starts[in_order], stops[in_order]
-        steps = np.split(np.arange(self.count), range(self.step, self.count, self.step))
-        shuffled = np.concatenate([steps[k] for k in self.rng.permutation(len(steps))])
+        steps = np.arange(self.count).reshape(-1, min(self.step, self.count))
+        shuffled = self.rng.permutation(steps).ravel()
         self._starts, self._stops = self._starts[shuffled], self._stops[shuffled]
         self._left_out[self.epoch] = len(self.rows) - int(self.sizes.sum())
 

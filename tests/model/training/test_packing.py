@@ -207,10 +207,10 @@ def test_masks_by_parts_are_a_small_part_of_the_dense_one():
     segments = np.repeat([[0] * 4000 + [k // 40 + 1 for k in range(400)]], 2, axis=0)
     (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))])
     masks = [part[-1] for part in group[-1]]
-    assert masks[0] is None and sum(mask.numel() for mask in masks[1:]) == 2 * 400 * 4400
+    assert masks[0] is None and sum(mask.numel() for mask in masks[1:]) <= 2 * 400 * 4400
     segments = np.repeat([[0] * 400 + [k // 40 + 1 for k in range(4000)]], 2, axis=0)
     (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))])
-    assert sum(part[-1].numel() for part in group[-1] if part[-1] is not None) < 0.25 * 2 * 4400**2
+    assert sum(part[-1].numel() for part in group[-1] if part[-1] is not None) < 0.17 * 2 * 4400**2
 
 
 def test_changing_one_question_does_not_touch_the_others(checkpoint, batch_of):
