@@ -56,7 +56,7 @@ class DataSettings(EnvSettings):
         description="error: recordings whose limb leads contradict Einthoven's law (mislabelled, exchanged, inverted) "
         "count as unreadable; warn: they are used and counted.",
     )
-    cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
+    cache_dir: Path = Field(Path("data/cache"), description="Folder of the caches of items, signals and examples.")
     workers: int = Field(
         2, ge=0, description="Processes per rank that read recordings, and build batches; 0: each rank does so itself."
     )

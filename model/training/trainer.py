@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -77,7 +78,7 @@ class ECGTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         loader = super().get_train_dataloader()
-        loader.worker_init_fn = _leave_signals
+        loader.worker_init_fn = _begin_worker
         return loader
 
     def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
@@ -324,8 +325,9 @@ def _only_batch(items: Sequence[list], collate: Callable) -> dict:
     return {**collate(rows), TOKENS: sum(map(len, rows))}
 
 
-def _leave_signals(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     """Leave signals, which clusters send to all processes, to the rank: it needs its workers until it has saved."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # or tokenizers warn in every worker that it was forked
     for number in (signal.SIGINT, *SIGNALS):
         signal.signal(number, signal.SIG_IGN)
 
