@@ -115,19 +115,17 @@ def private_bytes() -> int:
 def measure(make: Callable, small: Corpus, corpus: Corpus) -> tuple[float, float]:
     """In a process of its own: private bytes a question, and CPU seconds of the start of an epoch."""
     vocabulary = random_checkpoint("tiny").vocabulary
-    kept, memory = [], [private_bytes()]
-    for each in (small, corpus):
+    kept, memory, seconds = [], [], []
+    for each in (small, corpus):  # the first so that what code allocates once does not count
         kept.append(make(vocabulary, each))
         kept[-1].set_epoch(1)
         gc.collect()
         memory.append(private_bytes())
-    grown = (memory[2] - memory[1]) - (memory[1] - memory[0])  # without what does not grow with a corpus
-    seconds = []
     for epoch in range(2, 5):
         start = time.process_time()
         kept[1].set_epoch(epoch)
         seconds.append(time.process_time() - start)
-    return grown / (corpus.questions - small.questions), float(np.median(seconds))
+    return (memory[1] - memory[0]) / corpus.questions, float(np.median(seconds))
 
 
 def row(what: str, target: str, before: float, now: float) -> dict:
@@ -202,7 +200,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        sizes = (arguments.questions // 4, arguments.questions)
+        sizes = (min(1000, arguments.questions), arguments.questions)
         corpora = tuple(
             Corpus.make(Path(folder) / str(k), size, arguments.per_recording) for k, size in enumerate(sizes)
         )
