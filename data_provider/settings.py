@@ -56,8 +56,10 @@ class DataSettings(EnvSettings):
         description="error: recordings whose limb leads contradict Einthoven's law (mislabelled, exchanged, inverted) "
         "count as unreadable; warn: they are used and counted.",
     )
-    cache_dir: Path = Field(Path("data/cache"), description="Folder of the item and signal caches.")
-    workers: int = Field(2, ge=0, description="Processes per rank that read recordings; 0: each rank reads itself.")
+    cache_dir: Path = Field(Path("data/cache"), description="Folder of the caches of items, signals and examples.")
+    workers: int = Field(
+        2, ge=0, description="Processes per rank that read recordings, and build batches; 0: each rank does so itself."
+    )
 
     _held_out: Any = PrivateAttr(None)  # what `splits.held_out` has found, for the next that asks
 

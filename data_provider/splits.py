@@ -11,12 +11,13 @@ from typing import Literal
 
 from cardiolect.data_provider.audit.held_out import People, find_held_out, without
 from cardiolect.data_provider.audit.seen import id_marks, load_seen
-from cardiolect.data_provider.corpora.mixture import corpus_names, rename, rename_example
+from cardiolect.data_provider.corpora.mixture import corpus_names, rename
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
-from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records
 from cardiolect.data_provider.settings import DataSettings
-from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.data_provider.storage.example_table import Examples
+from cardiolect.data_provider.texts.shared_examples import examples_of_files, examples_of_manifest
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 
@@ -29,7 +30,7 @@ class Split:
 
     name: SplitName
     records: list[RecordRef]
-    examples: list[Example]
+    examples: Examples
     removed: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -75,7 +76,7 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
         name: Split(
             name,
             [ref for part in limited for ref in part[name].records],
-            [example for part in limited for example in part[name].examples],
+            Examples.joined([part[name].examples for part in limited]),
             lost.get(name, {}),
         )
         for name in names
@@ -146,7 +147,7 @@ def _renamed(split: Split, corpus: str) -> Split:
     return replace(
         split,
         records=[rename(ref, corpus) for ref in split.records],
-        examples=[rename_example(example, corpus) for example in split.examples],
+        examples=split.examples.renamed(lambda ref: rename(ref, corpus), f"{corpus}/"),
     )
 
 
@@ -170,7 +171,9 @@ def _splits_of_manifest(
     """The splits of the manifest, or by the settings' folds; the texts of ``*_DATA`` if these are set."""
     records = load_records(root)
     database = {record_id: ref for record_id, (ref, _) in records.items()}
-    texts = load_texts(root, records)
+    texts = examples_of_manifest(root, records, settings.cache_dir)
+    if task:
+        texts = texts.select(texts.of_task(task))
     splits = {}
     for name in names:
         if getattr(settings, f"{name}_data"):
@@ -179,24 +182,20 @@ def _splits_of_manifest(
         folds = parse_folds(getattr(settings, f"{name}_folds"))
         chosen = [ref for ref, split in records.values() if (ref.fold in folds if folds else split == name)]
         kept = {ref.record_id for ref in chosen}
-        examples = [
-            example
-            for example, split in texts
-            if task in (None, example.task) and kept.issuperset(example.record_ids) and (folds or split == name)
-        ]
-        splits[name] = Split(name, chosen, examples)
+        examples = texts if folds else texts.select(texts.in_split(name))
+        splits[name] = Split(name, chosen, examples.select(examples.within(kept)))
     return splits
 
 
 def _load_split(settings: DataSettings, name: SplitName, task: str | None, database) -> Split:
     root, paths = settings.data_root[0], getattr(settings, f"{name}_data")
     folds = parse_folds(getattr(settings, f"{name}_folds"))
-    examples: list[Example] = []
+    examples = Examples.of([])
     if paths:
-        loaded = load_examples(paths, root, database, allow_missing=settings.allow_missing)
-        print(loaded.summary(name))
-        examples = [e for e in loaded.examples if task is None or e.task == task]
-        records = list({ref.record_id: ref for e in examples for ref in e.records}.values())
+        examples, summary = examples_of_files(paths, root, database, settings.allow_missing, settings.cache_dir)
+        print(f"{name}{summary}")
+        examples = examples if task is None else examples.select(examples.of_task(task))
+        records = list({ref.record_id: ref for ref in examples.used_refs()}.values())
     elif database is not None and task is None:
         records = list(database.values())
     else:
@@ -211,9 +210,10 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
     return Split(name, records, examples)
 
 
-def _draw(records: list[RecordRef], examples: list[Example], most: int, rng: random.Random) -> list[RecordRef]:
+def _draw(records: list[RecordRef], examples: Examples, most: int, rng: random.Random) -> list[RecordRef]:
     """``most`` of the recordings at random, whole comparisons first."""
-    compared = list(dict.fromkeys(e.record_ids for e in examples if len(e.records) > 1))
+    groups = map(examples.records_of, examples.used_groups().tolist())
+    compared = list(dict.fromkeys(tuple(ref.record_id for ref in refs) for refs in groups if len(refs) > 1))
     kept: set[str] = set()
     for ids in rng.sample(compared, len(compared)):
         if len(kept.union(ids)) <= most:
@@ -226,15 +226,16 @@ def _limited(settings: DataSettings, split: Split) -> Split:
     """At most MAX_* recordings and the examples about them; comparisons keep both recordings or none."""
     name, records = split.name, split.records
     kept = {record.record_id for record in records}
-    across = [e for e in split.examples if not kept.isdisjoint(e.record_ids) and not kept.issuperset(e.record_ids)]
-    if across:
-        print(f"{name}: left out {len(across)} comparisons with a recording from outside this split")
-    examples = [e for e in split.examples if kept.issuperset(e.record_ids)]
+    inside = split.examples.within(kept)
+    touched = split.examples.about(lambda ref: ref.record_id in kept, every=False)
+    if across := int((touched & ~inside).sum()):
+        print(f"{name}: left out {across} comparisons with a recording from outside this split")
+    examples = split.examples.select(inside)
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]
     if most and len(records) > most:
         records = _draw(records, examples, most, random.Random(settings.seed))
         kept = {record.record_id for record in records}
-        examples = [e for e in examples if kept.issuperset(e.record_ids)]
+        examples = examples.select(examples.within(kept))
     if not records:
         held = ", HELD_OUT" if settings.held_out else ""
         raise UserError(

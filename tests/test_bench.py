@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, serving
+from bench import answer_latency, scale, serving
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -54,6 +54,17 @@ def test_a_benchmark_that_can_measure_nothing_says_why(
     monkeypatch.setattr(sys, "argv", ["bench", *filled, "--threads", "1"])
     with pytest.raises(UserError, match=message):
         bench.main()
+
+
+def test_the_data_side_at_scale_is_smaller_and_faster_than_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench", "--questions", "6000", "--threads", "1", "--out", str(tmp_path)])
+    monkeypatch.setattr(scale, "SHAPES", {"short": (200, 100)})
+    monkeypatch.setattr(scale, "WAIT", 0.1)
+    scale.main()
+    rows = json.loads((tmp_path / "scale.json").read_text())["rows"]
+    assert len(rows) == 5 and all(row["before"] > 0 for row in rows)
+    ratios = {row["what"].split()[0]: row["ratio"] for row in rows[:4]}
+    assert ratios["start"] > 2 and ratios["reading"] > 2
 
 
 def test_a_corpus_is_estimated_from_one_rank_and_from_what_ranks_lose():

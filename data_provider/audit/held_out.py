@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora.manifest_texts import ecg_ids
-from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.manifest import is_manifest, load_records
+from cardiolect.data_provider.storage.example_table import Examples
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.utils.errors import UserError
 
@@ -32,17 +33,17 @@ class People:
 
 
 def without(
-    people: People, records: Sequence[RecordRef], examples: Sequence[Example]
-) -> tuple[list[RecordRef], list[Example], dict[str, int]]:
+    people: People, records: Sequence[RecordRef], examples: Examples
+) -> tuple[list[RecordRef], Examples, dict[str, int]]:
     """Recordings and examples without those of ``people``, and how many recordings, patients and texts that took away.
 
     A comparison goes with either of its recordings. Examples about recordings outside ``records`` do not count.
     """
     kept = [ref for ref in records if ref not in people]
     gone = [ref for ref in records if ref in people]
-    others = [e for e in examples if not any(ref in people for ref in e.records)]
+    others = examples.select(~examples.about(people.__contains__, every=False))
     before = {ref.record_id for ref in records}
-    texts = [sum(before.issuperset(e.record_ids) for e in some) for some in (examples, others)]
+    texts = [int(some.within(before).sum()) for some in (examples, others)]
     patients = {ref.patient_id or f"record {ref.record_id}" for ref in gone}
     return kept, others, {"records": len(gone), "patients": len(patients), "texts": texts[0] - texts[1]}
 

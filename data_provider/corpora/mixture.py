@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.manifest import load_corpus
 from cardiolect.utils.errors import UserError
 
@@ -29,14 +29,6 @@ def rename(ref: RecordRef, corpus: str) -> RecordRef:
     """The reference with ids that are unique across corpora: patients by database, which two corpora may share."""
     patient = None if ref.patient_id is None else f"{ref.database or corpus}/{ref.patient_id}"
     return replace(ref, record_id=f"{corpus}/{ref.record_id}", patient_id=patient, corpus=corpus)
-
-
-def rename_example(example: Example, corpus: str) -> Example:
-    return replace(
-        example,
-        sample_id=f"{corpus}/{example.sample_id}",
-        records=tuple(rename(ref, corpus) for ref in example.records),
-    )
 
 
 def take(rows: Sequence[Row], weight: float, rng: Random) -> list[Row]:

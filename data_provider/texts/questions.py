@@ -20,7 +20,8 @@ class Loaded:
     """Examples in file order, and counts of what was left out.
 
     empty_reports: reports without text; skipped_missing: examples with a missing recording; records and
-    missing_records: distinct recordings named, and those of them that are missing.
+    missing_records: distinct recordings named, and those of them that are missing; missing: their ids and paths, as the
+    files give them.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Loaded:
     skipped_missing: int = 0
     records: int = 0
     missing_records: int = 0
+    missing: list[tuple[str, str | None]] = field(default_factory=list)
 
     def summary(self, name: str) -> str:
         """One line: "train: 413 examples of 247 recordings, left out: 12 empty reports"."""
@@ -57,14 +59,14 @@ def load_examples(
     """
     finder = RecordFinder(root, database, on_disk)
     loaded = Loaded()
-    for label, file in _labelled(paths).items():
+    for label, file in labelled(paths).items():
         for index, item in enumerate(_items(file)):
             try:
                 _add(loaded, item, f"{label}:{index}", finder)
             except UserError as error:
                 raise UserError(f"{file}: item {index}: {error}") from None
     loaded.examples = [_settled(example, finder) for example in loaded.examples]
-    loaded.records, loaded.missing_records = finder.n_records, finder.n_missing
+    loaded.records, loaded.missing_records, loaded.missing = finder.n_records, finder.n_missing, finder.missing
     if loaded.missing_records and not allow_missing:
         raise UserError(
             f"{loaded.missing_records} of {loaded.records} recordings are missing, first {finder.first_missing}; set "
@@ -86,7 +88,7 @@ def _settled(example: Example, finder: RecordFinder) -> Example:
     return replace(example, records=records, background=example.background or records[0].background)
 
 
-def _labelled(paths: list[Path]) -> dict[str, Path]:
+def labelled(paths: list[Path]) -> dict[str, Path]:
     """Label -> file, each file once; its sample ids start with the label, which does not depend on other files."""
     files: dict[str, Path] = {}
     for path in paths:

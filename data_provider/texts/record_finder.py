@@ -45,6 +45,11 @@ class RecordFinder:
         # One file may name a recording by path and another only by ecg_id; either may lead to it.
         return len(self._ids() - {ecg_id for (ecg_id, _), ref in self._found.items() if ref is not None})
 
+    @property
+    def missing(self) -> list[tuple[str, str | None]]:
+        """The ecg_ids and paths that led to no recording."""
+        return [key for key, ref in self._found.items() if ref is None]
+
     def _ids(self) -> set[str]:
         return {ecg_id for ecg_id, _ in self._found}
 

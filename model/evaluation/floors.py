@@ -37,9 +37,10 @@ def majority_floors(examples: Sequence[Example], seed: int) -> dict[str, Any]:
     There is one report for scores of words and one for scores of content; both are chosen on training texts alone.
     """
     found: dict[str, Any] = {}
-    if questions := [e for e in examples if TASKS[e.task].exact_match]:
-        found[MAJORITY_ANSWERS] = MajorityAnswers.fit(questions).to_json()
-        found[ANSWER_LISTS] = AnswerLists.fit(questions).to_json()
+    if any(TASKS[e.task].exact_match for e in examples):
+        for key, floor in ((MAJORITY_ANSWERS, MajorityAnswers), (ANSWER_LISTS, AnswerLists)):
+            # One after another: a large corpus would not fit into memory.
+            found[key] = floor.fit(e for e in examples if TASKS[e.task].exact_match).to_json()
     if reports := [e.answers[0] for e in examples if TASKS[e.task].has_content]:
         found[REPORTS[MAJORITY]] = central_text(reports, seed)
         found[REPORTS[MAJORITY_CONTENT]] = report_of_best_content(reports, seed)

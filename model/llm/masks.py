@@ -6,6 +6,18 @@ from transformers import PreTrainedConfig
 
 from cardiolect.model.llm.ecg_language_model import LanguageModel
 
+PREFIX = 0  # segment number of what every other segment of a row sees
+
+
+def visible(sees: Tensor, queries: Tensor, seen: Tensor, keys: Tensor) -> Tensor:
+    """Boolean ``(rows, queries, keys)``: which keys a token of a packed row sees, without a window.
+
+    sees, seen: segment numbers of queries and keys, ``(rows, queries)`` and ``(rows, keys)``; padding has a number of
+    its own. queries, keys: their places in the row.
+    """
+    own = sees[:, :, None] == seen[:, None]
+    return own.logical_or_((seen == PREFIX)[:, None]).logical_and_(keys[:, None] <= queries[:, :, None])
+
 
 def sliding_window(config: PreTrainedConfig) -> int | None:
     """How many tokens sliding layers see, the token itself included; None if all layers see all earlier tokens."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cardiolect.model.llm.masks import masks_for, sliding_window
+from cardiolect.model.llm.masks import masks_for, sliding_window, visible
 
 PREFIX, FIRST, SECOND = 12, 20, 8  # tokens of the ECG and of two questions
 SMALL_WINDOW = 6
@@ -74,12 +74,12 @@ def _tried_reason(model: PreTrainedModel) -> str | None:
 
 def _packed(model: PreTrainedModel, prefix: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, ...]:
     """Logits of each of two questions that are packed after a prefix."""
-    segments = torch.tensor([0] * len(prefix) + [1] * len(first) + [2] * len(second), device=model.device)
+    segments = torch.tensor([[0] * len(prefix) + [1] * len(first) + [2] * len(second)], device=model.device)
     positions = torch.tensor(
         [*range(len(prefix) + len(first)), *range(len(prefix), len(prefix) + len(second))], device=model.device
     )[None]
-    visible = ((segments[:, None] == segments) | (segments == 0)).tril()[None]
-    mask = masks_for(model, visible, positions, positions)
+    places = torch.arange(segments.shape[1], device=model.device)[None]
+    mask = masks_for(model, visible(segments, places, segments, places), positions, positions)
     found = logits(model, torch.cat([prefix, first, second]), attention_mask=mask, position_ids=positions)
     return found[len(prefix) :].split([len(first), len(second)])
 

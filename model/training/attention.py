@@ -1,22 +1,75 @@
 """Attention over rows laid end to end in one sequence, so that no layer of the language model computes padding.
 
-Each row attends only to itself, and rows of equal length share one call of PyTorch's scaled_dot_product_attention.
-Causal rows need no mask and use the fused causal kernel, unless they are longer than a layer's sliding window.
+Each row attends only to itself, and rows of equal length share calls of PyTorch's scaled_dot_product_attention: one
+for the prefix that all rows have, by the fused causal kernel and without a mask, and one for every few hundred tokens
+after it, whose keys are the prefix and their own questions. Layers with a sliding window that is shorter than the rows
+add it as a mask.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from cardiolect.model.llm.masks import within
+from cardiolect.model.llm.masks import PREFIX, visible, within
 from cardiolect.model.llm.supported import any_differ, logits, small_window, some_tokens
 
 NAME = "packed_rows"
+TOKENS_PER_PART = 256
 
-# Adjacent rows of equal length: (rows, tokens per row, mask, positions). The mask of layers without a window is boolean
-# (rows, 1, tokens, tokens), or None for causal attention; positions are (rows, tokens).
-RowGroup = tuple[int, int, Tensor | None, Tensor]
+# Queries start to stop of rows of equal length, and what they attend to: keys before `shared`, and from `first` on
+# those before `stop`. The mask is boolean (rows, 1, queries, keys), or None for causal attention from token 0 on.
+Part = tuple[int, int, int, int, Tensor | None]
+# Adjacent rows of equal length: (rows, tokens per row, tokens that are prefix in all of them, segments, positions,
+# parts); segments and positions are (rows, tokens), segments None if the rows are nothing but prefix.
+RowGroup = tuple[int, int, int, Tensor | None, Tensor, list[Part]]
+
+
+def row_group(segments: np.ndarray, positions: Tensor) -> RowGroup:
+    """The group of rows with these segment numbers ``(rows, tokens)``; `add_masks` makes the masks, on the device."""
+    rows, tokens = segments.shape
+    after = segments != PREFIX
+    prefixes = np.where(after.any(axis=1), after.argmax(axis=1), tokens)
+    causal, shared = int(prefixes.min()), int(prefixes.max())
+    parts: list[Part] = [(0, causal, causal, causal, None)] if causal else []
+    begins = np.ones_like(after)  # of runs of one segment
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    run = np.maximum.accumulate(np.where(begins, np.arange(tokens), 0), axis=1)
+    for start in range(causal, tokens, TOKENS_PER_PART):
+        stop = min(start + TOKENS_PER_PART, tokens)
+        first = int(np.where(segments[:, start] == PREFIX, shared, run[:, start]).min())
+        parts.append((start, stop, min(shared, stop), min(max(first, shared), stop), None))
+    kept = None if causal == tokens else torch.from_numpy(segments.astype(np.int16))
+    return rows, tokens, causal, kept, positions, parts
+
+
+def add_masks(groups: Sequence[RowGroup]) -> list[RowGroup]:
+    """The groups with the masks of their parts, made on the device of the groups' segments."""
+    found = []
+    for rows, tokens, causal, segments, positions, parts in groups:
+        parts = [part if part[0] < causal else _masked(segments, part, causal) for part in parts]
+        found.append((rows, tokens, causal, segments, positions, parts))
+    return found
+
+
+def _masked(segments: Tensor, part: Part, causal: int) -> Part:
+    """causal: so many keys are prefix in all rows."""
+    start, stop, shared, first, _ = part
+    numbers = torch.arange(segments.shape[1], device=segments.device)[None]
+    seen, keys = (_keys(x, 1, shared, first, stop)[:, causal:] for x in (segments, numbers))
+    mask = segments.new_ones(len(segments), 1, stop - start, causal + seen.shape[1], dtype=torch.bool)
+    mask[:, 0, :, causal:] = visible(segments[:, start:stop], numbers[:, start:stop], seen, keys)
+    return start, stop, shared, first, mask
+
+
+def _keys(x: Tensor, axis: int, shared: int, first: int, stop: int) -> Tensor:
+    """The entries of ``x`` before `shared`, and from `first` on those before `stop`."""
+    if first == shared:
+        return x.narrow(axis, 0, stop)
+    return torch.cat([x.narrow(axis, 0, shared), x.narrow(axis, first, stop - first)], axis)
 
 
 def packed_rows_attention(
@@ -33,21 +86,26 @@ def packed_rows_attention(
 
     Returns the attended values ``(1, tokens, heads, head_dim)``.
     """
-    outputs, start = [], 0
-    for rows, tokens, mask, positions in row_groups:
-        span = slice(start, start + rows * tokens)
-        if sliding_window and tokens > sliding_window:
-            mask = _near(mask, positions, sliding_window)
-        by_row = [x[0, :, span].unflatten(1, (rows, tokens)).transpose(0, 1) for x in (query, key, value)]
-        attended, _ = sdpa_attention_forward(module, *by_row, mask, **kwargs)
-        outputs.append(attended.flatten(0, 1))
-        start = span.stop
+    outputs, begin = [], 0
+    for rows, tokens, _, _, positions, parts in row_groups:
+        span = slice(begin, begin + rows * tokens)
+        queries, keys, values = (
+            x[0, :, span].unflatten(1, (rows, tokens)).transpose(0, 1) for x in (query, key, value)
+        )
+        of_parts = []
+        for start, stop, *which, mask in parts:
+            if sliding_window and tokens > sliding_window:
+                mask = _near(mask, positions[:, start:stop], _keys(positions, 1, *which, stop), sliding_window)
+            k, v = (_keys(x, 2, *which, stop) for x in (keys, values))
+            of_parts.append(sdpa_attention_forward(module, queries[:, :, start:stop], k, v, mask, **kwargs)[0])
+        outputs.append(torch.cat(of_parts, 1).flatten(0, 1))
+        begin = span.stop
     return torch.cat(outputs)[None], None
 
 
-def _near(mask: Tensor | None, positions: Tensor, window: int) -> Tensor:
-    """The part of ``mask`` (None: causal) within a window, boolean ``(rows, 1, tokens, tokens)``."""
-    near = within(window, positions, positions)[:, None]
+def _near(mask: Tensor | None, queries: Tensor, keys: Tensor, window: int) -> Tensor:
+    """The part of ``mask`` (None: causal) within a window, boolean ``(rows, 1, queries, keys)``."""
+    near = within(window, queries, keys)[:, None]
     return near.tril() if mask is None else near & mask
 
 
@@ -64,7 +122,7 @@ def supports_rows(model: PreTrainedModel) -> bool:
         return False
     rows, training = some_tokens(model, 9, 14), model.training
     positions = [torch.arange(len(row), device=model.device) for row in rows]
-    groups = [(1, len(row), None, each[None]) for row, each in zip(rows, positions, strict=True)]
+    groups = [row_group(np.zeros((1, len(row)), int), each[None]) for row, each in zip(rows, positions, strict=True)]
     model.eval()
     try:
         with small_window(model):

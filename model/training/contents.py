@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.data_provider.splits import Split
+from cardiolect.data_provider.storage.example_table import TEXT, Examples
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 
 
@@ -17,24 +20,36 @@ def contents_of_data(splits: Mapping[str, Split], refs: Iterable[RecordRef], ecg
     """What a part of the data is -> its hash, in the order of the data; all that can change a training sequence.
 
     refs: the recordings that are trained on or validate. "data" is the hash of recordings, questions and answers that
-    checkpoints hold, which does not depend on the order.
+    checkpoints hold.
     """
     parts = {
         what: hashlib.sha256()
         for what in ("recordings", "questions and answers", "tasks", "earlier questions", "patients' backgrounds")
     }
-    recordings, texts, tasks, histories, backgrounds = parts.values()
+    recordings, questions, tasks, histories, backgrounds = parts.values()
+    data = hashlib.sha256()
     for name, split in sorted(splits.items()):
-        recordings.update(repr((name, *((r.record_id, r.corpus) for r in split.records))).encode())
-        for part in (texts, tasks, histories, backgrounds):
+        for part in (*parts.values(), data):
             part.update(name.encode())
-        for example in split.examples:
-            texts.update(repr((example.record_ids, example.question, example.answers)).encode())
-            tasks.update(example.task.encode())
-            histories.update(repr(example.history).encode())
-            backgrounds.update(repr(example.backgrounds).encode())
+        recordings.update(repr([(r.record_id, r.corpus) for r in split.records]).encode())
+        data.update(repr(sorted(r.record_id for r in split.records)).encode())
+        examples = Examples.of(split.examples)
+        data.update(examples.fingerprint())
+        task, question, answers, history = (examples.tables["texts"][column].to_pylist() for column in TEXT)
+        of_group = [[ref.record_id for ref in examples.records_of(group)] for group in range(examples.num_groups)]
+        questions.update(_in_order(of_group, examples.group))
+        questions.update(_in_order(zip(question, answers, strict=True), examples.text))
+        tasks.update(_in_order(task, examples.text))
+        histories.update(_in_order(history, examples.text))
+        backgrounds.update(_in_order(map(examples.backgrounds_of, range(examples.num_groups)), examples.group))
     found = {what: part.hexdigest()[:16] for what, part in parts.items()}
-    return {"data": _regardless_of_order(splits), **found, "content of the ECGs": _hash_of_ecgs(refs, ecgs)}
+    return {"data": data.hexdigest()[:16], **found, "content of the ECGs": _hash_of_ecgs(refs, ecgs)}
+
+
+def _in_order(values: Iterable, rows: np.ndarray) -> bytes:
+    """Hash of the values of which each row has one, by number."""
+    hashes = b"".join(hashlib.sha256(repr(value).encode()).digest()[:8] for value in values)
+    return hashlib.sha256(np.frombuffer(hashes, np.uint64)[rows].tobytes()).digest()
 
 
 def _hash_of_ecgs(refs: Iterable[RecordRef], ecgs: CachedECGs) -> str:
@@ -53,15 +68,4 @@ def _hash_of_ecgs(refs: Iterable[RecordRef], ecgs: CachedECGs) -> str:
             item = ecgs.item(ref, window)
             digest.update(str(item.shape).encode())
             digest.update(item.tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _regardless_of_order(splits: Mapping[str, Split]) -> str:
-    digest = hashlib.sha256()
-    for name, split in sorted(splits.items()):
-        digest.update(name.encode())
-        for record in sorted(r.record_id for r in split.records):
-            digest.update(record.encode())
-        for example in sorted((e.sample_id, e.question, *e.answers) for e in split.examples):
-            digest.update(repr(example).encode())
     return digest.hexdigest()[:16]

@@ -1,9 +1,10 @@
 """What is too long for the language model, or too short for the objective: left out before training, and counted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from cardiolect.data_provider.splits import Split
@@ -29,16 +30,18 @@ class Unfit:
     record: str = ""
     too_short: int = 0
 
-    def fits(self, tokens: int, record: str) -> bool:
-        """Count one; returns whether it fits. tokens: of ECG and text, 0 if it is too short."""
-        self.total += 1
-        self.too_short += tokens == 0
-        if self.limit is None or tokens <= self.limit:
-            return tokens > 0
-        self.too_long += 1
-        if tokens > self.longest:
-            self.longest, self.record = tokens, record
-        return False
+    def fitting(self, tokens: np.ndarray, record: Callable[[int], str]) -> np.ndarray:
+        """Count some; returns which of them fit.
+
+        tokens: of the ECG and the text of each, 0 if it is too short. record: the recording of one of them.
+        """
+        too_long = tokens > (np.inf if self.limit is None else self.limit)
+        self.total += len(tokens)
+        self.too_short += int((tokens == 0).sum())
+        self.too_long += int(too_long.sum())
+        if too_long.any() and tokens.max() > self.longest:
+            self.longest, self.record = int(tokens.max()), record(int(tokens.argmax()))
+        return (tokens > 0) & ~too_long
 
     def sentence(self, fewer_tokens: str) -> str:
         """What was left out, why, and how to change it; "" if nothing was."""

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from accelerate.utils import extract_model_from_parallel
 from torch.utils.checkpoint import checkpoint
 
-from cardiolect.model.llm.masks import masks_for
+from cardiolect.model.llm.ecg_language_model import LanguageModel
+from cardiolect.model.llm.masks import masks_for, visible
 from cardiolect.model.prompt.vocabulary import Vocabulary
+from cardiolect.model.training.attention import add_masks
 
 # HeartLLM (arXiv 2508.15338) forecasts the next few codes from contexts of five lengths. Shares of groups / 2**scale:
 # 283 and 30 of HeartLLM's 313 frames.
@@ -48,9 +50,7 @@ def weighted_loss(
     weights = batch.pop("loss_weights")[:, 1:]
     chosen = weights > 0
     before = F.pad(chosen, (0, 1))
-    if "attention_mask" in batch:
-        stock, positions = extract_model_from_parallel(model), batch["position_ids"]
-        batch["attention_mask"] = masks_for(stock, batch["attention_mask"][:, 0], positions, positions)
+    batch |= attention_arguments(extract_model_from_parallel(model), batch.pop("segments", None), batch)
     targets = batch["input_ids"][:, 1:][chosen]
     chunk = chunk or max(1, len(targets))
     chunks: list[torch.Tensor] = []
@@ -70,6 +70,14 @@ def weighted_loss(
     for hidden, wanted in zip(chunks[1:], others, strict=True):
         losses.append(checkpoint(_losses, head, hidden, wanted, use_reentrant=False))
     return (torch.cat(losses) * weights[chosen]).sum(), weights.sum()
+
+
+def attention_arguments(model: LanguageModel, segments: torch.Tensor | None, batch: dict) -> dict:
+    """What says which tokens see which, made on the device: a mask from segments, or those of groups of rows."""
+    if segments is None:
+        return {"row_groups": add_masks(batch["row_groups"])}
+    places, positions = torch.arange(segments.shape[1], device=segments.device)[None], batch["position_ids"]
+    return {"attention_mask": masks_for(model, visible(segments, places, segments, places), positions, positions)}
 
 
 def _losses(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,10 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from cardiolect.model.training.attention import RowGroup
+from cardiolect.model.llm.masks import PREFIX
+from cardiolect.model.training.attention import RowGroup, row_group
 
-PREFIX = 0  # segment number of the prefix, which every other segment sees
+PADDING = -1  # its segment number
 
 
 @dataclass(frozen=True)
@@ -56,61 +57,50 @@ def pack(
     return Packed(ids, positions, segments, weights, items)
 
 
-def _visible(segments: torch.Tensor) -> torch.Tensor:
-    """``(..., T)`` segment numbers, negative for padding -> boolean ``(..., T, T)``: row token sees column token."""
-    sees, seen = segments[..., :, None], segments[..., None, :]
-    causal = torch.ones(segments.shape[-1], segments.shape[-1], dtype=torch.bool).tril()
-    return ((sees == seen) | (seen == PREFIX)) & (sees >= PREFIX) & (seen >= PREFIX) & causal
+def lay_out(rows: Sequence[Packed], pad_id: int | None = None) -> dict[str, torch.Tensor | list[RowGroup]]:
+    """Lay rows end to end, for models that use `attention.packed_rows_attention`.
 
-
-def lay_out(rows: Sequence[Packed]) -> dict[str, torch.Tensor | list[RowGroup]]:
-    """Lay rows end to end without padding, for models that use `attention.packed_rows_attention`.
+    pad_id: pad all rows to the longest, so that their attention is computed together; None: no padding.
 
     Returns input_ids, position_ids, loss_weights ``(1, tokens)``, row_groups and, if rows have items, ecgs. Raises
     ValueError if the first token of a row is supervised: its predecessor belongs to another row.
     """
     if any(row.weights[0] for row in rows):
         raise ValueError("the first token of a row cannot be supervised")
-    rows = sorted(rows, key=len)
-    groups: list[RowGroup] = []
-    for length, members in groupby(rows, key=len):
-        members = list(members)
-        segments = torch.tensor([row.segments for row in members])
-        causal = bool((segments == PREFIX).all())
-        positions = torch.tensor([row.positions for row in members])
-        groups.append((len(segments), length, None if causal else _visible(segments)[:, None], positions))
-
-    def joined(name: str, dtype: torch.dtype) -> torch.Tensor:
-        return torch.tensor([[value for row in rows for value in getattr(row, name)]], dtype=dtype)
-
-    return {
-        "input_ids": joined("ids", torch.long),
-        "position_ids": joined("positions", torch.long),
-        "loss_weights": joined("weights", torch.float32),
-        "row_groups": groups,
-        **_embedded(rows),
+    if pad_id is None:
+        rows = sorted(rows, key=len)
+    by_length = [rows] if pad_id is not None else [list(members) for _, members in groupby(rows, key=len)]
+    batches = [_padded(members, pad_id or 0) for members in by_length]
+    joined = {
+        name: torch.cat([batch[name].flatten() for batch in batches])[None]
+        for name in ("input_ids", "position_ids", "loss_weights")
     }
+    groups = [row_group(batch["segments"].numpy(), batch["position_ids"]) for batch in batches]
+    return {**joined, "row_groups": groups, **_embedded(rows)}
 
 
 def collate(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad rows on the right into a batch for any causal LM; `weighted_loss` brings the mask into the model's form.
+    """Pad rows on the right into a batch for any causal LM; `weighted_loss` makes the mask, on the device.
 
-    Returns input_ids, position_ids, loss_weights ``(B, T)``, the boolean attention_mask ``(B, 1, T, T)`` of layers
-    without a window and, if rows have items, ecgs. Padding sees only itself, so that no row of the softmax is empty.
+    Returns input_ids, position_ids, loss_weights and segments ``(B, T)`` and, if rows have items, ecgs.
     """
+    return {**_padded(rows, pad_id), **_embedded(rows)}
+
+
+def _padded(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
     longest = max(map(len, rows))
 
-    def padded(name: str, fill: int, dtype: torch.dtype) -> torch.Tensor:
-        return torch.tensor([[*getattr(row, name), *[fill] * (longest - len(row))] for row in rows], dtype=dtype)
+    def padded(name: str, fill: int, dtype: type) -> torch.Tensor:
+        values = np.full((len(rows), longest), fill, dtype)
+        for each, row in zip(values, rows, strict=True):
+            each[: len(row)] = getattr(row, name)
+        return torch.from_numpy(values)
 
-    segments = padded("segments", -1, torch.long)
-    mask = _visible(segments) | torch.eye(longest, dtype=torch.bool)
     return {
-        "input_ids": padded("ids", pad_id, torch.long),
-        "position_ids": padded("positions", 0, torch.long),
-        "loss_weights": padded("weights", 0, torch.float32),
-        "attention_mask": mask[:, None],
-        **_embedded(rows),
+        "input_ids": padded("ids", pad_id, np.int64),
+        "position_ids": padded("positions", 0, np.int64),
+        "loss_weights": padded("weights", 0, np.float32),
+        "segments": padded("segments", PADDING, np.int16),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from torch.utils.data import Dataset
 from transformers import set_seed
 
@@ -127,7 +128,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     checkpoint.use_prompt(settings.prompt)
     from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
     seen = seen_before(from_, settings.accept_unknown_leakage)
-    refs = [ref for split in splits.values() for example in split.examples for ref in example.records]
+    refs = [ref for split in splits.values() for ref in split.examples.used_refs()]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
@@ -145,10 +146,10 @@ def finetune(settings: FinetuneSettings) -> dict:
     valid_rows = FinetuneDataset(checkpoint.vocabulary, splits["valid"].examples, ecgs, **shared)
     info = {"stage": "finetune"} | check_lengths(train_rows, valid_rows, ecgs, splits, settings.record_seconds)
     examples = train_rows.examples  # without those whose length leaves them out: floors must be of what is trained on
-    with_patient = sum(any(example.backgrounds) for example in examples) / len(examples)
-    with_patient *= 1 - settings.patient_dropout
+    with_patient = examples.count_with_background() / len(examples) * (1 - settings.patient_dropout)
     info |= {"train_examples": len(examples), "train_examples_with_patient": with_patient, "prompt": settings.prompt}
-    info |= majority_floors(examples, settings.seed)
+    if launch.is_main():  # which alone saves it
+        info |= majority_floors(examples, settings.seed)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
 
 
@@ -230,6 +231,7 @@ def _train_and_save(
             text.figures() | {"share": settings.replay_share},
             {"REPLAY_TEXT's content": text.fingerprint()},
         )
+    lengths = short_hash(np.asarray(train_rows.lengths(), np.int32).tobytes().hex())
     start = choose_start(
         settings,
         lambda: {
@@ -237,7 +239,7 @@ def _train_and_save(
             "ECG tokenizer": checkpoint.representation.fingerprint(),
             "language model": _fingerprint_of_model(checkpoint, settings),
             **contents_of_data(splits, [*trained_on, *valid_rows.records], ecgs),
-            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({short_hash(repr(train_rows.lengths()))})",
+            "sequences": f"{len(train_rows)} and {len(valid_rows)} ({lengths})",
             "DEEPSPEED_CONFIG's content": short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
             **replayed,
         },

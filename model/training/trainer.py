@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,7 @@ import deepspeed
 import torch
 import transformers.trainer
 from peft import PeftModel
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -27,7 +29,7 @@ from cardiolect.model.training.zero3 import gather_weights, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.schedule import make_schedule, set_own_rate
-from cardiolect.utils.stopping import Signals, Stopped
+from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
 
 TOKENS = "tokens"  # in a batch: its number of tokens, padding aside
 UNLOGGED = "unlogged_loss.json"  # in a saved step: the sum of losses since the last log entry, and its step
@@ -73,6 +75,11 @@ class ECGTrainer(Trainer):
         """Names of the parameters that hold rows of embedding and head: whole tables, or the adapters of ECG rows."""
         tables = self._token_tables()
         return {name for name, p in self.model.named_parameters() if id(p) in tables or "token_adapter" in name}
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = super().get_train_dataloader()
+        loader.worker_init_fn = _begin_worker
+        return loader
 
     def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # `Batches` are in random order
@@ -274,16 +281,19 @@ def train(
         label_names=["input_ids"],
         use_cache=True,  # Transformers writes this into the model's config, which is saved; training itself uses none
         dataloader_pin_memory=not on_cpu,
+        dataloader_num_workers=settings.workers,  # forked in every epoch, after `Batches.set_epoch`
     )
     # With ZeRO-3 every call of the head is a joint one of all ranks, whose numbers of targets differ.
     chunk = None if splits_weights(settings.deepspeed_config) else positions_per_chunk(model)
     inner = inner_model(model)
     stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
-    # Packed questions differ in length from row to row: one attention call per row costs more than their padding.
-    by_rows = not train_rows.shares_prefix and attention.supports_rows(stock)
+    by_rows = attention.supports_rows(stock)
     if by_rows:
         stock.set_attn_implementation(attention.NAME)
-    batches = make_batches(train_rows, valid_rows, settings, padded=not by_rows)
+    # Packed questions differ in length from row to row: one attention call per row costs more than their padding.
+    padded = train_rows.shares_prefix or not by_rows
+    make = partial(lay_out if by_rows else collate, pad_id=pad_id if padded else None)
+    batches = make_batches(train_rows, valid_rows, settings, padded)
     begin_run = partial(begin, settings, start) if launch.is_main() else lambda: None
     with Signals() as signals:
         trainer = ECGTrainer(
@@ -294,7 +304,7 @@ def train(
             args=arguments,
             train_dataset=batches,
             eval_dataset=valid_rows,
-            data_collator=partial(_only_batch, collate=lay_out if by_rows else partial(collate, pad_id=pad_id)),
+            data_collator=partial(_only_batch, collate=make),
         )
         hook = model.register_state_dict_post_hook(_drop_second_names)
         result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
@@ -337,6 +347,13 @@ def _only_batch(items: Sequence[list], collate: Callable) -> dict:
     """What `collate` makes of the rows of an item of `Batches`, and how many tokens they are."""
     (rows,) = items
     return {**collate(rows), TOKENS: sum(map(len, rows))}
+
+
+def _begin_worker(worker: int) -> None:
+    """Leave signals, which clusters send to all processes, to the rank: it needs its workers until it has saved."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # or tokenizers warn in every worker that it was forked
+    for number in (signal.SIGINT, *SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _step_of(checkpoint: str | None) -> int | None:

@@ -98,7 +98,8 @@ def test_codes_and_where_they_lie(tokenizer, codes):
 def test_rows_and_losses(checkpoint, ecgs):
     dataset = FinetuneDataset(checkpoint.vocabulary, EXAMPLES, ecgs, ecg_loss_weight=0.1)
     rows = [dataset[i] for i in range(len(dataset))]
-    assert digest([row.ids for row in rows]) == "50683d17998a8bf8"
+    # The order in which the two questions about one ECG are drawn is another one now.
+    assert digest([rows[k].ids for k in (1, 0, 2, 3)]) == "50683d17998a8bf8"
     assert loss_of(checkpoint, rows) == pytest.approx((6.111284, 109.8), rel=1e-5)
     pretraining = PretrainDataset(checkpoint.vocabulary, [ONE, TWO], ecgs, "causal", group=17)
     assert loss_of(checkpoint, [pretraining[0], pretraining[1]]) == pytest.approx((6.142478, 335.0), rel=1e-5)

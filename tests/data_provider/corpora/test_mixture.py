@@ -93,7 +93,7 @@ def test_epochs_of_a_mixture_have_one_length_and_take_other_rows_of_a_part():
     questions = FinetuneDataset(Vocabulary, asked, cache, corpus_weights=weights)
     for epoch in range(2):
         questions.set_epoch(epoch)
-        assert Counter(questions.groups[group][0][0][0].corpus for group, *_ in questions.rows) == {"a": 12, "b": 5}
+        assert Counter(questions.records_of(i)[0].corpus for i in range(len(questions))) == {"a": 12, "b": 5}
 
 
 def test_a_limit_on_validation_is_of_each_corpus_and_keeps_comparisons_whole(manifests):

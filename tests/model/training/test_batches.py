@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+from torch.utils.data import DataLoader, Subset
 
 from cardiolect.model.training.batches import Batches, fill
 from cardiolect.utils.errors import UserError
@@ -79,6 +80,17 @@ def test_a_resumed_run_has_the_batches_of_its_epoch(tokens):
     resumed.set_epoch(3)
     assert resumed.batches == straight.batches
     assert resumed.unused(4) == straight.unused(4), "also of the epochs before it was resumed"
+
+
+def test_workers_make_the_batches_that_the_rank_would_in_every_epoch():
+    """Workers are forked in every epoch: those of an earlier one would draw its rows again."""
+    batches = Batches(Rows(203), 4, 7, 2, 1)
+    for epoch in (0, 1, 3):
+        batches.set_epoch(epoch)
+        loader = DataLoader(batches, batch_size=1, collate_fn=lambda items: items[0], num_workers=2)
+        assert list(loader) == batches.batches
+    resumed = DataLoader(Subset(batches, range(20, len(batches))), 1, collate_fn=lambda items: items[0], num_workers=1)
+    assert list(resumed) == batches.batches[20:]
 
 
 def test_without_a_token_limit_each_epoch_leaves_out_other_rows_long_ones_no_more_often():

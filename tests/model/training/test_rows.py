@@ -46,10 +46,10 @@ def test_the_lengths_of_rows_are_their_numbers_of_tokens(vocabulary, dropout):
     for epoch in range(3):
         rows.set_epoch(epoch)
         lengths = [len(rows[i]) for i in range(len(rows))]
-        assert rows.lengths() == lengths and max(lengths) <= rows.longest_row()[0]
+        assert rows.lengths().tolist() == lengths and max(lengths) <= rows.longest_row()[0]
     for objective in ("causal", "multiscale"):
         rows = PretrainDataset(vocabulary, REFS, ecgs, objective, group=2)
-        assert rows.lengths() == [len(rows[i]) for i in range(len(rows))]
+        assert rows.lengths().tolist() == [len(rows[i]) for i in range(len(rows))]
         assert rows.longest_row() == (max(rows.lengths()), "5")
 
 
@@ -108,7 +108,7 @@ def test_windows_are_drawn_by_seed_epoch_and_recording(vocabulary):
         found = {}
         for i in range(len(rows)):
             first = [t - vocabulary.first_code_id for t in rows[i].ids if t >= vocabulary.first_code_id][::20]
-            group = rows.groups[rows.rows[i][0]][0][0] if isinstance(rows, FinetuneDataset) else [rows.refs[i]]
+            group = rows.records_of(i) if isinstance(rows, FinetuneDataset) else [rows.refs[i]]
             for ref, code in zip(group, first, strict=True):
                 found.setdefault(ref.record_id, set()).add(code // 20)
         return {record: tuple(windows) for record, windows in found.items()}

@@ -69,6 +69,11 @@ def test_two_ranks_of_zero2_have_the_loss_curve_of_one(tmp_path, corpus, pretrai
     assert infos[0]["valid_loss"] == pytest.approx(infos[1]["valid_loss"], rel=1e-4)
 
 
+def test_batches_of_workers_are_those_of_the_rank(tmp_path, corpus, pretrained, tokenizer_folder):
+    lines = {**pretrain_lines(corpus, tokenizer_folder), "WORKERS": 2}
+    np.testing.assert_allclose(curve(run("pretrain", tmp_path, "pre", **lines)), curve(pretrained), rtol=1e-6)
+
+
 def test_bad_recordings_are_counted_over_all_ranks(tmp_path, corpus, tokenizer_folder):
     """One in each rank's share: neither rank is above what is allowed, together they are."""
     damaged = shutil.copytree(corpus, tmp_path / "damaged")
