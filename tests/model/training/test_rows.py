@@ -91,7 +91,7 @@ def test_questions_too_long_for_the_language_model_are_left_out_before_training(
     rows = FinetuneDataset(vocabulary, asked, ecgs, 1, ecg_dropout=dropout, max_length=limit)
     assert rows.unfit.too_long == 1 and len(rows) == len(asked) - 1, "the pair has two ECGs"
     assert "record 0 and 1" in rows.unfit.sentence("")
-    assert rows.examples == [e for e in asked if len(e.records) == 1], "of which floors and counts are"
+    assert list(rows.examples) == [e for e in asked if len(e.records) == 1], "of which floors and counts are"
     assert set(rows.records) == {ref for e in rows.examples for ref in e.records}
     rows = FinetuneDataset(vocabulary, asked, ecgs, 8, ecg_dropout=dropout, max_length=limit - 1)
     assert rows.unfit.total == len(asked) and 1 < rows.unfit.too_long < len(asked)
@@ -153,5 +153,5 @@ def test_a_corpus_that_no_epoch_contains_is_not_counted_as_trained_on(vocabulary
     ecgs = CodesInMemory({ref: codes(60) for ref in refs})
     asked = [replace(questions()[0], sample_id=str(k), records=(ref,)) for k, ref in enumerate(refs)]
     tuned = FinetuneDataset(vocabulary, asked, ecgs, corpus_weights={"a": 0, "b": 0.5})
-    assert tuned.examples == asked[1::2] and tuned.records == refs[1::2]
+    assert list(tuned.examples) == asked[1::2] and tuned.records == refs[1::2]
     assert PretrainDataset(vocabulary, refs, ecgs, "causal", corpus_weights={"a": 0}).records == refs[1::2]
