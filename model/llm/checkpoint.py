@@ -33,6 +33,7 @@ from cardiolect.model.llm.ecg_language_model import (
     with_inner,
 )
 from cardiolect.model.llm.projector import ProjectorKind
+from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.llm.sources import language_model_folder
 from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
@@ -206,7 +207,7 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
         raise UserError(f"{path}: {error}") from None
     if base is not None:
         adapted = PeftModel.from_pretrained(inner_model(checkpoint.model), path, is_trainable=trainable)
-        checkpoint.model = with_inner(checkpoint.model, adapted)
+        checkpoint.model = with_inner(checkpoint.model, use_row_adapters(adapted))
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.load_projector(path)
         for parameter in checkpoint.model.ecg_parameters():

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
+from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.settings import ALL_LINEAR, TrainSettings
 from cardiolect.utils import launch
@@ -51,7 +52,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
     if not _tied(model):
         # With the embedding alone, an untied head would stay frozen, and ECG tokens could never be predicted.
         tables[names[id(model.get_output_embeddings())]] = new_rows
-    return get_peft_model(
+    adapted = get_peft_model(
         model,
         LoraConfig(
             task_type="CAUSAL_LM",
@@ -65,6 +66,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             trainable_token_indices=tables,
         ),
     )
+    return use_row_adapters(adapted)
 
 
 def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
