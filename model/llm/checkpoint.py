@@ -131,16 +131,19 @@ def new_checkpoint(
     representation: ECGRepresentation,
     seed: int,
     projector: ProjectorKind = "linear",
+    row_multiple: int = 1,
 ) -> Checkpoint:
     """Add the tokens of an ECG representation to a text model, untrained.
 
-    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs.
+    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs. row_multiple:
+    see `extend_embeddings`.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
     vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
     if fresh:  # otherwise the language model keeps the rows that it has learned
-        extend_embeddings(model, vocabulary, representation.geometry(), seed)
-    checkpoint = Checkpoint(model, vocabulary, representation, {"embedding_seed": seed})
+        extend_embeddings(model, vocabulary, representation.geometry(), seed, row_multiple)
+    info = {"embedding_seed": seed, "row_multiple": row_multiple}
+    checkpoint = Checkpoint(model, vocabulary, representation, info)
     if representation.embeds:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -199,7 +202,8 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
     model, tokenizer = load_language_model(base or path, precision, **placement)
     # A complete model already has its ECG rows. A base model gets them as before training, and then the adapters.
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
-    checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
+    multiple = info.get("row_multiple", 1)  # older checkpoints have no spare rows
+    checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector, multiple)
     checkpoint.info = info
     try:
         checkpoint.use_prompt(info.get("prompt", "plain"))
@@ -297,7 +301,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         for config in (model.config, model.config.get_text_config()):
             if getattr(config, "use_cache", True) is False:
                 config.use_cache = True  # for stock servers; a trained model may come with the setting of its training
-        model.generation_config = generation_config(checkpoint.vocabulary)
+        model.generation_config = generation_config(checkpoint.vocabulary, model.get_input_embeddings().weight.shape[0])
         model.save_pretrained(folder)
     _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
@@ -345,16 +349,17 @@ def _remove_earlier(folder: Path) -> None:
         path.unlink()
 
 
-def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
+def generation_config(vocabulary: Vocabulary, rows: int | None = None) -> GenerationConfig:
     """Settings with which a stock ``generate`` or server answers like `model.inference.generation`.
 
-    Answers are greedy and without ECG tokens.
+    Answers are greedy and without ECG tokens and spare rows. rows: of embedding and head, if there are spare ones.
     """
+    ids = range(rows or vocabulary.new_ids.stop)
     words, stops = vocabulary.tokenizer, list(vocabulary.stop_ids)
     return GenerationConfig(
         do_sample=False,
         max_new_tokens=MAX_NEW_TOKENS,
-        suppress_tokens=list(vocabulary.new_ids),
+        suppress_tokens=sorted({i for columns in vocabulary.never_answered for i in ids[columns]}),
         bos_token_id=words.bos_token_id,
         eos_token_id=stops if len(stops) > 1 else stops[0],
         pad_token_id=words.pad_token_id,

@@ -42,6 +42,7 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
+from cardiolect.model.llm.token_rows import ROW_MULTIPLE
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import (
     prepare_for_training,
@@ -60,7 +61,7 @@ from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 # Information that a checkpoint passes on to checkpoints trained from it.
-INHERITED = ("embedding_seed", "projector", *KEPT, "base_model", "corpora")
+INHERITED = ("embedding_seed", "row_multiple", "projector", *KEPT, "base_model", "corpora")
 
 
 def pretrain(settings: PretrainSettings) -> dict:
@@ -162,7 +163,7 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
     else:
         model, tokenizer = load_language_model(settings.llm_path, settings.precision)
         check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
-    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector)
+    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector, ROW_MULTIPLE)
     tiny = settings.llm_path == "tiny"
     checkpoint.info["base_model"] = "tiny, random weights" if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
