@@ -5,7 +5,6 @@ from transformers import PreTrainedModel
 
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
-
 ROW_MULTIPLE = 64  # tables of such sizes are multiplied fastest on GPUs
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from cardiolect.model.llm.checkpoint import bits_of
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
 from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -100,6 +101,18 @@ def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSet
         words = [f"{name.upper()}={_words(value)}" for name, value in others.items()]
         print(f"CHECKPOINT holds adapters, which are trained as they are: {' '.join(words)}")
     return settings.model_copy(update=others)
+
+
+def with_bits_of(settings: TrainSettings, info: dict) -> TrainSettings:
+    """The settings with LOAD_BITS as the checkpoint with this content of cardiolect.json has it, if it is not set."""
+    bits = bits_of(info)
+    if not bits or "load_bits" in settings.model_fields_set:
+        return settings
+    settings = settings.model_copy(update={"load_bits": bits})
+    settings.check_quantized()
+    if launch.is_main():
+        print(f"CHECKPOINT was trained on a language model of {bits} bits, and is again; LOAD_BITS=0: whole")
+    return settings
 
 
 def _words(value) -> str:

@@ -27,6 +27,7 @@ from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
+    DTYPES,
     INFO,
     Checkpoint,
     check_ecg_rows,
@@ -41,6 +42,7 @@ from cardiolect.model.llm.checkpoint import (
     save_checkpoint,
 )
 from cardiolect.model.llm.ecg_language_model import inner_model
+from cardiolect.model.llm.quantization import quantized
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.llm.token_rows import ROW_MULTIPLE
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
@@ -48,6 +50,7 @@ from cardiolect.model.training.adaptation import (
     prepare_for_training,
     trainable_parameters,
     with_adapters_own,
+    with_bits_of,
     with_layer_names,
 )
 from cardiolect.model.training.lengths import check_lengths
@@ -106,7 +109,14 @@ def finetune(settings: FinetuneSettings) -> dict:
             check_ecg_tokenizer(
                 settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
             )
-        checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+        settings = with_bits_of(settings, read_info(settings.checkpoint))
+        checkpoint = load_checkpoint(
+            settings.checkpoint,
+            settings.precision,
+            trainable=True,
+            load_bits=settings.load_bits,
+            device=settings.device,
+        )
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
@@ -161,7 +171,11 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
             settings.seed,
         )
     else:
-        model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+        if settings.load_bits and representation.embeds:
+            raise UserError(f"LOAD_BITS={settings.load_bits}: embedded ECGs need a language model of whole weights")
+        bits, dtype = settings.load_bits, DTYPES[settings.precision]
+        options = quantized(bits, dtype, settings.device) if bits else {}
+        model, tokenizer = load_language_model(settings.llm_path, settings.precision, **options)
         check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
     checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector, ROW_MULTIPLE)
     tiny = settings.llm_path == "tiny"
