@@ -228,4 +228,5 @@ def _tied(model: PreTrainedModel) -> bool:
 
 def trainable_parameters(model: nn.Module) -> tuple[int, int]:
     """Numbers of trainable and of all parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad), sum(p.numel() for p in model.parameters())
+    sizes = [(p.numel() * (2 if type(p).__name__ == "Params4bit" else 1), p.requires_grad) for p in model.parameters()]
+    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
