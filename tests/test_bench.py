@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, scale, serving
+from bench import answer_latency, lora_step, scale, serving
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -140,3 +140,12 @@ def test_the_places_of_simulated_findings_are_where_the_recording_shows_them(cor
     (tmp_path / "corpus.json").write_text('{"records": 9, "seed": 1, "varied": 1}')
     with pytest.raises(UserError, match="varied corpus"):
         FindingSpans(tmp_path)
+
+
+def test_steps_of_adapters_of_token_rows_are_compared_at_equal_losses(tmp_path, monkeypatch, capsys):
+    options = ["--rows", "2000", "--width", "16", "--tokens", "32", "--steps", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["bench", *options, "--out", str(tmp_path)])
+    lora_step.main()
+    rows = json.loads((tmp_path / "lora_step.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == ["no new rows", "PEFT", "ours"] * 2
+    assert len({round(row["loss"], 4) for row in rows[:3]}) == 1 and rows[0]["ratio of step"] == 1

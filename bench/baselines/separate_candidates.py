@@ -37,7 +37,8 @@ def score_separately(
         ).logits
         for (_, answer), row in zip(batch, logits, strict=True):
             steps = row[-len(answer) - 1 : -1].float()
-            steps[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+            for columns in vocabulary.never_answered:
+                steps[:, columns] = -torch.inf
             scores.append(steps.log_softmax(dim=-1)[range(len(answer)), answer].sum().item())
     remaining = iter(scores)
     return [[next(remaining) for _ in sets] for sets in candidates]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
+from cardiolect.model.llm.checkpoint import generation_config
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
@@ -15,13 +16,8 @@ def generate_separately(
 ) -> Iterator[tuple[int, str]]:
     """Yield ``(index, text)`` in the order of ``prompts``; a batch, padded on the left, runs until all rows end."""
     pad, eos = vocabulary.tokenizer.pad_token_id, vocabulary.tokenizer.eos_token_id
-    greedy = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        suppress_tokens=list(vocabulary.new_ids),
-        pad_token_id=pad,
-        eos_token_id=eos,
-    )
+    greedy = generation_config(vocabulary, model.get_input_embeddings().weight.shape[0])
+    greedy.max_new_tokens = max_new_tokens
     model.generation_config = greedy
     for start in range(0, len(prompts), batch_size):
         rows = [list(p.prefix + p.question) for p in prompts[start : start + batch_size]]

@@ -198,7 +198,7 @@ def _add_page(demo: Parser) -> None:
         "--quantize",
         type=int,
         choices=(8, 4),
-        help="load the language model in 8 or 4 bits; needs CUDA and bitsandbytes",
+        help='load the language model in 8 or 4 bits; needs CUDA and pip install -e ".[quant]"',
     )
     demo.add_argument("--feedback", type=file_path, metavar="FOLDER", help="folder to store ratings of answers in")
     demo.add_argument(

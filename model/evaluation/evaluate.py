@@ -36,7 +36,7 @@ from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.seen import SeenRecordings
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.evaluation.verdict import seen_alarm
-from cardiolect.model.llm.checkpoint import Checkpoint, fingerprint, load_checkpoint
+from cardiolect.model.llm.checkpoint import Checkpoint, bits_of, fingerprint, load_checkpoint
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
@@ -44,7 +44,7 @@ from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.bertscore import BertScore
 
 # Settings that an answer depends on; checkpoint and data have fingerprints of their own.
-DECIDING = ("precision", "new_tokens", "seed", "answer_mode")
+DECIDING = ("precision", "load_bits", "new_tokens", "seed", "answer_mode")
 
 
 def evaluate(settings: EvalSettings) -> dict:
@@ -54,7 +54,11 @@ def evaluate(settings: EvalSettings) -> dict:
     """
     started = time.time()
     seen_recordings = SeenRecordings(settings)  # first: nothing can be said of a checkpoint that has lost its list
-    checkpoint = load_checkpoint(settings.checkpoint, settings.precision)
+    checkpoint = load_checkpoint(
+        settings.checkpoint, settings.precision, load_bits=settings.load_bits, device=settings.device
+    )
+    if settings.load_bits is None:
+        settings = settings.model_copy(update={"load_bits": bits_of(checkpoint.info)})
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)

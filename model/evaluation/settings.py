@@ -8,8 +8,10 @@ from pydantic import Field
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
+from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.precision import Precision
 from cardiolect.utils.settings import Names, need_path
 
 
@@ -71,7 +73,15 @@ class EvalSettings(DataSettings):
     page_examples: int = Field(8, ge=0, description="Samples shown with their ECG in result.html.")
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples for confidence intervals.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the language model.")
+    precision: Precision = Field(
+        "fp32",
+        description="Arithmetic of the language model. auto: bf16; fp16 on GPUs without it, fp32 on a CPU.",
+    )
+    load_bits: Bits | None = Field(
+        None,
+        description="Load the layers of the language model in 4 or 8 bits, with bitsandbytes; 0: as they are. Empty: "
+        "as it was trained.",
+    )
 
     @property
     def new_tokens(self) -> int:
@@ -85,6 +95,8 @@ class EvalSettings(DataSettings):
         super().check()
         check_record_seconds(self.record_seconds)
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.load_bits:
+            check_installed(f"LOAD_BITS={self.load_bits}")
         if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa; texts have no lists of answers")
         if self.answer_lists:

@@ -90,7 +90,7 @@ class ECGChat(Chat):
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device cuda: PyTorch finds no CUDA device; use auto or cpu")
-        checkpoint = load_checkpoint(Path(folder), precision)
+        checkpoint = load_checkpoint(Path(folder), precision, device=device)
         checkpoint.model.to(choose_device(device))
         return cls(checkpoint)
 

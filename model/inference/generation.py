@@ -18,7 +18,7 @@ class Generated(NamedTuple):
     """A generated text.
 
     watched: the logit of each watched token at the first position. logprob: the log-probability of the tokens and the
-    token that ends them, among tokens other than those of ECGs. cut_off: the text reached
+    token that ends them, without `Vocabulary.never_answered`. cut_off: the text reached
     ``max_new_tokens`` before its end, so that ``logprob`` does not include the end.
     """
 
@@ -41,7 +41,7 @@ def generate_texts(
 
     Within a batch of at most ``batch_size`` questions, prefixes with equal `Prompt.key` are computed once and share
     their keys and values. Rows leave the batch when they have ended. Texts are the same as for one prompt at a time, up
-    to the rounding of batched products. ECG tokens are never generated.
+    to the rounding of batched products. ECG tokens and spare rows are never generated.
     """
     window = sliding_window(model.config)
     longest = max((len(p.prefix) + len(p.question) for p in prompts), default=0)
@@ -103,7 +103,8 @@ def _answer(
     first: list[list[float]] = []
     for _ in range(max_new_tokens):
         logits = step(ids, attention_mask=mask, position_ids=positions).logits[:, -1].float()
-        logits[:, vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        for columns in vocabulary.never_answered:
+            logits[:, columns] = -torch.inf
         first = first or logits[:, list(watched)].tolist()
         ids = logits.argmax(dim=-1, keepdim=True)
         likely = logits.log_softmax(dim=-1).gather(1, ids)[:, 0].tolist()
@@ -148,7 +149,8 @@ def stream_text(
     for _ in range(max_new_tokens):
         logits = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **ecgs).logits[0, -1].float().cpu()
         ecgs = {}
-        logits[vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+        for columns in vocabulary.never_answered:
+            logits[columns] = -torch.inf
         if temperature > 0:
             token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
         else:

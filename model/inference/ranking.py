@@ -107,9 +107,9 @@ def rank_answers(
     """Yield ``(index, Ranked)`` per prompt, those with short prefixes first.
 
     candidates: the answers that each prompt may have; the first of equally probable ones wins. Log-probabilities are
-    the same as for one full sequence at a time, up to the rounding of batched products; ECG tokens are excluded, as in
-    `generation.generate_texts`. A batch has at most ``batch_size`` ECGs and ``batch_size`` candidates. Raises
-    ValueError for a prompt without candidates.
+    the same as for one full sequence at a time, up to the rounding of batched products; `Vocabulary.never_answered`
+    is excluded, as in `generation.generate_texts`. A batch has at most ``batch_size`` ECGs and ``batch_size``
+    candidates. Raises ValueError for a prompt without candidates.
     """
     if not all(candidates):
         raise ValueError("a prompt has no candidate answers")
@@ -179,7 +179,8 @@ def _score(
         sees,
         nodes + 1,  # the end of the question, and the tree
     ).float()
-    logits[..., vocabulary.new_ids.start : vocabulary.new_ids.stop] = -torch.inf
+    for columns in vocabulary.never_answered:
+        logits[..., columns] = -torch.inf
     row = torch.arange(len(parts), device=device)[:, None]
     sources, targets = sources.to(device), targets.to(device)
     steps = (logits[row, sources, targets] - logits.logsumexp(dim=-1)[row, sources]).tolist()

@@ -33,6 +33,8 @@ from cardiolect.model.llm.ecg_language_model import (
     with_inner,
 )
 from cardiolect.model.llm.projector import ProjectorKind
+from cardiolect.model.llm.quantization import check_widths, quantized
+from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.llm.sources import language_model_folder
 from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
@@ -57,7 +59,7 @@ FINGERPRINTED = (  # in addition to the weights
     BASE_CHAT_TEMPLATE,
 )
 MAX_NEW_TOKENS = 200  # default limit of an answer
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Checkpoint:
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
-    """``(model, tokenizer)`` of any causal LM, see `language_model_folder`; placement: see `quantization.placement`.
+    """``(model, tokenizer)`` of any causal LM, see `language_model_folder`; placement: see `quantization.quantized`.
 
     Raises `UserError` if there is none, or if it cannot answer questions that are packed after one ECG.
     """
@@ -104,7 +106,9 @@ def load_language_model(path: Path | str, precision: str, **placement):
     if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
         own = Path(path) / BASE_CHAT_TEMPLATE
         tokenizer.chat_template = own.read_text(encoding="utf-8") if own.is_file() else None
-    if not placement and (reason := unsupported(model)):  # a quantised model was tried when it was trained
+    if placement:
+        check_widths(model)
+    if reason := unsupported(model):
         raise UserError(
             f"{path}: a {model.config.model_type} model cannot be used: {reason}; questions packed after one ECG would "
             "not be answered as if each were asked alone"
@@ -130,18 +134,20 @@ def new_checkpoint(
     representation: ECGRepresentation,
     seed: int,
     projector: ProjectorKind = "linear",
+    row_multiple: int = 1,
     spread: float = 1.0,
 ) -> Checkpoint:
     """Add the tokens of an ECG representation to a text model, untrained.
 
-    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs. spread: of the
-    new rows, see `extend_embeddings`.
+    seed: of the new rows and of the projector. projector: only used if the representation embeds ECGs. row_multiple,
+    spread: of the new rows, see `extend_embeddings`.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
     vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
     if fresh:  # otherwise the language model keeps the rows that it has learned
-        extend_embeddings(model, vocabulary, representation.geometry(), seed, spread)
-    checkpoint = Checkpoint(model, vocabulary, representation, {"embedding_seed": seed})
+        extend_embeddings(model, vocabulary, representation.geometry(), seed, row_multiple, spread)
+    info = {"embedding_seed": seed, "row_multiple": row_multiple}
+    checkpoint = Checkpoint(model, vocabulary, representation, info)
     if representation.embeds:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -189,18 +195,31 @@ def check_ecg_rows(path: Path, words, representation: ECGRepresentation, where: 
         raise UserError(f"{path}: has ECG tokens, but no {INFO} says of which ECG tokenizer; take the whole checkpoint")
 
 
-def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False, **placement) -> Checkpoint:
-    """Load a folder that `save_checkpoint` wrote; placement: see `quantization.placement`.
+def load_checkpoint(
+    path: Path,
+    precision: str = "fp32",
+    trainable: bool = False,
+    load_bits: int | None = None,
+    device: str = "auto",
+    **placement,
+) -> Checkpoint:
+    """Load a folder that `save_checkpoint` wrote.
 
-    Raises `UserError` if a part is missing or damaged.
+    load_bits: 4 or 8 quantises the language model on ``device``, 0 leaves it as it is, None does as in training.
+    placement: see `quantization.placement`. Raises `UserError` if a part is missing or damaged.
     """
     info = read_info(path)
     representation = load_ecg_tokenizer(path)
     base = _base_of(path)
+    if bits := bits_of(info) if load_bits is None and not placement else load_bits:
+        if representation.embeds:
+            raise UserError(f"LOAD_BITS={bits}: {path} embeds ECGs, which need whole weights")
+        placement = quantized(bits, DTYPES[precision], device)
     model, tokenizer = load_language_model(base or path, precision, **placement)
     # A complete model already has its ECG rows. A base model gets them as before training, and then the adapters.
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
-    checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector)
+    multiple = info.get("row_multiple", 1)  # older checkpoints have no spare rows
+    checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector, multiple)
     checkpoint.info = info
     try:
         checkpoint.use_prompt(info.get("prompt", "plain"))
@@ -208,12 +227,17 @@ def load_checkpoint(path: Path, precision: str = "fp32", trainable: bool = False
         raise UserError(f"{path}: {error}") from None
     if base is not None:
         adapted = PeftModel.from_pretrained(inner_model(checkpoint.model), path, is_trainable=trainable)
-        checkpoint.model = with_inner(checkpoint.model, adapted)
+        checkpoint.model = with_inner(checkpoint.model, use_row_adapters(adapted))
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.load_projector(path)
         for parameter in checkpoint.model.ecg_parameters():
             parameter.data = parameter.data.to(model.device, DTYPES[precision])
     return checkpoint
+
+
+def bits_of(info: dict) -> int:
+    """The bits in which the language model was loaded in training; 0 if it was not quantised."""
+    return info.get("load_bits", 0)
 
 
 def fingerprint(folder: Path) -> str:
@@ -290,6 +314,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
     _remove_earlier(folder)
     model = inner_model(checkpoint.model)
     if merge and isinstance(model, PeftModel):
+        if getattr(model.get_base_model(), "is_quantized", False):
+            raise UserError(f"{folder}: adapters cannot be merged into quantised weights; load them with load_bits=0")
         model = model.merge_and_unload()
     if isinstance(model, PeftModel):
         # PEFT would add the tables, twice if tied, because they have grown; `load_checkpoint` makes them grow again.
@@ -298,7 +324,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         for config in (model.config, model.config.get_text_config()):
             if getattr(config, "use_cache", True) is False:
                 config.use_cache = True  # for stock servers; a trained model may come with the setting of its training
-        model.generation_config = generation_config(checkpoint.vocabulary)
+        model.generation_config = generation_config(checkpoint.vocabulary, model.get_input_embeddings().weight.shape[0])
         model.save_pretrained(folder)
     _check_model(model, folder)
     if isinstance(checkpoint.model, ECGLanguageModel):
@@ -314,6 +340,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         **checkpoint.info,
         "representation": checkpoint.representation.name,
         "ecg_tokenizer_fingerprint": checkpoint.representation.fingerprint(),
+        "load_bits": _bits(model),
         "versions": {name: version(name) for name in packages},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
@@ -322,6 +349,11 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
 def add_info(folder: Path, **values) -> None:
     """Add ``values`` to the cardiolect.json of a saved checkpoint."""
     (folder / INFO).write_text(json.dumps(read_info(folder) | values, indent=2, sort_keys=True) + "\n")
+
+
+def _bits(model: PreTrainedModel | PeftModel) -> int:
+    stock = model.get_base_model() if isinstance(model, PeftModel) else model
+    return 4 if getattr(stock, "is_loaded_in_4bit", False) else 8 if getattr(stock, "is_loaded_in_8bit", False) else 0
 
 
 def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
@@ -351,16 +383,17 @@ def _remove_earlier(folder: Path) -> None:
         path.unlink()
 
 
-def generation_config(vocabulary: Vocabulary) -> GenerationConfig:
+def generation_config(vocabulary: Vocabulary, rows: int | None = None) -> GenerationConfig:
     """Settings with which a stock ``generate`` or server answers like `model.inference.generation`.
 
-    Answers are greedy and without ECG tokens.
+    Answers are greedy and without ECG tokens and spare rows. rows: of embedding and head, if there are spare ones.
     """
+    ids = range(rows or vocabulary.new_ids.stop)
     words, stops = vocabulary.tokenizer, list(vocabulary.stop_ids)
     return GenerationConfig(
         do_sample=False,
         max_new_tokens=MAX_NEW_TOKENS,
-        suppress_tokens=list(vocabulary.new_ids),
+        suppress_tokens=sorted({i for columns in vocabulary.never_answered for i in ids[columns]}),
         bos_token_id=words.bos_token_id,
         eos_token_id=stops if len(stops) > 1 else stops[0],
         pad_token_id=words.pad_token_id,

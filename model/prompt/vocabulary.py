@@ -82,6 +82,12 @@ class Vocabulary:
         """Ids of all ECG tokens, which are contiguous: start, end, codes."""
         return range(self.start_id, self.first_code_id + self.num_codes)
 
+    @cached_property
+    def never_answered(self) -> tuple[slice, ...]:
+        """Columns of logits that no answer contains: those of ECG tokens, and of spare rows, which have no token."""
+        spare = max(self.tokenizer.get_vocab().values()) + 1
+        return slice(self.new_ids.start, self.new_ids.stop), slice(spare, None)
+
     def code_ids(self, codes: np.ndarray) -> list[int]:
         """Token ids of the codes of one ECG."""
         return (np.asarray(codes, dtype=np.int64) + self.first_code_id).tolist()

@@ -14,7 +14,7 @@ from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
-from cardiolect.model.llm.checkpoint import INFO, fingerprint, load_checkpoint, read_info, save_checkpoint
+from cardiolect.model.llm.checkpoint import INFO, bits_of, fingerprint, load_checkpoint, read_info, save_checkpoint
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.serving.serve import CHAT_TEMPLATE, embeds_ecgs, is_servable
 from cardiolect.utils.errors import UserError, make_folder
@@ -88,7 +88,9 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     info = read_info(checkpoint)
     quieten_libraries()
     disable_progress_bar()
-    loaded = load_checkpoint(checkpoint, info.get("settings", {}).get("precision", "fp32"))
+    loaded = load_checkpoint(checkpoint, info.get("settings", {}).get("precision", "fp32"), load_bits=0)
+    if bits := bits_of(info):
+        print(f"{checkpoint}: trained on weights of {bits} bits, merged into whole ones; answers may differ a little")
     if isinstance(inner_model(loaded.model), PeftModel):
         loaded.info["merged_from"] = fingerprint(checkpoint)
     make_folder("--out", out)

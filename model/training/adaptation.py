@@ -11,7 +11,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from cardiolect.model.llm.checkpoint import bits_of
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
+from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.settings import ALL_LINEAR, TrainSettings
 from cardiolect.utils import launch
@@ -51,7 +53,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
     if not _tied(model):
         # With the embedding alone, an untied head would stay frozen, and ECG tokens could never be predicted.
         tables[names[id(model.get_output_embeddings())]] = new_rows
-    return get_peft_model(
+    adapted = get_peft_model(
         model,
         LoraConfig(
             task_type="CAUSAL_LM",
@@ -65,6 +67,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             trainable_token_indices=tables,
         ),
     )
+    return use_row_adapters(adapted)
 
 
 def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
@@ -98,6 +101,18 @@ def with_adapters_own(settings: TrainSettings, model: LanguageModel) -> TrainSet
         words = [f"{name.upper()}={_words(value)}" for name, value in others.items()]
         print(f"CHECKPOINT holds adapters, which are trained as they are: {' '.join(words)}")
     return settings.model_copy(update=others)
+
+
+def with_bits_of(settings: TrainSettings, info: dict) -> TrainSettings:
+    """The settings with LOAD_BITS as the checkpoint with this content of cardiolect.json has it, if it is not set."""
+    bits = bits_of(info)
+    if not bits or "load_bits" in settings.model_fields_set:
+        return settings
+    settings = settings.model_copy(update={"load_bits": bits})
+    settings.check_quantized()
+    if launch.is_main():
+        print(f"CHECKPOINT was trained on a language model of {bits} bits, and is again; LOAD_BITS=0: whole")
+    return settings
 
 
 def _words(value) -> str:
@@ -213,4 +228,5 @@ def _tied(model: PreTrainedModel) -> bool:
 
 def trainable_parameters(model: nn.Module) -> tuple[int, int]:
     """Numbers of trainable and of all parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad), sum(p.numel() for p in model.parameters())
+    sizes = [(p.numel() * (2 if type(p).__name__ == "Params4bit" else 1), p.requires_grad) for p in model.parameters()]
+    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

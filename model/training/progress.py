@@ -73,7 +73,7 @@ class Progress(TrainerCallback):
     def __init__(self, model: nn.Module, settings: TrainSettings):
         self.cuda = choose_device(settings.device).type == "cuda"
         name = torch.cuda.get_device_name() if self.cuda else ""
-        self.peak = peak_operations(name) if settings.precision == "bf16" else None
+        self.peak = peak_operations(name) if settings.precision in ("bf16", "fp16") else None
         self.operations = operations(model) if self.peak else None
         self.counts = torch.zeros(2, dtype=torch.float64)
         self.seconds, self.since = 0.0, time.perf_counter()

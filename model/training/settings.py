@@ -8,9 +8,11 @@ from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
+from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
-from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
+from cardiolect.model.training.zero3 import check_half_precision, read_deepspeed_config, splits_weights
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.precision import Precision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
@@ -87,7 +89,16 @@ class TrainSettings(DataSettings):
         description="Train from an ECG tokenizer or checkpoint whose list of seen recordings is missing or was "
         "changed; evaluations of the result are marked as leakage unknown.",
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Precision of the language model.")
+    precision: Precision = Field(
+        "fp32",
+        description="Precision of the language model; fp16 needs a GPU. auto: bf16; fp16 on GPUs without it, fp32 on a "
+        "CPU.",
+    )
+    load_bits: Bits = Field(
+        0,
+        description="Load the layers of the language model in 4 (NF4) or 8 bits and train adapters on them "
+        "(QLoRA), with bitsandbytes; 0: as they are, or for CHECKPOINT as it was trained.",
+    )
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory, but slower.")
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     deepspeed_config: Path = Field(
@@ -156,8 +167,31 @@ class TrainSettings(DataSettings):
             need_path("REPLAY_TEXT", path, "a .txt or .jsonl file with plain text")
         if "replay_share" in self.model_fields_set and not self.replay_text:
             raise UserError("REPLAY_SHARE needs REPLAY_TEXT, files with plain text")
+        if self.load_bits:
+            self.check_quantized()
+        if self.precision == "fp16":
+            check_half_precision(self.deepspeed_config, self.device)
         if self.checkpoint_format == "adapter" and self.tuning != "lora":
             raise UserError("CHECKPOINT_FORMAT=adapter needs TUNING=lora")
+
+    def check_quantized(self) -> None:
+        """Raise `UserError` if a quantised model cannot be trained like this."""
+        key = f"LOAD_BITS={self.load_bits}"
+        if self.tuning != "lora":
+            raise UserError(f"{key} needs TUNING=lora: weights of so few bits cannot be trained themselves")
+        if self.lora_variant == "dora":
+            raise UserError(f"{key}: LORA_VARIANT=dora needs the lengths of whole weights; set lora or rslora")
+        if self.checkpoint_format != "adapter":
+            raise UserError(
+                f"{key} needs CHECKPOINT_FORMAT=adapter: adapters cannot be merged into quantised weights; cardiolect "
+                "merge later merges them into the whole ones"
+            )
+        if splits_weights(self.deepspeed_config):
+            raise UserError(
+                f"{key}: DEEPSPEED_CONFIG={self.deepspeed_config} is ZeRO-3, which cannot split quantised weights; use "
+                "ds_config_zero2.json"
+            )
+        check_installed(key)
 
 
 class LanguageModelSettings(TrainSettings):

@@ -27,6 +27,7 @@ from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
+    DTYPES,
     INFO,
     Checkpoint,
     add_info,
@@ -43,12 +44,15 @@ from cardiolect.model.llm.checkpoint import (
 )
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.plain_text import plain_text_figures, plain_text_in_words
+from cardiolect.model.llm.quantization import quantized
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
+from cardiolect.model.llm.token_rows import ROW_MULTIPLE
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import (
     prepare_for_training,
     trainable_parameters,
     with_adapters_own,
+    with_bits_of,
     with_layer_names,
 )
 from cardiolect.model.training.contents import contents_of_data, short_hash
@@ -64,7 +68,7 @@ from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 # Information that a checkpoint passes on to checkpoints trained from it.
-INHERITED = ("embedding_seed", "projector", *KEPT, "base_model", "corpora")
+INHERITED = ("embedding_seed", "row_multiple", "projector", *KEPT, "base_model", "corpora")
 TINY = "tiny, random weights"  # as base_model
 
 
@@ -111,7 +115,14 @@ def finetune(settings: FinetuneSettings) -> dict:
             check_ecg_tokenizer(
                 settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
             )
-        checkpoint = load_checkpoint(settings.checkpoint, settings.precision, trainable=True)
+        settings = with_bits_of(settings, read_info(settings.checkpoint))
+        checkpoint = load_checkpoint(
+            settings.checkpoint,
+            settings.precision,
+            trainable=True,
+            load_bits=settings.load_bits,
+            device=settings.device,
+        )
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
@@ -166,11 +177,15 @@ def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresen
             settings.seed,
         )
     else:
-        model, tokenizer = load_language_model(settings.llm_path, settings.precision)
+        if settings.load_bits and representation.embeds:
+            raise UserError(f"LOAD_BITS={settings.load_bits}: embedded ECGs need a language model of whole weights")
+        bits, dtype = settings.load_bits, DTYPES[settings.precision]
+        options = quantized(bits, dtype, settings.device) if bits else {}
+        model, tokenizer = load_language_model(settings.llm_path, settings.precision, **options)
         check_ecg_rows(Path(model.name_or_path), tokenizer, representation, settings.tokenizer_path)
     tiny = settings.llm_path == "tiny"
-    spread = 1.0 if tiny else settings.token_row_spread
-    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector, spread)
+    rows = dict(row_multiple=ROW_MULTIPLE, spread=1.0 if tiny else settings.token_row_spread)
+    checkpoint = new_checkpoint(model, tokenizer, representation, settings.seed, settings.projector, **rows)
     checkpoint.info["base_model"] = TINY if tiny else Path(settings.llm_path).resolve().name
     checkpoint.info["corpora"] = corpora_of_tokenizer(settings.tokenizer_path)
     if (_folder_of(checkpoint) / INFO).is_file():  # these include the corpora of its ECG tokenizer

@@ -274,6 +274,7 @@ def train(
         logging_steps=settings.verbose_steps,
         report_to=trackers(settings),
         bf16=settings.precision == "bf16",
+        fp16=settings.precision == "fp16",
         use_cpu=on_cpu,
         deepspeed=str(settings.deepspeed_config),
         seed=settings.seed,
@@ -306,7 +307,7 @@ def train(
             eval_dataset=valid_rows,
             data_collator=partial(_only_batch, collate=make),
         )
-        hook = model.register_state_dict_post_hook(_drop_second_names)
+        hook = model.register_state_dict_post_hook(_drop_frozen)
         result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
         hook.remove()
     if splits_weights(settings.deepspeed_config):
@@ -335,9 +336,15 @@ def train(
     }
 
 
-def _drop_second_names(model: torch.nn.Module, state: dict, prefix: str, metadata: dict) -> None:
-    """Remove tied weights that are frozen under all names but one, under which DeepSpeed leaves them out itself."""
+def _drop_frozen(model: torch.nn.Module, state: dict, prefix: str, metadata: dict) -> None:
+    """Remove what is frozen and DeepSpeed does not leave out itself.
+
+    That is second names of tied weights, and what bitsandbytes adds to quantised ones, which it refuses to load.
+    """
     first = {name for name, _ in model.named_parameters()}
+    own = {name for named in (model.named_parameters, model.named_buffers) for name, _ in named(remove_duplicate=False)}
+    for name in [key for key in state if key.removeprefix(prefix) not in own]:
+        del state[name]
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if not parameter.requires_grad and name not in first:
             state.pop(prefix + name, None)

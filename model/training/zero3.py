@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cardiolect.utils import launch
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 
@@ -25,6 +26,14 @@ def read_deepspeed_config(path: Path) -> dict:
 def splits_weights(path: Path) -> bool:
     """Whether a DeepSpeed configuration is one of ZeRO-3."""
     return read_deepspeed_config(path).get("zero_optimization", {}).get("stage") == 3
+
+
+def check_half_precision(path: Path, device: str) -> None:
+    """Raise `UserError` unless PRECISION=fp16 can train: with DeepSpeed's scaled losses, on a GPU."""
+    if choose_device(device).type == "cpu":
+        raise UserError("PRECISION=fp16: training needs a GPU; on a CPU set fp32 or bf16")
+    if not read_deepspeed_config(path).get("fp16", {}).get("enabled"):
+        raise UserError(f'PRECISION=fp16: {path} lacks "fp16": {{"enabled": "auto"}}, which scales the loss')
 
 
 @torch.no_grad()

@@ -39,3 +39,10 @@ def test_settings_that_say_the_same_are_kept(adapters, capsys):
 def test_a_whole_model_gets_new_adapters_by_the_settings(stock):
     wanted = settings(stock, lora_rank=8)
     assert with_adapters_own(wanted, load_checkpoint(stock).model) is wanted
+
+
+def test_training_adds_rows_up_to_a_multiple_of_64_and_no_spare_one_learns(pretrained):
+    checkpoint = load_checkpoint(pretrained)
+    table, first = checkpoint.model.get_input_embeddings().weight, checkpoint.vocabulary.new_ids.stop
+    assert table.shape[0] % 64 == 0 and checkpoint.info["row_multiple"] == 64
+    assert table.shape[0] == first or (table[first:] == table[first]).all()
