@@ -10,7 +10,13 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
-from cardiolect.model.llm.checkpoint import INFO, Checkpoint, load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_language_model,
+    new_checkpoint,
+)
+from cardiolect.model.llm.checkpoint_folder import INFO
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.prompt.rendering import Prompt, make_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary

@@ -5,12 +5,17 @@
 The packages are the top-level folders of the source tree (``model/`` is `cardiolect.model`); a wheel holds them here.
 """
 
+import logging
 from importlib import import_module
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "pyproject.toml").is_file():  # the source tree
     __path__.append(str(_ROOT))
+
+# PEFT imports it if it is installed; it then says on every start that a CPU kernel from a hub, which nobody asked for, is
+# not there, and in training so for every product.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _EXPORTS = {
     "ECGChat": "cardiolect.model.inference.chat",

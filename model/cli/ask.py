@@ -9,7 +9,7 @@ from pathlib import Path
 from cardiolect.data_provider.corpora.provenance import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
-from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.prompt.rendering import REPORT, task_of
 from cardiolect.utils.errors import UserError
 

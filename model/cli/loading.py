@@ -11,7 +11,8 @@ from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.cli.commands import CHECKPOINT
 from cardiolect.model.inference.chat import SECONDS, ECGChat, seconds_of
-from cardiolect.model.llm.checkpoint import INFO, load_ecg_tokenizer, read_info
+from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.utils.errors import UserError
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from cardiolect.model.comparison.plan import EVAL, TOKENIZER, Stage
 from cardiolect.model.evaluation.result import RESULT
-from cardiolect.model.llm.checkpoint import INFO
+from cardiolect.model.llm.checkpoint_folder import INFO
 
 POLL = 0.2  # seconds between two looks at a running stage
 SAVE = 10  # seconds between two records of a running stage

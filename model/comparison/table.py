@@ -17,7 +17,7 @@ from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.result import RESULT
 from cardiolect.model.evaluation.tables import interval, points
 from cardiolect.model.evaluation.verdict import gaps
-from cardiolect.model.llm.checkpoint import INFO
+from cardiolect.model.llm.checkpoint_folder import INFO
 
 STAGES = {"tokenizer": "representation", "pretrain": "pretraining", "finetune": "fine-tuning", "eval": "evaluations"}
 TASKS = {"qa": "questions", "report": "reports", "instruct": "conversations"}

@@ -19,7 +19,8 @@ from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.model.demo.feedback import open_folder
 from cardiolect.model.demo.temporary_files import Sweeper, UploadLimit
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.checkpoint import fingerprint, load_checkpoint
+from cardiolect.model.llm.checkpoint import load_checkpoint
+from cardiolect.model.llm.checkpoint_folder import fingerprint
 from cardiolect.model.llm.quantization import placement
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import check_free

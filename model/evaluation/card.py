@@ -13,7 +13,7 @@ from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.notes import mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict
-from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.llm.plain_text import plain_text_in_words
 from cardiolect.model.prompt.tasks import TASKS
 

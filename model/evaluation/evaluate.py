@@ -36,7 +36,8 @@ from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.seen import SeenRecordings
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.evaluation.verdict import seen_alarm
-from cardiolect.model.llm.checkpoint import Checkpoint, bits_of, fingerprint, load_checkpoint
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
+from cardiolect.model.llm.checkpoint_folder import bits_of, fingerprint
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError

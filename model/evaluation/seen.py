@@ -7,7 +7,7 @@ from cardiolect.data_provider.audit.seen import read_seen, seen_again
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import known_recordings
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.llm.checkpoint import read_info
+from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.utils.errors import UserError
 
 

@@ -16,7 +16,12 @@ from cardiolect.data_provider.record import ECGRecord, part_of
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.generation import stream_text
-from cardiolect.model.llm.checkpoint import MAX_NEW_TOKENS, Checkpoint, load_checkpoint, longest_sequence
+from cardiolect.model.llm.checkpoint import (
+    MAX_NEW_TOKENS,
+    Checkpoint,
+    load_checkpoint,
+    longest_sequence,
+)
 from cardiolect.model.prompt.rendering import REPORT, make_prompt, task_of
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError

@@ -11,9 +11,7 @@
 safetensors and JSON only.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +23,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.model.llm.checkpoint_folder import BASE_CHAT_TEMPLATE, INFO, base_of, bits_of, read_info
 from cardiolect.model.llm.ecg_language_model import (
     PROJECTOR,
     ECGLanguageModel,
@@ -43,21 +42,6 @@ from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import check_written
 
-INFO = "cardiolect.json"
-BASE_CHAT_TEMPLATE = "base_chat_template.jinja"
-FINGERPRINTED = (  # in addition to the weights
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    BASE_CHAT_TEMPLATE,
-)
 MAX_NEW_TOKENS = 200  # default limit of an answer
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -156,13 +140,6 @@ def new_checkpoint(
     return checkpoint
 
 
-def read_info(path: Path) -> dict:
-    """The contents of cardiolect.json. Raises `UserError` if ``path`` is not a checkpoint."""
-    if not (path / INFO).is_file():
-        raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
-    return _read_json(path / INFO)
-
-
 def load_ecg_tokenizer(path: Path) -> ECGRepresentation:
     """The ECG tokenizer in a checkpoint. Raises `UserError` if the checkpoint was trained with another one."""
     representation = load_representation(path / "ecg_tokenizer")
@@ -210,7 +187,7 @@ def load_checkpoint(
     """
     info = read_info(path)
     representation = load_ecg_tokenizer(path)
-    base = _base_of(path)
+    base = base_of(path)
     if bits := bits_of(info) if load_bits is None and not placement else load_bits:
         if representation.embeds:
             raise UserError(f"LOAD_BITS={bits}: {path} embeds ECGs, which need whole weights")
@@ -233,76 +210,6 @@ def load_checkpoint(
         for parameter in checkpoint.model.ecg_parameters():
             parameter.data = parameter.data.to(model.device, DTYPES[precision])
     return checkpoint
-
-
-def bits_of(info: dict) -> int:
-    """The bits in which the language model was loaded in training; 0 if it was not quantised."""
-    return info.get("load_bits", 0)
-
-
-def fingerprint(folder: Path) -> str:
-    """Short hash of everything that determines a checkpoint's answers.
-
-    That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
-    Raises `UserError` if one of these is missing.
-    """
-    paths = []
-    for part in (folder, folder / "ecg_tokenizer", _base_of(folder)):
-        if part is not None:
-            if not part.is_dir():
-                raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
-            paths += _fingerprinted(part)
-    return _hash_of(paths)
-
-
-def fingerprint_of_parts(*parts: Path | str) -> str:
-    """Short hash of the weights, configuration and text tokenizers in folders or files.
-
-    A part that is neither, such as a name on a hub, counts by its name.
-    """
-    weights = (".safetensors", ".bin", ".gguf")
-    paths = [path for part in map(Path, parts) for path in (_fingerprinted(part, weights) if part.is_dir() else [part])]
-    return _hash_of(paths)
-
-
-def _fingerprinted(folder: Path, weights: Sequence[str] = (".safetensors",)) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix in weights or path.name in FINGERPRINTED]
-
-
-def _hash_of(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.name.encode())
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
-def _base_of(folder: Path) -> Path | None:
-    """The language model that a checkpoint's adapters belong to; None if the checkpoint is a complete model."""
-    config = folder / "adapter_config.json"
-    if not config.is_file():
-        return None
-    name = _read_json(config).get("base_model_name_or_path")
-    if not isinstance(name, str):
-        raise UserError(f"{config}: does not name a language model; is the checkpoint complete?")
-    if not Path(name).is_dir():
-        raise UserError(
-            f"{folder}: contains adapters of the language model {name}, which does not exist; put it back or merge"
-        )
-    return Path(name)
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:80]
-        raise UserError(f"{path}: not JSON ({reason}); is the checkpoint complete?") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: does not contain a JSON object; is the checkpoint complete?")
-    return found
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
@@ -344,11 +251,6 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         "versions": {name: version(name) for name in packages},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
-
-
-def add_info(folder: Path, **values) -> None:
-    """Add ``values`` to the cardiolect.json of a saved checkpoint."""
-    (folder / INFO).write_text(json.dumps(read_info(folder) | values, indent=2, sort_keys=True) + "\n")
 
 
 def _bits(model: PreTrainedModel | PeftModel) -> int:

@@ -3,7 +3,6 @@
 Only the linear layers of its blocks are quantised: embedding, head and what is trained (LoRA, ECG rows) are not.
 """
 
-import logging
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -35,7 +34,6 @@ def quantized(bits: int, compute: torch.dtype, device: str = "auto", key: str = 
     from transformers import BitsAndBytesConfig
 
     check_installed(f"{key}={bits}")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it has a line for every product
     config = BitsAndBytesConfig(
         load_in_8bit=bits == 8,
         load_in_4bit=bits == 4,

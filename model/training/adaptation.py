@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from cardiolect.model.llm.checkpoint import bits_of
+from cardiolect.model.llm.checkpoint_folder import bits_of
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model
 from cardiolect.model.llm.row_adapters import use_row_adapters
 from cardiolect.model.prompt.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cardiolect.model.llm.checkpoint import INFO, read_info
+from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import resume
 from cardiolect.utils.errors import UserError

@@ -28,20 +28,16 @@ from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.evaluation.floors import KEPT, majority_floors
 from cardiolect.model.llm.checkpoint import (
     DTYPES,
-    INFO,
     Checkpoint,
-    add_info,
     check_ecg_rows,
     check_ecg_tokenizer,
-    fingerprint,
-    fingerprint_of_parts,
     load_checkpoint,
     load_language_model,
     longest_sequence,
     new_checkpoint,
-    read_info,
     save_checkpoint,
 )
+from cardiolect.model.llm.checkpoint_folder import INFO, add_info, fingerprint, fingerprint_of_parts, read_info
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.plain_text import plain_text_figures, plain_text_in_words
 from cardiolect.model.llm.quantization import quantized

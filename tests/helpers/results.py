@@ -6,7 +6,7 @@ from pathlib import Path
 from cardiolect.model.evaluation.result import RESULT, write_result
 from cardiolect.model.evaluation.samples import PREDICTIONS as PREDICTIONS_FILE
 from cardiolect.model.evaluation.samples import Sample, write_samples
-from cardiolect.model.llm.checkpoint import fingerprint
+from cardiolect.model.llm.checkpoint_folder import fingerprint
 
 PREDICTIONS = ["sinus rhythm.left bundle branch block", "atrial fibrillation", "normal ecg"]
 REFERENCES = ["sinus rhythm.complete left bundle branch block", "atrial fibrillation.low voltage", "Normal ECG."]

@@ -14,7 +14,7 @@ import pytest
 from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.model.demo import server
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.checkpoint import fingerprint
+from cardiolect.model.llm.checkpoint_folder import fingerprint
 from cardiolect.utils.errors import UserError
 from tests.helpers.demo import ATTACK, QUESTION, ask, new_client, texts_of, upload, visible, write_record
 

@@ -16,7 +16,7 @@ from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.model.evaluation.result import check_result
 from cardiolect.model.evaluation.tables import ecg_line
-from cardiolect.model.llm.checkpoint import fingerprint
+from cardiolect.model.llm.checkpoint_folder import fingerprint
 from tests.helpers import ROOT
 from tests.helpers.runs import finetune_lines, one_thread, pretrain_lines, run
 from tests.helpers.wfdb_records import write

@@ -15,7 +15,8 @@ from cardiolect.ecg_tokenizer.codes.tokenizer import TokenizerConfig
 from cardiolect.ecg_tokenizer.patches import PatchSettings, make_patches
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.ecg_tokenizer.training.train import train_tokenizer
-from cardiolect.model.llm.checkpoint import fingerprint_of_parts, load_checkpoint, load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint_folder import fingerprint_of_parts
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings

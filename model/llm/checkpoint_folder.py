@@ -1,0 +1,106 @@
+"""What a checkpoint's folder says about itself: its cardiolect.json, its language model, its fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cardiolect.utils.errors import UserError
+
+INFO = "cardiolect.json"
+BASE_CHAT_TEMPLATE = "base_chat_template.jinja"
+FINGERPRINTED = (  # in addition to the weights
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    BASE_CHAT_TEMPLATE,
+)
+
+
+def read_info(path: Path) -> dict:
+    """The contents of cardiolect.json. Raises `UserError` if ``path`` is not a checkpoint."""
+    if not (path / INFO).is_file():
+        raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
+    return _read_json(path / INFO)
+
+
+def add_info(folder: Path, **values) -> None:
+    """Add ``values`` to the cardiolect.json of a saved checkpoint."""
+    (folder / INFO).write_text(json.dumps(read_info(folder) | values, indent=2, sort_keys=True) + "\n")
+
+
+def bits_of(info: dict) -> int:
+    """The bits in which the language model was loaded in training; 0 if it was not quantised."""
+    return info.get("load_bits", 0)
+
+
+def base_of(folder: Path) -> Path | None:
+    """The language model that a checkpoint's adapters belong to; None if the checkpoint is a complete model."""
+    config = folder / "adapter_config.json"
+    if not config.is_file():
+        return None
+    name = _read_json(config).get("base_model_name_or_path")
+    if not isinstance(name, str):
+        raise UserError(f"{config}: does not name a language model; is the checkpoint complete?")
+    if not Path(name).is_dir():
+        raise UserError(
+            f"{folder}: contains adapters of the language model {name}, which does not exist; put it back or merge"
+        )
+    return Path(name)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(f"{path}: not JSON ({reason}); is the checkpoint complete?") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: does not contain a JSON object; is the checkpoint complete?")
+    return found
+
+
+def fingerprint(folder: Path) -> str:
+    """Short hash of everything that determines a checkpoint's answers.
+
+    That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
+    Raises `UserError` if one of these is missing.
+    """
+    paths = []
+    for part in (folder, folder / "ecg_tokenizer", base_of(folder)):
+        if part is not None:
+            if not part.is_dir():
+                raise UserError(f"{folder}: not a checkpoint ({part} is missing)")
+            paths += _fingerprinted(part)
+    return _hash_of(paths)
+
+
+def fingerprint_of_parts(*parts: Path | str) -> str:
+    """Short hash of the weights, configuration and text tokenizers in folders or files.
+
+    A part that is neither, such as a name on a hub, counts by its name.
+    """
+    weights = (".safetensors", ".bin", ".gguf")
+    paths = [path for part in map(Path, parts) for path in (_fingerprinted(part, weights) if part.is_dir() else [part])]
+    return _hash_of(paths)
+
+
+def _fingerprinted(folder: Path, weights: Sequence[str] = (".safetensors",)) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix in weights or path.name in FINGERPRINTED]
+
+
+def _hash_of(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
