@@ -13,8 +13,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 if (_ROOT / "pyproject.toml").is_file():  # the source tree
     __path__.append(str(_ROOT))
 
-# PEFT imports it if it is installed; it then says on every start that a CPU kernel from a hub, which nobody asked for, is
-# not there, and in training so for every product.
+# PEFT imports it if it is installed. On every start it misses a CPU kernel from a hub, which nobody asked for, and in
+# training on a CPU it has a line for every product.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _EXPORTS = {

@@ -73,9 +73,12 @@ def weighted_loss(
 
 
 def attention_arguments(model: LanguageModel, segments: torch.Tensor | None, batch: dict) -> dict:
-    """What says which tokens see which, made on the device: a mask from segments, or those of groups of rows."""
+    """What says which tokens see which, made on the device: a mask from segments, or those of groups of rows.
+
+    {} for a batch without either, whose rows are texts of equal length.
+    """
     if segments is None:
-        return {"row_groups": add_masks(batch["row_groups"])}
+        return {"row_groups": add_masks(batch["row_groups"])} if "row_groups" in batch else {}
     places, positions = torch.arange(segments.shape[1], device=segments.device)[None], batch["position_ids"]
     return {"attention_mask": masks_for(model, visible(segments, places, segments, places), positions, positions)}
 
