@@ -1,4 +1,7 @@
-"""What LLM_PATH may name: a folder, a GGUF file, or a model on the Hugging Face hub."""
+"""What LLM_PATH may name: a folder, a GGUF file, or a model on the Hugging Face hub.
+
+huggingface_hub is imported only when a hub is asked: settings are read before `quieten_libraries`.
+"""
 
 import os
 import re
@@ -7,9 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
-from huggingface_hub.constants import HF_HUB_CACHE
-from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError
+from tqdm import tqdm
 
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
@@ -30,7 +31,9 @@ def check_source(source: str) -> None:
             f"LLM_PATH: {source} does not exist; it names a folder with a causal language model, a GGUF file, "
             "OWNER/NAME on the Hugging Face hub, or the word tiny"
         )
-    if not isinstance(try_to_load_from_cache(source, "config.json"), str):
+    if not _is_cached(source):
+        from huggingface_hub import HfApi
+
         _ask_hub(source, lambda: HfApi().model_info(source, timeout=10))
 
 
@@ -43,7 +46,11 @@ def language_model_folder(source: Path | str) -> Path:
     if path.suffix == ".gguf" and path.is_file():
         return _once(lambda: _converted(path), path.parent)
     if not path.exists() and _is_hub_id(str(source)):
-        fetch = partial(snapshot_download, source, allow_patterns=list(_FILES))
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        bar = {} if _is_cached(str(source)) else {"tqdm_class": tqdm}
+        fetch = partial(snapshot_download, source, allow_patterns=list(_FILES), **bar)
         return _once(lambda: Path(_ask_hub(source, fetch)), Path(HF_HUB_CACHE))
     return path
 
@@ -51,6 +58,13 @@ def language_model_folder(source: Path | str) -> Path:
 def _is_hub_id(source: str) -> bool:
     """Whether a path that does not exist may be a name on the hub; ``llm/NAME`` is not if there is a folder ``llm``."""
     return bool(_HUB_ID.fullmatch(source)) and not Path(source).parent.is_dir()
+
+
+def _is_cached(name: str) -> bool:
+    """Whether a model on the hub has been fetched before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def _once(make: Callable[[], Path], folder: Path) -> Path:
@@ -93,6 +107,8 @@ def convert_into(file: Path, folder: Path) -> None:
 
 def _ask_hub(name: str, ask: Callable):
     """``ask()``; without a network or the right to read, one line that says how to get the model."""
+    from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError
+
     get = f"`hf download {name} --local-dir llm/{name.split('/')[1]}`"
     try:
         return ask()

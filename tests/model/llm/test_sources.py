@@ -1,10 +1,14 @@
 """What LLM_PATH names is found, made once, or refused in one line before a run begins."""
 
+import subprocess
+import sys
+
 import pytest
 
 from cardiolect.model.llm import sources
 from cardiolect.model.llm.sources import check_source, language_model_folder
 from cardiolect.utils.errors import UserError
+from tests.helpers import ROOT
 from tests.helpers.gguf_files import tiny_llama, write_gguf
 
 
@@ -58,3 +62,10 @@ def test_one_rank_of_each_machine_converts_if_they_do_not_share_the_folder(tmp_p
     (tmp_path / "a.gguf").touch()
     sources.language_model_folder(tmp_path / "a.gguf")
     assert done == ["convert"] * first + ["wait", "convert"]
+
+
+def test_settings_are_read_without_loading_libraries_that_must_be_quietened_first():
+    """huggingface_hub reads whether it shows progress bars when it is imported."""
+    words = "import sys, cardiolect.model.entry; print(*{'huggingface_hub', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == []
