@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.storage.shared_tables import Tables
+from cardiolect.utils.errors import UserError
 
 TEXT = ("task", "question", "answers", "history")
 KIND = ("question_type", "attribute_type", "template_id", "provenance", "attributes")
@@ -32,6 +33,9 @@ _SCHEMAS = {
     "groups": {"records": pa.list_(pa.int32()), "background": pa.string()},
     "records": {field.name: pa.int32() if field.name == "fold" else pa.string() for field in fields(RecordRef)},
 }
+
+
+TABLES = tuple(_SCHEMAS)
 
 
 class _Numbers(dict):
@@ -65,7 +69,10 @@ def tables_of(examples: Iterable[tuple[Example, str]], **metadata: str) -> Table
 
 def _table(rows: Iterable[tuple], types: dict[str, pa.DataType]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(types)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
+    try:
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
+    except UnicodeEncodeError as error:
+        raise UserError(f"this text holds half of a surrogate pair, correct it: {error.object[:80]!a}") from None
     return pa.table(arrays, schema=pa.schema(types.items()))
 
 
@@ -101,7 +108,7 @@ class Examples(Sequence[Example]):
         if len(parts) == 1:
             return parts[0]
         tables = {name: pa.concat_tables(part.tables[name] for part in parts) for name in ("texts", "kinds")}
-        columns = {"sample_id": pa.chunked_array(chunk for p in parts for chunk in p._sample_ids.chunks)}
+        columns = {"sample_id": pa.chunked_array((c for p in parts for c in p._sample_ids.chunks), pa.large_string())}
         for name, other in (("group", "groups"), ("text", "texts"), ("kind", "kinds")):
             sizes = np.cumsum([0, *(len(part.tables[other]) for part in parts)])
             shifted = [getattr(part, name) + np.int32(size) for part, size in zip(parts, sizes, strict=False)]
@@ -110,7 +117,8 @@ class Examples(Sequence[Example]):
         flat = np.concatenate([part._members[0] + at for part, at in zip(parts, before, strict=False)])
         ends = np.cumsum([0, *np.concatenate([np.diff(part._members[1]) for part in parts])])
         records = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat, pa.int32()))
-        backgrounds = pa.chunked_array(chunk for p in parts for chunk in p.tables["groups"]["background"].chunks)
+        backgrounds = (chunk for p in parts for chunk in p.tables["groups"]["background"].chunks)
+        backgrounds = pa.chunked_array(backgrounds, pa.string())
         tables["groups"] = pa.table({"records": records, "background": backgrounds})
         return cls(tables | {"questions": pa.table(columns)}, [ref for part in parts for ref in part.refs])
 

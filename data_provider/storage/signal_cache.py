@@ -32,6 +32,7 @@ class SignalCache:
         self.record_ids: list[str] = index["record_ids"]
         self.starts = np.array([0, *index["lengths"]]).cumsum()
         self.present = np.array(index["lead_present"], dtype=bool)
+        self.digests: list[str] = index["digests"]
         self._data = np.memmap(folder / SIGNALS, dtype=np.float16, mode="r").reshape(-1, 12)
 
     def __len__(self) -> int:
@@ -71,7 +72,8 @@ def open_signal_cache(
     """
     if not refs:
         raise UserError(f"no recordings for {what}: check DATA_ROOT, *_DATA and *_FOLDS")
-    key = hashlib.sha256(repr([fs, check_leads, [record_key(ref) for ref in refs]]).encode()).hexdigest()[:16]
+    files = [(ref.record_id, record_key(ref)) for ref in refs]
+    key = hashlib.sha256(repr([fs, check_leads, files]).encode()).hexdigest()[:16]
     folder = cache_dir / "signals" / key
     if not (folder / INDEX).is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ class _Filling:
     """A cache that is being written: ``NAME.f16`` and ``NAME.jsonl``, a line for every half minute of reading.
 
     A line is written when the signals that it lists are safely on disk; what follows the last whole line is dropped.
-    rows: id, samples and present leads of each recording. bad: those that cannot be read, and why.
+    rows: id, samples, present leads and hash of the signal of each recording. bad: those that cannot be read, and why.
     """
 
     def __init__(self, folder: Path, name: str):
@@ -116,7 +118,7 @@ class _Filling:
                 whole.append(json.loads(line))
             except ValueError:
                 break
-            end += sum(samples for _, samples, _ in whole[-1][0]) * BYTES
+            end += sum(samples for _, samples, *_ in whole[-1][0]) * BYTES
             if end > self.file.tell():
                 whole.pop()
                 break
@@ -124,10 +126,10 @@ class _Filling:
 
     def keep(self, parts: list) -> None:
         """Begin after these lines."""
-        self.rows: list[tuple[str, int, list[bool]]] = [row for rows, _ in parts for row in rows]
+        self.rows: list[tuple[str, int, list[bool], str]] = [row for rows, _ in parts for row in rows]
         self.bad: dict[str, str] = {record: reason for _, bad in parts for record, reason in bad.items()}
         self.lines.write_text("".join(json.dumps(part) + "\n" for part in parts))
-        self.file.truncate(sum(samples for _, samples, _ in self.rows) * BYTES)
+        self.file.truncate(sum(samples for _, samples, *_ in self.rows) * BYTES)
         self._note_flush()
 
     @property
@@ -138,8 +140,10 @@ class _Filling:
     def add(self, record_id: str, signal: np.ndarray, present: np.ndarray) -> None:
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
-        self.file.write(np.ascontiguousarray(signal.T).astype(np.float16).tobytes())
-        self.rows.append((record_id, signal.shape[1], present.tolist()))
+        samples = np.ascontiguousarray(signal.T).astype(np.float16).tobytes()
+        self.file.write(samples)
+        digest = hashlib.sha256(samples).hexdigest()[:16]
+        self.rows.append((record_id, signal.shape[1], present.tolist(), digest))
 
     def flush(self) -> None:
         self.file.flush()
@@ -156,8 +160,9 @@ class _Filling:
         """Give the files their final names, the index last: without it, the cache is not complete."""
         self.file.close()
         os.replace(self.signals, self.folder / SIGNALS)
-        ids, lengths, present = zip(*self.rows, strict=True) if self.rows else ((), (), ())
-        self.lines.write_text(json.dumps({"record_ids": ids, "lengths": lengths, "lead_present": present}))
+        columns = list(zip(*self.rows, strict=True)) or [()] * 4
+        names = ("record_ids", "lengths", "lead_present", "digests")
+        self.lines.write_text(json.dumps(dict(zip(names, columns, strict=True))))
         os.replace(self.lines, self.folder / INDEX)
 
 

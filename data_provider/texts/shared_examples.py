@@ -10,7 +10,7 @@ from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.manifest import MANIFEST, RECORDS, TEXTS, is_manifest, load_texts
 from cardiolect.data_provider.readers.formats import is_on_disk
 from cardiolect.data_provider.storage import example_table
-from cardiolect.data_provider.storage.example_table import Examples, refs_of, tables_of
+from cardiolect.data_provider.storage.example_table import TABLES, Examples, refs_of, tables_of
 from cardiolect.data_provider.storage.shared_tables import Tables, key_of, shared_tables, state_of
 from cardiolect.data_provider.texts import background, conversations, questions, record_finder
 from cardiolect.data_provider.texts.questions import labelled, load_examples
@@ -29,19 +29,19 @@ def examples_of_files(
     def build() -> Tables:
         refs.clear()
         loaded = load_examples(list(paths), root, database, allow_missing)
-        notes = {"summary": loaded.summary(""), "missing": json.dumps(loaded.missing)}
+        notes = {"summary": loaded.summary(""), "missing": json.dumps([loaded.missing_records, loaded.missing])}
         return tables_of(((example, "") for example in loaded.examples), **notes)
 
     def is_current(tables: Tables) -> bool:
         refs[:] = refs_of(tables)
-        missing = json.loads(tables["questions"].schema.metadata[b"missing"])
+        missing_records, missing = json.loads(tables["questions"].schema.metadata[b"missing"])
         finder = RecordFinder(root, database)
         still = all(finder.find(ecg_id, path, "", None) is None for ecg_id, path in missing)
-        return (allow_missing or not missing) and still and all(is_on_disk(ref.path) for ref in refs)
+        return (allow_missing or not missing_records) and still and all(is_on_disk(ref.path) for ref in refs)
 
     files = labelled(list(paths)).values()
     first = str(next(iter(database.values())).path) if database else ""  # in PTB-XL, at 500 or 100 Hz
-    tables = shared_tables(_folder(cache, root, first, *files), build, is_current)
+    tables = shared_tables(_folder(cache, root, first, *files), TABLES, build, is_current)
     known = {} if database is None else database
     # The database's own reference, which is in memory anyway.
     refs[:] = [known[ref.record_id] if known.get(ref.record_id) == ref else ref for ref in refs or refs_of(tables)]
@@ -51,7 +51,10 @@ def examples_of_files(
 def examples_of_manifest(folder: Path, records: dict[str, tuple[RecordRef, str]], cache: Path) -> Examples:
     """What `load_texts` reads. Raises `UserError` as it does."""
     tables = shared_tables(
-        _folder(cache, folder, "", folder / TEXTS), lambda: tables_of(load_texts(folder, records)), lambda _: True
+        _folder(cache, folder, "", folder / TEXTS),
+        TABLES,
+        lambda: tables_of(load_texts(folder, records)),
+        lambda _: True,
     )
     return Examples(tables, [records[ref.record_id][0] for ref in refs_of(tables)])
 

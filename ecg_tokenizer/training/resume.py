@@ -54,8 +54,8 @@ def choose_start(settings: TokenizerSettings, train: SignalCache, valid: SignalC
 
 
 def _fingerprint(cache: SignalCache) -> str:
-    """Number of recordings, and a hash of their ids, lengths and leads."""
-    digest = hashlib.sha256("\n".join(cache.record_ids).encode())
+    """Number of recordings, and a hash of their ids, leads and signals."""
+    digest = hashlib.sha256("\n".join([*cache.record_ids, *cache.digests]).encode())
     digest.update(cache.starts.tobytes() + cache.present.tobytes())
     return f"{len(cache)} ({digest.hexdigest()[:16]})"
 

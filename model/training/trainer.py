@@ -78,7 +78,9 @@ class ECGTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         loader = super().get_train_dataloader()
-        loader.worker_init_fn = _begin_worker
+        # Accelerate iterates over the loader inside, and makes one of the outer one's arguments for a resumed epoch.
+        for each in (loader, getattr(loader, "base_dataloader", loader)):
+            each.worker_init_fn = _begin_worker
         return loader
 
     def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:

@@ -13,7 +13,8 @@ import pytest
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.splits import load_splits
-from cardiolect.data_provider.storage.example_table import Examples
+from cardiolect.data_provider.storage.example_table import TABLES, Examples, tables_of
+from cardiolect.data_provider.storage.shared_tables import shared_tables
 from cardiolect.data_provider.texts import shared_examples
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.data_provider.texts.shared_examples import examples_of_files
@@ -107,7 +108,7 @@ def test_files_are_parsed_once_and_mapped_then(files, corpus, monkeypatch):
     assert again.text.base is not None and not again.text.flags.owndata, "a view of the file"
 
 
-@pytest.mark.parametrize("change", ["texts", "database", "damaged"])
+@pytest.mark.parametrize("change", ["texts", "database", "damaged", "a part is gone"])
 def test_what_changed_is_parsed_again(files, tmp_path, corpus, change):
     own = tmp_path / "corpus"
     own.mkdir()
@@ -123,6 +124,9 @@ def test_what_changed_is_parsed_again(files, tmp_path, corpus, change):
         (own / "ptbxl_database.csv").unlink()
         (own / "ptbxl_database.csv").write_text(text + "\n")
         assert len(read(files, own)) == len(first) and len(list((files[1] / "examples").glob("*.lock"))) == 2
+    elif change == "a part is gone":
+        next(files[1].rglob("records.arrow")).unlink()
+        assert list(read(files, own)) == first
     else:
         for path in files[1].rglob("*.arrow"):
             path.write_bytes(path.read_bytes()[:100])
@@ -171,12 +175,59 @@ def test_two_processes_that_start_at_once_share_one_table(files, corpus):
     counts = [int(process.communicate()[0]) for process in started]
     assert counts == [len(read(files, corpus))] * 2
     assert len(list((files[1] / "examples").glob("*/questions.arrow"))) == 1
-    assert not list((files[1] / "examples").glob("*.tmp"))
+    assert len(list((files[1] / "examples").iterdir())) == 2, "the tables and their lock"
 
 
 def test_a_cache_that_cannot_be_written_costs_memory_and_nothing_else(files, corpus):
     files[1].write_text("a file where the folder should be")
     assert list(read(files, corpus)) == load_examples(files[0], corpus, load_database(corpus)).examples
+
+
+@pytest.mark.parametrize("place", ["fcntl.flock", "pyarrow.ipc.new_file"])
+def test_a_cache_that_cannot_be_locked_or_is_full_costs_memory_and_one_line(files, corpus, monkeypatch, capsys, place):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place, fail)
+    assert list(read(files, corpus)) == load_examples(files[0], corpus, load_database(corpus)).examples
+    assert "cannot be shared (No space left on device)" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert list(read(files, corpus)) and len(list((files[1] / "examples").iterdir())) == 2, "nothing is left over"
+
+
+def test_what_a_killed_run_left_over_is_in_nobodys_way(files, corpus, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.ipc.new_file", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            read(files, corpus)
+    first = list(read(files, corpus))
+    monkeypatch.setattr(shared_examples, "load_examples", None)
+    assert list(read(files, corpus)) == first
+
+
+def test_a_recording_that_another_path_finds_does_not_make_every_start_parse_again(files, corpus, monkeypatch):
+    items = json.loads(files[0][0].read_text())
+    single = next(item for item in items if len(item["ecg_id"]) == 1)
+    elsewhere = single | {"ecg_path": [f"elsewhere/{single['ecg_id'][0]}"]}
+    files[0][0].write_text(json.dumps([*items, elsewhere]))
+    first = list(read(files, corpus))
+    monkeypatch.setattr(shared_examples, "load_examples", None)
+    assert list(read(files, corpus)) == first
+
+
+def test_corpora_without_texts_are_mixed_from_the_cache(tmp_path):
+    """Of an empty table, a file holds no chunk that would tell the type."""
+    empty = lambda: tables_of([])  # noqa: E731
+    parts = [Examples(shared_tables(tmp_path / name, TABLES, empty, lambda _: True), []) for name in "ab"]
+    joined = Examples.joined([part.renamed(lambda ref: ref, f"{k}/") for k, part in enumerate(parts)])
+    assert len(joined) == 0 and list(joined) == [] and joined.used_refs() == []
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_one_line(files, corpus):
+    items = json.loads(files[0][0].read_text())
+    files[0][0].write_text(json.dumps([items[0] | {"question": "half \ud83d"}]))
+    with pytest.raises(UserError, match=r"half of a surrogate pair.*'half \\ud83d'"):
+        read(files, corpus)
 
 
 def test_splits_of_json_files_hold_what_the_files_say(files, corpus, tmp_path, tokenizer_folder):

@@ -159,6 +159,20 @@ def test_other_recordings_in_the_same_folders_stop_the_run(settings, at_step, co
         train_tokenizer(settings(**own))
 
 
+def test_recordings_whose_gain_was_corrected_stop_the_run(settings, at_step, corpus, tmp_path):
+    """The same recordings, of the same lengths and leads, with other voltages."""
+    shutil.copytree(corpus, tmp_path / "corpus")
+    own = {"DATA_ROOT": tmp_path / "corpus", "CACHE_DIR": tmp_path / "cache"}
+    at_step[4] = kill
+    with pytest.raises(KeyboardInterrupt):
+        train_tokenizer(settings(**own))
+    read = json.loads(next((tmp_path / "cache").rglob("index.json")).read_text())["record_ids"]
+    (header,) = (tmp_path / "corpus").rglob(f"{int(read[0]):05d}_hr.hea")
+    header.write_text(header.read_text().replace("1000.0(0)/mV", "500.0(0)/mV").replace("1000/mV", "500/mV"))
+    with pytest.raises(UserError, match=r"recordings was .* now"):
+        train_tokenizer(settings(**own))
+
+
 def test_a_finished_tokenizer_is_not_trained_again_unless_asked(settings, capsys):
     first = train_tokenizer(settings())
     folder = settings().output_dir

@@ -1,6 +1,7 @@
 """A signal to a training run: the step is saved at once, and the run goes on to the result of an unbroken one."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -80,6 +81,24 @@ def test_nothing_is_validated_after_a_signal_and_the_run_that_goes_on_does_it(tu
     assert at in steps and losses_again == pytest.approx(losses, rel=1e-5)
     assert again["valid_loss"] == pytest.approx(unbroken["valid_loss"], rel=1e-5)
     assert again["best_step"] == unbroken["best_step"]
+
+
+def test_workers_leave_a_signal_that_all_processes_get_to_the_rank(tune, monkeypatch):
+    """srun signals every process of a step; a worker that ended would take the run with it before the step is saved."""
+    own = RunCallback.on_step_end
+
+    def interrupted(self, args, state, control, **kwargs):
+        if state.global_step == 2:
+            workers = [child.pid for child in multiprocessing.active_children()]
+            assert workers, "batches are built by workers"
+            for process in (*workers, os.getpid()):
+                os.kill(process, signal.SIGTERM)
+        own(self, args, state, control, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCallback, "on_step_end", interrupted)
+        with pytest.raises(Stopped, match="stopped by SIGTERM after saving step 2"):
+            tune("stopped", WORKERS=2, BATCH_SIZE=2)
 
 
 def test_a_validation_ends_at_a_signal(tune, monkeypatch):
