@@ -30,7 +30,9 @@ def plain_text_figures(model: LanguageModel, vocabulary: Vocabulary) -> dict[str
     device = language_model.get_input_embeddings().weight.device
     text = TEXT.read_text(encoding="utf-8").strip()
     ids, bos = vocabulary.text_ids(text), vocabulary.tokenizer.bos_token_id
-    length = min(LENGTH, sliding_window(language_model.config) or LENGTH)
+    text_config = language_model.config.get_text_config()
+    limits = (sliding_window(text_config), getattr(text_config, "max_position_embeddings", None))
+    length = min(LENGTH, *(limit for limit in limits if limit)) - (bos is not None)
     losses, ecg, first = [], [], []
     language_model.eval()
     for start in range(0, len(ids), length):

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import random
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -29,16 +31,16 @@ class ReplayText:
         self.names, self.documents = [path.name for path in paths], 0
         tokenizer = vocabulary.tokenizer
         bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        stream: list[int] = []
+        stream = array("i")  # lists of Python's integers would take ten times the memory
         for path in paths:
             for ids in _documents(path, vocabulary):
-                stream += [*ids, tokenizer.eos_token_id]
+                stream.extend([*ids, tokenizer.eos_token_id])
                 self.documents += 1
-        step = min(LENGTH, longest or LENGTH) - len(bos)
-        self.sequences = [[*bos, *stream[start : start + step]] for start in range(0, len(stream), step)]
-        self.sequences = [ids for ids in self.sequences if len(ids) > 1]
-        self.tokens = len(stream)
-        if not self.sequences:
+        self.stream, self.tokens, self.bos = np.frombuffer(stream, np.int32), len(stream), bos
+        self.step = min(LENGTH, longest or LENGTH) - len(bos)
+        # A single token at the end would have nothing to predict.
+        self.count = -(-self.tokens // self.step) - (self.tokens % self.step + len(bos) == 1)
+        if not self.documents:
             raise UserError(f"REPLAY_TEXT: there is no text in {', '.join(map(str, paths))}")
 
     def figures(self) -> dict[str, Any]:
@@ -47,7 +49,18 @@ class ReplayText:
 
     def fingerprint(self) -> str:
         """Hash of the tokens."""
-        return hashlib.sha256(repr(self.sequences).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr((self.step, self.bos)).encode() + self.stream.tobytes()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, k: int) -> list[int]:
+        k = range(len(self))[k]  # raises IndexError after the last
+        return [*self.bos, *self.stream[k * self.step : (k + 1) * self.step].tolist()]
+
+    def lengths(self, chosen: np.ndarray) -> np.ndarray:
+        """Tokens of these sequences."""
+        return len(self.bos) + np.minimum(self.step, self.tokens - chosen * self.step)
 
 
 class WithText(Dataset):
@@ -57,7 +70,7 @@ class WithText(Dataset):
     """
 
     def __init__(self, rows: Dataset, text: ReplayText, share: float, seed: int):
-        self.rows, self.text, self.seed = rows, text.sequences, seed
+        self.rows, self.text, self.seed = rows, text, seed
         self.shares_prefix, self.unfit = rows.shares_prefix, rows.unfit
         self.count = max(1, round(share / (1 - share) * len(rows)))
         sampled = random.Random(f"{seed}-weights").sample(range(len(rows)), min(_SAMPLED, len(rows)))
@@ -71,23 +84,23 @@ class WithText(Dataset):
     def _draw(self, epoch: int) -> None:
         rng = random.Random(f"{self.seed}-{epoch}-text")
         whole, rest = divmod(self.count, len(self.text))
-        self.chosen = [*range(len(self.text))] * whole + rng.sample(range(len(self.text)), rest)
+        self.chosen = np.array([*range(len(self.text))] * whole + rng.sample(range(len(self.text)), rest), np.int32)
 
     def __len__(self) -> int:
         return len(self.rows) + self.count
 
-    def lengths(self) -> list[int]:
+    def lengths(self) -> np.ndarray:
         """Number of tokens per sequence."""
-        return [*self.rows.lengths(), *(len(self.text[k]) for k in self.chosen)]
+        return np.concatenate([self.rows.lengths(), self.text.lengths(self.chosen)])
 
     def longest_row(self) -> tuple[int, str]:
         """The most tokens that a sequence of any epoch can have, and what it is about."""
-        return max(self.rows.longest_row(), (max(map(len, self.text)), "(none: text of REPLAY_TEXT)"))
+        return max(self.rows.longest_row(), (int(self.text.lengths(np.array([0]))[0]), "(none: text of REPLAY_TEXT)"))
 
     def __getitem__(self, i: int) -> Packed:
         if i < len(self.rows):
             return self.rows[i]
-        ids = self.text[self.chosen[i - len(self.rows)]]
+        ids = self.text[int(self.chosen[i - len(self.rows)])]
         return pack(ids, [], [0.0, *[self.weight / (len(ids) - 1)] * (len(ids) - 1)])
 
 
@@ -100,7 +113,7 @@ def _documents(path: Path, vocabulary: Vocabulary) -> Iterator[list[int]]:
         if text.strip():
             yield vocabulary.text_ids(text.strip())
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _document(line, f"REPLAY_TEXT: {path}, line {number}", vocabulary)
 

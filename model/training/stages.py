@@ -289,11 +289,18 @@ def _train_and_save(
             "begun_with": dict(start.contents),
             "code": list(start.code),
         }
+        whole = not splits_weights(settings.deepspeed_config)  # with ZeRO-3, hooks stay that would divide the weights
+        if "plain_text" in info and whole:
+            info["plain_text"]["after"] = plain_text_figures(checkpoint.model, checkpoint.vocabulary)
         (output / "loss_curve.json").write_text(json.dumps(figures["loss_curve"]) + "\n")
         take_over_seen(output)
         save_checkpoint(checkpoint, output, merge=settings.checkpoint_format == "merged")
         if "plain_text" in info:
-            _measure_plain_text(output, settings.precision)
+            if not whole:
+                saved = load_checkpoint(output, settings.precision)
+                info["plain_text"]["after"] = plain_text_figures(saved.model, saved.vocabulary)
+                add_info(output, plain_text=info["plain_text"])
+            print(f"plain text, before and after training on ECGs: {plain_text_in_words(info['plain_text'])}")
         write_card(output)
         print(
             f"best validation loss {figures['valid_loss']:.4f} at step {figures['best_step']} of {figures['steps']}; "
@@ -302,17 +309,6 @@ def _train_and_save(
         finish(output)
     launch.barrier()
     return figures
-
-
-def _measure_plain_text(folder: Path, precision: str) -> None:
-    """Add what a saved checkpoint makes of plain text to its cardiolect.json, and say it.
-
-    The model in memory may still have the hooks of ZeRO-3, which divides weights that are whole again.
-    """
-    saved = load_checkpoint(folder, precision)
-    figures = read_info(folder)["plain_text"] | {"after": plain_text_figures(saved.model, saved.vocabulary)}
-    add_info(folder, plain_text=figures)
-    print(f"plain text, before and after training on ECGs: {plain_text_in_words(figures)}")
 
 
 def _fingerprint_of_model(checkpoint: Checkpoint, settings: LanguageModelSettings) -> str:

@@ -15,6 +15,7 @@ from peft import PeftModel
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
@@ -117,6 +118,7 @@ class ECGTrainer(Trainer):
         most = max(launch.gather(len(batches)))  # with ZeRO-3, every pass is a joint one of all ranks
         for k in tqdm(range(most), desc="validation", leave=False, disable=not launch.is_main()):
             if self.run.signalled():
+                self.control.should_save = True
                 return {}  # the cluster grants a minute or two, which saving needs; see `_validate_if_missed`
             mine = batches[k] if k < len(batches) else []
             batch = self.data_collator([[self.eval_dataset[i] for i in mine or [0]]])
@@ -314,6 +316,7 @@ def train(
         hook.remove()
     if splits_weights(settings.deepspeed_config):
         gather_weights(model)
+        unset_hf_deepspeed_config()  # or a model that the main rank loads would be split, and wait for the other ranks
     if by_rows:
         stock.set_attn_implementation("sdpa")
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]

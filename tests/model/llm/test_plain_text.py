@@ -18,12 +18,12 @@ def checkpoint(tmp_path, tokenizer_folder):
 
 
 def test_new_rows_leave_the_perplexity_of_the_model_that_came(checkpoint, tmp_path):
-    """Its own, as transformers computes it for windows of 512 tokens after the start token."""
+    """Its own, as transformers computes it for windows of 512 tokens, the start token included."""
     model, tokenizer = load_language_model(tmp_path, "fp32")
     ids = checkpoint.vocabulary.text_ids(TEXT.read_text().strip())
     total = 0.0
-    for start in range(0, len(ids), 512):
-        row = torch.tensor([[tokenizer.bos_token_id, *ids[start : start + 512]]])
+    for start in range(0, len(ids), 511):
+        row = torch.tensor([[tokenizer.bos_token_id, *ids[start : start + 511]]])
         with torch.no_grad():
             total += model(input_ids=row, labels=row).loss.item() * (row.shape[1] - 1)
     figures = plain_text_figures(checkpoint.model, checkpoint.vocabulary)

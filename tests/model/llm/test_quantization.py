@@ -120,13 +120,20 @@ def test_what_cannot_be_combined_is_refused_before_work(values, message, corpus,
 
 
 @pytest.mark.parametrize(
-    ("gpu", "capability", "chosen"), [(False, None, "fp32"), (True, (7, 5), "fp16"), (True, (8, 0), "bf16")]
+    ("gpu", "capability", "device", "chosen"),
+    [
+        (False, None, "auto", "fp32"),
+        (True, (7, 5), "auto", "fp16"),
+        (True, (8, 0), "auto", "bf16"),
+        (True, (8, 0), "cpu", "fp32"),
+    ],
 )
-def test_the_precision_of_the_device_is_chosen_with_a_line(gpu, capability, chosen, monkeypatch, capsys):
+def test_the_precision_of_the_device_is_chosen_with_a_line(gpu, capability, device, chosen, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
-    assert FinetuneSettings(tasktype="qa", data_root="x", output_dir="y", precision="auto").precision == chosen
+    settings = FinetuneSettings(tasktype="qa", data_root="x", output_dir="y", precision="auto", device=device)
+    assert settings.precision == chosen
     assert f"PRECISION=auto is {chosen} here" in capsys.readouterr().out
 
 

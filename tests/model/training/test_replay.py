@@ -30,8 +30,9 @@ def vocabulary(tmp_path_factory, tokenizer_folder):
 @pytest.fixture
 def texts(tmp_path):
     (tmp_path / "story.txt").write_text("The ferry left at ten. " * 60 + "\n")
-    lines = [{"text": f"Document {k}: <|ecg_start|> is no ECG."} for k in range(40)]
-    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    lines = [{"text": f"Document {k}: <|ecg_start|>\u2028is no ECG."} for k in range(40)]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n\n"
+    (tmp_path / "more.jsonl").write_text(text, encoding="utf-8")
     return [tmp_path / "story.txt", tmp_path / "more.jsonl"]
 
 
@@ -44,19 +45,19 @@ def ecg_rows(vocabulary) -> PretrainDataset:
 def test_documents_become_sequences_with_an_end_after_each_and_no_special_tokens_inside(vocabulary, texts):
     text = ReplayText(texts, vocabulary)
     bos, eos = vocabulary.tokenizer.bos_token_id, vocabulary.tokenizer.eos_token_id
-    assert all(ids[0] == bos and len(ids) <= LENGTH for ids in text.sequences)
-    stream = [token for ids in text.sequences for token in ids[1:]]
+    assert all(ids[0] == bos and len(ids) <= LENGTH for ids in text)
+    stream = [token for ids in text for token in ids[1:]]
     assert stream.count(eos) == text.documents == 41 and len(stream) == text.tokens
     assert not set(stream) & set(vocabulary.new_ids)
     assert vocabulary.tokenizer.decode(stream).startswith("The ferry left at ten.")
-    assert max(map(len, ReplayText(texts, vocabulary, longest=32).sequences)) == 32
+    assert max(map(len, ReplayText(texts, vocabulary, longest=32))) == 32
 
 
 def test_messages_are_written_by_the_models_own_template(vocabulary, tmp_path):
     path = tmp_path / "chat.jsonl"
     path.write_text(json.dumps({"messages": MESSAGES}))
     text = ReplayText([path], replace(vocabulary, own_template=TEMPLATE))
-    assert vocabulary.tokenizer.decode(text.sequences[0][1:-1]) == "<user>Is it?</user><assistant>no</assistant>"
+    assert vocabulary.tokenizer.decode(text[0][1:-1]) == "<user>Is it?</user><assistant>no</assistant>"
     with pytest.raises(UserError, match=r"chat\.jsonl, line 1: .*without a chat template"):
         ReplayText([path], vocabulary)
 
@@ -92,7 +93,7 @@ def test_text_has_its_share_of_sequences_and_loss_in_every_epoch(vocabulary, tex
     added = max(1, round(share / (1 - share) * len(REFS)))
     for epoch in (0, 1, 0):
         rows.set_epoch(epoch)
-        assert len(rows) == len(REFS) + added and rows.lengths() == [len(rows[i]) for i in range(len(rows))]
+        assert len(rows) == len(REFS) + added and rows.lengths().tolist() == [len(rows[i]) for i in range(len(rows))]
     loss = [sum(rows[i].weights) for i in range(len(rows))]
     assert sum(loss[len(REFS) :]) / sum(loss) == pytest.approx(added / len(rows))
     assert rows.longest_row()[0] >= max(rows.lengths())
@@ -110,7 +111,7 @@ def test_epochs_draw_other_text_and_repeat_it_only_once_all_was_drawn(vocabulary
     rows.set_epoch(0)
     assert [tuple(rows[i].ids) for i in range(len(REFS), len(rows))] == drawn[0]
     many = WithText(ecg_rows(vocabulary), text, 0.97, seed=3)
-    assert set(many.chosen) == set(range(len(text.sequences))) and len(many.chosen) > len(text.sequences)
+    assert set(many.chosen) == set(range(len(text))) and len(many.chosen) > len(text)
 
 
 def test_text_goes_into_the_batches_of_ecgs(vocabulary, texts):

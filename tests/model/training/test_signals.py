@@ -101,7 +101,8 @@ def test_workers_leave_a_signal_that_all_processes_get_to_the_rank(tune, monkeyp
             tune("stopped", WORKERS=2, BATCH_SIZE=2)
 
 
-def test_a_validation_ends_at_a_signal(tune, monkeypatch):
+@pytest.mark.parametrize("save_steps", [0, 3], ids=["saved at validations", "saved at other steps"])
+def test_a_validation_ends_at_a_signal(tune, monkeypatch, save_steps):
     steps, own = validated(monkeypatch), ECGTrainer.compute_loss_context_manager
 
     def interrupted(self, *arguments, **options):
@@ -113,8 +114,8 @@ def test_a_validation_ends_at_a_signal(tune, monkeypatch):
         patch.setattr(ECGTrainer, "compute_loss_context_manager", interrupted)
         for _ in range(2):  # the validation that the second run owes ends as well
             with pytest.raises(Stopped, match="stopped by SIGUSR1 after saving step 2"):
-                tune("stopped", BATCH_SIZE=2)
+                tune("stopped", BATCH_SIZE=2, SAVE_STEPS=save_steps)
             assert steps == [2]
             steps.clear()
-    info, _ = tune("stopped", BATCH_SIZE=2)
+    info, _ = tune("stopped", BATCH_SIZE=2, SAVE_STEPS=save_steps)
     assert info["best_step"] in (2, 4) and set(steps) == {2, 4}
