@@ -207,7 +207,8 @@ def test_what_is_held_out_is_read_once_for_all_splits_and_stages_of_a_process(co
     read, own = [], splits_module.find_held_out
     monkeypatch.setattr(splits_module, "find_held_out", lambda *arguments: read.append(1) or own(*arguments))
     first = load_splits(settings, ("train", "valid"), None)
-    assert load_splits(settings.model_copy(update={"seed": 7}), ("train", "valid"), None) == first
+    again = load_splits(settings.model_copy(update={"seed": 7}), ("train", "valid"), None)
+    assert all((split.records, split.removed) == (first[n].records, first[n].removed) for n, split in again.items())
     warn_of_seen(settings, set())
     assert len(held_out(settings)) > 0 and len(read) == 1
     other = settings.model_copy(update={"held_out": [corpus / "questions/valid.json"]})

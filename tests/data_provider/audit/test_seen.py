@@ -118,7 +118,7 @@ def test_a_list_as_training_wrote_it_is_known_however_it_is_laid_out(trained, ca
     assert found.unknown == "" and found.record["count"] == len(found.marks) == len(load_seen(trained))
     (trained / SEEN).write_text(json.dumps(sorted(found.marks, reverse=True), indent=1))
     assert read_seen(trained).unknown == ""
-    before = seen_before({"checkpoint": trained})
+    before = seen_before({"checkpoint": trained}, True)
     assert before.marks == found.marks and before.record == {} and capsys.readouterr().out == ""
 
 
@@ -143,7 +143,7 @@ def _of_another(path):
 def test_a_list_that_was_lost_cut_or_changed_is_not_relied_upon(trained, change, says, capsys):
     change(trained / SEEN)
     assert says in read_seen(trained).unknown
-    before = seen_before({"checkpoint": trained})
+    before = seen_before({"checkpoint": trained}, True)
     assert "checkpoint that training started from" in before.record["unknown"] and says in capsys.readouterr().out
 
 
@@ -164,12 +164,12 @@ def test_a_list_without_a_record_is_used_and_said_to_be_unchecked(copies, tmp_pa
     (tmp_path / "config.json").write_text("{}")
     save_seen(tmp_path, [copies["train"]])
     assert read_seen(tmp_path).unknown == "" and read_seen(tmp_path).record == {}
-    before = seen_before({"ECG tokenizer": tmp_path})
+    before = seen_before({"ECG tokenizer": tmp_path}, True)
     assert before.record == {"unrecorded": "ECG tokenizer"}
     (tmp_path / "cardiolect.json").write_text(
         json.dumps({"seen": save_seen(tmp_path, [], before.marks) | before.record})
     )
-    assert seen_before({"checkpoint": tmp_path}).record == before.record, "the next stage passes it on"
+    assert seen_before({"checkpoint": tmp_path}, True).record == before.record, "the next stage passes it on"
 
 
 @pytest.mark.parametrize("name", ["cardiolect.json", "config.json"])

@@ -59,7 +59,7 @@ def test_ptbxl_keeps_its_folds_patients_and_reports(shared_data, tmp_path):
     loaded = load_splits(settings(data_root=tmp_path), ("train", "valid", "test"), task="report")
     assert "sinusrhythmus" in loaded["train"].examples[0].answers[0].lower()
     both = load_splits(settings(data_root=tmp_path), ("test",), task=None)  # TASKTYPE=all
-    assert both["test"].examples == loaded["test"].examples != []
+    assert list(both["test"].examples) == list(loaded["test"].examples) != []
     assert {e.record_ids[0] for e in loaded["test"].examples} <= {r.record_id for r in splits["test"]}
 
 

@@ -29,7 +29,7 @@ CONTENTS = {"stage": "finetune", "data": "d1", "language model": "m1"}
 def settings(tmp_path, monkeypatch):
     """Makes settings of a run with one OUTPUT_DIR; keywords are the lines of its env file."""
     monkeypatch.delenv("RESUME", raising=False)
-    monkeypatch.setattr("cardiolect.model.training.resume.code_version", lambda: "v1")
+    monkeypatch.setattr("cardiolect.utils.resume.code_version", lambda: "v1")
     (tmp_path / "ecgs").mkdir()
 
     def make(cls=FinetuneSettings, **lines):
@@ -184,7 +184,7 @@ def test_a_kill_while_steps_are_removed_leaves_none_that_seems_whole(settings, m
 def test_another_version_of_the_code_goes_on_with_one_line_and_is_recorded(settings, monkeypatch, capsys):
     step = save_step(settings())
     assert start(settings()).code == ["v1"] and "version of" not in capsys.readouterr().out
-    monkeypatch.setattr("cardiolect.model.training.resume.code_version", lambda: "v2")
+    monkeypatch.setattr("cardiolect.utils.resume.code_version", lambda: "v2")
     goes_on = start(settings())
     assert capsys.readouterr().out.count("are of another version of the code (v1, now v2)") == 1
     begin(settings(), goes_on)
