@@ -30,7 +30,7 @@ from transformers import DataCollatorWithFlattening, LlamaConfig, LlamaForCausal
 TEXTS = ([3, 5, 7, 9, 11], [20, 21, 22, 23])
 torch.manual_seed(0)
 sizes = {"vocab_size": 64, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
-model = LlamaForCausalLM(LlamaConfig(**sizes))  # in training mode; there is no dropout
+model = LlamaForCausalLM(LlamaConfig(**sizes))  # in training mode, without dropout
 batch = DataCollatorWithFlattening()([{"input_ids": text} for text in TEXTS])
 messages = queue.SimpleQueue()
 logging.getLogger("transformers").addHandler(logging.handlers.QueueHandler(messages))

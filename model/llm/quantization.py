@@ -52,7 +52,7 @@ def check_widths(model: torch.nn.Module) -> None:
 
 
 def placement(bits: int, device: str = "auto") -> dict:
-    """`quantized` over all GPUs, for the demo. Raises `UserError` if there is no CUDA device."""
+    """`quantized` over all GPUs, for the demo. Raises `UserError` without a CUDA device."""
     if bits not in (8, 4):
         raise UserError(f"--quantize {bits}: give 8 or 4")
     if choose_device(device).type == "cpu":

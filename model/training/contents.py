@@ -12,8 +12,8 @@ from cardiolect.data_provider.storage.example_table import TEXT, Examples
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 
 
-def short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def short_hash(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
 
 
 def contents_of_data(splits: Mapping[str, Split], refs: Iterable[RecordRef], ecgs: CachedECGs) -> dict[str, str]:

@@ -41,7 +41,7 @@ class ReplayText:
         # A single token at the end would have nothing to predict.
         self.count = -(-self.tokens // self.step) - (self.tokens % self.step + len(bos) == 1)
         if not self.documents:
-            raise UserError(f"REPLAY_TEXT: there is no text in {', '.join(map(str, paths))}")
+            raise UserError(f"REPLAY_TEXT: no text in {', '.join(map(str, paths))}")
 
     def figures(self) -> dict[str, Any]:
         """For cardiolect.json."""

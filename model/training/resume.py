@@ -13,9 +13,7 @@ from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import resume
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.resume import FOLDER, STAGE, Before, Contents, Start, begin, comparable, finish
-
-__all__ = ["FOLDER", "Start", "begin", "choose_start", "comparable", "differences", "figures_of", "finish", "last_step"]
+from cardiolect.utils.resume import FOLDER, STAGE, Before, Contents, Start
 
 # Every other setting must be equal. Of the paths, the content must be, of which fingerprints are compared.
 PATHS = {

@@ -26,7 +26,7 @@ def _check_reports(report_to: list[str]) -> None:
     if unknown := [name for name in report_to if name not in ("tensorboard", "wandb", "none")]:
         raise UserError(f"REPORT_TO: {', '.join(unknown)} is not known; choose from tensorboard, wandb, none")
     if "none" in report_to and len(report_to) > 1:
-        raise UserError("REPORT_TO: none cannot stand beside another name")
+        raise UserError("REPORT_TO: none rules out all other names")
     if "wandb" in report_to and find_spec("wandb") is None:
         raise UserError("REPORT_TO: wandb is not installed; pip install wandb, or leave it out")
 

@@ -55,13 +55,14 @@ from cardiolect.model.training.contents import contents_of_data, short_hash
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.replay import ReplayText, WithText
-from cardiolect.model.training.resume import choose_start, comparable, figures_of, finish
+from cardiolect.model.training.resume import choose_start, figures_of
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
 from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.resume import comparable, finish
 
 # Information that a checkpoint passes on to checkpoints trained from it.
 INHERITED = ("embedding_seed", "row_multiple", "projector", *KEPT, "base_model", "corpora")
@@ -238,11 +239,9 @@ def _train_and_save(
     if settings.replay_text:
         text = ReplayText(settings.replay_text, checkpoint.vocabulary, longest_sequence(checkpoint.model))
         train_rows = WithText(train_rows, text, settings.replay_share, settings.seed)
-        info["replay"], replayed = (
-            text.figures() | {"share": settings.replay_share},
-            {"REPLAY_TEXT's content": text.fingerprint()},
-        )
-    lengths = short_hash(np.asarray(train_rows.lengths(), np.int32).tobytes().hex())
+        info["replay"] = text.figures() | {"share": settings.replay_share}
+        replayed["REPLAY_TEXT's content"] = text.fingerprint()
+    lengths = short_hash(train_rows.lengths().astype(np.int32).tobytes())
     start = choose_start(
         settings,
         lambda: {

@@ -24,11 +24,11 @@ from cardiolect.model.training.muon import muon
 from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.progress import Progress, trackers
-from cardiolect.model.training.resume import FOLDER, Start, begin
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.model.training.zero3 import gather_weights, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.resume import FOLDER, Start, begin
 from cardiolect.utils.schedule import make_schedule, set_own_rate
 from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
 

@@ -86,7 +86,7 @@ def test_odd_headers_read_as_the_generic_way_reads_them(digital, tmp_path, monke
 @pytest.mark.parametrize("length", [1, 3, 98, 99, 100, 101, 124, 260, 600])
 @pytest.mark.parametrize("value", [-32768, 32767, 0, None, 9000])
 def test_damage_is_found_wherever_it_lies(digital, tmp_path, monkeypatch, first, length, value):
-    """Lengths around 0.2 s, and places on and beside the grid on which held values are looked for."""
+    """Lengths around 0.2 s, on and off the grid on which held values are looked for."""
     digital[8, first : first + length] = digital[8, first] if value is None else value
     if first == 4900:
         digital[:, 5000 - length :] = digital[:, [5000 - length]]

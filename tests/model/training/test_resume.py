@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from cardiolect.model.training.resume import Start, begin, choose_start, comparable, finish, last_step
+from cardiolect.model.training.resume import choose_start, last_step
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.model.training.trainer import RunCallback
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.resume import Start, begin, comparable, finish
 from cardiolect.utils.stopping import Signals
 from tests.helpers import ROOT
 from tests.helpers.runs import command, curve, finetune_lines, one_thread, run

@@ -34,7 +34,7 @@ def load(tmp_path, corpus):
             "TOKEN_ROW_LEARNING_RATE: with TRAIN_TEXT_ROWS=true",
         ),
         ({"REPORT_TO": "tensorboard,mlflow"}, "REPORT_TO: mlflow is not known; choose from tensorboard, wandb, none"),
-        ({"REPORT_TO": "none,tensorboard"}, "REPORT_TO: none cannot stand beside another name"),
+        ({"REPORT_TO": "none,tensorboard"}, "REPORT_TO: none rules out all other names"),
     ],
 )
 def test_what_contradicts_itself_is_refused(load, lines, message):
