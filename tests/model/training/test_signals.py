@@ -83,22 +83,24 @@ def test_nothing_is_validated_after_a_signal_and_the_run_that_goes_on_does_it(tu
     assert again["best_step"] == unbroken["best_step"]
 
 
-def test_workers_leave_a_signal_that_all_processes_get_to_the_rank(tune, monkeypatch):
+def test_workers_go_on_building_batches_after_a_signal_to_all_processes(tune, monkeypatch):
     """srun signals every process of a step; a worker that ended would take the run with it before the step is saved."""
     own = RunCallback.on_step_end
 
     def interrupted(self, args, state, control, **kwargs):
-        if state.global_step == 2:
+        if state.global_step == 1:
             workers = [child.pid for child in multiprocessing.active_children()]
             assert workers, "batches are built by workers"
-            for process in (*workers, os.getpid()):
+            for process in workers:
                 os.kill(process, signal.SIGTERM)
+        if state.global_step == 8:  # of whose batches some were not built at step 1
+            os.kill(os.getpid(), signal.SIGTERM)
         own(self, args, state, control, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunCallback, "on_step_end", interrupted)
-        with pytest.raises(Stopped, match="stopped by SIGTERM after saving step 2"):
-            tune("stopped", WORKERS=2, BATCH_SIZE=2)
+        with pytest.raises(Stopped, match="stopped by SIGTERM after saving step 8"):
+            tune("stopped", WORKERS=2, BATCH_SIZE=2, MAX_STEPS=10, EVAL_STEPS=20)
 
 
 @pytest.mark.parametrize("save_steps", [0, 3], ids=["saved at validations", "saved at other steps"])
