@@ -1,10 +1,21 @@
 """Fixtures shared by all tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
+from cardiolect.utils.stopping import SIGNALS
 from tests.helpers import ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_signal_stays_ignored():
+    """A stage that was stopped within this process leaves signals ignored, and what later tests start inherits that."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ DATA = {
     "cardiolect/model/demo/page.css",
     "cardiolect/model/evaluation/card.md",
     "cardiolect/model/evaluation/page.html",
+    "cardiolect/model/llm/plain_text.txt",
 }
 
 

@@ -9,7 +9,6 @@ import pytest
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.stopping import SIGNALS
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,6 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
 
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
     monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
@@ -54,8 +52,6 @@ def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
         "\nstopped by SIGTERM, not while training; run the same command again"
     )
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN, "the process is about to end"
-    for number in SIGNALS:
-        signal.signal(number, before[number])
 
 
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+from unittest import mock
 
 import pytest
 import torch
@@ -13,19 +14,20 @@ from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.trainer import ECGTrainer, RunCallback
 from cardiolect.utils.launch import leave_ranks
-from cardiolect.utils.stopping import SIGNALS, Stopped
+from cardiolect.utils.stopping import Stopped
 from tests.helpers.runs import finetune_lines
 
 
 @pytest.fixture(scope="module")
 def only_rank():
     """Makes this process the only rank; DeepSpeed cannot join a second group of ranks in one process."""
-    with socket.socket() as probe, pytest.MonkeyPatch.context() as patch:
+    with socket.socket() as probe, mock.patch.dict(os.environ):  # to which Accelerate adds LOCAL_WORLD_SIZE
         probe.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": probe.getsockname()[1]}
         probe.close()
-        for name, value in {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, **place}.items():
-            patch.setenv(name, str(value))
+        os.environ.update(
+            {name: str(value) for name, value in {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, **place}.items()}
+        )
         yield
         leave_ranks()
 
@@ -33,7 +35,6 @@ def only_rank():
 @pytest.fixture
 def tune(tmp_path, corpus, checkpoint_folder, only_rank):
     """Fine-tunes within this process; returns what cardiolect.json says, and the losses."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
 
     def run(name: str, **values) -> tuple[dict, list[float]]:
         lines = {**finetune_lines(corpus, checkpoint_folder), "LORA_RANK": 4, "WORKERS": 0, "MAX_VALID": 8}
@@ -44,9 +45,7 @@ def tune(tmp_path, corpus, checkpoint_folder, only_rank):
         stages.finetune(FinetuneSettings.load(file))
         return tuple(json.loads((tmp_path / name / f).read_text()) for f in ("cardiolect.json", "loss_curve.json"))
 
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    return run
 
 
 def validated(monkeypatch) -> list[int]:
