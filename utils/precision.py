@@ -1,4 +1,4 @@
-"""The setting PRECISION of language models, which may follow the device."""
+"""The setting PRECISION, which may follow the device."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,20 +7,34 @@ from pydantic import BeforeValidator, ValidationInfo
 
 from cardiolect.utils import launch
 
+AUTO = "auto: bf16 on GPUs and CPUs that have instructions for it"
 
-def _precision_here(value: Any, info: ValidationInfo) -> Any:
-    """bf16, fp16 or fp32 for "auto", with a line; other values as they are."""
-    if value != "auto":
-        return value
+
+def _of_language_model(value: Any, info: ValidationInfo) -> Any:
+    return _with_line(*_precision_here(info, "fp16")) if value == "auto" else value
+
+
+def _of_ecg_tokenizer(value: Any, info: ValidationInfo) -> Any:
+    return _with_line(*_precision_here(info, "fp32")) if value == "auto" else value
+
+
+def _precision_here(info: ValidationInfo, of_older_gpus: str) -> tuple[str, str]:
+    """The precision, and why."""
     if info.data.get("device") == "cpu" or not torch.cuda.is_available():
-        chosen, reason = "fp32", "it runs on a CPU"
-    elif torch.cuda.get_device_capability()[0] < 8:
-        chosen, reason = "fp16", f"{torch.cuda.get_device_name()} has no bf16"
-    else:
-        chosen, reason = "bf16", f"{torch.cuda.get_device_name()} has it"
+        # Other CPUs compute bf16 in float32, and lose time on converting.
+        able = [name for name in ("avx512_bf16", "amx_bf16") if torch.cpu.get_capabilities().get(name)]
+        return ("bf16", f"the CPU has {able[0]}") if able else ("fp32", "the CPU has no instructions for bf16")
+    name = torch.cuda.get_device_name()
+    if torch.cuda.get_device_capability()[0] < 8:
+        return of_older_gpus, f"{name} has no bf16"
+    return "bf16", f"{name} has it"
+
+
+def _with_line(chosen: str, reason: str) -> str:
     if launch.is_main():
         print(f"PRECISION=auto is {chosen} here: {reason}")
     return chosen
 
 
-Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_precision_here)]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], BeforeValidator(_of_language_model)]
+TokenizerPrecision = Annotated[Literal["fp32", "bf16"], BeforeValidator(_of_ecg_tokenizer)]

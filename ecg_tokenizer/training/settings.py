@@ -9,6 +9,7 @@ from pydantic import Field
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.precision import AUTO, TokenizerPrecision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
@@ -67,8 +68,8 @@ class TokenizerSettings(DataSettings):
         description="fsq: after the encoder, each frame tries the neighbours of its code this often and takes the one "
         "that decodes best. Distortion falls by a sixth at the same bits; a round takes 0.4 s of a CPU core per ECG.",
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="Precision of training; codes are always computed in fp32."
+    precision: TokenizerPrecision = Field(
+        "fp32", description=f"Precision of training; codes are always computed in fp32. {AUTO}, fp32 on others."
     )
     steps: int = Field(4000, ge=1, description="Maximum number of optimiser steps.")
     batch_size: int = Field(32, ge=1, description="Crops per step, over all ranks.")

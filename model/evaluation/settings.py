@@ -11,7 +11,7 @@ from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.precision import Precision
+from cardiolect.utils.precision import AUTO, Precision
 from cardiolect.utils.settings import Names, need_path
 
 
@@ -75,7 +75,7 @@ class EvalSettings(DataSettings):
     num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
     precision: Precision = Field(
         "fp32",
-        description="Arithmetic of the language model. auto: bf16; fp16 on GPUs without it, fp32 on a CPU.",
+        description=f"Arithmetic of the language model. {AUTO}; fp16 on other GPUs, fp32 on other CPUs.",
     )
     load_bits: Bits | None = Field(
         None,

@@ -12,7 +12,7 @@ from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
 from cardiolect.model.training.zero3 import check_half_precision, read_deepspeed_config, splits_weights
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.precision import Precision
+from cardiolect.utils.precision import AUTO, Precision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule
@@ -91,8 +91,8 @@ class TrainSettings(DataSettings):
     )
     precision: Precision = Field(
         "fp32",
-        description="Precision of the language model; fp16 needs a GPU. auto: bf16; fp16 on GPUs without it, fp32 on a "
-        "CPU.",
+        description=f"Precision of the language model; fp16 needs a GPU. {AUTO}; fp16 on other GPUs, fp32 on other "
+        "CPUs.",
     )
     load_bits: Bits = Field(
         0,

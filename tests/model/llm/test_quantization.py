@@ -12,7 +12,7 @@ from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model
 from cardiolect.model.llm.quantization import quantized
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.training.adaptation import trainable_parameters
-from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.model.training.settings import PretrainSettings
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 from tests.helpers.language_models import tiny_language_model
@@ -117,24 +117,6 @@ def test_what_cannot_be_combined_is_refused_before_work(values, message, corpus,
     with pytest.raises(UserError, match=message) as refused:
         PretrainSettings.load(file)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("gpu", "capability", "device", "chosen"),
-    [
-        (False, None, "auto", "fp32"),
-        (True, (7, 5), "auto", "fp16"),
-        (True, (8, 0), "auto", "bf16"),
-        (True, (8, 0), "cpu", "fp32"),
-    ],
-)
-def test_the_precision_of_the_device_is_chosen_with_a_line(gpu, capability, device, chosen, monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
-    settings = FinetuneSettings(tasktype="qa", data_root="x", output_dir="y", precision="auto", device=device)
-    assert settings.precision == chosen
-    assert f"PRECISION=auto is {chosen} here" in capsys.readouterr().out
 
 
 def test_a_missing_bitsandbytes_is_one_line(monkeypatch):
