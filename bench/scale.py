@@ -3,8 +3,9 @@
     python -m bench.scale [--questions 200000] [--per-recording 30] [--threads 1]
 
 Makes a corpus of questions like ECG-QA's about recordings that exist by name only, and measures what is not shared by
-processes (USS), the start of a run and of an epoch, and what a batch costs the training thread. Figures of the whole
-corpus are scaled linearly to 24 million questions and 8 ranks.
+processes (USS), the start of a run and of an epoch, and what a batch costs the training thread. Memory is what a
+question adds, from a quarter of the corpus to all of it, so that caches of a fixed size do not count. Figures of the
+whole corpus are scaled linearly to 24 million questions and 8 ranks.
 """
 
 import argparse
@@ -112,34 +113,39 @@ def private_bytes() -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private"))
 
 
-def measure(make: Callable, small: Corpus, corpus: Corpus) -> tuple[float, float]:
-    """In a process of its own: private bytes a question, and CPU seconds of the start of an epoch."""
+def measure(make: Callable, corpora: tuple[Corpus, ...]) -> tuple[float, float]:
+    """In a process of its own: private bytes that a question adds, and CPU seconds of the start of an epoch.
+
+    corpora: one that is warmed up with, a small and a large one.
+    """
     vocabulary = random_checkpoint("tiny").vocabulary
     kept, memory, seconds = [], [], []
-    for each in (small, corpus):  # the first so that what code allocates once does not count
+    for each in corpora:
         kept.append(make(vocabulary, each))
         kept[-1].set_epoch(1)
         gc.collect()
         memory.append(private_bytes())
     for epoch in range(2, 5):
         start = time.process_time()
-        kept[1].set_epoch(epoch)
+        kept[-1].set_epoch(epoch)
         seconds.append(time.process_time() - start)
-    return (memory[1] - memory[0]) / corpus.questions, float(np.median(seconds))
+    small, large = np.diff(memory)
+    return (large - small) / (corpora[2].questions - corpora[1].questions), float(np.median(seconds))
 
 
 def row(what: str, target: str, before: float, now: float) -> dict:
     return {"what": what, "before": before, "now": now, "ratio": before / now, "target": TARGETS[target]}
 
 
-def memory_and_epoch(corpora: tuple[Corpus, Corpus]) -> list[dict]:
-    corpora[1].new()  # the first run of all has written the tables
+def memory_and_epoch(corpora: tuple[Corpus, ...]) -> list[dict]:
+    for corpus in corpora:
+        corpus.new()  # the first run of all has written the tables
     found = []
     for make in (old_rows, new_rows):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found.append(pool.apply(measure, (make, *corpora)))
+            found.append(pool.apply(measure, (make, corpora)))
     (old_bytes, old_seconds), (new_bytes, new_seconds) = found
-    whole, epochs = QUESTIONS * RANKS / 1e9, QUESTIONS / corpora[1].questions
+    whole, epochs = QUESTIONS * RANKS / 1e9, QUESTIONS / corpora[-1].questions
     return [
         row("private bytes a question", "host memory", old_bytes, new_bytes),
         row(f"GB of 24 million, {RANKS} ranks (scaled)", "host memory", old_bytes * whole, new_bytes * whole),
@@ -147,17 +153,17 @@ def memory_and_epoch(corpora: tuple[Corpus, Corpus]) -> list[dict]:
     ]
 
 
-def start_of_a_run(corpora: tuple[Corpus, Corpus]) -> list[dict]:
-    corpora[1].new()
-    seconds = []
-    for load in (corpora[1].old, corpora[1].new):
+def start_of_a_run(corpora: tuple[Corpus, ...]) -> list[dict]:
+    corpus, seconds = corpora[-1], []
+    corpus.new()
+    for load in (corpus.old, corpus.new):
         start = time.process_time()
         load()
-        seconds.append((time.process_time() - start) * QUESTIONS / corpora[1].questions)
+        seconds.append((time.process_time() - start) * QUESTIONS / corpus.questions)
     return [row("reading 24 million, but in the first run, s (scaled)", "parsing", *seconds)]
 
 
-def batches(corpora: tuple[Corpus, Corpus]) -> list[dict]:
+def batches(corpora: tuple[Corpus, ...]) -> list[dict]:
     vocabulary = random_checkpoint("tiny").vocabulary
     pad, found = vocabulary.tokenizer.pad_token_id, []
     for name, (frames, text) in SHAPES.items():
@@ -189,7 +195,7 @@ def _only(items: list, pad_id: int) -> dict:
     return lay_out(items[0], pad_id)
 
 
-ROWS: list[Callable[[tuple[Corpus, Corpus]], list[dict]]] = [memory_and_epoch, start_of_a_run, batches]
+ROWS: list[Callable[[tuple[Corpus, ...]], list[dict]]] = [memory_and_epoch, start_of_a_run, batches]
 
 
 def main() -> None:
@@ -200,7 +206,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        sizes = (min(1000, arguments.questions), arguments.questions)
+        sizes = (min(1000, arguments.questions // 8), arguments.questions // 4, arguments.questions)
         corpora = tuple(
             Corpus.make(Path(folder) / str(k), size, arguments.per_recording) for k, size in enumerate(sizes)
         )
