@@ -11,6 +11,7 @@ whole corpus are scaled linearly to 24 million questions and 8 ranks.
 import argparse
 import gc
 import json
+import mmap
 import multiprocessing
 import tempfile
 import time
@@ -130,7 +131,8 @@ def measure(make: Callable, corpora: tuple[Corpus, ...]) -> tuple[float, float]:
         kept[-1].set_epoch(epoch)
         seconds.append(time.process_time() - start)
     small, large = np.diff(memory)
-    return (large - small) / (corpora[2].questions - corpora[1].questions), float(np.median(seconds))
+    added = max(large - small, mmap.PAGESIZE)  # less cannot be told
+    return added / (corpora[2].questions - corpora[1].questions), float(np.median(seconds))
 
 
 def row(what: str, target: str, before: float, now: float) -> dict:

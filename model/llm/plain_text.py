@@ -22,8 +22,8 @@ def plain_text_figures(model: LanguageModel, vocabulary: Vocabulary) -> dict[str
     perplexity: per token among those of text, comparable between stages of one model; with new ECG rows and no
     training, it is that of the language model as it came. bits_per_byte: the same, comparable between models.
     ecg_probability: mean probability of all ECG tokens together. ecg_first: share of positions at which an ECG token is
-    the most likely one. Neither of these two can occur in answers of this package, which excludes ECG tokens; stock
-    servers exclude nothing.
+    the most likely one. Neither of these two can occur in answers of this package, which excludes ECG tokens; vLLM
+    and llama.cpp exclude nothing.
     """
     language_model = inner_model(model)
     training, new = language_model.training, vocabulary.new_ids
