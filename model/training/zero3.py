@@ -49,7 +49,10 @@ def check_deepspeed_config(path: Path, precision: str, numbers: Mapping[str, tup
             raise UserError(f'{named}: "{block}" would replace {keys}; remove it from the file')
     for name in ("bf16", "fp16"):
         _check_enabled(config.get(name, {}), name, precision, path)
-    for key in ("train_batch_size", "train_micro_batch_size_per_gpu"):
+    sizes = ("train_batch_size", "train_micro_batch_size_per_gpu")
+    if not any(key in config for key in sizes):
+        raise UserError(f'{named} lacks "{sizes[1]}": "auto"')
+    for key in sizes:
         if (value := config.get(key, AUTO)) != AUTO:
             raise UserError(f'{named}: "{key}" is {value!r}, but BATCH_SIZE and BATCH_TOKENS decide; write "auto"')
     for key, (setting, wanted) in numbers.items():

@@ -99,6 +99,11 @@ MUON = {"OPTIMIZER": "muon", "TUNING": "full"}
         ({"fp16": {"enabled": True}}, {}, 'PRECISION=fp32: .* has "fp16": {"enabled": true}'),
         ({"bf16": {"enabled": True}}, {}, 'PRECISION=fp32: .* has "bf16": {"enabled": true}'),
         ({"bf16": True}, {}, 'PRECISION=fp32: .* has "bf16": true'),
+        (
+            {"train_batch_size": None, "train_micro_batch_size_per_gpu": None},
+            {},
+            'lacks "train_micro_batch_size_per_gpu',
+        ),
         ({"train_batch_size": 16}, {}, '"train_batch_size" is 16, but BATCH_SIZE'),
         ({"train_micro_batch_size_per_gpu": 4}, {}, '"train_micro_batch_size_per_gpu" is 4, but BATCH_SIZE'),
         ({"gradient_accumulation_steps": 4}, {}, "is 4, but GRADIENT_ACCUMULATION_STEPS is 1"),
