@@ -57,6 +57,8 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         join_ranks(settings.device)
         if world_size() > 1:
             _check_shared(settings.output_dir)
+        if is_main() and isinstance(settings, EnvSettings):
+            settings.say_unused()
         if stage != "eval":
             with Signals(at_once=True):
                 run(settings)

@@ -7,6 +7,9 @@ from typing import Literal
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError
+
 Schedule = Literal["one-cycle", "cosine", "linear", "constant"]
 DESCRIPTION = (
     "Learning rate over the run. one-cycle: up from 1/25 of the peak and down to almost 0, both along a cosine; the "
@@ -19,13 +22,21 @@ def make_schedule(schedule: Schedule, optimizer: Optimizer, steps: int, warmup_s
     """A schedule to step once after every optimizer step; the peak of each parameter group is its present rate.
 
     steps: of the whole run. warmup_steps: optimizer steps before the peak; one-cycle needs at least 2 and leaves a
-    quarter of the run for the way down.
+    quarter of the run for the way down. A line is printed if the warm-up takes more than half of the run.
     """
+    if warmup_steps > steps / 2 and launch.is_main():
+        print(f"the learning rate rises for {warmup_steps:g} of {steps} steps, more than half of the run")
     if schedule == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         warmup_steps = min(max(warmup_steps, 2), 0.75 * steps)  # OneCycleLR divides by one less, on either side
         return OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=warmup_steps / steps, cycle_momentum=False)
     return LambdaLR(optimizer, lambda step: share_of_peak(schedule, step, steps, warmup_steps))
+
+
+def check_warmup(key: str, warmup_steps: float, steps: int) -> None:
+    """Raise `UserError` if a warm-up that ``key`` sets takes the whole run."""
+    if warmup_steps >= steps:
+        raise UserError(f"{key}: a warm-up of {warmup_steps:g} steps takes all {steps} of the run; lower it")
 
 
 def share_of_peak(schedule: Schedule, step: int, steps: int, warmup_steps: float) -> float:

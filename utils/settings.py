@@ -8,6 +8,7 @@ the wrong type or a path that does not exist is one `UserError` line before any 
 import difflib
 import json
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -86,6 +87,16 @@ class EnvSettings(BaseSettings):
 
             if not torch.cuda.is_available():
                 raise UserError("DEVICE=cuda, but PyTorch finds no CUDA device here; use auto or cpu")
+
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        """Why some settings have no effect beside the others, and their names, set or not."""
+        return ()
+
+    def say_unused(self) -> None:
+        """Print a line for each reason why settings that were set are not used."""
+        for reason, names in self.unused():
+            if keys := [name.upper() for name in type(self).model_fields if name in self.model_fields_set & set(names)]:
+                print(f"{', '.join(keys)} not used: {reason}")
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"

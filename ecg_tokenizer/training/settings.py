@@ -1,5 +1,6 @@
 """Settings of stage 1, read from ``ecg_tokenizer/config.env`` or another env file."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Literal
@@ -12,11 +13,16 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, TokenizerPrecision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
-from cardiolect.utils.schedule import DESCRIPTION, Schedule
+from cardiolect.utils.schedule import DESCRIPTION, Schedule, check_warmup
 from cardiolect.utils.settings import Integers, Names, need_path
 
 MAX_CODES = 65536  # the code cache stores uint16
 DEFAULT = TokenizerConfig()
+OF_QUANTIZERS = {
+    "fsq": {"fsq_levels", "search_rounds"},
+    "vq": {"codebook_size", "codebook_dim"},
+    "rvq": {"codebook_size", "codebook_dim", "num_codebooks"},
+}
 WARMUP_SHARE = 0.05  # of STEPS, if WARMUP_STEPS is empty
 
 
@@ -137,6 +143,14 @@ class TokenizerSettings(DataSettings):
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return TokenizerConfig(**{**values, **lists})
 
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        others = {name for names in OF_QUANTIZERS.values() for name in names} - OF_QUANTIZERS[self.quantizer]
+        yield f"QUANTIZER={self.quantizer}", others
+        if not self.coarse_frames:
+            yield "COARSE_FRAMES=0: no coarse codes", {"coarse_levels"}
+        if not self.measurements:
+            yield "MEASUREMENTS is not set", {"measurement_weight"}
+
     def check(self) -> None:
         super().check()
         exact = self.stride_ms * self.sampling_rate / 1000
@@ -167,6 +181,8 @@ class TokenizerSettings(DataSettings):
             raise UserError("MEASUREMENTS_DATA needs a single DATA_ROOT: in a mixture its ids would be ambiguous")
         if self.measurements_data:
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
+        if self.warmup_steps is not None:
+            check_warmup("WARMUP_STEPS", self.warmup_steps, self.steps)
         if self.batch_size % self.num_processes:
             raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES, because ranks take equal shares")
         frames = max(8, 2 * self.coarse_frames)

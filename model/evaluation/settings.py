@@ -1,5 +1,6 @@
 """Settings of evaluation and of the summary of a finished pipeline."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -90,6 +91,14 @@ class EvalSettings(DataSettings):
     @property
     def floor_conditions(self) -> list[str]:
         return [name for name in CHOICES if name in self.floors]
+
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        if self.answer_mode != "choices":
+            yield "only ANSWER_MODE=choices ranks answers", {"answer_lists"}
+        if not self.bertscore_model:
+            yield "BERTSCORE_MODEL is not set", {"bertscore_layer"}
+        if self.keep_seen_patients:
+            yield "KEEP_SEEN_PATIENTS=true leaves nobody out", {"max_left_out"}
 
     def check(self) -> None:
         super().check()

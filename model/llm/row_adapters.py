@@ -4,11 +4,16 @@ PEFT writes the rows into a copy of the whole embedding and head, for every pass
 a vocabulary of 128,000 tokens. Here the frozen table is used as it is, and what belongs to ECG tokens is replaced.
 """
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from peft.tuners.trainable_tokens import TrainableTokensLayer
 from torch import Tensor, nn
+
+# PEFT asks every language model by this name, about which users can do nothing.
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 class RowAdapter(TrainableTokensLayer):

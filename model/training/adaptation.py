@@ -31,7 +31,7 @@ def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings:
             parameter.requires_grad_(True)
         return model
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        model.activation_checkpointing_enable()
         model.enable_input_require_grads()
     if settings.tuning == "full":
         if isinstance(model, PeftModel):

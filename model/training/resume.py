@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiolect.model.llm.checkpoint_folder import INFO, read_info
-from cardiolect.model.training.settings import TrainSettings
+from cardiolect.model.training.settings import ADAPTERS, WARMUP_STEPS, TrainSettings
 from cardiolect.utils import resume
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, STAGE, Before, Contents, Start
@@ -43,9 +43,9 @@ MAY_DIFFER = PATHS | {
     "test_folds",
     "accept_unknown_leakage",
 }
-ADAPTERS = {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_variant", "train_norms"}  # of TUNING=lora
 FIGURES = (
     "steps",
+    "warmup_steps",
     "epochs",
     "train_loss",
     "valid_loss",
@@ -66,8 +66,20 @@ def differences(
     settings: TrainSettings, contents: Contents, before: Mapping[str, Any], contents_before: Contents
 ) -> list[str]:
     """`utils.resume.differences` for stages 2 and 3."""
+    before = _as_now(settings, before)
     may_differ = MAY_DIFFER | (ADAPTERS if settings.tuning == "full" else set())
     return resume.differences(settings, contents, before, contents_before, may_differ, {"lora_targets"})
+
+
+def _as_now(settings: TrainSettings, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier releases recorded for keys that were not set, as it is recorded now if it means the same."""
+    before = dict(before)
+    if settings.token_row_learning_rate and not before.get("token_row_learning_rate"):
+        before["token_row_learning_rate"] = before.get("learning_rate", settings.learning_rate)
+    same_warmup = settings.warmup_ratio or settings.max_steps >= 10 * WARMUP_STEPS
+    if settings.warmup_steps is None and before.get("warmup_steps") == WARMUP_STEPS and same_warmup:
+        before["warmup_steps"] = None
+    return before
 
 
 def _before(output_dir: Path) -> Before:

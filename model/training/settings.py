@@ -1,5 +1,7 @@
 """Settings of pretraining and fine-tuning."""
 
+import math
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -10,15 +12,21 @@ from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
-from cardiolect.model.training.zero3 import check_half_precision, read_deepspeed_config, splits_weights
+from cardiolect.model.training.zero3 import check_deepspeed_config, read_deepspeed_config, splits_weights
+from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, Precision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
-from cardiolect.utils.schedule import DESCRIPTION, Schedule
+from cardiolect.utils.schedule import DESCRIPTION, Schedule, check_warmup
 from cardiolect.utils.settings import Names, Paths, need_path
 
 ALL_LINEAR = "all-linear"
+WARMUP_STEPS = 50  # if neither WARMUP_STEPS nor WARMUP_RATIO is set; at most a tenth of the run
+ADAPTERS = {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_variant", "train_norms"}  # of TUNING=lora
+TINY = {"tiny_corpus", "tiny_vocabulary", "tiny_layers", "tiny_hidden", "tiny_heads", "tiny_tied"}
+OF_NEW_CHECKPOINTS = TINY | {"llm_path", "tokenizer_path", "projector", "token_row_spread"}
+ROWS_FASTER = 5  # docs/LLM.md: rows that start at half the spread of text rows then learn as fast as at the whole
 
 
 def _check_reports(report_to: list[str]) -> None:
@@ -58,7 +66,12 @@ class TrainSettings(DataSettings):
     learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of AdamW.")
     muon_learning_rate: float = Field(0.02, gt=0, description="Peak learning rate of Muon.")
     schedule: Schedule = Field("cosine", description=DESCRIPTION)
-    warmup_steps: int = Field(50, ge=0, description="Optimiser steps before the peak learning rate.")
+    warmup_steps: int | None = Field(
+        None,
+        ge=0,
+        description=f"Optimiser steps before the peak learning rate. Empty: {WARMUP_STEPS}, or a tenth of a run of "
+        f"fewer than {10 * WARMUP_STEPS} steps.",
+    )
     warmup_ratio: float = Field(
         0.0, ge=0, lt=1, description="Share of the run before the peak learning rate; 0: WARMUP_STEPS instead."
     )
@@ -66,7 +79,8 @@ class TrainSettings(DataSettings):
         0.0,
         ge=0,
         allow_inf_nan=False,
-        description="Peak learning rate of the ECG tokens' rows of embedding and head; 0: LEARNING_RATE.",
+        description="Peak learning rate of the ECG tokens' rows of embedding and head; 0: "
+        f"{ROWS_FASTER} times LEARNING_RATE with TUNING=lora, LEARNING_RATE with TUNING=full.",
     )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay; not applied to embeddings, norms and biases.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (OPTIMIZER=adamw).")
@@ -139,6 +153,39 @@ class TrainSettings(DataSettings):
         description="merged: a complete stock model; adapter: only LoRA and the new rows, needs the base model.",
     )
 
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        if self.tuning == "full":
+            yield "TUNING=full trains the whole model", ADAPTERS
+        if self.optimizer == "muon":
+            yield "OPTIMIZER=muon does not clip gradients", {"max_grad_norm"}
+        else:
+            yield f"OPTIMIZER={self.optimizer}", {"muon_learning_rate"}
+        if self.max_steps:
+            yield "MAX_STEPS ends the run", {"train_epochs"}
+
+    def warmup(self, steps: int) -> int:
+        """Optimiser steps before the peak learning rate in a run of so many. Raises `UserError` if that is all."""
+        if self.warmup_ratio:
+            key, warmup = "WARMUP_RATIO", math.ceil(self.warmup_ratio * steps)
+        elif self.warmup_steps is not None:
+            key, warmup = "WARMUP_STEPS", self.warmup_steps
+        else:
+            return min(WARMUP_STEPS, steps // 10)
+        check_warmup(key, warmup, steps)
+        return warmup
+
+    @property
+    def clipping(self) -> float:
+        """The norm above which gradients are clipped; 0: never."""
+        # DeepSpeed would clip the updates that Muon has orthogonalised, whose norm does not depend on the gradient.
+        return 0.0 if self.optimizer == "muon" else self.max_grad_norm
+
+    @property
+    def row_rate(self) -> float:
+        """The peak learning rate of the ECG tokens' rows."""
+        faster = ROWS_FASTER if self.tuning == "lora" else 1
+        return self.token_row_learning_rate or faster * self.learning_rate
+
     def check(self) -> None:
         super().check()
         check_record_seconds(self.record_seconds)
@@ -154,6 +201,8 @@ class TrainSettings(DataSettings):
         _check_reports(self.report_to)
         if self.warmup_ratio and "warmup_steps" in self.model_fields_set:
             raise UserError("WARMUP_RATIO and WARMUP_STEPS are both set; leave one of them empty")
+        if self.max_steps:
+            self.warmup(self.max_steps)
         if self.token_row_learning_rate and self.train_text_rows:
             raise UserError(
                 "TOKEN_ROW_LEARNING_RATE: with TRAIN_TEXT_ROWS=true, rows of text and ECGs are trained as one table; "
@@ -169,8 +218,13 @@ class TrainSettings(DataSettings):
             raise UserError("REPLAY_SHARE needs REPLAY_TEXT, files with plain text")
         if self.load_bits:
             self.check_quantized()
-        if self.precision == "fp16":
-            check_half_precision(self.deepspeed_config, self.device)
+        if self.precision == "fp16" and choose_device(self.device).type == "cpu":
+            raise UserError("PRECISION=fp16: training needs a GPU; on a CPU set fp32 or bf16")
+        numbers = {
+            "gradient_accumulation_steps": ("GRADIENT_ACCUMULATION_STEPS", self.gradient_accumulation_steps),
+            "gradient_clipping": ("MAX_GRAD_NORM" if self.clipping else "that of OPTIMIZER=muon", self.clipping),
+        }
+        check_deepspeed_config(self.deepspeed_config, self.precision, numbers)
         if self.checkpoint_format == "adapter" and self.tuning != "lora":
             raise UserError("CHECKPOINT_FORMAT=adapter needs TUNING=lora")
 
@@ -219,6 +273,13 @@ class LanguageModelSettings(TrainSettings):
     tiny_hidden: int = Field(192, ge=16, description="LLM_PATH=tiny: width.")
     tiny_heads: int = Field(6, ge=1, description="LLM_PATH=tiny: number of attention heads.")
     tiny_tied: bool = Field(True, description="LLM_PATH=tiny: share one table between embedding and head.")
+
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        yield from super().unused()
+        if self.llm_path == "tiny":
+            yield "in LLM_PATH=tiny, all rows start at the same spread", {"token_row_spread"}
+        else:
+            yield "LLM_PATH is not tiny", TINY
 
     def check_language_model(self) -> None:
         """Raise `UserError` unless LLM_PATH and TOKENIZER_PATH name a model and a tokenizer that work together."""
@@ -285,6 +346,12 @@ class FinetuneSettings(LanguageModelSettings):
         description="Share of training sequences without age, sex, height and weight, for ECGs whose patient is not "
         "known.",
     )
+
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        if not self.checkpoint:
+            return super().unused()
+        held = "CHECKPOINT holds a language model and an ECG tokenizer"  # the environment may hold keys of pretrain.sh
+        return [*TrainSettings.unused(self), (held, OF_NEW_CHECKPOINTS)]
 
     def check(self) -> None:
         super().check()

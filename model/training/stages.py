@@ -105,10 +105,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     task = None if settings.tasktype == "all" else settings.tasktype
     splits = load_splits(settings, ("train", "valid"), task=task)
     if settings.checkpoint:
-        unused = [key for key in ("llm_path", "tokenizer_path", "projector") if key in settings.model_fields_set]
-        if unused and launch.is_main():  # the process environment may hold them for pretrain.sh
-            print(f"{', '.join(unused).upper()} not used: CHECKPOINT holds a language model and an ECG tokenizer")
-        if "tokenizer_path" in unused and (settings.tokenizer_path / "config.json").is_file():
+        if "tokenizer_path" in settings.model_fields_set and (settings.tokenizer_path / "config.json").is_file():
             check_ecg_tokenizer(
                 settings.checkpoint, load_representation(settings.tokenizer_path), settings.tokenizer_path
             )
@@ -234,6 +231,7 @@ def _train_and_save(
     seen: Earlier,
 ) -> dict:
     settings = with_layer_names(settings, checkpoint.model)
+    settings = settings.model_copy(update={"token_row_learning_rate": settings.row_rate})  # as it is recorded
     output = settings.output_dir
     trained_on, replayed = train_rows.records, {}
     if settings.replay_text:
@@ -270,6 +268,7 @@ def _train_and_save(
         }
         trained, total = trainable_parameters(checkpoint.model)
         print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
+        print(f"peak learning rate {settings.learning_rate:g}, {settings.row_rate:g} for the rows of ECG tokens")
         first = train_rows[0]
         tail = slice(max(0, len(first) - 40), len(first))
         print("the end of the first sequence, supervised tokens in green:")

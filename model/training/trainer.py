@@ -54,17 +54,16 @@ class ECGTrainer(Trainer):
         if self.optimizer is None and self.settings.optimizer == "muon":
             self.optimizer = muon(self.model, self._token_tables(), self.settings.muon_learning_rate, self.args)
         super().create_optimizer(model)
-        if self.settings.token_row_learning_rate:
+        if self.settings.row_rate != self.settings.learning_rate:
             rows = self._token_rows()
             chosen = {id(parameter) for name, parameter in self.model.named_parameters() if name in rows}
-            set_own_rate(self.optimizer, chosen, self.settings.token_row_learning_rate)
+            set_own_rate(self.optimizer, chosen, self.settings.row_rate)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> torch.optim.lr_scheduler.LRScheduler:
         if self.lr_scheduler is None:
-            settings, steps = self.settings, num_training_steps
-            warmup = math.ceil(settings.warmup_ratio * steps) if settings.warmup_ratio else settings.warmup_steps
-            self.lr_scheduler = make_schedule(settings.schedule, optimizer or self.optimizer, steps, warmup)
+            self.warmup, schedule = self.settings.warmup(num_training_steps), self.settings.schedule
+            self.lr_scheduler = make_schedule(schedule, optimizer or self.optimizer, num_training_steps, self.warmup)
             self._created_lr_scheduler = True  # Trainer.train then makes a new one for every run
         return self.lr_scheduler
 
@@ -265,8 +264,7 @@ def train(
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        # DeepSpeed would clip the updates that Muon has orthogonalised, whose norm does not depend on the gradient.
-        max_grad_norm=0.0 if settings.optimizer == "muon" else settings.max_grad_norm,
+        max_grad_norm=settings.clipping,
         adam_beta2=0.99,
         eval_strategy="steps",
         eval_steps=settings.eval_steps,
@@ -326,6 +324,7 @@ def train(
         print(f"PATIENCE: stopped at step {result.global_step}, {settings.patience} validations after the best")
     return {
         "steps": result.global_step,
+        "warmup_steps": trainer.warmup,
         "epochs": trainer.state.epoch,
         "sequences": {
             "per_epoch": len(train_rows),

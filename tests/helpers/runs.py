@@ -24,7 +24,8 @@ def command(stage: str, folder: Path, name: str, **values) -> tuple[list[str], P
         **values,
     }
     if stage != "tokenizer":
-        lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, "WARMUP_STEPS": 2, **lines}
+        lines = {"MAX_STEPS": 6, "VERBOSE_STEPS": 1, **lines}
+        lines = {"WARMUP_STEPS": min(2, lines["MAX_STEPS"] - 1), **lines}
     env_file = folder / f"{name}.env"
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     main = ["run_main.py", stage]

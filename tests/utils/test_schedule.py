@@ -81,3 +81,11 @@ def test_chosen_parameters_follow_the_schedule_from_a_peak_of_their_own(name):
     assert [group["weight_decay"] for group in made.param_groups] == [0.01, 0.01, 0.5]
     found = rates(make_schedule(name, made, STEPS, WARMUP))
     assert found.max(0).values.tolist() == pytest.approx([PEAKS[0], 0.25, 0.25])
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine"])
+def test_a_warm_up_of_more_than_half_of_the_run_is_one_line(capsys, name):
+    make_schedule(name, optimizer(), STEPS, STEPS // 2)
+    assert capsys.readouterr().out == ""
+    make_schedule(name, optimizer(), STEPS, STEPS // 2 + 1)
+    assert capsys.readouterr().out == "the learning rate rises for 21 of 40 steps, more than half of the run\n"

@@ -8,11 +8,12 @@ import pytest
 
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.model import entry
 from cardiolect.model.cli.settings_page import settings_page
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.settings import env_files, read_key
+from cardiolect.utils.settings import EnvSettings, env_files, read_key
 from tests.helpers import ROOT
 
 
@@ -40,6 +41,7 @@ def test_process_environment_overrides_the_file(tmp_path, monkeypatch):
         ({"BATCH_SIZE": "many"}, "BATCH_SIZE: .*integer.*'many'"),
         ({"BATCH_SIZE": 0}, "BATCH_SIZE: .*greater than or equal to 1"),
         ({"QUANTIZER": "pq"}, "QUANTIZER: .*'fsq', 'vq' or 'rvq'"),
+        ({"WARMUP_STEPS": 9, "STEPS": 9}, "WARMUP_STEPS: a warm-up of 9 steps takes all 9 of the run"),
         ({"STRIDE_MS": 33}, r"STRIDE_MS: 33 ms is 8\.25 samples"),
         ({"FSQ_LEVELS": "8,2"}, "FSQ_LEVELS"),
         ({"QUANTIZER": "rvq", "NUM_CODEBOOKS": 9, "CODEBOOK_SIZE": 8192}, "74353 codes in all codebooks"),
@@ -107,12 +109,10 @@ RUNNABLE = [
 ]
 
 
-@pytest.mark.parametrize("path", RUNNABLE, ids=str)
-def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
-    from dotenv import dotenv_values
-
+def settings_class(path: Path) -> type[EnvSettings]:
+    """The settings of the stage that an env file of ours is for."""
     name = path.name
-    cls = (
+    return (
         SummarySettings
         if name == "summary.env"
         else resolve(representation_of(path).settings)
@@ -123,11 +123,86 @@ def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
         if name.startswith(("ft_", "finetune"))
         else EvalSettings
     )
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=str)
+def test_every_env_file_names_known_keys_and_starts_with_its_command(path):
+    from dotenv import dotenv_values
+
     for file in env_files(path):
-        assert set(dotenv_values(file)) <= {*cls.keys(), "BASE"}
+        assert set(dotenv_values(file)) <= {*settings_class(path).keys(), "BASE"}
     command = path.read_text().splitlines()[0]
     assert command.startswith(("# bash ", "# cardiolect "))
-    assert command.endswith(f" {path.relative_to(ROOT)}") or name == "config.env"
+    assert command.endswith(f" {path.relative_to(ROOT)}") or path.name == "config.env"
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=str)
+def test_every_env_file_sets_only_what_is_used(path, capsys):
+    settings_class(path).read(path).say_unused()
+    assert capsys.readouterr().out == ""
+
+
+LORA = {"LORA_RANK": 8, "LORA_ALPHA": 8, "LORA_VARIANT": "dora", "LORA_DROPOUT": 0, "LORA_TARGETS": "q_proj"}
+TINY = {"TINY_LAYERS": 2, "TINY_HIDDEN": 64, "TINY_HEADS": 2, "TINY_TIED": "false", "TINY_VOCABULARY": 400}
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "line"),
+    [
+        (FinetuneSettings, {"CHECKPOINT": ".", "TOKEN_ROW_SPREAD": 1}, "TOKEN_ROW_SPREAD not used: CHECKPOINT"),
+        (
+            FinetuneSettings,
+            {"CHECKPOINT": ".", **TINY},
+            "TINY_HEADS, TINY_TIED not used: CHECKPOINT",
+        ),
+        (FinetuneSettings, {"CHECKPOINT": ".", "LLM_PATH": "tiny"}, "LLM_PATH not used: CHECKPOINT holds"),
+        (PretrainSettings, {"LLM_PATH": "llm", **TINY}, "TINY_TIED not used: LLM_PATH is not tiny"),
+        (PretrainSettings, {"LLM_PATH": "tiny", "TOKEN_ROW_SPREAD": 1}, "TOKEN_ROW_SPREAD not used: in LLM_PATH=tiny"),
+        (PretrainSettings, {"TUNING": "full", **LORA}, "LORA_DROPOUT, LORA_TARGETS not used: TUNING=full"),
+        (PretrainSettings, {"TUNING": "full", "TRAIN_NORMS": "false"}, "TRAIN_NORMS not used: TUNING=full"),
+        (PretrainSettings, {"MUON_LEARNING_RATE": 0.1}, "MUON_LEARNING_RATE not used: OPTIMIZER=adamw"),
+        (PretrainSettings, {"OPTIMIZER": "muon", "MAX_GRAD_NORM": 3}, "MAX_GRAD_NORM not used: OPTIMIZER=muon"),
+        (PretrainSettings, {"MAX_STEPS": 7, "TRAIN_EPOCHS": 2}, "TRAIN_EPOCHS not used: MAX_STEPS ends the run"),
+        (EvalSettings, {"ANSWER_LISTS": "a.csv"}, "ANSWER_LISTS not used: only ANSWER_MODE=choices"),
+        (EvalSettings, {"BERTSCORE_LAYER": 9}, "BERTSCORE_LAYER not used: BERTSCORE_MODEL is not set"),
+        (EvalSettings, {"KEEP_SEEN_PATIENTS": "true", "MAX_LEFT_OUT": 1}, "MAX_LEFT_OUT not used: KEEP_SEEN_PATIENTS"),
+        (
+            TokenizerSettings,
+            {"CODEBOOK_SIZE": 9, "CODEBOOK_DIM": 3},
+            "CODEBOOK_SIZE, CODEBOOK_DIM not used: QUANTIZER",
+        ),
+        (TokenizerSettings, {"NUM_CODEBOOKS": 3}, "NUM_CODEBOOKS not used: QUANTIZER=fsq"),
+        (TokenizerSettings, {"QUANTIZER": "vq", "NUM_CODEBOOKS": 3}, "NUM_CODEBOOKS not used: QUANTIZER=vq"),
+        (TokenizerSettings, {"QUANTIZER": "rvq", "FSQ_LEVELS": "8,8"}, "FSQ_LEVELS not used: QUANTIZER=rvq"),
+        (TokenizerSettings, {"COARSE_FRAMES": 0, "COARSE_LEVELS": "5,5"}, "COARSE_LEVELS not used: COARSE_FRAMES=0"),
+        (TokenizerSettings, {"MEASUREMENT_WEIGHT": 1}, "MEASUREMENT_WEIGHT not used: MEASUREMENTS is not set"),
+    ],
+)
+def test_what_is_set_and_not_used_is_one_line(tmp_path, capsys, cls, values, line):
+    required = {"TASKTYPE": "qa", "CHECKPOINT": "."} if cls is EvalSettings else {}
+    required = {"TASKTYPE": "qa", "LLM_PATH": None} if cls is FinetuneSettings else required
+    cls.read(env_file(tmp_path, **{**required, **values})).say_unused()
+    out = capsys.readouterr().out
+    assert line in out and out.count("\n") == 1
+
+
+def test_what_is_used_needs_no_line(tmp_path, capsys):
+    used = {"OPTIMIZER": "muon", "MUON_LEARNING_RATE": 0.1, "LLM_PATH": "tiny", **TINY, "TUNING": "full"}
+    PretrainSettings.read(env_file(tmp_path, **used)).say_unused()
+    PretrainSettings.read(env_file(tmp_path, LLM_PATH="llm", TOKEN_ROW_SPREAD=1, **LORA)).say_unused()
+    TokenizerSettings.read(env_file(tmp_path, QUANTIZER="rvq", NUM_CODEBOOKS=3, CODEBOOK_SIZE=9)).say_unused()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_run_says_once_what_it_does_not_use(tmp_path, capsys, monkeypatch, rank):
+    """The main rank alone."""
+    for name, value in {"CHECKPOINT": tmp_path, "TEST_DATA": tmp_path, "TASKTYPE": "qa", "RANK": rank}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
+    monkeypatch.setattr("cardiolect.model.evaluation.evaluate.evaluate", lambda settings: None)
+    entry.run_stage("eval", env_file(tmp_path, BERTSCORE_LAYER=9))
+    assert capsys.readouterr().out.count("BERTSCORE_LAYER not used") == (rank == 0)
 
 
 def test_an_output_folder_that_cannot_be_is_refused_before_any_work(tmp_path):

@@ -5,10 +5,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from cardiolect.model.llm.checkpoint import load_language_model
-from cardiolect.model.training import objectives
+from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.training import attention, objectives
+from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
-from cardiolect.model.training.packing import collate, pack
+from cardiolect.model.training.packing import collate, lay_out, pack
+from cardiolect.model.training.settings import TrainSettings
 from tests.helpers.language_models import tiny_language_model
 
 SIZES = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
@@ -73,3 +76,33 @@ def test_a_large_vocabulary_is_divided_and_a_small_one_is_not(tmp_path, monkeypa
 )
 def test_a_head_whose_logits_the_model_changes_is_not_called_apart(model):
     assert positions_per_chunk(model()) is None
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("name", ["sdpa", attention.NAME])
+def test_recomputed_activations_give_the_same_gradients(tmp_path, tokenizer_folder, tied, chunk, name):
+    """GRADIENT_CHECKPOINTING, with adapters: ECGs of two lengths, each with two packed questions."""
+    folder = tiny_language_model(tmp_path / "llm", tied=tied)
+    found = []
+    for recompute in (False, True):
+        model, words = load_language_model(folder, "fp32")
+        checkpoint = new_checkpoint(model, words, ECGTokenizer.from_pretrained(tokenizer_folder), seed=0)
+        settings = TrainSettings.model_construct(lora_rank=4, lora_dropout=0.0, gradient_checkpointing=recompute)
+        torch.manual_seed(1)
+        model = prepare_for_training(checkpoint.model, checkpoint.vocabulary, settings).train()
+        stock = model.get_base_model()
+        stock.set_attn_implementation(name)
+        calls = []
+        stock.get_decoder().layers[0].input_layernorm.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        first = checkpoint.vocabulary.first_code_id
+        questions = [((9, 10, 11, 12), (0, 1, 1, 0.5)), ((14, 15, 16), (0, 2, 1))]
+        rows = [pack(range(first, first + n), questions, [0.0] + [0.1] * (n - 1)) for n in (9, 5)]
+        batch = collate(rows, pad_id=0) if name == "sdpa" else lay_out(rows)
+        loss, weight = weighted_loss(model, model.get_output_embeddings(), batch, chunk)
+        (loss / weight).backward()
+        assert len(calls) == 1 + recompute
+        found.append({name: p.grad for name, p in model.named_parameters() if p.requires_grad})
+    for parameter, gradient in found[0].items():
+        torch.testing.assert_close(found[1][parameter], gradient, rtol=1e-5, atol=1e-8)
+    assert any(gradient.abs().max() > 0 for gradient in found[0].values())

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from cardiolect.model.training.resume import choose_start, last_step
-from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
+from cardiolect.model.training.resume import MAY_DIFFER, PATHS, choose_start, last_step
+from cardiolect.model.training.settings import ADAPTERS, FinetuneSettings, PretrainSettings
 from cardiolect.model.training.trainer import RunCallback
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import Start, begin, comparable, finish
@@ -86,6 +86,17 @@ def test_another_setting_stops_the_run_with_every_key_and_both_values(settings, 
         start(settings(**lines))
     assert words in str(stopped.value) and "RESUME=false starts over" in str(stopped.value)
     assert "\n" not in str(stopped.value)
+
+
+def test_the_documentation_names_every_setting_that_may_differ():
+    page = (ROOT / "docs/USE.md").read_text()
+    named = re.search(r"Only these may differ: (.*?)\.\n", page, re.DOTALL)[1]
+    always, with_full = named.split("`TUNING=full`")
+    keys = set(re.findall(r"`([A-Z_]+)`", always))
+    assert keys == {key.upper() for key in MAY_DIFFER - PATHS} and "what is compared by content" in with_full
+    lora = {key.upper() for key in ADAPTERS if key.startswith("lora_")}
+    assert lora == {key.upper() for key in FinetuneSettings.model_fields if key.startswith("lora_")}
+    assert {"TRAIN_NORMS"} == {key.upper() for key in ADAPTERS} - lora and "`LORA_*` and `TRAIN_NORMS`" in with_full
 
 
 @pytest.mark.parametrize("save", [save_step, save_checkpoint])

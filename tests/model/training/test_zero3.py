@@ -1,6 +1,7 @@
 """ZeRO-3 splits the weights over ranks: results are those of ZeRO-2, and checkpoints are whole."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +71,7 @@ def test_zero3_is_recognised_by_its_content(own_config):
         ("[]", {}, "is not a DeepSpeed configuration in JSON"),
         ('{"zero_optimization": {"stage": "3"}}', {}, "zero_optimization.stage is '3'; it must be 0, 1, 2 or 3"),
         ('{"zero_optimization": {"stage": 3}}', {"OPTIMIZER": "muon", "TUNING": "full"}, "needs reduce_scatter"),
+        ("{}", {}, 'lacks "zero_optimization"'),
     ],
 )
 def test_what_cannot_work_is_refused_before_work(tmp_path, corpus, pretrained, content, lines, message):
@@ -79,6 +81,74 @@ def test_what_cannot_work_is_refused_before_work(tmp_path, corpus, pretrained, c
     file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     with pytest.raises(UserError, match=message):
         FinetuneSettings.load(file)
+
+
+MUON = {"OPTIMIZER": "muon", "TUNING": "full"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines", "message"),
+    [
+        ({"optimizer": {"type": "Adam", "params": {"lr": 1}}}, {}, '"optimizer" would replace OPTIMIZER'),
+        ({"optimizer": {"type": "AdamW", "params": {"lr": "auto"}}}, {}, '"optimizer" would replace OPTIMIZER'),
+        ({"scheduler": {"type": "WarmupLR"}}, {}, '"scheduler" would replace SCHEDULE'),
+        ({"bf16": None}, {"PRECISION": "bf16"}, 'PRECISION=bf16: .* lacks "bf16": {"enabled": "auto"}'),
+        ({"bf16": {}}, {"PRECISION": "bf16"}, 'PRECISION=bf16: .* lacks "bf16": {"enabled": "auto"}'),
+        ({"bf16": {"enabled": False}}, {"PRECISION": "bf16"}, 'PRECISION=bf16: .* lacks "bf16": {"enabled": "auto"}'),
+        ({"fp16": {"enabled": True}}, {"PRECISION": "bf16"}, 'PRECISION=bf16: .* has "fp16": {"enabled": true}'),
+        ({"fp16": {"enabled": True}}, {}, 'PRECISION=fp32: .* has "fp16": {"enabled": true}'),
+        ({"bf16": {"enabled": True}}, {}, 'PRECISION=fp32: .* has "bf16": {"enabled": true}'),
+        ({"bf16": True}, {}, 'PRECISION=fp32: .* has "bf16": true'),
+        (
+            {"train_batch_size": None, "train_micro_batch_size_per_gpu": None},
+            {},
+            'lacks "train_micro_batch_size_per_gpu',
+        ),
+        ({"train_batch_size": 16}, {}, '"train_batch_size" is 16, but BATCH_SIZE'),
+        ({"train_micro_batch_size_per_gpu": 4}, {}, '"train_micro_batch_size_per_gpu" is 4, but BATCH_SIZE'),
+        ({"gradient_accumulation_steps": 4}, {}, "is 4, but GRADIENT_ACCUMULATION_STEPS is 1"),
+        (
+            {"gradient_accumulation_steps": None},
+            {"GRADIENT_ACCUMULATION_STEPS": 2},
+            "is 1 if it is not given, but GRADIENT_ACCUMULATION_STEPS is 2",
+        ),
+        ({"gradient_clipping": 0.5}, {}, '"gradient_clipping" is 0.5, but MAX_GRAD_NORM is 1'),
+        ({"gradient_clipping": None}, {"MAX_GRAD_NORM": 0.3}, "is 1 if it is not given, but MAX_GRAD_NORM is 0.3"),
+        ({"gradient_clipping": 1.0}, MUON, '"gradient_clipping" is 1.0, but that of OPTIMIZER=muon is 0'),
+    ],
+)
+def test_a_configuration_that_contradicts_the_settings_is_refused(tmp_path, changed, lines, message):
+    with pytest.raises(UserError, match=f"{tmp_path}.*") as refused:
+        load_with(changed, lines, tmp_path)
+    assert re.search(message, str(refused.value)) and "deepspeed.json" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        ({}, {}),
+        ({"bf16": {"enabled": True}, "fp16": {"enabled": False}}, {"PRECISION": "bf16"}),
+        ({"bf16": None, "fp16": None}, {}),
+        ({"gradient_accumulation_steps": 2}, {"GRADIENT_ACCUMULATION_STEPS": 2}),
+        ({"gradient_clipping": 0.5}, {"MAX_GRAD_NORM": 0.5}),
+        ({"gradient_clipping": None, "train_batch_size": None, "gradient_accumulation_steps": None}, {}),
+        ({"gradient_clipping": 0}, MUON),
+    ],
+)
+def test_a_configuration_that_agrees_with_the_settings_is_taken(tmp_path, changed, lines):
+    load_with(changed, lines, tmp_path)
+
+
+def load_with(changed: dict, lines: dict, folder) -> None:
+    """Load settings with ds_config_zero2.json after changes; None removes a key."""
+    content = json.loads((ROOT / "ds_config_zero2.json").read_text()) | changed
+    config, file = folder / "deepspeed.json", folder / "run.env"
+    config.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    paths = dict.fromkeys(("DATA_ROOT", "TRAIN_DATA", "VALID_DATA", "CHECKPOINT"), folder)
+    lines = {**paths, "TASKTYPE": "qa", "OUTPUT_DIR": folder / "out", **lines, "DEEPSPEED_CONFIG": config}
+    file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    FinetuneSettings.load(file)
 
 
 def test_embedded_ecgs_are_refused_with_zero3(monkeypatch):
