@@ -234,7 +234,9 @@ def test_stage_1_refuses_unequal_shares_before_ranks_meet_and_shipped_batches_su
     tmp_path, monkeypatch
 ):
     batch = (ROOT / "env/cluster/slurm.sh").read_text()
-    tasks = int(re.search(r"--nodes=(\d+)", batch)[1]) * int(re.search(r"--ntasks-per-node=(\d+)", batch)[1])
+    tasks = int(re.search(r"^#SBATCH --nodes=(\d+)", batch, re.MULTILINE)[1]) * int(
+        re.search(r"--ntasks-per-node=(\d+)", batch)[1]
+    )
     monkeypatch.setenv("WORLD_SIZE", str(tasks))
     settings = TokenizerSettings(data_root=[tmp_path], output_dir=tmp_path, batch_size=200)
     with pytest.raises(UserError, match=f"BATCH_SIZE=200: {tasks} ranks take equal shares; multiples are 192 and 208"):
