@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from cardiolect.data_provider.corpora.databases import likely_database
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.launch import is_main
+from cardiolect.utils.launch import announce
 
 MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
 
@@ -139,12 +139,11 @@ def load_corpus(folder: Path) -> Corpus:
 
 @cache
 def _say_concluded(folder: str, database: str) -> None:
-    if is_main():
-        print(
-            f"{folder}/{MANIFEST} names no database: its patients are taken for those of {database}; if that is "
-            "wrong, prepare the corpus again",
-            file=sys.stderr,
-        )
+    announce(
+        f"{folder}/{MANIFEST} names no database: its patients are taken for those of {database}; if that is wrong, "
+        "prepare the corpus again",
+        sys.stderr,
+    )
 
 
 def load_records(folder: Path) -> dict[str, tuple[RecordRef, str]]:

@@ -193,7 +193,8 @@ def _load_split(settings: DataSettings, name: SplitName, task: str | None, datab
     examples = Examples.of([])
     if paths:
         examples, summary = examples_of_files(paths, root, database, settings.allow_missing, settings.cache_dir)
-        print(f"{name}{summary}")
+        if is_main():
+            print(f"{name}{summary}")
         examples = examples if task is None else examples.select(examples.of_task(task))
         records = list({ref.record_id: ref for ref in examples.used_refs()}.values())
     elif database is not None and task is None:
@@ -228,7 +229,7 @@ def _limited(settings: DataSettings, split: Split) -> Split:
     kept = {record.record_id for record in records}
     inside = split.examples.within(kept)
     touched = split.examples.about(lambda ref: ref.record_id in kept, every=False)
-    if across := int((touched & ~inside).sum()):
+    if (across := int((touched & ~inside).sum())) and is_main():
         print(f"{name}: left out {across} comparisons with a recording from outside this split")
     examples = split.examples.select(inside)
     most = {"train": settings.max_train, "valid": settings.max_valid, "test": 0}[name]

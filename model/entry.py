@@ -11,7 +11,7 @@ from cardiolect.model.training.settings import FinetuneSettings, PretrainSetting
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
-from cardiolect.utils.launchers import check_count
+from cardiolect.utils.launchers import check_count, cores
 from cardiolect.utils.resume import FOLDER, stage_of
 from cardiolect.utils.settings import EnvSettings
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
@@ -55,6 +55,7 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         else:
             from cardiolect.model.training.stages import finetune as run
         join_ranks(settings.device)
+        settings = within_cores(settings)
         if world_size() > 1:
             _check_shared(settings.output_dir)
         if is_main() and isinstance(settings, EnvSettings):
@@ -78,6 +79,16 @@ def run_stage(stage: str, env_file: Path | str) -> None:
             time.sleep(LOST_SECONDS)
         raise
     leave_ranks()
+
+
+def within_cores(settings: EnvSettings) -> EnvSettings:
+    """The settings with no more WORKERS than this rank may use CPU cores, which is said."""
+    workers, most = getattr(settings, "workers", 0), cores()
+    if workers <= most:
+        return settings
+    if is_main():
+        print(f"WORKERS={workers}, but this rank may use {most} CPU core{'s' * (most > 1)}: WORKERS={most}")
+    return settings.model_copy(update={"workers": most})
 
 
 def _check_output(stage: str, settings: EnvSettings) -> None:

@@ -1,5 +1,6 @@
 """Makes this process a rank of its run, and exchanges values between ranks."""
 
+import json
 import os
 import socket
 import sys
@@ -8,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 import torch.distributed as dist
@@ -16,11 +17,15 @@ from torch import Tensor
 
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.gpus import choose_gpu
+from cardiolect.utils.heartbeat import Heartbeat
 from cardiolect.utils.launchers import OUR_RUN, TORCH, adopt_ranks, idle_slurm_tasks
 from cardiolect.utils.parallel import exit_with_parent
 
 LONGEST_START = timedelta(minutes=15)  # between the first and the last rank to start
 LONGEST_WORK = timedelta(days=2)  # the main rank may encode a whole corpus while the others wait
+ANNOUNCED = "CARDIOLECT_ANNOUNCED"  # for ranks that we start: what the process that starts them has announced
+_announced: list[str] = []
+_heartbeats: list[Heartbeat] = []  # of this process: one, if it has joined others
 
 
 def quieten_libraries() -> None:
@@ -48,6 +53,7 @@ def ensure_ranks(count: int) -> None:
         if count > 1:
             from cardiolect.utils.local_ranks import start_ranks  # not needed by ranks
 
+            os.environ[ANNOUNCED] = json.dumps(_announced)
             sys.exit(start_ranks(count))
         for name in TORCH:
             os.environ.pop(name, None)  # a MASTER_ADDR for other runs
@@ -74,6 +80,7 @@ def join_ranks(device: str = "auto") -> None:
         if "OMPI_COMM_WORLD_LOCAL_RANK" in os.environ:  # DeepSpeed compares the two
             os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] = str(gpu)
         torch.cuda.set_device(gpu)
+    _heartbeats.append(Heartbeat(store, rank(), world_size()))
     dist.init_process_group(
         "gloo" if gpu is None else "nccl", store=store, rank=rank(), world_size=world_size(), timeout=LONGEST_WORK
     )
@@ -105,8 +112,25 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def joined() -> bool:
+    """Whether this process can exchange values with other ranks."""
+    return dist.is_initialized()
+
+
 def is_main() -> bool:
     return rank() == 0
+
+
+def is_first_here() -> bool:
+    """Whether this is the first rank of its machine, for lines about what may differ between machines."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def announce(line: str, file: TextIO | None = None) -> None:
+    """Print a line about the settings on the main rank, unless the process that started it has loaded them, too."""
+    _announced.append(line)
+    if is_main() and line not in json.loads(os.environ.get(ANNOUNCED, "[]")):
+        print(line, file=file)
 
 
 def share() -> slice:
@@ -161,4 +185,6 @@ def leave_ranks() -> None:
     """Leave the process group together: ranks that leave one by one may abort at exit."""
     if dist.is_initialized():
         dist.barrier()
+        while _heartbeats:
+            _heartbeats.pop().stop()
         dist.destroy_process_group()

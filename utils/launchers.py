@@ -9,6 +9,7 @@ import re
 import sys
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from cardiolect.utils.errors import UserError
@@ -30,6 +31,7 @@ PMI = (
 SLURM_TASKS = ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SLURM_NPROCS")
 FIRST_SPECIAL_STEP = 0xFFFFFFF0  # batch scripts and salloc's shell: SLURM numbers their steps from the top
 OUR_RUN = "cardiolect-"  # begins TORCHELASTIC_RUN_ID of ranks that we start, before the number of our process
+MOST_CORES = 2**16  # of any machine
 PORTS = range(61000, 65000)  # above the ports that Linux gives to outgoing connections
 
 
@@ -115,8 +117,34 @@ def idle_slurm_tasks() -> int:
 
 
 def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The CPU cores that this process may use: those it is bound to, or fewer if a container or job limits its time."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(bound, int(_cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))))
+
+
+def _cpu_quota(groups: Path, mounted: Path) -> float:
+    """Seconds of CPU time per second that the control groups (version 1 or 2) of a process leave to it."""
+    least = float(MOST_CORES)
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return least
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            folder, files = mounted, ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            folder, files = mounted / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        own = folder / group.lstrip("/")
+        for place in (own, *own.parents):  # the folders of other containers' groups are not visible in this one
+            try:
+                quota, period = map(float, " ".join((place / file).read_text() for file in files).split())
+            except (OSError, ValueError):  # "max" is no number
+                continue
+            least = min(least, quota / period) if quota > 0 else least
+    return least
 
 
 def _task() -> Task | None:
@@ -201,7 +229,8 @@ def _translate(task: Task) -> None:
     os.environ.update(RANK=str(task.rank), WORLD_SIZE=str(size), LOCAL_RANK=str(task.local_rank))
     if task.tasks_here:
         os.environ["LOCAL_WORLD_SIZE"] = str(task.tasks_here)
-    threads = _number("SLURM_CPUS_PER_TASK", max(1, cores() // (task.tasks_here or 1)))
+    # srun may bind a task to fewer cores than sbatch was asked for.
+    threads = min(_number("SLURM_CPUS_PER_TASK", max(1, cores() // (task.tasks_here or 1))), cores())
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 

@@ -31,8 +31,7 @@ def _precision_here(info: ValidationInfo, of_older_gpus: str) -> tuple[str, str]
 
 
 def _with_line(chosen: str, reason: str) -> str:
-    if launch.is_main():
-        print(f"PRECISION=auto is {chosen} here: {reason}")
+    launch.announce(f"PRECISION=auto is {chosen} here: {reason}")
     return chosen
 
 

@@ -16,7 +16,6 @@ checkpoint and the ``config.json`` of an ECG tokenizer. A list that is missing, 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.readers.formats import content_hash
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
+from cardiolect.utils.launchers import cores
 from cardiolect.utils.parallel import ordered_map
 
 SEEN = "seen_recordings.json"
@@ -240,7 +240,7 @@ def _hash(*parts: str) -> str:
 
 
 def _read_all(refs: Sequence[RecordRef], what: str) -> list[tuple[str, Fingerprint | None]]:
-    workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+    workers = min(_MOST_WORKERS, cores())
     bar = tqdm(
         ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", delay=3, disable=not is_main()
     )

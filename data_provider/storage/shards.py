@@ -22,6 +22,7 @@ import numpy as np
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.storage.signal_cache import record_key
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.launch import is_first_here
 
 JOINED_RECORDS = 65536  # shards below half of this are joined: 800,000 recordings are 13 shards
 
@@ -64,9 +65,12 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def open_shards(folder: Path) -> dict[Path, Shard]:
-    """Index path -> shard; damaged shards are left out, so that their recordings are encoded again."""
-    shards = {}
+def open_shards(folder: Path, alone: bool = False) -> dict[Path, Shard]:
+    """Index path -> shard; damaged shards are left out, so that their recordings are encoded again.
+
+    alone: whether no other process reads the folder now, and would say the same of damaged shards.
+    """
+    shards, says = {}, alone or is_first_here()
     for path in sorted(folder.glob("*.json")):
         try:
             index = json.loads(path.read_text())
@@ -74,12 +78,13 @@ def open_shards(folder: Path) -> dict[Path, Shard]:
             keys = [_digest(key) if "|" in key else int(key, 16) for key in index["keys"]]
             items = np.load(path.with_suffix(".npy"), mmap_mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"{path}: damaged shard ({type(error).__name__}); its recordings are encoded again")
-            continue
-        if len(keys) == len(index["lengths"]) and sum(index["lengths"]) == len(items):
-            shards[path] = Shard(np.array(keys, np.uint64), np.array(index["lengths"], np.int32), items)
+            reason = type(error).__name__
         else:
-            print(f"{path}: damaged shard (lengths); its recordings are encoded again")
+            reason = "lengths"
+            if len(keys) == len(index["lengths"]) and sum(index["lengths"]) == len(items):
+                shards[path] = Shard(np.array(keys, np.uint64), np.array(index["lengths"], np.int32), items)
+        if path not in shards and says:
+            print(f"{path}: damaged shard ({reason}); its recordings are encoded again")
     return shards
 
 
@@ -103,7 +108,7 @@ def take_lock(folder: Path) -> IO | None:
 
 def tidy(folder: Path) -> None:
     """Remove what killed runs left and join small shards. No other process may have the cache open."""
-    shards = open_shards(folder)
+    shards = open_shards(folder, alone=True)
     kept = {path.with_suffix(suffix) for path in shards for suffix in (".json", ".npy")}
     for path in [p for suffix in ("tmp", "json", "npy") for p in folder.glob(f"*.{suffix}")]:
         if path not in kept:

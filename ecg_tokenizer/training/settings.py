@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, TokenizerPrecision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
@@ -183,8 +184,10 @@ class TokenizerSettings(DataSettings):
             need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
         if self.warmup_steps is not None:
             check_warmup("WARMUP_STEPS", self.warmup_steps, self.steps)
-        if self.batch_size % self.num_processes:
-            raise UserError("BATCH_SIZE must be a multiple of NUM_PROCESSES, because ranks take equal shares")
+        ranks = max(self.num_processes, launch.world_size())  # those of a launcher on all machines
+        if rest := self.batch_size % ranks:
+            near = " and ".join(str(size) for size in (self.batch_size - rest, self.batch_size - rest + ranks) if size)
+            raise UserError(f"BATCH_SIZE={self.batch_size}: {ranks} ranks take equal shares; multiples are {near}")
         frames = max(8, 2 * self.coarse_frames)
         if self.crop_seconds * self.sampling_rate < frames * self.stride:
             raise UserError(f"CROP_SECONDS: a crop must hold at least {frames} frames of {self.stride_ms:g} ms")

@@ -14,7 +14,8 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
 export NUM_PROCESSES="$SLURM_NTASKS_PER_NODE" # whatever the env file says for other machines
 time_is_over=
-srun --kill-on-bad-exit=1 "${PYTHON:-.venv/bin/python}" "$@" &
+# Since SLURM 22.05, srun gives each task one core unless it is told the number again.
+srun --kill-on-bad-exit=1 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "${PYTHON:-.venv/bin/python}" "$@" &
 step=$!
 trap 'time_is_over=1; kill -USR1 $step 2>/dev/null || true' USR1 # srun passes it on to the ranks
 while

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cardiolect.ecg_tokenizer.patches import PatchSettings
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
 from cardiolect.utils.errors import UserError
@@ -142,3 +143,12 @@ def test_training_does_not_overwrite_a_model_of_another_stage_or_program(run_int
     (tmp_path / "out" / there).touch()
     with pytest.raises(UserError, match=f"out holds {what}, which would be overwritten"):
         run_into(stage)
+
+
+def test_a_rank_has_no_more_readers_than_cores(monkeypatch, capsys):
+    settings = PatchSettings(data_root="x", output_dir="y", workers=20)
+    monkeypatch.setattr(entry, "cores", lambda: 8)
+    assert entry.within_cores(settings).workers == 8
+    assert capsys.readouterr().out == "WORKERS=20, but this rank may use 8 CPU cores: WORKERS=8\n"
+    assert entry.within_cores(settings.model_copy(update={"workers": 8})).workers == 8
+    assert capsys.readouterr().out == ""

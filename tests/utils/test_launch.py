@@ -1,5 +1,6 @@
 """Several ranks of a run on one machine: what the command that started them tells its caller, and that all end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from tests.helpers import ROOT
 
 RANKS = """
@@ -126,3 +128,52 @@ def test_no_rank_outlives_the_others(who, number, code, printed, tmp_path):
 def test_bad_input_is_one_line_of_one_rank(tmp_path):
     command = start(tmp_path, "fail")
     assert (command.wait(120), command.stderr.read()) == (2, "error: KEY: bad\n")
+
+
+LINES = """
+import sys
+from cardiolect.data_provider.splits import load_splits
+from cardiolect.data_provider.storage.shards import open_shards
+from cardiolect.model.training.settings import FinetuneSettings
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.launch import ensure_ranks
+from pathlib import Path
+
+def main():
+    settings = FinetuneSettings.read(sys.argv[1])
+    ensure_ranks(settings.num_processes)
+    load_splits(settings, ("train", "valid"), task="qa")
+    open_shards(Path(sys.argv[2]))
+
+run_command(main, every_rank=True)
+"""
+
+
+def test_the_ranks_of_a_run_say_each_line_once(tmp_path, corpus):
+    """Lines about settings came from the command and its first rank, those about texts and caches from every rank."""
+    (tmp_path / "lines.py").write_text(LINES)
+    (tmp_path / "shard.json").write_text("{")
+    questions = json.loads((corpus / "comparisons/train.json").read_text())
+    other = next(ref.record_id for ref in load_database(corpus).values() if ref.fold == 9)
+    questions[0]["ecg_id"] = [questions[0]["ecg_id"][0], int(other)]  # a recording of another fold
+    (tmp_path / "train.json").write_text(json.dumps(questions))
+    lines = {
+        "TASKTYPE": "qa",
+        "DATA_ROOT": corpus,
+        "OUTPUT_DIR": tmp_path / "out",
+        "CACHE_DIR": tmp_path / "cache",
+        "TRAIN_DATA": tmp_path / "train.json",
+        "VALID_DATA": corpus / "questions/valid.json",
+        "TRAIN_FOLDS": "1-8",
+        "PRECISION": "auto",
+        "NUM_PROCESSES": 2,
+    }
+    (tmp_path / "run.env").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    words = [sys.executable, tmp_path / "lines.py", tmp_path / "run.env", tmp_path]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = done.stdout.splitlines()
+    assert len(said) == len(set(said)), done.stdout
+    for part in ("PRECISION=auto", "train", "comparisons", "damaged shard"):
+        assert any(part in line for line in said), f"{part}: {done.stdout}"

@@ -64,6 +64,37 @@ def test_a_task_of_srun_is_a_rank(adopted):
     assert len(ports | {str(port)}) == 10, "jobs and steps on one machine must not meet"
 
 
+@pytest.mark.parametrize(("usable", "threads"), [(1, "1"), (8, "4")])
+def test_a_task_has_no_more_threads_than_cores(adopted, monkeypatch, usable, threads):
+    """Since SLURM 22.05, srun may bind a task to one core whatever sbatch was asked for."""
+    monkeypatch.setattr(launchers, "cores", lambda: usable)
+    adopted({**STEP, "SLURM_CPUS_PER_TASK": "4"})
+    assert launchers.os.environ["OMP_NUM_THREADS"] == threads
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "quota"),
+    [
+        ("0::/job/step\n", {"job/cpu.max": "250000 100000\n", "job/step/cpu.max": "max 100000\n"}, 2.5),
+        (
+            "4:cpu,cpuacct:/far\n1:name=systemd:/\n",
+            {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, launchers.MOST_CORES),
+        (None, {}, launchers.MOST_CORES),
+    ],
+)
+def test_the_cpu_time_that_a_container_grants_limits_the_cores(tmp_path, groups, files, quota):
+    if groups:
+        (tmp_path / "groups").write_text(groups)
+    for name, text in files.items():
+        (tmp_path / "mounted" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mounted" / name).write_text(text)
+    assert launchers._cpu_quota(tmp_path / "groups", tmp_path / "mounted") == quota
+    assert launchers.cores() >= 1
+
+
 def test_a_process_of_mpirun_is_a_rank(adopted):
     found = adopted(OMPI)
     assert int(found.pop("MASTER_PORT")) == int(adopted({**OMPI, "OMPI_COMM_WORLD_RANK": "0"})["MASTER_PORT"])
