@@ -4,11 +4,14 @@ PEFT writes the rows into a copy of the whole embedding and head, for every pass
 a vocabulary of 128,000 tokens. Here the frozen table is used as it is, and what belongs to ECG tokens is replaced.
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from peft.tuners.trainable_tokens import TrainableTokensLayer
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 
 class RowAdapter(TrainableTokensLayer):
@@ -45,6 +48,11 @@ class _Replaced(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         return gradient, gradient[..., ctx.columns], None
+
+
+def load_adapters(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
+    """``model`` with the adapters of a checkpoint's folder, and its token rows computed as a `RowAdapter` does."""
+    return use_row_adapters(PeftModel.from_pretrained(model, folder, is_trainable=trainable))
 
 
 def use_row_adapters(model: PeftModel) -> PeftModel:
