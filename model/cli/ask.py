@@ -10,7 +10,7 @@ from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpu
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.llm.checkpoint_folder import read_info
-from cardiolect.model.prompt.rendering import REPORT, task_of
+from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.garbage import collect_from_now_on
 

@@ -132,7 +132,7 @@ def build_parser() -> Parser:
             "--verbose", action="store_true", help="print time to first token and tokens per second to stderr"
         )
 
-    tokens = add_command("tokens", "cardiolect.model.cli.show:tokens", "print the tokens of an ECG")
+    tokens = add_command("tokens", "cardiolect.model.cli.tokens:tokens", "print the tokens of an ECG")
     _add_record(tokens)
     tokens.add_argument("--codes", action="store_true", help="print the codes as numbers")
     show = add_command("show", "cardiolect.model.cli.show:show", "plot an ECG on ECG paper")
