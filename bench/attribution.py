@@ -26,8 +26,8 @@ from tqdm import tqdm
 from bench.baselines.attribution_methods import BASELINES
 from bench.finding_spans import SPANS, FindingSpans, overlap_share
 from bench.harness import benchmark_parser, report
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, parse_folds
-from cardiolect.data_provider.corpora.simulated import MADE
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.texts.questions import load_examples

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from cardiolect.data_provider.corpora.simulated import MADE
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.ecgqa.findings import AV_BLOCK, ECTOPIES, INVERTED_T, LBBB, RBBB
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.record import ECGRecord

@@ -60,7 +60,8 @@ def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
     import torch
 
     from cardiolect.ecg_tokenizer import ECGTokenizer
-    from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+    from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+    from cardiolect.model.llm.saving import save_checkpoint
     from tests.helpers.language_models import tiny_language_model
 
     folder = tmp_path_factory.mktemp("saved")

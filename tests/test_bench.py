@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, lora_step, scale, serving
+from bench import answer_latency, lora_step, scale, serving, start_up
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -65,6 +65,16 @@ def test_the_data_side_at_scale_is_smaller_and_faster_than_the_one_before(tmp_pa
     assert len(rows) == 5 and all(row["before"] > 0 for row in rows)
     ratios = {row["what"].split()[0]: row["ratio"] for row in rows[:4]}
     assert ratios["start"] > 2 and ratios["reading"] > 2
+
+
+def test_a_command_starts_faster_than_when_it_imported_everything(checkpoint_folder, record, tmp_path, monkeypatch):
+    given = ["--checkpoint", str(checkpoint_folder), "--record", record, "--runs", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["bench", *given, "--out", str(tmp_path)])
+    start_up.main()
+    rows = {row["part"]: row for row in json.loads((tmp_path / "start_up.json").read_text())["rows"]}
+    parts = [rows[part]["now (s)"] for part in start_up.PARTS]
+    assert min(parts) >= 0 and sum(parts) == pytest.approx(rows["all"]["now (s)"])
+    assert rows["all"]["ratio"] > 1.2
 
 
 def test_a_corpus_is_estimated_from_one_rank_and_from_what_ranks_lose():

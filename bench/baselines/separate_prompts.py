@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from cardiolect.model.llm.checkpoint import generation_config
+from cardiolect.model.llm.saving import generation_config
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 

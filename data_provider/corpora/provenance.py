@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from cardiolect.data_provider.corpora.databases import MADE
-from cardiolect.data_provider.corpora.simulated import CITATION, LICENCE
+from cardiolect.data_provider.corpora.simulated_folder import CITATION, LICENCE
 from cardiolect.data_provider.manifest import is_manifest, load_corpus
 
 UNKNOWN = "unknown"
@@ -20,16 +20,6 @@ def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
     """The same for a trained ECG tokenizer; empty if its settings are missing."""
     path = folder / "settings.json"
     return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
-
-
-def only_simulated(corpora: Sequence[dict[str, str]]) -> bool:
-    """Whether all of what `corpora_of` returned is simulated; False if nothing is known."""
-    return bool(corpora) and all(corpus["citation"].startswith(CITATION) for corpus in corpora)
-
-
-def in_simulated_corpus(record: str) -> bool:
-    """Whether a recording's file is in the folder of a simulated corpus."""
-    return any((folder / MADE).is_file() for folder in Path(record).resolve().parents)
 
 
 def _corpus(root: Path) -> dict[str, str]:

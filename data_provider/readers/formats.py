@@ -14,22 +14,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cardiolect.data_provider.readers import (
-    csv_reader,
-    dicom_reader,
-    edf_reader,
-    hdf5_reader,
-    ishne_reader,
-    mat_reader,
-    numpy_reader,
-    scp_reader,
-    wfdb_header,
-    wfdb_reader,
-    xml_reader,
-)
 from cardiolect.data_provider.readers.channels import Channels, FileError
 from cardiolect.data_provider.readers.content import suffix_of_content, what_else
 from cardiolect.data_provider.readers.layout import LAYOUT_NAME, layout_names
@@ -44,30 +32,39 @@ def _few_samples(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Format:
-    """A file format.
+    """A file format. Its modules are imported for its first file: their libraries take long to import.
 
-    read: file -> channels; WFDB takes the path without suffix, a container the id of the recording as well.
-    count_samples: file -> samples of all leads together according to its header; 0 if the reader limits them, or a
-        sample takes at least a byte in the file; None if only decompressing would tell.
+    reader: the module of this package that reads it.
+    counter: the module that counts its samples, "" if the reader limits them or a sample takes at least a byte.
     signals: suffixes of separate signal files, in the order in which they are looked for.
     container: a file may hold many recordings, each named ``FILE#ID``; ``read`` takes the id as well, "" for none.
     """
 
-    read: Callable[..., Channels]
-    count_samples: Callable[[Path], int | None] = _few_samples
+    reader: str
+    counter: str = ""
     signals: tuple[str, ...] = ()
     container: bool = False
 
+    @property
+    def read(self) -> Callable[..., Channels]:
+        """File -> channels; WFDB takes the path without suffix, a container the id of the recording as well."""
+        return import_module(f"{__package__}.{self.reader}").read
+
+    @property
+    def count_samples(self) -> Callable[[Path], int | None]:
+        """File -> samples of all leads together according to its header; None if only decompressing would tell."""
+        return import_module(f"{__package__}.{self.counter}").count_samples if self.counter else _few_samples
+
 
 HEADER = ".hea"
-WFDB = Format(wfdb_reader.read, wfdb_header.count_samples, signals=(".dat", ".mat"))
-_CSV = Format(csv_reader.read)
-_NUMPY = Format(numpy_reader.read, numpy_reader.count_samples, container=True)
-_EDF = Format(edf_reader.read)
-_DICOM = Format(dicom_reader.read, dicom_reader.count_samples)
-_HDF5 = Format(hdf5_reader.read, hdf5_reader.count_samples, container=True)
+WFDB = Format("wfdb_reader", "wfdb_header", signals=(".dat", ".mat"))
+_CSV = Format("csv_reader")
+_NUMPY = Format("numpy_reader", "numpy_reader", container=True)
+_EDF = Format("edf_reader")
+_DICOM = Format("dicom_reader", "dicom_reader")
+_HDF5 = Format("hdf5_reader", "hdf5_reader", container=True)
 MATLAB = ".mat"
-_MAT = Format(mat_reader.read, mat_reader.count_samples)
+_MAT = Format("mat_reader", "mat_reader")
 
 # Suffix of the file that is opened -> its format. A .mat file is opened only if its content says so: most are the
 # signals of a WFDB record.
@@ -82,11 +79,11 @@ FORMATS: dict[str, Format] = {
     ".bdf": _EDF,
     ".dcm": _DICOM,
     ".dicom": _DICOM,
-    ".scp": Format(scp_reader.read),
-    ".ecg": Format(ishne_reader.read),
+    ".scp": Format("scp_reader"),
+    ".ecg": Format("ishne_reader"),
     ".h5": _HDF5,
     ".hdf5": _HDF5,
-    ".xml": Format(xml_reader.read),
+    ".xml": Format("xml_reader"),
 }
 FORMAT_LIST = (
     f".hea with its .dat or .mat, {', '.join(suffix[1:].upper() for suffix in FORMATS if suffix != HEADER)}, "
@@ -129,10 +126,9 @@ def read_channels(path: Path) -> Channels:
 def _read_file(file: Path, recording: str) -> Channels:
     """The channels of a file that exists. recording: which one in it, "" if its format holds only one."""
     file_format = _format_of(file)
-    if file_format is not None and file_format.container:
-        return _guarded(lambda path: file_format.read(path, recording), file)
     if file_format is not None:
-        return _guarded(file_format.read, file)
+        read = file_format.read  # a library that is missing is not a fault of the file
+        return _guarded((lambda path: read(path, recording)) if file_format.container else read, file)
     if file.suffix.lower() in WFDB.signals:
         raise FileError(f"its header {file.stem}{HEADER} is missing; put it next to the signal file")
     kind = f"{file.suffix} files" if file.suffix else "files without a suffix"

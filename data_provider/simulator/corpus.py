@@ -17,9 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import save_seen
-from cardiolect.data_provider.corpora.provenance import MADE
+from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.corpora.simulated import TRUTH
+from cardiolect.data_provider.corpora.simulated_folder import TRUTH
 from cardiolect.data_provider.simulator.comparisons import compare_all
 from cardiolect.data_provider.simulator.patients import PLAN_STREAM, draw_patient, plan_patients, stream
 from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr, report_row, write_database, write_measurements

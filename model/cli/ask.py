@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from cardiolect.data_provider.corpora.provenance import in_simulated_corpus, only_simulated
+from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.llm.checkpoint_folder import read_info
-from cardiolect.model.prompt.rendering import REPORT, task_of
+from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.garbage import collect_from_now_on
 
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
@@ -133,6 +134,7 @@ def _open_answerer(
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = list(map(chat.encode, ecgs))
+    collect_from_now_on()  # a conversation may be long
     return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **sampling)
 
 

@@ -21,9 +21,11 @@ from cardiolect.utils.command_line import (
     single_line,
     utf8,
 )
+from cardiolect.utils.garbage import collect_from_now_on, no_collection_at_first
 from cardiolect.utils.launchers import only_main_rank
 
 CHECKPOINT = Path("checkpoints/quickstart/llm")
+QUICK = ("ask", "report", "tokens", "show")  # commands that load one checkpoint and soon end
 STAGES = {  # the commands whose work ranks share
     "tokenizer": "train an ECG tokenizer, like run_tokenizer.sh",
     "pretrain": "pretrain a language model on ECG tokens, like pretrain.sh",
@@ -55,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments and arguments[0] not in STAGES:
         only_main_rank()
     if arguments and arguments[0] in TOOLS:
-        import_module(TOOLS[arguments[0]][0]).main(arguments[1:])
+        tool = import_module(TOOLS[arguments[0]][0])
+        collect_from_now_on()
+        tool.main(arguments[1:])
         return
     namespace, extras = build_parser().parse_known_args(arguments)
     options = vars(namespace)
@@ -68,12 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif extras:
         parser.error(f"unrecognized arguments: {' '.join(unknown or extras)}")
     module, _, function = options.pop("function").partition(":")
-    getattr(import_module(module), function)(**options)
+    command = getattr(import_module(module), function)
+    if arguments[0] not in QUICK:
+        collect_from_now_on()
+    command(**options)
 
 
 def run() -> None:
     """The ``cardiolect`` program."""
-    run_command(main, every_rank=True)
+    with no_collection_at_first():
+        run_command(main, every_rank=True)
 
 
 def build_parser() -> Parser:
@@ -124,7 +132,7 @@ def build_parser() -> Parser:
             "--verbose", action="store_true", help="print time to first token and tokens per second to stderr"
         )
 
-    tokens = add_command("tokens", "cardiolect.model.cli.show:tokens", "print the tokens of an ECG")
+    tokens = add_command("tokens", "cardiolect.model.cli.tokens:tokens", "print the tokens of an ECG")
     _add_record(tokens)
     tokens.add_argument("--codes", action="store_true", help="print the codes as numbers")
     show = add_command("show", "cardiolect.model.cli.show:show", "plot an ECG on ECG paper")

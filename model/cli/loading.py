@@ -3,17 +3,18 @@
 import re
 import sys
 from pathlib import Path
-
-from transformers.utils.logging import disable_progress_bar
+from typing import TYPE_CHECKING
 
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.cli.commands import CHECKPOINT
-from cardiolect.model.inference.chat import SECONDS, ECGChat, seconds_of
-from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
+from cardiolect.model.inference.recordings import SECONDS, read_window, seconds_of
 from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:  # imported when a checkpoint is loaded: a mistake in the record or the patient is answered at once
+    from cardiolect.ecg_tokenizer.base import ECGRepresentation
+    from cardiolect.model.inference.chat import ECGChat
 
 
 def require_checkpoint(folder: Path) -> None:
@@ -25,23 +26,29 @@ def require_checkpoint(folder: Path) -> None:
     raise UserError(f"--checkpoint {folder}: no such folder")
 
 
-def load_chat(folder: Path, device: str) -> ECGChat:
+def load_chat(folder: Path, device: str) -> "ECGChat":
     """Load a whole checkpoint, without a progress bar."""
     require_checkpoint(folder)
+    from transformers.utils.logging import disable_progress_bar
+
+    from cardiolect.model.inference.chat import ECGChat
+
     disable_progress_bar()
     return ECGChat.from_pretrained(folder, device)
 
 
-def load_checkpoint_representation(folder: Path) -> ECGRepresentation:
+def load_checkpoint_representation(folder: Path) -> "ECGRepresentation":
     """Load only what turns an ECG into a checkpoint's tokens, and no language model."""
     require_checkpoint(folder)
+    from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
+
     return load_ecg_tokenizer(folder)
 
 
 def read_ecg(record: str, start: float, checkpoint: Path) -> ECGRecord:
-    """`ECGChat.read` of as much as a checkpoint was trained on, if it exists, with `ecg_warnings` on stderr."""
+    """`read_window` of as much as a checkpoint was trained on, if it exists, with `ecg_warnings` on stderr."""
     seconds = seconds_of(read_info(checkpoint)) if (checkpoint / INFO).is_file() else SECONDS
-    ecg = ECGChat.read(record, start, seconds)
+    ecg = read_window(record, start, seconds)
     for warning in ecg_warnings(ecg, seconds):
         print(f"{record}: {warning}", file=sys.stderr)
     return ecg

@@ -1,12 +1,12 @@
-"""``cardiolect show`` and ``cardiolect tokens``: an ECG as a picture, and as a language model reads it."""
+"""``cardiolect show``: an ECG as a picture, with what a checkpoint makes of it."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
-from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.cli.ask import (
     NO_PATIENT,
     ONLY_SIMULATED,
@@ -17,22 +17,13 @@ from cardiolect.model.cli.ask import (
     lacks_real_patients,
 )
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
-from cardiolect.model.evaluation.examples import shade_yes_or_no
-from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.plots import draw_ecg_paper
 
+if TYPE_CHECKING:  # a plain picture needs no PyTorch
+    from cardiolect.ecg_tokenizer.base import ECGRepresentation
+
 _MAX_TITLE = 110  # characters
-
-
-def tokens(record: str, start: float, checkpoint: Path, codes: bool) -> None:
-    """Print the tokens of an ECG, or their numbers."""
-    representation = load_checkpoint_representation(checkpoint)
-    if representation.embeds:
-        raise UserError(f"--checkpoint {checkpoint}: embeds ECGs ({representation.name}); they have no tokens to print")
-    ecg = read_ecg(record, start, checkpoint)
-    numbers = representation.token_ids(representation.prepare([ecg.signal], ecg.fs)[0])
-    print(" ".join(map(str, numbers)) if codes else ecg_text(numbers))
 
 
 def show(
@@ -54,6 +45,8 @@ def show(
     ecg, background = read_ecg(record, start, checkpoint), parse_patient(patient)
     title, shading, overlay = f"Recording {ecg.record_id}", None, None
     if question is not None:
+        from cardiolect.model.evaluation.examples import shade_yes_or_no
+
         chat = load_chat(checkpoint, device)
         representation, item, info = chat.representation, chat.encode(ecg), chat.checkpoint.info
         if not is_trained(info, question):
@@ -93,7 +86,7 @@ def show(
     print(f"picture: {out}", file=sys.stderr)
 
 
-def reconstruct(representation: ECGRepresentation, ecg: ECGRecord, item: np.ndarray) -> np.ndarray:
+def reconstruct(representation: "ECGRepresentation", ecg: ECGRecord, item: np.ndarray) -> np.ndarray:
     """Decode the tokens of an ECG: mV ``(12, T)`` at the ECG's own sampling rate, NaN after the last token.
 
     Raises `UserError` if the representation cannot be decoded.

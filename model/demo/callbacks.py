@@ -19,8 +19,9 @@ from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
 from cardiolect.model.demo.session import BY_TIME, BY_TOKENS, Session
 from cardiolect.model.demo.uploads import read_upload
-from cardiolect.model.inference.chat import ECGChat, seconds_of
-from cardiolect.model.prompt.rendering import REPORT
+from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.inference.recordings import seconds_of
+from cardiolect.model.prompt.tasks import REPORT
 from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError
 

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardiolect.model.prompt.rendering import prompt_text, task_of
+from cardiolect.model.prompt.rendering import prompt_text
+from cardiolect.model.prompt.tasks import task_of
 from cardiolect.utils.errors import UserError, make_folder
 
 FILE = "preferences.jsonl"

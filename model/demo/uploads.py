@@ -16,7 +16,7 @@ from cardiolect.data_provider.readers.content import what_else
 from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import ecg_warnings
-from cardiolect.model.inference.chat import SECONDS, window
+from cardiolect.model.inference.recordings import SECONDS, window
 from cardiolect.utils.errors import UserError
 
 MAX_FILES = 8

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cardiolect.data_provider.corpora.simulated import load_true_findings
+from cardiolect.data_provider.corpora.simulated_folder import load_true_findings
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.remarks import Remark

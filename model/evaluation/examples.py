@@ -18,8 +18,8 @@ from cardiolect.model.evaluation.page import PageExample
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.checkpoint import Checkpoint
-from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, task_of
-from cardiolect.model.prompt.tasks import TASKS
+from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt
+from cardiolect.model.prompt.tasks import TASKS, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
 from cardiolect.utils.plots import draw_ecg_paper

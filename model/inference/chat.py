@@ -3,31 +3,28 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 
-from cardiolect.data_provider.readers import RecordError, read_record
-from cardiolect.data_provider.readers.channels import FileError
-from cardiolect.data_provider.record import ECGRecord, part_of
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.generation import stream_text
+from cardiolect.model.inference.recordings import SECONDS, read_window
 from cardiolect.model.llm.checkpoint import (
     MAX_NEW_TOKENS,
     Checkpoint,
     load_checkpoint,
     longest_sequence,
 )
-from cardiolect.model.prompt.rendering import REPORT, make_prompt, task_of
+from cardiolect.model.prompt.rendering import make_prompt
+from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
-SECONDS = 10.0  # of ECG in a prompt, unless training had another RECORD_SECONDS
-LEAST_SECONDS = 2.5  # of each lead in a printed 12-lead ECG
 ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
 
 
@@ -101,20 +98,8 @@ class ECGChat(Chat):
 
     @staticmethod
     def read(path: Path | str, start: float = 0.0, seconds: float = SECONDS) -> ECGRecord:
-        """The ``seconds`` of a recording that begin at ``start`` seconds; docs/DATA.md lists the file formats.
-
-        If that is not all of the recording, its notes say so.
-        """
-        try:
-            whole = read_record(path)
-            part = window(whole, start, seconds)
-            if part.seconds == whole.seconds:
-                return part
-            which = f"{part.seconds:g} s from {start:g} s on" if start else f"first {part.seconds:g} s"
-            note = f"the recording is {whole.seconds:.0f} s long; only its {which} are used"
-            return replace(part, notes=(*part.notes, note))
-        except FileError as error:
-            raise RecordError(f"record {path}: {error}") from None
+        """The part of a recording that a prompt takes, see `recordings.read_window`."""
+        return read_window(path, start, seconds)
 
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""
@@ -128,22 +113,3 @@ class ECGChat(Chat):
                 f"{limit}: ask a shorter question or begin a new conversation"
             )
         yield from stream_text(self.checkpoint.model, vocabulary, prompt, max_new_tokens, temperature, seed)
-
-
-def seconds_of(info: dict) -> float:
-    """Seconds of ECG in the prompts of a checkpoint: the RECORD_SECONDS that it was trained with, or `SECONDS`.
-
-    info: of `model.llm.checkpoint.Checkpoint`.
-    """
-    return info.get("settings", {}).get("record_seconds") or SECONDS
-
-
-def window(record: ECGRecord, start: float = 0.0, seconds: float = SECONDS) -> ECGRecord:
-    """The ``seconds`` of a recording that begin at ``start`` seconds, or less if the recording ends before.
-
-    Raises `FileError` if that is less than `LEAST_SECONDS`.
-    """
-    if start < 0 or record.seconds - start < LEAST_SECONDS:
-        rest = f", {max(record.seconds - start, 0):.1f} s of it after {start:g} s" if start else ""
-        raise FileError(f"{record.seconds:.1f} s long{rest}; at least {LEAST_SECONDS:g} s are needed")
-    return part_of(record, round(start * record.fs), round(seconds * record.fs))

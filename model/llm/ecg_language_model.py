@@ -6,11 +6,10 @@ the projector in `PROJECTOR` and the representation in ``ecg_tokenizer/``.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,6 +21,9 @@ from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import check_written
 
+if TYPE_CHECKING:  # takes a second to import, and only models with adapters need it
+    from peft import PeftModel
+
 PROJECTOR = "ecg_projector.safetensors"
 
 
@@ -30,7 +32,7 @@ class ECGLanguageModel(nn.Module):
 
     def __init__(
         self,
-        language_model: PreTrainedModel | PeftModel,
+        language_model: "PreTrainedModel | PeftModel",
         representation: ECGRepresentation,
         placeholder_id: int,
         projector: ProjectorKind = "linear",
@@ -103,15 +105,15 @@ class ECGLanguageModel(nn.Module):
         return self.language_model.get_output_embeddings()
 
 
-LanguageModel = PreTrainedModel | PeftModel | ECGLanguageModel
+LanguageModel: TypeAlias = "PreTrainedModel | PeftModel | ECGLanguageModel"
 
 
-def inner_model(model: LanguageModel) -> PreTrainedModel | PeftModel:
+def inner_model(model: LanguageModel) -> "PreTrainedModel | PeftModel":
     """The language model itself, without the projector."""
     return model.language_model if isinstance(model, ECGLanguageModel) else model
 
 
-def with_inner(model: LanguageModel, language_model: PreTrainedModel | PeftModel) -> LanguageModel:
+def with_inner(model: LanguageModel, language_model: "PreTrainedModel | PeftModel") -> LanguageModel:
     """``model`` with its language model replaced (in place), for example by one with adapters."""
     if not isinstance(model, ECGLanguageModel):
         return language_model

@@ -5,12 +5,14 @@ a vocabulary of 128,000 tokens. Here the frozen table is used as it is, and what
 """
 
 import warnings
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from peft.tuners.trainable_tokens import TrainableTokensLayer
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 # PEFT asks every language model by this name, about which users can do nothing.
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -50,6 +52,11 @@ class _Replaced(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         return gradient, gradient[..., ctx.columns], None
+
+
+def load_adapters(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
+    """``model`` with the adapters of a checkpoint's folder, and its token rows computed as a `RowAdapter` does."""
+    return use_row_adapters(PeftModel.from_pretrained(model, folder, is_trainable=trainable))
 
 
 def use_row_adapters(model: PeftModel) -> PeftModel:

@@ -24,13 +24,12 @@ import numpy as np
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK
 from cardiolect.model.prompt.chat_format import fixed_date, read_chat_format, refusal, render
 from cardiolect.model.prompt.rendering import (
-    REPORT,
     patient_text,
     prompt_text,
     render_ecgs,
     render_prompt,
-    task_of,
 )
+from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
 from cardiolect.utils.errors import UserError
 

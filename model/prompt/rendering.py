@@ -20,12 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK, Example, TaskName
+from cardiolect.data_provider.examples import REPORT_TASK, Example
 from cardiolect.ecg_tokenizer.base import PreparedECG
-from cardiolect.model.prompt.tasks import TASKS
+from cardiolect.model.prompt.tasks import REPORT, TASKS, task_of
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
-
-REPORT = "Report"  # as a question, this asks for a report
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +96,6 @@ def render_prompt(
     if vocabulary.chat:
         return vocabulary.ids_after_ecg(_chat_text(vocabulary, REPORT if task == REPORT_TASK else question, history))
     return vocabulary.text_ids(prompt_text(task, question, history))
-
-
-def task_of(question: str) -> TaskName:
-    """The task of a question that a user types: a report for `REPORT` or an empty text."""
-    return REPORT_TASK if question.strip() in ("", REPORT) else QA_TASK
 
 
 def patient_text(background: str) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from cardiolect.data_provider.examples import INSTRUCT_TASK, QA_TASK, REPORT_TASK
+from cardiolect.data_provider.examples import INSTRUCT_TASK, QA_TASK, REPORT_TASK, TaskName
 
+REPORT = "Report"  # as a question, this asks for a report
 MAJORITY, MAJORITY_PER_QUESTION, MAJORITY_CONTENT = "majority", "majority_per_question", "majority_content"
 
 
@@ -61,3 +62,8 @@ TASKS = {
         rubric="arena",
     ),
 }
+
+
+def task_of(question: str) -> TaskName:
+    """The task of a question that a user types: a report for `REPORT` or an empty text."""
+    return REPORT_TASK if question.strip() in ("", REPORT) else QA_TASK

@@ -14,9 +14,10 @@ from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
-from cardiolect.model.llm.checkpoint import load_checkpoint, save_checkpoint
+from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import INFO, bits_of, fingerprint, read_info
 from cardiolect.model.llm.ecg_language_model import inner_model
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.serve import CHAT_TEMPLATE, embeds_ecgs, is_servable
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launch import quieten_libraries

@@ -35,12 +35,12 @@ from cardiolect.model.llm.checkpoint import (
     load_language_model,
     longest_sequence,
     new_checkpoint,
-    save_checkpoint,
 )
 from cardiolect.model.llm.checkpoint_folder import INFO, add_info, fingerprint, fingerprint_of_parts, read_info
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.plain_text import plain_text_figures, plain_text_in_words
 from cardiolect.model.llm.quantization import quantized
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama, train_bpe
 from cardiolect.model.llm.token_rows import ROW_MULTIPLE
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.settings import TrainSettings
 from tests.helpers.language_models import tiny_language_model

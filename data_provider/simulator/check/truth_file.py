@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiolect.data_provider.corpora.databases import MADE
-from cardiolect.data_provider.corpora.simulated import TRUTH
+from cardiolect.data_provider.corpora.simulated_folder import TRUTH
 from cardiolect.data_provider.ecgqa.findings import NOISES
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.corpus import VARIED_VERSION, VERSION

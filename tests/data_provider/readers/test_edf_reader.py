@@ -1,6 +1,7 @@
 """EDF, EDF+ and BDF as recorders write them: odd headers are read where they are certain, and named where not."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,14 @@ LABEL, UNIT, LOW, HIGH = (0, 16), (96, 8), (104, 8), (112, 8)
 
 def expect(path: Path, ecg: np.ndarray) -> None:
     np.testing.assert_allclose(read_record(path).signal, ecg, atol=2.5e-4)  # pyedflib cuts off what is less than a step
+
+
+def test_a_library_that_is_missing_is_not_a_fault_of_the_file(ecg, tmp_path, monkeypatch):
+    write(tmp_path / "ecg.edf", ecg)
+    monkeypatch.delitem(sys.modules, "cardiolect.data_provider.readers.edf_reader", raising=False)
+    monkeypatch.setitem(sys.modules, "edfio", None)
+    with pytest.raises(ModuleNotFoundError, match="edfio"):
+        read_record(tmp_path / "ecg.edf")
 
 
 def test_format_rate_and_step_are_said(ecg, tmp_path):

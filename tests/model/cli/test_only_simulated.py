@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from cardiolect.data_provider.corpora.provenance import corpora_of, in_simulated_corpus, only_simulated
+from cardiolect.data_provider.corpora.provenance import corpora_of
+from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.model.cli import commands as cli
 
 QUESTION = "Does this ECG show atrial fibrillation?"

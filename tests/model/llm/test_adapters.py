@@ -9,14 +9,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.llm.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.ecg_language_model import inner_model
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training, with_adapters_own
 from cardiolect.model.training.settings import FinetuneSettings, TrainSettings
 from tests.helpers.language_models import tiny_language_model

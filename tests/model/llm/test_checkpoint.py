@@ -5,12 +5,8 @@ import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
-from cardiolect.model.llm.checkpoint import (
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.serve import is_servable
 from tests.helpers.language_models import tiny_language_model
 

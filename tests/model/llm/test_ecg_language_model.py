@@ -11,13 +11,9 @@ from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
-from cardiolect.model.llm.checkpoint import (
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_prefix, render_prompt
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.objectives import weighted_loss

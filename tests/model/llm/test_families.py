@@ -12,14 +12,8 @@ from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
-from cardiolect.model.llm.checkpoint import (
-    generation_config,
-    load_checkpoint,
-    load_language_model,
-    longest_sequence,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, longest_sequence, new_checkpoint
+from cardiolect.model.llm.saving import generation_config, save_checkpoint
 from cardiolect.model.llm.tiny import train_bpe
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.model.training import attention

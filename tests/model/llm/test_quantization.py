@@ -8,8 +8,9 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, save_checkpoint
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model
 from cardiolect.model.llm.quantization import quantized
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.training.adaptation import trainable_parameters
 from cardiolect.model.training.settings import PretrainSettings

@@ -11,14 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PhiCon
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts, stream_text
 from cardiolect.model.inference.ranking import rank_answers
-from cardiolect.model.llm.checkpoint import (
-    Checkpoint,
-    generation_config,
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import generation_config, save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.settings import FinetuneSettings
 from tests.helpers.language_models import tiny_language_model

@@ -11,14 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
-from cardiolect.model.llm.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.checkpoint_folder import fingerprint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.llm.tiny import build_tiny_llama
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.prompt.rendering import make_prompt

@@ -6,13 +6,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.model.llm.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary
 from cardiolect.utils.errors import UserError
 from tests.helpers.language_models import sentencepiece, tiny_language_model

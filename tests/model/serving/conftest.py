@@ -6,12 +6,8 @@ import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.checkpoint import (
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from tests.helpers.language_models import tiny_language_model
 
 

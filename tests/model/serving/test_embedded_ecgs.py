@@ -10,7 +10,8 @@ from cardiolect.model.cli import commands as cli
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
-from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint, save_checkpoint
+from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.model.serving.endpoint import EndpointChat
 from cardiolect.model.serving.serve import serve

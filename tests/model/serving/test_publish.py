@@ -91,7 +91,7 @@ def test_an_export_is_ready_to_generate_in_its_precision_and_names_no_folder(sai
 
 
 def test_an_export_without_chat_template_says_so(adapters, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("cardiolect.model.llm.checkpoint.set_chat_template", lambda vocabulary: False)
+    monkeypatch.setattr("cardiolect.model.llm.saving.set_chat_template", lambda vocabulary: False)
     result, out = evaluated(tmp_path / "result", adapters), tmp_path / "out"
     cli.main(["export", str(adapters), "--results", str(result), "--out", str(out)])
     assert "no chat template is exact" in capsys.readouterr().err and (out / "README.md").is_file()

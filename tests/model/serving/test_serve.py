@@ -15,12 +15,8 @@ from transformers.utils.import_utils import is_serve_available
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.checkpoint import (
-    load_checkpoint,
-    load_language_model,
-    new_checkpoint,
-    save_checkpoint,
-)
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.endpoint import EndpointChat
 from cardiolect.model.serving.publish import merge

@@ -1,0 +1,70 @@
+"""How long `cardiolect ask` takes in a fresh process, from the start of Python to its end, by part.
+
+    python -m bench.start_up --checkpoint DIR --record FILE [--runs 5] [--threads 2]
+
+Baseline: the same question after importing what no answer needs but was imported once (PEFT, the readers of all
+formats), and with collections of garbage throughout. The last row is the least that any model of transformers needs.
+Seconds of the CPU, but for one row; those of the clock depend on what else the machine does.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from bench.harness import benchmark_parser, report
+from cardiolect.utils.command_line import integer, run_command
+from cardiolect.utils.errors import UserError
+
+QUESTION = "Is there atrial fibrillation?"
+PARTS = ("imports", "reading and loading", "answer", "end of the process")
+LEAST = "import gc; gc.disable(); from transformers import AutoTokenizer, LlamaForCausalLM; gc.freeze()"
+
+
+def main() -> None:
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--record", required=True)
+    parser.add_argument("--runs", type=integer(1), default=5, help="processes of each kind")
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    question = ["ask", args.record, QUESTION, "--checkpoint", str(args.checkpoint), "--device", "cpu"]
+    found: dict[str, list[dict[str, float]]] = {"before": [], "now": []}
+    least, answers = [], set()
+    for _ in range(args.runs):
+        for side, runs in found.items():
+            printed, cpu, clock = run("-m", "bench.baselines.one_answer", side, *question)
+            *answer, ends = printed.splitlines()
+            answers.add("\n".join(answer))
+            ends = [0.0, *json.loads(ends), cpu]
+            runs.append({part: b - a for part, (a, b) in zip(PARTS, pairwise(ends), strict=True)})
+            runs[-1] |= {"all": cpu, "all, by the clock": clock}
+        least.append(run("-c", LEAST)[1])
+    if len(answers) > 1:
+        raise UserError(f"the answers differ: {' | '.join(sorted(answers))}")
+    rows = []
+    for part in found["now"][0]:
+        before, now = (statistics.median(run[part] for run in runs) for runs in found.values())
+        rows.append({"part": part, "before (s)": before, "now (s)": now, "ratio": before / now})
+    rows.append({"part": "transformers alone", "before (s)": None, "now (s)": statistics.median(least), "ratio": None})
+    report("start_up", rows, args.out, f"medians of {args.runs} processes; the answer of all: {answers.pop()}")
+
+
+def run(*arguments: str) -> tuple[str, float, float]:
+    """What a Python process prints, and its seconds of the CPU and of the clock."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise UserError(f"no answer: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, cpu, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    run_command(main)
