@@ -141,7 +141,7 @@ def _cpu_quota(groups: Path, mounted: Path) -> float:
         for place in (own, *own.parents):  # the folders of other containers' groups are not visible in this one
             try:
                 quota, period = map(float, " ".join((place / file).read_text() for file in files).split())
-            except (OSError, ValueError):  # "max" is no number
+            except (OSError, ValueError):  # "max" is not a number
                 continue
             least = min(least, quota / period) if quota > 0 else least
     return least

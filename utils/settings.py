@@ -89,7 +89,7 @@ class EnvSettings(BaseSettings):
                 raise UserError("DEVICE=cuda, but PyTorch finds no CUDA device here; use auto or cpu")
 
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
-        """Why some settings have no effect beside the others, and their names, set or not."""
+        """Why some settings have no effect with the others, and their names, set or not."""
         return ()
 
     def say_unused(self) -> None:
