@@ -23,8 +23,9 @@ SETTINGS, CONTENTS, CODE = "settings.json", "begun_with.json", "code.json"
 STAGE = "stage"  # what a run began with, in CONTENTS
 BOOLEANS = {"true": ("true", "1", "yes", "on", "t", "y"), "false": ("false", "0", "no", "off", "f", "n")}
 DESCRIPTION = (
-    "auto: go on after the last saved step in OUTPUT_DIR; stop if it, or a finished {result} there, was made with "
-    "other settings or data. true: the same, and say if there is none. false: start over and replace both."
+    "auto: continue from the last saved step in OUTPUT_DIR; stop if that step, or a finished {result} there, was made "
+    "with different settings or data. true: the same, with a line if there is nothing to continue. false: start over "
+    "and replace both."
 )
 Contents = Mapping[str, str]  # what -> fingerprint of what the paths in the settings hold
 T = TypeVar("T")

@@ -9,14 +9,6 @@ import pytest
 from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
 
 
-@pytest.fixture(autouse=True)
-def own_handlers():
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_noted_until_asked_for_and_handlers_come_back(number):
     before = [signal.getsignal(each) for each in SIGNALS]
