@@ -12,7 +12,7 @@ from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
-from cardiolect.model.training.zero3 import check_deepspeed_config, read_deepspeed_config, splits_weights
+from cardiolect.model.training.deepspeed_config import check_deepspeed_config, read_deepspeed_config, splits_weights
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, Precision

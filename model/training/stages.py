@@ -52,6 +52,7 @@ from cardiolect.model.training.adaptation import (
     with_layer_names,
 )
 from cardiolect.model.training.contents import contents_of_data, short_hash
+from cardiolect.model.training.deepspeed_config import read_deepspeed_config, splits_weights
 from cardiolect.model.training.lengths import check_lengths
 from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.replay import ReplayText, WithText
@@ -59,7 +60,6 @@ from cardiolect.model.training.resume import choose_start, figures_of
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from cardiolect.model.training.settings import FinetuneSettings, LanguageModelSettings, PretrainSettings, TrainSettings
 from cardiolect.model.training.trainer import train
-from cardiolect.model.training.zero3 import read_deepspeed_config, splits_weights
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import comparable, finish

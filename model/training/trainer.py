@@ -20,12 +20,13 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.training import attention
 from cardiolect.model.training.batches import fill, make_batches
+from cardiolect.model.training.deepspeed_config import splits_weights
 from cardiolect.model.training.muon import muon
 from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.progress import Progress, trackers
 from cardiolect.model.training.settings import TrainSettings
-from cardiolect.model.training.zero3 import gather_weights, splits_weights
+from cardiolect.model.training.zero3 import gather_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.resume import FOLDER, Start, begin

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.model.training.deepspeed_config import splits_weights
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.stages import finetune
-from cardiolect.model.training.zero3 import splits_weights
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 from tests.helpers.language_models import tiny_language_model
