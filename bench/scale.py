@@ -186,7 +186,7 @@ def batches(corpora: tuple[Corpus, ...]) -> list[dict]:
         for _ in range(5):
             time.sleep(WAIT)
             start = time.perf_counter()
-            add_masks(next(loader)["row_groups"])
+            add_masks(next(loader)["row_groups"], torch.float32)
             times[1].append(time.perf_counter() - start)
         shape = " x ".join(map(str, batch["input_ids"].shape))
         found.append(row(f"batch of {shape}, {name}: s of the training thread", "batch", *map(np.median, times)))

@@ -1,12 +1,12 @@
 """Training objectives: the weighted next-token loss, and HeartLLM's multi-scale forecasting windows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate.utils import extract_model_from_parallel
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from cardiolect.model.llm.ecg_language_model import LanguageModel
 from cardiolect.model.llm.masks import masks_for, visible
@@ -17,7 +17,9 @@ from cardiolect.model.training.attention import add_masks
 # 283 and 30 of HeartLLM's 313 frames.
 SCALES = 5
 CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096
-CHUNK = 2**27  # logits that the head computes at once: 0.5 GB in fp32
+# Logits that the head computes at once: 0.5 GB in fp32 on a GPU, and on a CPU what stays in its cache.
+CHUNK = {"cuda": 2**27, "cpu": 2**20}
+FEWEST = 256  # positions at once, for which a large head is still multiplied at full speed
 
 
 @torch.no_grad()
@@ -34,57 +36,112 @@ def positions_per_chunk(model: torch.nn.Module) -> int | None:
     finally:
         hook.remove()
         model.train(training)
-    return max(1, CHUNK // head.weight.shape[0]) if logits is computed[-1] else None
+    if logits is not computed[-1]:
+        return None
+    size = CHUNK.get(head.weight.device.type, CHUNK["cuda"])
+    return max(FEWEST, size // head.weight.shape[0])
 
 
 def weighted_loss(
-    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, torch.Tensor], chunk: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
+    model: torch.nn.Module, head: torch.nn.Module, batch: dict[str, Tensor], chunk: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Sum of weighted next-token cross entropies of a packed batch, and the sum of the weights.
 
     The head is applied only to positions whose next token is supervised: most of a row is ECG and question, and logits
     over a large vocabulary would cost more than the rest of a small model. chunk: at most so many positions at once,
-    see `positions_per_chunk`; logits are computed again for the gradients, so that those of one chunk are in memory.
+    see `positions_per_chunk`.
     """
     batch = dict(batch)
     weights = batch.pop("loss_weights")[:, 1:]
     chosen = weights > 0
     before = F.pad(chosen, (0, 1))
     batch |= attention_arguments(extract_model_from_parallel(model), batch.pop("segments", None), batch)
-    targets = batch["input_ids"][:, 1:][chosen]
-    chunk = chunk or max(1, len(targets))
-    chunks: list[torch.Tensor] = []
+    targets, chosen_weights = batch["input_ids"][:, 1:][chosen], weights[chosen]
+    kept: list[Tensor] = []
 
-    def first_chunk(_, arguments):
-        chunks.extend(arguments[0][before].split(chunk))
-        return (chunks[0],)
+    def keep(_, arguments):
+        kept.append(arguments[0][before])
+        # Of chunks, the model's own call only shows which parameters the head has.
+        return (kept[0][:1].detach(),) if chunk else (kept[0],)
 
-    hook = head.register_forward_pre_hook(first_chunk)
+    hook = head.register_forward_pre_hook(keep)
     try:
         # With a cache, position_ids alone would let packed questions see each other.
         logits = model(**batch, use_cache=False).logits
     finally:
         hook.remove()
-    first, *others = targets.split(chunk)
-    losses = [F.cross_entropy(logits.float(), first, reduction="none")]
-    for hidden, wanted in zip(chunks[1:], others, strict=True):
-        losses.append(checkpoint(_losses, head, hidden, wanted, use_reentrant=False))
-    return (torch.cat(losses) * weights[chosen]).sum(), weights.sum()
+    if chunk:
+        loss = _LossInChunks.apply(head, chunk, kept[0], targets, chosen_weights, *_trained(logits))
+    else:
+        loss = _loss(logits, targets, chosen_weights)
+    return loss, weights.sum()
 
 
-def attention_arguments(model: LanguageModel, segments: torch.Tensor | None, batch: dict) -> dict:
+class _LossInChunks(torch.autograd.Function):
+    """The loss of `weighted_loss`, with the head in chunks whose gradients are computed at once.
+
+    Logits of one chunk are in memory, and none are computed twice (Hsu et al. 2024, arXiv 2410.10989).
+    """
+
+    @staticmethod
+    def forward(
+        ctx, head: torch.nn.Module, chunk: int, hidden: Tensor, targets: Tensor, weights: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        learns = ctx.needs_input_grad[2]
+        trained = learns or bool(parameters)
+        total, of_hidden, of_parameters = weights.new_zeros(()), torch.zeros_like(hidden), []
+        for first in range(0, max(1, len(hidden)), chunk):
+            some = slice(first, first + chunk)
+            part = hidden[some].detach().requires_grad_(learns)
+            with torch.set_grad_enabled(trained):
+                loss = _loss(head(part), targets[some], weights[some])
+            total += loss.detach()
+            if not trained:
+                continue
+            gradients = list(torch.autograd.grad(loss, [part, *parameters] if learns else parameters))
+            if learns:
+                of_hidden[some] = gradients.pop(0)
+            # Summed in float32: rounded once, as the gradient of all positions is.
+            for k, gradient in enumerate(gradients):
+                if first:
+                    of_parameters[k] += gradient
+                else:
+                    of_parameters.append(gradient.float())
+        rounded = (ours.to(own.dtype) for ours, own in zip(of_parameters, parameters, strict=True))
+        ctx.save_for_backward(of_hidden, *rounded)
+        return total
+
+    @staticmethod
+    def backward(ctx, scale: Tensor) -> tuple[Tensor | None, ...]:
+        of_hidden, *of_parameters = (gradient * scale.to(gradient.dtype) for gradient in ctx.saved_tensors)
+        return None, None, of_hidden, None, None, *of_parameters
+
+
+def _loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum()
+
+
+def _trained(output: Tensor) -> Iterator[Tensor]:
+    """The parameters that ``output`` was computed from, if it has a gradient."""
+    seen, left = {None}, [output.grad_fn]
+    while left:
+        node = left.pop()
+        if node not in seen:
+            seen.add(node)
+            if hasattr(node, "variable"):
+                yield node.variable
+            left += [following for following, _ in node.next_functions]
+
+
+def attention_arguments(model: LanguageModel, segments: Tensor | None, batch: dict) -> dict:
     """What says which tokens see which, made on the device: a mask from segments, or those of groups of rows.
 
     {} for a batch without either, whose rows are texts of equal length.
     """
     if segments is None:
-        return {"row_groups": add_masks(batch["row_groups"])} if "row_groups" in batch else {}
+        return {"row_groups": add_masks(batch["row_groups"], model.dtype)} if "row_groups" in batch else {}
     places, positions = torch.arange(segments.shape[1], device=segments.device)[None], batch["position_ids"]
     return {"attention_mask": masks_for(model, visible(segments, places, segments, places), positions, positions)}
-
-
-def _losses(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(head(hidden).float(), targets, reduction="none")
 
 
 def window_sizes(groups: int) -> list[tuple[int, int]]:

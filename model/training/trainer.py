@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -311,7 +312,11 @@ def train(
             data_collator=partial(_only_batch, collate=make),
         )
         hook = model.register_state_dict_post_hook(_drop_frozen)
-        result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
+        try:
+            result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
+        except BaseException:
+            _end_workers()
+            raise
         hook.remove()
     if splits_weights(settings.deepspeed_config):
         gather_weights(model)
@@ -366,6 +371,13 @@ def _begin_worker(worker: int) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # or tokenizers warn in every worker that it was forked
     for number in (signal.SIGINT, *SIGNALS):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_workers() -> None:
+    """Kill what still builds batches: at exit, Python would send the SIGTERM that it ignores, and wait for ever."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
 
 
 def _step_of(checkpoint: str | None) -> int | None:

@@ -185,9 +185,14 @@ def random_rows(prefixes: tuple[int, ...]) -> list:
 
 @pytest.mark.parametrize("prefixes", [(50, 50, 50), (9, 60, 23, 41, 60), (0, 70, 0, 5), (30,)])
 @pytest.mark.parametrize("window", [None, 17])
-def test_attention_by_parts_sees_what_the_dense_mask_shows(monkeypatch, prefixes, window):
-    """The dense mask of 8 rows of 4400 tokens took 2 s and 155 MB for every batch."""
+@pytest.mark.parametrize("products", [False, True])
+def test_attention_by_parts_sees_what_the_dense_mask_shows(monkeypatch, prefixes, window, products):
+    """The dense mask of 8 rows of 4400 tokens took 2 s and 155 MB for every batch.
+
+    products: as on a CPU in bf16, but for the rounding.
+    """
     monkeypatch.setattr(attention, "TOKENS_PER_PART", 16)
+    monkeypatch.setattr(attention, "_by_products", lambda *_: products)
     torch.manual_seed(0)
     small = dict(vocab_size=64, hidden_size=16, num_hidden_layers=2, intermediate_size=32, num_attention_heads=4)
     kind = MistralConfig(**small, num_key_value_heads=2, pad_token_id=0, sliding_window=window)
@@ -205,11 +210,11 @@ def test_attention_by_parts_sees_what_the_dense_mask_shows(monkeypatch, prefixes
 
 def test_masks_by_parts_are_a_small_part_of_the_dense_one():
     segments = np.repeat([[0] * 4000 + [k // 40 + 1 for k in range(400)]], 2, axis=0)
-    (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))])
+    (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))], torch.float32)
     masks = [part[-1] for part in group[-1]]
     assert masks[0] is None and sum(mask.numel() for mask in masks[1:]) <= 2 * 400 * 4400
     segments = np.repeat([[0] * 400 + [k // 40 + 1 for k in range(4000)]], 2, axis=0)
-    (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))])
+    (group,) = attention.add_masks([attention.row_group(segments, torch.zeros(2, 4400))], torch.float32)
     assert sum(part[-1].numel() for part in group[-1] if part[-1] is not None) < 0.17 * 2 * 4400**2
 
 

@@ -102,6 +102,18 @@ def test_workers_go_on_building_batches_after_a_signal_to_all_processes(tune, mo
             tune("stopped", WORKERS=2, BATCH_SIZE=2, MAX_STEPS=10, EVAL_STEPS=20)
 
 
+def test_an_error_in_training_ends_the_workers_too(tune, monkeypatch):
+    """They ignore SIGTERM, by which Python ends the children of a process that exits: the run hung instead of failing."""
+
+    def fails(self, model, inputs):
+        raise MemoryError("no memory for this batch")
+
+    monkeypatch.setattr(ECGTrainer, "_weighted_loss", fails)
+    with pytest.raises(MemoryError):
+        tune("failed", WORKERS=2, BATCH_SIZE=2)
+    assert not multiprocessing.active_children()
+
+
 @pytest.mark.parametrize("save_steps", [0, 3], ids=["saved at validations", "saved at other steps"])
 def test_a_validation_ends_at_a_signal(tune, monkeypatch, save_steps):
     steps, own = validated(monkeypatch), ECGTrainer.compute_loss_context_manager
