@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, lora_step, scale, serving, start_up
+from bench import answer_latency, lora_step, scale, serving, start_up, training_step
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -159,3 +159,13 @@ def test_steps_of_adapters_of_token_rows_are_compared_at_equal_losses(tmp_path, 
     rows = json.loads((tmp_path / "lora_step.json").read_text())["rows"]
     assert [row["model"] for row in rows] == ["no new rows", "PEFT", "ours"] * 2
     assert len({round(row["loss"], 4) for row in rows[:3]}) == 1 and rows[0]["ratio of step"] == 1
+
+
+def test_training_steps_are_compared_at_equal_losses(tmp_path, monkeypatch, capsys):
+    options = ["--ecgs", "2", "--questions", "2", "--frames", "20", "--seconds", "0", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["bench", *options, "--out", str(tmp_path)])
+    training_step.main()
+    rows = json.loads((tmp_path / "training_step.json").read_text())["rows"]
+    assert [row["with"] for row in rows] == ["neither", "head in chunks", "neither", "head in chunks", "both"]
+    assert len({round(row["loss"], 4) for row in rows[:2]}) == 1
+    assert all(row["loss"] == pytest.approx(rows[0]["loss"], rel=0.01) for row in rows[2:])

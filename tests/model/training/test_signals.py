@@ -103,7 +103,7 @@ def test_workers_go_on_building_batches_after_a_signal_to_all_processes(tune, mo
 
 
 def test_an_error_in_training_ends_the_workers_too(tune, monkeypatch):
-    """They ignore SIGTERM, by which Python ends the children of a process that exits: the run hung instead of failing."""
+    """They ignore SIGTERM, with which Python ends children at its exit: the run hung instead of failing."""
 
     def fails(self, model, inputs):
         raise MemoryError("no memory for this batch")
