@@ -43,7 +43,7 @@ def main() -> None:
     table = []
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
-        chunk = positions_per_chunk(model)
+        chunk = positions_per_chunk(model, model.device)
         ways = {"neither": (None, False), "head in chunks": (chunk, False)}
         if dtype == torch.bfloat16 and model.device.type == "cpu":
             ways["both"] = (chunk, True)

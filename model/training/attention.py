@@ -20,7 +20,7 @@ from cardiolect.model.llm.supported import any_differ, logits, small_window, som
 
 NAME = "packed_rows"
 TOKENS_PER_PART = 256
-MOST_SCORES = 2**24  # of a call that keeps them for the gradients: 32 MB in bf16
+MOST_SCORES = 2**23  # of a call that keeps them for the gradients: 16 MB in bf16
 
 # Queries start to stop of rows of equal length, and what they attend to: keys before `shared`, and from `first` on
 # those before `stop`. The mask is (rows, 1, queries, keys), boolean or to be added to scores, or None for causal

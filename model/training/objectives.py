@@ -20,11 +20,12 @@ CONTEXT_SHARE, HORIZON_SHARE = 0.905, 0.096
 # Logits that the head computes at once: 0.5 GB in fp32 on a GPU, and on a CPU what stays in its cache.
 CHUNK = {"cuda": 2**27, "cpu": 2**20}
 FEWEST = 256  # positions at once, for which a large head is still multiplied at full speed
+SUMMED_IN_FP16 = 1024  # so many positions' gradients, at most of the size of their hidden states, do not overflow
 
 
 @torch.no_grad()
-def positions_per_chunk(model: torch.nn.Module) -> int | None:
-    """Positions for which the head of ``model`` computes logits at once; None if they cannot be divided.
+def positions_per_chunk(model: torch.nn.Module, device: torch.device) -> int | None:
+    """Positions for which the head of ``model`` computes logits at once on ``device``; None if they cannot be divided.
 
     That is so if the model changes what its head computes, by a scale or a soft cap.
     """
@@ -38,7 +39,7 @@ def positions_per_chunk(model: torch.nn.Module) -> int | None:
         model.train(training)
     if logits is not computed[-1]:
         return None
-    size = CHUNK.get(head.weight.device.type, CHUNK["cuda"])
+    size = CHUNK.get(device.type, CHUNK["cuda"])
     return max(FEWEST, size // head.weight.shape[0])
 
 
@@ -52,7 +53,7 @@ def weighted_loss(
     see `positions_per_chunk`.
     """
     batch = dict(batch)
-    weights = batch.pop("loss_weights")[:, 1:]
+    weights = batch.pop("loss_weights")[:, 1:].float()  # Trainer casts them to the precision of the model
     chosen = weights > 0
     before = F.pad(chosen, (0, 1))
     batch |= attention_arguments(extract_model_from_parallel(model), batch.pop("segments", None), batch)
@@ -80,7 +81,9 @@ def weighted_loss(
 class _LossInChunks(torch.autograd.Function):
     """The loss of `weighted_loss`, with the head in chunks whose gradients are computed at once.
 
-    Logits of one chunk are in memory, and none are computed twice (Hsu et al. 2024, arXiv 2410.10989).
+    Logits of one chunk are in memory, and none are computed twice (Hsu et al. 2024, arXiv 2410.10989). Gradients stay
+    in float32 until the scale of the loss is known, which keeps them within the range of fp16. Tensor hooks on the
+    head's parameters also see the gradient of every chunk.
     """
 
     @staticmethod
@@ -89,31 +92,31 @@ class _LossInChunks(torch.autograd.Function):
     ) -> Tensor:
         learns = ctx.needs_input_grad[2]
         trained = learns or bool(parameters)
-        total, of_hidden, of_parameters = weights.new_zeros(()), torch.zeros_like(hidden), []
+        total, of_hidden = weights.new_zeros(()), torch.zeros_like(hidden, dtype=torch.float32)
+        of_parameters = [torch.zeros_like(parameter, dtype=torch.float32) for parameter in parameters]
         for first in range(0, max(1, len(hidden)), chunk):
             some = slice(first, first + chunk)
             part = hidden[some].detach().requires_grad_(learns)
+            factor = 1 / max(1, len(part) // SUMMED_IN_FP16)
             with torch.set_grad_enabled(trained):
-                loss = _loss(head(part), targets[some], weights[some])
-            total += loss.detach()
+                loss = _loss(head(part), targets[some], weights[some] * factor)
+            total += loss.detach() / factor
             if not trained:
                 continue
             gradients = list(torch.autograd.grad(loss, [part, *parameters] if learns else parameters))
             if learns:
-                of_hidden[some] = gradients.pop(0)
-            # Summed in float32: rounded once, as the gradient of all positions is.
-            for k, gradient in enumerate(gradients):
-                if first:
-                    of_parameters[k] += gradient
-                else:
-                    of_parameters.append(gradient.float())
-        rounded = (ours.to(own.dtype) for ours, own in zip(of_parameters, parameters, strict=True))
-        ctx.save_for_backward(of_hidden, *rounded)
+                of_hidden[some] = gradients.pop(0).float() / factor
+            for ours, gradient in zip(of_parameters, gradients, strict=True):
+                ours.add_(gradient, alpha=1 / factor)
+        ctx.save_for_backward(of_hidden, *of_parameters)
+        ctx.dtypes = [hidden.dtype, *(parameter.dtype for parameter in parameters)]
         return total
 
     @staticmethod
     def backward(ctx, scale: Tensor) -> tuple[Tensor | None, ...]:
-        of_hidden, *of_parameters = (gradient * scale.to(gradient.dtype) for gradient in ctx.saved_tensors)
+        of_hidden, *of_parameters = (
+            (gradient * scale).to(dtype) for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        )
         return None, None, of_hidden, None, None, *of_parameters
 
 

@@ -257,7 +257,8 @@ def train(
     deepspeed.ops.__compatible_ops__ = {}
     # Saved steps leave out frozen weights if there are adapters, also those inside of a model that embeds ECGs.
     transformers.trainer._is_peft_model = lambda model: isinstance(inner_model(model), PeftModel)
-    on_cpu = choose_device(settings.device).type == "cpu"
+    device = choose_device(settings.device)
+    on_cpu = device.type == "cpu"
     arguments = TrainingArguments(
         output_dir=str(settings.output_dir / FOLDER),
         per_device_train_batch_size=1,  # an item of `Batches` is a whole batch
@@ -289,7 +290,7 @@ def train(
         dataloader_num_workers=settings.workers,  # forked in every epoch, after `Batches.set_epoch`
     )
     # With ZeRO-3 every call of the head is a joint one of all ranks, whose numbers of targets differ.
-    chunk = None if splits_weights(settings.deepspeed_config) else positions_per_chunk(model)
+    chunk = None if splits_weights(settings.deepspeed_config) else positions_per_chunk(model, device)
     inner = inner_model(model)
     stock = inner.get_base_model() if isinstance(inner, PeftModel) else inner
     by_rows = attention.supports_rows(stock)

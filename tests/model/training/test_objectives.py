@@ -1,5 +1,7 @@
 """The head in chunks: the loss and gradients of all positions at once, with the logits of one chunk in memory."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -57,15 +59,42 @@ def test_chunks_have_the_loss_and_gradients_of_all_positions_at_once(tmp_path, t
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_many_positions_in_half_precision_have_their_loss_and_gradients_in_float32(tmp_path, dtype):
+    """The sum of losses was rounded at every chunk, and in fp16 the gradients of a sum overflowed before its scale."""
+    model, _ = load_language_model(tiny_language_model(tmp_path / "llm", tied=False), "fp32")
+    head, positions = model.get_output_embeddings().to(dtype), 6000
+    hidden = torch.full((1, positions, head.weight.shape[1]), 30, dtype=dtype).requires_grad_()
+    rows = {"input_ids": torch.full((1, positions), 3), "loss_weights": torch.ones(1, positions, dtype=dtype)}
+
+    class Model(torch.nn.Module):  # whose hidden states are given
+        config, device = model.config, model.device
+
+        def forward(self, input_ids, use_cache):
+            return SimpleNamespace(logits=head(hidden))
+
+    found = []
+    for chunk in (None, 2500):
+        head.zero_grad()
+        loss, weight = weighted_loss(Model(), head, rows, chunk)
+        assert loss.dtype == weight.dtype == torch.float32 and weight == positions - 1
+        (256 * loss / weight).backward()
+        found.append((loss.detach(), head.weight.grad.float()))
+    assert found[1][0] == pytest.approx(found[0][0].item(), rel=1e-4)
+    largest = found[0][1].abs().max().item()
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=0.02, atol=0.001 * largest)
+
+
 def test_a_chunk_is_what_a_cpu_keeps_in_its_cache_but_not_too_few_positions(tmp_path, monkeypatch):
     model, _ = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
     model.train()
     rows = model.get_output_embeddings().weight.shape[0]
-    assert positions_per_chunk(model) == 2**20 // rows and model.training
+    assert positions_per_chunk(model, torch.device("cpu")) == 2**20 // rows and model.training
     monkeypatch.setitem(objectives.CHUNK, "cpu", 300 * rows + 1)
-    assert positions_per_chunk(model) == 300
+    assert positions_per_chunk(model, torch.device("cpu")) == 300
+    assert positions_per_chunk(model, torch.device("cuda")) == 2**27 // rows, "wherever the model still is"
     monkeypatch.setitem(objectives.CHUNK, "cpu", 1)
-    assert positions_per_chunk(model) == objectives.FEWEST
+    assert positions_per_chunk(model, torch.device("cpu")) == objectives.FEWEST
 
 
 @pytest.mark.parametrize(
@@ -76,7 +105,7 @@ def test_a_chunk_is_what_a_cpu_keeps_in_its_cache_but_not_too_few_positions(tmp_
     ],
 )
 def test_a_head_whose_logits_the_model_changes_is_not_called_apart(model):
-    assert positions_per_chunk(model()) is None
+    assert positions_per_chunk(model(), torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("tied", [True, False])
