@@ -38,7 +38,9 @@ Numbers = Annotated[list[float], NoDecode, BeforeValidator(_split)]
 class EnvSettings(BaseSettings):
     """Base of every settings class: what all stages share, and how a file is read."""
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=False, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, validate_default=False, frozen=True, allow_inf_nan=False
+    )
 
     seed: int = Field(42, description="The one seed of every random choice.")
     device: str = Field("auto", pattern="^(auto|cpu|cuda)$", description="auto takes CUDA where there is one.")

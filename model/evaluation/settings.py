@@ -24,7 +24,6 @@ class EvalSettings(DataSettings):
     record_seconds: float | None = Field(
         None,
         ge=0,
-        allow_inf_nan=False,
         description="Evaluate only the first so many seconds of longer recordings; 0: whole recordings. Empty: the "
         "RECORD_SECONDS that the checkpoint was trained with.",
     )

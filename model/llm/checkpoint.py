@@ -11,10 +11,12 @@
 safetensors and JSON only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -29,6 +31,7 @@ from cardiolect.model.llm.supported import unsupported
 from cardiolect.model.llm.token_rows import extend_embeddings
 from cardiolect.model.prompt.chat_template import PromptKind, with_prompt
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
+from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 MAX_NEW_TOKENS = 200  # default limit of an answer
@@ -66,16 +69,18 @@ def load_language_model(path: Path | str, precision: str, **placement):
         if config.is_encoder_decoder:
             raise UserError(f"{path}: a {config.model_type} model cannot be used: it has an encoder and a decoder")
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        model, found = AutoModelForCausalLM.from_pretrained(
             path,
             local_files_only=True,
             dtype=DTYPES[precision],
+            output_loading_info=True,
             **placement,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise UserError(
             f"{path}: no causal language model can be loaded: {' '.join(str(error).split())[:200]}"
         ) from None
+    _check_weights(path, found["missing_keys"], found["unexpected_keys"])
     if (Path(path) / INFO).is_file():  # chat_template.jinja is then of our making
         own = Path(path) / BASE_CHAT_TEMPLATE
         tokenizer.chat_template = own.read_text(encoding="utf-8") if own.is_file() else None
@@ -87,6 +92,19 @@ def load_language_model(path: Path | str, precision: str, **placement):
             "not be answered as if each were asked alone"
         )
     return model, tokenizer
+
+
+def _check_weights(path: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """Raises `UserError` if weights are missing, which Transformers draws at random, or left over in a checkpoint."""
+    for what, names in (("lacks weights", missing), ("has weights", unexpected)):
+        if not names:
+            continue
+        first, count = min(names), len(set(names))
+        line = f"{path}: {what} that its config.json {'asks for' if names is missing else 'has no place for'}"
+        line += f" ({count}, such as {first})"
+        if names is missing or (path / INFO).is_file():
+            raise UserError(f"{line}: its files do not belong together")
+        launch.announce(f"{line}; they are not used")
 
 
 def longest_sequence(model: LanguageModel) -> int | None:

@@ -56,6 +56,8 @@ def _tried_reason(model: PreTrainedModel) -> str | None:
     prefix, first, second, other = some_tokens(model, PREFIX, FIRST, SECOND, FIRST)
     try:
         alone = [logits(model, torch.cat([prefix, turn])) for turn in (first, second, other)]
+        if not all(each.isfinite().all() for each in alone):
+            return "its weights or what it computes with them are not all finite numbers"
         if _differ(model, alone[0][:PREFIX], alone[2][:PREFIX], same_shape=True):
             return "it is not causal: tokens see later ones"
         packed = _packed(model, prefix, first, second)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cardiolect.utils.errors import UserError
 
 AUTO = "auto"  # Transformers writes the value of the settings in its place
@@ -40,6 +42,7 @@ def check_deepspeed_config(path: Path, precision: str, numbers: Mapping[str, tup
     config, named = read_deepspeed_config(path), f"DEEPSPEED_CONFIG: {path}"
     if "zero_optimization" not in config:
         raise UserError(f'{named} lacks "zero_optimization"; see ds_config_zero2.json')
+    _check_zero(config["zero_optimization"], named)
     for block, keys in REPLACED.items():
         if block in config:
             raise UserError(f'{named}: "{block}" would replace {keys}; remove it from the file')
@@ -55,6 +58,18 @@ def check_deepspeed_config(path: Path, precision: str, numbers: Mapping[str, tup
         if (value := config.get(key, ABSENT)) not in (AUTO, wanted):
             absent = "" if key in config else " if it is not given"
             raise UserError(f'{named}: "{key}" is {value!r}{absent}, but {setting} is {wanted:g}; write "auto"')
+
+
+def _check_zero(block: dict, named: str) -> None:
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig  # slow; other settings are checked before
+
+    given = {key: value for key, value in block.items() if value != AUTO}
+    try:
+        DeepSpeedZeroConfig(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f'{named}: "zero_optimization": {key}: {first["msg"]}') from None
 
 
 def _check_enabled(block: Any, name: str, precision: str, path: Path) -> None:

@@ -45,7 +45,6 @@ class TrainSettings(DataSettings):
     record_seconds: float = Field(
         0.0,
         ge=0,
-        allow_inf_nan=False,
         description="Longer recordings are cut to this many seconds: training draws one of the windows that cover a "
         "recording in every epoch, validation takes the first; 0: whole recordings.",
     )
@@ -78,7 +77,6 @@ class TrainSettings(DataSettings):
     token_row_learning_rate: float = Field(
         0.0,
         ge=0,
-        allow_inf_nan=False,
         description="Peak learning rate of the ECG tokens' rows of embedding and head; 0: "
         f"{ROWS_FASTER} times LEARNING_RATE with TUNING=lora, LEARNING_RATE with TUNING=full.",
     )
@@ -263,7 +261,6 @@ class LanguageModelSettings(TrainSettings):
     token_row_spread: float = Field(
         0.5,
         gt=0,
-        allow_inf_nan=False,
         description="Spread of the ECG tokens' rows before training, in standard deviations of the text rows. "
         "LLM_PATH=tiny always has 1.",
     )

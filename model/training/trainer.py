@@ -30,6 +30,7 @@ from cardiolect.model.training.settings import TrainSettings
 from cardiolect.model.training.zero3 import gather_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, Start, begin
 from cardiolect.utils.schedule import make_schedule, set_own_rate
 from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
@@ -250,7 +251,7 @@ def train(
     """Train ``model`` in place, up to its best validation loss, and return the losses.
 
     Saved steps are in OUTPUT_DIR/resume. With ZeRO-3, only the main rank's model is whole afterwards, in host memory.
-    Raises `Stopped` after a signal, once a step is saved.
+    Raises `Stopped` after a signal, once a step is saved, and `UserError` if no validation has a finite loss.
     """
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
@@ -326,6 +327,11 @@ def train(
         stock.set_attn_implementation("sdpa")
     losses = [e["loss"] for e in trainer.state.log_history if "loss" in e]
     best = trainer.state.best_metric
+    if best is None or not math.isfinite(best):
+        raise UserError(
+            f"training diverged: no validation in {result.global_step} steps has a finite loss, so nothing is saved; "
+            "lower LEARNING_RATE and start over with RESUME=false"
+        )
     early = trainer.out_of_patience() and result.global_step < trainer.state.max_steps
     if early and launch.is_main():
         print(f"PATIENCE: stopped at step {result.global_step}, {settings.patience} validations after the best")
@@ -339,7 +345,7 @@ def train(
             "unused_by_epoch": batches.unused(math.ceil(trainer.state.epoch)),
         },
         "train_loss": losses[-1] if losses else result.training_loss,
-        "valid_loss": best if best is not None and math.isfinite(best) else float("nan"),
+        "valid_loss": best,
         "best_step": _step_of(trainer.state.best_model_checkpoint),
         "stopped_early": early,
         **trainer.progress.figures(),

@@ -1,4 +1,7 @@
-"""A checkpoint folder holds one checkpoint, whatever was in it before."""
+"""A checkpoint folder holds one checkpoint, whatever was in it before, and is refused if its files disagree."""
+
+import json
+import shutil
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.serve import is_servable
+from cardiolect.utils.errors import UserError
 from tests.helpers.language_models import tiny_language_model
 
 
@@ -48,3 +52,40 @@ def test_a_checkpoint_with_damaged_weights_does_not_stay(kind, request, tmp_path
         save_checkpoint(checkpoint, tmp_path / "out", merge=False)
     assert not list((tmp_path / "out").glob("*model*.safetensors"))
     assert not (tmp_path / "out/cardiolect.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 3}, r"lacks weights that its config.json asks for \(\d+, such as model.layers.2"),
+        ({"num_hidden_layers": 1}, r"has weights that its config.json has no place for \(\d+, such as model.layers.1"),
+        ({"intermediate_size": 100}, "no causal language model can be loaded"),
+        ({"num_attention_heads": 3}, "no causal language model can be loaded"),
+        ({"hidden_size": "32"}, "no causal language model can be loaded"),
+    ],
+)
+def test_a_config_that_does_not_fit_the_weights_is_refused(stock, tmp_path, change, message):
+    """Layers that are missing were drawn at random, and the scores of such a model looked like any others."""
+    folder = shutil.copytree(stock, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(folder)
+
+
+def test_weights_of_a_foreign_model_that_are_not_used_are_named(tmp_path, capsys):
+    folder = tiny_language_model(tmp_path / "llm")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    load_language_model(folder, "fp32")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "such as model.layers.1" in line]
+    assert len(lines) == 1 and lines[0].endswith("; they are not used")
+
+
+def test_weights_that_are_not_numbers_are_named_as_such(stock, tmp_path):
+    checkpoint = load_checkpoint(stock)
+    with torch.no_grad():
+        checkpoint.model.get_input_embeddings().weight[:] = float("nan")
+    save_checkpoint(checkpoint, tmp_path / "out", merge=False)
+    with pytest.raises(UserError, match="are not all finite numbers"):
+        load_checkpoint(tmp_path / "out")

@@ -23,6 +23,15 @@ def info(output) -> dict:
     return json.loads((output / "cardiolect.json").read_text())
 
 
+def test_training_that_diverges_ends_in_one_line_without_a_checkpoint(tmp_path, lines):
+    lines |= {"LEARNING_RATE": 1e30, "WARMUP_STEPS": 0, "WARMUP_RATIO": 0, "EVAL_STEPS": 2}
+    words, output = command("finetune", tmp_path, "ft", **lines)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert "training diverged: no validation" in done.stderr and "Traceback" not in done.stderr
+    assert not list(output.glob("*.safetensors")) and not (output / "cardiolect.json").exists()
+
+
 @pytest.mark.parametrize("zero", [2, 3])
 def test_training_stops_after_its_patience_and_says_so(tmp_path, lines, zero):
     lines |= {"LEARNING_RATE": 100, "PATIENCE": 2, "DEEPSPEED_CONFIG": f"ds_config_zero{zero}.json"}

@@ -34,6 +34,7 @@ def load(tmp_path, corpus):
         ({"MAX_STEPS": 3, "WARMUP_RATIO": 0.9}, "WARMUP_RATIO: a warm-up of 3 steps takes all 3 of the run"),
         ({"PATIENCE": -1}, "PATIENCE: Input should be greater than or equal to 0"),
         ({"TOKEN_ROW_LEARNING_RATE": "nan"}, "TOKEN_ROW_LEARNING_RATE: "),
+        ({"LEARNING_RATE": "inf"}, "LEARNING_RATE: "),
         (
             {"TOKEN_ROW_LEARNING_RATE": 1e-3, "TRAIN_TEXT_ROWS": "true", "TUNING": "full"},
             "TOKEN_ROW_LEARNING_RATE: with TRAIN_TEXT_ROWS=true",

@@ -72,6 +72,7 @@ def test_zero3_is_recognised_by_its_content(own_config):
         ('{"zero_optimization": {"stage": "3"}}', {}, "zero_optimization.stage is '3'; it must be 0, 1, 2 or 3"),
         ('{"zero_optimization": {"stage": 3}}', {"OPTIMIZER": "muon", "TUNING": "full"}, "needs reduce_scatter"),
         ("{}", {}, 'lacks "zero_optimization"'),
+        ('{"zero_optimization": {"stage": 2, "ofload": {}}}', {}, '"zero_optimization": ofload: Extra inputs'),
     ],
 )
 def test_what_cannot_work_is_refused_before_work(tmp_path, corpus, pretrained, content, lines, message):
