@@ -22,12 +22,6 @@ SETTINGS = {  # stage 1 has settings for each representation
     "eval": EvalSettings,
 }
 LOST_SECONDS = 5  # before a rank reports an error: if it is the loss of another rank, that one reports the cause
-GOING_ON = "; RESUME=auto goes on after the last saved step"
-RESUMING = {  # how a stage that was interrupted continues
-    "pretrain": GOING_ON,
-    "finetune": GOING_ON,
-    "eval": "; to continue, run the same command again",
-}
 
 
 def run_stage(stage: str, env_file: Path | str) -> None:
@@ -67,8 +61,7 @@ def run_stage(stage: str, env_file: Path | str) -> None:
             run(settings)
     except KeyboardInterrupt:
         if world_size() == 1:  # with several ranks, the process that started them reports it
-            of_stage_1 = GOING_ON if hasattr(settings, "resume") else ""  # other representations start again
-            print(f"\nstopped{RESUMING.get(stage, of_stage_1)}", file=sys.stderr)
+            print(f"\nstopped{_how_to_go_on(stage, settings)}", file=sys.stderr)
         sys.exit(130)
     except Stopped as stopped:
         if is_main():
@@ -79,6 +72,17 @@ def run_stage(stage: str, env_file: Path | str) -> None:
             time.sleep(LOST_SECONDS)
         raise
     leave_ranks()
+
+
+def _how_to_go_on(stage: str, settings: EnvSettings) -> str:
+    if stage == "eval":
+        return "; to continue, run the same command again"
+    if not hasattr(settings, "resume"):  # a representation without steps
+        return ""
+    names = (path.stem.rpartition("-")[2] for path in (settings.output_dir / FOLDER).glob("*-*"))
+    if steps := [int(name) for name in names if name.isdigit()]:
+        return f"; RESUME=auto goes on after step {max(steps)}"
+    return "; no step is saved, so the run will begin again (SIGTERM, unlike Ctrl-C, saves a step first)"
 
 
 def within_cores(settings: EnvSettings) -> EnvSettings:

@@ -1,5 +1,6 @@
-"""Checks that weights were written whole."""
+"""Checks that weights were written whole, and makes them as readable as other files."""
 
+import os
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
@@ -38,3 +39,11 @@ def check_written(files: Iterable[Path], shapes: Mapping[str, Shape], shared: It
             path.unlink()
         names = ", ".join(map(str, files))
         raise RuntimeError(f"damaged weights were written and are deleted ({names}): {'; '.join(wrong[:3])}")
+    share(files)
+
+
+def share(files: Iterable[Path]) -> None:
+    """Give files the rights of any new file: safetensors writes them readable by their owner only."""
+    os.umask(mask := os.umask(0o077))
+    for path in files:
+        path.chmod(0o666 & ~mask)

@@ -20,6 +20,7 @@ from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.weights import share
 
 SOURCE = "gguf_source.json"  # in a converted folder: name and hash of the file that it was made from
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3")  # those whose conversion was compared with the original model
@@ -52,6 +53,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
         _split_text(file, tokenizer, metadata)
         plain = _without_quantisation(model, _rope_factors(header))
     plain.save_pretrained(folder)
+    share(folder.glob("*.safetensors"))
     tokenizer.save_pretrained(folder)
     if AutoTokenizer.from_pretrained(folder, local_files_only=True)(_PROBE) != tokenizer(_PROBE):
         raise UserError(f"{file}: its tokenizer splits text differently once it is saved; {_ORIGINAL}")

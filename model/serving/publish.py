@@ -98,8 +98,6 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     make_folder("--out", out)
     save_checkpoint(loaded, out, merge=True)
     write_card(out)
-    for weights in out.rglob("*.safetensors"):  # written readable by their owner only
-        weights.chmod((out / INFO).stat().st_mode)
     if (checkpoint / SEEN).is_file():
         shutil.copy(checkpoint / SEEN, out)
     if unknown := read_seen(out).unknown:

@@ -140,8 +140,8 @@ class TrainSettings(DataSettings):
     train_text_rows: bool = Field(False, description="Also train the embedding rows of text tokens (TUNING=full only).")
     replay_text: Paths = Field(
         default_factory=list,
-        description="Plain text to train on as well, against forgetting: .txt files of one document each, or .jsonl "
-        'with {"text": ...} or {"messages": [{"role": ..., "content": ...}]} per line.',
+        description='Plain text to train on as well, against forgetting: .jsonl files with {"text": ...} or '
+        '{"messages": [{"role": ..., "content": ...}]} per line, or any other text files of one document each.',
     )
     replay_share: float = Field(
         0.1, gt=0, lt=1, description="REPLAY_TEXT: share of the training sequences, and so of the loss, that is text."

@@ -268,7 +268,10 @@ def _train_and_save(
         }
         trained, total = trainable_parameters(checkpoint.model)
         print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
-        print(f"peak learning rate {settings.learning_rate:g}, {settings.row_rate:g} for the rows of ECG tokens")
+        rates = [f"{settings.learning_rate:g}", f"{settings.row_rate:g} for the rows of ECG tokens"]
+        if settings.optimizer == "muon":
+            rates[:1] = [f"{settings.muon_learning_rate:g} of Muon", f"{settings.learning_rate:g} of AdamW"]
+        print(f"peak learning rate {', '.join(rates)}")
         first = train_rows[0]
         tail = slice(max(0, len(first) - 40), len(first))
         print("the end of the first sequence, supervised tokens in green:")

@@ -11,18 +11,34 @@ from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
 from cardiolect.utils.errors import UserError
 
+STAGES = {
+    "tokenizer": "cardiolect.ecg_tokenizer.training.train.train_tokenizer",
+    "pretrain": "cardiolect.model.training.stages.pretrain",
+    "finetune": "cardiolect.model.training.stages.finetune",
+    "eval": "cardiolect.model.evaluation.evaluate.evaluate",
+}
+
 
 @pytest.mark.parametrize(
-    ("stage", "function", "advice"),
+    ("stage", "saved", "advice"),
     [
-        ("tokenizer", "cardiolect.ecg_tokenizer.training.train.train_tokenizer", ""),
-        ("pretrain", "cardiolect.model.training.stages.pretrain", "; RESUME=auto goes on after the last saved step"),
-        ("finetune", "cardiolect.model.training.stages.finetune", "; RESUME=auto goes on after the last saved step"),
-        ("eval", "cardiolect.model.evaluation.evaluate.evaluate", "; to continue, run the same command again"),
+        ("tokenizer", None, ""),
+        ("tokenizer", "step-40.pt", "; RESUME=auto goes on after step 40"),
+        ("pretrain", "checkpoint-300", "; RESUME=auto goes on after step 300"),
+        (
+            "finetune",
+            "settings.json",
+            "; no step is saved, so the run will begin again (SIGTERM, unlike",
+        ),
+        ("eval", None, "; to continue, run the same command again"),
     ],
 )
-def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice, monkeypatch, capsys):
-    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
+def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tmp_path, monkeypatch, capsys):
+    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=tmp_path)
+    if saved:
+        settings.resume = "auto"
+        (tmp_path / "resume").mkdir()
+        (tmp_path / "resume" / saved).touch()
     if stage == "tokenizer":
         codes = REPRESENTATIONS["codes"]
         monkeypatch.setattr(entry, "representation_of", lambda env_file: codes)
@@ -30,14 +46,15 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, function, advice,
     else:
         monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
+    monkeypatch.setattr(entry, "_check_output", lambda *_: None)
 
     def interrupted(settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(function, interrupted)
+    monkeypatch.setattr(STAGES[stage], interrupted)
     with pytest.raises(SystemExit) as ended:
         entry.run_stage(stage, "some.env")
-    assert ended.value.code == 130 and capsys.readouterr().err == f"\nstopped{advice}\n"
+    assert ended.value.code == 130 and capsys.readouterr().err.startswith(f"\nstopped{advice}")
 
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):

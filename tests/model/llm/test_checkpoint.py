@@ -42,6 +42,16 @@ def test_a_run_into_the_folder_of_another_kind_leaves_nothing_of_it(kinds, stock
 
 
 @pytest.mark.parametrize("kind", ["stock", "adapters"])
+def test_who_may_read_the_other_files_may_read_the_weights(kind, request, tmp_path):
+    """A group on a cluster could list a shared checkpoint but not load it."""
+    save_checkpoint(load_checkpoint(request.getfixturevalue(kind)), tmp_path / "out", merge=False)
+    weights = list((tmp_path / "out").rglob("*.safetensors"))
+    assert len(weights) == 2 and {file.stat().st_mode for file in weights} == {
+        (tmp_path / "out/cardiolect.json").stat().st_mode
+    }
+
+
+@pytest.mark.parametrize("kind", ["stock", "adapters"])
 def test_a_checkpoint_with_damaged_weights_does_not_stay(kind, request, tmp_path, monkeypatch):
     """Weights that are still split over ranks are empty, and were written so without a word."""
     checkpoint = load_checkpoint(request.getfixturevalue(kind))
