@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,9 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, Start, begin
 from cardiolect.utils.schedule import make_schedule, set_own_rate
 from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
+
+# DeepSpeed calls it on every rank, about which users can do nothing.
+warnings.filterwarnings("ignore", "`torch.distributed.all_gather_into_tensor` is deprecated", FutureWarning)
 
 TOKENS = "tokens"  # in a batch: its number of tokens, padding aside
 UNLOGGED = "unlogged_loss.json"  # in a saved step: the sum of losses since the last log entry, and its step
