@@ -38,12 +38,12 @@ def main() -> None:
     model = checkpoint.model.train().requires_grad_(True)
     if not attention.supports_rows(model):
         raise UserError(f"--llm {arguments.llm}: training pads its rows and leaves attention to transformers")
+    chunk = positions_per_chunk(model, model.device)
     model.set_attn_implementation(attention.NAME)
     batch = packed_rows(checkpoint.vocabulary, arguments)
     table = []
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
-        chunk = positions_per_chunk(model, model.device)
         ways = {"neither": (None, False), "head in chunks": (chunk, False)}
         if dtype == torch.bfloat16 and model.device.type == "cpu":
             ways["both"] = (chunk, True)
