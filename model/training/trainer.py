@@ -2,9 +2,6 @@
 
 import json
 import math
-import multiprocessing
-import os
-import signal
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,13 +25,14 @@ from cardiolect.model.training.objectives import positions_per_chunk, weighted_l
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.progress import Progress, trackers
 from cardiolect.model.training.settings import TrainSettings
+from cardiolect.model.training.workers import begin_worker, workers
 from cardiolect.model.training.zero3 import gather_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, Start, begin
 from cardiolect.utils.schedule import make_schedule, set_own_rate
-from cardiolect.utils.stopping import SIGNALS, Signals, Stopped
+from cardiolect.utils.stopping import Signals, Stopped
 
 # DeepSpeed calls it on every rank, about which users can do nothing.
 warnings.filterwarnings("ignore", "`torch.distributed.all_gather_into_tensor` is deprecated", FutureWarning)
@@ -87,7 +85,7 @@ class ECGTrainer(Trainer):
         loader = super().get_train_dataloader()
         # Accelerate iterates over the loader inside, and makes one of the outer one's arguments for a resumed epoch.
         for each in (loader, getattr(loader, "base_dataloader", loader)):
-            each.worker_init_fn = _begin_worker
+            each.worker_init_fn = begin_worker
         return loader
 
     def _get_train_sampler(self, train_dataset=None) -> SequentialSampler:
@@ -318,11 +316,8 @@ def train(
             data_collator=partial(_only_batch, collate=make),
         )
         hook = model.register_state_dict_post_hook(_drop_frozen)
-        try:
+        with workers():
             result = trainer.train(resume_from_checkpoint=str(start.step) if start.step else None)
-        except BaseException:
-            _end_workers()
-            raise
         hook.remove()
     if splits_weights(settings.deepspeed_config):
         gather_weights(model)
@@ -375,20 +370,6 @@ def _only_batch(items: Sequence[list], collate: Callable) -> dict:
     """What `collate` makes of the rows of an item of `Batches`, and how many tokens they are."""
     (rows,) = items
     return {**collate(rows), TOKENS: sum(map(len, rows))}
-
-
-def _begin_worker(worker: int) -> None:
-    """Leave signals, which clusters send to all processes, to the rank: it needs its workers until it has saved."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # or tokenizers warn in every worker that it was forked
-    for number in (signal.SIGINT, *SIGNALS):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _end_workers() -> None:
-    """Kill what still builds batches: at exit, Python would send the SIGTERM that it ignores, and wait for ever."""
-    for worker in multiprocessing.active_children():
-        worker.kill()
-        worker.join()
 
 
 def _step_of(checkpoint: str | None) -> int | None:

@@ -13,6 +13,7 @@ import torch
 from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.trainer import ECGTrainer, RunCallback
+from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import leave_ranks
 from cardiolect.utils.stopping import Stopped
 from tests.helpers.runs import finetune_lines
@@ -111,6 +112,20 @@ def test_an_error_in_training_ends_the_workers_too(tune, monkeypatch):
     monkeypatch.setattr(ECGTrainer, "_weighted_loss", fails)
     with pytest.raises(MemoryError):
         tune("failed", WORKERS=2, BATCH_SIZE=2)
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_killed_ends_the_run_in_one_line(tune, monkeypatch):
+    own = RunCallback.on_step_end
+
+    def killed(self, args, state, control, **kwargs):
+        if state.global_step == 1:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        own(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(RunCallback, "on_step_end", killed)
+    with pytest.raises(UserError, match="was killed, perhaps for lack of memory; lower WORKERS"):
+        tune("killed", WORKERS=2, BATCH_SIZE=2, MAX_STEPS=100, EVAL_STEPS=200)
     assert not multiprocessing.active_children()
 
 

@@ -1,0 +1,41 @@
+"""The processes that build batches, which signals to a run must not end before it has saved."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.stopping import SIGNALS
+
+
+def begin_worker(worker: int) -> None:
+    """Leave signals, which clusters send to all processes, to the rank: it needs its workers until it has saved."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # or tokenizers warn in every worker that it was forked
+    for number in (signal.SIGINT, *SIGNALS):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def workers() -> Iterator[None]:
+    """Leave no workers behind if training ends with an error. Raises `UserError` if one of them was killed."""
+    try:
+        yield
+    except BaseException as error:
+        _end()
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise UserError(
+                "a process that builds batches was killed, perhaps for lack of memory; lower WORKERS and run the same "
+                "command again"
+            ) from None
+        raise
+
+
+def _end() -> None:
+    # At exit, Python would send them the SIGTERM that they ignore, and wait for ever.
+    noticed = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would report their end as an error
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
+    signal.signal(signal.SIGCHLD, noticed)
