@@ -96,15 +96,17 @@ def load_language_model(path: Path | str, precision: str, **placement):
 
 def _check_weights(path: Path, missing: Iterable[str], unexpected: Iterable[str]) -> None:
     """Raises `UserError` if weights are missing, which Transformers draws at random, or left over in a checkpoint."""
-    for what, names in (("lacks weights", missing), ("has weights", unexpected)):
-        if not names:
-            continue
-        first, count = min(names), len(set(names))
-        line = f"{path}: {what} that its config.json {'asks for' if names is missing else 'has no place for'}"
-        line += f" ({count}, such as {first})"
-        if names is missing or (path / INFO).is_file():
-            raise UserError(f"{line}: its files do not belong together")
+    if missing:
+        raise UserError(f"{path}: lacks weights that its config.json asks for ({_names(missing)})")
+    if unexpected:
+        line = f"{path}: has weights that its config.json has no place for ({_names(unexpected)})"
+        if (path / INFO).is_file():
+            raise UserError(line)
         launch.announce(f"{line}; they are not used")
+
+
+def _names(weights: Iterable[str]) -> str:
+    return f"{len(set(weights))}, such as {min(weights)}"
 
 
 def longest_sequence(model: LanguageModel) -> int | None:

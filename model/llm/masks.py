@@ -41,7 +41,7 @@ def masks_for(model: LanguageModel, visible: Tensor, queries: Tensor, keys: Tens
         mask = mask[:, None]
         if text._attn_implementation != "eager":
             return mask
-        return torch.zeros_like(mask, dtype=model.dtype).masked_fill_(~mask, torch.finfo(model.dtype).min)
+        return added(mask, model.dtype)
 
     window = sliding_window(text)
     if window is None or queries.max() - keys.min() < window:
@@ -50,6 +50,11 @@ def masks_for(model: LanguageModel, visible: Tensor, queries: Tensor, keys: Tens
     if set(getattr(text, "layer_types", None) or ()) <= {"sliding_attention"}:
         return near
     return {"full_attention": shaped(visible), "sliding_attention": near}
+
+
+def added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A boolean mask as numbers to be added to attention scores."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 def within(window: int, queries: Tensor, keys: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
-from cardiolect.model.llm.masks import PREFIX, visible, within
+from cardiolect.model.llm.masks import PREFIX, added, visible, within
 from cardiolect.model.llm.supported import any_differ, logits, small_window, some_tokens
 
 NAME = "packed_rows"
@@ -65,15 +65,11 @@ def _masked(segments: Tensor, part: Part, causal: int, dtype: torch.dtype) -> Pa
     seen, keys = (_keys(x, 1, shared, first, stop)[:, causal:] for x in (segments, numbers))
     mask = segments.new_ones(len(segments), 1, stop - start, causal + seen.shape[1], dtype=torch.bool)
     mask[:, 0, :, causal:] = visible(segments[:, start:stop], numbers[:, start:stop], seen, keys)
-    return start, stop, shared, first, _to_add(mask, dtype) if _by_products(mask, dtype) else mask
+    return start, stop, shared, first, added(mask, dtype) if _by_products(mask, dtype) else mask
 
 
 def _by_products(x: Tensor, dtype: torch.dtype) -> bool:
     return x.device.type == "cpu" and dtype == torch.bfloat16
-
-
-def _to_add(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 def _keys(x: Tensor, axis: int, shared: int, first: int, stop: int) -> Tensor:
@@ -123,7 +119,7 @@ def _attended(module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor
     if mask is None:
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril_()
     if mask.dtype == torch.bool:
-        mask = _to_add(mask, query.dtype)
+        mask = added(mask, query.dtype)
     scale = kwargs.get("scaling") or query.shape[-1] ** -0.5
     weights = torch.softmax((query * scale) @ key.transpose(-1, -2) + mask, -1)
     return (weights @ value).transpose(1, 2)

@@ -19,7 +19,7 @@ def begin_worker(worker: int) -> None:
 
 @contextmanager
 def workers() -> Iterator[None]:
-    """Leave no workers behind if training ends with an error. Raises `UserError` if one of them was killed."""
+    """End the workers if training fails. Raises `UserError` if that is because one of them was killed."""
     try:
         yield
     except BaseException as error:
