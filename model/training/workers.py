@@ -24,12 +24,18 @@ def workers() -> Iterator[None]:
         yield
     except BaseException as error:
         _end()
-        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        if _lost_a_worker(error):
             raise UserError(
                 "a process that builds batches was killed, perhaps for lack of memory; lower WORKERS and run the same "
                 "command again"
             ) from None
         raise
+
+
+def _lost_a_worker(error: BaseException) -> bool:
+    if isinstance(error, ConnectionError | EOFError):  # a batch was taken from a worker that had just been killed
+        return "Caught " not in str(error)  # PyTorch's word for an error that a worker itself met
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 
 def _end() -> None:

@@ -13,6 +13,7 @@ import torch
 from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.trainer import ECGTrainer, RunCallback
+from cardiolect.model.training.workers import workers
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import leave_ranks
 from cardiolect.utils.stopping import Stopped
@@ -128,6 +129,22 @@ def test_a_worker_that_is_killed_ends_the_run_in_one_line(tune, monkeypatch):
     with pytest.raises(UserError, match="was killed, perhaps for lack of memory; lower WORKERS"):
         tune("killed", WORKERS=2, BATCH_SIZE=2, MAX_STEPS=100, EVAL_STEPS=200)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("error", "killed"),
+    [
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), True),
+        (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), True),
+        (ConnectionResetError(104, "Connection reset by peer"), True),
+        (EOFError(), True),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback"), False),
+        (ConnectionResetError("Caught ConnectionResetError in DataLoader worker process 0."), False),
+    ],
+)
+def test_the_loss_of_a_worker_is_told_from_an_error_that_a_worker_met(error, killed):
+    with pytest.raises(UserError if killed else type(error)), workers():
+        raise error
 
 
 @pytest.mark.parametrize("save_steps", [0, 3], ids=["saved at validations", "saved at other steps"])
