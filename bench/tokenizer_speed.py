@@ -56,7 +56,7 @@ def load_settings(folder: Path, architecture: dict) -> TokenizerSettings:
         env,
         output_dir=folder,
         data_root=folder,
-        measurements_data=None,
+        measurements_data=[],
         measurements=[],
         **(codes | standard | architecture),
     )

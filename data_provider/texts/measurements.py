@@ -6,9 +6,26 @@ from pathlib import Path
 
 import numpy as np
 
+from cardiolect.data_provider.corpora.mixture import corpus_names
 from cardiolect.utils.errors import UserError
 
 ID_COLUMNS = ("ecg_id", "study_id")  # PTB-XL, PTB-XL+ and the simulator; MIMIC-IV-ECG
+
+
+def load_all_measurements(
+    paths: Sequence[Path], roots: Sequence[Path], columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """`load_measurements` of one file per corpus, with the record ids of their mixture if there are several.
+
+    roots: the folders of the corpora, as many as ``paths`` and in their order.
+    """
+    if len(paths) == 1:
+        return load_measurements(paths[0], columns)
+    return {
+        f"{corpus}/{record}": values
+        for path, corpus in zip(paths, corpus_names(roots), strict=True)
+        for record, values in load_measurements(path, columns).items()
+    }
 
 
 def load_measurements(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ def training_targets(settings: TokenizerSettings, table: dict[str, np.ndarray], 
     """Targets of a `MeasurementHead`, ``(len(train), measurements)``. Raises `UserError` if a column has no values."""
     targets = standardised(table, train.record_ids, len(settings.measurements))
     if empty := [n for n, column in zip(settings.measurements, targets.T, strict=True) if column.isnan().all()]:
-        raise UserError(f"{settings.measurements_data}: no value of {', '.join(empty)} for any training recording")
+        raise UserError(f"MEASUREMENTS_DATA: no value of {', '.join(empty)} for any training recording")
     return targets
 
 

@@ -47,7 +47,9 @@ def choose_start(settings: TokenizerSettings, train: SignalCache, valid: SignalC
             **{f"{name} recordings": _fingerprint(cache) for name, cache in (("train", train), ("valid", valid))},
         }
         if settings.measurements_data:
-            found["measurements"] = hashlib.sha256(settings.measurements_data.read_bytes()).hexdigest()[:16]
+            found["measurements"] = hashlib.sha256(
+                b"".join(path.read_bytes() for path in settings.measurements_data)
+            ).hexdigest()[:16]
         return found
 
     return resume.choose_start(settings, contents, _before, _differences)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +14,7 @@ from cardiolect.utils.precision import AUTO, TokenizerPrecision
 from cardiolect.utils.resume import DESCRIPTION as HOW_TO_RESUME
 from cardiolect.utils.resume import Resume
 from cardiolect.utils.schedule import DESCRIPTION, Schedule, check_warmup
-from cardiolect.utils.settings import Integers, Names, need_path
+from cardiolect.utils.settings import Integers, Names, Paths, need_path
 
 MAX_CODES = 65536  # the code cache stores uint16
 DEFAULT = TokenizerConfig()
@@ -101,10 +100,11 @@ class TokenizerSettings(DataSettings):
     texture_weight: float = Field(
         0.0, ge=0, description="Weight of the loss on the local noise level (log slope energy)."
     )
-    measurements_data: Path | None = Field(
-        None,
-        description="CSV file of measurements by ecg_id or study_id, such as the simulator's measurements.csv. Rows of "
-        "recordings outside the training set are not used.",
+    measurements_data: Paths = Field(
+        [],
+        description="CSV file of measurements by ecg_id or study_id, such as the simulator's measurements.csv or that "
+        "of `cardiolect measure`; with several DATA_ROOTs, one for each, in their order. Rows of recordings outside "
+        "the training set are not used.",
     )
     measurements: Names = Field(
         [],
@@ -178,10 +178,13 @@ class TokenizerSettings(DataSettings):
             raise UserError("TIME_STRETCH changes the times in MEASUREMENTS; set only one of them")
         if ids := {"ecg_id", "study_id"} & set(self.measurements):
             raise UserError(f"MEASUREMENTS: {ids.pop()} identifies a recording and is not a measurement")
-        if self.measurements_data and len(self.data_root) > 1:
-            raise UserError("MEASUREMENTS_DATA needs a single DATA_ROOT: in a mixture its ids would be ambiguous")
-        if self.measurements_data:
-            need_path("MEASUREMENTS_DATA", self.measurements_data, "a CSV file of measurements")
+        if self.measurements_data and len(self.measurements_data) != len(self.data_root):
+            raise UserError(
+                f"MEASUREMENTS_DATA: {len(self.measurements_data)} files for {len(self.data_root)} folders in "
+                "DATA_ROOT; give one for each, in the same order"
+            )
+        for path in self.measurements_data:
+            need_path("MEASUREMENTS_DATA", path, "a CSV file of measurements")
         if self.warmup_steps is not None:
             check_warmup("WARMUP_STEPS", self.warmup_steps, self.steps)
         ranks = max(self.num_processes, launch.world_size())  # those of a launcher on all machines

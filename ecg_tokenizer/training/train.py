@@ -15,7 +15,7 @@ import torch
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.data_provider.splits import left_out, load_splits, seen_in_data
 from cardiolect.data_provider.storage.signal_cache import SignalCache
-from cardiolect.data_provider.texts.measurements import load_measurements
+from cardiolect.data_provider.texts.measurements import load_all_measurements
 from cardiolect.ecg_tokenizer.cached import open_signals
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
@@ -38,7 +38,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
         raise UserError(f"BATCH_SIZE must be a multiple of the {launch.world_size()} ranks, which take equal shares")
     table = None
     if settings.measurements_data:  # before recordings are read, so that a misspelled column is reported at once
-        table = load_measurements(settings.measurements_data, settings.measurements)
+        table = load_all_measurements(settings.measurements_data, settings.data_root, settings.measurements)
     splits = load_splits(settings, ("train", "valid"), task=None)
     if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)

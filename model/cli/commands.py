@@ -41,6 +41,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
+    "measure": ("cardiolect.data_provider.ecgqa.measured", "measure rate, intervals and axis, and ask about them"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
     "compare": ("cardiolect.model.comparison.command", "compare representations on the same data and questions"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),

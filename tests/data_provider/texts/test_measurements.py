@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.ecgqa.ranges import NORMAL_RANGES_MS
-from cardiolect.data_provider.texts.measurements import load_measurements
+from cardiolect.data_provider.manifest import Corpus, write_manifest
+from cardiolect.data_provider.texts.measurements import load_all_measurements, load_measurements
 from cardiolect.utils.errors import UserError
 
 
@@ -27,6 +28,18 @@ def test_measurements_of_ptbxl_plus_and_mimic_are_found_by_their_id_columns(tmp_
     assert set(table) == {"1", "22"} and np.isnan(table["1"][0]) and table["1"][1] == 160
     (tmp_path / "b.csv").write_text("subject_id,study_id,rr_interval\n7,40689238,659\n")
     assert load_measurements(tmp_path / "b.csv", ["rr_interval"])["40689238"] == [659]
+
+
+def test_in_a_mixture_ids_are_those_of_its_corpora(tmp_path: Path):
+    roots, paths = [], []
+    for name, qt in (("one", 400), ("two", 380)):
+        write_manifest(tmp_path / name, Corpus(name, "", "", "", str(tmp_path), 0, 0, {}), [], [])
+        (tmp_path / f"{name}.csv").write_text(f"ecg_id,qt\n1,{qt}\n")
+        roots.append(tmp_path / name)
+        paths.append(tmp_path / f"{name}.csv")
+    table = load_all_measurements(paths, roots, ["qt"])
+    assert {key: float(value[0]) for key, value in table.items()} == {"one/1": 400, "two/1": 380}
+    assert list(load_all_measurements(paths[:1], roots[:1], ["qt"])) == ["1"]
 
 
 @pytest.mark.parametrize(

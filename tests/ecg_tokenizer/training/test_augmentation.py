@@ -69,4 +69,4 @@ def test_stretching_reads_more_or_fewer_samples_but_not_if_times_are_targets(tmp
     assert stretched_length(1000, settings(tmp_path, time_stretch=0), rng) == 1000
     (tmp_path / "m.csv").write_text("ecg_id,qt\n1,400\n")
     with pytest.raises(UserError, match="TIME_STRETCH"):
-        settings(tmp_path, measurements_data=tmp_path / "m.csv", measurements=["qt"])
+        settings(tmp_path, measurements_data=[tmp_path / "m.csv"], measurements=["qt"])
