@@ -72,6 +72,8 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
         ]
     lost = _leave_out(settings, parts) if settings.held_out else {}
     limited = [{name: _limited(settings, split) for name, split in part.items()} for part in parts]
+    for name in names:
+        _check_not_empty(settings, name, [part[name] for part in limited])
     splits = {
         name: Split(
             name,
@@ -223,6 +225,19 @@ def _draw(records: list[RecordRef], examples: Examples, most: int, rng: random.R
     return [r for r in records if r.record_id in kept] + rng.sample(others, most - len(kept))
 
 
+def _check_not_empty(settings: DataSettings, name: SplitName, parts: list[Split]) -> None:
+    """Name the corpora of a mixture that have nothing for a split. Raises `UserError` if none has."""
+    if not any(part.records for part in parts):
+        held = ", HELD_OUT" if settings.held_out else ""
+        raise UserError(
+            f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS{held} and TASKTYPE"
+        )
+    if is_main():
+        for part, corpus in zip(parts, corpus_names(settings.data_root) if len(parts) > 1 else [""], strict=True):
+            if not part.records:
+                print(f"{name}: no recordings of {corpus}")
+
+
 def _limited(settings: DataSettings, split: Split) -> Split:
     """At most MAX_* recordings and the examples about them; comparisons keep both recordings or none."""
     name, records = split.name, split.records
@@ -237,11 +252,6 @@ def _limited(settings: DataSettings, split: Split) -> Split:
         records = _draw(records, examples, most, random.Random(settings.seed))
         kept = {record.record_id for record in records}
         examples = examples.select(examples.within(kept))
-    if not records:
-        held = ", HELD_OUT" if settings.held_out else ""
-        raise UserError(
-            f"the {name} split is empty: check {name.upper()}_DATA, {name.upper()}_FOLDS{held} and TASKTYPE"
-        )
     return Split(name, records, examples)
 
 

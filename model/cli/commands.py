@@ -40,6 +40,10 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "convert": ("cardiolect.data_provider.readers.convert", "convert ECG files to WFDB, CSV, EDF or DICOM"),
     "prepare": ("cardiolect.data_provider.corpora.prepare", "write the manifest of a published corpus"),
     "audit": ("cardiolect.data_provider.audit.__main__", "check prepared corpora; exit code 1 if there is leakage"),
+    "augment": (
+        "cardiolect.data_provider.corpora.augmented",
+        "write altered copies of recordings, as of other devices",
+    ),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
     "measure": ("cardiolect.data_provider.ecgqa.measured", "measure rate, intervals and axis, and ask about them"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),

@@ -104,6 +104,16 @@ def test_a_limit_on_validation_is_of_each_corpus_and_keeps_comparisons_whole(man
     assert {i for e in valid.examples for i in e.record_ids} <= {ref.record_id for ref in valid.records}
 
 
+def test_a_corpus_may_be_for_training_only_which_is_said(manifests, corpus, tmp_path, capsys):
+    prepare("simulated", corpus, tmp_path / "simulated", folds=["1-9", "", "10"])
+    mixed = settings([manifests[0], tmp_path / "simulated"])
+    splits = load_splits(mixed, ("train", "valid"), task="qa")
+    assert {ref.corpus for ref in splits["valid"].records} == {"ptb-xl"}
+    assert "valid: no recordings of simulated" in capsys.readouterr().out
+    with pytest.raises(UserError, match="the valid split is empty"):
+        load_splits(settings([tmp_path / "simulated"]), ("valid",), task="qa")
+
+
 def test_noise_of_real_recordings_counts_as_seen(manifests, tmp_path):
     """A model that trained on simulated ECGs with the noise of a recording is no stranger to it."""
     ref = load_splits(settings(manifests), ("test",), None)["test"].records[0]
