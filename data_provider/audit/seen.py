@@ -5,7 +5,8 @@ they are of:
 
 - ``record:`` and ``patient:``: hashes of its id and its patient's within a database
 - ``samples:``: a hash of its voltages, ten times a second
-- ``signal:``: its fingerprint, by which renamed, converted, filtered and cut copies are known
+- ``signal:``: its fingerprint, by which renamed, converted, filtered and cut copies are known; simulated recordings and
+  altered copies have none, as their patients and originals are known
 
 Lists of earlier releases hold hashes of files only. No mark names a patient, but a hash of a short id can be found by
 hashing all ids, and a fingerprint recognises its recording: treat the list as you treat the data.
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from cardiolect.data_provider.audit.fingerprint import Fingerprint, fingerprint, sample_hash
 from cardiolect.data_provider.audit.matching import seen_among
+from cardiolect.data_provider.corpora.databases import is_made
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.readers.formats import content_hash
@@ -253,4 +255,4 @@ def _read(ref: RecordRef) -> tuple[str, Fingerprint | None]:
         record = read_record(ref, check_leads=False)
     except RecordError:
         return "", None
-    return sample_hash(record), fingerprint(record)
+    return sample_hash(record), None if is_made(ref.path.absolute()) else fingerprint(record)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from cardiolect.data_provider.audit.seen import save_seen
+from cardiolect.data_provider.corpora.databases import COPIES, database_in
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
@@ -23,7 +25,7 @@ from cardiolect.data_provider.record import INDEPENDENT, resample
 from cardiolect.data_provider.simulator.leads import twelve
 from cardiolect.data_provider.simulator.noise import wander
 from cardiolect.data_provider.simulator.varied.noise import record_through
-from cardiolect.data_provider.simulator.varied.real_noise import draw_noise, noise_library
+from cardiolect.data_provider.simulator.varied.real_noise import draw_noise, noise_library, noise_sources
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError, check_overwriting, make_folder
@@ -152,7 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     refs = [ref for ref in load_database(args.source, "--source").values() if ref.fold in folds]
     if not refs:
         raise UserError(f"--source {args.source}: no recordings in folds {args.folds}")
-    library = args.noise_from and noise_library(args.noise_from, parse_folds(args.noise_folds, "--noise-folds"))
+    library, noisy = None, []
+    if args.noise_from:
+        noise_folds = parse_folds(args.noise_folds, "--noise-folds")
+        library, noisy = noise_library(args.noise_from, noise_folds), noise_sources(args.noise_from, noise_folds)
     tasks = [Copy(ref, number) for number in range(1, args.copies + 1) for ref in refs]
     for folder in {(args.out / task.name).parent for task in tasks}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,6 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if ok
     ]
     _write_table(args.source, args.out, written)
+    made = {"database": database_in(args.source), "copies": args.copies, "folds": args.folds, "seed": args.seed}
+    (args.out / COPIES).write_text(json.dumps(made, indent=1) + "\n")
+    save_seen(args.out, [*refs, *noisy])  # a model trained on the copies has seen these
     asked = _copied_texts(args.texts, written)
     (args.out / "questions.json").write_text(json.dumps(asked, indent=1) + "\n")
     skipped = len(tasks) - len(written)

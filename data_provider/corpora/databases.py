@@ -2,11 +2,13 @@
 
 import csv
 import hashlib
+import json
 from pathlib import Path
 
 from cardiolect.data_provider.corpora.ptbxl_patients import patient_of
 
 MADE = "corpus.json"  # the settings of the simulator, in the folder of a simulated corpus
+COPIES = "copies.json"  # in a folder of altered copies: of which database they are, and how they were made
 PTBXL = "ptb-xl"
 MIMIC = "mimic-iv-ecg"
 TABLE = "ptbxl_database.csv"
@@ -23,14 +25,21 @@ def database_in(source: Path, name: str = PTBXL) -> str:
     """The database in the folder of a corpus: ``name``, unless that is PTB-XL and the table is not PTB-XL's.
 
     Each simulated corpus is a database of its own, and so is each table of other data in PTB-XL's layout: ids in it
-    belong to other patients than PTB-XL's.
+    belong to other patients than PTB-XL's. Altered copies belong to the database of their originals.
     """
+    if (source / COPIES).is_file():
+        return json.loads((source / COPIES).read_text())["database"]
     made, table = source / MADE, source / TABLE
     if made.is_file():
         return f"simulated-{_hash(made)}"
     if name == PTBXL and table.is_file() and not _is_ptbxl(table):
         return f"own-{_hash(table)}"
     return name
+
+
+def is_made(recording: Path) -> bool:
+    """Whether a file is in a simulated corpus or in a folder of altered copies."""
+    return any((folder / name).is_file() for folder in recording.parents for name in (MADE, COPIES))
 
 
 def _is_ptbxl(table: Path) -> bool:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from cardiolect.data_provider.audit.seen import load_seen, seen_again
 from cardiolect.data_provider.corpora import augmented
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, load_labels
@@ -62,6 +63,16 @@ def test_questions_follow_the_copies_but_not_those_about_noise(corpus, copies):
 def test_copies_are_prepared_like_their_recordings(copies, tmp_path):
     made = prepare("ptb-xl", copies, tmp_path / "m", [copies / "questions.json"], mixture_name="copies")
     assert made.records == len(load_records(tmp_path / "m")) > 0 and made.texts > made.records
+
+
+def test_copies_have_the_patients_of_their_recordings_and_these_count_as_seen(corpus, copies):
+    originals, found = load_database(corpus), load_database(copies)
+    assert {ref.database for ref in found.values()} == {ref.database for ref in originals.values()}
+    outside = [ref for ref in originals.values() if ref.fold not in (1, 2)]
+    copied = [ref for ref in originals.values() if ref.fold in (1, 2)]
+    seen = load_seen(copies)
+    assert seen_again(copied, [], seen) == {ref.record_id for ref in copied}
+    assert not seen_again(outside, [], seen)
 
 
 def test_the_same_seed_makes_the_same_copies(corpus, copies, tmp_path):
