@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# bash reproduce.sh
+# Make the data, train and evaluate the built-in model (cardiolect/builtin) on two CPU cores; hours are in docs/RESULTS.md.
+# PTBXL is the folder of PTB-XL; RECONSTRUCTED has more recordings of it, in its layout, under their own ids.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+source utils/environment.sh
+setup_environment
+
+ptbxl="${PTBXL:-../shared/data/ptb-xl}" reconstructed="${RECONSTRUCTED:-../shared/data/ptb-xl-reconstructed}"
+for folder in "$ptbxl" "$reconstructed"; do
+    [ -f "$folder/ptbxl_database.csv" ] || fail "$folder: not a folder of PTB-XL; get it with cardiolect download ptb-xl, and name it with PTBXL=DIR (RECONSTRUCTED=DIR)"
+done
+cardiolect() { "$python" -m cardiolect "$@"; }
+data=data/builtin
+
+# Questions, measurements and copies of training recordings (folds 1-7; 8 validates, 9 and 10 are for the test).
+cardiolect simulate --out $data/corpus --records 20000 --seed 11 --varied --noise-from "$ptbxl" --noise-folds 1-8
+cardiolect measure --source $data/corpus --out $data/numbers/simulated --train-folds 1-8 --valid-folds 9 --test-folds 10 --force
+cardiolect prepare simulated --source $data/corpus --out $data/simulated --force \
+    --texts $data/numbers/simulated/train.json $data/numbers/simulated/valid.json
+for name in ptb-xl ptb-xl-reconstructed; do
+    [ $name = ptb-xl ] && source="$ptbxl" || source="$reconstructed"
+    cardiolect derive --source "$source" --out $data/questions/$name --unbalanced --measure --force # for the test
+    cardiolect measure --source "$source" --out $data/numbers/$name --force
+    texts=($data/numbers/$name/train.json)
+    for seed in 1 2 3; do # the recordings that have a finding, and others that do not, each time
+        cardiolect derive --source "$source" --out $data/balanced/$name/$seed --seed $seed --measure --force
+        texts+=($data/balanced/$name/$seed/train.json)
+    done
+    cardiolect prepare ptb-xl --name $name --source "$source" --out $data/$name --folds 1-7 8 9-10 --derived --english-reports --force \
+        --texts "${texts[@]}" $data/numbers/$name/valid.json
+    cardiolect augment --source "$source" --out $data/copies/$name --copies 3 --noise-from "$ptbxl" --force --texts "${texts[@]}"
+    cardiolect prepare ptb-xl --name $name-copies --source $data/copies/$name --out $data/$name-copies --folds 1-7 8 9-10 \
+        --english-reports --force --texts $data/copies/$name/questions.json
+done
+
+bash ecg_tokenizer/run_tokenizer.sh env/builtin/tokenizer.env
+bash pretrain.sh env/builtin/pretrain.env
+bash finetune.sh env/builtin/finetune.env
