@@ -15,7 +15,7 @@ from cardiolect.model.comparison.plan import EVAL, Plan
 from cardiolect.model.comparison.run import Record
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.result import RESULT
-from cardiolect.model.evaluation.tables import interval, points
+from cardiolect.model.evaluation.table_rows import interval, points
 from cardiolect.model.evaluation.verdict import gaps
 from cardiolect.model.llm.checkpoint_folder import INFO
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.numbers import in_exact_match
 from cardiolect.model.evaluation.result import read_result
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.scoring import scores_of
@@ -15,7 +16,7 @@ from cardiolect.utils.metrics import Scores, definition
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One result: the path it was read from, result.json, and its samples."""
+    """One result: the path it was read from, result.json, and the samples that its scores are of."""
 
     path: Path
     result: dict[str, Any]
@@ -27,7 +28,8 @@ class Evaluated:
         """metrics: the definition to score by, by default that of the result."""
         if metrics is not None:
             definition(metrics)
-        return cls(path, *read_result(path, intact=True), metrics)
+        result, samples = read_result(path, intact=True)
+        return cls(path, result, in_exact_match(samples), metrics)
 
     @property
     def task(self) -> str:

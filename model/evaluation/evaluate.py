@@ -27,6 +27,7 @@ from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
+from cardiolect.model.evaluation.numbers import in_exact_match
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.prevalence import prevalence_in
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -74,9 +75,9 @@ def evaluate(settings: EvalSettings) -> dict:
     if TASKS[settings.tasktype].exact_match and launch.is_main():
         provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})
     if lists:
-        candidates = [lists.candidates(e) for e in examples]
-        listed = coverage(examples, candidates, definition(settings.metrics).match)
-        provenance["choices"] = {**listed, "fingerprint": _hash(candidates)}
+        counted = in_exact_match(examples)
+        listed = coverage(counted, [lists.candidates(e) for e in counted], definition(settings.metrics).match)
+        provenance["choices"] = {**listed, "fingerprint": _hash([lists.candidates(e) for e in examples])}
     log = AnswerLog(settings.output_dir, _answer_key(provenance, settings))
     asked = list(dict.fromkeys(e.records for e in examples))
     mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank

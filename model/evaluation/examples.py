@@ -14,6 +14,7 @@ from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.closed import is_closed
 from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.numbers import in_exact_match
 from cardiolect.model.evaluation.page import PageExample
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.inference.attribution import attribute_to_codes
@@ -26,8 +27,13 @@ from cardiolect.utils.plots import draw_ecg_paper
 
 
 def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
-    """Indices of ``count`` samples drawn by ``seed``, half with right and half with wrong answers if possible."""
+    """Indices of ``count`` samples drawn by ``seed``, half with right and half with wrong answers if possible.
+
+    They are drawn from those that exact match counts.
+    """
     order = random.Random(seed).sample(range(len(samples)), len(samples))
+    counted = {sample.sample_id for sample in in_exact_match(samples)}
+    order = [i for i in order if samples[i].sample_id in counted]
     if not TASKS[samples[0].task].exact_match:
         return sorted(order[:count])
     match = definition(metrics).match

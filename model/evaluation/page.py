@@ -15,7 +15,9 @@ from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
 from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.number_tables import number_figures, numbers_note
 from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.evaluation.table_rows import interval
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict, warnings
 from cardiolect.model.prompt.tasks import TASKS
@@ -67,6 +69,9 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         rule_of_means=rule_of_means(result),
         mix=mix_of_answers(result),
         chance_of_questions=chance_of_questions(result),
+        numbers_note=numbers_note(result),
+        number_figures=number_figures,
+        number_interval=interval,
         calibrations=CALIBRATIONS,
         floors=floors(names),
         conditions=CONDITIONS,
@@ -114,18 +119,23 @@ def _drawn(result: Mapping[str, Any], examples: Sequence[PageExample]) -> str:
     seed = result["settings"].get("seed")
     if not TASKS[result["task"]].exact_match:
         return f"{len(examples)} samples, drawn at random (SEED={seed})."
-    right = round(result["conditions"][WITH_ECG]["em"] * result["samples"])
+    counted = result.get("in_exact_match", result["samples"])
+    right = round(result["conditions"][WITH_ECG]["em"] * counted)
     hits = sum(example.right is True for example in examples)
     return (
         f"Drawn at random (SEED={seed}): {hits} of the {right} right answers and {len(examples) - hits} of the "
-        f"{result['samples'] - right} wrong ones."
+        f"{counted - right} wrong ones."
     )
 
 
 def _bars(result: Mapping[str, Any]) -> str:
     labels = {name: CONDITIONS[name].heading for name in result["conditions"]}
     if TASKS[result["task"]].exact_match:
-        groups = {f"all ({result['samples']})": {name: row["em"] for name, row in result["conditions"].items()}}
+        groups = {
+            f"all ({result.get('in_exact_match', result['samples'])})": {
+                name: row["em"] for name, row in result["conditions"].items()
+            }
+        }
         for key in OPEN_GROUPS:
             for group, cell in result.get("groups", {}).get(key, {}).items():
                 groups[f"{group.replace('_', ' ')} ({cell['n']})"] = cell["em"]

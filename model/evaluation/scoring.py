@@ -14,6 +14,7 @@ from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
+from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.prompt.tasks import TASKS
@@ -47,10 +48,11 @@ class ScoringRules:
 def score(
     samples: Sequence[Sample], rules: ScoringRules, prevalence: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """All scores of an evaluation as a JSON-ready dict; fractions of 1. prevalence: from `prevalence_in`."""
-    chosen = definition(rules.metrics)
-    task, patients = TASKS[samples[0].task], [sample.patients for sample in samples]
-    texts = texts_of(samples)
+    """All scores of an evaluation as a JSON-ready dict; fractions of 1. prevalence: from `prevalence_in`.
+
+    Questions for numbers have scores of their own (`number_scores`) and count in no other, unless there are no others.
+    """
+    chosen, task = definition(rules.metrics), TASKS[samples[0].task]
     shared = {
         "task": samples[0].task,
         "samples": len(samples),
@@ -59,6 +61,14 @@ def score(
         "patients": len({number for sample in samples for number in sample.patients}),
         "metrics": {"name": chosen.name, "source": chosen.source, "quirks": list(chosen.quirks)},
     }
+    names = samples[0].predictions
+    cut_off = {name: n for name in names if (n := sum(name in sample.cut_off for sample in samples))}
+    if task.exact_match:
+        shared |= number_scores(samples, rules.bootstrap_resamples, rules.seed)
+        samples = in_exact_match(samples)
+        if len(samples) < shared["samples"]:
+            shared["in_exact_match"] = len(samples)
+    texts, patients = texts_of(samples), [sample.patients for sample in samples]
     scored = scores_of(samples, rules.metrics)
     if rules.bertscore_model and not task.exact_match:
         scored = _with_bertscore(scored, samples, rules)
@@ -67,7 +77,7 @@ def score(
         **shared,
         "score": main_score(samples[0].task, rules.metrics),
         "notes": dict(scored[WITH_ECG].notes),
-        "cut_off": {name: n for name in texts if (n := sum(name in sample.cut_off for sample in samples))},
+        "cut_off": cut_off,
         "conditions": conditions,
     }
     if task.exact_match:

@@ -9,7 +9,9 @@ from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.number_tables import number_rows
 from cardiolect.model.evaluation.prevalence import ranges
+from cardiolect.model.evaluation.table_rows import interval, points, row
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
 from cardiolect.model.prompt.tasks import TASKS
 
@@ -39,7 +41,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(left_out)
     lines.append(row("", [CONDITIONS[name].heading for name in names]))
     if TASKS[result["task"]].exact_match:
-        lines.append(row(f"{score_name('em')} ({result['samples']})", [conditions[n]["em"] for n in names]))
+        counted = result.get("in_exact_match", result["samples"])
+        lines.append(row(f"{score_name('em')} ({counted})", [conditions[n]["em"] for n in names]))
         lines += _intervals(result, result["score"], names)
     for key in conditions[WITH_ECG]:
         if key != "em":
@@ -49,6 +52,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
+    lines += number_rows(result, names)
     lines += [f"{key}: {note}" for key, note in result["notes"].items()]
     lines += [warning[0].lower() + warning[1:] for warning in warnings(result) if warning != alarm]
     lines += _means_of_questions(result, names)
@@ -227,18 +231,3 @@ def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
         else:
             cells[key] = value
     return cells
-
-
-def points(value: float) -> str:
-    """A difference of fractions in percentage points."""
-    return f"{100 * value:+.1f}"
-
-
-def interval(ends: Sequence[float | None] | None) -> str:
-    """A 95 % interval over patients in percentage points; empty if there is none."""
-    return "" if ends is None or ends[0] is None else f" [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
-
-
-def row(label: str, cells: Sequence[str | float | None]) -> str:
-    texts = [c if isinstance(c, str) else "-" if c is None else f"{100 * c:.1f}" for c in cells]
-    return f"{label:44}" + "".join(f"{text:>15}" for text in texts)

@@ -1,0 +1,18 @@
+"""Rows and cells of the tables for a terminal, in percent."""
+
+from collections.abc import Sequence
+
+
+def points(value: float) -> str:
+    """A difference of fractions in percentage points."""
+    return f"{100 * value:+.1f}"
+
+
+def interval(ends: Sequence[float | None] | None, scale: float = 100) -> str:
+    """A 95 % interval over patients in percentage points, or in other units by ``scale``; empty if there is none."""
+    return "" if ends is None or ends[0] is None else f" [{scale * ends[0]:.1f}, {scale * ends[1]:.1f}]"
+
+
+def row(label: str, cells: Sequence[str | float | None]) -> str:
+    texts = [c if isinstance(c, str) else "-" if c is None else f"{100 * c:.1f}" for c in cells]
+    return f"{label:44}" + "".join(f"{text:>15}" for text in texts)
