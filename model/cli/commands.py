@@ -49,6 +49,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
     "compare": ("cardiolect.model.comparison.command", "compare representations on the same data and questions"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),
+    "calibrate": ("cardiolect.model.evaluation.calibrate", "calibrate yes-or-no answers on validation recordings"),
     "judge": ("cardiolect.model.evaluation.judge", "have a language model judge reports or conversations"),
     "ecgbench": ("cardiolect.utils.metrics.ecgbench.__main__", "score answers to an ECGBench task"),
     "statements": ("cardiolect.utils.metrics.statements.__main__", "extract SCP codes from reports"),

@@ -28,6 +28,7 @@ from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
 from cardiolect.model.evaluation.numbers import in_exact_match
+from cardiolect.model.evaluation.operating_point import OperatingPoint
 from cardiolect.model.evaluation.page import PAGE, render_page
 from cardiolect.model.evaluation.prevalence import prevalence_in
 from cardiolect.model.evaluation.result import RESULT, tables, versions, write_result
@@ -56,6 +57,7 @@ def evaluate(settings: EvalSettings) -> dict:
     """
     started = time.time()
     seen_recordings = SeenRecordings(settings)  # first: nothing can be said of a checkpoint that has lost its list
+    operating_point = OperatingPoint(settings)
     checkpoint = load_checkpoint(
         settings.checkpoint, settings.precision, load_bits=settings.load_bits, device=settings.device
     )
@@ -78,6 +80,7 @@ def evaluate(settings: EvalSettings) -> dict:
         counted = in_exact_match(examples)
         listed = coverage(counted, [lists.candidates(e) for e in counted], definition(settings.metrics).match)
         provenance["choices"] = {**listed, "fingerprint": _hash([lists.candidates(e) for e in examples])}
+        provenance["operating_point"] = operating_point.describe(examples)
     log = AnswerLog(settings.output_dir, _answer_key(provenance, settings))
     asked = list(dict.fromkeys(e.records for e in examples))
     mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
@@ -99,6 +102,9 @@ def evaluate(settings: EvalSettings) -> dict:
             answer_seconds[condition] = (time.perf_counter() - asked_at) / new
         given = {sample_id: answer for part in launch.gather(given) for sample_id, answer in part.items()}
         answered[condition] = [given[e.sample_id] for e in examples]
+        if ranked_by:
+            pairs = zip(examples, answered[condition], strict=True)
+            answered[condition] = [operating_point.answer(e, answer) for e, answer in pairs]
     result: dict = {}
     if launch.is_main():
         samples = _samples(examples, answered, checkpoint, settings)

@@ -16,6 +16,7 @@ from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.number_tables import number_figures, numbers_note
+from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.table_rows import interval
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
@@ -70,6 +71,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         mix=mix_of_answers(result),
         chance_of_questions=chance_of_questions(result),
         numbers_note=numbers_note(result),
+        operating_point_line=operating_point_line(result),
         number_figures=number_figures,
         number_interval=interval,
         calibrations=CALIBRATIONS,

@@ -23,6 +23,7 @@ RESULT = "result.json"
 _GIVEN = (
     "checkpoint",
     "choices",
+    "operating_point",
     "predictions",
     "prevalence",
     "seen",
@@ -40,7 +41,8 @@ def write_result(
     """Write predictions.jsonl, result.json and the tables as text; returns the result.
 
     provenance: other parts of the result: ``checkpoint``, ``seen`` (`SeenRecordings.count`), ``data``, ``prevalence``
-    (`prevalence_in`), ``seconds``, ``answer_seconds`` (per answer, by condition).
+    (`prevalence_in`), ``choices``, ``operating_point`` (`OperatingPoint.describe`), ``seconds``, ``answer_seconds``
+    (per answer, by condition).
     """
     digest = write_samples(folder / PREDICTIONS, samples)
     result = {

@@ -9,6 +9,7 @@ from pydantic import Field
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
+from cardiolect.model.inference.calibration import PREVALENCE, Point
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
@@ -57,6 +58,17 @@ class EvalSettings(DataSettings):
         None,
         description="ECG-QA's answers_for_each_template.csv, for ANSWER_MODE=choices; default: training answers.",
     )
+    calibrated: Literal["auto", "false"] = Field(
+        "auto",
+        description="auto: ranked yes-or-no answers follow the checkpoint's calibration.json, if there is one "
+        "(cardiolect calibrate); false: they are as ranked.",
+    )
+    operating_point: Point = Field(
+        PREVALENCE,
+        description="Of calibrated answers, which are yes from a probability of 50 %. prevalence: patients come as in "
+        "the validation recordings; balanced: half of them have the finding, as in balanced questions, so the prior "
+        "log-odds of validation are subtracted.",
+    )
     floors: Names = Field(
         [NO_ECG, OTHER_ECG],
         description="Conditions to evaluate as well: no_ecg, other_ecg (another patient's), silenced_leads (a flat "
@@ -93,7 +105,9 @@ class EvalSettings(DataSettings):
 
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
         if self.answer_mode != "choices":
-            yield "only ANSWER_MODE=choices ranks answers", {"answer_lists"}
+            yield "only ANSWER_MODE=choices ranks answers", {"answer_lists", "calibrated", "operating_point"}
+        elif self.calibrated == "false":
+            yield "CALIBRATED=false leaves answers as they are ranked", {"operating_point"}
         if not self.bertscore_model:
             yield "BERTSCORE_MODEL is not set", {"bertscore_layer"}
         if self.keep_seen_patients:

@@ -10,6 +10,7 @@ from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.number_tables import number_rows
+from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.prevalence import ranges
 from cardiolect.model.evaluation.table_rows import interval, points, row
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
@@ -69,6 +70,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"answers ranked among {listed['mean_candidates']:.1f} candidates; for {listed['outside']} samples the "
             f"right one is not among them, so at most {100 * listed['ceiling']:.1f} % can be right"
         )
+    if decided := operating_point_line(result):
+        lines.append(decided[0].lower() + decided[1:])
     for gap in gaps(result):
         lines.append(
             f"signal-use gap of {score_name(gap['of'])}: {points(gap['value'])} points{interval(gap['ci95'])} "

@@ -6,6 +6,7 @@
     ecg_tokenizer/                                       the ECG representation
     ecg_projector.safetensors                            only if the representation embeds ECGs
     cardiolect.json                                      stage, settings, fingerprints, figures
+    calibration.json                                     probabilities of yes, written by ``cardiolect calibrate``
     README.md                                            model card, written by training
 
 safetensors and JSON only.

@@ -8,6 +8,7 @@ from pathlib import Path
 from cardiolect.utils.errors import UserError
 
 INFO = "cardiolect.json"
+CALIBRATION = "calibration.json"  # of yes-or-no answers, see `inference.calibration`
 BASE_CHAT_TEMPLATE = "base_chat_template.jinja"
 FINGERPRINTED = (  # in addition to the weights
     "config.json",

@@ -8,7 +8,7 @@ from peft import PeftModel, get_peft_model_state_dict
 from transformers import GenerationConfig, PreTrainedModel
 
 from cardiolect.model.llm.checkpoint import MAX_NEW_TOKENS, Checkpoint
-from cardiolect.model.llm.checkpoint_folder import BASE_CHAT_TEMPLATE, INFO
+from cardiolect.model.llm.checkpoint_folder import BASE_CHAT_TEMPLATE, CALIBRATION, INFO
 from cardiolect.model.llm.ecg_language_model import PROJECTOR, ECGLanguageModel, inner_model
 from cardiolect.model.prompt.chat_template import set_chat_template
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -79,10 +79,11 @@ def _check_model(model: PreTrainedModel | PeftModel, folder: Path) -> None:
 def _remove_earlier(folder: Path) -> None:
     """Remove what a checkpoint of another kind has left in the folder; INFO, which makes it a checkpoint, first.
 
-    Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs.
+    Adapters next to a whole model would be taken for the model, and a projector for that of embedded ECGs. A
+    calibration is of the earlier weights.
     """
     (folder / INFO).unlink(missing_ok=True)
-    stale = (PROJECTOR, "chat_template.jinja", BASE_CHAT_TEMPLATE, "config.json", "generation_config.json")
+    stale = (CALIBRATION, PROJECTOR, "chat_template.jinja", BASE_CHAT_TEMPLATE, "config.json", "generation_config.json")
     for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
         path.unlink(missing_ok=True)
     for path in (folder / "ecg_tokenizer").glob("*"):

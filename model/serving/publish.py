@@ -14,6 +14,7 @@ from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
+from cardiolect.model.inference.calibration import copy_calibration
 from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import INFO, bits_of, fingerprint, read_info
 from cardiolect.model.llm.ecg_language_model import inner_model
@@ -41,6 +42,7 @@ def merge(checkpoint: Path, out: Path) -> None:
     if is_servable(checkpoint):
         raise UserError(f"{checkpoint}: holds no adapters and has a chat template; it already is a stock checkpoint")
     _write_stock(checkpoint, out)
+    copy_calibration(checkpoint, out)
     if embeds_ecgs(out):
         print(f"merged checkpoint: {out}; {_NOT_STOCK}")
         return
@@ -69,6 +71,7 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
     local = {"is_local", "local_files_only"}  # keys about where the tokenizer was loaded from
     config = {key: value for key, value in config.items() if key not in local}
     (out / _TOKENIZER_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    copy_calibration(checkpoint, out)  # last of what the fingerprint covers
     (out / "README.md").write_text(
         model_card(info, not embeds_ecgs(out), evaluations, name or out.resolve().name, license)
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cardiolect.utils.answers import NO, YES
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.bootstrap import Clusters
 from cardiolect.utils.metrics.normalised_match import answer_set
@@ -18,7 +19,6 @@ from cardiolect.utils.metrics.proportions import (
     wilson,
 )
 
-YES, NO = "yes", "no"
 FEWEST_OF_EACH = 5  # patients with yes, and with no, that a question needs to count in a mean
 MEANS = ("balanced_accuracy", "auroc")
 _AT_ONCE = 100  # resamples, to limit memory

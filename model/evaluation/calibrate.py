@@ -1,0 +1,229 @@
+"""Calibrate the yes-or-no answers of a checkpoint on validation recordings: ``cardiolect calibrate --help``.
+
+Every question is put to the model about every validation recording, and answered by ranking yes against no. The margins
+are mapped to probabilities of yes (`utils.metrics.platt`), which calibration.json in the checkpoint's folder keeps. The
+recordings are added to the checkpoint's list of seen ones, so no evaluation scores their patients.
+"""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+from tqdm import tqdm
+
+from cardiolect.data_provider.audit.seen import read_seen, save_seen, take_over_seen
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_labels, parse_folds
+from cardiolect.data_provider.ecgqa.derived import derive
+from cardiolect.data_provider.examples import QA_TASK, Example
+from cardiolect.data_provider.manifest import is_manifest
+from cardiolect.data_provider.splits import load_splits
+from cardiolect.ecg_tokenizer.cached import prepare_corpus
+from cardiolect.model.evaluation.answers import answers
+from cardiolect.model.evaluation.condition_inputs import inputs_under
+from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
+from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.inference.calibration import Calibration, QuestionMap
+from cardiolect.model.llm.checkpoint import load_checkpoint
+from cardiolect.model.llm.checkpoint_folder import CALIBRATION, add_info, bits_of, fingerprint, read_info
+from cardiolect.utils.command_line import Parser, file_path, integer, run_command
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.metrics import NO, YES, AnswerLists, calibration
+from cardiolect.utils.metrics.platt import PlattMaps, fit_platt
+from cardiolect.utils.metrics.verify import yes_or_no
+
+SURE_SHARE = 0.8  # of validation answers are above `Calibration.unsure_below`
+YES_AND_NO = AnswerLists({}, {}, [(YES,), (NO,)])
+
+
+def calibrate(settings: EvalSettings, folds: str) -> Calibration:
+    """Write calibration.json into the checkpoint's folder and return what it holds.
+
+    settings: CHECKPOINT, and the validation split of DATA_ROOT (``valid_data``, ``valid_folds``). folds: as for
+    ``valid_folds``, for the record. Raises `UserError` if the checkpoint was trained on one of these folds, if what it
+    has seen is not known, or if the questions cannot be calibrated on.
+    """
+    folder, info = settings.checkpoint, read_info(settings.checkpoint)
+    trained_on = parse_folds(info.get("settings", {}).get("train_folds") or "")
+    if both := trained_on & parse_folds(folds, "--folds"):
+        raise UserError(f"--folds {folds}: {folder} was trained on fold {min(both)}; name validation folds")
+    seen = read_seen(folder)
+    if seen.unknown != seen.record.get("unknown", ""):
+        raise UserError(f"--checkpoint {folder}: {seen.unknown}; copy the whole checkpoint again")
+    examples, left_out = _yes_or_no(settings)
+    checkpoint = load_checkpoint(folder, settings.precision, load_bits=settings.load_bits, device=settings.device)
+    refs = [ref for e in examples for ref in e.records]
+    ecgs = prepare_corpus(checkpoint.representation, refs, settings, record_seconds(checkpoint.info, settings))
+    readable = [e for e in examples if all(ref in ecgs for ref in e.records)]
+    left_out["about recordings that cannot be read"] = len(examples) - len(readable)
+    examples, lengths = fitting(checkpoint, readable, ecgs, settings, YES_AND_NO)
+    left_out["too long for the language model"] = len(readable) - len(examples)
+    if line := lengths_line(lengths):
+        print(line)
+    if not examples:
+        raise UserError(f"--data, --questions: no yes-or-no question about a validation recording is left ({left_out})")
+    asked = list(dict.fromkeys(e.records for e in examples))
+    inputs = inputs_under(WITH_ECG, asked, asked, ecgs, settings)
+    margins = np.empty(len(examples))
+    given = answers(checkpoint, examples, inputs, settings, YES_AND_NO)
+    for i, answer in tqdm(given, total=len(examples), desc="validation answers", unit="answer", mininterval=1):
+        margins[i] = answer.yes_margin
+    is_yes = np.array([yes_or_no(e.answers) == YES for e in examples])
+    questions = [e.question for e in examples]
+    maps = fit_platt(margins, is_yes, questions, [e.patients for e in examples])
+    validation = {
+        "folds": folds,
+        "recordings": len({ref.record_id for e in examples for ref in e.records}),
+        "patients": len({patient for e in examples for patient in e.patients}),
+        "answers": len(examples),
+        "left_out": {why: n for why, n in left_out.items() if n},
+    }
+    found = _calibration(fingerprint(folder), maps, margins, is_yes, questions, validation)
+    # Before the calibration, which must not exist without it.
+    record = save_seen(folder, [ref for e in examples for ref in e.records], seen.marks)
+    take_over_seen(folder)
+    add_info(folder, seen={**(seen.record or {"unrecorded": "checkpoint"}), **record})
+    found.write(folder)
+    return found
+
+
+def _yes_or_no(settings: EvalSettings) -> tuple[list[Example], Counter[str]]:
+    """The yes-or-no questions of the validation split, and why others are left out, with their numbers."""
+    kept, left_out = [], Counter()
+    for example in load_splits(settings, ("valid",), QA_TASK)["valid"].examples:
+        if not example.question_type.endswith("verify"):
+            left_out["other kinds of questions"] += 1
+        elif yes_or_no(example.answers) is None:
+            left_out["neither yes nor no"] += 1
+        else:
+            kept.append(example)
+    return kept, left_out
+
+
+def _calibration(
+    weights: str,
+    maps: PlattMaps,
+    margins: np.ndarray,
+    is_yes: np.ndarray,
+    questions: Sequence[str],
+    validation: Mapping[str, Any],
+) -> Calibration:
+    names = np.array(questions, dtype=object)
+    lines = {}
+    for question, intercept in maps.intercepts.items():
+        rows = names == question
+        n, positives = int(rows.sum()), int(is_yes[rows].sum())
+        mean = float(expit(maps.slope * margins[rows] + intercept).mean())
+        prior = float(logit(np.clip(mean, 1e-6, 1 - 1e-6)))
+        lines[question] = QuestionMap(maps.slope, intercept, n, positives, positives / n, prior)
+    sure = np.maximum(expit(maps.held_out), expit(-maps.held_out))
+    figures = {
+        "penalty": maps.penalty,
+        "log_loss": {f"{penalty:g}": loss for penalty, loss in maps.log_loss.items()},
+        "uncalibrated": _figures(margins, is_yes),
+        "calibrated": _figures(maps.held_out, is_yes),
+    }
+    shared = {"a": maps.slope, "b": maps.intercept}
+    threshold = float(np.quantile(sure, 1 - SURE_SHARE))
+    return Calibration(weights, lines, shared, threshold, dict(validation), figures)
+
+
+def _figures(log_odds: np.ndarray, is_yes: np.ndarray) -> dict[str, float]:
+    found = calibration(np.maximum(expit(log_odds), expit(-log_odds)), (log_odds >= 0) == is_yes)
+    return {key: found[key] for key in ("accuracy", "mean_confidence", "ece", "brier")}
+
+
+def derived_questions(data: Path, folds: str, trained: Sequence[str]) -> list[dict[str, Any]]:
+    """Every yes-or-no question that PTB-XL's labels answer about every recording of the folds, in ECG-QA's JSON form.
+
+    trained: the questions to ask; empty asks all.
+    """
+    chosen = parse_folds(folds, "--folds")
+    rows = [row for row in load_labels(data / DATABASE_NAME, "--data") if int(float(row["strat_fold"])) in chosen]
+    items = derive(rows, seed=0, balance=False)
+    return [
+        item
+        for item in items
+        if item["question_type"].endswith("verify") and (not trained or item["question"] in trained)
+    ]
+
+
+def summary(found: Calibration) -> str:
+    """What was fitted, in lines for a terminal."""
+    few = sum(min(line.positives, line.n - line.positives) < 5 for line in found.questions.values())
+    v, before, after = found.validation, found.figures["uncalibrated"], found.figures["calibrated"]
+    lines = [
+        f"{v['answers']} answers to {len(found.questions)} yes-or-no questions about {v['recordings']} recordings of "
+        f"{v['patients']} patients; {few} of the questions have fewer than 5 of one answer",
+        *([f"left out: {', '.join(f'{n} {why}' for why, n in v['left_out'].items())}"] if v["left_out"] else []),
+        f"slope {found.shared['a']:.3f}, penalty {found.figures['penalty']:g}; as ranked, and calibrated without the "
+        "patient who is asked about, in percent:",
+    ]
+    for key, label in (("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("ece", "ECE")):
+        lines.append(f"  {label:16}{100 * before[key]:6.1f}{100 * after[key]:8.1f}")
+    lines.append(f"  {'Brier score':16}{before['brier']:6.3f}{after['brier']:8.3f}")
+    lines.append(f"{SURE_SHARE:.0%} of the answers are at least {100 * found.unsure_below:.1f} % sure")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Parser("cardiolect calibrate", description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=file_path, required=True, help="folder of the fine-tuned checkpoint")
+    parser.add_argument("--data", type=file_path, required=True, help="folder of PTB-XL, or of a prepared corpus")
+    parser.add_argument(
+        "--folds", default="", help="validation folds, such as 8; a prepared corpus has its validation split without"
+    )
+    parser.add_argument(
+        "--questions",
+        type=file_path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="JSON files of questions and answers; without, those of a prepared corpus, or what PTB-XL's labels answer "
+        "of the questions that the checkpoint was trained on, about every recording",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto uses a GPU, if any")
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="fp32", help="as PRECISION of evaluations"
+    )
+    parser.add_argument("--batch-size", type=integer(1), default=64, help="answers computed at once")
+    args = parser.parse_args(arguments)
+    info = read_info(args.checkpoint)
+    if not args.folds and not is_manifest(args.data):
+        raise UserError(f"--folds: name the validation folds of {args.data}; it is no prepared corpus with a split")
+    values = {
+        "tasktype": QA_TASK,
+        "checkpoint": args.checkpoint,
+        "output_dir": args.checkpoint,
+        "data_root": [args.data],
+        "valid_data": args.questions,
+        "valid_folds": args.folds,
+        "max_valid": 0,
+        "held_out": [],
+        "corpus_weights": [],
+        "answer_mode": "choices",
+        "floors": ["none"],
+        "load_bits": bits_of(info),
+        "device": args.device,
+        "precision": args.precision,
+        "batch_size": args.batch_size,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        if not args.questions and not is_manifest(args.data):
+            trained = info.get("majority_answers", {}).get("by_question", {})
+            path = Path(folder) / "derived.json"
+            path.write_text(json.dumps(derived_questions(args.data, args.folds, list(trained))))
+            values["valid_data"] = [path]
+        settings = EvalSettings(_env_file=None, **values)
+        settings.check_data()
+        found = calibrate(settings, args.folds)
+    print(f"{summary(found)}\n{CALIBRATION} is in {args.checkpoint}")
+
+
+if __name__ == "__main__":
+    run_command(main)
