@@ -72,3 +72,20 @@ def draw_reliability(bins: Sequence[Mapping[str, Any]], colour: str = "#0072B2")
     axes.set(xlabel="confidence (%)", ylabel="right (%)")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def draw_selective(
+    curves: Mapping[str, Sequence[Sequence[float]]], colours: Sequence[str] = ("#0072B2", "#D55E00")
+) -> Figure:
+    """Accuracy over the share of questions that is answered, in percent.
+
+    curves: label -> ``(share, accuracy)`` pairs, the ``curve`` of `utils.metrics.selective`, no more than colours.
+    """
+    figure = Figure(figsize=(4.2, 4), dpi=150, layout="constrained")
+    axes = figure.add_subplot(xlim=(0, 102), ylim=(0, 102))
+    for (label, curve), colour in zip(curves.items(), colours, strict=False):
+        axes.plot([100 * x for x, _ in curve], [100 * y for _, y in curve], color=colour, lw=1.5, label=label)
+    axes.set(xlabel="answered (%)", ylabel="right (%)")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

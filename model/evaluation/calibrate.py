@@ -8,7 +8,7 @@ recordings are added to the checkpoint's list of seen ones, so no evaluation sco
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import read_seen, save_seen, take_over_seen
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_labels, parse_folds
-from cardiolect.data_provider.ecgqa.derived import derive
+from cardiolect.data_provider.ecgqa.derived import questions
+from cardiolect.data_provider.ecgqa.templates import VERIFY
 from cardiolect.data_provider.examples import QA_TASK, Example
 from cardiolect.data_provider.manifest import is_manifest
 from cardiolect.data_provider.splits import load_splits
@@ -74,16 +75,17 @@ def calibrate(settings: EvalSettings, folds: str) -> Calibration:
     for i, answer in tqdm(given, total=len(examples), desc="validation answers", unit="answer", mininterval=1):
         margins[i] = answer.yes_margin
     is_yes = np.array([yes_or_no(e.answers) == YES for e in examples])
-    questions = [e.question for e in examples]
-    maps = fit_platt(margins, is_yes, questions, [e.patients for e in examples])
+    asked_texts = [e.question for e in examples]
+    maps = fit_platt(margins, is_yes, asked_texts, [e.patients for e in examples])
     validation = {
         "folds": folds,
         "recordings": len({ref.record_id for e in examples for ref in e.records}),
         "patients": len({patient for e in examples for patient in e.patients}),
         "answers": len(examples),
         "left_out": {why: n for why, n in left_out.items() if n},
+        "not_asked": len(set(trained_questions(info)) - set(asked_texts)),
     }
-    found = _calibration(fingerprint(folder), maps, margins, is_yes, questions, validation)
+    found = _calibration(fingerprint(folder), maps, margins, is_yes, asked_texts, validation)
     # Before the calibration, which must not exist without it.
     record = save_seen(folder, [ref for e in examples for ref in e.records], seen.marks)
     take_over_seen(folder)
@@ -110,10 +112,10 @@ def _calibration(
     maps: PlattMaps,
     margins: np.ndarray,
     is_yes: np.ndarray,
-    questions: Sequence[str],
+    asked_texts: Sequence[str],
     validation: Mapping[str, Any],
 ) -> Calibration:
-    names = np.array(questions, dtype=object)
+    names = np.array(asked_texts, dtype=object)
     lines = {}
     for question, intercept in maps.intercepts.items():
         rows = names == question
@@ -138,19 +140,36 @@ def _figures(log_odds: np.ndarray, is_yes: np.ndarray) -> dict[str, float]:
     return {key: found[key] for key in ("accuracy", "mean_confidence", "ece", "brier")}
 
 
-def derived_questions(data: Path, folds: str, trained: Sequence[str]) -> list[dict[str, Any]]:
+def derived_questions(data: Path, folds: str, trained: Collection[str]) -> list[dict[str, Any]]:
     """Every yes-or-no question that PTB-XL's labels answer about every recording of the folds, in ECG-QA's JSON form.
 
-    trained: the questions to ask; empty asks all.
+    Unlike those of ``cardiolect derive`` they may have the same answer for all recordings. trained: the questions to
+    ask; empty asks all.
     """
     chosen = parse_folds(folds, "--folds")
     rows = [row for row in load_labels(data / DATABASE_NAME, "--data") if int(float(row["strat_fold"])) in chosen]
-    items = derive(rows, seed=0, balance=False)
+    asked = [q for q in questions() if q.question_type == VERIFY and (not trained or q.text in trained)]
     return [
-        item
-        for item in items
-        if item["question_type"].endswith("verify") and (not trained or item["question"] in trained)
+        {
+            "question_type": q.question_type,
+            "attribute_type": q.attribute_type,
+            "template_id": q.template_id,
+            "question": q.text,
+            "answer": list(answer),
+            "ecg_id": [int(row["ecg_id"])],
+            "attribute": q.attributes,
+            "derived": True,
+        }
+        for q in asked
+        for row in rows
+        if (answer := q.answer(row)) is not None
     ]
+
+
+def trained_questions(info: Mapping[str, Any]) -> list[str]:
+    """The yes-or-no questions among those that a checkpoint was trained on; empty if its cardiolect.json has none."""
+    answered = info.get("majority_answers", {}).get("by_question", {})
+    return [question for question, answer in answered.items() if yes_or_no(answer)]
 
 
 def summary(found: Calibration) -> str:
@@ -161,6 +180,11 @@ def summary(found: Calibration) -> str:
         f"{v['answers']} answers to {len(found.questions)} yes-or-no questions about {v['recordings']} recordings of "
         f"{v['patients']} patients; {few} of the questions have fewer than 5 of one answer",
         *([f"left out: {', '.join(f'{n} {why}' for why, n in v['left_out'].items())}"] if v["left_out"] else []),
+        *(
+            [f"{v['not_asked']} more yes-or-no questions of training have no validation answer: they stay as ranked"]
+            if v["not_asked"]
+            else []
+        ),
         f"slope {found.shared['a']:.3f}, penalty {found.figures['penalty']:g}; as ranked, and calibrated without the "
         "patient who is asked about, in percent:",
     ]
@@ -215,9 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         if not args.questions and not is_manifest(args.data):
-            trained = info.get("majority_answers", {}).get("by_question", {})
             path = Path(folder) / "derived.json"
-            path.write_text(json.dumps(derived_questions(args.data, args.folds, list(trained))))
+            path.write_text(json.dumps(derived_questions(args.data, args.folds, trained_questions(info))))
             values["valid_data"] = [path]
         settings = EvalSettings(_env_file=None, **values)
         settings.check_data()

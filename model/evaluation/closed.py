@@ -1,4 +1,4 @@
-"""Confusion and calibration for closed questions, whose possible answers are known beforehand."""
+"""Confusion and calibration for closed questions, whose possible answers are known beforehand; selective answers."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.utils.metrics import NO, YES, calibration, confusion
 from cardiolect.utils.metrics.normalised_match import answer_set
+from cardiolect.utils.metrics.selective import selective
 from cardiolect.utils.metrics.verify import yes_or_no
 
 CLOSED = ("verify", "choose")  # the ends of their question types
@@ -66,6 +67,30 @@ def closed_scores(
                 right = [bool(matches[condition][i]) for i in rows]
                 found.setdefault(key, {})[condition] = calibration(sure, right, weights=weigh)
     return found
+
+
+def selective_scores(
+    samples: Sequence[Sample], right: np.ndarray, n_resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """``selective``: accuracy of the surest answers with the ECG, of ``all`` questions and of ``yes_or_no`` ones.
+
+    right: whether each answer is right. Confidence is that of `closed_scores`; texts that were cut off have none. Empty
+    without any.
+    """
+    known = [i for i, s in enumerate(samples) if WITH_ECG in s.probabilities and WITH_ECG not in s.cut_off]
+    parts = {"all": known, "yes_or_no": [i for i in known if samples[i].question_type.endswith("verify")]}
+    found = {
+        name: selective(
+            [samples[i].probabilities[WITH_ECG] for i in rows],
+            [bool(right[i]) for i in rows],
+            [samples[i].patients for i in rows],
+            n_resamples,
+            seed,
+        )
+        for name, rows in parts.items()
+        if rows
+    }
+    return {"selective": found} if found else {}
 
 
 def _weights(

@@ -18,11 +18,12 @@ from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questi
 from cardiolect.model.evaluation.number_tables import number_figures, numbers_note
 from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.evaluation.selective_table import LABELS
 from cardiolect.model.evaluation.table_rows import interval
 from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict, warnings
 from cardiolect.model.prompt.tasks import TASKS
-from cardiolect.utils.charts import draw_reliability, draw_scores
+from cardiolect.utils.charts import draw_reliability, draw_scores, draw_selective
 
 PAGE = "result.html"
 MOST_GROUPS = 100  # of one kind; groups.txt has them all
@@ -74,6 +75,8 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         operating_point_line=operating_point_line(result),
         number_figures=number_figures,
         number_interval=interval,
+        selective_labels=LABELS,
+        selective_picture=_selective_picture(result),
         calibrations=CALIBRATIONS,
         floors=floors(names),
         conditions=CONDITIONS,
@@ -149,6 +152,11 @@ def _bars(result: Mapping[str, Any]) -> str:
         }
     named = {group: {labels[name]: value for name, value in row.items()} for group, row in groups.items()}
     return _picture(draw_scores(named, colours(labels)))
+
+
+def _selective_picture(result: Mapping[str, Any]) -> str:
+    curves = {LABELS[name]: found["curve"] for name, found in result.get("selective", {}).items()}
+    return _picture(draw_selective(curves)) if curves else ""
 
 
 def _picture(figure: Figure) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
-from cardiolect.model.evaluation.closed import closed_scores
+from cardiolect.model.evaluation.closed import closed_scores, selective_scores
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
@@ -91,6 +91,7 @@ def score(
         result["groups"] = break_down(samples, matches, rules.bootstrap_resamples, rules.seed)
         result |= _yes_or_no_scores(samples, texts, shares(prevalence), rules)
         result |= closed_scores(samples, matches, result["verify"][WITH_ECG], shares(prevalence))
+        result |= selective_scores(samples, matches[WITH_ECG], rules.bootstrap_resamples, rules.seed)
     else:
         result["wordnet"] = find_wordnet().source
     if task.has_content:

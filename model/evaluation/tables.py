@@ -12,6 +12,7 @@ from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questi
 from cardiolect.model.evaluation.number_tables import number_rows
 from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.prevalence import ranges
+from cardiolect.model.evaluation.selective_table import selective_rows
 from cardiolect.model.evaluation.table_rows import interval, points, row
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, warnings
 from cardiolect.model.prompt.tasks import TASKS
@@ -64,6 +65,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"calibration with ECG of {found[0]['n']} yes-or-no answers: {cells[0]}; at prevalence: {cells[1]}"
         )
+    lines += selective_rows(result)
     if "choices" in result:
         listed = result["choices"]
         lines.append(

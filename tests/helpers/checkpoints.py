@@ -1,11 +1,13 @@
-"""Checkpoints of random weights that answer at length, and results of theirs."""
+"""Checkpoints of random weights that answer at length, and calibrations of theirs."""
 
 from pathlib import Path
 
 import torch
 
 from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.model.inference.calibration import Calibration, QuestionMap
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
+from cardiolect.model.llm.checkpoint_folder import fingerprint
 from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.training.adaptation import prepare_for_training
 from cardiolect.model.training.settings import TrainSettings
@@ -51,3 +53,14 @@ def made(folder: Path, tokenizer_folder: Path, lora: bool) -> Path:
     save_checkpoint(checkpoint, out, merge=False)
     (out / "seen_recordings.json").write_text('["0123456789abcdef"]\n')
     return out
+
+
+def calibrated(
+    folder: Path, lines: dict[str, QuestionMap], unsure_below: float = 0.8, weights: str = ""
+) -> Calibration:
+    """Write a calibration of the checkpoint with these ``lines`` into its folder."""
+    validation = {"folds": "8", "recordings": 9, "patients": 9, "answers": 90, "left_out": {}, "not_asked": 0}
+    shared = {"a": 1.0, "b": 0.0}
+    found = Calibration(weights or fingerprint(folder), lines, shared, unsure_below, validation, {})
+    found.write(folder)
+    return found

@@ -140,7 +140,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     figure = draw_ecg_paper(rng.normal(0, 0.1, (12, 5000)), 500, LEADS, "Recording 1")
     page = render_page(found, [PageExample(samples[1], [figure], False)])
     parts = parts_of(page)
-    assert "script" not in parts.tags and parts.tags.count("img") == 3
+    assert "script" not in parts.tags and parts.tags.count("img") == 4
     for name, value in parts.attributes:
         assert not name.startswith("on")
         if name in ("src", "href"):
