@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
@@ -14,12 +15,16 @@ from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.garbage import collect_from_now_on
 
+if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
+    from cardiolect.model.inference.chat import Judgement
+
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
 ONLY_SIMULATED = "This checkpoint was trained on simulated patients only; do not rely on it for a real recording."
 MOSTLY = 0.95  # of the training prompts
 
 Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
+Judge = Callable[[str], tuple[str, str]]  # question -> yes or no, and the line to print
 
 
 def ask(
@@ -34,26 +39,34 @@ def ask(
     verbose: bool,
     **options,
 ) -> None:
-    """Print one answer per question; with ``chat``, each question follows those before it in one conversation."""
+    """Print one answer per question; with ``chat``, each question follows those before it in one conversation.
+
+    A yes-or-no question of the checkpoint's training that begins a conversation is answered with a probability, unless
+    answers are sampled or come from a server.
+    """
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answerer = _open_answerer(records, start, checkpoint, patient, device, **options)
+    answerer, judge = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
     for question in chain(questions, _read_questions() if chat else ()):
         if not is_trained(info, question):
             print(UNTRAINED, file=sys.stderr)
-        answer = _print_stream(answerer(question, list(history)), verbose, **options)
+        if judge and not history and is_yes_or_no(info, question):
+            answer, line = judge(question)
+            print(line, flush=True)
+        else:
+            answer = _print_stream(answerer(question, list(history)), verbose, **options)
         if chat:
             history.append((question, answer))
 
 
 def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
     """Print a report on an ECG."""
-    answerer = _open_answerer([record], start, checkpoint, patient, device, **options)
+    answerer, _ = _open_answerer([record], start, checkpoint, patient, device, **options)
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
     _print_stream(answerer(REPORT, []), verbose, **options)
@@ -85,6 +98,23 @@ def is_trained(info: dict, question: str) -> bool:
     return not trained_questions or question.strip() in trained_questions
 
 
+def is_yes_or_no(info: dict, question: str) -> bool:
+    """Whether a checkpoint is known to have been trained to answer a question with yes or no.
+
+    info: of `model.llm.checkpoint.Checkpoint`.
+    """
+    answer = info.get("majority_answers", {}).get("by_question", {}).get(question.strip())
+    return answer in (["yes"], ["no"])
+
+
+def in_words(judged: "Judgement", unsure_below: float = 0.0) -> str:
+    """``yes (82 %)``, or ``unsure: yes 56 %`` if the probability is below ``unsure_below``."""
+    percent = f"{100 * judged.probability:.0f} %"
+    if judged.probability < unsure_below:
+        return f"unsure: {judged.answer} {percent}"
+    return f"{judged.answer} ({percent})"
+
+
 def lacks_patient(info: dict, background: str) -> bool:
     """Whether a prompt says nothing of the patient, as hardly any prompt of a checkpoint's training did.
 
@@ -113,8 +143,11 @@ def _open_answerer(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-) -> Answerer:
-    """Load the model or connect to the server, and encode the ECGs once for all questions."""
+) -> tuple[Answerer, Judge | None]:
+    """Load the model or connect to the server, and encode the ECGs once for all questions.
+
+    The second function answers yes-or-no questions; None if a server answers, or if answers are sampled.
+    """
     background, ecgs = parse_patient(patient), [read_ecg(record, start, checkpoint) for record in records]
     require_checkpoint(checkpoint)
     if lacks_patient(read_info(checkpoint), background):
@@ -135,7 +168,16 @@ def _open_answerer(
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = list(map(chat.encode, ecgs))
     collect_from_now_on()  # a conversation may be long
-    return lambda question, history: chat.stream(codes, question, history, background, max_new_tokens, **sampling)
+
+    def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
+        return chat.stream(codes, question, history, background, max_new_tokens, **sampling)
+
+    def judge(question: str) -> tuple[str, str]:
+        judged, found = chat.judge(codes, question, background), chat.calibration
+        known = found is not None and question.strip() in found.questions
+        return judged.answer, in_words(judged, found.unsure_below if known else 0.0)
+
+    return answer, judge if endpoint is None and not temperature else None
 
 
 def _read_questions() -> Iterator[str]:

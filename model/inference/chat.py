@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ import torch
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.model.inference.calibration import Calibration, decide, sigmoid
 from cardiolect.model.inference.generation import stream_text
+from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.inference.recordings import SECONDS, read_window
 from cardiolect.model.llm.checkpoint import (
     MAX_NEW_TOKENS,
@@ -20,12 +22,20 @@ from cardiolect.model.llm.checkpoint import (
     load_checkpoint,
     longest_sequence,
 )
-from cardiolect.model.prompt.rendering import make_prompt
+from cardiolect.model.prompt.rendering import Prompt, make_prompt, render_answer
 from cardiolect.model.prompt.tasks import REPORT, task_of
+from cardiolect.utils.answers import NO, YES
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
+
+
+class Judgement(NamedTuple):
+    """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1."""
+
+    answer: str
+    probability: float
 
 
 class Chat(ABC):
@@ -55,8 +65,7 @@ class Chat(ABC):
         above 0, tokens are drawn by the seed.
         Raises `UserError` if there can be no answer.
         """
-        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
-        items = [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+        items = self._items(ecg)
         backgrounds = [parse_background(patient)] * len(items)
         earlier = [(asked.strip(), answered.strip()) for asked, answered in history]
         yield from self._answer(items, backgrounds, question.strip(), earlier, max_new_tokens, **sampling)
@@ -64,6 +73,10 @@ class Chat(ABC):
     def ask(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> str:
         """The whole answer; options as in `stream`."""
         return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
+
+    def _items(self, ecg: ECG | Sequence[ECG]) -> list[np.ndarray]:
+        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
+        return [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
 
     @abstractmethod
     def _answer(
@@ -79,8 +92,9 @@ class Chat(ABC):
 class ECGChat(Chat):
     """A checkpoint that answers questions about ECGs. Several threads may use it at once."""
 
-    def __init__(self, checkpoint: Checkpoint):
-        self.checkpoint = checkpoint
+    def __init__(self, checkpoint: Checkpoint, calibration: Calibration | None = None):
+        """calibration: of the checkpoint's yes-or-no answers, for `judge`."""
+        self.checkpoint, self.calibration = checkpoint, calibration
         self.representation = checkpoint.representation
         self.checkpoint.model.eval()
 
@@ -88,28 +102,52 @@ class ECGChat(Chat):
     def from_pretrained(cls, folder: Path | str, device: str = "auto", precision: str = "fp32") -> Self:
         """Load a checkpoint folder. device: auto (a GPU if there is one), cpu or cuda.
 
-        Raises `UserError` if the checkpoint is missing, or if device is cuda and there is no GPU.
+        Raises `UserError` if the checkpoint is missing, if its calibration.json belongs to other weights, or if device
+        is cuda and there is no GPU.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device cuda: PyTorch finds no CUDA device; use auto or cpu")
         checkpoint = load_checkpoint(Path(folder), precision, device=device)
         checkpoint.model.to(choose_device(device))
-        return cls(checkpoint)
+        return cls(checkpoint, Calibration.of(Path(folder)))
 
     @staticmethod
     def read(path: Path | str, start: float = 0.0, seconds: float = SECONDS) -> ECGRecord:
         """The part of a recording that a prompt takes, see `recordings.read_window`."""
         return read_window(path, start, seconds)
 
+    def judge(self, ecg: ECG | Sequence[ECG], question: str, patient: str = "") -> Judgement:
+        """Answer a yes-or-no question by ranking yes against no.
+
+        With a calibration that has the question, the probability is that in patients as they come in validation;
+        otherwise it is the model's own, which need not match how often it is right. ecg, patient: as in `stream`.
+        Raises `UserError` if the prompt is too long for the language model.
+        """
+        items, question = self._items(ecg), question.strip()
+        candidates = ((YES,), (NO,))
+        room = max(len(render_answer(self.checkpoint.vocabulary, each)) for each in candidates)
+        prompt = self._prompt(items, [parse_background(patient)] * len(items), question, (), room)
+        _, ranked = next(
+            rank_answers(self.checkpoint.model, self.checkpoint.vocabulary, [prompt], [candidates], len(candidates))
+        )
+        margin = ranked.log_probabilities[0] - ranked.log_probabilities[1]
+        known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
+        return Judgement(*decide(sigmoid(margin) if known is None else known))
+
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""
-        vocabulary = self.checkpoint.vocabulary
+        prompt = self._prompt(items, backgrounds, question, history, max_new_tokens)
+        model, vocabulary = self.checkpoint.model, self.checkpoint.vocabulary
+        yield from stream_text(model, vocabulary, prompt, max_new_tokens, temperature, seed)
+
+    def _prompt(self, items, backgrounds, question, history, room: int) -> Prompt:
+        """The prompt, with ``room`` tokens for an answer. Raises `UserError` if the language model takes fewer."""
         ecgs = [self.representation.prepared(number, item) for number, item in enumerate(items)]
-        prompt = make_prompt(vocabulary, ecgs, backgrounds, task_of(question), question, history)
+        prompt = make_prompt(self.checkpoint.vocabulary, ecgs, backgrounds, task_of(question), question, history)
         limit, length = longest_sequence(self.checkpoint.model), len(prompt.prefix) + len(prompt.question)
-        if limit and length + max_new_tokens > limit:
+        if limit and length + room > limit:
             raise UserError(
-                f"ECG, conversation and answer make {length + max_new_tokens} tokens, but the language model takes "
+                f"ECG, conversation and answer make {length + room} tokens, but the language model takes "
                 f"{limit}: ask a shorter question or begin a new conversation"
             )
-        yield from stream_text(self.checkpoint.model, vocabulary, prompt, max_new_tokens, temperature, seed)
+        return prompt

@@ -23,9 +23,12 @@ from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.cli.ask import is_trained
 from cardiolect.model.cli.show import reconstruct
+from cardiolect.model.inference.calibration import QuestionMap
 from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.llm.checkpoint_folder import add_info
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
+from tests.helpers.checkpoints import calibrated
 from tests.helpers.results import evaluated
 
 QUESTION = "Does this ECG show atrial fibrillation?"
@@ -63,6 +66,21 @@ def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, ca
     printed = capsys.readouterr()
     assert printed.out == chat.ask(ecg, **options) + "\n"
     assert re.search(r"first token after [\d.]+ s, then [\d.]+ tokens/s; 12 tokens", printed.err)
+
+
+def test_a_trained_yes_or_no_question_is_answered_with_its_probability(said, stock, record, tmp_path):
+    folder = shutil.copytree(stock, tmp_path / "llm")
+    add_info(folder, majority_answers={"by_question": {QUESTION: ["no"], "Normal?": ["yes"], "Rhythm?": ["AF"]}})
+    given = ["--checkpoint", folder, "--max-new-tokens", 5, "--device", "cpu"]
+    chat = ECGChat.from_pretrained(folder, "cpu")
+    own = chat.judge(chat.read(record), QUESTION)
+    line = f"{own.answer} ({100 * own.probability:.0f} %)\n"
+    rhythm = chat.ask(chat.read(record), "Rhythm?", max_new_tokens=5)
+    assert said("ask", record, QUESTION, "Rhythm?", *given) == f"{line}{rhythm}\n"
+    assert said("ask", record, QUESTION, *given, "--temperature", 0.1) != line, "sampled answers are texts"
+    lines = {QUESTION: QuestionMap(0.0, -2.0, 90, 9, 0.1, -2.0), "Normal?": QuestionMap(0.0, 0.2, 90, 50, 0.5, 0.2)}
+    calibrated(folder, lines, unsure_below=0.7)
+    assert said("ask", record, QUESTION, "Normal?", *given) == "no (88 %)\nunsure: yes 55 %\n"
 
 
 def test_an_answer_that_was_cut_off_is_said_to_be(stock, record, monkeypatch, capsys):

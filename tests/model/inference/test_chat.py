@@ -9,8 +9,10 @@ import pytest
 
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
+from cardiolect.model.inference.calibration import Calibration, QuestionMap
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.generation import generate_texts
+from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import longest_sequence
 from cardiolect.model.prompt.rendering import make_prompt
 from cardiolect.utils.errors import UserError
@@ -48,6 +50,19 @@ def test_two_ecgs_are_compared_as_in_evaluation(chat, ecg, corpus):
     for ecgs in ([ecg, second], (chat.encode(ecg), second)):
         assert chat.ask(ecgs, QUESTION, patient="age 56", max_new_tokens=12) == evaluated
     assert chat.ask([second, ecg], QUESTION, patient="age 56", max_new_tokens=12) != evaluated
+
+
+def test_a_yes_or_no_question_is_judged_with_the_probability_of_the_answer(chat, ecg):
+    vocabulary, background = chat.checkpoint.vocabulary, "age 56"
+    prepared = chat.representation.prepared("1", chat.encode(ecg))
+    prompt = make_prompt(vocabulary, [prepared], [background], "qa", QUESTION)
+    _, ranked = next(rank_answers(chat.checkpoint.model, vocabulary, [prompt], [(("yes",), ("no",))], 2))
+    judged = chat.judge(ecg, QUESTION, patient=background)
+    assert judged == (ranked.text, pytest.approx(ranked.probability, abs=1e-6)) and judged.probability >= 0.5
+    rare = QuestionMap(a=1.0, b=-50.0, n=100, positives=0, prevalence=0.0, prior_log_odds=-9.0)
+    sure = ECGChat(chat.checkpoint, Calibration("", {QUESTION: rare}, {}, 0.8, {}, {}))
+    assert sure.judge(ecg, f" {QUESTION}\n") == ("no", pytest.approx(1))
+    assert sure.judge(ecg, "Is it normal?") == chat.judge(ecg, "Is it normal?"), "unknown to the calibration"
 
 
 def test_text_grows_while_it_is_streamed(chat, ecg):
