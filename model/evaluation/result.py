@@ -134,7 +134,7 @@ def rescore(path: Path, metrics: str) -> dict[str, Any]:
     """Scores of a result's predictions by the definition ``metrics``, and what they are to be read with."""
     result, samples = read_result(path, intact=True)
     rules = replace(ScoringRules.of(result["settings"], path), metrics=metrics)
-    given = {key: result[key] for key in ("seen", "prevalence", "settings") if key in result}
+    given = {key: result[key] for key in ("seen", "prevalence", "operating_point", "settings") if key in result}
     return {**score(samples, rules, result.get("prevalence")), **given}
 
 
