@@ -70,7 +70,7 @@ def test_what_it_has_seen_is_in_the_list_of_the_checkpoint(folder, stock):
     assert after.record == {"unrecorded": "checkpoint", "count": len(after.marks), "sha256": after.record["sha256"]}
 
 
-def test_folds_of_training_and_questions_without_answers_are_refused(folder, corpus, tmp_path):
+def test_folds_of_training_and_no_folds_are_refused(folder, corpus):
     with pytest.raises(UserError, match="was trained on fold 7; name validation folds"):
         run_calibrate(folder, corpus, corpus / "questions/valid.json", "7-8")
     with pytest.raises(UserError, match="--folds: name the validation folds"):

@@ -29,11 +29,8 @@ def test_the_area_is_the_mean_risk_over_all_shares():
 def test_equal_confidences_are_kept_together_and_their_order_does_not_matter():
     right = [True, False, True, False, False, True]
     one, other = (selective([0.7] * 6, order, range(6), 20) for order in (right, right[::-1]))
-    assert (
-        one["aurc"] == other["aurc"]
-        and one["curve"] == other["curve"] == [[1.0, 0.5]]
-        and one["aurc"] == pytest.approx(0.5)
-    )
+    assert one["aurc"] == other["aurc"] == pytest.approx(0.5)
+    assert one["curve"] == other["curve"] == [[1.0, 0.5]]
     assert {at["coverage"] for at in one["at"].values()} == {1.0}
 
 
