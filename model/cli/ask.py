@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
+from cardiolect.model.llm.builtin import introduce, is_example
 from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.utils.errors import UserError
@@ -128,7 +129,9 @@ def lacks_real_patients(info: dict, records: Iterable[str]) -> bool:
 
     info: of `model.llm.checkpoint.Checkpoint`. False if it does not say.
     """
-    return only_simulated(info.get("corpora", ())) and not all(map(in_simulated_corpus, records))
+    return only_simulated(info.get("corpora", ())) and not all(
+        is_example(record) or in_simulated_corpus(record) for record in records
+    )
 
 
 def _open_answerer(
@@ -150,6 +153,7 @@ def _open_answerer(
     """
     background, ecgs = parse_patient(patient), [read_ecg(record, start, checkpoint) for record in records]
     require_checkpoint(checkpoint)
+    introduce(checkpoint)
     if lacks_patient(read_info(checkpoint), background):
         print(NO_PATIENT, file=sys.stderr)
     if lacks_real_patients(read_info(checkpoint), records):

@@ -8,8 +8,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
+from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE
 from cardiolect.utils.command_line import (
     Parser,
     file_path,
@@ -24,7 +24,6 @@ from cardiolect.utils.command_line import (
 from cardiolect.utils.garbage import collect_from_now_on, no_collection_at_first
 from cardiolect.utils.launchers import only_main_rank
 
-CHECKPOINT = Path("checkpoints/quickstart/llm")
 QUICK = ("ask", "report", "tokens", "show")  # commands that load one checkpoint and soon end
 STAGES = {  # the commands whose work ranks share
     "tokenizer": "train an ECG tokenizer, like run_tokenizer.sh",
@@ -228,7 +227,7 @@ def _add_page(demo: Parser) -> None:
 
 
 def _add_record(parser: Parser) -> None:
-    parser.add_argument("record", type=not_empty, metavar="RECORD", help="ECG file")
+    parser.add_argument("record", type=not_empty, metavar="RECORD", help=f"ECG file, or {EXAMPLE}: a simulated one")
     parser.add_argument(
         "--start",
         type=number(0),
@@ -243,9 +242,9 @@ def _add_checkpoint(parser: Parser) -> None:
     parser.add_argument(
         "--checkpoint",
         type=file_path,
-        default=CHECKPOINT,
+        default=BUILTIN,
         metavar="FOLDER",
-        help=f"checkpoint folder (default: {CHECKPOINT})",
+        help="checkpoint folder (default: the built-in checkpoint)",
     )
 
 

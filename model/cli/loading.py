@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.model.cli.commands import CHECKPOINT
 from cardiolect.model.inference.recordings import SECONDS, read_window, seconds_of
+from cardiolect.model.llm.builtin import builtin_checkpoint, example_path, is_builtin
 from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.utils.errors import UserError
 
@@ -19,11 +19,10 @@ if TYPE_CHECKING:  # imported when a checkpoint is loaded: a mistake in the reco
 
 def require_checkpoint(folder: Path) -> None:
     """Raise `UserError`, which says what to do, if there is no such folder."""
-    if folder.is_dir():
-        return
-    if folder == CHECKPOINT:
-        raise UserError(f"{folder}: no checkpoint yet; train it with bash quickstart.sh, or name one with --checkpoint")
-    raise UserError(f"--checkpoint {folder}: no such folder")
+    if is_builtin(folder):
+        builtin_checkpoint()
+    elif not folder.is_dir():
+        raise UserError(f"--checkpoint {folder}: no such folder")
 
 
 def load_chat(folder: Path, device: str) -> "ECGChat":
@@ -46,9 +45,12 @@ def load_checkpoint_representation(folder: Path) -> "ECGRepresentation":
 
 
 def read_ecg(record: str, start: float, checkpoint: Path) -> ECGRecord:
-    """`read_window` of as much as a checkpoint was trained on, if it exists, with `ecg_warnings` on stderr."""
+    """`read_window` of as much as a checkpoint was trained on, if it exists, with `ecg_warnings` on stderr.
+
+    record: a file, or `EXAMPLE`.
+    """
     seconds = seconds_of(read_info(checkpoint)) if (checkpoint / INFO).is_file() else SECONDS
-    ecg = read_window(record, start, seconds)
+    ecg = read_window(example_path(record), start, seconds)
     for warning in ecg_warnings(ecg, seconds):
         print(f"{record}: {warning}", file=sys.stderr)
     return ecg

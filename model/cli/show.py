@@ -17,6 +17,7 @@ from cardiolect.model.cli.ask import (
     lacks_real_patients,
 )
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
+from cardiolect.model.llm.builtin import introduce
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.plots import draw_ecg_paper
 
@@ -48,6 +49,7 @@ def show(
         from cardiolect.model.evaluation.examples import shade_yes_or_no
 
         chat = load_chat(checkpoint, device)
+        introduce(checkpoint)
         representation, item, info = chat.representation, chat.encode(ecg), chat.checkpoint.info
         if not is_trained(info, question):
             print(UNTRAINED, file=sys.stderr)

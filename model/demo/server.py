@@ -19,6 +19,7 @@ from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.model.demo.feedback import open_folder
 from cardiolect.model.demo.temporary_files import Sweeper, UploadLimit
 from cardiolect.model.inference.chat import ECGChat
+from cardiolect.model.llm.builtin import introduce
 from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import fingerprint
 from cardiolect.model.llm.quantization import placement
@@ -88,6 +89,7 @@ def start(
     check_free(host, port)
     if feedback is not None:
         open_folder(Path(feedback))
+    introduce(Path(checkpoint))
     chat = _load(Path(checkpoint), device, precision, quantize)
     folder = Path(tempfile.mkdtemp(prefix="cardiolect-demo-"))  # readable by its owner only
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

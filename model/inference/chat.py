@@ -16,6 +16,7 @@ from cardiolect.model.inference.calibration import Calibration, decide, sigmoid
 from cardiolect.model.inference.generation import stream_text
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.inference.recordings import SECONDS, read_window
+from cardiolect.model.llm.builtin import builtin_checkpoint, example_path, introduce
 from cardiolect.model.llm.checkpoint import (
     MAX_NEW_TOKENS,
     Checkpoint,
@@ -99,22 +100,26 @@ class ECGChat(Chat):
         self.checkpoint.model.eval()
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str = "auto", precision: str = "fp32") -> Self:
-        """Load a checkpoint folder. device: auto (a GPU if there is one), cpu or cuda.
+    def from_pretrained(cls, folder: Path | str | None = None, device: str = "auto", precision: str = "fp32") -> Self:
+        """Load a checkpoint folder. None: the built-in checkpoint, which a line on stderr describes.
 
+        device: auto (a GPU if there is one), cpu or cuda.
         Raises `UserError` if the checkpoint is missing, if its calibration.json belongs to other weights, or if device
         is cuda and there is no GPU.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device cuda: PyTorch finds no CUDA device; use auto or cpu")
+        if folder is None:
+            folder = builtin_checkpoint()
+            introduce(folder)
         checkpoint = load_checkpoint(Path(folder), precision, device=device)
         checkpoint.model.to(choose_device(device))
         return cls(checkpoint, Calibration.of(Path(folder)))
 
     @staticmethod
     def read(path: Path | str, start: float = 0.0, seconds: float = SECONDS) -> ECGRecord:
-        """The part of a recording that a prompt takes, see `recordings.read_window`."""
-        return read_window(path, start, seconds)
+        """The part of a recording that a prompt takes, see `recordings.read_window`. "example": the built-in one."""
+        return read_window(example_path(str(path)), start, seconds)
 
     def judge(self, ecg: ECG | Sequence[ECG], question: str, patient: str = "") -> Judgement:
         """Answer a yes-or-no question by ranking yes against no.

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from transformers.utils.import_utils import is_serve_available
 
+from cardiolect.model.llm.builtin import builtin_checkpoint, introduce, is_builtin
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import LOOPBACK, check_free
 
@@ -21,6 +22,8 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     Raises `UserError` if the checkpoint cannot be served.
     """
     folder = Path(checkpoint)
+    if is_builtin(folder):
+        builtin_checkpoint()
     servable_settings(folder)
     if "@" in str(folder):
         raise UserError(f"{folder}: the server reads what follows @ as a revision; rename the folder")
@@ -42,6 +45,7 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
         "--device",
         device,
     ]
+    introduce(folder)
     url_host = f"[{host}]" if ":" in host else host
     print(f"{folder}: http://{url_host}:{port}/v1/chat/completions; press Ctrl-C to stop", flush=True)
     os.environ["HF_HUB_OFFLINE"] = "1"  # a request must not start the download of another model

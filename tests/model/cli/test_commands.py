@@ -179,7 +179,6 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ask", "{record}", "{question}"], "no checkpoint yet; train it with bash quickstart.sh"),
         (["ask", "{record}", "{question}", "--checkpoint", "nowhere"], "nowhere: no such folder"),
         (["ask", "{record}", "--checkpoint", "{stock}"], "give a question"),
         (["ask", "{record}", "", "--checkpoint", "{stock}"], "the question is empty"),
@@ -209,7 +208,6 @@ def test_a_reconstruction_ends_with_the_last_code(stock, record):
             "--device: not supported with --endpoint",
         ),
         (["serve", "--checkpoint", "{adapters}"], "cardiolect merge"),
-        (["serve"], "bash quickstart.sh"),
         (["demo", "--checkpoint", "none"], "none: no such folder"),
         (["show", "{record}", "--out", "x.wav"], "--out x.wav"),
         (["show", "{record}", "--out", "."], "is a folder"),

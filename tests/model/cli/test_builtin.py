@@ -1,0 +1,81 @@
+"""Without --checkpoint, the model that comes with the package answers, in any folder, and a line says which it is."""
+
+import re
+
+import pytest
+
+from cardiolect import ECGChat
+from cardiolect.data_provider.readers import read_record
+from cardiolect.model.cli import commands as cli
+from cardiolect.model.llm import builtin
+from cardiolect.model.llm.checkpoint_folder import fingerprint
+from cardiolect.utils.errors import UserError
+
+QUESTION = "Does this ECG show symptoms of atrial fibrillation?"
+LINE = r"Built-in model .+ \({}\), trained on .+\. Not for clinical diagnosis\.\n"
+MOST_BYTES = 12e6
+FILES = sorted(path for path in builtin.BUILTIN.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def shipped(stock, monkeypatch, tmp_path):
+    """A checkpoint of random weights in the place of the built-in one, seen from an empty folder."""
+    monkeypatch.setattr(builtin, "BUILTIN", stock)
+    monkeypatch.setattr(cli, "BUILTIN", stock)
+    monkeypatch.chdir(tmp_path)
+    return stock
+
+
+def test_without_a_checkpoint_the_builtin_one_answers_and_says_so(shipped, record, said, capsys):
+    options = ("--max-new-tokens", 5, "--device", "cpu")
+    expected = said("ask", record, QUESTION, "--checkpoint", shipped, *options)
+    capsys.readouterr()
+    cli.main(["ask", record, QUESTION, *map(str, options)])
+    printed = capsys.readouterr()
+    assert printed.out == expected and len(re.findall(LINE.format(fingerprint(shipped)), printed.err)) == 1
+    assert said("tokens", record) == said("tokens", record, "--checkpoint", shipped)
+
+
+def test_in_python_no_folder_means_the_builtin_checkpoint(shipped, record, capsys):
+    chat = ECGChat.from_pretrained(device="cpu")
+    assert re.search(LINE.format(fingerprint(shipped)), capsys.readouterr().err)
+    same = ECGChat.from_pretrained(shipped, "cpu")
+    assert capsys.readouterr().err == ""
+    ecg = chat.read(record)
+    assert chat.ask(ecg, QUESTION, max_new_tokens=5) == same.ask(ecg, QUESTION, max_new_tokens=5)
+
+
+def test_an_installation_without_it_says_what_to_do(record, monkeypatch, tmp_path):
+    monkeypatch.setattr(builtin, "BUILTIN", tmp_path)
+    monkeypatch.setattr(cli, "BUILTIN", tmp_path)
+    for arguments in (["ask", record, QUESTION], ["report", record], ["tokens", record], ["demo"], ["serve"]):
+        with pytest.raises(UserError, match="no built-in checkpoint; name one with --checkpoint, or train one"):
+            cli.main(arguments)
+    with pytest.raises(UserError, match="no built-in checkpoint"):
+        ECGChat.from_pretrained()
+
+
+def test_the_example_is_a_simulated_recording_at_hand_everywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    ecg = ECGChat.read("example")
+    assert (ecg.seconds, ecg.remarks()) == (10.0, []) and ecg.good.all() and builtin.is_example("example")
+    assert "Simulated" in (builtin.BUILTIN / "example.hea").read_text()
+    assert read_record(builtin.BUILTIN / "example").signal.shape == ecg.signal.shape
+
+
+def test_a_file_called_example_comes_first(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "example.hea").write_text("not a header")
+    assert builtin.example_path("example") == "example" and not builtin.is_example("example")
+
+
+def test_the_shipped_files_are_few_small_and_without_pickles():
+    assert sum(path.stat().st_size for path in FILES) < MOST_BYTES
+    allowed = {".json", ".safetensors", ".md", ".jinja", ".hea", ".dat", ".html", ""}
+    assert {path.suffix for path in FILES} <= allowed
+
+
+def test_the_shipped_checkpoint_reads_its_example(said, capsys):
+    if not (builtin.BUILTIN / "cardiolect.json").is_file():
+        pytest.skip("cardiolect/builtin holds no checkpoint yet")
+    assert said("ask", "example", QUESTION, "--patient", "age 60, sex female").strip() in ("yes", "no")
