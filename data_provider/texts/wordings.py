@@ -235,6 +235,11 @@ def _first(candidates: Iterable[str], trained: Collection[str], text: str) -> Re
     return Reading(None, UNTRAINED, _nearest(text, trained))
 
 
+def wordings_of(question: str) -> list[str]:
+    """Phrases that mean a question if it is trained."""
+    return [phrase for table in _tables() for phrase, meant in table.items() if meant[:1] == (question,)]
+
+
 def _nearest(text: str, trained: Collection[str]) -> tuple[str, ...]:
     """Trained questions that may be meant: about a phrase in the text, with words of it, or spelled alike."""
     found: dict[str, None] = {}

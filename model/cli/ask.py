@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
-from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
+from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
+from cardiolect.model.cli.understanding import (
+    CANNOT_SAY,
+    UNTRAINED,
+    is_trained,
+    left_open,
+    list_questions,
+    understood,
+)
 from cardiolect.model.llm.builtin import introduce, is_example
 from cardiolect.model.llm.checkpoint_folder import read_info
-from cardiolect.model.prompt.tasks import REPORT, task_of
+from cardiolect.model.prompt.tasks import REPORT
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.garbage import collect_from_now_on
 
 if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
     from cardiolect.model.inference.chat import Judgement
 
-UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
 ONLY_SIMULATED = "This checkpoint was trained on simulated patients only; do not rely on it for a real recording."
 MOSTLY = 0.95  # of the training prompts
@@ -29,7 +37,7 @@ Judge = Callable[[str], tuple[str, str]]  # question -> yes or no, and the line 
 
 
 def ask(
-    record: str,
+    record: str | None,
     questions: list[str],
     second: str | None,
     chat: bool,
@@ -38,39 +46,56 @@ def ask(
     patient: str,
     device: str,
     verbose: bool,
+    as_typed: bool,
+    list: bool,
     **options,
 ) -> None:
     """Print one answer per question; with ``chat``, each question follows those before it in one conversation.
 
     A yes-or-no question of the checkpoint's training that begins a conversation is answered with a probability, unless
-    answers are sampled or come from a server.
+    answers are sampled or come from a server. list: print what can be asked, and nothing else. as_typed: send questions
+    as they are, whatever their wording and whatever the recording lacks.
     """
+    if list:
+        list_questions(checkpoint)
+        return
     if not questions and not chat:
         raise UserError("ask: give a question in quotes, or --chat")
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answerer, judge = _open_answerer(records, start, checkpoint, patient, device, **options)
+    answerer, judge, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
-    for question in chain(questions, _read_questions() if chat else ()):
-        if not is_trained(info, question):
-            print(UNTRAINED, file=sys.stderr)
+    for typed in chain(questions, _read_questions() if chat else ()):
+        question = understood(info, typed, ecgs, as_typed)
+        if question is None:
+            continue
         if judge and not history and is_yes_or_no(info, question):
             answer, line = judge(question)
             print(line, flush=True)
         else:
-            answer = _print_stream(answerer(question, list(history)), verbose, **options)
+            answer = _print_stream(answerer(question, [*history]), verbose, **options)
+        _print_left_open(question, ecgs)
         if chat:
             history.append((question, answer))
 
 
 def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
     """Print a report on an ECG."""
-    answerer, _ = _open_answerer([record], start, checkpoint, patient, device, **options)
+    answerer, _, ecgs = _open_answerer([record], start, checkpoint, patient, device, **options)
+    if (reason := why_unanswerable(ecgs[0], REPORT)) is not None:
+        print(f"{CANNOT_SAY}{reason}")
+        return
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
     _print_stream(answerer(REPORT, []), verbose, **options)
+    _print_left_open(REPORT, ecgs)
+
+
+def _print_left_open(question: str, ecgs: list[ECGRecord]) -> None:
+    if (line := left_open(question, ecgs)) is not None:
+        print(line, flush=True)
 
 
 def check_question(question: str) -> None:
@@ -81,22 +106,6 @@ def check_question(question: str) -> None:
         question.encode()
     except UnicodeEncodeError:
         raise UserError("the question is not valid UTF-8") from None
-
-
-def is_trained(info: dict, question: str) -> bool:
-    """False if a checkpoint is known not to have been trained on a question, or on reports.
-
-    info: of `model.llm.checkpoint.Checkpoint`. True if it does not say.
-    """
-    task = info.get("settings", {}).get("tasktype")
-    if info.get("stage") == "pretrain":
-        return False
-    if task_of(question) == REPORT_TASK:
-        return task in (None, REPORT_TASK, "all")
-    if task in (REPORT_TASK, INSTRUCT_TASK):
-        return task == INSTRUCT_TASK
-    trained_questions = info.get("majority_answers", {}).get("by_question")
-    return not trained_questions or question.strip() in trained_questions
 
 
 def is_yes_or_no(info: dict, question: str) -> bool:
@@ -146,8 +155,8 @@ def _open_answerer(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-) -> tuple[Answerer, Judge | None]:
-    """Load the model or connect to the server, and encode the ECGs once for all questions.
+) -> tuple[Answerer, Judge | None, list[ECGRecord]]:
+    """Load the model or connect to the server, and read and encode the ECGs once for all questions.
 
     The second function answers yes-or-no questions; None if a server answers, or if answers are sampled.
     """
@@ -170,7 +179,7 @@ def _open_answerer(
         if device != "auto":
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
-    codes = list(map(chat.encode, ecgs))
+    codes = [chat.encode(ecg) for ecg in ecgs]
     collect_from_now_on()  # a conversation may be long
 
     def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
@@ -181,7 +190,7 @@ def _open_answerer(
         known = found is not None and question.strip() in found.questions
         return judged.answer, in_words(judged, found.unsure_below if known else 0.0)
 
-    return answer, judge if endpoint is None and not temperature else None
+    return answer, judge if endpoint is None and not temperature else None, ecgs
 
 
 def _read_questions() -> Iterator[str]:

@@ -106,7 +106,7 @@ def build_parser() -> Parser:
         return command
 
     ask = add_command("ask", "cardiolect.model.cli.ask:ask", "answer questions about an ECG")
-    _add_record(ask)
+    asked_record = _add_record(ask)
     ask.add_argument(
         "questions",
         nargs="*",
@@ -116,6 +116,16 @@ def build_parser() -> Parser:
     )
     ask.add_argument(
         "-i", "--chat", action="store_true", help="hold a conversation: read questions from stdin until an empty line"
+    )
+    ask.add_argument(
+        "--list",
+        action=_instead_of(asked_record),
+        help="print what the checkpoint can be asked, by subject; takes no RECORD",
+    )
+    ask.add_argument(
+        "--as-typed",
+        action="store_true",
+        help="send questions unchanged, even if they were not trained or the recording lacks what they need",
     )
     ask.add_argument("--second", type=not_empty, metavar="RECORD", help="second ECG, for questions that compare two")
     report = add_command("report", "cardiolect.model.cli.ask:report", "write a report on an ECG")
@@ -226,8 +236,24 @@ def _add_page(demo: Parser) -> None:
     )
 
 
-def _add_record(parser: Parser) -> None:
-    parser.add_argument("record", type=not_empty, metavar="RECORD", help=f"ECG file, or {EXAMPLE}: a simulated one")
+def _instead_of(positional: argparse.Action) -> type[argparse.Action]:
+    """A flag with which a positional argument may be left out."""
+
+    class Flag(argparse.Action):
+        def __init__(self, option_strings: list[str], dest: str, **options):
+            super().__init__(option_strings, dest, nargs=0, default=False, **options)
+
+        def __call__(self, parser: Parser, namespace: argparse.Namespace, *_) -> None:
+            setattr(namespace, self.dest, True)
+            positional.required = False
+
+    return Flag
+
+
+def _add_record(parser: Parser) -> argparse.Action:
+    record = parser.add_argument(
+        "record", type=not_empty, metavar="RECORD", help=f"ECG file, or {EXAMPLE}: a simulated one"
+    )
     parser.add_argument(
         "--start",
         type=number(0),
@@ -236,6 +262,7 @@ def _add_record(parser: Parser) -> None:
         help="start of the part to read, in seconds (default: 0); 10 s, or RECORD_SECONDS of training, are read",
     )
     _add_checkpoint(parser)
+    return record
 
 
 def _add_checkpoint(parser: Parser) -> None:

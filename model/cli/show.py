@@ -10,13 +10,12 @@ from cardiolect.data_provider.record import LEADS, ECGRecord, resample
 from cardiolect.model.cli.ask import (
     NO_PATIENT,
     ONLY_SIMULATED,
-    UNTRAINED,
     check_question,
-    is_trained,
     lacks_patient,
     lacks_real_patients,
 )
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
+from cardiolect.model.cli.understanding import understood
 from cardiolect.model.llm.builtin import introduce
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.plots import draw_ecg_paper
@@ -51,19 +50,18 @@ def show(
         chat = load_chat(checkpoint, device)
         introduce(checkpoint)
         representation, item, info = chat.representation, chat.encode(ecg), chat.checkpoint.info
-        if not is_trained(info, question):
-            print(UNTRAINED, file=sys.stderr)
         if lacks_patient(info, background):
             print(NO_PATIENT, file=sys.stderr)
         if lacks_real_patients(info, [record]):
             print(ONLY_SIMULATED, file=sys.stderr)
-        answer = chat.ask(item, question, patient=background)
-        title = f"{title}: {question} {answer}"
-        print(answer)
-        try:
-            shading = shade_yes_or_no(chat.checkpoint, item, question.strip(), answer, background)
-        except UserError as error:
-            print(f"not shaded: {error}", file=sys.stderr)
+        if (asked := understood(info, question, [ecg])) is not None:
+            answer = chat.ask(item, asked, patient=background)
+            title = f"{title}: {asked} {answer}"
+            print(answer)
+            try:
+                shading = shade_yes_or_no(chat.checkpoint, item, asked.strip(), answer, background)
+            except UserError as error:
+                print(f"not shaded: {error}", file=sys.stderr)
     elif reconstruction:
         representation = load_checkpoint_representation(checkpoint)
         item = representation.prepare([ecg.signal], ecg.fs)[0]

@@ -13,7 +13,8 @@ from typing import Any
 import gradio as gr
 
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.model.cli.ask import NO_PATIENT, UNTRAINED, is_trained, lacks_patient
+from cardiolect.model.cli.ask import NO_PATIENT, lacks_patient
+from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, read_question
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
@@ -150,6 +151,13 @@ class Callbacks:
     def _ask(
         self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
     ) -> Iterator[tuple]:
+        reading = read_question(self.chat.checkpoint.info, question, [session.record] if session.record else [])
+        if reading.question is None and session.record is not None:
+            answered = steps.refuse(session, question, f"{CANNOT_SAY}{reading.reason}")
+            status = " · ".join(f"nearest: {nearest}" for nearest in reading.nearest)
+            yield answered, chatbot_messages(answered), status, "", None
+            return
+        typed, question = question, reading.question or question
         trained = is_trained(self.chat.checkpoint.info, question)
         for progress in steps.ask(
             self.chat, session, question, age, sex, max_new_tokens, temperature, self.limits.answer
@@ -158,6 +166,7 @@ class Callbacks:
             parts += [f"{progress.rate:.0f} tokens/s"] if progress.rate else []
             ended = progress.session.turns[-1].ended
             parts += [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
+            parts += [] if question == typed else [f"understood as: {question}"]
             parts += [] if trained else [UNTRAINED]
             parts += [NO_PATIENT] if age is None and not sex and lacks_patient(self.chat.checkpoint.info, "") else []
             yield progress.session, chatbot_messages(progress.session), " · ".join(parts), "", None

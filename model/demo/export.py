@@ -5,7 +5,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from cardiolect.model.demo.session import BY_MODEL, Session
+from cardiolect.model.demo.session import BY_MODEL, REFUSED, Session
 
 DISCLAIMER = "Not for clinical diagnosis"
 
@@ -56,7 +56,7 @@ def as_markdown(session: Session, fingerprint: str) -> str:
     for turn in session.turns:
         sampling = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""
         lines += ["", f"## {_one_line(turn.question)}", "", _block_quote(turn.answer), ""]
-        ended = "" if turn.ended == BY_MODEL else f"; cut off: {turn.ended}"
+        ended = "" if turn.ended in (BY_MODEL, REFUSED) else f"; cut off: {turn.ended}"
         lines.append(
             f"*{turn.patient or 'age and sex not stated'}; at most {turn.max_new_tokens} tokens{sampling}{ended}*"
         )

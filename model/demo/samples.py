@@ -8,7 +8,7 @@ from cardiolect.data_provider.simulator.beat_shapes import FS
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.varied.heart import FIBRILLATION
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
-from cardiolect.model.cli.ask import is_trained
+from cardiolect.model.cli.understanding import is_trained
 
 FINDINGS = (NORMAL, FIBRILLATION, LBBB, LVH)
 SEED = 7

@@ -26,7 +26,7 @@ MAX_TEMPERATURE = 2.0
 MAX_AGE = 120  # years
 
 # How an answer ended.
-BY_MODEL, BY_TOKENS, BY_TIME, STOPPED = "by the model", "token limit", "time limit", "stopped"
+BY_MODEL, BY_TOKENS, BY_TIME, STOPPED, REFUSED = "by the model", "token limit", "time limit", "stopped", "not asked"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Session:
 
     @property
     def history(self) -> tuple[tuple[str, str], ...]:
-        return tuple((turn.question, turn.answer) for turn in self.turns)
+        """What the model was asked and has answered."""
+        return tuple((turn.question, turn.answer) for turn in self.turns if turn.ended != REFUSED)
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,25 @@ def ask(
             lease.answering = False
 
 
+def refuse(session: Session, question: str, reason: str) -> Session:
+    """The session with a question that is answered with a reason, without asking the model."""
+    session.lease.check()
+    turn = Turn(question, "", max_new_tokens=0, temperature=0.0, seed=0, answer=reason, ended=REFUSED)
+    return replace(session, turns=(*session.turns, turn))
+
+
+def _last_turn(session: Session) -> Turn:
+    if not session.turns:
+        raise UserError("there is no answer yet")
+    if session.turns[-1].ended == REFUSED:
+        raise UserError("the model was not asked the last question")
+    return session.turns[-1]
+
+
 def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where in the ECG the last answer, yes or no, came from: starts and ends in seconds, and weights."""
     session.lease.check()
-    if not session.turns:
-        raise UserError("there is no answer yet")
-    turn = session.turns[-1]
+    turn = _last_turn(session)
     shading = shade_yes_or_no(
         chat.checkpoint, session.item, turn.question, turn.answer, turn.patient, session.history[:-1]
     )
@@ -184,14 +198,12 @@ def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.n
 
 def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Session:
     """Store a rating of the last answer, unless it has that rating already; `UserError` if there is no answer."""
-    if not session.turns:
-        raise UserError("there is no answer yet")
+    turn = _last_turn(session)
     if session.lease.answering:
         raise UserError("the answer is still being generated")
     number = len(session.turns)
     if dict(session.rated).get(number) == good:
         return session
-    turn = session.turns[-1]
     rating = feedback.preference(
         session.conversation, turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint
     )

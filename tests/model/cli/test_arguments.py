@@ -44,6 +44,10 @@ def test_a_question_may_begin_with_a_dash(asked):
     assert asked("ask", "RECORD", "--verbose", "- is it?")["questions"] == ["- is it?"]
 
 
+def test_a_list_of_questions_takes_no_record(asked):
+    assert asked("ask", "--list")["list"] and asked("ask", "RECORD", "--list")["record"] == "RECORD"
+
+
 def test_a_free_port_may_be_asked_for(asked):
     assert asked("demo", "--port", "0")["port"] == 0
 
@@ -53,6 +57,7 @@ def test_a_free_port_may_be_asked_for(asked):
     [
         (["ask", "R", "Q", "--temprature", "1"], "unrecognized arguments: --temprature"),
         (["report", "R", "Q"], "unrecognized arguments: Q"),
+        (["ask"], "the following arguments are required: RECORD"),
         (["ask", "", "Q"], "argument RECORD: must not be empty"),
         (["ask", "R", "--patient", "age 5 caf\udcff", "Q"], "argument --patient: must be valid UTF-8"),
         (["ask", "R", "Q", "--temperature", "-1"], "argument --temperature: must be a number of at least 0, not '-1'"),

@@ -21,8 +21,8 @@ from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
-from cardiolect.model.cli.ask import is_trained
 from cardiolect.model.cli.show import reconstruct
+from cardiolect.model.cli.understanding import is_trained
 from cardiolect.model.inference.calibration import QuestionMap
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint_folder import add_info
@@ -237,8 +237,9 @@ def test_an_ecg_that_is_too_short_and_a_prompt_that_was_not_trained_are_pointed_
     try:
         for question, lines in ((QUESTION, 1), ("Tell me a joke", 2)):
             cli.main(["ask", str(record), question, "--start", "7.5", "--checkpoint", str(stock)])
-            told = capsys.readouterr().err
-            assert "2.5 s of ECG; models are trained on 10 s" in told and ("not trained" in told) == (lines == 2)
+            printed = capsys.readouterr()
+            assert "2.5 s of ECG; models are trained on 10 s" in printed.err
+            assert ("not trained" in printed.out) == (lines == 2)
     finally:
         (stock / "cardiolect.json").write_text(json.dumps(info))
     for command in (["tokens"], ["show", "--out", str(tmp_path / "x.png")]):

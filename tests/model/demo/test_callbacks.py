@@ -3,6 +3,7 @@
 import pytest
 
 from cardiolect.model.inference.chat import ECGChat
+from cardiolect.utils.errors import UserError
 from tests.helpers.demo import QUESTION, ask, upload, write_record
 
 
@@ -45,3 +46,20 @@ def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, t
     do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
     one, two = do.start("a"), do.start("a")
     assert one.conversation != two.conversation and one.lease is not two.lease and one.item is two.item
+
+
+def test_what_the_model_cannot_say_is_answered_without_it_and_not_remembered(chat, tmp_path, monkeypatch):
+    from cardiolect.model.demo import session as steps
+    from cardiolect.model.demo.callbacks import Callbacks, Limits
+
+    af = "Does this ECG show symptoms of atrial fibrillation?"
+    info = {"stage": "finetune", "settings": {"tasktype": "qa"}, "majority_answers": {"by_question": {af: ["no"]}}}
+    monkeypatch.setattr(chat.checkpoint, "info", info)
+    do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
+    ((session, talk, status, *_),) = do.ask("acute AF?", None, "", 5, 0.0, do.start("a"))
+    assert talk[-1]["content"] == "cannot say: this model was not trained on this question" and af in status
+    assert session.history == () and len(session.turns) == 1
+    with pytest.raises(UserError, match="was not asked"):
+        steps.trace(chat, session)
+    session, talk, status, *_ = list(do.ask("afib?", None, "", 5, 0.0, session))[-1]
+    assert [question for question, _ in session.history] == [af] and f"understood as: {af}" in status

@@ -1,0 +1,144 @@
+"""What a checkpoint can be asked, which of its questions a free wording means, and what a recording leaves open."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cardiolect.data_provider.ecgqa.asked import asked
+from cardiolect.data_provider.ecgqa.needed_leads import unseen_walls, why_unanswerable
+from cardiolect.data_provider.ecgqa.scp_statements import NAMES, RHYTHMS
+from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN_LEAD
+from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
+from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.texts.numbers import NUMBER
+from cardiolect.data_provider.texts.wordings import NEGATED, Reading, understand, wordings_of
+from cardiolect.data_provider.texts.wordings import UNTRAINED as UNTRAINED_QUESTION
+from cardiolect.model.cli.loading import require_checkpoint
+from cardiolect.model.llm.checkpoint_folder import read_info
+from cardiolect.model.prompt.tasks import REPORT, task_of
+from cardiolect.utils.errors import UserError
+
+UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
+CANNOT_SAY = "cannot say: "
+LIST_HINT = "cardiolect ask --list prints all questions that can be asked; --as-typed sends yours unchanged"
+
+_RHYTHM, _MEASUREMENTS, _QUALITY = "Rhythm and extra beats", "Rate, intervals and axis", "Quality of the signal"
+_DIAGNOSES, _TWO, _OTHERS = "Diagnoses and forms", "Two ECGs (--second)", "Others"
+_TITLES = (_RHYTHM, _MEASUREMENTS, _DIAGNOSES, _QUALITY, _TWO, _OTHERS)
+_GROUP_OF_TYPE = {
+    "extra_systole": _RHYTHM,
+    "heart_axis": _MEASUREMENTS,
+    "numeric_feature": _MEASUREMENTS,
+    NUMBER: _MEASUREMENTS,
+    "noise": _QUALITY,
+}
+_RHYTHM_NAMES = {*RHYTHMS.values(), NAMES["PVC"], NAMES["PAC"]}
+_RHYTHM_TEMPLATES, _COMPARISONS = (7, 10), (68, 69, 70)
+_EXAMPLES = 2  # wordings that the list shows for a question
+
+
+def trained_questions(info: dict) -> frozenset[str] | None:
+    """All that a checkpoint can be asked, with `REPORT` if it writes reports; None if it does not say.
+
+    info: of `model.llm.checkpoint.Checkpoint`. None as well for conversations, which have no fixed wordings.
+    """
+    task, listed = info.get("settings", {}).get("tasktype"), info.get("majority_answers", {}).get("by_question")
+    if info.get("stage") == "pretrain" or task in (REPORT_TASK, INSTRUCT_TASK) or not listed:
+        return None
+    return frozenset(listed) | ({REPORT} if is_trained(info, REPORT) else set())
+
+
+def is_trained(info: dict, question: str) -> bool:
+    """False if a checkpoint is known not to have been trained on a question, or on reports.
+
+    info: of `model.llm.checkpoint.Checkpoint`. True if it does not say.
+    """
+    task = info.get("settings", {}).get("tasktype")
+    if info.get("stage") == "pretrain":
+        return False
+    if task_of(question) == REPORT_TASK:
+        return task in (None, REPORT_TASK, "all")
+    if task in (REPORT_TASK, INSTRUCT_TASK):
+        return task == INSTRUCT_TASK
+    listed = info.get("majority_answers", {}).get("by_question")
+    return not listed or question.strip() in listed
+
+
+def read_question(info: dict, question: str, ecgs: Sequence[ECGRecord]) -> Reading:
+    """The trained question that a question means, unless the recordings leave it open.
+
+    A checkpoint that does not list its questions is sent any question as it is.
+    """
+    trained = trained_questions(info)
+    reading = Reading(question.strip()) if trained is None else understand(question, trained)
+    if reading.question is None:
+        return reading
+    reasons = (why_unanswerable(ecg, reading.question) for ecg in ecgs)
+    reason = next((reason for reason in reasons if reason), None)
+    return reading if reason is None else Reading(None, reason)
+
+
+def understood(info: dict, question: str, ecgs: Sequence[ECGRecord], as_typed: bool = False) -> str | None:
+    """The question to send to the model, said on stderr if it is not the one typed. None: it was refused, on stdout."""
+    reading = Reading(question) if as_typed else read_question(info, question, ecgs)
+    if reading.question is None:
+        print(f"{CANNOT_SAY}{reading.reason}", flush=True)
+        for line in hints(reading):
+            print(line, file=sys.stderr)
+        return None
+    if reading.question != question.strip() and not as_typed:
+        print(f"understood as: {reading.question}", file=sys.stderr)
+    if not is_trained(info, reading.question):
+        print(UNTRAINED, file=sys.stderr)
+    return reading.question
+
+
+def hints(reading: Reading) -> list[str]:
+    """What may be asked in place of a refused question."""
+    if reading.reason not in (UNTRAINED_QUESTION, NEGATED):
+        return []
+    return [*(f"nearest trained question: {question}" for question in reading.nearest), LIST_HINT]
+
+
+def left_open(question: str, ecgs: Iterable[ECGRecord]) -> str | None:
+    """What an answer cannot deny although it was asked: a report without all walls; None if there is nothing."""
+    if task_of(question) != REPORT_TASK:
+        return None
+    unseen = next((unseen for unseen in map(unseen_walls, ecgs) if unseen), None)
+    return unseen and f"{CANNOT_SAY}{unseen}"
+
+
+def list_questions(checkpoint: Path) -> None:
+    """``cardiolect ask --list``: print what a checkpoint can be asked, by subject, with other wordings."""
+    require_checkpoint(checkpoint)
+    trained = trained_questions(read_info(checkpoint))
+    if trained is None:
+        raise UserError(f"{checkpoint}: does not list the questions that it was trained on; any question is sent to it")
+    groups: dict[str, dict[str, list[str]]] = {title: {} for title in _TITLES}
+    for question in sorted(trained - {REPORT}):
+        title, wording, lead = _place(question)
+        groups[title].setdefault(wording, []).extend([lead] if lead else [])
+    for title, wordings in groups.items():
+        if wordings:
+            print(f"{title}:")
+        for wording, leads in wordings.items():
+            examples = ", ".join(wordings_of(wording)[:_EXAMPLES])
+            more = f"   LEAD: {', '.join(leads)}" if leads else f"   ({examples})" if examples else ""
+            print(f"  {wording}{more}")
+    if REPORT in trained:
+        print(f"A whole report:\n  {REPORT}   ({', '.join(wordings_of(REPORT)[:_EXAMPLES])})")
+
+
+def _place(question: str) -> tuple[str, str, str]:
+    """Title of a question's group, its wording with LEAD for a lead, and the lead."""
+    about = asked(question)
+    if about is None:
+        return _OTHERS, question, ""
+    if about.template_id in _COMPARISONS:
+        return _TWO, question, ""
+    if about.template_id in (NOISE_IN_LEAD, ANY_NOISE_IN_LEAD):
+        lead = about.names[-1]
+        return _QUALITY, question.removesuffix(f"{lead}?") + "LEAD?", lead
+    if about.template_id in _RHYTHM_TEMPLATES or set(about.names) & _RHYTHM_NAMES:
+        return _RHYTHM, question, ""
+    return _GROUP_OF_TYPE.get(about.attribute_type, _DIAGNOSES), question, ""
