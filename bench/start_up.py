@@ -1,6 +1,8 @@
 """How long `cardiolect ask` takes in a fresh process, from the start of Python to its end, by part.
 
-    python -m bench.start_up --checkpoint DIR --record FILE [--runs 5] [--threads 2]
+    python -m bench.start_up [--checkpoint DIR] [--record FILE] [--runs 5] [--threads 2]
+
+Without them, the built-in checkpoint is asked about its example.
 
 Baseline: the same question after importing what no answer needs but was imported once (PEFT, the readers of all
 formats), and with collections of garbage throughout. The last row is the least that any model of transformers needs.
@@ -18,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.harness import benchmark_parser, report
+from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE
 from cardiolect.utils.command_line import integer, run_command
 from cardiolect.utils.errors import UserError
 
@@ -28,8 +31,8 @@ LEAST = "import gc; gc.disable(); from transformers import AutoTokenizer, LlamaF
 
 def main() -> None:
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--record", required=True)
+    parser.add_argument("--checkpoint", type=Path, default=BUILTIN)
+    parser.add_argument("--record", default=EXAMPLE)
     parser.add_argument("--runs", type=integer(1), default=5, help="processes of each kind")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)

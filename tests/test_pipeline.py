@@ -115,6 +115,7 @@ def test_an_export_knows_all_stages_and_results(pipeline, tmp_path):
 def test_the_readmes_snippets_run(pipeline, corpus):
     pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/SERVING.md"))
     code = "\n".join(re.findall(r"```python\n(.*?)```", pages, flags=re.DOTALL))
+    code = code.replace("ECGChat.from_pretrained()", f"ECGChat.from_pretrained({str(pipeline / 'llm')!r})")
     assert "ECGTokenizer.from_pretrained" in code and "AutoModelForCausalLM" in code
     for path, stand_in in {
         "data/quickstart/corpus": corpus,

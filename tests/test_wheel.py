@@ -17,6 +17,8 @@ DATA = {
     "cardiolect/model/evaluation/card.md",
     "cardiolect/model/evaluation/page.html",
     "cardiolect/model/llm/plain_text.txt",
+    # The built-in checkpoint and its example, as the tree holds them.
+    *(path.relative_to(ROOT).as_posix() for path in (ROOT / "cardiolect/builtin").rglob("*") if path.is_file()),
 }
 
 
@@ -71,6 +73,14 @@ def test_the_wheel_alone_offers_what_the_readme_imports(unpacked, tmp_path):
     files = [Path(name) for name in done.stdout.split()]
     assert unpacked / "cardiolect/model/inference/chat.py" in files
     assert [file for file in files if not file.is_relative_to(unpacked)] == []
+
+
+def test_the_wheel_alone_reads_its_example_and_answers(unpacked, tmp_path):
+    code = "from cardiolect import ECGChat; print(ECGChat.read('example').seconds)"
+    if (ROOT / "cardiolect/builtin/cardiolect.json").is_file():
+        code += "; print(ECGChat.from_pretrained(device='cpu').ask(ECGChat.read('example'), max_new_tokens=3))"
+    done = run(code, tmp_path, path=unpacked)
+    assert done.returncode == 0 and done.stdout.startswith("10.0\n"), done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
 
-from cardiolect.data_provider.ecgqa.findings import NOISES
-from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN_LEAD, TEMPLATES
+from cardiolect.data_provider.ecgqa.labels import AXES, EXTRASYSTOLES, NOISES, STAGES
+from cardiolect.data_provider.ecgqa.scp_statements import NAMES
+from cardiolect.data_provider.ecgqa.templates import ANY_NOISE, ANY_NOISE_IN_LEAD, NOISE_IN_LEAD, TEMPLATES
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.texts.wording_table import (
     MEASURED,
@@ -101,6 +102,7 @@ _WHAT = re.compile(
     rf" ?(?:the |this )?(?:patient s )?(?P<core>.+?){_TAIL}(?: in (?:ms|milliseconds|bpm))?"
 )
 _LEAD = re.compile(rf"(?P<noise>.+?) in (?:lead )?(?P<lead>{'|'.join(lead.lower() for lead in LEADS)})")
+_NAMES = {1: NAMES.values(), 20: AXES.values(), 23: STAGES.values(), 27: NOISES.values(), 36: EXTRASYSTOLES.values()}
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,11 @@ def understand(question: str, trained: Collection[str]) -> Reading:
 
     trained: all questions that a model was trained on, with `REPORT` if it was trained on reports.
     """
+    if question.strip() in trained:
+        return Reading(question.strip())
     text = normal_form(question)
-    same = {normal_form(each): each for each in trained}
-    if question.strip() in trained or text in same:
-        return Reading(question.strip() if question.strip() in trained else same[text])
-    if not question.strip():
-        return _first((REPORT,), trained, text)
+    if same := {normal_form(each): each for each in trained}.get(text or normal_form(REPORT)):
+        return Reading(same)
     if _NEGATIONS.search(text):
         return Reading(None, NEGATED, _nearest(text, trained))
     if candidates := _candidates(text, trained):
@@ -158,21 +159,10 @@ def _tables() -> tuple[dict[str, tuple[str, ...]], ...]:
         return {normal_form(phrase): questions for questions, cell in table.items() for phrase in phrases(cell)}
 
     yes_no = {normal_form(phrase): questions for phrase, questions in findings().items()}
-    for number in (1, 20, 23, 27, 29, 35, 36):  # and everything by the name that it has in the question
-        yes_no |= {normal_form(name): (TEMPLATES[number].text(name),) for name in _names(number) if name not in yes_no}
+    for number, names in _NAMES.items():  # and everything by the name that it has in the question
+        for name in names:
+            yes_no.setdefault(normal_form(name), (TEMPLATES[number].text(name),))
     return {**spread(STATES), **yes_no}, spread(MEASURED), spread(OPEN), spread(WHOLE)
-
-
-def _names(number: int) -> Iterable[str]:
-    from cardiolect.data_provider.ecgqa import labels, scp_statements
-
-    return {
-        1: scp_statements.NAMES.values(),
-        20: labels.AXES.values(),
-        23: labels.STAGES.values(),
-        27: NOISES,
-        36: labels.EXTRASYSTOLES.values(),
-    }.get(number, ())
 
 
 def _candidates(text: str, trained: Collection[str]) -> tuple[str, ...]:
@@ -202,10 +192,10 @@ def _noise_in_lead(noise: str, lead: str) -> tuple[str, ...]:
     """The question about noise in one lead; other findings are not asked about by lead."""
     name = next(each for each in LEADS if each.lower() == lead)
     for question in _tables()[0].get(noise, ()):
-        for kind in NOISES:
+        for kind in NOISES.values():
             if question == TEMPLATES[27].text(kind):
                 return (TEMPLATES[NOISE_IN_LEAD].text(kind, name),)
-        if question == TEMPLATES[29].text("any kind of noises"):
+        if question == TEMPLATES[29].text(ANY_NOISE):
             return (TEMPLATES[ANY_NOISE_IN_LEAD].text(name),)
     return ()
 

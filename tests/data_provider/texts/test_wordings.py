@@ -78,7 +78,7 @@ UNDERSTOOD = {
     SYMPTOM.format("q waves present"): "Q waves?|pathological Q waves",
     PVC: "PVCs?|any ventricular ectopy?|VES|premature ventricular contractions?",
     "Does this ECG show supraventricular extrasystoles?": "PACs?|premature atrial complexes",
-    ANY_BEATS: "any extra beats?|ectopics?|premature beats?",
+    ANY_BEATS: "any extra beats?|extrasystoles?|ectopics?|premature beats?",
     "What kinds of extra systoles does this ECG show?": "What kind of extra beats?",
     NOISES: "is the signal quality ok|signal quality?|What kind of noise?",
     NOISE: "any noise?|Is it noisy?|artefacts?|Are there any artifacts in this recording?",
