@@ -65,14 +65,13 @@ _WORDS = {
     "cant": "can not",
     "cannot": "can not",
     "arent": "are not",
-    "prematures": "premature",
 }
 _PLURALS = re.compile(
     r"\b(sign|symptom|beat|wave|block|infarct|infarction|complexe?|contraction|noise|artefact|artifact|extrasystole|systole"
-    r"|ectopic|pvc|pac|vpc|vpb|apc|apb|kind|type|change|inversion|spike|electrode|problem|voltage|interval|segment|axi"
+    r"|ectopic|pvc|pac|vpc|vpb|apc|apb|kind|type|change|inversion|spike|electrode|problem|voltage|interval|segment"
     r"|abnormalitie|depression|elevation|tracing|feature)s\b"
 )
-_SINGULAR = {"complexe": "complex", "abnormalitie": "abnormality", "axi": "axis"}
+_SINGULAR = {"complexe": "complex", "abnormalitie": "abnormality"}
 _NEGATIONS = re.compile(
     r"\b(?:no|not|non(?! (?:specific|diagnostic))|without|exclud\w*|rul(?:e|ed|ing) (?:it )?out|rule \w+(?: \w+)* out"
     r"|absen\w*|free of|never|none|lacks?|lacking|neither|nor|unlikely|den(?:y|ies|ied)|except|other than|negative for"

@@ -47,16 +47,16 @@ def ask(
     device: str,
     verbose: bool,
     as_typed: bool,
-    list: bool,
+    listing: bool,
     **options,
 ) -> None:
     """Print one answer per question; with ``chat``, each question follows those before it in one conversation.
 
     A yes-or-no question of the checkpoint's training that begins a conversation is answered with a probability, unless
-    answers are sampled or come from a server. list: print what can be asked, and nothing else. as_typed: send questions
-    as they are, whatever their wording and whatever the recording lacks.
+    answers are sampled or come from a server. listing: print what can be asked, and nothing else. as_typed: send
+    questions as they are, whatever their wording and whatever the recording lacks.
     """
-    if list:
+    if listing:
         list_questions(checkpoint)
         return
     if not questions and not chat:

@@ -119,6 +119,7 @@ def build_parser() -> Parser:
     )
     ask.add_argument(
         "--list",
+        dest="listing",
         action=_instead_of(asked_record),
         help="print what the checkpoint can be asked, by subject; takes no RECORD",
     )

@@ -42,7 +42,7 @@ def introduction(checkpoint: Path) -> str:
         "simulated recordings" if corpus["citation"].startswith(CITATION) else corpus["name"]
         for corpus in info.get("corpora", ())
     ]
-    trained_on = " and ".join(dict.fromkeys(names)) or "unknown recordings"
+    trained_on = ", ".join(dict.fromkeys(names)) or "unknown recordings"
     return f"Built-in model {version} ({fingerprint(checkpoint)}), trained on {trained_on}. {DISCLAIMER}"
 
 

@@ -45,7 +45,7 @@ def test_a_question_may_begin_with_a_dash(asked):
 
 
 def test_a_list_of_questions_takes_no_record(asked):
-    assert asked("ask", "--list")["list"] and asked("ask", "RECORD", "--list")["record"] == "RECORD"
+    assert asked("ask", "--list")["listing"] and asked("ask", "RECORD", "--list")["record"] == "RECORD"
 
 
 def test_a_free_port_may_be_asked_for(asked):
