@@ -30,3 +30,4 @@ stage eval_report bash eval.sh env/quickstart/test_report.env
 cat "$results/qa/scores.txt" "$results/report/scores.txt"
 echo "seconds per stage: $(cat "$results/seconds.json")"
 echo "plots: $results/ecg.png, $results/scores.png; all figures: $results/summary.json"
+echo "ask it: cardiolect ask data/quickstart/corpus/records500/00000/00005_hr \"Is there AF?\" --checkpoint checkpoints/quickstart/llm"

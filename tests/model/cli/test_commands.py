@@ -44,8 +44,8 @@ def test_help_lists_every_command_without_importing_what_it_needs():
     commands = re.findall(r"^  (\w+) .+", done.stdout, re.MULTILINE)
     assert " ".join(commands) == (
         "ask report tokens show tokenizer pretrain finetune eval merge export demo serve "
-        "inspect simulate download fetch convert prepare audit derive fidelity compare summary calibrate judge "
-        "ecgbench statements settings"
+        "inspect simulate download fetch convert prepare audit augment derive measure fidelity compare "
+        "summary calibrate judge ecgbench statements settings"
     )
 
 
