@@ -25,7 +25,8 @@ def checkpoint(stock, tmp_path):
     folder = shutil.copytree(stock, tmp_path / "llm")
     info = json.loads((folder / "cardiolect.json").read_text())
     info["settings"]["tasktype"] = "all"
-    info["majority_answers"] = {"by_question": {question: ["no"] for question in (AF, ANTERIOR, *DRIFT)}}
+    unsure = ["not sure"]  # not "no": answers to questions known as yes-or-no come with a probability
+    info["majority_answers"] = {"by_question": {question: unsure for question in (AF, ANTERIOR, *DRIFT)}}
     (folder / "cardiolect.json").write_text(json.dumps(info))
     return str(folder)
 
