@@ -30,6 +30,8 @@ for name in ptb-xl ptb-xl-reconstructed; do
     done
     cardiolect prepare ptb-xl --name $name --source "$source" --out $data/$name --folds 1-7 8 9-10 --derived --english-reports --force \
         --texts "${texts[@]}" $data/numbers/$name/valid.json
+    cardiolect prepare ptb-xl --name $name --source "$source" --out $data/calibration/$name --folds 1-7 8 9-10 --force \
+        --texts $data/questions/$name/valid.json
     cardiolect augment --source "$source" --out $data/copies/$name --copies 3 --noise-from "$ptbxl" --force --texts "${texts[@]}"
     cardiolect prepare ptb-xl --name $name-copies --source $data/copies/$name --out $data/$name-copies --folds 1-7 8 9-10 \
         --english-reports --force --texts $data/copies/$name/questions.json
@@ -38,3 +40,16 @@ done
 bash ecg_tokenizer/run_tokenizer.sh env/builtin/tokenizer.env
 bash pretrain.sh env/builtin/pretrain.env
 bash finetune.sh env/builtin/finetune.env
+
+# What is shipped is a stock model in bf16, calibrated on fold 8; folds 9 and 10 are read once.
+stock=checkpoints/builtin/stock shipped=checkpoints/builtin/shipped
+rm -rf $stock $shipped
+cardiolect export checkpoints/builtin/llm --out $stock
+cardiolect calibrate --checkpoint $stock --data $data/calibration/ptb-xl $data/calibration/ptb-xl-reconstructed
+results=()
+for test in qa qa_reconstructed all all_reconstructed report report_reconstructed; do
+    CHECKPOINT=$stock bash eval.sh env/builtin/test_$test.env
+    results+=(results/builtin/$test)
+done
+cardiolect export $stock --results "${results[@]}" --out $shipped --name cardiolect-builtin --license cc-by-4.0
+cp -r $shipped/. cardiolect/builtin/

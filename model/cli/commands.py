@@ -179,9 +179,9 @@ def build_parser() -> Parser:
         "--results",
         type=file_path,
         nargs="+",
-        required=True,
+        default=[],
         metavar="RESULT",
-        help="evaluation results of this checkpoint",
+        help="evaluation results of this checkpoint, for the card",
     )
     export.add_argument("--name", type=single_line, help="name of the model (default: the name of FOLDER)")
     export.add_argument(

@@ -198,7 +198,14 @@ def summary(found: Calibration) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect calibrate", description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=file_path, required=True, help="folder of the fine-tuned checkpoint")
-    parser.add_argument("--data", type=file_path, required=True, help="folder of PTB-XL, or of a prepared corpus")
+    parser.add_argument(
+        "--data",
+        type=file_path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folder of PTB-XL, or of one or several prepared corpora",
+    )
     parser.add_argument(
         "--folds", default="", help="validation folds, such as 8; a prepared corpus has its validation split without"
     )
@@ -218,13 +225,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=integer(1), default=64, help="answers computed at once")
     args = parser.parse_args(arguments)
     info = read_info(args.checkpoint)
-    if not args.folds and not is_manifest(args.data):
-        raise UserError(f"--folds: name the validation folds of {args.data}; it is no prepared corpus with a split")
+    tables = [folder for folder in args.data if not is_manifest(folder)]
+    if tables and not args.folds:
+        raise UserError(f"--folds: name the validation folds of {tables[0]}; it is not a prepared corpus with a split")
+    if tables and len(args.data) > 1:
+        raise UserError(
+            f"--data {tables[0]}: is not a prepared corpus, as each of several must be; run cardiolect prepare"
+        )
     values = {
         "tasktype": QA_TASK,
         "checkpoint": args.checkpoint,
         "output_dir": args.checkpoint,
-        "data_root": [args.data],
+        "data_root": args.data,
         "valid_data": args.questions,
         "valid_folds": args.folds,
         "max_valid": 0,
@@ -238,9 +250,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "batch_size": args.batch_size,
     }
     with tempfile.TemporaryDirectory() as folder:
-        if not args.questions and not is_manifest(args.data):
+        if not args.questions and tables:
             path = Path(folder) / "derived.json"
-            path.write_text(json.dumps(derived_questions(args.data, args.folds, trained_questions(info))))
+            path.write_text(json.dumps(derived_questions(args.data[0], args.folds, trained_questions(info))))
             values["valid_data"] = [path]
         settings = EvalSettings(_env_file=None, **values)
         settings.check_data()

@@ -39,7 +39,7 @@ def introduction(checkpoint: Path) -> str:
     info = read_info(checkpoint)
     version = (info.get("code") or ["unknown version"])[-1].partition(",")[0]
     names = [
-        "simulated recordings" if corpus["citation"].startswith(CITATION) else corpus["name"]
+        "simulated recordings" if corpus["citation"].startswith(CITATION) else corpus["name"].removesuffix("-copies")
         for corpus in info.get("corpora", ())
     ]
     trained_on = ", ".join(dict.fromkeys(names)) or "unknown recordings"
