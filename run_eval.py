@@ -72,8 +72,10 @@ def main() -> None:
 
 def check(result: Path) -> None:
     """Print the scores of a result that its predictions do not reproduce, if any; exit with code 1 in that case."""
+    from cardiolect.model.evaluation.reasoning import result as reasoning
     from cardiolect.model.evaluation.result import check_result
 
+    check_result = reasoning.check_result if reasoning.is_reasoning(result) else check_result
     if differences := check_result(result):
         print("\n".join(differences))
         sys.exit(1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cardiolect.data_provider.audit.seen import RECORDED_IN
 from cardiolect.ecg_tokenizer.representations import representation_of, resolve
+from cardiolect.model.evaluation.reasoning.settings import REASONING, ReasoningSettings
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
@@ -13,7 +14,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
 from cardiolect.utils.launchers import check_count, cores
 from cardiolect.utils.resume import FOLDER, stage_of
-from cardiolect.utils.settings import EnvSettings
+from cardiolect.utils.settings import EnvSettings, read_key
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
 SETTINGS = {  # stage 1 has settings for each representation
@@ -31,7 +32,9 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     let training save a step first, and end it with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
-    settings = (resolve(representation.settings) if representation else SETTINGS[stage]).load(env_file)
+    chains = stage == "eval" and read_key(env_file, "TASKTYPE") == REASONING
+    known = ReasoningSettings if chains else SETTINGS.get(stage)
+    settings = (resolve(representation.settings) if representation else known).load(env_file)
     if "num_processes" in getattr(settings, "model_fields_set", ()):
         check_count(settings.num_processes)
     if stage != "eval":
@@ -42,6 +45,8 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         # Imported only after the ranks are set up: DeepSpeed reads the process environment on import.
         if representation:
             run = resolve(representation.train)
+        elif chains:
+            from cardiolect.model.evaluation.reasoning.evaluate import evaluate as run
         elif stage == "eval":
             from cardiolect.model.evaluation.evaluate import evaluate as run
         elif stage == "pretrain":

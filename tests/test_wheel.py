@@ -13,6 +13,7 @@ from tests.helpers import ROOT
 
 PACKAGES = ("model", "ecg_tokenizer", "data_provider", "utils")
 DATA = {
+    "cardiolect/data_provider/texts/reasoning/wordings.json",
     "cardiolect/model/demo/page.css",
     "cardiolect/model/evaluation/card.md",
     "cardiolect/model/evaluation/page.html",

@@ -50,6 +50,8 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),
     "calibrate": ("cardiolect.model.evaluation.calibrate", "calibrate yes-or-no answers on validation recordings"),
     "judge": ("cardiolect.model.evaluation.judge", "have a language model judge reports or conversations"),
+    "blind": ("cardiolect.model.evaluation.reasoning.blind", "score reasoning chains without an ECG"),
+    "chains": ("cardiolect.data_provider.simulator.chains.command", "write reasoning chains of a simulated corpus"),
     "ecgbench": ("cardiolect.utils.metrics.ecgbench.__main__", "score answers to an ECGBench task"),
     "statements": ("cardiolect.utils.metrics.statements.__main__", "extract SCP codes from reports"),
     "settings": ("cardiolect.model.cli.settings_page", "print all settings of the env files as Markdown"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, resolve
+from cardiolect.model.evaluation.reasoning.settings import ReasoningSettings
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.command_line import Parser
@@ -24,6 +25,7 @@ def settings_page() -> str:
         ("Pretraining (`pretrain.sh`)", PretrainSettings),
         ("Fine-tuning (`finetune.sh`)", FinetuneSettings),
         ("Evaluation (`eval.sh`)", EvalSettings),
+        ("Evaluation of reasoning chains (`eval.sh`, `TASKTYPE=reasoning`)", ReasoningSettings),
         ("Summary (`cardiolect summary`)", SummarySettings),
     ):
         parts += [f"## {title}", settings_table(cls)]

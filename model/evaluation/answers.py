@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import exp
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from cardiolect.data_provider.examples import Example
 from cardiolect.model.evaluation.condition_inputs import Inputs
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
@@ -15,7 +15,13 @@ from cardiolect.model.prompt.rendering import make_prompt, render_answer
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics import NO, YES, AnswerLists
+from cardiolect.utils.metrics import NO, YES
+
+
+class Candidates(Protocol):
+    """Where the answers come from that a question can have."""
+
+    def candidates(self, example: Example) -> Sequence[tuple[str, ...]]: ...
 
 
 class Answer(NamedTuple):
@@ -35,8 +41,8 @@ def answers(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     inputs: Inputs,
-    settings: EvalSettings,
-    lists: AnswerLists | None = None,
+    settings: CheckpointSettings,
+    lists: Candidates | None = None,
 ) -> Iterator[tuple[int, Answer]]:
     """Yield ``(index, answer)`` of every example, in the order in which they are computed.
 

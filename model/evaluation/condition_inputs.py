@@ -12,7 +12,7 @@ from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, REVERSED, SILENCED, WITH_ECG
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
@@ -28,7 +28,7 @@ def inputs_under(
     asked: Sequence[tuple[RecordRef, ...]],
     own: Iterable[tuple[RecordRef, ...]],
     ecgs: CachedECGs,
-    settings: EvalSettings,
+    settings: CheckpointSettings,
 ) -> Inputs | None:
     """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
@@ -52,7 +52,7 @@ def inputs_under(
 
 
 def _altered(
-    refs: Sequence[RecordRef], condition: str, ecgs: CachedECGs, settings: EvalSettings
+    refs: Sequence[RecordRef], condition: str, ecgs: CachedECGs, settings: CheckpointSettings
 ) -> dict[str, PreparedECG]:
     """Record id -> the ECG after `ALTERED` has changed its signal."""
     representation, rate = ecgs.representation, ecgs.representation.sampling_rate

@@ -8,22 +8,21 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.simulated_folder import load_true_findings
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
-from cardiolect.model.evaluation.answers import Answer, answers
+from cardiolect.model.evaluation.answers import Answer
+from cardiolect.model.evaluation.asking import ask
 from cardiolect.model.evaluation.choices import answer_lists, coverage
-from cardiolect.model.evaluation.condition_inputs import Inputs, inputs_under
-from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
+from cardiolect.model.evaluation.conditions import GENERATED
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
@@ -36,7 +35,7 @@ from cardiolect.model.evaluation.resume import AnswerLog
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.seen import SeenRecordings
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.settings import CheckpointSettings, EvalSettings
 from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import bits_of, fingerprint
@@ -70,9 +69,9 @@ def evaluate(settings: EvalSettings) -> dict:
         BertScore(settings.bertscore_model, settings.bertscore_layer)  # fail before the work if it cannot be loaded
     examples, ecgs, seen_before, lengths = _examples(checkpoint, seen_recordings, settings, lists)
     provenance = {
-        "checkpoint": _provenance(checkpoint, settings),
+        "checkpoint": checkpoint_provenance(checkpoint, settings),
         "seen": seen_before,
-        "data": {**_data(examples, ecgs), "lengths": lengths},
+        "data": {**data_provenance(examples, ecgs), "lengths": lengths},
     }
     if TASKS[settings.tasktype].exact_match and launch.is_main():
         provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})
@@ -81,30 +80,11 @@ def evaluate(settings: EvalSettings) -> dict:
         listed = coverage(counted, [lists.candidates(e) for e in counted], definition(settings.metrics).match)
         provenance["choices"] = {**listed, "fingerprint": _hash([lists.candidates(e) for e in examples])}
         provenance["operating_point"] = operating_point.describe(examples)
-    log = AnswerLog(settings.output_dir, _answer_key(provenance, settings))
-    asked = list(dict.fromkeys(e.records for e in examples))
-    mine = set(asked[launch.rank() :: launch.world_size()])  # an ECG's questions share a rank
-    own = [e for e in examples if e.records in mine]
-    answered: dict[str, list[Answer]] = {}
-    answer_seconds: dict[str, float] = {}
-    for condition in (WITH_ECG, *settings.floor_conditions, *([GENERATED] if lists else [])):
-        seen = WITH_ECG if condition == GENERATED else condition
-        inputs = inputs_under(seen, asked, mine, ecgs, settings)
-        if inputs is None:
-            if launch.is_main():
-                print(f"{condition}: left out, because some samples have no ECG of another patient")
-            continue
-        ranked_by = None if condition == GENERATED else lists
-        new = sum((condition, e.sample_id) not in log.known for e in own)
-        asked_at = time.perf_counter()
-        given = dict(_answers(checkpoint, own, inputs, condition, log, settings, ranked_by))
-        if new:
-            answer_seconds[condition] = (time.perf_counter() - asked_at) / new
-        given = {sample_id: answer for part in launch.gather(given) for sample_id, answer in part.items()}
-        answered[condition] = [given[e.sample_id] for e in examples]
-        if ranked_by:
-            pairs = zip(examples, answered[condition], strict=True)
-            answered[condition] = [operating_point.answer(e, answer) for e, answer in pairs]
+    log = AnswerLog(settings.output_dir, answer_key(provenance, settings))
+    answered, answer_seconds = ask(checkpoint, examples, ecgs, log, settings, lists, generate=True)
+    for condition in answered.keys() - {GENERATED} if lists else ():
+        pairs = zip(examples, answered[condition], strict=True)
+        answered[condition] = [operating_point.answer(e, answer) for e, answer in pairs]
     result: dict = {}
     if launch.is_main():
         samples = _samples(examples, answered, checkpoint, settings)
@@ -171,7 +151,7 @@ def _examples(
     return examples, ecgs, counted, lengths
 
 
-def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
+def checkpoint_provenance(checkpoint: Checkpoint, settings: CheckpointSettings) -> dict:
     info = checkpoint.info
     return {
         "fingerprint": launch.gather(fingerprint(settings.checkpoint) if launch.is_main() else "")[0],
@@ -186,7 +166,7 @@ def _provenance(checkpoint: Checkpoint, settings: EvalSettings) -> dict:
     }
 
 
-def _data(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
+def data_provenance(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
     """Hashes of the questions, of everything else in the prompts, and of the items of ECGs.
 
     ecgs: tokens of an ECG in a prompt, and the leads and seconds that they cover; median, minimum and maximum over
@@ -217,40 +197,11 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _answer_key(provenance: dict, settings: EvalSettings) -> str:
-    deciding = {name: getattr(settings, name) for name in DECIDING}
+def answer_key(provenance: dict, settings: CheckpointSettings, deciding: Sequence[str] = DECIDING) -> str:
+    """Everything that the answers depend on. deciding: names of settings."""
+    values = {name: getattr(settings, name) for name in deciding}
     listed = provenance.get("choices", {}).get("fingerprint")
-    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], deciding, listed, versions()])
-
-
-def _answers(
-    checkpoint: Checkpoint,
-    examples: Sequence[Example],
-    inputs: Inputs,
-    condition: str,
-    log: AnswerLog,
-    settings: EvalSettings,
-    lists: AnswerLists | None,
-) -> Iterator[tuple[str, Answer]]:
-    """Yield ``(sample id, answer)`` of every example; answers in the log are not computed again."""
-    todo = []
-    for e in examples:
-        if answer := log.known.get((condition, e.sample_id)):
-            yield e.sample_id, answer
-        else:
-            todo.append(e)
-    bar = tqdm(
-        answers(checkpoint, todo, inputs, settings, lists),
-        total=len(examples),
-        initial=len(examples) - len(todo),
-        desc=condition,
-        unit="answer",
-        disable=not launch.is_main(),
-        mininterval=1,
-    )
-    for i, answer in bar:
-        log.add(condition, todo[i].sample_id, answer)
-        yield todo[i].sample_id, answer
+    return json.dumps([provenance["checkpoint"]["fingerprint"], provenance["data"], values, listed, versions()])
 
 
 def _samples(

@@ -5,14 +5,14 @@ from typing import Any
 
 from cardiolect.data_provider.examples import Example
 from cardiolect.ecg_tokenizer.cached import CachedECGs
+from cardiolect.model.evaluation.answers import Candidates
 from cardiolect.model.evaluation.conditions import OTHER_ECG
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
 from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt
-from cardiolect.utils.metrics import AnswerLists
 
 
-def record_seconds(info: Mapping[str, Any], settings: EvalSettings) -> float:
+def record_seconds(info: Mapping[str, Any], settings: CheckpointSettings) -> float:
     """Seconds of longer recordings that are evaluated, 0: all. As in training, unless RECORD_SECONDS says otherwise."""
     trained = info.get("settings", {}).get("record_seconds", 0.0)
     return trained if settings.record_seconds is None else settings.record_seconds
@@ -22,8 +22,8 @@ def fitting(
     checkpoint: Checkpoint,
     examples: Sequence[Example],
     ecgs: CachedECGs,
-    settings: EvalSettings,
-    lists: AnswerLists | None,
+    settings: CheckpointSettings,
+    lists: Candidates | None,
 ) -> tuple[list[Example], dict[str, Any]]:
     """The examples that the language model can take, and figures for result.json.
 
@@ -49,7 +49,7 @@ def fitting(
     return [examples[i] for i in kept], figures
 
 
-def _text(vocabulary, example: Example, settings: EvalSettings, lists: AnswerLists | None) -> int:
+def _text(vocabulary, example: Example, settings: CheckpointSettings, lists: Candidates | None) -> int:
     """Tokens of everything but the ECGs: the patient, the question and the longest answer."""
     room = settings.new_tokens
     for candidate in lists.candidates(example) if lists else ():

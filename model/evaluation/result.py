@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cardiolect.model.evaluation.reasoning.settings import REASONING
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
 from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_csv, verify_table
@@ -92,18 +93,20 @@ def read_result(path: Path, intact: bool = False) -> tuple[dict[str, Any], list[
         raise UserError(f"{path}: no such file; run_eval.py writes {RESULT} to OUTPUT_DIR") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a result of an evaluation ({error})") from None
+    if isinstance(result, dict) and result.get("task") == REASONING:
+        raise UserError(f"{path}: a result of reasoning chains, of which only run_eval.py --check can make use")
     parts = ("metrics", "conditions", "settings", "predictions")
     if not isinstance(result, dict) or not all(isinstance(result.get(part), dict) for part in parts):
         raise UserError(f"{path}: not a result of an evaluation; run_eval.py writes {RESULT}")
     samples = read_samples(path.parent / PREDICTIONS)
-    if intact and not _is_intact(path.parent, result):
+    if intact and not is_intact(path.parent, result):
         raise UserError(
             f"{path}: was written with another {PREDICTIONS} than is in its folder; see run_eval.py --check"
         )
     return result, samples
 
 
-def _is_intact(folder: Path, result: Mapping[str, Any]) -> bool:
+def is_intact(folder: Path, result: Mapping[str, Any]) -> bool:
     return result["predictions"].get("sha256") == hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
 
 
@@ -115,13 +118,13 @@ def check_result(path: Path) -> list[str]:
     result, samples = read_result(path)
     folder = path if path.is_dir() else path.parent
     found = []
-    if not _is_intact(folder, result):
+    if not is_intact(folder, result):
         found.append(f"{PREDICTIONS} is not the file that the result was written with (its SHA-256 differs)")
     rules = ScoringRules.of(result["settings"], path)
     again = json.loads(json.dumps(score(samples, rules, result.get("prevalence"))))
     if isinstance(data := result.get("data"), dict):
         again["data"] = {**data, "texts_fingerprint": fingerprint(samples)}
-    found += _differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
+    found += differences("", {key: value for key, value in result.items() if key not in _GIVEN}, again)
     for name, table in tables({**result, **again}).items():
         if not (folder / name).is_file():
             found.append(f"{name} is missing")
@@ -138,13 +141,13 @@ def rescore(path: Path, metrics: str) -> dict[str, Any]:
     return {**score(samples, rules, result.get("prevalence")), **given}
 
 
-def _differences(where: str, written: Any, computed: Any) -> Iterator[str]:
+def differences(where: str, written: Any, computed: Any) -> Iterator[str]:
     if isinstance(computed, dict) and isinstance(written, dict):
         for key in dict.fromkeys([*computed, *written]):
-            yield from _differences(f"{where}.{key}".lstrip("."), written.get(key), computed.get(key))
+            yield from differences(f"{where}.{key}".lstrip("."), written.get(key), computed.get(key))
     elif isinstance(computed, list) and isinstance(written, list) and len(written) == len(computed):
         for i, pair in enumerate(zip(written, computed, strict=True)):
-            yield from _differences(f"{where}[{i}]", *pair)
+            yield from differences(f"{where}[{i}]", *pair)
     # The rounding of an encoder depends on the machine and the number of threads.
     elif not _equal(written, computed, 1e-4 if "bertscore" in where else 1e-9):
         yield f"{where}: {written} in the result, but {computed} from its predictions"

@@ -6,7 +6,7 @@ from typing import Any
 from cardiolect.data_provider.audit.seen import read_seen, seen_again
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import known_recordings
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.utils.errors import UserError
 
@@ -19,7 +19,7 @@ class SeenRecordings:
     ACCEPT_UNKNOWN_LEAKAGE.
     """
 
-    def __init__(self, settings: EvalSettings):
+    def __init__(self, settings: CheckpointSettings):
         self._settings = settings
         read_info(settings.checkpoint)  # says so if it is not a checkpoint
         self._list = read_seen(settings.checkpoint)

@@ -17,10 +17,9 @@ from cardiolect.utils.precision import AUTO, Precision
 from cardiolect.utils.settings import Names, need_path
 
 
-class EvalSettings(DataSettings):
-    """Evaluation of a checkpoint."""
+class CheckpointSettings(DataSettings):
+    """What every evaluation of a checkpoint has."""
 
-    tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
     checkpoint: Path = Field(description="Checkpoint to evaluate.")
     record_seconds: float | None = Field(
         None,
@@ -29,12 +28,6 @@ class EvalSettings(DataSettings):
         "RECORD_SECONDS that the checkpoint was trained with.",
     )
     batch_size: int = Field(64, ge=1, description="Sequences generated at once per rank.")
-    max_new_tokens: int = Field(
-        0,
-        ge=0,
-        description="Most tokens of an answer; 0: "
-        f"{', '.join(f'{task.max_new_tokens} for {name}' for name, task in TASKS.items())}.",
-    )
     max_samples: int = Field(0, ge=0, description="Evaluate at most this many samples, drawn by SEED; 0: all.")
     keep_seen_patients: bool = Field(
         False, description="Also score samples of patients that a training stage of the checkpoint has seen."
@@ -49,6 +42,55 @@ class EvalSettings(DataSettings):
         False,
         description="Evaluate a checkpoint whose list of seen recordings is missing or was changed; the result is "
         "marked as leakage unknown.",
+    )
+    floors: Names = Field(
+        [NO_ECG, OTHER_ECG],
+        description="Conditions to evaluate as well: no_ecg, other_ecg (another patient's), silenced_leads (a flat "
+        "line) and reversed_leads (the twelve in reverse order, which is not a floor); or none.",
+    )
+    bootstrap_resamples: int = Field(1000, ge=10, description="Resamples for confidence intervals.")
+    num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
+    precision: Precision = Field(
+        "fp32",
+        description=f"Arithmetic of the language model. {AUTO}; fp16 on other GPUs, fp32 on other CPUs.",
+    )
+    load_bits: Bits | None = Field(
+        None,
+        description="Load the layers of the language model in 4 or 8 bits, with bitsandbytes; 0: as they are. Empty: "
+        "as it was trained.",
+    )
+
+    @property
+    def floor_conditions(self) -> list[str]:
+        return [name for name in CHOICES if name in self.floors]
+
+    def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        if self.keep_seen_patients:
+            yield "KEEP_SEEN_PATIENTS=true leaves nobody out", {"max_left_out"}
+
+    def check(self) -> None:
+        super().check()
+        check_record_seconds(self.record_seconds)
+        need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
+        if self.load_bits:
+            check_installed(f"LOAD_BITS={self.load_bits}")
+        if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
+            raise UserError(f"FLOORS={unknown[0]}: choose from {', '.join(CHOICES)}, or none alone")
+        if self.held_out:
+            raise UserError("HELD_OUT is for training; evaluation leaves out what the checkpoint has seen")
+        if self.corpus_weights:
+            raise UserError("CORPUS_WEIGHTS is for training; evaluation uses every sample once")
+
+
+class EvalSettings(CheckpointSettings):
+    """Evaluation of a checkpoint."""
+
+    tasktype: TaskName = Field(description="qa: questions and answers; report: whole reports; instruct: conversations.")
+    max_new_tokens: int = Field(
+        0,
+        ge=0,
+        description="Most tokens of an answer; 0: "
+        f"{', '.join(f'{task.max_new_tokens} for {name}' for name, task in TASKS.items())}.",
     )
     answer_mode: Literal["generate", "choices"] = Field(
         "generate",
@@ -69,11 +111,6 @@ class EvalSettings(DataSettings):
         "the validation recordings; balanced: half of them have the finding, as in balanced questions, so the prior "
         "log-odds of validation are subtracted.",
     )
-    floors: Names = Field(
-        [NO_ECG, OTHER_ECG],
-        description="Conditions to evaluate as well: no_ecg, other_ecg (another patient's), silenced_leads (a flat "
-        "line) and reversed_leads (the twelve in reverse order, which is not a floor); or none.",
-    )
     metrics: Literal["strict", "heartllm", "ecg-bench"] = Field(
         "strict",
         description="Definition of the scores, docs/METRICS.md; heartllm and ecg-bench as in these papers' code.",
@@ -83,42 +120,22 @@ class EvalSettings(DataSettings):
     )
     bertscore_layer: int = Field(17, ge=0, description="Layer of that model: 17 for roberta-large, 9 for bert-base.")
     page_examples: int = Field(8, ge=0, description="Samples shown with their ECG in result.html.")
-    bootstrap_resamples: int = Field(1000, ge=10, description="Resamples for confidence intervals.")
-    num_processes: int = Field(1, ge=1, description="Ranks to start on this machine.")
-    precision: Precision = Field(
-        "fp32",
-        description=f"Arithmetic of the language model. {AUTO}; fp16 on other GPUs, fp32 on other CPUs.",
-    )
-    load_bits: Bits | None = Field(
-        None,
-        description="Load the layers of the language model in 4 or 8 bits, with bitsandbytes; 0: as they are. Empty: "
-        "as it was trained.",
-    )
 
     @property
     def new_tokens(self) -> int:
         return self.max_new_tokens or TASKS[self.tasktype].max_new_tokens
 
-    @property
-    def floor_conditions(self) -> list[str]:
-        return [name for name in CHOICES if name in self.floors]
-
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        yield from super().unused()
         if self.answer_mode != "choices":
             yield "only ANSWER_MODE=choices ranks answers", {"answer_lists", "calibrated", "operating_point"}
         elif self.calibrated == "false":
             yield "CALIBRATED=false leaves answers as they are ranked", {"operating_point"}
         if not self.bertscore_model:
             yield "BERTSCORE_MODEL is not set", {"bertscore_layer"}
-        if self.keep_seen_patients:
-            yield "KEEP_SEEN_PATIENTS=true leaves nobody out", {"max_left_out"}
 
     def check(self) -> None:
         super().check()
-        check_record_seconds(self.record_seconds)
-        need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
-        if self.load_bits:
-            check_installed(f"LOAD_BITS={self.load_bits}")
         if self.answer_mode == "choices" and not TASKS[self.tasktype].exact_match:
             raise UserError("ANSWER_MODE=choices needs TASKTYPE=qa; texts have no lists of answers")
         if self.answer_lists:
@@ -127,12 +144,6 @@ class EvalSettings(DataSettings):
             raise UserError("BERTSCORE_MODEL compares texts; with TASKTYPE=qa there are only short answers")
         if self.bertscore_model:
             need_path("BERTSCORE_MODEL", self.bertscore_model, "the folder of a language model")
-        if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):
-            raise UserError(f"FLOORS={unknown[0]}: choose from {', '.join(CHOICES)}, or none alone")
-        if self.held_out:
-            raise UserError("HELD_OUT is for training; evaluation leaves out what the checkpoint has seen")
-        if self.corpus_weights:
-            raise UserError("CORPUS_WEIGHTS is for training; evaluation uses every sample once")
         if not self.test_data and not self.prepared:
             raise UserError("TEST_DATA is not set; give JSON files with questions or reports")
 

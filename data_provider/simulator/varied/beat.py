@@ -45,11 +45,13 @@ class Beats:
     """The curves of one recording's beats, each ``(8, T)`` mV of I, II, V1..V6 from `BEFORE` to `AFTER` the QRS onset.
 
     curves: kind of `rhythm.Beat` -> QRS and T. p_wave, off_focus_p: P waves of sinus and atrial beats.
+    ventricular_qrs: seconds of the QRS of ventricular beats.
     """
 
     curves: dict[str, np.ndarray]
     p_wave: np.ndarray
     off_focus_p: np.ndarray
+    ventricular_qrs: float
 
 
 def draw_beats(condition: Condition, anatomy: Anatomy, rng: np.random.Generator) -> Beats:
@@ -74,8 +76,9 @@ def draw_beats(condition: Condition, anatomy: Anatomy, rng: np.random.Generator)
     turned = float(rng.choice([-70.0, -45.0, 35.0, 60.0]))
     early = -min(condition.pr, 0.19)
     off = size * _project(waves.bells(T, table, early, condition.p), table, shift + turned, shift + turned, anatomy)
-    curves = {"normal": conducted, "atrial": conducted, "ventricular": _ventricular(anatomy, rng)}
-    return Beats(curves, p_wave, off)
+    ventricular, seconds = _ventricular(anatomy, rng)
+    curves = {"normal": conducted, "atrial": conducted, "ventricular": ventricular}
+    return Beats(curves, p_wave, off, seconds)
 
 
 def _chest(amplitude: np.ndarray, degrees: np.ndarray, anatomy: Anatomy) -> np.ndarray:
@@ -284,8 +287,8 @@ def _local(eight: np.ndarray, qrs: float, qt: float, own: np.random.Generator) -
     return out
 
 
-def _ventricular(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
-    """A wide beat from one focus, with opposite T."""
+def _ventricular(anatomy: Anatomy, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """A wide beat from one focus, with opposite T, and the seconds of its QRS."""
     from_left = rng.random() < 0.5
     turn_h = rng.uniform(80, 150) if from_left else rng.uniform(-85, -35)
     turn_f = rng.uniform(-180, 180)
@@ -297,4 +300,4 @@ def _ventricular(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
     limb = frontal(np.array([0.45, 0.12]), np.array([turn_f + 180 + rng.normal(0, 15)] * 2))
     chest = _chest(np.array([0.48, 0.14]), np.array([turn_h + 180 + rng.normal(0, 15)] * 2), anatomy)
     curves = np.stack([waves.t_curve(T, qt), waves.st_curve(T, seconds, qt - 0.02)])
-    return size * (qrs + rng.uniform(0.6, 1.2) * np.concatenate([limb, chest], axis=1).T @ curves)
+    return size * (qrs + rng.uniform(0.6, 1.2) * np.concatenate([limb, chest], axis=1).T @ curves), float(seconds)

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,21 @@ ANATOMY_STREAM = 3
 BURSTS, LOOSE = 0.05, 0.03  # shares of recordings
 
 
+class Heart(NamedTuple):
+    """A recording before noise and recorder.
+
+    truth, condition, shapes: of the heart. beats: all that touch the recording. sizes: by how much the breath scales
+    each beat. eight: float64 ``(8, 5000)`` mV of I, II, V1..V6 at 500 Hz.
+    """
+
+    truth: VariedTruth
+    condition: Condition
+    beats: list[Beat]
+    sizes: list[float]
+    shapes: Beats
+    eight: np.ndarray
+
+
 def simulate_varied(
     seed: int, index: int, patient: Patient, library: np.ndarray | None = None
 ) -> tuple[VariedTruth, np.ndarray]:
@@ -44,7 +60,8 @@ def simulate_varied(
     Returns:
         its truth, and the signal, float32 ``(12, 5000)`` in mV at 500 Hz, leads in the order of LEADS.
     """
-    truth, eight, rng = _heart(seed, index, patient)
+    heart, rng = _heart(seed, index, patient)
+    truth, eight = heart.truth, heart.eight
     added = disturbance.floor(library, rng)
     recorded = disturbance.record_through(np.concatenate([eight + added, added]), FS, rng)
     eight = recorded[:8]
@@ -60,19 +77,24 @@ def simulate_varied(
 
 def clean_varied(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray]:
     """Like `simulate_varied`, but in float64 and without noise and recorder, so that labels can be measured."""
-    truth, eight, _ = _heart(seed, index, patient)
-    return truth, twelve(eight)
+    heart = varied_heart(seed, index, patient)
+    return heart.truth, twelve(heart.eight)
 
 
-def _heart(seed: int, index: int, patient: Patient) -> tuple[VariedTruth, np.ndarray, np.random.Generator]:
+def varied_heart(seed: int, index: int, patient: Patient) -> Heart:
+    """The heart of record number ``index``: what `simulate_varied` records, with its beats and their shapes."""
+    return _heart(seed, index, patient)[0]
+
+
+def _heart(seed: int, index: int, patient: Patient) -> tuple[Heart, np.random.Generator]:
     rng = stream(seed, RECORD_STREAM, index)
     anatomy = draw_anatomy(stream(seed, ANATOMY_STREAM, patient.patient_id))
     while True:
         with suppress(ImplausibleError):  # a heart that contradicts itself is drawn again
-            return *_draw(index, patient, anatomy, rng), rng
+            return _draw(index, patient, anatomy, rng), rng
 
 
-def _draw(index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generator) -> tuple[VariedTruth, np.ndarray]:
+def _draw(index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generator) -> Heart:
     condition = draw_condition(rng, anatomy, patient.age)
     ectopy = None
     if rng.random() < 0.2 and condition.rhythm in (SINUS, FIBRILLATION) and condition.rate < 125:
@@ -81,14 +103,16 @@ def _draw(index: int, patient: Patient, anatomy: Anatomy, rng: np.random.Generat
     if not any(b.kind != "normal" and 0.2 < b.onset < 9.6 for b in beats):
         beats, ectopy = [Beat(b.onset) for b in beats if b.kind == "normal"], None
     shapes = draw_beats(condition, anatomy, rng)
-    eight = _place(beats, shapes, condition, anatomy, rng)
-    return _truth(index, patient, anatomy, condition, ectopy, beats, shapes), eight
+    eight, sizes = _place(beats, shapes, condition, anatomy, rng)
+    truth = _truth(index, patient, anatomy, condition, ectopy, beats, shapes)
+    return Heart(truth, condition, beats, sizes, shapes, eight)
 
 
 def _place(
     beats: list[Beat], shapes: Beats, condition: Condition, anatomy: Anatomy, rng: np.random.Generator
-) -> np.ndarray:
-    eight = np.zeros((8, SAMPLES))
+) -> tuple[np.ndarray, list[float]]:
+    """The signal, and the factor of each beat: 1 for those outside the recording."""
+    eight, sizes = np.zeros((8, SAMPLES)), []
     breath, phase, hertz = rng.uniform(0.01, 0.09), rng.uniform(0, 6.3), rng.uniform(0.15, 0.35)
     uneven = rng.uniform(0.0, 0.03)
     spike = _spike(rng) if condition.rhythm == PACED else None
@@ -102,15 +126,17 @@ def _place(
             curve = curve + spike
         start = round((beat.onset - BEFORE) * FS)
         a, b = max(start, 0), min(start + curve.shape[1], SAMPLES)
+        swell = 1.0
         if a < b:
             swell = 1 + breath * np.sin(2 * np.pi * hertz * beat.onset + phase) + uneven * rng.standard_normal()
             eight[:, a:b] += swell * curve[:, a - start : b - start]
+        sizes.append(float(swell))
     t = np.arange(SAMPLES) / FS
     if condition.rhythm == FIBRILLATION:
         eight += fibrillation(t, anatomy.chest_gain, rng)
     elif condition.rhythm == FLUTTER:
         eight += flutter(t, beats[0].onset, 1 / flutter_cycle(60 / condition.rate), anatomy.chest_gain, rng)
-    return eight
+    return eight, sizes
 
 
 def _spike(rng: np.random.Generator) -> np.ndarray:

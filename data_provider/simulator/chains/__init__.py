@@ -1,0 +1,1 @@
+"""Chains of questions about simulated ECGs, answered by measuring their beats without noise."""

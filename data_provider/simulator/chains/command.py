@@ -1,0 +1,146 @@
+"""Write reasoning chains about the recordings of a varied simulated corpus.
+
+CORPUS is a folder made by `cardiolect simulate --varied`. For each of its splits, OUT gets chains/SPLIT.jsonl in the
+form of ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning), and conversations/SPLIT.json, to fine-tune on
+(TRAIN_DATA). chains.json has the counts of what was written and of what was not.
+"""
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from cardiolect.data_provider.corpora.databases import MADE
+from cardiolect.data_provider.corpora.simulated_folder import TRUTH
+from cardiolect.data_provider.simulator.chains.facts import Facts
+from cardiolect.data_provider.simulator.chains.making import UnwrittenError, make_chain
+from cardiolect.data_provider.simulator.corpus import SPLITS, VARIED_VERSION
+from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients, stream
+from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr
+from cardiolect.data_provider.simulator.varied.render import varied_heart
+from cardiolect.data_provider.texts.reasoning.form import Chain
+from cardiolect.data_provider.texts.reasoning.loading import write_chains
+from cardiolect.data_provider.texts.reasoning.wordings import wordings
+from cardiolect.utils.command_line import Parser, file_path
+from cardiolect.utils.errors import UserError, make_folder
+
+CHAIN_STREAM = 4  # beside those of `simulator.patients` and `varied.render`
+COUNTS = "chains.json"
+
+
+def write_corpus_chains(corpus: Path, out: Path, balanced: bool) -> dict[str, Any]:
+    """Write the chains of all splits and their counts, which are returned.
+
+    balanced: only as many chains of a split with each diagnosis as without it. Which these are depends on the corpus
+    alone. Raises `UserError` if ``corpus`` is not a varied corpus of this version of the simulator.
+    """
+    settings = _read_settings(corpus)
+    folds = plan_patients(settings["seed"], settings["records"])
+    left_out: dict[str, Counter[str]] = {diagnosis: Counter() for diagnosis in wordings()}
+    made: dict[str, list[Chain]] = {split: [] for split in SPLITS}
+    for index, chain in _chains(corpus, settings, folds, left_out):
+        fold = folds[1][folds[0][index]]
+        made[next(split for split, members in SPLITS.items() if fold in members)].append(chain)
+    written: dict[str, dict[str, dict[str, int]]] = {}
+    for number, (split, chains) in enumerate(made.items()):
+        rng = stream(settings["seed"], CHAIN_STREAM, settings["records"] + number)
+        kept = _balanced(chains, rng) if balanced else chains
+        left = Counter(chain.diagnosis for chain in chains) - Counter(chain.diagnosis for chain in kept)
+        for diagnosis, times in left.items():
+            left_out[diagnosis]["as many yes as no"] += times
+        for folder in ("chains", "conversations"):
+            make_folder("--out:", out / folder)
+        write_chains(out / "chains" / f"{split}.jsonl", kept)
+        rows = [conversation(chain) for chain in kept]
+        (out / "conversations" / f"{split}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        counts: dict[str, dict[str, int]] = defaultdict(lambda: {"yes": 0, "no": 0})
+        for chain in kept:
+            counts[chain.diagnosis]["yes" if chain.label else "no"] += 1
+        written[split] = dict(sorted(counts.items()))
+    result = {"corpus": settings, "written": written, "left_out": {k: dict(+v) for k, v in left_out.items()}}
+    (out / COUNTS).write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def conversation(chain: Chain) -> dict[str, Any]:
+    """The chain as a row that fine-tuning reads: every question with its options, and its answer."""
+    turns = [
+        {"from": speaker, "value": text}
+        for exchange in chain.exchanges()
+        for speaker, text in zip(("human", "gpt"), exchange, strict=True)
+    ]
+    return {"id": chain.chain_id, "ecg": filename_hr(int(chain.ecg_id)), "conversations": turns}
+
+
+def _read_settings(corpus: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads((corpus / MADE).read_text())
+    except (OSError, ValueError):
+        raise UserError(f"--corpus {corpus}: not a simulated corpus; cardiolect simulate --varied makes one") from None
+    if settings.get("varied") != VARIED_VERSION:
+        raise UserError(
+            f"--corpus {corpus}: not a varied corpus of version {VARIED_VERSION}; make it again with "
+            "cardiolect simulate --varied"
+        )
+    return settings
+
+
+def _chains(
+    corpus: Path, settings: dict[str, Any], plan: tuple[np.ndarray, np.ndarray], left_out: dict[str, Counter[str]]
+) -> Iterator[tuple[int, Chain]]:
+    """``(record index, chain)``; counts what cannot be written."""
+    owner, folds = plan
+    rows = (corpus / TRUTH).read_text().splitlines()
+    for index in tqdm(range(settings["records"]), desc="chains", unit="ECG", disable=None):
+        patient = draw_patient(settings["seed"], int(owner[index]), int(folds[owner[index]]))
+        heart = varied_heart(settings["seed"], index, patient)
+        row = json.loads(rows[index])
+        if row["measures"] != json.loads(json.dumps(heart.truth.measures)):
+            raise UserError(f"--corpus {corpus}: record {index + 1} is not what this version of the simulator makes")
+        facts, rng = Facts(heart), stream(settings["seed"], CHAIN_STREAM, index)
+        for diagnosis in wordings():
+            try:
+                yield index, make_chain(diagnosis, facts, f"{diagnosis}:{index + 1}", str(index + 1), rng)
+            except UnwrittenError as reason:
+                left_out[diagnosis][str(reason)] += 1
+
+
+def _balanced(chains: Sequence[Chain], rng: np.random.Generator) -> list[Chain]:
+    """As many chains with each diagnosis as without it; of those in excess, the ones on rare paths are kept first."""
+    kept: set[int] = set()
+    for diagnosis in wordings():
+        sides = [[i for i, c in enumerate(chains) if c.diagnosis == diagnosis and c.label == label] for label in (0, 1)]
+        most = min(map(len, sides))
+        for members in sides:
+            seen: Counter[tuple] = (
+                Counter()
+            )  # how many of each path came before: the first of all paths, the second ...
+            turn = {}
+            for i in rng.permutation(members).tolist():
+                path = tuple(loop.finding.answer for loop in chains[i].loops)
+                turn[i] = seen[path]
+                seen[path] += 1
+            kept |= set(sorted(turn, key=turn.__getitem__)[:most])
+    return [chain for i, chain in enumerate(chains) if i in kept]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = Parser("cardiolect chains", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=file_path, required=True, help="folder of a varied simulated corpus")
+    parser.add_argument("--out", type=file_path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--unbalanced", action="store_true", help="write all chains (default: as many with a diagnosis as without it)"
+    )
+    options = parser.parse_args(arguments)
+    result = write_corpus_chains(options.corpus, options.out, not options.unbalanced)
+    for split, counts in result["written"].items():
+        yes, no = (sum(each[answer] for each in counts.values()) for answer in ("yes", "no"))
+        print(f"{split}: {yes + no} chains, {yes} of ECGs with the diagnosis")
+    reasons = sum((Counter(each) for each in result["left_out"].values()), Counter())
+    print("not written: " + "; ".join(f"{times} for {reason}" for reason, times in reasons.most_common()))
+    print(f"by diagnosis in {options.out / COUNTS}")

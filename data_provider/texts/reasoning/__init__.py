@@ -1,0 +1,1 @@
+"""Chains of questions that reason from an ECG to a diagnosis, in the form of ECG-Reasoning-Benchmark."""
