@@ -45,7 +45,7 @@ def test_help_lists_every_command_without_importing_what_it_needs():
     assert " ".join(commands) == (
         "ask report tokens show tokenizer pretrain finetune eval merge export demo serve "
         "inspect simulate download fetch convert prepare audit augment derive measure fidelity compare "
-        "summary calibrate judge ecgbench statements settings"
+        "summary calibrate judge blind chains ecgbench statements settings"
     )
 
 
