@@ -32,7 +32,8 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     let training save a step first, and end it with exit code 75.
     """
     representation = representation_of(env_file) if stage == "tokenizer" else None
-    chains = stage == "eval" and read_key(env_file, "TASKTYPE") == REASONING
+    # A missing file is reported by `load`.
+    chains = stage == "eval" and Path(env_file).is_file() and read_key(env_file, "TASKTYPE") == REASONING
     known = ReasoningSettings if chains else SETTINGS.get(stage)
     settings = (resolve(representation.settings) if representation else known).load(env_file)
     if "num_processes" in getattr(settings, "model_fields_set", ()):
