@@ -30,8 +30,9 @@ for name in ptb-xl ptb-xl-reconstructed; do
     done
     cardiolect prepare ptb-xl --name $name --source "$source" --out $data/$name --folds 1-7 8 9-10 --derived --english-reports --force \
         --texts "${texts[@]}" $data/numbers/$name/valid.json
+    cardiolect derive --source "$source" --out $data/calibration/questions/$name --unbalanced --keep-alike --measure --force
     cardiolect prepare ptb-xl --name $name --source "$source" --out $data/calibration/$name --folds 1-7 8 9-10 --force \
-        --texts $data/questions/$name/valid.json
+        --texts $data/calibration/questions/$name/valid.json
     cardiolect augment --source "$source" --out $data/copies/$name --copies 3 --noise-from "$ptbxl" --force --texts "${texts[@]}"
     cardiolect prepare ptb-xl --name $name-copies --source $data/copies/$name --out $data/$name-copies --folds 1-7 8 9-10 \
         --english-reports --force --texts $data/copies/$name/questions.json

@@ -154,12 +154,19 @@ def rr_range(row: Row) -> str | None:
     return range_of(RR, rr)
 
 
-def derive(rows: list[Row], seed: int, balance: bool = True, left_open: Counter[str] | None = None) -> list[dict]:
+def derive(
+    rows: list[Row],
+    seed: int,
+    balance: bool = True,
+    left_open: Counter[str] | None = None,
+    keep_alike: bool = False,
+) -> list[dict]:
     """The questions of one split in ECG-QA's JSON form.
 
     balance: yes and no equally often, and no other answer more than half of the time. Otherwise every question is
     asked about every recording whose labels answer it, which sensitivity and specificity need; questions about noise in
     a single lead are left out. left_open: counts by attribute type, to which what the labels leave open is added.
+    keep_alike: also ask questions to which all recordings have the same answer, unless balanced.
     """
     rng = np.random.default_rng(seed)
     items = []
@@ -174,7 +181,9 @@ def derive(rows: list[Row], seed: int, balance: bool = True, left_open: Counter[
             else:
                 n_open += 1
         is_verify = question.question_type == VERIFY
-        if len(groups) < 2 or (balance and is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES):
+        if len(groups) < (1 if keep_alike and not balance else 2) or (
+            balance and is_verify and len(groups.get(("yes",), [])) < MIN_POSITIVES
+        ):
             continue
         if left_open is not None:
             left_open[question.attribute_type] += n_open
@@ -215,10 +224,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="ask every question about every recording, for sensitivity and specificity",
     )
     parser.add_argument(
+        "--keep-alike",
+        action="store_true",
+        help="with --unbalanced: also questions to which a split has only one answer, as cardiolect calibrate needs them",
+    )
+    parser.add_argument(
         "--measure", action="store_true", help="read the recordings to ask about their RR interval as well"
     )
     parser.add_argument("--force", action="store_true", help="replace other questions in OUT")
     args = parser.parse_args(arguments)
+    if args.keep_alike and not args.unbalanced:
+        raise UserError("--keep-alike: balanced questions have both answers; add --unbalanced")
     make_folder("--out", args.out)
     folds = {split: parse_folds(getattr(args, f"{split}_folds"), f"--{split}-folds") for split in SPLITS}
     for one, other in combinations(folds, 2):
@@ -235,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for split in SPLITS:
         members = [row for row in rows if int(float(row["strat_fold"])) in folds[split]]
         left_open: Counter[str] = Counter()
-        derived = derive(members, args.seed, not args.unbalanced, left_open)
+        derived = derive(members, args.seed, not args.unbalanced, left_open, args.keep_alike)
         written[f"{split}.json"] = json.dumps(derived, indent=1) + "\n"
         kinds = ", ".join(f"{kind} {n}" for kind, n in left_open.most_common() if n)
         unasked = f"; not asked, as the labels leave it open: {left_open.total()} ({kinds})" if kinds else ""

@@ -101,3 +101,11 @@ def test_derived_answers_are_ecg_qas_own(shared_data):
     assert len(asked) > 2000
     for question in asked:
         assert all(f"'{answer}'" in lists[question["template_id"]] for answer in question["answer"]), question
+
+
+def test_questions_with_one_answer_are_asked_only_if_that_is_wanted():
+    rows = [{**row({"NORM": 100.0, "SR": 0.0}), "ecg_id": str(i)} for i in range(4)]
+    assert not derive(rows, seed=0, balance=False) and not derive(rows, seed=0, keep_alike=True)
+    asked = {item["question"]: item["answer"] for item in derive(rows, seed=0, balance=False, keep_alike=True)}
+    assert asked["Does this ECG show symptoms of sinus rhythm?"] == ["yes"]
+    assert asked["Does this ECG show symptoms of atrial fibrillation?"] == ["no"]
