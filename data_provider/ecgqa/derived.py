@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--keep-alike",
         action="store_true",
-        help="with --unbalanced: also questions to which a split has only one answer, as cardiolect calibrate needs them",
+        help="with --unbalanced: also questions to which a split has only one answer, for cardiolect calibrate",
     )
     parser.add_argument(
         "--measure", action="store_true", help="read the recordings to ask about their RR interval as well"
