@@ -119,7 +119,8 @@ def is_yes_or_no(info: dict, question: str) -> bool:
 
 def in_words(judged: "Judgement", unsure_below: float = 0.0) -> str:
     """``yes (82 %)``, or ``unsure: yes 56 %`` if the probability is below ``unsure_below``."""
-    percent = f"{100 * judged.probability:.0f} %"
+    # A probability from some hundred recordings of validation is never certain.
+    percent = "> 99 %" if judged.probability > 0.99 else f"{100 * judged.probability:.0f} %"
     if judged.probability < unsure_below:
         return f"unsure: {judged.answer} {percent}"
     return f"{judged.answer} ({percent})"
