@@ -117,13 +117,11 @@ def is_yes_or_no(info: dict, question: str) -> bool:
     return answer in (["yes"], ["no"])
 
 
-def in_words(judged: "Judgement", unsure_below: float = 0.0) -> str:
-    """``yes (82 %)``, or ``unsure: yes 56 %`` if the probability is below ``unsure_below``."""
+def in_words(judged: "Judgement") -> str:
+    """``yes (82 %)``, or ``unsure: yes 56 %``."""
     # A probability from some hundred recordings of validation is never certain.
     percent = "> 99 %" if judged.probability > 0.99 else f"{100 * judged.probability:.0f} %"
-    if judged.probability < unsure_below:
-        return f"unsure: {judged.answer} {percent}"
-    return f"{judged.answer} ({percent})"
+    return f"{judged.answer} ({percent})" if judged.sure else f"unsure: {judged.answer} {percent}"
 
 
 def lacks_patient(info: dict, background: str) -> bool:
@@ -187,9 +185,8 @@ def _open_answerer(
         return chat.stream(codes, question, history, background, max_new_tokens, **sampling)
 
     def judge(question: str) -> tuple[str, str]:
-        judged, found = chat.judge(codes, question, background), chat.calibration
-        known = found is not None and question.strip() in found.questions
-        return judged.answer, in_words(judged, found.unsure_below if known else 0.0)
+        judged = chat.judge(codes, question, background)
+        return judged.answer, in_words(judged)
 
     return answer, judge if endpoint is None and not temperature else None, ecgs
 

@@ -38,7 +38,7 @@ from cardiolect.utils.metrics import NO, YES, AnswerLists, calibration
 from cardiolect.utils.metrics.platt import PlattMaps, fit_platt
 from cardiolect.utils.metrics.verify import yes_or_no
 
-SURE_SHARE = 0.8  # of validation answers are above `Calibration.unsure_below`
+SURE_SHARE = 0.8  # of validation answers, with yes and no equally often, are sure (`Calibration.is_sure`)
 YES_AND_NO = AnswerLists({}, {}, [(YES,), (NO,)])
 
 
@@ -123,7 +123,6 @@ def _calibration(
         mean = float(expit(maps.slope * margins[rows] + intercept).mean())
         prior = float(logit(np.clip(mean, 1e-6, 1 - 1e-6)))
         lines[question] = QuestionMap(maps.slope, intercept, n, positives, positives / n, prior)
-    sure = np.maximum(expit(maps.held_out), expit(-maps.held_out))
     figures = {
         "penalty": maps.penalty,
         "log_loss": {f"{penalty:g}": loss for penalty, loss in maps.log_loss.items()},
@@ -131,8 +130,22 @@ def _calibration(
         "calibrated": _figures(maps.held_out, is_yes),
     }
     shared = {"a": maps.slope, "b": maps.intercept}
-    threshold = float(np.quantile(sure, 1 - SURE_SHARE))
+    threshold = _threshold(maps.held_out, is_yes, names, lines)
     return Calibration(weights, lines, shared, threshold, dict(validation), figures)
+
+
+def _threshold(log_odds: np.ndarray, is_yes: np.ndarray, names: np.ndarray, lines: Mapping[str, QuestionMap]) -> float:
+    """The balanced confidence that `SURE_SHARE` of the answers reach whose sign does not depend on the prevalence."""
+    balanced = log_odds - np.array([lines[name].prior_log_odds for name in names])
+    confidence = np.where((balanced >= 0) == (log_odds >= 0), expit(np.abs(balanced)), 0.0)
+    weight = np.empty(len(names))
+    for name in lines:
+        for answer in (True, False):
+            rows = (names == name) & (is_yes == answer)
+            weight[rows] = 1 / max(rows.sum(), 1)
+    order = np.argsort(confidence)
+    below = np.cumsum(weight[order]) / weight.sum()
+    return float(max(0.5, confidence[order][np.searchsorted(below, 1 - SURE_SHARE)]))
 
 
 def _figures(log_odds: np.ndarray, is_yes: np.ndarray) -> dict[str, float]:
@@ -191,7 +204,10 @@ def summary(found: Calibration) -> str:
     for key, label in (("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("ece", "ECE")):
         lines.append(f"  {label:16}{100 * before[key]:6.1f}{100 * after[key]:8.1f}")
     lines.append(f"  {'Brier score':16}{before['brier']:6.3f}{after['brier']:8.3f}")
-    lines.append(f"{SURE_SHARE:.0%} of the answers are at least {100 * found.unsure_below:.1f} % sure")
+    lines.append(
+        f"unsure, as cardiolect ask says: less than {100 * found.unsure_below:.1f} % sure among patients half of whom "
+        "have the finding, or another answer among them"
+    )
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ class Calibration:
     """What calibration.json holds.
 
     weights: `fingerprint` of the checkpoint. questions: question -> its map. shared: the line that questions are shrunk
-    towards. unsure_below: confidence, 0.5 to 1, that 80 % of validation answers reach. validation: what it was
+    towards. unsure_below: confidence at the balanced operating point, 0.5 to 1, see `is_sure`. validation: what it was
     fitted on. figures: log loss and calibration of validation answers, by maps fitted without their patients.
     """
 
@@ -91,6 +91,15 @@ class Calibration:
             return None
         log_odds = line.a * margin + line.b - (line.prior_log_odds if point == BALANCED else 0.0)
         return sigmoid(log_odds)
+
+    def is_sure(self, question: str, margin: float) -> bool:
+        """Whether the ECG itself, and not how rare a finding is, supports an answer to a question of the calibration.
+
+        It does if the answer is the same for patients half of whom have the finding, and then confident enough. Of
+        validation answers, weighted so that each question has yes and no equally often, 80 % are.
+        """
+        point = [decide(self.probability_of_yes(question, margin, at)) for at in (PREVALENCE, BALANCED)]
+        return point[0][0] == point[1][0] and point[1][1] >= self.unsure_below
 
 
 def decide(probability: float) -> tuple[str, float]:

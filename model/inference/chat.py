@@ -33,10 +33,14 @@ ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
 
 
 class Judgement(NamedTuple):
-    """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1."""
+    """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1.
+
+    sure: whether the ECG supports it, by `Calibration.is_sure`; true without a calibration.
+    """
 
     answer: str
     probability: float
+    sure: bool = True
 
 
 class Chat(ABC):
@@ -137,7 +141,9 @@ class ECGChat(Chat):
         )
         margin = ranked.log_probabilities[0] - ranked.log_probabilities[1]
         known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
-        return Judgement(*decide(sigmoid(margin) if known is None else known))
+        if known is None:
+            return Judgement(*decide(sigmoid(margin)))
+        return Judgement(*decide(known), self.calibration.is_sure(question, margin))
 
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""

@@ -6,6 +6,7 @@ import pytest
 
 from cardiolect import ECGChat
 from cardiolect.data_provider.readers import read_record
+from cardiolect.data_provider.texts.numbers import value_of
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.llm import builtin
 from cardiolect.model.llm.checkpoint_folder import fingerprint
@@ -75,7 +76,9 @@ def test_the_shipped_files_are_few_small_and_without_pickles():
     assert {path.suffix for path in FILES} <= allowed
 
 
-def test_the_shipped_checkpoint_reads_its_example(said, capsys):
-    if not (builtin.BUILTIN / "cardiolect.json").is_file():
-        pytest.skip("cardiolect/builtin holds no checkpoint yet")
-    assert said("ask", "example", QUESTION, "--patient", "age 60, sex female").strip() in ("yes", "no")
+def test_the_shipped_checkpoint_reads_its_example(said):
+    patient = ("--patient", "age 60, sex female")
+    answers = said("ask", "example", "Is there AF?", "heart rate?", "LBBB?", *patient).split("\n")
+    assert answers[0].startswith("yes (") and answers[2] == "no (> 99 %)"
+    assert abs(value_of(answers[1], "bpm") - 110) <= 10
+    assert "trial fibrillation" in said("report", "example", *patient)

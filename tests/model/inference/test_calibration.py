@@ -30,6 +30,19 @@ def test_yes_needs_a_probability_of_one_half_at_the_operating_point():
     assert (decide(0.5), sigmoid(1000), sigmoid(-1000)) == (("yes", 0.5), 1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("margin", "sure"),
+    [
+        (3.0, True),  # yes, however rare
+        (1.0, False),  # no as the finding is rare, yes if half of the patients had it
+        (0.0, False),  # no, but hardly by the ECG
+        (-2.0, True),
+    ],
+)
+def test_an_answer_is_sure_if_the_ecg_supports_it_and_not_the_prevalence_alone(margin, sure):
+    assert Calibration("", {"AF?": RARE}, {}, 0.8, {}, {}).is_sure("AF?", margin) == sure
+
+
 def test_it_is_read_as_it_was_written_and_none_without_a_file(folder):
     assert Calibration.of(folder) is None
     written = calibrated(folder, {"AF?": RARE})
