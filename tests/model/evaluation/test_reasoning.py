@@ -1,7 +1,9 @@
 """Reasoning chains: matching, scores, floors, and an evaluation from its env file."""
 
 import json
+import os
 from collections import Counter
+from unittest import mock
 
 import pytest
 
@@ -132,7 +134,8 @@ def test_a_checkpoint_is_evaluated_and_its_scores_follow_from_the_predictions(
         "OUTPUT_DIR": out,
     }
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    run_stage("eval", env_file)
+    with mock.patch.dict(os.environ):  # a stage makes its process a rank
+        run_stage("eval", env_file)
     assert "signal-use gap of Completion over the best floor" in capsys.readouterr().out
     result = json.loads((out / "result.json").read_text())
     assert result["chains"] == 3 and result["data"]["training_chains"] == 3
