@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from cardiolect.data_provider.audit.held_out import People, find_held_out, without
-from cardiolect.data_provider.audit.seen import id_marks, load_seen
+from cardiolect.data_provider.audit.seen import SEEN, id_marks, load_seen
+from cardiolect.data_provider.corpora.databases import COPIES
 from cardiolect.data_provider.corpora.mixture import corpus_names, rename
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import RecordRef
@@ -156,6 +157,11 @@ def _renamed(split: Split, corpus: str) -> Split:
 def seen_in_data(settings: DataSettings) -> set[str]:
     """Hashes of recordings that the corpora were made from, such as those whose noise is in simulated recordings."""
     sources = [Path(load_corpus(root).source) for root in settings.data_root if is_manifest(root)]
+    for folder in sources:
+        if (folder / COPIES).is_file() and not (folder / SEEN).is_file():
+            raise UserError(
+                f"{folder / SEEN}: is missing; it names the originals of these copies: run cardiolect augment again"
+            )
     return {seen for folder in (*settings.data_root, *sources) for seen in load_seen(folder)}
 
 

@@ -39,7 +39,9 @@ def database_in(source: Path, name: str = PTBXL) -> str:
 
 def is_made(recording: Path) -> bool:
     """Whether a file is in a simulated corpus or in a folder of altered copies."""
-    return any((folder / name).is_file() for folder in recording.parents for name in (MADE, COPIES))
+    # Only the nearest folder with a table of recordings: files of these names further up belong to something else.
+    folder = next((folder for folder in recording.parents if (folder / TABLE).is_file()), None)
+    return folder is not None and any((folder / name).is_file() for name in (MADE, COPIES))
 
 
 def _is_ptbxl(table: Path) -> bool:

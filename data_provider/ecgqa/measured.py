@@ -88,7 +88,7 @@ def questions_about(ecg_id: int, values: Values, codes: Iterable[str]) -> list[d
         if quantity.name == AXIS and codes & NO_AXIS:
             continue
         if quantity.name == PR and codes & NO_P:
-            value, answer = math.nan, NOT_MEASURABLE
+            answer = NOT_MEASURABLE
         elif math.isnan(value):
             continue
         else:

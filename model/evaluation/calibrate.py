@@ -38,7 +38,7 @@ from cardiolect.utils.metrics import NO, YES, AnswerLists, calibration
 from cardiolect.utils.metrics.platt import PlattMaps, fit_platt
 from cardiolect.utils.metrics.verify import yes_or_no
 
-SURE_SHARE = 0.8  # of validation answers, with yes and no equally often, are sure (`Calibration.is_sure`)
+SURE = 0.75  # the least probability of an answer that `Calibration.is_sure` calls sure
 YES_AND_NO = AnswerLists({}, {}, [(YES,), (NO,)])
 
 
@@ -130,22 +130,18 @@ def _calibration(
         "calibrated": _figures(maps.held_out, is_yes),
     }
     shared = {"a": maps.slope, "b": maps.intercept}
-    threshold = _threshold(maps.held_out, is_yes, names, lines)
-    return Calibration(weights, lines, shared, threshold, dict(validation), figures)
+    figures["sure"] = _sure(maps.held_out, is_yes, np.array([lines[name].prior_log_odds for name in names]))
+    return Calibration(weights, lines, shared, SURE, dict(validation), figures)
 
 
-def _threshold(log_odds: np.ndarray, is_yes: np.ndarray, names: np.ndarray, lines: Mapping[str, QuestionMap]) -> float:
-    """The balanced confidence that `SURE_SHARE` of the answers reach whose sign does not depend on the prevalence."""
-    balanced = log_odds - np.array([lines[name].prior_log_odds for name in names])
-    confidence = np.where((balanced >= 0) == (log_odds >= 0), expit(np.abs(balanced)), 0.0)
-    weight = np.empty(len(names))
-    for name in lines:
-        for answer in (True, False):
-            rows = (names == name) & (is_yes == answer)
-            weight[rows] = 1 / max(rows.sum(), 1)
-    order = np.argsort(confidence)
-    below = np.cumsum(weight[order]) / weight.sum()
-    return float(max(0.5, confidence[order][np.searchsorted(below, 1 - SURE_SHARE)]))
+def _sure(log_odds: np.ndarray, is_yes: np.ndarray, prior: np.ndarray) -> dict[str, float]:
+    """Which answers `Calibration.is_sure` would call sure, and how often these and the others are right."""
+    right = (log_odds >= 0) == is_yes
+    sure = ((log_odds >= 0) == (log_odds >= prior)) & (expit(np.abs(log_odds)) >= SURE)
+    return {
+        "share": float(sure.mean()),
+        **{name: float(right[rows].mean()) for name, rows in (("right", sure), ("others_right", ~sure)) if rows.any()},
+    }
 
 
 def _figures(log_odds: np.ndarray, is_yes: np.ndarray) -> dict[str, float]:
@@ -204,9 +200,10 @@ def summary(found: Calibration) -> str:
     for key, label in (("accuracy", "accuracy"), ("mean_confidence", "mean confidence"), ("ece", "ECE")):
         lines.append(f"  {label:16}{100 * before[key]:6.1f}{100 * after[key]:8.1f}")
     lines.append(f"  {'Brier score':16}{before['brier']:6.3f}{after['brier']:8.3f}")
+    sure = found.figures["sure"]
     lines.append(
-        f"unsure, as cardiolect ask says: less than {100 * found.unsure_below:.1f} % sure among patients half of whom "
-        "have the finding, or another answer among them"
+        f"cardiolect ask calls {100 * (1 - sure['share']):.1f} % of these answers unsure; of these, "
+        f"{100 * sure.get('others_right', np.nan):.1f} % are right, of the others {100 * sure.get('right', np.nan):.1f} %"
     )
     return "\n".join(lines)
 

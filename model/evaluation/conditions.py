@@ -8,6 +8,7 @@ from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_P
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
 GENERATED = "generated"
+MAJORITY_IN_VALIDATION = "majority_in_validation"
 
 
 class Condition(NamedTuple):
@@ -43,6 +44,13 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     ),
     MAJORITY_PER_QUESTION: Condition(
         "maj./question", "the most common training answer to the same question", True, "#555555"
+    ),
+    MAJORITY_IN_VALIDATION: Condition(
+        "maj./valid.",
+        "the most common answer to the same yes-or-no question among the recordings of the calibration, which tell the "
+        "model the prevalence; other questions as maj./question",
+        True,
+        "#882255",
     ),
     MAJORITY_CONTENT: Condition(
         "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"

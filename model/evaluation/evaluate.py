@@ -22,7 +22,7 @@ from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer
 from cardiolect.model.evaluation.asking import ask
 from cardiolect.model.evaluation.choices import answer_lists, coverage
-from cardiolect.model.evaluation.conditions import GENERATED
+from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY_IN_VALIDATION
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
@@ -39,7 +39,7 @@ from cardiolect.model.evaluation.settings import CheckpointSettings, EvalSetting
 from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import bits_of, fingerprint
-from cardiolect.model.prompt.tasks import TASKS
+from cardiolect.model.prompt.tasks import MAJORITY_PER_QUESTION, TASKS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import AnswerLists, definition
@@ -87,7 +87,7 @@ def evaluate(settings: EvalSettings) -> dict:
         answered[condition] = [operating_point.answer(e, answer) for e, answer in pairs]
     result: dict = {}
     if launch.is_main():
-        samples = _samples(examples, answered, checkpoint, settings)
+        samples = _samples(examples, answered, checkpoint, settings, operating_point)
         provenance["seconds"] = round(time.time() - started, 1)
         provenance["answer_seconds"] = answer_seconds
         result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
@@ -205,10 +205,22 @@ def answer_key(provenance: dict, settings: CheckpointSettings, deciding: Sequenc
 
 
 def _samples(
-    examples: Sequence[Example], answered: dict[str, list[Answer]], checkpoint: Checkpoint, settings: EvalSettings
+    examples: Sequence[Example],
+    answered: dict[str, list[Answer]],
+    checkpoint: Checkpoint,
+    settings: EvalSettings,
+    operating_point: OperatingPoint,
 ) -> list[Sample]:
     """The samples with their answers, those of the floors that need no model included."""
-    floors = texts_without_model(settings.tasktype, checkpoint.info)
+    constant = texts_without_model(settings.tasktype, checkpoint.info)
+    calibrated = any(operating_point.majority(example) for example in examples)
+
+    def floors(example: Example) -> dict[str, str]:
+        texts = constant(example)
+        if not calibrated or MAJORITY_PER_QUESTION not in texts:
+            return texts
+        return texts | {MAJORITY_IN_VALIDATION: operating_point.majority(example) or texts[MAJORITY_PER_QUESTION]}
+
     truths = None
     if TASKS[settings.tasktype].has_content and len(settings.data_root) == 1:
         truths = load_true_findings(settings.data_root[0])

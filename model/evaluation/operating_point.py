@@ -47,6 +47,16 @@ class OperatingPoint:
         text, sure = decide(probability)
         return ranked._replace(text=text, probability=round(sure, 6))
 
+    def majority(self, example: Example) -> str | None:
+        """The most common validation answer to a question, a floor of answers that know the prevalence.
+
+        None if they do not, or if validation did not ask the question.
+        """
+        if self.calibration is None or self.point == BALANCED:
+            return None
+        found = self.calibration.questions.get(example.question)
+        return None if found is None else YES if found.prevalence >= 0.5 else NO
+
     def describe(self, examples: list[Example]) -> dict[str, Any]:
         """For result.json; empty without a calibration.
 

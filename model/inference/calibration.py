@@ -42,7 +42,7 @@ class Calibration:
     """What calibration.json holds.
 
     weights: `fingerprint` of the checkpoint. questions: question -> its map. shared: the line that questions are shrunk
-    towards. unsure_below: confidence at the balanced operating point, 0.5 to 1, see `is_sure`. validation: what it was
+    towards. unsure_below: the least probability of a sure answer, see `is_sure`. validation: what it was
     fitted on. figures: log loss and calibration of validation answers, by maps fitted without their patients.
     """
 
@@ -93,13 +93,15 @@ class Calibration:
         return sigmoid(log_odds)
 
     def is_sure(self, question: str, margin: float) -> bool:
-        """Whether the ECG itself, and not how rare a finding is, supports an answer to a question of the calibration.
+        """Whether an answer to a question of the calibration is probable, and not only because a finding is rare.
 
-        It does if the answer is the same for patients half of whom have the finding, and then confident enough. Of
-        validation answers, weighted so that each question has yes and no equally often, 80 % are.
+        Its probability is at least ``unsure_below``, and the answer is the same for patients half of whom have the
+        finding.
         """
-        point = [decide(self.probability_of_yes(question, margin, at)) for at in (PREVALENCE, BALANCED)]
-        return point[0][0] == point[1][0] and point[1][1] >= self.unsure_below
+        (answer, probability), (balanced, _) = (
+            decide(self.probability_of_yes(question, margin, point)) for point in (PREVALENCE, BALANCED)
+        )
+        return answer == balanced and probability >= self.unsure_below
 
 
 def decide(probability: float) -> tuple[str, float]:

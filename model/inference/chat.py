@@ -35,12 +35,12 @@ ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
 class Judgement(NamedTuple):
     """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1.
 
-    sure: whether the ECG supports it, by `Calibration.is_sure`; true without a calibration.
+    sure: by `Calibration.is_sure`; None without a calibration of the question: the probability is then the model's own.
     """
 
     answer: str
     probability: float
-    sure: bool = True
+    sure: bool | None = None
 
 
 class Chat(ABC):

@@ -23,6 +23,7 @@ from cardiolect.model.serving.serve import CHAT_TEMPLATE, embeds_ecgs, is_servab
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launch import quieten_libraries
 
+CC_BY = "https://creativecommons.org/licenses/by/4.0/"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _NOT_STOCK = "it embeds ECGs, so stock servers can load its language model but not show it an ECG"
 _NO_TEMPLATE = (
@@ -122,12 +123,14 @@ def _base_name(value: Any) -> Any:
 
 
 def _licence_note(info: Mapping[str, Any], licence: str) -> str:
+    changed = any(corpus["licence"] == "CC BY 4.0" for corpus in info["corpora"])
     lines = [
         f"Licence of the weights: {licence}.",
         "The data they were trained on may impose further terms:",
         *dict.fromkeys(
             f"- {c['name']} {c['version']}".rstrip() + f": {c['licence']}; {c['citation']}" for c in info["corpora"]
         ),
+        *([f"CC BY 4.0: {CC_BY}; the weights are made from changed copies of these data."] if changed else []),
         f"- initial language model: {info.get('base_model', UNKNOWN)}",
         "The code that runs them, Cardiolect, is under the MIT licence.",
     ]

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.audit.seen import load_seen, seen_again
+from cardiolect.data_provider.audit.seen import SEEN, load_seen, seen_again
 from cardiolect.data_provider.corpora import augmented
+from cardiolect.data_provider.corpora.databases import is_made
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database, load_labels
 from cardiolect.data_provider.manifest import load_records
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LIMB_FROM_I_II, resample
+from cardiolect.data_provider.settings import DataSettings
+from cardiolect.data_provider.splits import seen_in_data
 from cardiolect.utils.errors import UserError
 
 
@@ -73,6 +76,24 @@ def test_copies_have_the_patients_of_their_recordings_and_these_count_as_seen(co
     seen = load_seen(copies)
     assert seen_again(copied, [], seen) == {ref.record_id for ref in copied}
     assert not seen_again(outside, [], seen)
+
+
+def test_copies_without_the_list_of_their_originals_are_refused(copies, tmp_path):
+    prepare("ptb-xl", copies, tmp_path / "m", mixture_name="copies")
+    settings = DataSettings(output_dir=tmp_path, data_root=[tmp_path / "m"])
+    assert seen_in_data(settings) == load_seen(copies)
+    (copies / SEEN).rename(tmp_path / SEEN)
+    with pytest.raises(UserError, match="run cardiolect augment again"):
+        seen_in_data(settings)
+    (tmp_path / SEEN).rename(copies / SEEN)
+
+
+def test_only_the_folder_of_a_recording_says_that_it_was_made(copies, tmp_path):
+    assert is_made(copies / "records500/01/1.dat")
+    (tmp_path / "copies.json").write_text("{}")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/ptbxl_database.csv").write_text("")
+    assert not is_made(tmp_path / "real/1.dat") and not is_made(tmp_path / "elsewhere/1.dat")
 
 
 def test_the_same_seed_makes_the_same_copies(corpus, copies, tmp_path):

@@ -75,7 +75,7 @@ def test_a_trained_yes_or_no_question_is_answered_with_its_probability(said, sto
     chat = ECGChat.from_pretrained(folder, "cpu")
     own = chat.judge(chat.read(record), QUESTION)
     percent = "> 99" if own.probability > 0.99 else f"{100 * own.probability:.0f}"
-    line = f"{own.answer} ({percent} %)\n"
+    line = f"{own.answer} ({percent} %, not calibrated)\n"
     rhythm = chat.ask(chat.read(record), "Rhythm?", max_new_tokens=5)
     assert said("ask", record, QUESTION, "Rhythm?", *given) == f"{line}{rhythm}\n"
     assert said("ask", record, QUESTION, *given, "--temperature", 0.1) != line, "sampled answers are texts"

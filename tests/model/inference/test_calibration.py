@@ -34,12 +34,12 @@ def test_yes_needs_a_probability_of_one_half_at_the_operating_point():
     ("margin", "sure"),
     [
         (3.0, True),  # yes, however rare
+        (1.7, False),  # yes, but hardly
         (1.0, False),  # no as the finding is rare, yes if half of the patients had it
-        (0.0, False),  # no, but hardly by the ECG
         (-2.0, True),
     ],
 )
-def test_an_answer_is_sure_if_the_ecg_supports_it_and_not_the_prevalence_alone(margin, sure):
+def test_an_answer_is_sure_if_it_is_probable_and_not_for_its_rarity_alone(margin, sure):
     assert Calibration("", {"AF?": RARE}, {}, 0.8, {}, {}).is_sure("AF?", margin) == sure
 
 
