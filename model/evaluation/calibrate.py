@@ -140,7 +140,8 @@ def _sure(log_odds: np.ndarray, is_yes: np.ndarray, prior: np.ndarray) -> dict[s
     sure = ((log_odds >= 0) == (log_odds >= prior)) & (expit(np.abs(log_odds)) >= SURE)
     return {
         "share": float(sure.mean()),
-        **{name: float(right[rows].mean()) for name, rows in (("right", sure), ("others_right", ~sure)) if rows.any()},
+        "right": float(right[sure].sum() / max(sure.sum(), 1)),
+        "others_right": float(right[~sure].sum() / max((~sure).sum(), 1)),
     }
 
 
@@ -201,9 +202,10 @@ def summary(found: Calibration) -> str:
         lines.append(f"  {label:16}{100 * before[key]:6.1f}{100 * after[key]:8.1f}")
     lines.append(f"  {'Brier score':16}{before['brier']:6.3f}{after['brier']:8.3f}")
     sure = found.figures["sure"]
+    unsure, others_right, right = (100 * x for x in (1 - sure["share"], sure["others_right"], sure["right"]))
     lines.append(
-        f"cardiolect ask calls {100 * (1 - sure['share']):.1f} % of these answers unsure; of these, "
-        f"{100 * sure.get('others_right', np.nan):.1f} % are right, of the others {100 * sure.get('right', np.nan):.1f} %"
+        f"cardiolect ask calls {unsure:.1f} % of these answers unsure; {others_right:.1f} % of them are right, and "
+        f"{right:.1f} % of the others"
     )
     return "\n".join(lines)
 
