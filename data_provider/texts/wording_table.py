@@ -181,14 +181,15 @@ def findings() -> dict[str, tuple[str, ...]]:
 # What no ECG shows, as patterns for text in normal form. They are tried after the phrases above: "digoxin effect" is
 # a finding.
 NOT_IN_AN_ECG = (
-    r"blood (?:pressure|sugar|glucose|type|gas|count|test|thinner)s?|hypertension|hypertensive|hypotension",
+    r"bp|blood (?:pressure|sugar|glucose|type|gas|count|test|thinner)s?|hypertension|hypertensive|hypotension",
     r"diabet\w*|cholesterol|lipids?|hba1c|glucose|obes\w*|anemi\w*|thyroid|kidney|renal|liver|cancer|asthma|copd",
     r"pregnan\w*|troponins?|d dimer|bnp|creatinine|h(?:a)?emoglobin|lab(?:oratory)? (?:values?|results?)",
-    r"drugs?|medication\w*|medicin\w*|pills?|dose|dosage|tablets?|anticoag\w*|aspirin|beta ?blockers?|statins?|warfarin"
-    r"|amiodarone|prescri\w*",
+    r"drugs?|meds?|medication\w*|medicin\w*|pills?|dose|dosage|tablets?|anticoag\w*|aspirin|beta ?blockers?|statins?"
+    r"|warfarin|amiodarone|prescri\w*",
     r"treat\w*|therap\w*|surgery|operation|operated|ablat\w*|cardiover\w*|stents?|stented|bypass|pci|cabg|shock\w*",
     r"history|family|famil\w*|inherit\w*|genetic\w*|mutation|parents?|mother|father|smok\w*|alcohol|drinks?|allerg\w*",
-    r"how old|years old|age(?! of the infarct| of infarct)|birthday|gender|sex|male|female|man|woman|bmi|weight|weigh",
+    r"how old|years old|age(?! of the infarct| of infarct| indeterminate| undetermined| unknown)|birthday|gender|sex"
+    r"|male|female|man|woman|bmi|weight|weigh",
     r"(?:patient s|his|her|my) (?:name|height|address)|how tall (?:is|am) (?:the patient|he|she|i)|ethnic\w*",
     r"ejection fraction|lvef|ef|stenos\w*|regurgitation|calcium score|coronary arter\w*|plaque|which artery|clots?",
     r"symptoms? (?:does|did|do) (?:the|this|my) patient|chest pain|pain|dizz\w*|dyspn\w*|breath\w*|fever|temperature",

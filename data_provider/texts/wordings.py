@@ -29,7 +29,10 @@ from cardiolect.data_provider.texts.wording_table import (
 UNTRAINED = "this model was not trained on this question"
 NO_ECG = "an ECG does not show this"
 NEGATED = "a negation can be answered in two ways; ask whether it is there"
-_MOST_NEAREST = 3
+_MOST_NEAREST, _SHARED_WORDS = 3, 2
+_FOREIGN = re.compile(
+    r"[^\x00-\x7f\u2018\u2019\u201c\u201d\u2013\u2014\u2026]|[=<>~^]|!(?=\w)"
+)  # other letters, and signs
 _COMMON = frozenset(  # words that say nothing of what is asked about
     re.findall(
         r"\w+",
@@ -125,6 +128,8 @@ def understand(question: str, trained: Collection[str]) -> Reading:
     if question.strip() in trained:
         return Reading(question.strip())
     text = normal_form(question)
+    if _FOREIGN.search(question) or (question.strip() and not text):
+        return Reading(None, UNTRAINED)  # what is not read may be a negation
     if same := {normal_form(each): each for each in trained}.get(text or normal_form(REPORT)):
         return Reading(same)
     if _NEGATIONS.search(text):
@@ -239,7 +244,10 @@ def _nearest(text: str, trained: Collection[str]) -> tuple[str, ...]:
     if not found:
         words = set(text.split()) - _COMMON
         shared = {each: len(words & set(normal_form(each).split())) for each in trained}
-        best = sorted((each for each in trained if shared[each]), key=lambda each: (-shared[each], len(each), each))
+        best = sorted(
+            (each for each in trained if shared[each] >= _SHARED_WORDS),
+            key=lambda each: (-shared[each], len(each), each),
+        )
         found = dict.fromkeys(best)
     if not found:
         spelled = {normal_form(name_in(each) or each): each for each in trained}

@@ -29,7 +29,7 @@ from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
 from cardiolect.model.evaluation.settings import EvalSettings
-from cardiolect.model.inference.calibration import Calibration, QuestionMap
+from cardiolect.model.inference.calibration import CERTAIN, Calibration, QuestionMap
 from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import CALIBRATION, add_info, bits_of, fingerprint, read_info
 from cardiolect.utils.command_line import Parser, file_path, integer, run_command
@@ -137,7 +137,7 @@ def _calibration(
 def _sure(log_odds: np.ndarray, is_yes: np.ndarray, prior: np.ndarray) -> dict[str, float]:
     """Which answers `Calibration.is_sure` would call sure, and how often these and the others are right."""
     right = (log_odds >= 0) == is_yes
-    sure = ((log_odds >= 0) == (log_odds >= prior)) & (expit(np.abs(log_odds)) >= SURE)
+    sure = expit(np.abs(log_odds)) >= np.where((log_odds >= 0) == (log_odds >= prior), SURE, CERTAIN)
     return {
         "share": float(sure.mean()),
         "right": float(right[sure].sum() / max(sure.sum(), 1)),

@@ -19,6 +19,7 @@ from cardiolect.utils.errors import UserError
 
 Point = Literal["prevalence", "balanced"]
 PREVALENCE, BALANCED = get_args(Point)
+CERTAIN = 0.95  # from here on an answer is sure, even if it rests on how rare the finding is
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ class Calibration:
         """Whether an answer to a question of the calibration is probable, and not only because a finding is rare.
 
         Its probability is at least ``unsure_below``, and the answer is the same for patients half of whom have the
-        finding.
+        finding, or its probability is at least `CERTAIN`.
         """
         (answer, probability), (balanced, _) = (
             decide(self.probability_of_yes(question, margin, point)) for point in (PREVALENCE, BALANCED)
         )
-        return answer == balanced and probability >= self.unsure_below
+        return probability >= (self.unsure_below if answer == balanced else CERTAIN)
 
 
 def decide(probability: float) -> tuple[str, float]:

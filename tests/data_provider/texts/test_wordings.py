@@ -94,7 +94,7 @@ TRAPS = {
     NO_ECG: "Is there a family history of AF?|Was AF treated?|Which drug for AF?|LAD stent?|"
     "What is the blood pressure?|Does the patient have diabetes?|Is she pregnant?|"
     "Which medication does the patient take?|"
-    "How old is the patient?|"
+    "How old is the patient?|bp?|what meds is he on?|"
     "troponin?|What is the ejection fraction?|Is there a history of LBBB?|Should I worry about the QTc?|"
     "Is the LVH caused by hypertension?|Does he have chest pain?|What is the risk of AF?|Is the patient male?",
     NEGATED: "no AF?|rule out AF|Isn't there AF?|Is AF absent?|without LVH?|not in sinus rhythm?|AF excluded?|"
@@ -104,7 +104,8 @@ TRAPS = {
     "Is there AF and LBBB?|Is AF rate controlled?|Does the patient have a pacemaker?|RVH?|VF?|Is there a QTc?|"
     "How high is the QRS?|long QT syndrome?|possible AF in the past?|Is the AF worse than before?|AV block?|"
     "bundle branch block?|any infarct?|ischaemia?|What is the atrial rate?|Why is there AF?|Tell me a joke|"
-    "Is the rhythm regular?|ventricular fibrillation?|muscle artefact?|Is the T wave in aVR inverted?",
+    "Is the rhythm regular?|ventricular fibrillation?|muscle artefact?|Is the T wave in aVR inverted?|"
+    "没有AF?|нет AF|AF \u2260|AF != |房颤?|???|!|anterior MI age indeterminate",
 }
 GOOD = [(wording, target) for target, wordings in UNDERSTOOD.items() for wording in wordings.split("|")]
 BAD = [(wording, reason) for reason, wordings in TRAPS.items() for wording in wordings.split("|")]

@@ -36,6 +36,7 @@ def test_yes_needs_a_probability_of_one_half_at_the_operating_point():
         (3.0, True),  # yes, however rare
         (1.7, False),  # yes, but hardly
         (1.0, False),  # no as the finding is rare, yes if half of the patients had it
+        (0.0, True),  # the same, but no is 95 % probable
         (-2.0, True),
     ],
 )
