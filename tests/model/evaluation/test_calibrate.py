@@ -11,6 +11,7 @@ from cardiolect.model.cli import commands as cli
 from cardiolect.model.evaluation.answers import Answer
 from cardiolect.model.evaluation.calibrate import derived_questions
 from cardiolect.model.evaluation.evaluate import evaluate
+from cardiolect.model.evaluation.floors import majority_floors
 from cardiolect.model.evaluation.operating_point import OperatingPoint, operating_point_line
 from cardiolect.model.evaluation.result import check_result
 from cardiolect.model.evaluation.samples import read_samples
@@ -77,6 +78,12 @@ def test_folds_of_training_and_no_folds_are_refused(folder, corpus):
         run_calibrate(folder, corpus, corpus / "questions/valid.json", "")
 
 
+def test_several_folders_must_be_prepared_corpora(folder, corpus, tmp_path):
+    given = ["--checkpoint", str(folder), "--data", str(corpus), str(tmp_path), "--folds", "8"]
+    with pytest.raises(UserError, match=r"as each of several must be; run cardiolect prepare"):
+        cli.main(["calibrate", *given])
+
+
 def test_labels_give_every_question_of_training_about_every_recording(corpus):
     items = derived_questions(corpus, "8-9", [RHYTHM, "Is it a horse?"])
     assert {item["question"] for item in items} == {RHYTHM}
@@ -122,10 +129,22 @@ def test_an_evaluation_answers_at_the_operating_point_and_keeps_the_ranking(fold
         assert sample.probabilities["with_ecg"] == pytest.approx(max(yes, 1 - yes), abs=1e-6)
     aurocs = [{q: row["auroc"] for q, row in each["verify"]["with_ecg"].items()} for each in (raw, balanced)]
     assert aurocs[0] == aurocs[1] != {}
-    assert check_result(tmp_path / "balanced") == []
+    assert check_result(tmp_path / "balanced") == [] and "majority_in_validation" not in balanced["conditions"]
     assert "operating point balanced: " in (tmp_path / "balanced/scores.txt").read_text()
     assert "Operating point balanced: " in (tmp_path / "balanced/result.html").read_text()
     assert "as ranked, not calibrated" in operating_point_line(raw)
+
+
+def test_answers_that_know_the_prevalence_have_a_floor_that_knows_it_too(folder, corpus, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "checkpoint")
+    add_info(copy, **majority_floors([example("Normal?", "verify")], seed=0))
+    result = evaluated(copy, corpus, tmp_path / "out")
+    em = {name: scores["em"] for name, scores in result["conditions"].items()}
+    assert result["gap"]["value"] <= em["with_ecg"] - em["majority_in_validation"]
+    calibration = Calibration.of(copy)
+    for sample in read_samples(tmp_path / "out/predictions.jsonl"):
+        if line := calibration.questions.get(sample.question):
+            assert sample.predictions["majority_in_validation"] == ("yes" if line.prevalence >= 0.5 else "no")
 
 
 def example(question, kind):
@@ -145,6 +164,7 @@ def test_questions_without_a_map_stay_as_ranked_and_are_counted(tmp_path, stock)
     assert point.answer(other, ranked) == ranked
     assert point.answer(known, Answer("not sure", 0.5, 2.0)).text == "not sure"
     assert point.answer(query, Answer("AF", 0.5)).text == "AF"
+    assert [point.majority(each) for each in (known, other, query)] == ["no", None, "no"]
     described = point.describe([known, other, query])
     assert (described["samples"], described["other_samples"]) == (1, 1)
     assert "1 answers to questions without a calibration" in operating_point_line({"operating_point": described})
