@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.audit.seen import SEEN, load_seen, seen_again
+from cardiolect.data_provider.audit.seen import SEEN, load_seen, save_seen, seen_again
 from cardiolect.data_provider.corpora import augmented
 from cardiolect.data_provider.corpora.databases import is_made
 from cardiolect.data_provider.corpora.prepare import prepare
@@ -76,6 +76,12 @@ def test_copies_have_the_patients_of_their_recordings_and_these_count_as_seen(co
     seen = load_seen(copies)
     assert seen_again(copied, [], seen) == {ref.record_id for ref in copied}
     assert not seen_again(outside, [], seen)
+
+
+def test_lists_of_seen_recordings_hold_no_fingerprints_of_what_was_made(corpus, copies, tmp_path):
+    refs = [*list(load_database(copies).values())[:3], *list(load_database(corpus).values())[:3]]
+    save_seen(tmp_path, refs)
+    assert {mark.partition(":")[0] for mark in load_seen(tmp_path) if ":" in mark} == {"record", "patient", "samples"}
 
 
 def test_copies_without_the_list_of_their_originals_are_refused(copies, tmp_path):
