@@ -7,11 +7,12 @@ compare scores on them with published ones. Yes and no are balanced for each que
 """
 
 import json
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -66,6 +67,19 @@ class LabelQuestion(NamedTuple):
     text: str
     attributes: list[str] | None
     answer: Callable[[Row], Answer]
+
+    def item(self, row: Row, answer: tuple[str, ...]) -> dict[str, Any]:
+        """The question about a recording in ECG-QA's JSON form."""
+        return {
+            "template_id": self.template_id,
+            "question_type": self.question_type,
+            "attribute_type": self.attribute_type,
+            "question": self.text,
+            "answer": list(answer),
+            "ecg_id": [int(row["ecg_id"])],
+            "attribute": self.attributes,
+            "derived": True,
+        }
 
 
 def questions() -> Iterator[LabelQuestion]:
@@ -193,17 +207,7 @@ def derive(
         else:
             chosen = set(range(len(rows)))
         items += [
-            {
-                "template_id": question.template_id,
-                "question_id": question_id,
-                "question_type": question.question_type,
-                "attribute_type": question.attribute_type,
-                "question": question.text,
-                "answer": list(answer),
-                "ecg_id": [int(rows[i]["ecg_id"])],
-                "attribute": question.attributes,
-                "derived": True,
-            }
+            {"question_id": question_id, **question.item(rows[i], answer)}
             for answer, members in sorted(groups.items())
             for i in sorted(members)
             if i in chosen
@@ -211,12 +215,26 @@ def derive(
     return [{"sample_id": i, **item} for i, item in enumerate(items)]
 
 
+def add_folds(parser: Parser) -> None:
+    """Add the options that `folds_of` reads."""
+    for split, folds in zip(SPLITS, ("1-7", "8", "9-10"), strict=True):
+        parser.add_argument(f"--{split}-folds", default=folds, help=f"folds of PTB-XL for {split}.json")
+
+
+def folds_of(args: Namespace) -> dict[str, frozenset[int]]:
+    """Split -> its folds. Raises `UserError` if two splits share one."""
+    folds = {split: parse_folds(getattr(args, f"{split}_folds"), f"--{split}-folds") for split in SPLITS}
+    for one, other in combinations(folds, 2):
+        if both := folds[one] & folds[other]:
+            raise UserError(f"fold {min(both)} is in both --{one}-folds and --{other}-folds")
+    return folds
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect derive", description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="folder of PTB-XL")
     parser.add_argument("--out", type=Path, required=True, help="folder for train.json, valid.json and test.json")
-    for split, folds in zip(SPLITS, ("1-7", "8", "9-10"), strict=True):
-        parser.add_argument(f"--{split}-folds", default=folds, help=f"folds of PTB-XL for {split}.json")
+    add_folds(parser)
     parser.add_argument("--seed", type=int, default=42, help="seed for the recordings that questions are about")
     parser.add_argument(
         "--unbalanced",
@@ -236,10 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.keep_alike and not args.unbalanced:
         raise UserError("--keep-alike: balanced questions have both answers; add --unbalanced")
     make_folder("--out", args.out)
-    folds = {split: parse_folds(getattr(args, f"{split}_folds"), f"--{split}-folds") for split in SPLITS}
-    for one, other in combinations(folds, 2):
-        if both := folds[one] & folds[other]:
-            raise UserError(f"fold {min(both)} is in both --{one}-folds and --{other}-folds")
+    folds = folds_of(args)
     rows = load_labels(args.source / DATABASE_NAME, "--source")
     if args.measure:
         refs = load_database(args.source, "--source")

@@ -3,8 +3,7 @@
 Measurements of real recordings are made by `ecgqa.intervals`; of simulated ones the true values are known. Both are
 written to measurements.csv, with the columns of the simulator's, for training a tokenizer (``MEASUREMENTS_DATA``). The
 questions are those of `texts.numbers`; a value that cannot be trusted is not asked about. PR in atrial fibrillation and
-flutter is "not measurable". The table has a column for each of `CODES` too: 1 if the labels state it, 0 if they deny
-it, empty if they leave it open.
+flutter is "not measurable".
 """
 
 import ast
@@ -12,50 +11,27 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 
 from tqdm import tqdm
 
-from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels, parse_folds
+from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels
 from cardiolect.data_provider.corpora.simulated_folder import TRUTH
-from cardiolect.data_provider.ecgqa.derived import SPLITS
+from cardiolect.data_provider.ecgqa.derived import SPLITS, add_folds, folds_of
 from cardiolect.data_provider.ecgqa.intervals import measure_intervals
-from cardiolect.data_provider.ecgqa.labels import Row, has_code
+from cardiolect.data_provider.ecgqa.labels import Row
 from cardiolect.data_provider.ecgqa.range_fit import value_of
 from cardiolect.data_provider.ecgqa.ranges import FEATURES
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.texts.numbers import NOT_MEASURABLE, NUMBER, QUANTITIES
 from cardiolect.utils.command_line import Parser, run_command
-from cardiolect.utils.errors import UserError, check_overwriting, make_folder
+from cardiolect.utils.errors import check_overwriting, make_folder
 from cardiolect.utils.parallel import ordered_map
 
 MEASUREMENTS = "measurements.csv"
 RATE, PR, AXIS = "heart rate", "pr interval", "axis"
 NO_P = frozenset({"AFIB", "AFLT"})  # rhythms without P waves
-# What the shape of beats and baseline shows, so that a few seconds of ECG tell.
-CODES = (
-    "AFIB",
-    "AFLT",
-    "PACE",
-    "1AVB",
-    "CLBBB",
-    "CRBBB",
-    "IRBBB",
-    "LAFB",
-    "LAO/LAE",
-    "LVH",
-    "LVOLT",
-    "ASMI",
-    "IMI",
-    "LMI",
-    "STD_",
-    "INVT",
-    "LOWT",
-    "NDT",
-)
-OPEN_LIKELIHOOD = 15.0  # doubtful: neither stated nor denied
 NO_AXIS = frozenset({"CRBBB"})  # its late forces make the axis of the whole QRS meaningless
 
 Values = dict[str, float]  # FEATURES in ms and `RATE` in bpm, `AXIS` in degrees; NaN if not known
@@ -108,17 +84,10 @@ def questions_about(ecg_id: int, values: Values, codes: Iterable[str]) -> list[d
     return rows
 
 
-def _simulated(source: Path, rows: Sequence[Row]) -> tuple[list[Row], list[Values]]:
-    """The rows, with the codes that are open as doubtful ones, and the true values."""
+def _simulated(source: Path, rows: Sequence[Row]) -> list[Values]:
     with (source / TRUTH).open() as file:
-        truths = {truth["record_id"]: truth for truth in map(json.loads, file)}
-    found = [truths[int(row["ecg_id"])] for row in rows]
-    doubtful = [dict.fromkeys(truth.get("open", ()), OPEN_LIKELIHOOD) for truth in found]
-    rows = [
-        {**row, "scp_codes": str({**ast.literal_eval(row["scp_codes"]), **more})}
-        for row, more in zip(rows, doubtful, strict=True)
-    ]
-    return rows, list(map(true_values, found))
+        truths = {truth["record_id"]: true_values(truth) for truth in map(json.loads, file)}
+    return [truths[int(row["ecg_id"])] for row in rows]
 
 
 def _real(source: Path, rows: Sequence[Row], workers: int) -> list[Values]:
@@ -131,17 +100,10 @@ def _write_table(path: Path, rows: Sequence[Row], values: Sequence[Values]) -> N
     names = [*FEATURES, AXIS]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["ecg_id", *(name.replace(" ", "_") for name in names), *CODES])
+        writer.writerow(["ecg_id", *(name.replace(" ", "_") for name in names)])
         for row, found in zip(rows, values, strict=True):
-            cells = [found.get(name, math.nan) for name in names]
-            stated = [has_code(row, code) for code in CODES]
-            writer.writerow(
-                [
-                    int(row["ecg_id"]),
-                    *("" if math.isnan(cell) else f"{cell:.1f}" for cell in cells),
-                    *("" if state is None else int(state) for state in stated),
-                ]
-            )
+            cells = (found.get(name, math.nan) for name in names)
+            writer.writerow([int(row["ecg_id"]), *("" if math.isnan(cell) else f"{cell:.1f}" for cell in cells)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -150,20 +112,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help=f"folder for {MEASUREMENTS}, train.json, valid.json and test.json"
     )
-    for split, folds in zip(SPLITS, ("1-7", "8", "9-10"), strict=True):
-        parser.add_argument(f"--{split}-folds", default=folds, help=f"folds of PTB-XL for {split}.json")
+    add_folds(parser)
     parser.add_argument("--workers", type=int, default=2, help="processes that measure; the result is the same")
     parser.add_argument("--force", action="store_true", help="replace what an earlier run wrote to OUT")
     args = parser.parse_args(arguments)
     make_folder("--out", args.out)
-    folds = {split: parse_folds(getattr(args, f"{split}_folds"), f"--{split}-folds") for split in SPLITS}
-    for one, other in combinations(folds, 2):
-        if both := folds[one] & folds[other]:
-            raise UserError(f"fold {min(both)} is in both --{one}-folds and --{other}-folds")
+    folds = folds_of(args)
     check_overwriting(args.out, [MEASUREMENTS, *(f"{split}.json" for split in SPLITS)], args.force)
     rows = load_labels(args.source / DATABASE_NAME, "--source")
     if (args.source / TRUTH).is_file():
-        rows, values = _simulated(args.source, rows)
+        values = _simulated(args.source, rows)
     else:
         values = _real(args.source, rows, args.workers)
     _write_table(args.out / MEASUREMENTS, rows, values)

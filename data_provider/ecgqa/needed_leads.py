@@ -83,7 +83,7 @@ def _why(about: Asked, usable: Sequence[str], seconds: float) -> str | None:
     if about.template_id in (NOISE_IN_LEAD, ANY_NOISE_IN_LEAD):
         return _missing([about.names[-1]], usable)
     if about.attribute_type == "noise":
-        return None  # a lead that is gone is no noise in the others
+        return None  # a missing lead is not noise in the others
     names = set(about.names)
     is_rhythm = bool(names) and names <= _RHYTHM_NAMES
     if is_rhythm or about.template_id in _RHYTHM_TEMPLATES or (names and about.names[0] in _ABOUT_RATE):

@@ -128,9 +128,9 @@ def _calibration(
         "log_loss": {f"{penalty:g}": loss for penalty, loss in maps.log_loss.items()},
         "uncalibrated": _figures(margins, is_yes),
         "calibrated": _figures(maps.held_out, is_yes),
+        "sure": _sure(maps.held_out, is_yes, np.array([lines[name].prior_log_odds for name in names])),
     }
     shared = {"a": maps.slope, "b": maps.intercept}
-    figures["sure"] = _sure(maps.held_out, is_yes, np.array([lines[name].prior_log_odds for name in names]))
     return Calibration(weights, lines, shared, SURE, dict(validation), figures)
 
 
@@ -159,21 +159,7 @@ def derived_questions(data: Path, folds: str, trained: Collection[str]) -> list[
     chosen = parse_folds(folds, "--folds")
     rows = [row for row in load_labels(data / DATABASE_NAME, "--data") if int(float(row["strat_fold"])) in chosen]
     asked = [q for q in questions() if q.question_type == VERIFY and (not trained or q.text in trained)]
-    return [
-        {
-            "question_type": q.question_type,
-            "attribute_type": q.attribute_type,
-            "template_id": q.template_id,
-            "question": q.text,
-            "answer": list(answer),
-            "ecg_id": [int(row["ecg_id"])],
-            "attribute": q.attributes,
-            "derived": True,
-        }
-        for q in asked
-        for row in rows
-        if (answer := q.answer(row)) is not None
-    ]
+    return [q.item(row, answer) for q in asked for row in rows if (answer := q.answer(row)) is not None]
 
 
 def trained_questions(info: Mapping[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ from cardiolect.data_provider.texts.reasoning.wordings import wordings
 from cardiolect.utils.command_line import Parser, file_path
 from cardiolect.utils.errors import UserError, make_folder
 
-CHAIN_STREAM = 4  # beside those of `simulator.patients` and `varied.render`
+CHAIN_STREAM = 4  # in addition to those of `simulator.patients` and `varied.render`
 COUNTS = "chains.json"
 
 

@@ -58,7 +58,7 @@ _MILLI = 1000
 
 
 class UnwrittenError(Exception):
-    """There is no chain about this ECG and diagnosis; the reason is one of those above."""
+    """No chain can be written about this ECG and diagnosis, for one of the reasons above."""
 
 
 def make_chain(diagnosis: str, facts: Facts, chain_id: str, ecg_id: str, rng: np.random.Generator) -> Chain:

@@ -160,7 +160,7 @@ def _step(row: Any, kind: str | None, where: str, unknown: Counter[str]) -> Step
     if kind is None:
         kind = str(row.get("question_type")).removesuffix("_grounding")
         if kind not in GROUNDING:
-            raise UserError(f"{where}question_type {row.get('question_type')} is none of {', '.join(GROUNDING)}")
+            raise UserError(f"{where}question_type {row.get('question_type')} is not one of {', '.join(GROUNDING)}")
     question, options, answers = row.get("question"), row.get("options"), row.get("answer")
     answers = answers if isinstance(answers, list) else [answers]
     if not isinstance(question, str) or not question.strip():
