@@ -17,7 +17,7 @@ from typing import Self, overload
 import numpy as np
 import pyarrow as pa
 
-from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.data_provider.examples import INSTRUCT_TASK, Example, RecordRef
 from cardiolect.data_provider.storage.shared_tables import Tables
 from cardiolect.utils.errors import UserError
 
@@ -213,6 +213,10 @@ class Examples(Sequence[Example]):
     def of_task(self, task: str) -> np.ndarray:
         """Boolean, for each example: whether it has this task."""
         return (self.tables["texts"]["task"].to_numpy() == task)[self.text]
+
+    def in_conversations(self) -> np.ndarray:
+        """Boolean, for each row of the texts table: whether it is a turn of a conversation."""
+        return self.tables["texts"]["task"].to_numpy() == INSTRUCT_TASK
 
     def in_split(self, split: str) -> np.ndarray:
         """Boolean, for each example: whether it is in this split."""

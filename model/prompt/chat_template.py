@@ -154,15 +154,15 @@ def set_chat_template(vocabulary: Vocabulary) -> bool:
         tokenizer.chat_template = chat_template(vocabulary)
         return True
     for joint in ("", " "):
-        tokenizer.chat_template = _plain_template(joint, vocabulary.escapes)
+        tokenizer.chat_template = _plain_template(joint, vocabulary.escapes, tokenizer.eos_token)
         if _is_exact(vocabulary):
             return True
     tokenizer.chat_template = None
     return False
 
 
-def _plain_template(joint: str, escapes: Mapping[str, str]) -> str:
-    """The template, with the words of `model.prompt.rendering` and the vocabulary's escapes filled in."""
+def _plain_template(joint: str, escapes: Mapping[str, str], end: str) -> str:
+    """The template, with the words of `model.prompt.rendering`, the vocabulary's escapes and the end of an answer."""
     question, answer = prompt_text(QA_TASK, "\0").split("\0")
     words = {
         "joint": joint,
@@ -171,7 +171,7 @@ def _plain_template(joint: str, escapes: Mapping[str, str]) -> str:
         "question": question,
         "answer": answer,
         "lead": " ",
-        "between": "\n",
+        "between": f"{end}\n",
     }
     return "{%- set opening = bos_token -%}\n" + _filled(words, escapes)
 

@@ -2,8 +2,9 @@
 
     [bos] <|ecg_start|> codes <|ecg_end|> Patient: age 56.\n    one ECG, shared by all questions about it; if two are
                                                               compared, the second follows in the same way
-    Question: ...\nAnswer:                                    one question (or "Report:"), after those already answered
-     atrial fibrillation [eos]                                the model's answer, the only supervised part
+    Question: ...\nAnswer:                                    one question (or "Report:"); in a conversation, after the
+     atrial fibrillation [eos]                                earlier ones with their answers and a new line each;
+                                                              answers and their ends are all that is supervised
 
 With PROMPT=chat, the language model's own chat template surrounds the same parts (`chat_format`), and the patient goes
 before the ECG: `<|ecg_end|>`, across which no tokenizer merges, then ends what questions share.
@@ -93,9 +94,42 @@ def render_prompt(
     vocabulary: Vocabulary, task: str, question: str = "", history: Sequence[tuple[str, str]] = ()
 ) -> list[int]:
     """Token ids of a question, up to the point where the answer begins."""
-    if vocabulary.chat:
-        return vocabulary.ids_after_ecg(_chat_text(vocabulary, REPORT if task == REPORT_TASK else question, history))
-    return vocabulary.text_ids(prompt_text(task, question, history))
+    return _render_conversation(vocabulary, task, question, history)[0]
+
+
+def _render_conversation(
+    vocabulary: Vocabulary, task: str, question: str, history: Sequence[tuple[str, str]]
+) -> tuple[list[int], list[bool]]:
+    """`render_prompt`, and which ids are those of earlier answers and their ends.
+
+    Answers end with a special token, so what follows one is tokenized on its own.
+    """
+    ids: list[int] = []
+    answers: list[bool] = []
+    for asked, answered in history:
+        before = _question_ids(vocabulary, task_of(asked), asked, later=bool(ids))
+        whole = _question_ids(vocabulary, task_of(asked), asked, later=bool(ids), answered=answered)
+        # A tokenizer may merge the first character of an answer into what a prompt ends with.
+        same = next((k for k, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b), len(before))
+        ids += whole
+        answers += [False] * same + [True] * (len(whole) - same)
+    asked_now = _question_ids(vocabulary, task, question, later=bool(history))
+    return ids + asked_now, answers + [False] * len(asked_now)
+
+
+def _question_ids(
+    vocabulary: Vocabulary, task: str, question: str, later: bool, answered: str | None = None
+) -> list[int]:
+    """Token ids of one question, with its answer and what ends it if there is one. later: not the first question."""
+    if chat := vocabulary.chat:
+        asked = REPORT if task == REPORT_TASK else vocabulary.escaped(question.strip()) or REPORT
+        text = (chat.between.removeprefix(chat.end) if later else "") + asked + chat.generation
+        if answered is not None:
+            text += chat.lead + vocabulary.escaped(answered.strip()) + chat.end
+        return vocabulary.ids_after_answer(text) if later else vocabulary.ids_after_ecg(text)
+    text = ("\n" if later else "") + prompt_text(task, question) + ("" if answered is None else f" {answered}")
+    ids = vocabulary.ids_after_answer(vocabulary.escaped(text)) if later else vocabulary.text_ids(text)
+    return ids if answered is None else [*ids, vocabulary.tokenizer.eos_token_id]
 
 
 def patient_text(background: str) -> str:
@@ -113,18 +147,6 @@ def answer_text(answers: Sequence[str]) -> str:
     return ".".join(answers)
 
 
-def _chat_text(vocabulary: Vocabulary, question: str, history: Sequence[tuple[str, str]]) -> str:
-    """The text of a chat after its ECGs, up to the point where the answer begins; texts escaped and trimmed."""
-
-    def asked(question: str) -> str:
-        return (vocabulary.escaped(question.strip()) or REPORT) + vocabulary.chat.generation
-
-    def answered(answer: str) -> str:
-        return vocabulary.chat.lead + vocabulary.escaped(answer.strip()) + vocabulary.chat.between
-
-    return "".join(asked(q) + answered(a) for q, a in history) + asked(question)
-
-
 def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
     """Token ids of an answer and its end."""
     if chat := vocabulary.chat:
@@ -137,10 +159,13 @@ def render_answer(vocabulary: Vocabulary, answers: Sequence[str]) -> list[int]:
 
 
 def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], list[bool]]:
-    """``(ids, loss mask)`` of one question or report with its answer, which follows the ids of `render_ecgs`."""
-    prompt = render_prompt(vocabulary, example.task, example.question, example.history)
+    """``(ids, loss mask)`` of one question or report with its answer, which follows the ids of `render_ecgs`.
+
+    The answers of earlier questions in a conversation are supervised as well.
+    """
+    prompt, earlier = _render_conversation(vocabulary, example.task, example.question, example.history)
     answer = render_answer(vocabulary, example.answers)
-    return prompt + answer, [False] * len(prompt) + [True] * len(answer)
+    return prompt + answer, earlier + [True] * len(answer)
 
 
 def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:

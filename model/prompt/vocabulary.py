@@ -131,3 +131,7 @@ class Vocabulary:
     def ids_after_ecg(self, text: str) -> list[int]:
         """`ids` of text as it is tokenized after an ECG."""
         return self.ids(ECG_END + text)[1:]
+
+    def ids_after_answer(self, text: str) -> list[int]:
+        """`ids` of text as it is tokenized after the token that ends an answer; that of Phi-3 takes up line ends."""
+        return self.ids((self.chat.end_token if self.chat else self.tokenizer.eos_token) + text)[1:]

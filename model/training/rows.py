@@ -131,9 +131,9 @@ class PretrainDataset(Dataset):
 class FinetuneDataset(Dataset):
     """Rows of one ECG followed by up to ``questions_per_ecg`` questions; every question occurs once per epoch.
 
-    Comparisons follow their two ECGs in the same way. Questions that do not fit the language model with their ECGs are
-    left out at once (`unfit`). random_windows: as of `PretrainDataset`; all questions about a recording have the
-    same window in an epoch.
+    A conversation counts as one question: all its answers are supervised where they stand. Comparisons follow their two
+    ECGs in the same way. Questions that do not fit the language model with their ECGs are left out at once (`unfit`).
+    random_windows: as of `PretrainDataset`; all questions about a recording have the same window in an epoch.
 
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
 
@@ -180,8 +180,12 @@ class FinetuneDataset(Dataset):
             group_of_turn = np.repeat(np.arange(len(self._sizes)), self._sizes)
             fitting = self.unfit.fitting(tokens, lambda k: self._record_ids(group_of_turn[k]))
             if not fitting.all():
-                self._turns, of_turn = self._turns[fitting], of_turn[fitting]
-                self._split(group[fitting])
+                self._turns, of_turn, group = self._turns[fitting], of_turn[fitting], group[fitting]
+                self._split(group)
+        whole = self._whole_conversations(group)
+        if not whole.all():
+            self._turns = self._turns[whole]
+            self._split(group[whole])
         self._rows_of = -(-self._sizes // questions_per_ecg)  # 13 questions, at most 12 per row: rows of 7 and 6
         self._row_starts = np.cumsum(np.concatenate([[0], self._rows_of]))
         corpora = [examples.refs[examples.members_of(g)[0]].corpus for g in self._groups]
@@ -190,8 +194,8 @@ class FinetuneDataset(Dataset):
         drawn = np.zeros(len(examples), bool)
         drawn[of_turn] = True
         if several:
-            weights = np.array([self.corpus_weights.get(corpus, 1) for corpus in corpora])
-            drawn[of_turn] = np.repeat(weights > 0, self._sizes)
+            used = [self.corpus_weights.get(corpus, 1) > 0 for corpus in corpora]
+            drawn[of_turn] = np.isin(group, self._groups[used])
         self.examples = examples.select(drawn)
         self.set_epoch(0)
 
@@ -207,6 +211,22 @@ class FinetuneDataset(Dataset):
         members = [self.examples.members_of(g) for g in self._groups]
         self._members = np.concatenate([np.empty(0, np.int32), *members]).astype(np.int32)
         self._member_starts = np.cumsum([0, *map(len, members)])[:-1]
+
+    def _whole_conversations(self, group: np.ndarray) -> np.ndarray:
+        """Boolean, for each question: false if the conversation goes on, since its end then teaches this answer too.
+
+        group: of each question.
+        """
+        places, pasts = [], set()
+        for k in np.flatnonzero(self.examples.in_conversations()[self._turns]):
+            example = self.examples.text_example(int(self._turns[k]))
+            past, turn = example.history, (example.question, *example.answers)
+            places.append((k, hash((int(group[k]), *past, turn))))
+            if past:
+                pasts.add(hash((int(group[k]), *past)))
+        whole = np.ones(len(group), bool)
+        whole[[k for k, path in places if path in pasts]] = False
+        return whole
 
     def _render(self, text: int) -> tuple[list[int], list[float]]:
         ids, mask = render_turn(self.vocabulary, self.examples.text_example(int(text)))

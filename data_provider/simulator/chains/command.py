@@ -8,7 +8,8 @@ form of ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning), and conver
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +27,33 @@ from cardiolect.data_provider.simulator.varied.render import varied_heart
 from cardiolect.data_provider.texts.reasoning.form import Chain
 from cardiolect.data_provider.texts.reasoning.loading import write_chains
 from cardiolect.data_provider.texts.reasoning.wordings import wordings
-from cardiolect.utils.command_line import Parser, file_path
+from cardiolect.utils.command_line import Parser, file_path, integer
 from cardiolect.utils.errors import UserError, make_folder
+from cardiolect.utils.parallel import ordered_map
 
 CHAIN_STREAM = 4  # in addition to those of `simulator.patients` and `varied.render`
 COUNTS = "chains.json"
 
 
-def write_corpus_chains(corpus: Path, out: Path, balanced: bool) -> dict[str, Any]:
+def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 0) -> dict[str, Any]:
     """Write the chains of all splits and their counts, which are returned.
 
     balanced: only as many chains of a split with each diagnosis as without it. Which these are depends on the corpus
-    alone. Raises `UserError` if ``corpus`` is not a varied corpus of this version of the simulator.
+    alone. workers: processes that write; the result is the same. Raises `UserError` if ``corpus`` is not a varied
+    corpus of this version of the simulator.
     """
     settings = _read_settings(corpus)
     folds = plan_patients(settings["seed"], settings["records"])
     left_out: dict[str, Counter[str]] = {diagnosis: Counter() for diagnosis in wordings()}
     made: dict[str, list[Chain]] = {split: [] for split in SPLITS}
-    for index, chain in _chains(corpus, settings, folds, left_out):
+    rows = (corpus / TRUTH).read_text().splitlines()
+    about = partial(_chains_about, corpus, settings["seed"], folds, rows)
+    done = ordered_map(about, range(settings["records"]), workers)
+    for index, (chains, reasons) in enumerate(tqdm(done, "chains", settings["records"], unit="ECG", mininterval=1)):
         fold = folds[1][folds[0][index]]
-        made[next(split for split, members in SPLITS.items() if fold in members)].append(chain)
+        made[next(split for split, members in SPLITS.items() if fold in members)] += chains
+        for diagnosis, reason in reasons.items():
+            left_out[diagnosis][reason] += 1
     written: dict[str, dict[str, dict[str, int]]] = {}
     for number, (split, chains) in enumerate(made.items()):
         rng = stream(settings["seed"], CHAIN_STREAM, settings["records"] + number)
@@ -90,24 +98,23 @@ def _read_settings(corpus: Path) -> dict[str, Any]:
     return settings
 
 
-def _chains(
-    corpus: Path, settings: dict[str, Any], plan: tuple[np.ndarray, np.ndarray], left_out: dict[str, Counter[str]]
-) -> Iterator[tuple[int, Chain]]:
-    """``(record index, chain)``; counts what cannot be written."""
+def _chains_about(
+    corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], index: int
+) -> tuple[list[Chain], dict[str, str]]:
+    """The chains about one record, and why those of other diagnoses cannot be written."""
     owner, folds = plan
-    rows = (corpus / TRUTH).read_text().splitlines()
-    for index in tqdm(range(settings["records"]), desc="chains", unit="ECG", disable=None):
-        patient = draw_patient(settings["seed"], int(owner[index]), int(folds[owner[index]]))
-        heart = varied_heart(settings["seed"], index, patient)
-        row = json.loads(rows[index])
-        if row["measures"] != json.loads(json.dumps(heart.truth.measures)):
-            raise UserError(f"--corpus {corpus}: record {index + 1} is not what this version of the simulator makes")
-        facts, rng = Facts(heart), stream(settings["seed"], CHAIN_STREAM, index)
-        for diagnosis in wordings():
-            try:
-                yield index, make_chain(diagnosis, facts, f"{diagnosis}:{index + 1}", str(index + 1), rng)
-            except UnwrittenError as reason:
-                left_out[diagnosis][str(reason)] += 1
+    patient = draw_patient(seed, int(owner[index]), int(folds[owner[index]]))
+    heart = varied_heart(seed, index, patient)
+    if json.loads(rows[index])["measures"] != json.loads(json.dumps(heart.truth.measures)):
+        raise UserError(f"--corpus {corpus}: record {index + 1} is not what this version of the simulator makes")
+    facts, rng = Facts(heart), stream(seed, CHAIN_STREAM, index)
+    chains, reasons = [], {}
+    for diagnosis in wordings():
+        try:
+            chains.append(make_chain(diagnosis, facts, f"{diagnosis}:{index + 1}", str(index + 1), rng))
+        except UnwrittenError as reason:
+            reasons[diagnosis] = str(reason)
+    return chains, reasons
 
 
 def _balanced(chains: Sequence[Chain], rng: np.random.Generator) -> list[Chain]:
@@ -136,8 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--unbalanced", action="store_true", help="write all chains (default: as many with a diagnosis as without it)"
     )
+    parser.add_argument("--workers", type=integer(0), default=2, help="processes that write; the result is the same")
     options = parser.parse_args(arguments)
-    result = write_corpus_chains(options.corpus, options.out, not options.unbalanced)
+    result = write_corpus_chains(options.corpus, options.out, not options.unbalanced, options.workers)
     for split, counts in result["written"].items():
         yes, no = (sum(each[answer] for each in counts.values()) for answer in ("yes", "no"))
         print(f"{split}: {yes + no} chains, {yes} of ECGs with the diagnosis")

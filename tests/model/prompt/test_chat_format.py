@@ -12,7 +12,7 @@ from transformers.utils import chat_template_utils
 
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.model.prompt.chat_template import chat_messages, set_chat_template, with_prompt
-from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.rendering import answer_text, make_prompt, render_answer, render_ecgs, render_prompt
 from cardiolect.model.prompt.vocabulary import ECG_START, PLACEHOLDER, Vocabulary, ecg_text
 from cardiolect.model.training.rows import FinetuneDataset
 from cardiolect.utils.errors import UserError
@@ -118,9 +118,16 @@ def test_questions_packed_after_one_ecg_have_the_prompts_of_evaluation(name):
     for e in examples:
         prompt = make_prompt(vocabulary, [ecgs.ecg(ref)], e.backgrounds, e.task, e.question, e.history)
         assert row.ids[: segments.tolist().count(0)] == list(prompt.prefix)
-        answer = render_answer(vocabulary, e.answers)
-        expected[*prompt.question, *answer] = [False] * len(prompt.question) + [True] * len(answer)
-    assert {tuple(turn): mask.tolist() for turn, mask in zip(turns, weighted, strict=True)} == expected
+        expected[*prompt.question, *render_answer(vocabulary, e.answers)] = "".join(
+            [*(answered for _, answered in e.history), answer_text(e.answers)]
+        )
+    supervised = {}
+    for turn, mask in zip(turns, weighted, strict=True):
+        ids = np.array(turn)[mask]
+        assert (ids == vocabulary.stop_ids[0]).sum() == 1 + ("Why?" in vocabulary.tokenizer.decode(turn))
+        supervised[tuple(turn)] = vocabulary.tokenizer.decode(ids, skip_special_tokens=True)
+    without_spaces = {ids: "".join(text.split()) for ids, text in supervised.items()}
+    assert without_spaces == {ids: "".join(text.split()) for ids, text in expected.items()}
     ecg = [w for token, w in zip(row.ids, row.weights, strict=True) if token in vocabulary.new_ids]
     assert ecg == [0, *[0.5] * 6]  # codes and end; neither the start nor the template around it
 

@@ -46,7 +46,8 @@ def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, backg
     messages = [{"role": "system", "content": "Be brief."}, *chat_messages(codes, backgrounds, question, history)]
     served = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(messages, add_generation_prompt=True)
     assert served["input_ids"] == rendered
-    assert rendered.count(vocabulary.tokenizer.bos_token_id) <= 1 and vocabulary.tokenizer.eos_token_id not in rendered
+    assert rendered.count(vocabulary.tokenizer.bos_token_id) <= 1
+    assert rendered.count(vocabulary.tokenizer.eos_token_id) == len(history)  # it ends every answer
 
 
 def test_no_template_is_better_than_an_inexact_one():
@@ -72,7 +73,7 @@ def test_what_people_type_is_understood_and_a_misplaced_ecg_refused():
         {"role": "user", "content": "<|ecg_3|>?"},
     ]
     assert vocabulary.tokenizer.apply_chat_template(put_in, tokenize=False) == (
-        f"<|bos|>{ecg}Report: < |eos|>< |ecg_2|>\nQuestion: < |ecg_3|>?\nAnswer:"
+        f"<|bos|>{ecg}Report: < |eos|>< |ecg_2|><|eos|>\nQuestion: < |ecg_3|>?\nAnswer:"
     )
     for content, complaint in {
         f"Look: {ecg}": "begin with an ECG",

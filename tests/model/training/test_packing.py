@@ -13,7 +13,7 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
-from cardiolect.model.prompt.rendering import render_prompt, render_turn
+from cardiolect.model.prompt.rendering import render_answer, render_prompt, render_turn
 from cardiolect.model.training import attention
 from cardiolect.model.training.objectives import attention_arguments, draw_windows, weighted_loss, window_sizes
 from cardiolect.model.training.packing import collate, lay_out, pack
@@ -87,6 +87,47 @@ def test_evaluation_prompts_are_the_training_sequences_without_the_answer(checkp
     ids, mask = trained(vocabulary, asked, [CODES])
     prompt = prefix_ids(vocabulary, CODES, asked.background) + render_prompt(vocabulary, "qa", asked.question)
     assert ids[: mask.index(True)] == prompt
+
+
+def conversation(*turns: tuple[str, str]) -> list[Example]:
+    """One example per answer, as conversations are read."""
+    return [
+        replace(example(question, (answer,), "instruct"), sample_id=str(k), history=turns[:k])
+        for k, (question, answer) in enumerate(turns)
+    ]
+
+
+def test_a_conversation_is_one_sequence_whose_loss_is_that_of_its_turns(checkpoint):
+    """Each turn alone, with the answers before it as text, would repeat the conversation for every answer."""
+    asked = conversation(("Is it fast?", "no"), ("What rhythm?", "Sinus rhythm."), ("Is it normal?", "yes"))
+    other = conversation(("Is it fast?", "no"), ("What rhythm?", "Atrial flutter."))
+    cache = CodesInMemory({asked[0].records[0]: CODES})
+    rows = FinetuneDataset(checkpoint.vocabulary, [*asked, *other], cache, questions_per_ecg=4)
+    assert len(rows) == 1 and len(rows.examples) == 5
+    pad = checkpoint.vocabulary.tokenizer.pad_token_id
+    model, head = checkpoint.model, checkpoint.model.get_output_embeddings()
+    row = FinetuneDataset(checkpoint.vocabulary, asked, cache, questions_per_ecg=4)[0]
+    assert max(row.segments) == 1
+    whole, weight = weighted_loss(model, head, collate([row], pad))
+    losses, weights = [], []
+    for turn in asked:
+        prompt = prefix_ids(checkpoint.vocabulary, CODES, turn.background)
+        prompt += render_prompt(checkpoint.vocabulary, "instruct", turn.question, turn.history)
+        answer = render_answer(checkpoint.vocabulary, turn.answers)
+        alone = pack([], [(prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer))])
+        loss, counted = weighted_loss(model, head, collate([alone], pad))
+        losses.append(loss)
+        weights.append(counted)
+    assert weight == sum(weights) and torch.isclose(whole, sum(losses), rtol=1e-5)
+
+
+def test_of_a_conversation_that_is_too_long_the_beginning_is_trained(checkpoint):
+    asked = conversation(("Is it fast?", "no"), ("What rhythm?", "Sinus rhythm."), ("Long? " * 50, "yes"))
+    cache = CodesInMemory({asked[0].records[0]: CODES})
+    rows = FinetuneDataset(checkpoint.vocabulary, asked, cache, questions_per_ecg=4, max_length=200)
+    text = checkpoint.vocabulary.tokenizer.decode([i for i, w in zip(rows[0].ids, rows[0].weights, strict=True) if w])
+    end = checkpoint.vocabulary.tokenizer.eos_token
+    assert text == f" no{end} Sinus rhythm.{end}"
 
 
 def comparison(*backgrounds: str) -> Example:
