@@ -11,14 +11,18 @@ ptbxl="${PTBXL:-../shared/data/ptb-xl}" reconstructed="${RECONSTRUCTED:-../share
 for folder in "$ptbxl" "$reconstructed"; do
     [ -f "$folder/ptbxl_database.csv" ] || fail "$folder: not a folder of PTB-XL; get it with cardiolect download ptb-xl, and name it with PTBXL=DIR (RECONSTRUCTED=DIR)"
 done
+# Chains of ECG-Reasoning-Benchmark about these recordings: JSON lines, used if they are there.
+chains=()
+[ -f "${CHAINS:=../shared/data/reasoning/ptbxl.jsonl}" ] && chains=("$CHAINS")
 cardiolect() { "$python" -m cardiolect "$@"; }
 data=data/builtin
 
 # Questions, measurements and copies of training recordings (folds 1-7; 8 validates, 9 and 10 are for the test).
 cardiolect simulate --out $data/corpus --records 20000 --seed 11 --varied --noise-from "$ptbxl" --noise-folds 1-8
 cardiolect measure --source $data/corpus --out $data/numbers/simulated --train-folds 1-8 --valid-folds 9 --test-folds 10 --force
+cardiolect chains --corpus $data/corpus --out $data/chains
 cardiolect prepare simulated --source $data/corpus --out $data/simulated --force \
-    --texts $data/numbers/simulated/train.json $data/numbers/simulated/valid.json
+    --texts $data/numbers/simulated/{train,valid}.json $data/chains/{train,valid}.jsonl
 for name in ptb-xl ptb-xl-reconstructed; do
     [ $name = ptb-xl ] && source="$ptbxl" || source="$reconstructed"
     cardiolect derive --source "$source" --out $data/questions/$name --unbalanced --measure --force # for the test
@@ -29,7 +33,7 @@ for name in ptb-xl ptb-xl-reconstructed; do
         texts+=($data/balanced/$name/$seed/train.json)
     done
     cardiolect prepare ptb-xl --name $name --source "$source" --out $data/$name --folds 1-7 8 9-10 --derived --english-reports --force \
-        --texts "${texts[@]}" $data/numbers/$name/valid.json
+        --texts "${texts[@]}" $data/numbers/$name/valid.json "${chains[@]}"
     cardiolect derive --source "$source" --out $data/calibration/questions/$name --unbalanced --keep-alike --measure --force
     cardiolect prepare ptb-xl --name $name --source "$source" --out $data/calibration/$name --folds 1-7 8 9-10 --force \
         --texts $data/calibration/questions/$name/valid.json
@@ -39,6 +43,7 @@ for name in ptb-xl ptb-xl-reconstructed; do
 done
 
 bash ecg_tokenizer/run_tokenizer.sh env/builtin/tokenizer.env
+bash ecg_tokenizer/run_tokenizer.sh env/builtin/measured.env
 bash pretrain.sh env/builtin/pretrain.env
 bash finetune.sh env/builtin/finetune.env
 

@@ -120,6 +120,10 @@ class ECGRepresentation(ABC):
         """An item together with its key and token numbers."""
         return PreparedECG(key, self.token_ids(item), item)
 
+    def parts(self, item: np.ndarray) -> dict[str, np.ndarray]:
+        """Items of the parts that an item consists of, by name; {} if it is a whole."""
+        return {}
+
     def num_tokens(self, item: np.ndarray) -> int:
         """Length of `token_ids`."""
         return len(item)

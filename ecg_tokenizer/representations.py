@@ -27,6 +27,11 @@ REPRESENTATIONS = {
         f"{_ROOM}.training.settings:TokenizerSettings",
         f"{_ROOM}.training.train:train_tokenizer",
     ),
+    "measured": Entry(
+        f"{_ROOM}.measured.representation:MeasuredECG",
+        f"{_ROOM}.measured.representation:MeasuredSettings",
+        f"{_ROOM}.measured.representation:make_measured",
+    ),
     "bpe": Entry(
         f"{_ROOM}.bpe.tokenizer:BPETokenizer",
         f"{_ROOM}.bpe.settings:BPESettings",

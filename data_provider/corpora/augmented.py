@@ -37,6 +37,7 @@ MIXED = 0.15  # share of a chest lead that comes from its neighbour, at most
 TURNED = np.deg2rad(5)  # of the frontal plane, at most: limb electrodes elsewhere
 RATES_HZ = (240, 250, 257, 300, 360, 400, 500, 500, 500, 1000)
 STEPS_UV = (1.0, 2.5, 4.88, 5.0, 10.0)
+HIGH_PASS_HZ = (0.05, 0.05, 0.1)  # a higher one would move ST, which the labels of the originals are about
 NOISE, WANDER = 0.5, 0.3  # shares of copies that get another recording's noise, or wander
 BEYOND = 100_000  # ecg_ids of copies are those of their recordings and multiples of this
 
@@ -70,7 +71,7 @@ def altered(signal: np.ndarray, library: np.ndarray | None, rng: np.random.Gener
     if rng.random() < WANDER:
         size = np.exp(rng.uniform(np.log(0.02), np.log(0.3)))
         eight = eight + size * wander(rng, eight.shape, rng.uniform(0.05, 0.4))
-    eight = record_through(eight, FS, rng)
+    eight = record_through(eight, FS, rng, HIGH_PASS_HZ)
     fs = int(rng.choice(RATES_HZ))
     step = rng.choice(STEPS_UV) / 1000
     return twelve(np.round(resample(eight.astype(np.float32), FS, fs) / step) * step).astype(np.float32), fs

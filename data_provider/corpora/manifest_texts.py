@@ -5,7 +5,7 @@ A text is in the split of its recordings, whatever the name of its file.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,10 +136,13 @@ def render_reports(done: Prepared, folder: Path) -> None:
     (folder / RENDERINGS).write_text("".join(lines), encoding="utf-8")
 
 
-def _add(done: Prepared, examples: Iterable[Example], licence: str) -> None:
+def _add(done: Prepared, examples: Sequence[Example], licence: str) -> None:
+    """Add texts; of conversations to train on only their ends, which hold all answers before them."""
     split_of = {record.record_id: record.split for record in done.records}
-    for e in examples:
+    for e, following in zip(examples, [*examples[1:], None], strict=True):
         splits = {split_of[i] for i in e.record_ids}
+        if splits == {"train"} and following and following.history == (*e.history, (e.question, *e.answers)):
+            continue
         if len(splits) > 1:
             done.left_out["comparisons across splits"] += 1
             continue

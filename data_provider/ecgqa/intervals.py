@@ -54,8 +54,31 @@ class Intervals:
         return self.qt / (self.rr / 1000) ** 0.5
 
 
+@dataclass(frozen=True)
+class Delineation:
+    """An ECG measured beat by beat, all at `FS` Hz.
+
+    peaks: samples of the R waves; alike: whether each is of the basic rhythm. beat: mV ``(8, T)``, the median of these
+    beats, relative to the level before QRS, with the samples of its QRS ``onset`` and ``end``; None without two whole
+    beats.
+    """
+
+    intervals: Intervals
+    peaks: np.ndarray
+    alike: np.ndarray
+    beat: np.ndarray | None = None
+    onset: int = 0
+    end: int = 0
+
+
 def measure_intervals(signal: np.ndarray, fs: float) -> Intervals | None:
     """The intervals of ``(12, T)`` mV at ``fs`` Hz, leads in the order of LEADS; None with fewer than three beats."""
+    found = delineate(signal, fs)
+    return None if found is None else found.intervals
+
+
+def delineate(signal: np.ndarray, fs: float) -> Delineation | None:
+    """Measure ``(12, T)`` mV at ``fs`` Hz, leads in the order of LEADS; None with fewer than three beats."""
     signal = resample(signal, fs, FS).astype(float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -79,7 +102,7 @@ def measure_intervals(signal: np.ndarray, fs: float) -> Intervals | None:
         others=int((~alike).sum()),
     )
     cut = _windows(smooth, peaks[alike], rhythm.rr)
-    return rhythm if cut is None else _measure_beat(rhythm, *cut)
+    return Delineation(rhythm, peaks, alike) if cut is None else _measure_beat(rhythm, peaks, alike, *cut)
 
 
 def _aligned(smooth: np.ndarray, peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +142,9 @@ def _windows(smooth: np.ndarray, peaks: np.ndarray, rr: float) -> tuple[np.ndarr
     return beats, np.median(beats, axis=0), before
 
 
-def _measure_beat(rhythm: Intervals, beats: np.ndarray, beat: np.ndarray, r: int) -> Intervals:
+def _measure_beat(
+    rhythm: Intervals, peaks: np.ndarray, alike: np.ndarray, beats: np.ndarray, beat: np.ndarray, r: int
+) -> Delineation:
     onset, end = _qrs_ends(beat, r)
     beat = beat - np.median(beat[:, max(onset - 8, 0) : max(onset - 1, 1)], axis=1, keepdims=True)
     qrs = beat[:, onset : end + 1]
@@ -137,9 +162,10 @@ def _measure_beat(rhythm: Intervals, beats: np.ndarray, beat: np.ndarray, r: int
         limb=float(np.ptp(limb, axis=1).max()),
         sokolow=float(max(-qrs[V1].min(), 0.0) + qrs[V5_V6].max()),
     )
-    if p is None:
-        return found
-    return replace(found, p=(p[1] - p[0]) * ms, p_size=_constancy(beats, beat, slice(*p)), pr=(onset - p[0]) * ms)
+    if p is not None:
+        p_size = _constancy(beats, beat, slice(*p))
+        found = replace(found, p=(p[1] - p[0]) * ms, p_size=p_size, pr=(onset - p[0]) * ms)
+    return Delineation(found, peaks, alike, beat, onset, end)
 
 
 def _axis(area_i: float, area_ii: float) -> float:

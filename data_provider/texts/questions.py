@@ -1,13 +1,18 @@
-"""Reads questions, reports and conversations from the JSON files of ECG-QA, HeartLLM, ECG-Chat and PULSE."""
+"""Reads questions, reports and conversations from the files of ECG-QA, HeartLLM, ECG-Chat, PULSE and
+ECG-Reasoning-Benchmark.
+"""
 
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.data_provider.texts.conversations import exchanges, is_conversation, recordings
+from cardiolect.data_provider.texts.reasoning.loading import chain_of, is_chain
 from cardiolect.data_provider.texts.record_finder import MAX_ECGS, RecordFinder, posix_path
 from cardiolect.utils.errors import UserError
 
@@ -51,7 +56,8 @@ def load_examples(
 ) -> Loaded:
     """Read files of questions, reports and conversations.
 
-    paths: JSON files, or folders whose *.json are read in sorted order; the format is recognised item by item.
+    paths: JSON files, JSON lines, or folders whose *.json are read in sorted order; the format is recognised item by
+    item. A chain of ECG-Reasoning-Benchmark is a conversation.
     root: the folder (DATA_ROOT) that record paths are relative to; MIMIC-IV-ECG may be below ``root/files``.
     database: references by ecg_id, for items without a path, and for patients and backgrounds.
     on_disk: whether a recording whose file does not exist counts as missing.
@@ -113,6 +119,8 @@ def _is_json(path: Path) -> bool:
 
 def _items(file: Path) -> list:
     try:
+        if file.suffix.lower() == ".jsonl":
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         items = json.loads(file.read_bytes())  # bytes: UTF-8 or UTF-16, with a byte-order mark or without
     except json.JSONDecodeError as error:
         raise UserError(f"{file}: not JSON (line {error.lineno}: {error.msg})") from None
@@ -128,8 +136,12 @@ def _items(file: Path) -> list:
 def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> None:
     if not isinstance(item, dict):
         raise UserError(f"is a JSON {type(item).__name__}, not an object")
+    if is_chain(item):
+        chain = chain_of(item, Counter())
+        _add_conversation(loaded, [(chain.ecg_id, None)], [*chain.exchanges()], sample_id, finder)
+        return
     if is_conversation(item):
-        _add_conversation(loaded, item, sample_id, finder)
+        _add_conversation(loaded, recordings(item), exchanges(item), sample_id, finder)
         return
     is_report = "report" in item and "question" not in item
     needed = ("report", "ecg_id") if is_report else ("question", "answer", "ecg_id")
@@ -170,10 +182,14 @@ def _add(loaded: Loaded, item: object, sample_id: str, finder: RecordFinder) -> 
     )
 
 
-def _add_conversation(loaded: Loaded, item: dict, sample_id: str, finder: RecordFinder) -> None:
-    """One example per answer, with the conversation before it."""
-    named = recordings(item)
-    conversation = exchanges(item)
+def _add_conversation(
+    loaded: Loaded,
+    named: Sequence[tuple[str, str | None]],
+    conversation: Sequence[tuple[str, str]],
+    sample_id: str,
+    finder: RecordFinder,
+) -> None:
+    """One example per answer, with the conversation before it. named: ids and paths of the recordings."""
     found = [finder.find(record_id, path, "", None) for record_id, path in named]
     records = tuple(ref for ref in found if ref is not None)
     if len(records) < len(found):

@@ -64,6 +64,11 @@ class TokenizerConfig:
             values = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: not JSON (line {error.lineno}); is the folder complete?") from None
+        return cls.of(values, path)
+
+    @classmethod
+    def of(cls, values: dict, path: Path) -> "TokenizerConfig":
+        """The architecture that a file's ``values`` describe. Raises `UserError` with ``path`` if they do not."""
         if (other := values.pop("representation", "codes")) != "codes":
             raise UserError(f"{path}: the representation is {other}; a VQ tokenizer (codes) is needed here")
         values.pop("seen", None)  # what stage 1 has seen (audit.seen)

@@ -282,7 +282,12 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
         for name in ("config.json", "model.safetensors"):
             if not (folder / name).is_file():
                 raise UserError(f"{folder}: no ECG tokenizer here ({name} is missing); train one with run_tokenizer.sh")
-        tokenizer = cls(TokenizerConfig.load(folder / "config.json"))
+        return cls.with_weights(TokenizerConfig.load(folder / "config.json"), folder, device)
+
+    @classmethod
+    def with_weights(cls, config: TokenizerConfig, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """A tokenizer with the weights in ``folder``, ready to encode. Raises `UserError` if they do not match."""
+        tokenizer = cls(config)
         try:
             tokenizer.load_state_dict(load_file(folder / "model.safetensors"))
         except (RuntimeError, OSError, SafetensorError) as error:

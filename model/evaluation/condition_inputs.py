@@ -11,7 +11,16 @@ from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH
 from cardiolect.data_provider.storage.stream import stream_signals
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
-from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, REVERSED, SILENCED, WITH_ECG
+from cardiolect.ecg_tokenizer.measured.representation import CODES, MEASURED
+from cardiolect.model.evaluation.conditions import (
+    CODES_ONLY,
+    MEASURED_ONLY,
+    NO_ECG,
+    OTHER_ECG,
+    REVERSED,
+    SILENCED,
+    WITH_ECG,
+)
 from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
@@ -21,6 +30,7 @@ ALTERED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     SILENCED: np.zeros_like,
     REVERSED: lambda signal: signal[::-1],
 }
+PARTS = {CODES_ONLY: CODES, MEASURED_ONLY: MEASURED}
 
 
 def inputs_under(
@@ -33,7 +43,8 @@ def inputs_under(
     """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
     asked: the recordings of every question on all ranks. own: those of this rank. The keys of the ECGs identify the
-    recording and its alteration. Raises `UserError` if a recording to alter cannot be read.
+    recording and its alteration. Raises `UserError` if a recording to alter cannot be read, or if ECGs have no such
+    part.
     """
     if condition == NO_ECG:
         return lambda refs: [None] * len(refs)
@@ -46,9 +57,21 @@ def inputs_under(
         refs = list({ref.record_id: ref for refs in own for ref in refs}.values())
         altered = _altered(refs, condition, ecgs, settings)
         return lambda refs: [altered[ref.record_id] for ref in refs]
+    if condition in PARTS:
+        return lambda refs: [_part(ecgs, ref, condition) for ref in refs]
     if condition != WITH_ECG:
         raise ValueError(condition)
     return lambda refs: list(map(ecgs.ecg, refs))
+
+
+def _part(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
+    """One part of a recording's tokens."""
+    parts = ecgs.representation.parts(ecgs.item(ref))
+    if PARTS[condition] not in parts:
+        raise UserError(
+            f"FLOORS={condition}: the checkpoint's ECGs are {ecgs.representation.name}, which have no parts"
+        )
+    return ecgs.representation.prepared((ref.record_id, condition), parts[PARTS[condition]])
 
 
 def _altered(

@@ -7,6 +7,7 @@ from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_P
 
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
+CODES_ONLY, MEASURED_ONLY = "codes_only", "measured_only"
 GENERATED = "generated"
 MAJORITY_IN_VALIDATION = "majority_in_validation"
 
@@ -32,6 +33,11 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     REVERSED: Condition(
         "reversed", "the codes of the same recording with its twelve leads in reverse order", False, "#009E73"
     ),
+    # These two are not floors, because both parts are read off the ECG.
+    CODES_ONLY: Condition("codes only", "the codes of the recording without its measured values", False, "#117733"),
+    MEASURED_ONLY: Condition(
+        "measured only", "the measured values of the recording without its codes", False, "#999933"
+    ),
     GENERATED: Condition(
         "generated", "free generation with the ECG, for comparison with ranked answers", False, "#D55E00"
     ),
@@ -56,7 +62,7 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
         "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"
     ),
 }
-CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED)  # of FLOORS
+CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED, CODES_ONLY, MEASURED_ONLY)  # of FLOORS
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

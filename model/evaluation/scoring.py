@@ -12,7 +12,7 @@ from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores, selective_scores
-from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.conditions import MEASURED_ONLY, WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
@@ -105,6 +105,8 @@ def score(
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
         if task.has_content:
             result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
+    if MEASURED_ONLY in scored:
+        result["codes_add"] = _codes_add(result["score"], scored, patients, rules)
     return result
 
 
@@ -159,6 +161,21 @@ def signal_use_gap(
     )
     best = max(names, key=lambda name: conditions[name].values[score])
     return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
+
+
+def _codes_add(
+    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
+) -> dict[str, Any]:
+    """The score with the whole ECG minus that of its measured values alone, with an interval over patients."""
+    found = bootstrap_score(
+        score,
+        {name: conditions[name] for name in (WITH_ECG, MEASURED_ONLY)},
+        patients,
+        lambda values: values[WITH_ECG] - values[MEASURED_ONLY],
+        n_resamples=rules.bootstrap_resamples,
+        seed=rules.seed,
+    )
+    return {"of": score, "value": found.value, "ci95": [found.low, found.high]}
 
 
 def _interval(

@@ -79,7 +79,19 @@ def scores_table(result: Mapping[str, Any]) -> str:
             f"signal-use gap of {score_name(gap['of'])}: {points(gap['value'])} points{interval(gap['ci95'])} "
             f"against the best floor, {CONDITIONS[gap['best_floor']].heading}"
         )
+    if added := codes_line(result):
+        lines.append(added)
     return "\n".join(lines)
+
+
+def codes_line(result: Mapping[str, Any]) -> str:
+    """What the codes add to measured values; "" if the ECGs have none, or it was not evaluated."""
+    if not (added := result.get("codes_add")):
+        return ""
+    return (
+        f"codes add {points(added['value'])} points{interval(added['ci95'])} of {score_name(added['of'])} to measured "
+        "values alone"
+    )
 
 
 def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:

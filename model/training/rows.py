@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from cardiolect.data_provider.corpora.mixture import take
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.storage.example_table import Examples
+from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -135,6 +136,9 @@ class FinetuneDataset(Dataset):
     ECGs in the same way. Questions that do not fit the language model with their ECGs are left out at once (`unfit`).
     random_windows: as of `PretrainDataset`; all questions about a recording have the same window in an epoch.
 
+    part_dropout: share of rows that keep the one part of their ECG, and of those that keep the other, see
+    `ECGRepresentation.parts`.
+
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
 
     In memory are four bytes for a question, and a few for a row and a group, which is what shares recordings and
@@ -152,6 +156,7 @@ class FinetuneDataset(Dataset):
         ecg_loss_weight: float = 0.0,
         ecg_dropout: float = 0.0,
         patient_dropout: float = 0.0,
+        part_dropout: float = 0.0,
         seed: int = 0,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
@@ -159,6 +164,7 @@ class FinetuneDataset(Dataset):
     ):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.ecg_loss_weight, self.ecg_dropout, self.patient_dropout = ecg_loss_weight, ecg_dropout, patient_dropout
+        self.part_dropout = part_dropout
         self.unfit = Unfit("questions and reports", max_length)
         self._turn = lru_cache(2**14)(self._render)
         examples = Examples.of(examples)
@@ -255,8 +261,8 @@ class FinetuneDataset(Dataset):
         """Draw which questions share a row in this epoch, and which rows lose their ECG or their patient."""
         self.epoch, self._lengths = epoch, None
         self._windows.set_epoch(epoch)
-        self._order, self._no_ecg, self._no_patient = (
-            stream(self.seed, epoch, what) for what in ("questions", "ECG dropout", "patient dropout")
+        self._order, self._no_ecg, self._no_patient, self._part = (
+            stream(self.seed, epoch, what) for what in ("questions", "ECG dropout", "patient dropout", "part dropout")
         )
         rng = random.Random(f"{self.seed}-{epoch}")
         self._taken = None if self._corpora is None else _take(self._corpora, self.corpus_weights, rng)
@@ -265,7 +271,7 @@ class FinetuneDataset(Dataset):
         return int(self._row_starts[-1]) if self._taken is None else len(self._taken)
 
     def lengths(self) -> np.ndarray:
-        """Number of tokens per row."""
+        """Number of tokens per row, at most: rows that lose a part of their ECG count as whole."""
         if self._lengths is None:
             self._lengths = self._count()
         return self._lengths if self._taken is None else self._lengths[self._taken]
@@ -318,12 +324,20 @@ class FinetuneDataset(Dataset):
         """The recordings of a row."""
         return self.examples.records_of(self._groups[self.place_of(i)[0]])
 
+    def _ecg(self, i: int, recording: int) -> PreparedECG:
+        """The ECG of a row; in a share of rows that is `part_dropout` for each part, one part of it alone."""
+        ecg = self.ecgs.ecg(self.examples.refs[recording], int(self._windows.chosen[recording]))
+        if not self.part_dropout:
+            return ecg
+        row = i if self._taken is None else int(self._taken[i])
+        parts = list(self.ecgs.representation.parts(ecg.item).values())
+        chosen = int(shares(self._part, np.array([row]))[0] / self.part_dropout)
+        return self.ecgs.representation.prepared(ecg.key, parts[chosen]) if chosen < len(parts) else ecg
+
     def __getitem__(self, i: int) -> Packed:
         group, chosen, without_ecg, without_patient = self.place_of(i)
         members = self.examples.members_of(self._groups[group])
-        ecgs = [
-            None if without_ecg else self.ecgs.ecg(self.examples.refs[k], int(self._windows.chosen[k])) for k in members
-        ]
+        ecgs = [None if without_ecg else self._ecg(i, int(k)) for k in members]
         backgrounds = [""] * len(members) if without_patient else self.examples.backgrounds_of(self._groups[group])
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         turns = [self._turn(int(text)) for text in self._turns[self._starts[group] + chosen]]

@@ -344,6 +344,14 @@ class FinetuneSettings(LanguageModelSettings):
         "known.",
     )
 
+    part_dropout: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="REPRESENTATION=measured: share of training sequences that keep only the codes, and as many only "
+        "the measured values, so that each part alone can be evaluated (FLOORS=codes_only,measured_only).",
+    )
+
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
         if not self.checkpoint:
             return super().unused()

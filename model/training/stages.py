@@ -78,6 +78,8 @@ def pretrain(settings: PretrainSettings) -> dict:
             f"TOKENIZER_PATH: {settings.tokenizer_path} holds {representation.name}, which are embedded and have no "
             "tokens to predict; start with finetune.sh and LLM_PATH"
         )
+    if representation.name == "measured" and settings.pretrain_objective == "multiscale":
+        raise UserError("PRETRAIN_OBJECTIVE=multiscale: measured values have no order in time; set causal")
     checkpoint = _new_checkpoint(settings, representation)
     seen = seen_before(_starts_from(checkpoint, settings), settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for ref in split.records]
@@ -144,6 +146,7 @@ def finetune(settings: FinetuneSettings) -> dict:
         ecg_loss_weight=settings.ecg_loss_weight,
         ecg_dropout=settings.ecg_dropout,
         patient_dropout=settings.patient_dropout,
+        part_dropout=_part_dropout(settings, checkpoint.representation),
         corpus_weights=corpus_weights(settings),
         random_windows=True,
         **shared,
@@ -156,6 +159,14 @@ def finetune(settings: FinetuneSettings) -> dict:
     if launch.is_main():  # which alone saves it
         info |= majority_floors(examples, settings.seed)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)
+
+
+def _part_dropout(settings: FinetuneSettings, representation: ECGRepresentation) -> float:
+    if representation.name == "measured":
+        return settings.part_dropout
+    if "part_dropout" in settings.model_fields_set and launch.is_main():
+        print(f"PART_DROPOUT is not used: the ECGs are {representation.name}, which have no parts")
+    return 0.0
 
 
 def _new_checkpoint(settings: LanguageModelSettings, representation: ECGRepresentation) -> Checkpoint:

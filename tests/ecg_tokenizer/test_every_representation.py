@@ -10,6 +10,7 @@ from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.measured.representation import MeasuredECG
 from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, load_representation
 from cardiolect.utils.errors import UserError
@@ -33,7 +34,11 @@ def patches() -> ECGPatches:
     return ECGPatches(PatchConfig("conv")).eval()
 
 
-SMALL = {"codes": codes, "bpe": bpe, "patches": patches}
+def measured() -> MeasuredECG:
+    return MeasuredECG(codes())
+
+
+SMALL = {"codes": codes, "measured": measured, "bpe": bpe, "patches": patches}
 
 
 @pytest.fixture(params=REPRESENTATIONS)

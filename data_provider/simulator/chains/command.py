@@ -1,8 +1,8 @@
 """Write reasoning chains about the recordings of a varied simulated corpus.
 
-CORPUS is a folder made by `cardiolect simulate --varied`. For each of its splits, OUT gets chains/SPLIT.jsonl in the
-form of ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning), and conversations/SPLIT.json, to fine-tune on
-(TRAIN_DATA). chains.json has the counts of what was written and of what was not.
+CORPUS is a folder made by `cardiolect simulate --varied`. For each of its splits, OUT gets SPLIT.jsonl in the form of
+ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning) and to fine-tune on (TRAIN_DATA). chains.json has counts of
+what was written and of what was not.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from cardiolect.data_provider.simulator.chains.facts import Facts
 from cardiolect.data_provider.simulator.chains.making import UnwrittenError, make_chain
 from cardiolect.data_provider.simulator.corpus import SPLITS, VARIED_VERSION
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients, stream
-from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr
 from cardiolect.data_provider.simulator.varied.render import varied_heart
 from cardiolect.data_provider.texts.reasoning.form import Chain
 from cardiolect.data_provider.texts.reasoning.loading import write_chains
@@ -61,11 +60,8 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
         left = Counter(chain.diagnosis for chain in chains) - Counter(chain.diagnosis for chain in kept)
         for diagnosis, times in left.items():
             left_out[diagnosis]["as many yes as no"] += times
-        for folder in ("chains", "conversations"):
-            make_folder("--out:", out / folder)
-        write_chains(out / "chains" / f"{split}.jsonl", kept)
-        rows = [conversation(chain) for chain in kept]
-        (out / "conversations" / f"{split}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        make_folder("--out:", out)
+        write_chains(out / f"{split}.jsonl", kept)
         counts: dict[str, dict[str, int]] = defaultdict(lambda: {"yes": 0, "no": 0})
         for chain in kept:
             counts[chain.diagnosis]["yes" if chain.label else "no"] += 1
@@ -73,16 +69,6 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
     result = {"corpus": settings, "written": written, "left_out": {k: dict(+v) for k, v in left_out.items()}}
     (out / COUNTS).write_text(json.dumps(result, indent=1) + "\n")
     return result
-
-
-def conversation(chain: Chain) -> dict[str, Any]:
-    """The chain as a row that fine-tuning reads: every question with its options, and its answer."""
-    turns = [
-        {"from": speaker, "value": text}
-        for exchange in chain.exchanges()
-        for speaker, text in zip(("human", "gpt"), exchange, strict=True)
-    ]
-    return {"id": chain.chain_id, "ecg": filename_hr(int(chain.ecg_id)), "conversations": turns}
 
 
 def _read_settings(corpus: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Noise is simulated or taken from real recordings. Labels are measured on the add
 noise is named, noise that is neither large nor small is left open.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.signal import butter, lfilter, lfilter_zi, sosfiltfilt
 
@@ -78,13 +80,17 @@ def name_noise(noise: np.ndarray) -> tuple[dict[str, list[str]], set[str]]:
     return named, open_
 
 
-def record_through(signal: np.ndarray, fs: float, rng: np.random.Generator) -> np.ndarray:
+def record_through(
+    signal: np.ndarray, fs: float, rng: np.random.Generator, high_pass: Sequence[float] = HIGH_PASS_HZ
+) -> np.ndarray:
     """The signal ``(C, T)`` in mV after a recorder of random bandwidth and gain (within 5 %).
+
+    high_pass: cut-off frequencies in Hz, one of which is drawn.
 
     The high-pass is causal and of first order, like that of analogue recorders, so it distorts ST as they do; the
     low-pass has zero phase. A little white noise, as from analogue-to-digital converters, is added last.
     """
-    high, low = rng.choice(HIGH_PASS_HZ), rng.choice(LOW_PASS_HZ)
+    high, low = rng.choice(high_pass), rng.choice(LOW_PASS_HZ)
     b, a = butter(1, high, "highpass", fs=fs)
     start = lfilter_zi(b, a)[None] * np.median(signal, axis=1, keepdims=True)
     out = lfilter(b, a, signal, axis=1, zi=start)[0]

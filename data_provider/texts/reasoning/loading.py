@@ -78,6 +78,11 @@ def write_chains(path: Path, chains: Iterable[Chain]) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
+def is_chain(row: Any) -> bool:
+    """Whether a row of a file of texts has the form of a chain, rather than of another text."""
+    return isinstance(row, dict) and {"metadata", "data"} <= row.keys()
+
+
 def chain_of(row: Any, unknown: Counter[str]) -> Chain:
     """The chain in one row; counts the row's unknown fields. Raises `UserError` if it is not one."""
     about, data = _part(row, "metadata", ""), _part(row, "data", "")

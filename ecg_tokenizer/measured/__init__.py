@@ -1,0 +1,1 @@
+"""Measured values of an ECG as tokens that follow its codes."""
