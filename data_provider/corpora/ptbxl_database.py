@@ -47,6 +47,13 @@ def load_labels(path: Path, argument: str = "DATA_ROOT") -> list[dict[str, str]]
     return rows
 
 
+def load_devices(path: Path) -> dict[str, str]:
+    """ecg_id -> the device that recorded it, from ptbxl_database.csv; those without a name are left out."""
+    _, rows = _read_rows(path, "DATA_ROOT", ("ecg_id",))
+    named = {str(row["ecg_id"]): " ".join((row.get("device") or "").split()) for row in rows}
+    return {ecg_id: device for ecg_id, device in named.items() if device}
+
+
 def load_database(root: Path, argument: str = "DATA_ROOT") -> dict[str, RecordRef]:
     """ecg_id -> reference, from ``root/ptbxl_database.csv`` in the official layout.
 

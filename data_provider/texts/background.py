@@ -68,6 +68,13 @@ def parse_background(text: str) -> str:
     return describe_patient(sex=sex, **values)
 
 
+def age_and_sex(background: str) -> tuple[float | None, str]:
+    """Age in years and "male" or "female", from a sentence of `describe_patient`; None and "" if it says neither."""
+    age = re.search(r"\bage (?:over )?(\d+(?:\.\d+)?)", background)
+    sex = re.search(r"\bsex (male|female)", background)
+    return (float(age[1]) if age else None), (sex[1] if sex else "")
+
+
 def parse_comments(lines: Iterable[str]) -> str:
     """The same sentence, age and sex only, from the comments of a header, as the PhysioNet Challenge, PTB and INCART
     write them.

@@ -59,7 +59,7 @@ def model_card(
                 },
                 rule_of_means=rule_of_means(r) if "verify_means" in r else "",
                 mix=mix_of_answers(r),
-                title=f"{TASKS[r['task']].title} on {_data_of(r)}",
+                title=_title(r),
                 gaps=[dict(g, verdict=verdict(r, g)) for g in gaps(r)],
             )
             for r in results
@@ -76,6 +76,15 @@ def model_card(
     )
     joined = text.replace("\\\n", "")  # line breaks within the template only
     return f"---\n{data.to_yaml()}\n---\n\n{joined.rstrip()}\n"
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    """What was asked about which recordings; balanced and complete sets of questions are told apart."""
+    files = ", ".join("/".join(Path(path).parts[-3:-1]) for path in result["settings"].get("test_data") or ())
+    point = result["settings"].get("operating_point")
+    notes = [f"from {files}" if files else "", f"{point} operating point" if "operating_point" in result else ""]
+    listed = "; ".join(note for note in notes if note)
+    return f"{TASKS[result['task']].title} on {_data_of(result)}" + (f" ({listed})" if listed else "")
 
 
 def write_card(checkpoint: Path) -> None:

@@ -36,6 +36,7 @@ from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, samples_of
 from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.seen import SeenRecordings
 from cardiolect.model.evaluation.settings import CheckpointSettings, EvalSettings
+from cardiolect.model.evaluation.subgroups import Subgroups
 from cardiolect.model.evaluation.verdict import seen_alarm
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import bits_of, fingerprint
@@ -224,6 +225,7 @@ def _samples(
     truths = None
     if TASKS[settings.tasktype].has_content and len(settings.data_root) == 1:
         truths = load_true_findings(settings.data_root[0])
+    subgroups = Subgroups(settings.data_root)
     samples = []
     for i, (example, sample) in enumerate(zip(examples, samples_of(examples), strict=True)):
         given = {condition: of_all[i] for condition, of_all in answered.items()}
@@ -236,6 +238,7 @@ def _samples(
                 yes_margins={c: answer.yes_margin for c, answer in given.items() if answer.yes_margin is not None},
                 cut_off=tuple(condition for condition, answer in given.items() if answer.cut_off),
                 findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
+                subgroups=subgroups.of(example),
             )
         )
     return samples

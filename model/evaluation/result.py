@@ -15,6 +15,7 @@ from typing import Any
 from cardiolect.model.evaluation.reasoning.settings import REASONING
 from cardiolect.model.evaluation.samples import PREDICTIONS, Sample, fingerprint, read_samples, write_samples
 from cardiolect.model.evaluation.scoring import ScoringRules, score
+from cardiolect.model.evaluation.subgroups import subgroups_table
 from cardiolect.model.evaluation.tables import groups_table, scores_table, verify_csv, verify_table
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
@@ -77,6 +78,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, str]:
             "verify.txt": verify_table(result),
             "verify.csv": verify_csv(result),
         }
+    found["subgroups.txt"] = subgroups_table(result)
     return {name: table for name, table in found.items() if table}
 
 

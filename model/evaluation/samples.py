@@ -24,6 +24,7 @@ class Sample:
     yes_margins: condition -> the logit of "yes" minus that of "no", for yes-or-no questions.
     cut_off: the conditions under which the text reached MAX_NEW_TOKENS before its end.
     findings: the true findings of the recording, if the corpus has them (as simulated ones do).
+    subgroups: sex, age and device -> the group that the patient belongs to, see `evaluation.subgroups`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # for `read_samples`
@@ -44,6 +45,7 @@ class Sample:
     yes_margins: dict[str, float] = field(default_factory=dict)
     cut_off: tuple[str, ...] = ()
     findings: tuple[str, ...] | None = None
+    subgroups: dict[str, str] = field(default_factory=dict)
 
 
 _DEFAULTS = {

@@ -17,6 +17,7 @@ from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
 from cardiolect.model.evaluation.samples import Sample
+from cardiolect.model.evaluation.subgroups import subgroup_scores
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import Scores, bootstrap_score, definition, find_wordnet, finding_scores, verify_means
@@ -105,6 +106,12 @@ def score(
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
         if task.has_content:
             result["content_gap"] = signal_use_gap("content_f1", scored, patients, rules)
+    if task.exact_match:
+        of_groups = "em", {name: Scores.per_sample({"em": column}) for name, column in matches.items()}
+    else:
+        of_groups = ("content_f1" if task.has_content else result["score"]), scored
+    if found := subgroup_scores(samples, *of_groups, rules.bootstrap_resamples, rules.seed):
+        result["subgroups"] = found
     if MEASURED_ONLY in scored:
         result["codes_add"] = _codes_add(result["score"], scored, patients, rules)
     return result

@@ -32,7 +32,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chains(made):
-    return load_chains(sorted((made / "chains/chains").glob("*.jsonl"))).chains
+    return load_chains(sorted((made / "chains").glob("*.jsonl"))).chains
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,8 @@ def test_leads_that_are_answered_are_offered_among_five(chains):
 
 def test_training_reads_the_conversations_as_the_chains_are_evaluated(made):
     refs = load_database(made / "corpus")
-    loaded = load_examples([made / "chains/conversations/train.json"], made / "corpus", refs, False)
-    chains = load_chains([made / "chains/chains/train.jsonl"]).chains
+    loaded = load_examples([made / "chains/train.jsonl"], made / "corpus", refs, False)
+    chains = load_chains([made / "chains/train.jsonl"]).chains
     asked = [e for chain in chains for e in examples_of(chain, refs[chain.ecg_id])]
     assert [(e.task, e.records, e.question, e.answers, e.history, e.background) for e in loaded.examples] == [
         (e.task, e.records, e.question, e.answers, e.history, e.background) for e in asked
@@ -94,8 +94,8 @@ def test_a_diagnosis_is_as_often_right_as_wrong_and_what_is_not_written_is_count
         assert all(each["yes"] == each["no"] for each in written)
         assert sum(sum(each.values()) for each in written) + sum(left_out.values()) == RECORDS
     assert counts["written"]["train"]
-    everything = load_chains([made / "chains/chains/train.jsonl"]).chains
-    assert set(load_chains([tmp_path / "chains/train.jsonl"]).chains) < set(everything)
+    everything = load_chains([made / "chains/train.jsonl"]).chains
+    assert set(load_chains([tmp_path / "train.jsonl"]).chains) < set(everything)
 
 
 def test_a_corpus_that_is_not_varied_is_refused(corpus, tmp_path):
