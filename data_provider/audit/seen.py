@@ -5,8 +5,10 @@ they are of:
 
 - ``record:`` and ``patient:``: hashes of its id and its patient's within a database
 - ``samples:``: a hash of its voltages, ten times a second
-- ``signal:``: its fingerprint, by which renamed, converted, filtered and cut copies are known; simulated recordings and
-  altered copies have none, as their patients and originals are known
+- ``signal:``: its fingerprint, by which renamed, converted, filtered and cut copies are known
+
+Of simulated recordings and altered copies, whose patients and originals are known, a list has ids only: it would be
+several times as long, and nobody has their signals from elsewhere.
 
 Lists of earlier releases hold hashes of files only. No mark names a patient, but a hash of a short id can be found by
 hashing all ids, and a fingerprint recognises its recording: treat the list as you treat the data.
@@ -163,9 +165,10 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
     before this one has left weights with another list in the folder, that list stays until `take_over_seen`.
     """
     marks, refs = set(before), list({ref.record_id: ref for ref in refs}.values())
-    new = [ref for ref in refs if not ref.database or _record_mark(ref) not in marks]
+    by_id = {ref for ref in refs if ref.database and is_made(ref.path.absolute())}
+    new = [ref for ref in refs if ref not in by_id and (not ref.database or _record_mark(ref) not in marks)]
     for ref in refs:
-        marks |= _marks(ref)
+        marks |= id_marks(ref) if ref in by_id else _marks(ref)
     for samples, found in _read_all(new, "fingerprints of seen recordings"):
         marks |= {f"samples:{samples}"} if samples else set()
         marks |= {f"signal:{found.to_text()}"} if found is not None else set()
@@ -255,4 +258,4 @@ def _read(ref: RecordRef) -> tuple[str, Fingerprint | None]:
         record = read_record(ref, check_leads=False)
     except RecordError:
         return "", None
-    return sample_hash(record), None if is_made(ref.path.absolute()) else fingerprint(record)
+    return sample_hash(record), fingerprint(record)
