@@ -20,14 +20,16 @@ from cardiolect.utils.command_line import Parser, file_path, integer
 from cardiolect.utils.errors import UserError, make_folder
 
 
-def blind_scores(paths: Sequence[Path], root: Path, folds: str, n_resamples: int, seed: int) -> dict[str, Any]:
+def blind_scores(
+    paths: Sequence[Path], roots: Sequence[Path], folds: str, n_resamples: int, seed: int
+) -> dict[str, Any]:
     """The scores of the floors without a model, as `scores.score` returns them, and ``left_out`` chains.
 
-    root: folder with the list of recordings, which says whose they are and in which fold; the recordings themselves are
+    roots: folders with lists of recordings, which say whose they are and in which fold; the recordings themselves are
     not read. Raises `UserError` if fewer than two folds have chains.
     """
     chains = load_chains(paths).chains
-    refs, missing = find_recordings(chains, root, allow_missing=True, on_disk=False)
+    refs, missing = find_recordings(chains, roots, allow_missing=True, on_disk=False)
     chosen = parse_folds(folds, "--folds")
     kept = [c for c in chains if c.ecg_id in refs and (not chosen or refs[c.ecg_id].fold in chosen)]
     fold_of = {chain.chain_id: refs[chain.ecg_id].fold for chain in kept}
@@ -53,7 +55,9 @@ def blind_scores(paths: Sequence[Path], root: Path, folds: str, n_resamples: int
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser("cardiolect blind", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("chains", type=file_path, nargs="+", metavar="CHAINS", help="JSONL files of chains")
-    parser.add_argument("--data-root", type=file_path, required=True, help="folder of the corpus, with its list")
+    parser.add_argument(
+        "--data-root", type=file_path, nargs="+", required=True, help="folders of the corpus, with their lists"
+    )
     parser.add_argument("--folds", default="1-8", help="folds to score, and to learn from")
     parser.add_argument("--resamples", type=integer(10), default=1000, help="resamples for confidence intervals")
     parser.add_argument("--seed", type=integer(0), default=42, help="seed of the resamples")

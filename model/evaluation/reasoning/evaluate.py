@@ -96,10 +96,10 @@ def evaluate(settings: ReasoningSettings) -> dict[str, Any]:
 
 def _choose(loaded: Chains, checkpoint: Checkpoint, seen: SeenRecordings, settings: ReasoningSettings) -> Asked:
     """The chains that can be asked as a whole. Prints a line for each reason why some cannot."""
-    root, folds = settings.data_root[0], parse_folds(settings.test_folds)
-    listed, _ = find_recordings(loaded.chains, root, allow_missing=True, on_disk=False)
+    roots, folds = settings.data_root, parse_folds(settings.test_folds)
+    listed, _ = find_recordings(loaded.chains, roots, allow_missing=True, on_disk=False)
     wanted = [c for c in loaded.chains if not folds or (c.ecg_id in listed and listed[c.ecg_id].fold in folds)]
-    refs, missing = find_recordings(wanted, root, settings.allow_missing)
+    refs, missing = find_recordings(wanted, roots, settings.allow_missing)
     left_out: dict[str, Any] = {"unknown_fields": dict(loaded.unknown), "chains_without_recording": missing}
     chains = [chain for chain in wanted if chain.ecg_id in refs]
     if not chains:
@@ -170,7 +170,7 @@ def _training(settings: ReasoningSettings, asked: Asked) -> list[Chain]:
         return []
     chains, source = load_chains(settings.train_data).chains, asked.chains[0].source
     same = [chain for chain in chains if chain.source == source]
-    refs, _ = find_recordings(same, settings.data_root[0], allow_missing=True, on_disk=False)
+    refs, _ = find_recordings(same, settings.data_root, allow_missing=True, on_disk=False)
     folds = parse_folds(settings.train_folds)
     people = {patient_of(asked.refs[chain.ecg_id]) for chain in asked.chains}
 

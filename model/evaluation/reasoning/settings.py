@@ -33,5 +33,3 @@ class ReasoningSettings(CheckpointSettings):
         super().check()
         if not self.test_data:
             raise UserError("TEST_DATA is not set; give JSONL files of reasoning chains")
-        if len(self.data_root) > 1:
-            raise UserError("DATA_ROOT: chains are about the recordings of one corpus; give one folder")

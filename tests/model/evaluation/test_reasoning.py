@@ -155,14 +155,29 @@ def test_a_checkpoint_is_evaluated_and_its_scores_follow_from_the_predictions(
 
 
 def test_blind_floors_are_learned_from_other_folds(chains_file, corpus):
-    result = blind_scores([chains_file], corpus, "", 20, 0)
+    result = blind_scores([chains_file], [corpus], "", 20, 0)
     assert result["chains"] == 7 and result["left_out"] == {"unknown_recording": 0, "other_folds": 0}
     assert result["conditions"]["fixed_chain"]["completion"] == pytest.approx(6 / 7)
     lines = chains_file.read_text().splitlines(keepends=True)
     chains_file.write_text(
         "".join(lines[1:2] + lines[3:])
     )  # the only positive chain of fold 10, negative ones of others
-    result = blind_scores([chains_file], corpus, "", 20, 0)
+    result = blind_scores([chains_file], [corpus], "", 20, 0)
     assert result["conditions"]["fixed_chain"]["completion"] == pytest.approx(4 / 5)
     with pytest.raises(UserError, match="not of several folds"):
-        blind_scores([chains_file], corpus, "10", 20, 0)
+        blind_scores([chains_file], [corpus], "10", 20, 0)
+
+
+def test_the_recordings_of_one_database_may_be_in_several_folders(chains_file, corpus, tmp_path):
+    """As PTB-XL's originals and its reconstructed recordings."""
+    header, *rows = (corpus / "ptbxl_database.csv").read_text().splitlines(keepends=True)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for k, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "ptbxl_database.csv").write_text("".join([header, *rows[k::2]]))
+    whole, parts = (blind_scores([chains_file], roots, "", 20, 0) for roots in ([corpus], folders))
+    assert parts["chains"] == whole["chains"] and parts["conditions"] == whole["conditions"]
+    half = blind_scores([chains_file], folders[:1], "", 20, 0)
+    assert half["left_out"]["unknown_recording"] == whole["chains"] - half["chains"] > 0
+    with pytest.raises(UserError, match="and in another folder"):
+        blind_scores([chains_file], [corpus, *folders], "", 20, 0)
