@@ -29,6 +29,9 @@ class ReasoningSettings(CheckpointSettings):
         """No tokens are generated: the options are ranked."""
         return 0
 
+    def _check_mixture(self) -> None:
+        """Several folders hold recordings of one database, see `find_recordings`; they need not be prepared."""
+
     def check(self) -> None:
         super().check()
         if not self.test_data:
