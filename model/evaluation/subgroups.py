@@ -55,6 +55,11 @@ def _age_group(age: float | None) -> str:
     return f"{above[-1]} to {later[0] - 1}" if later else f"{above[-1]} or over"
 
 
+def _order(group: str) -> tuple[bool, bool, str]:
+    """Sorts the youngest first and the unknown last."""
+    return group == UNKNOWN, not group.startswith("under"), group
+
+
 def subgroup_scores(
     samples: Sequence[Sample], score: str, conditions: Mapping[str, Scores], n_resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def subgroup_scores(
         for i, sample in enumerate(samples):
             if kind in sample.subgroups:
                 members[sample.subgroups[kind]].append(i)
-        for group, rows in sorted(members.items()):
+        for group, rows in sorted(members.items(), key=lambda item: _order(item[0])):
             scores = {
                 name: Scores({c: column[rows] for c, column in each.columns.items()}, each.formulas)
                 for name, each in conditions.items()
