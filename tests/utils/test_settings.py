@@ -10,6 +10,7 @@ from cardiolect.ecg_tokenizer.representations import representation_of, resolve
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.model import entry
 from cardiolect.model.cli.settings_page import settings_page
+from cardiolect.model.evaluation.reasoning.settings import REASONING, ReasoningSettings
 from cardiolect.model.evaluation.settings import EvalSettings, SummarySettings
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.errors import UserError
@@ -121,6 +122,8 @@ def settings_class(path: Path) -> type[EnvSettings]:
         if name.startswith("pretrain")
         else FinetuneSettings
         if name.startswith(("ft_", "finetune"))
+        else ReasoningSettings
+        if read_key(path, "TASKTYPE") == REASONING
         else EvalSettings
     )
 
