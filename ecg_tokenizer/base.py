@@ -32,6 +32,19 @@ class Coverage(NamedTuple):
     seconds: float
 
 
+class TimeBins(NamedTuple):
+    """Tokens that stand for moments of an ECG, ``first`` for its first so many ``seconds`` and ``count`` in all."""
+
+    first: int
+    seconds: float
+    count: int
+
+    def of(self, start: float, end: float) -> range:
+        """Token numbers of the bins that a range of seconds touches; empty if it leaves the bins."""
+        first, last = (math.floor(second / self.seconds + 1e-6) for second in (start, end))
+        return range(self.first + first, self.first + last + 1) if 0 <= first <= last < self.count else range(0)
+
+
 class PreparedECG(NamedTuple):
     """An ECG prepared for a prompt.
 
@@ -139,6 +152,11 @@ class ECGRepresentation(ABC):
     def bits(self, item: np.ndarray) -> float:
         """Bits of an item, if all possible tokens at a position are equally likely."""
         return self.num_tokens(item) * math.log2(self.vocabulary_size)
+
+    @property
+    def time_bins(self) -> TimeBins | None:
+        """Tokens that questions about times can share with the ECG, if there are any."""
+        return None
 
     def geometry(self) -> Tensor | None:
         """``(vocabulary_size, dims)``: positions in which similar tokens are close; None if unknown.

@@ -47,6 +47,7 @@ def prepare(
     english: bool = False,
     database: str = "",
     force: bool = False,
+    only_texts: bool = False,
 ) -> Corpus:
     """Write the manifest of the corpus ``name`` in ``source`` to ``out``.
 
@@ -55,6 +56,7 @@ def prepare(
     questions derived from PTB-XL's labels. mixture_name: the name of the corpus in a mixture, if not ``name``. english:
     render PTB-XL's German and Swedish reports in English. database: whose patients these are, if it is not the
     database that ``name`` stands for. force: replace what an earlier run wrote to ``out``, and say so.
+    only_texts: leave out the corpus's own reports and questions.
     """
     if not re.fullmatch(r"[\w.-]*", mixture_name):
         raise UserError(f"--name {mixture_name}: use only letters, digits, dots, hyphens and underscores")
@@ -64,6 +66,8 @@ def prepare(
         raise UserError(f"--derived needs PTB-XL's labels, which {name} does not have")
     if english and name != "ptb-xl":
         raise UserError(f"--english-reports renders PTB-XL's German and Swedish reports; {name} has none")
+    if only_texts and not texts:
+        raise UserError("--only-texts leaves nothing without --texts")
     if not source.is_dir():
         raise UserError(f"--source {source}: no such folder")
     if out.exists() and not out.is_dir():
@@ -73,6 +77,9 @@ def prepare(
     if not done.records:
         why = f" ({_list(done.left_out)})" if done.left_out else ""
         raise UserError(f"--source {source}: contains no recording of {name}{why}")
+    if only_texts:
+        done.texts, done.bundled = [], []
+        del done.left_out["empty reports"]
     if ecg_qa_splits is not None:
         take_ecg_qa_splits(done, ecg_qa_splits)
     if folds:
@@ -121,6 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="PATH",
         help="JSON files or folders with questions, reports or conversations about its recordings",
     )
+    parser.add_argument(
+        "--only-texts",
+        action="store_true",
+        help="the texts of --texts alone, without the corpus's own reports and questions",
+    )
     parser.add_argument("--texts-licence", default="", help="licence of these texts, for the manifest")
     parser.add_argument(
         "--ecg-qa-splits",
@@ -162,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.english_reports,
         given.database,
         given.force,
+        given.only_texts,
     )
     left_out = f"; left out: {_list(Counter(corpus.left_out))}" if corpus.left_out else ""
     print(f"{corpus.name}: {corpus.records} recordings, {corpus.texts} texts in {given.out}{left_out}")

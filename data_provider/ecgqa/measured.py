@@ -10,6 +10,8 @@ import ast
 import csv
 import json
 import math
+import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -84,6 +86,18 @@ def questions_about(ecg_id: int, values: Values, codes: Iterable[str]) -> list[d
     return rows
 
 
+def evenly(questions: Sequence[dict], most: int) -> list[dict]:
+    """At most so many questions of each quantity with the same answer, drawn at random, in their order."""
+    drawn = list(range(len(questions)))
+    random.Random(0).shuffle(drawn)
+    kept, counts = [], Counter()
+    for k in drawn:
+        counts[key := (questions[k]["template_id"], *questions[k]["answer"])] += 1
+        if counts[key] <= most:
+            kept.append(k)
+    return [questions[k] for k in sorted(kept)]
+
+
 def _simulated(source: Path, rows: Sequence[Row]) -> list[Values]:
     with (source / TRUTH).open() as file:
         truths = {truth["record_id"]: true_values(truth) for truth in map(json.loads, file)}
@@ -113,6 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out", type=Path, required=True, help=f"folder for {MEASUREMENTS}, train.json, valid.json and test.json"
     )
     add_folds(parser)
+    parser.add_argument(
+        "--same-answer",
+        type=int,
+        metavar="N",
+        help="at most N questions of a kind with the same answer: rare values are asked about as often as common ones",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that measure; the result is the same")
     parser.add_argument("--force", action="store_true", help="replace what an earlier run wrote to OUT")
     args = parser.parse_args(arguments)
@@ -134,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if int(float(row["strat_fold"])) in folds[split]
             for question in questions_about(int(row["ecg_id"]), found, ast.literal_eval(row["scp_codes"]))
         ]
+        if args.same_answer is not None:
+            asked = evenly(asked, args.same_answer)
         numbered = [{"sample_id": i, "question_id": q["template_id"], **q} for i, q in enumerate(asked)]
         (args.out / f"{split}.json").write_text(json.dumps(numbered, indent=1) + "\n")
         print(f"{args.out}/{split}.json: {len(numbered)} questions")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen, seen_before
 from cardiolect.data_provider.settings import DataSettings
-from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.base import ECGRepresentation, TimeBins
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.measured.tokens import BEAT_SECONDS, BINS, LAST_BEAT, MeasuredTokens
@@ -71,6 +71,10 @@ class MeasuredECG(ECGRepresentation):
     def bits(self, item: np.ndarray) -> float:
         """Bits of the codes; measured values are derived from the same signal."""
         return self.tokenizer.bits(self.parts(item)[CODES])
+
+    @property
+    def time_bins(self) -> TimeBins:
+        return self.measured.beat_bins
 
     def geometry(self) -> Tensor:
         codes, values = self.tokenizer.geometry(), self.measured.geometry()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cardiolect.data_provider.record import LEADS
+from cardiolect.ecg_tokenizer.base import TimeBins
 from cardiolect.ecg_tokenizer.measured.values import NOISE, RHYTHM, WAVES, Values
 
 BEAT_SECONDS, LAST_BEAT = 0.05, 10.0  # bins of the R waves; later ones have no token
@@ -79,6 +80,11 @@ class MeasuredTokens:
     def size(self) -> int:
         """Number of these tokens."""
         return self._starts[""] - self.first
+
+    @property
+    def beat_bins(self) -> TimeBins:
+        """Tokens of the R waves."""
+        return TimeBins(self._starts[BEATS], BEAT_SECONDS, round(LAST_BEAT / BEAT_SECONDS))
 
     def encode(self, values: Values) -> list[int]:
         """Token numbers of what was measured."""

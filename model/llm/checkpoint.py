@@ -137,7 +137,9 @@ def new_checkpoint(
     spread: of the new rows, see `extend_embeddings`.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
-    vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
+    vocabulary = Vocabulary.extend(
+        tokenizer, representation.vocabulary_size, representation.embeds, representation.time_bins
+    )
     if fresh:  # otherwise the language model keeps the rows that it has learned
         extend_embeddings(model, vocabulary, representation.geometry(), seed, row_multiple, spread)
     info = {"embedding_seed": seed, "row_multiple": row_multiple}

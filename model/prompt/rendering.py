@@ -122,13 +122,14 @@ def _question_ids(
 ) -> list[int]:
     """Token ids of one question, with its answer and what ends it if there is one. later: not the first question."""
     if chat := vocabulary.chat:
-        asked = REPORT if task == REPORT_TASK else vocabulary.escaped(question.strip()) or REPORT
+        asked = REPORT if task == REPORT_TASK else vocabulary.timed(vocabulary.escaped(question.strip())) or REPORT
         text = (chat.between.removeprefix(chat.end) if later else "") + asked + chat.generation
         if answered is not None:
             text += chat.lead + vocabulary.escaped(answered.strip()) + chat.end
         return vocabulary.ids_after_answer(text) if later else vocabulary.ids_after_ecg(text)
-    text = ("\n" if later else "") + prompt_text(task, question) + ("" if answered is None else f" {answered}")
-    ids = vocabulary.ids_after_answer(vocabulary.escaped(text)) if later else vocabulary.text_ids(text)
+    text = ("\n" if later else "") + vocabulary.timed(vocabulary.escaped(prompt_text(task, question)))
+    text += "" if answered is None else f" {vocabulary.escaped(answered)}"
+    ids = vocabulary.ids_after_answer(text) if later else vocabulary.ids(text)
     return ids if answered is None else [*ids, vocabulary.tokenizer.eos_token_id]
 
 

@@ -4,6 +4,7 @@ Every code is one token, ``<|ecg_0|>`` ... ``<|ecg_N|>``, between ``<|ecg_start|
 tokenizer and model are stock Hugging Face ones.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import AddedToken
 
+from cardiolect.ecg_tokenizer.base import TimeBins
 from cardiolect.model.prompt.chat_format import ChatFormat
 from cardiolect.utils.errors import UserError
 
@@ -18,6 +20,10 @@ ECG_START = "<|ecg_start|>"
 ECG_END = "<|ecg_end|>"
 _BEGIN = "<|"  # begins every ECG token, and the special tokens of most tokenizers
 PLACEHOLDER = "<|ecg|>"  # the only token of a representation that embeds ECGs
+
+# A range of times, as in "[8.40s - 8.51s]", in seconds from the beginning of an ECG.
+_TIMES = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ?s (?:-|to) (\d+(?:\.\d+)?) ?s\b")
+_LONGEST = 1.0  # seconds of a range that is marked; a wave is shorter
 
 
 def code_token(code: int) -> str:
@@ -33,6 +39,7 @@ def ecg_text(codes: np.ndarray) -> str:
 class Vocabulary:
     """A text tokenizer with tokens for ``num_codes`` ECG codes, or with the placeholder of embedded ECGs.
 
+    time_bins: tokens of the ECG that stand for times, see `timed`.
     chat: how prompts are written, None for plain ones. own_template: the chat template that the language model came
     with, "" if it has none.
     """
@@ -40,11 +47,18 @@ class Vocabulary:
     tokenizer: PreTrainedTokenizerBase
     num_codes: int
     placeholder: bool = False
+    time_bins: TimeBins | None = None
     chat: ChatFormat | None = None
     own_template: str = ""
 
     @classmethod
-    def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int, placeholder: bool = False) -> "Vocabulary":
+    def extend(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        num_codes: int,
+        placeholder: bool = False,
+        time_bins: TimeBins | None = None,
+    ) -> "Vocabulary":
         """Add the ECG tokens if they are missing. Raises `UserError` if the tokenizer has those of another codebook."""
         if tokenizer.eos_token_id is None:
             raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")
@@ -61,9 +75,8 @@ class Vocabulary:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         own = tokenizer.chat_template or ""
-        return cls(
-            tokenizer, num_codes, placeholder, own_template=own if isinstance(own, str) else own.get("default", "")
-        )
+        own = own if isinstance(own, str) else own.get("default", "")
+        return cls(tokenizer, num_codes, placeholder, time_bins, own_template=own)
 
     @property
     def start_id(self) -> int:
@@ -119,6 +132,21 @@ class Vocabulary:
         for word, replacement in self.escapes.items():
             text = text.replace(word, replacement)
         return text
+
+    def timed(self, text: str) -> str:
+        """The text with the tokens of `time_bins` before each range of times of at most a second.
+
+        A model then finds "[8.40s - 8.51s]" in an ECG by equal tokens, without reading numbers.
+        """
+        if self.time_bins is None:
+            return text
+
+        def marked(found: re.Match) -> str:
+            start, end = map(float, found.groups())
+            bins = self.time_bins.of(start, end) if end - start <= _LONGEST else ()
+            return "".join(map(code_token, bins)) + found[0]
+
+        return _TIMES.sub(marked, text)
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`escapes`)."""
