@@ -53,7 +53,7 @@ CODE_PHRASES = {
     "HVOLT": "high voltage, high voltage qrs",
     "LNGQT": "long qt, long qt interval, qt long, qt interval long, qt prolongation, long qtc, qtc long, "
     "qtc prolongation, long qtc interval, qtc interval long",
-    "DIG": "digitalis effect, digoxin effect",
+    "DIG": "digitalis effect, digoxin effect, dig effect",
     "ABQRS": "abnormal qrs complex",
 }
 WALLS = {
@@ -71,7 +71,7 @@ _INFARCT = ("{} infarct", "{} wall infarct", "{} myocardial infarct", "infarct i
 OTHER_PHRASES = {
     (20, LEFT): "left axis deviation, left axis, axis left, leftward axis, axis deviated to the left, axis leftward",
     (20, RIGHT): "right axis deviation, right axis, axis right, rightward axis, axis deviated to the right, "
-    "axis rightward",
+    "axis rightward, rad",
     (20, NORMAL_AXIS): "normal axis, axis normal, normal electrical axis, heart axis normal, electrical axis normal",
     (23, STAGES["Stadium I"]): "early stage of infarct",
     (23, STAGES["Stadium III"]): "old stage of infarct",
@@ -143,13 +143,29 @@ STATES = {
     "pr short, short pr interval, pr interval short, pr prolongation",
     (TEMPLATES[41].text("qrs duration"), QRS): "wide qrs, qrs wide, wide qrs complex, qrs complex wide, narrow qrs, "
     "qrs narrow, qrs long, long qrs, narrow qrs complex, qrs complex narrow",
-    (RATE,): "tachycardia, tachycardic, bradycardia, bradycardic, heart rate fast, heart rate slow, rate fast, "
+    (
+        RATE,
+    ): "tachycardia, tachycardic, tachy, bradycardia, bradycardic, brady, heart rate fast, heart rate slow, rate fast, "
     "rate slow, heart rate high, heart rate low, rate high, rate low, fast heart rate, slow heart rate",
     (DIRECTION,): "axis deviation, axis deviated, axis abnormal, abnormal axis",
     (NOISE_KINDS,): "signal quality ok, signal quality good, signal quality bad, signal quality poor, quality ok, "
     "quality good, signal quality acceptable, signal ok, signal good, poor signal quality, good signal quality",
     (REPORT,): "normal, abnormal, ecg normal, ecg abnormal, ecg ok, normal ecg, abnormal ecg, anything abnormal, "
     "anything wrong, abnormality, ok, everything ok, everything normal, normal or abnormal, ecg normal or abnormal",
+}
+
+# Phrases that several findings share, of which each is asked about on its own.
+SHARED = {
+    ("ASMI", "AMI", "ALMI", "LMI", "ILMI", "IMI", "IPMI", "IPLMI", "PMI"): "infarct, "
+    + ", ".join(f"{past}infarct" for past in _PAST if past),
+    ("CLBBB", "CRBBB", "ILBBB", "IRBBB"): "bundle branch block, bbb",
+    ("1AVB", "2AVB", "3AVB"): "av block, avb, heart block, atrioventricular block",
+    ("LAFB", "LPFB"): "fascicular block, hemiblock",
+    ("ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"): "ischemia, ischemic change",
+    ("LVH", "RVH", "SEHYP"): "hypertrophy, ventricular hypertrophy",
+    ("LAO/LAE", "RAO/RAE"): "atrial enlargement, atrial overload, enlarged atrium",
+    ("STD_", "STE_", "NST_"): "st change, st segment change, st abnormality, st segment abnormality",
+    ("INVT", "LOWT", "NDT", "NT_", "TAB_"): "t wave change, t change, t wave abnormality, abnormal t wave",
 }
 
 

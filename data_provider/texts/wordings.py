@@ -6,7 +6,7 @@ refused, because a yes to "no AF?" could be read both ways.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -19,7 +19,9 @@ from cardiolect.data_provider.texts.wording_table import (
     MEASURED,
     NOT_IN_AN_ECG,
     OPEN,
+    OTHER_PHRASES,
     REPORT,
+    SHARED,
     STATES,
     WHOLE,
     findings,
@@ -27,6 +29,7 @@ from cardiolect.data_provider.texts.wording_table import (
 )
 
 UNTRAINED = "this model was not trained on this question"
+SEVERAL = "this may mean several findings; ask about one of them"
 NO_ECG = "an ECG does not show this"
 NEGATED = "a negation can be answered in two ways; ask whether it is there"
 _MOST_NEAREST, _SHARED_WORDS = 3, 2
@@ -134,9 +137,12 @@ def understand(question: str, trained: Collection[str]) -> Reading:
         return Reading(same)
     if _NEGATIONS.search(text):
         return Reading(None, NEGATED, _nearest(text, trained))
-    if candidates := _candidates(text, trained):
-        return _first(candidates, trained, text)
-    if any(re.search(rf"\b(?:{pattern})\b", text) for pattern in NOT_IN_AN_ECG):
+    candidates = _candidates(text, trained)
+    if known := next((candidate for candidate in candidates if candidate in trained), None):
+        return Reading(known)
+    if several := tuple(question for question in _several(text) if question in trained):
+        return Reading(None, SEVERAL, several)
+    if not candidates and any(re.search(rf"\b(?:{pattern})\b", text) for pattern in NOT_IN_AN_ECG):
         return Reading(None, NO_ECG)
     return Reading(None, UNTRAINED, _nearest(text, trained))
 
@@ -192,6 +198,18 @@ def _candidates(text: str, trained: Collection[str]) -> tuple[str, ...]:
     return ()
 
 
+def _several(text: str) -> list[str]:
+    """The questions about the findings that share a phrase, or about the kinds of noise in a lead."""
+    found = _YES_NO.fullmatch(text)
+    if not found:
+        return []
+    if (in_lead := _LEAD.fullmatch(found["core"])) and in_lead["noise"] in phrases(OTHER_PHRASES[29, ANY_NOISE]):
+        name = next(each for each in LEADS if each.lower() == in_lead["lead"])
+        return [TEMPLATES[NOISE_IN_LEAD].text(kind, name) for kind in NOISES.values()]
+    shared = (codes for codes, listed in SHARED.items() if found["core"] in phrases(listed))
+    return [TEMPLATES[1].text(NAMES[code]) for code in next(shared, ()) if code in NAMES]
+
+
 def _noise_in_lead(noise: str, lead: str) -> tuple[str, ...]:
     """The question about noise in one lead; other findings are not asked about by lead."""
     name = next(each for each in LEADS if each.lower() == lead)
@@ -220,13 +238,6 @@ def name_in(question: str) -> str:
     """What a yes-or-no question asks about: "atrial fibrillation"; empty for other questions."""
     found = re.fullmatch(r"Does this ECG show (?:symptoms of )?(.+)\?", question)
     return found[1] if found else ""
-
-
-def _first(candidates: Iterable[str], trained: Collection[str], text: str) -> Reading:
-    for candidate in candidates:
-        if candidate in trained:
-            return Reading(candidate)
-    return Reading(None, UNTRAINED, _nearest(text, trained))
 
 
 def wordings_of(question: str) -> list[str]:

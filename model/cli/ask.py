@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
@@ -17,6 +17,7 @@ from cardiolect.model.cli.understanding import (
     is_trained,
     left_open,
     list_questions,
+    trained_questions,
     understood,
 )
 from cardiolect.model.llm.builtin import introduce, is_example
@@ -36,6 +37,19 @@ Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, hi
 Judge = Callable[[str], tuple[str, str]]  # question -> yes or no, and the line to print
 
 
+class _Opened(NamedTuple):
+    """A model with the ECGs that it is asked about.
+
+    judge: answers yes-or-no questions; None if a server answers, or if answers are sampled. check: the lines about a
+    report that contradicts such answers.
+    """
+
+    answer: Answerer
+    judge: Judge | None
+    check: Callable[[str], list[str]]
+    ecgs: list[ECGRecord]
+
+
 def ask(
     record: str | None,
     questions: list[str],
@@ -50,7 +64,9 @@ def ask(
     listing: bool,
     **options,
 ) -> None:
-    """Print one answer per question; with ``chat``, each question follows those before it in one conversation.
+    """Print one answer per question, after the question itself if there are several.
+
+    With ``chat``, each question follows those before it in one conversation.
 
     A yes-or-no question of the checkpoint's training that begins a conversation is answered with a probability, unless
     answers are sampled or come from a server. listing: print what can be asked, and nothing else. as_typed: send
@@ -64,10 +80,12 @@ def ask(
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answerer, judge, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
+    answerer, judge, _, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     history: list[tuple[str, str]] = []
     for typed in chain(questions, _read_questions() if chat else ()):
+        if len(questions) > 1:
+            print(typed if typed.endswith("?") else f"{typed}:", end=" ", flush=True)
         question = understood(info, typed, ecgs, as_typed)
         if question is None:
             continue
@@ -82,14 +100,16 @@ def ask(
 
 
 def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
-    """Print a report on an ECG."""
-    answerer, _, ecgs = _open_answerer([record], start, checkpoint, patient, device, **options)
+    """Print a report on an ECG, and where it contradicts the answers to single questions."""
+    answerer, _, check, ecgs = _open_answerer([record], start, checkpoint, patient, device, **options)
     if (reason := why_unanswerable(ecgs[0], REPORT)) is not None:
         print(f"{CANNOT_SAY}{reason}")
         return
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
-    _print_stream(answerer(REPORT, []), verbose, **options)
+    written = _print_stream(answerer(REPORT, []), verbose, **options)
+    for line in check(written):
+        print(line, flush=True)
     _print_left_open(REPORT, ecgs)
 
 
@@ -156,17 +176,15 @@ def _open_answerer(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-) -> tuple[Answerer, Judge | None, list[ECGRecord]]:
-    """Load the model or connect to the server, and read and encode the ECGs once for all questions.
-
-    The second function answers yes-or-no questions; None if a server answers, or if answers are sampled.
-    """
+) -> _Opened:
+    """Load the model or connect to the server, and read and encode the ECGs once for all questions."""
     background, ecgs = parse_patient(patient), [read_ecg(record, start, checkpoint) for record in records]
     require_checkpoint(checkpoint)
     introduce(checkpoint)
-    if lacks_patient(read_info(checkpoint), background):
+    info = read_info(checkpoint)
+    if lacks_patient(info, background):
         print(NO_PATIENT, file=sys.stderr)
-    if lacks_real_patients(read_info(checkpoint), records):
+    if lacks_real_patients(info, records):
         print(ONLY_SIMULATED, file=sys.stderr)
     if endpoint is None:
         if model or logit_bias:
@@ -190,7 +208,16 @@ def _open_answerer(
         judged = chat.judge(codes, question, background)
         return judged.answer, in_words(judged)
 
-    return answer, judge if endpoint is None and not temperature else None, ecgs
+    def check(report: str) -> list[str]:
+        if not ranks or chat.calibration is None:
+            return []
+        from cardiolect.model.inference.contradictions import contradictions
+
+        known = [q for q in trained_questions(info) or () if not any(why_unanswerable(ecg, q) for ecg in ecgs)]
+        return contradictions(chat, codes[0], report, known, background)
+
+    ranks = endpoint is None and not temperature
+    return _Opened(answer, judge if ranks else None, check, ecgs)
 
 
 def _read_questions() -> Iterator[str]:

@@ -11,7 +11,7 @@ from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.numbers import NUMBER
-from cardiolect.data_provider.texts.wordings import NEGATED, Reading, understand, wordings_of
+from cardiolect.data_provider.texts.wordings import NEGATED, SEVERAL, Reading, understand, wordings_of
 from cardiolect.data_provider.texts.wordings import UNTRAINED as UNTRAINED_QUESTION
 from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.model.llm.checkpoint_folder import read_info
@@ -95,6 +95,8 @@ def understood(info: dict, question: str, ecgs: Sequence[ECGRecord], as_typed: b
 
 def hints(reading: Reading) -> list[str]:
     """What may be asked in place of a refused question."""
+    if reading.reason == SEVERAL:
+        return [f"one of them: {question}" for question in reading.nearest]
     if reading.reason not in (UNTRAINED_QUESTION, NEGATED):
         return []
     return [*(f"nearest trained question: {question}" for question in reading.nearest), LIST_HINT]

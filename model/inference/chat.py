@@ -14,7 +14,7 @@ from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.calibration import Calibration, decide, sigmoid
 from cardiolect.model.inference.generation import stream_text
-from cardiolect.model.inference.ranking import rank_answers
+from cardiolect.model.inference.ranking import Ranked, rank_answers
 from cardiolect.model.inference.recordings import SECONDS, read_window
 from cardiolect.model.llm.builtin import builtin_checkpoint, example_path, introduce
 from cardiolect.model.llm.checkpoint import (
@@ -29,6 +29,7 @@ from cardiolect.utils.answers import NO, YES
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
+_TOGETHER = 32  # candidate answers that are ranked at a time
 ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
 
 
@@ -132,13 +133,20 @@ class ECGChat(Chat):
         otherwise it is the model's own, which need not match how often it is right. ecg, patient: as in `stream`.
         Raises `UserError` if the prompt is too long for the language model.
         """
-        items, question = self._items(ecg), question.strip()
-        candidates = ((YES,), (NO,))
+        return self.judge_all(ecg, [question], patient)[0]
+
+    def judge_all(self, ecg: ECG | Sequence[ECG], questions: Sequence[str], patient: str = "") -> list[Judgement]:
+        """`judge` of several questions, which share one pass over the ECG."""
+        items, candidates = self._items(ecg), ((YES,), (NO,))
         room = max(len(render_answer(self.checkpoint.vocabulary, each)) for each in candidates)
-        prompt = self._prompt(items, [parse_background(patient)] * len(items), question, (), room)
-        _, ranked = next(
-            rank_answers(self.checkpoint.model, self.checkpoint.vocabulary, [prompt], [candidates], len(candidates))
+        backgrounds = [parse_background(patient)] * len(items)
+        prompts = [self._prompt(items, backgrounds, question.strip(), (), room) for question in questions]
+        ranked = rank_answers(
+            self.checkpoint.model, self.checkpoint.vocabulary, prompts, [candidates] * len(prompts), _TOGETHER
         )
+        return [self._judgement(questions[i].strip(), found) for i, found in sorted(ranked, key=lambda each: each[0])]
+
+    def _judgement(self, question: str, ranked: Ranked) -> Judgement:
         margin = ranked.log_probabilities[0] - ranked.log_probabilities[1]
         known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
         if known is None:

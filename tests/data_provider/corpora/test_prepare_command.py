@@ -100,3 +100,26 @@ def test_a_table_without_its_columns_names_the_file(corpus, tmp_path, capsys):
         csv.writer(file).writerows([["ecg_id"], [1]])
     said = refused(main, [*PTBXL_LAYOUT, "--source", tmp_path, "--out", tmp_path / "out"], capsys)
     assert f"{tmp_path}/ptbxl_database.csv: no column patient_id" in said
+
+
+def test_a_corpus_can_be_asked_given_questions_alone(corpus, tmp_path, capsys):
+    questions = tmp_path / "questions.json"
+    row = {
+        "template_id": 101,
+        "question_type": "single-number",
+        "attribute_type": "number",
+        "attribute": ["heart rate"],
+    }
+    row |= {
+        "sample_id": 0,
+        "question_id": 101,
+        "question": "What is the heart rate?",
+        "answer": ["60 bpm"],
+        "ecg_id": [1],
+    }
+    questions.write_text(json.dumps([row]))
+    given = ["prepare", "simulated", "--source", str(corpus), "--out", str(tmp_path / "out")]
+    assert "--only-texts leaves nothing without --texts" in refused(main, [*given, "--only-texts"], capsys)
+    main([*given, "--only-texts", "--texts", str(questions)])
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["texts"] == 1 < manifest["records"]

@@ -90,3 +90,19 @@ def test_every_quantity_reads_its_own_answers():
 def test_folds_of_two_splits_must_differ(corpus, tmp_path):
     with pytest.raises(UserError, match="fold 8 is in both --train-folds and --valid-folds"):
         measured.main(["--source", str(corpus), "--out", str(tmp_path / "out"), "--train-folds", "1-8"])
+
+
+def test_rare_values_can_be_asked_about_as_often_as_common_ones(corpus, tmp_path):
+    given = ["--source", str(corpus), "--train-folds", "1-8", "--valid-folds", "9", "--test-folds", "10"]
+    measured.main([*given, "--out", str(tmp_path / "all")])
+    measured.main([*given, "--out", str(tmp_path / "even"), "--same-answer", "1"])
+    for split in ("train", "valid", "test"):
+        everything, even = (
+            [
+                (row["attribute"][0], row["answer"][0])
+                for row in json.loads((tmp_path / part / f"{split}.json").read_text())
+            ]
+            for part in ("all", "even")
+        )
+        assert sorted(even) == sorted(set(everything))
+    assert len(even) < len(everything)

@@ -5,7 +5,7 @@ import pytest
 from cardiolect.data_provider.ecgqa import derived
 from cardiolect.data_provider.simulator.questions import questions as simulated_questions
 from cardiolect.data_provider.texts.numbers import QUANTITIES
-from cardiolect.data_provider.texts.wordings import NEGATED, NO_ECG, UNTRAINED, normal_form, understand
+from cardiolect.data_provider.texts.wordings import NEGATED, NO_ECG, SEVERAL, UNTRAINED, normal_form, understand
 
 TRAINED = frozenset(
     {
@@ -99,11 +99,12 @@ TRAPS = {
     "Is the LVH caused by hypertension?|Does he have chest pain?|What is the risk of AF?|Is the patient male?",
     NEGATED: "no AF?|rule out AF|Isn't there AF?|Is AF absent?|without LVH?|not in sinus rhythm?|AF excluded?|"
     "There is no ST depression, right?|Has the AF resolved?|non-sinus rhythm?",
+    SEVERAL: "AV block?|bundle branch block?|any infarct?|MI?|heart attack?|T wave changes?|noise in V4?|ischaemia?",
     UNTRAINED: "Is the PR interval depressed?|LAD?|AMI?|acute inferior infarct?|STEMI?|new LBBB?|paroxysmal AF?|"
     "ST depression in V4?|T wave inversion in V1-V3?|What is AF?|What is a QT interval?|What is the QRS complex?|"
     "Is there AF and LBBB?|Is AF rate controlled?|Does the patient have a pacemaker?|RVH?|VF?|Is there a QTc?|"
-    "How high is the QRS?|long QT syndrome?|possible AF in the past?|Is the AF worse than before?|AV block?|"
-    "bundle branch block?|any infarct?|ischaemia?|What is the atrial rate?|Why is there AF?|Tell me a joke|"
+    "How high is the QRS?|long QT syndrome?|possible AF in the past?|Is the AF worse than before?|"
+    "What is the atrial rate?|Why is there AF?|Tell me a joke|"
     "Is the rhythm regular?|ventricular fibrillation?|muscle artefact?|Is the T wave in aVR inverted?|"
     "没有AF?|нет AF|AF \u2260|AF != |房颤?|???|!|anterior MI age indeterminate",
 }
@@ -135,6 +136,15 @@ def test_only_what_was_trained_is_understood():
         "premature complex?"
     )
     assert understand("heart rate?", TRAINED - {RATE}).question is None  # a range of RR intervals could be misread
+
+
+def test_a_word_for_several_findings_names_them_all():
+    walls = {SYMPTOM.format(f"myocardial infarction in {wall} leads") for wall in ("inferior", "anterior", "lateral")}
+    assert walls <= set(understand("old infarct?", TRAINED).nearest) <= TRAINED
+    assert {LBBB, RBBB} <= set(understand("bundle branch block?", TRAINED).nearest)
+    assert set(understand("any artefact in V4?", TRAINED).nearest) == {
+        f"Does this ECG show {noise} in lead V4?" for noise in ("baseline drift", "static noise", "burst noise")
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from cardiolect.ecg_tokenizer.measured.tokens import BINS, MeasuredTokens
 from cardiolect.ecg_tokenizer.measured.values import NOISE, RHYTHM, WAVES, Values, measure
 from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.model.llm.checkpoint import load_language_model
+from cardiolect.model.prompt.chat_template import with_prompt
+from cardiolect.model.prompt.rendering import render_answer, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.rows import FinetuneDataset
 from cardiolect.utils.errors import UserError
+from tests.helpers.chat_templates import family
 from tests.helpers.ecgs import ItemsInMemory
 from tests.helpers.language_models import tiny_language_model
 from tests.helpers.signals import some_ecg
@@ -115,3 +118,30 @@ def test_another_version_of_the_measurements_is_refused(representation, tmp_path
     config.write_text(config.read_text().replace('"version": 1', '"version": 0'))
     with pytest.raises(UserError, match="version 0, this is version 1"):
         MeasuredECG.from_pretrained(tmp_path)
+
+
+def test_ranges_of_times_in_a_question_have_the_tokens_of_r_waves_in_them(representation, tmp_path):
+    bins = representation.time_bins
+    assert [bins.of(*times) for times in ((9.96, 10.04), (0.5, 0.4))] == [range(0), range(0)]
+    assert list(bins.of(0.50, 0.61)) == [bins.first + k for k in (10, 11, 12)]
+    assert bins.first + 10 in representation.measured.encode(values())  # the R wave at 0.52 s
+    _, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
+    plain, chat = (
+        Vocabulary.extend(words, representation.vocabulary_size, time_bins=bins)
+        for words in (tokenizer, family("ChatML"))
+    )
+    question = "Which one: [0.50s - 0.61s], [3.00s - 4.50s], QRS 0.12 s, 2s to 2.04 s, <|ecg_5|>?"
+    for words in (plain, with_prompt(chat, "chat")):
+        asked = render_prompt(words, "qa", question)
+        inside = [
+            token - words.first_code_id for token in asked if token in words.new_ids and token >= words.first_code_id
+        ]
+        assert inside == [
+            *bins.of(0.50, 0.61),
+            *bins.of(2.0, 2.04),
+        ]  # not the long one, the duration, or what was typed
+        shown = words.tokenizer.decode([token for token in asked if token not in words.new_ids])
+        assert "[0.50s - 0.61s], [3.00s - 4.50s], QRS 0.12 s, 2s to 2.04 s, < |ecg_5|>?" in shown
+        assert not set(render_answer(words, ["[0.50s - 0.61s]"])) & set(words.new_ids)
+    history = [("When? [0.50s - 0.61s]", "[0.50s - 0.61s]")]
+    assert render_prompt(plain, "qa", "Sure?", history).count(plain.first_code_id + bins.first + 10) == 1

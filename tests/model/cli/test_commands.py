@@ -61,7 +61,9 @@ def test_answers_and_reports_are_those_of_the_checkpoint(said, stock, record, ca
     ecg, options = chat.read(record), {"patient": "age 56, sex female", "max_new_tokens": 12}
     given = ["--checkpoint", stock, "--patient", options["patient"], "--max-new-tokens", 12, "--device", "cpu"]
     answers = [chat.ask(ecg, question, **options) for question in (QUESTION, "Normal?")]
-    assert len(answers[0]) > 5 and said("ask", record, QUESTION, "Normal?", *given) == "\n".join([*answers, ""])
+    named = f"{QUESTION} {answers[0]}\nNormal? {answers[1]}\n"
+    assert len(answers[0]) > 5 and said("ask", record, QUESTION, "Normal?", *given) == named
+    assert said("ask", record, "Normal?", *given) == f"{answers[1]}\n"
     cli.main(["report", f"{record}.hea", *map(str, given), "--verbose"])
     printed = capsys.readouterr()
     assert printed.out == chat.ask(ecg, **options) + "\n"
@@ -77,11 +79,11 @@ def test_a_trained_yes_or_no_question_is_answered_with_its_probability(said, sto
     percent = "> 99" if own.probability > 0.99 else f"{100 * own.probability:.0f}"
     line = f"{own.answer} ({percent} %, not calibrated)\n"
     rhythm = chat.ask(chat.read(record), "Rhythm?", max_new_tokens=5)
-    assert said("ask", record, QUESTION, "Rhythm?", *given) == f"{line}{rhythm}\n"
+    assert said("ask", record, QUESTION, "Rhythm?", *given) == f"{QUESTION} {line}Rhythm? {rhythm}\n"
     assert said("ask", record, QUESTION, *given, "--temperature", 0.1) != line, "sampled answers are texts"
     lines = {QUESTION: QuestionMap(0.0, -4.0, 90, 9, 0.1, -2.0), "Normal?": QuestionMap(0.0, 0.2, 90, 50, 0.5, 0.2)}
     calibrated(folder, lines, unsure_below=0.7)
-    assert said("ask", record, QUESTION, "Normal?", *given) == "no (98 %)\nunsure: yes 55 %\n"
+    assert said("ask", record, QUESTION, "Normal?", *given) == f"{QUESTION} no (98 %)\nNormal? unsure: yes 55 %\n"
 
 
 def test_an_answer_that_was_cut_off_is_said_to_be(stock, record, monkeypatch, capsys):
