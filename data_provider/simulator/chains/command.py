@@ -2,7 +2,8 @@
 
 CORPUS is a folder made by `cardiolect simulate --varied`. For each of its splits, OUT gets SPLIT.jsonl in the form of
 ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning) and to fine-tune on (TRAIN_DATA). chains.json has counts of
-what was written and of what was not.
+what was written and of what was not. With --grounding N, grounding/SPLIT.json has conversations of N questions for time
+ranges and measured values alone, to train on.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.simulated_folder import TRUTH
 from cardiolect.data_provider.simulator.chains.facts import Facts
-from cardiolect.data_provider.simulator.chains.making import UnwrittenError, make_chain
+from cardiolect.data_provider.simulator.chains.making import UnwrittenError, grounding_questions, make_chain
 from cardiolect.data_provider.simulator.corpus import SPLITS, VARIED_VERSION
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients, stream
 from cardiolect.data_provider.simulator.varied.render import varied_heart
@@ -31,7 +32,8 @@ from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.parallel import ordered_map
 
 CHAIN_STREAM = 4  # in addition to those of `simulator.patients` and `varied.render`
-COUNTS = "chains.json"
+GROUNDING_STREAM = 5
+COUNTS, GROUNDING = "chains.json", "grounding"
 
 
 def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 0) -> dict[str, Any]:
@@ -71,6 +73,29 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
     return result
 
 
+def write_grounding(corpus: Path, out: Path, most: int, workers: int = 0) -> dict[str, int]:
+    """Write a conversation per recording to ``out/grounding/SPLIT.json`` and return how many there are in each.
+
+    A conversation asks up to ``most`` questions for time ranges and measured values, which do not depend on each other.
+    """
+    settings = _read_settings(corpus)
+    plan = plan_patients(settings["seed"], settings["records"])
+    rows = (corpus / TRUTH).read_text().splitlines()
+    about = partial(_grounding_about, corpus, settings["seed"], plan, rows, most)
+    made: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    done = ordered_map(about, range(settings["records"]), workers)
+    for index, turns in enumerate(tqdm(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
+        if turns:
+            name = f"{index + 1:05d}_hr"
+            item = {"id": f"grounding:{index + 1}", "ecg": f"records500/{name[:2]}000/{name}", "conversations": turns}
+            fold = plan[1][plan[0][index]]
+            made[next(split for split, members in SPLITS.items() if fold in members)].append(item)
+    make_folder("--out:", out / GROUNDING)
+    for split, items in made.items():
+        (out / GROUNDING / f"{split}.json").write_text(json.dumps(items) + "\n")
+    return {split: len(items) for split, items in made.items()}
+
+
 def _read_settings(corpus: Path) -> dict[str, Any]:
     try:
         settings = json.loads((corpus / MADE).read_text())
@@ -88,12 +113,7 @@ def _chains_about(
     corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], index: int
 ) -> tuple[list[Chain], dict[str, str]]:
     """The chains about one record, and why those of other diagnoses cannot be written."""
-    owner, folds = plan
-    patient = draw_patient(seed, int(owner[index]), int(folds[owner[index]]))
-    heart = varied_heart(seed, index, patient)
-    if json.loads(rows[index])["measures"] != json.loads(json.dumps(heart.truth.measures)):
-        raise UserError(f"--corpus {corpus}: record {index + 1} is not what this version of the simulator makes")
-    facts, rng = Facts(heart), stream(seed, CHAIN_STREAM, index)
+    facts, rng = _facts(corpus, seed, plan, rows, index), stream(seed, CHAIN_STREAM, index)
     chains, reasons = [], {}
     for diagnosis in wordings():
         try:
@@ -101,6 +121,23 @@ def _chains_about(
         except UnwrittenError as reason:
             reasons[diagnosis] = str(reason)
     return chains, reasons
+
+
+def _grounding_about(
+    corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], most: int, index: int
+) -> list[dict[str, str]]:
+    """The turns of a conversation about one record; none if its waves have no certain times."""
+    steps = grounding_questions(_facts(corpus, seed, plan, rows, index), most, stream(seed, GROUNDING_STREAM, index))
+    return [{"question": step.asked, "answer": step.answer} for step in steps]
+
+
+def _facts(corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], index: int) -> Facts:
+    owner, folds = plan
+    patient = draw_patient(seed, int(owner[index]), int(folds[owner[index]]))
+    heart = varied_heart(seed, index, patient)
+    if json.loads(rows[index])["measures"] != json.loads(json.dumps(heart.truth.measures)):
+        raise UserError(f"--corpus {corpus}: record {index + 1} is not what this version of the simulator makes")
+    return Facts(heart)
 
 
 def _balanced(chains: Sequence[Chain], rng: np.random.Generator) -> list[Chain]:
@@ -129,6 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--unbalanced", action="store_true", help="write all chains (default: as many with a diagnosis as without it)"
     )
+    parser.add_argument(
+        "--grounding",
+        type=integer(0),
+        default=0,
+        metavar="N",
+        help="also write conversations of N questions for time ranges and values",
+    )
     parser.add_argument("--workers", type=integer(0), default=2, help="processes that write; the result is the same")
     options = parser.parse_args(arguments)
     result = write_corpus_chains(options.corpus, options.out, not options.unbalanced, options.workers)
@@ -138,3 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reasons = sum((Counter(each) for each in result["left_out"].values()), Counter())
     print("not written: " + "; ".join(f"{times} for {reason}" for reason, times in reasons.most_common()))
     print(f"by diagnosis in {options.out / COUNTS}")
+    if options.grounding:
+        counts = write_grounding(options.corpus, options.out, options.grounding, options.workers)
+        listed = ", ".join(f"{count} for {split}" for split, count in counts.items())
+        print(f"{options.out / GROUNDING}: conversations about {listed}")

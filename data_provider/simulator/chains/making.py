@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,31 @@ def make_chain(diagnosis: str, facts: Facts, chain_id: str, ecg_id: str, rng: np
     return Chain(chain_id, SOURCE, ecg_id, diagnosis, label, part["path"], initial, tuple(loops))
 
 
+def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> list[Step]:
+    """Questions for time ranges and measured values alone, out of any chain that could be about this ECG."""
+    if facts.condition.rhythm in (PACED, FLUTTER):
+        return []
+    parts = []
+    for table in wordings().values():
+        findings, decision = "", FURTHER
+        while decision == FURTHER and (node := table["nodes"].get(findings)):
+            met = find(node["criterion"], facts).met
+            part = None if met is None else node.get("Y" if met else "N")
+            if part is None:
+                break
+            findings, decision = findings + ("Y" if met else "N"), part["decision"]
+            kinds = [question["kind"] for question in part["grounding"]]
+            if kinds[:1] == [WAVE] and LEAD not in kinds:
+                parts.append(part["grounding"])
+    writer, steps = _Writer(facts, rng), []
+    for k in rng.permutation(len(parts)):
+        with suppress(UnwrittenError):
+            steps += writer.grounding(parts[k], None)
+        if len(steps) >= most:
+            break
+    return steps[:most]
+
+
 class _Writer:
     """Writes the loops of one chain; it remembers the beat and the lead that were last pointed at."""
 
@@ -102,7 +128,16 @@ class _Writer:
     def loop(self, node: dict[str, Any], part: dict[str, Any], found: Found) -> Loop:
         distractors = self._some(node["distractors"], CRITERIA - 1)
         options = self._some([node["criterion"], *distractors], CRITERIA)
-        questions, steps = part["grounding"], []
+        return Loop(
+            Step(CRITERION, node["question"], tuple(options), (node["criterion"],)),
+            Step(FINDING, node["finding"], (YES, NO), (YES if found.met else NO,)),
+            tuple(self.grounding(part["grounding"], found)),
+            Step(DECISION, part["ask"], DECISIONS, (part["decision"],)),
+        )
+
+    def grounding(self, questions: Sequence[dict[str, Any]], found: Found | None) -> list[Step]:
+        """The evidence of a loop. found: of its criterion; only questions for leads need it."""
+        steps = []
         for number, question in enumerate(questions):
             following = questions[number + 1] if number + 1 < len(questions) else None
             if question["kind"] == LEAD:
@@ -111,12 +146,7 @@ class _Writer:
                 steps.append(self._point_at(question, following))
             else:
                 steps.append(self._measure(question))
-        return Loop(
-            Step(CRITERION, node["question"], tuple(options), (node["criterion"],)),
-            Step(FINDING, node["finding"], (YES, NO), (YES if found.met else NO,)),
-            tuple(steps),
-            Step(DECISION, part["ask"], DECISIONS, (part["decision"],)),
-        )
+        return steps
 
     def _some(self, values: Sequence[Any], most: int) -> list[Any]:
         """``most`` of the values in random order; all if they are fewer."""
