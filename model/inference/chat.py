@@ -37,11 +37,13 @@ class Judgement(NamedTuple):
     """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1.
 
     sure: by `Calibration.is_sure`; None without a calibration of the question: the probability is then the model's own.
+    usual: the share of validation patients whose answer is yes, with which the probability of yes can be compared.
     """
 
     answer: str
     probability: float
     sure: bool | None = None
+    usual: float | None = None
 
 
 class Chat(ABC):
@@ -151,7 +153,8 @@ class ECGChat(Chat):
         known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
         if known is None:
             return Judgement(*decide(sigmoid(margin)))
-        return Judgement(*decide(known), self.calibration.is_sure(question, margin))
+        usual = sigmoid(self.calibration.questions[question].prior_log_odds)
+        return Judgement(*decide(known), self.calibration.is_sure(question, margin), usual)
 
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""

@@ -41,7 +41,7 @@ def differences(report: str, judged: Mapping[str, Judgement]) -> list[str]:
     statuses = extract(report)
     stated = {code for code, status in statuses.items() if status != "absent"}
     lines = []
-    for code, (answer, probability, sure) in judged.items():
+    for code, (answer, probability, sure, _) in judged.items():
         kind = {code}.union(*(same for same in _SAME if code in same))
         percent = f"{100 * min(probability, 0.99):.0f} %"
         if not sure:

@@ -8,7 +8,7 @@ import pytest
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.chains.beat_waves import LeadWaves, judge, q_r, r_s
-from cardiolect.data_provider.simulator.chains.command import write_corpus_chains
+from cardiolect.data_provider.simulator.chains.command import write_corpus_chains, write_grounding
 from cardiolect.data_provider.simulator.chains.facts import option_of
 from cardiolect.data_provider.simulator.corpus import Variety, write_corpus
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients
@@ -85,6 +85,28 @@ def test_training_reads_the_conversations_as_the_chains_are_evaluated(made):
     assert [(e.task, e.records, e.question, e.answers, e.history, e.background) for e in loaded.examples] == [
         (e.task, e.records, e.question, e.answers, e.history, e.background) for e in asked
     ]
+
+
+def test_questions_for_times_and_values_alone_are_answered_as_in_chains(made, signals, tmp_path):
+    counts = write_grounding(made / "corpus", tmp_path, most=6)
+    refs = load_database(made / "corpus")
+    files = [tmp_path / f"grounding/{split}.json" for split in ("train", "valid", "test")]
+    asked = load_examples(files, made / "corpus", refs, False).examples
+    assert sum(not example.history for example in asked) == sum(counts.values()) > RECORDS / 2
+    compared = 0
+    for example in asked:
+        options = example.question.split("\nOptions: ")[1].split(" | ")
+        assert len(example.history) < 6 and example.answers[0] in options
+        _, signal = signals.get(example.records[0].record_id, (None, None))
+        if signal is not None and "locate the QRS complex" in example.question:
+            slope = np.abs(np.diff(signal, axis=1)).sum(axis=0)
+            ranges = {o: [round(500 * float(x)) for x in re.findall(r"[\d.]+(?=s)", o)] for o in options}
+            steepness = {option: slope[a:b].mean() for option, (a, b) in ranges.items()}
+            assert example.answers[0] == max(steepness, key=steepness.__getitem__)
+            compared += 1
+    assert compared > 20
+    with pytest.raises(UserError, match="not a simulated corpus"):
+        write_grounding(tmp_path, tmp_path, most=6)
 
 
 def test_a_diagnosis_is_as_often_right_as_wrong_and_what_is_not_written_is_counted(made, tmp_path):
