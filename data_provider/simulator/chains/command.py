@@ -2,8 +2,8 @@
 
 CORPUS is a folder made by `cardiolect simulate --varied`. For each of its splits, OUT gets SPLIT.jsonl in the form of
 ECG-Reasoning-Benchmark, to evaluate on (TASKTYPE=reasoning) and to fine-tune on (TRAIN_DATA). chains.json has counts of
-what was written and of what was not. With --grounding N, grounding/SPLIT.json has conversations of N questions for time
-ranges and measured values alone, to train on.
+what was written and of what was not. With --grounding N, grounding/SPLIT.json has up to N short conversations about
+each recording, of a question for a time range and those for values measured there, to train on.
 """
 
 import argparse
@@ -74,9 +74,9 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
 
 
 def write_grounding(corpus: Path, out: Path, most: int, workers: int = 0) -> dict[str, int]:
-    """Write a conversation per recording to ``out/grounding/SPLIT.json`` and return how many there are in each.
+    """Write up to ``most`` conversations per recording to ``out/grounding/SPLIT.json``; how many there are in each.
 
-    A conversation asks up to ``most`` questions for time ranges and measured values, which do not depend on each other.
+    Each asks for a time range and for the values measured there.
     """
     settings = _read_settings(corpus)
     plan = plan_patients(settings["seed"], settings["records"])
@@ -84,12 +84,13 @@ def write_grounding(corpus: Path, out: Path, most: int, workers: int = 0) -> dic
     about = partial(_grounding_about, corpus, settings["seed"], plan, rows, most)
     made: dict[str, list[dict]] = {split: [] for split in SPLITS}
     done = ordered_map(about, range(settings["records"]), workers)
-    for index, turns in enumerate(tqdm(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
-        if turns:
-            name = f"{index + 1:05d}_hr"
-            item = {"id": f"grounding:{index + 1}", "ecg": f"records500/{name[:2]}000/{name}", "conversations": turns}
-            fold = plan[1][plan[0][index]]
-            made[next(split for split, members in SPLITS.items() if fold in members)].append(item)
+    for index, asked in enumerate(tqdm(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
+        split = next(split for split, members in SPLITS.items() if plan[1][plan[0][index]] in members)
+        name = f"{index + 1:05d}_hr"
+        made[split] += [
+            {"id": f"grounding:{index + 1}:{k}", "ecg": f"records500/{name[:2]}000/{name}", "conversations": turns}
+            for k, turns in enumerate(asked)
+        ]
     make_folder("--out:", out / GROUNDING)
     for split, items in made.items():
         (out / GROUNDING / f"{split}.json").write_text(json.dumps(items) + "\n")
@@ -125,10 +126,10 @@ def _chains_about(
 
 def _grounding_about(
     corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], most: int, index: int
-) -> list[dict[str, str]]:
-    """The turns of a conversation about one record; none if its waves have no certain times."""
-    steps = grounding_questions(_facts(corpus, seed, plan, rows, index), most, stream(seed, GROUNDING_STREAM, index))
-    return [{"question": step.asked, "answer": step.answer} for step in steps]
+) -> list[list[dict[str, str]]]:
+    """The turns of the conversations about one record; none if its waves have no certain times."""
+    found = grounding_questions(_facts(corpus, seed, plan, rows, index), most, stream(seed, GROUNDING_STREAM, index))
+    return [[{"question": step.asked, "answer": step.answer} for step in steps] for steps in found]
 
 
 def _facts(corpus: Path, seed: int, plan: tuple[np.ndarray, np.ndarray], rows: Sequence[str], index: int) -> Facts:
@@ -171,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=integer(0),
         default=0,
         metavar="N",
-        help="also write conversations of N questions for time ranges and values",
+        help="also write N conversations about each recording, of a time range and what is measured there",
     )
     parser.add_argument("--workers", type=integer(0), default=2, help="processes that write; the result is the same")
     options = parser.parse_args(arguments)

@@ -92,8 +92,11 @@ def make_chain(diagnosis: str, facts: Facts, chain_id: str, ecg_id: str, rng: np
     return Chain(chain_id, SOURCE, ecg_id, diagnosis, label, part["path"], initial, tuple(loops))
 
 
-def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> list[Step]:
-    """Questions for time ranges and measured values alone, out of any chain that could be about this ECG."""
+def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> list[list[Step]]:
+    """Time ranges, each with the measurements of it that are asked next, out of any chain that could be about this ECG.
+
+    They are apart, as the right answers to some would give others away: waves of a kind are equally long.
+    """
     if facts.condition.rhythm in (PACED, FLUTTER):
         return []
     parts = []
@@ -108,13 +111,15 @@ def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> li
             kinds = [question["kind"] for question in part["grounding"]]
             if kinds[:1] == [WAVE] and LEAD not in kinds:
                 parts.append(part["grounding"])
-    writer, steps = _Writer(facts, rng), []
+    found: list[list[Step]] = []
     for k in rng.permutation(len(parts)):
         with suppress(UnwrittenError):
-            steps += writer.grounding(parts[k], None)
-        if len(steps) >= most:
+            for step in _Writer(facts, rng).grounding(parts[k], None):
+                found += [[]] if step.kind == WAVE else []
+                found[-1].append(step)
+        if len(found) >= most:
             break
-    return steps[:most]
+    return found[:most]
 
 
 class _Writer:
@@ -192,8 +197,10 @@ class _Writer:
                 break
         else:
             raise UnwrittenError(NEAR_LIMIT)
-        names = (*_OTHERS[target], QRS) if early else _OTHERS[target]
-        others = [each.waves[name] for each in self.facts.beats for name in names if name in each.waves]
+        distracting = [(each, name) for each in self.facts.beats for name in _OTHERS[target]]
+        if early:  # another premature beat would be right as well
+            distracting += [(each, QRS) for each in self.facts.beats if each.kind == "normal"]
+        others = [each.waves[name] for each, name in distracting if name in each.waves]
         answer = self.beat.waves[target]
         others = [each for each in others if each[1] <= answer[0] or each[0] >= answer[1]]
         options = dict.fromkeys(_range(each) for each in sorted([answer, *self._some(others, WAVE_OPTIONS - 1)]))
