@@ -20,13 +20,14 @@ MEANINGS = {
     FIXED: "one chain per diagnosis, the commonest of the training chains",
     FIXED_ORACLE: "one chain per diagnosis, the commonest of the scored chains themselves; an oracle, "
     "which is the higher the fewer chains a diagnosis has",
-    TEXT_ONLY: "the commonest training answer to the same question after the same findings, and the time range whose "
-    "length is nearest to that of right answers in training",
-    FIXED_PATH: "per diagnosis, the one path that completes most training chains if time ranges are chosen by length",
+    TEXT_ONLY: "the commonest training answer to the same question after the same findings; of time ranges the one "
+    "that was right before in the same chain, or whose length is nearest to that of right answers",
+    FIXED_PATH: "per diagnosis, the one path that completes most training chains if time ranges are chosen by text",
 }
 Answerer = Callable[[Chain], list[str]]
 
 _NUMBER = re.compile(r"\d+\.\d+")
+_WAVES = ("premature", "ST segment and T wave", "P wave", "T wave")  # what a question is about; all others ask for QRS
 _RANGE = re.compile(r"\[(\d+\.\d+)s - (\d+\.\d+)s\]")
 
 
@@ -40,7 +41,7 @@ def commonest_chains(chains: Sequence[Chain]) -> Answerer:
 
 
 def fixed_paths(chains: Sequence[Chain]) -> Answerer:
-    """Answers every chain with one path per diagnosis, but time ranges by their length.
+    """Answers every chain with one path per diagnosis, but time ranges as `text_only` does.
 
     The path is the one with which most of ``chains`` are completed, and so the floor that is hardest for Completion.
     """
@@ -67,7 +68,8 @@ def text_only(chains: Sequence[Chain]) -> Answerer:
 
     That is the commonest answer among the options, by the counts of the same question after the same findings; if it
     was never asked so, of the same question about the diagnosis, then about any diagnosis, else the first option. A
-    time range is chosen by its length.
+    time range is chosen by its length and by the right answers before it, which a model is shown as well: waves of a
+    kind are equally long in one ECG, and the same ones are offered again.
     """
     counts: dict[tuple, Counter[str]] = defaultdict(Counter)
     lengths: dict[tuple, list[float]] = defaultdict(list)
@@ -80,7 +82,12 @@ def text_only(chains: Sequence[Chain]) -> Answerer:
                     lengths[key].append(_length(step.answer))
 
     def answer(chain: Chain) -> list[str]:
-        return [_choose(step, keys, counts, lengths) for step, keys in _keyed(chain)]
+        given, before = [], {}
+        for step, keys in _keyed(chain):
+            given.append(_range(step, keys, lengths, before) or _commonest_answer(step, keys, counts))
+            if _is_timed(step):
+                before[step.answer] = _wave_in(step.question)
+        return given
 
     return answer
 
@@ -112,13 +119,26 @@ def _aligned(chain: Chain, fixed: Chain | None) -> list[str]:
     return texts
 
 
-def _choose(step: Step, keys: Sequence[tuple], counts: dict, lengths: dict) -> str:
-    if _is_timed(step):
-        # The diagnosis adds nothing to the length of a wave, so the widest group of the question is used.
-        known = next((lengths[key] for key in (keys[-1], (WAVE,)) if key in lengths), None)
-        if known:
-            usual = median(known)
-            return min(step.options, key=lambda option: abs(_length(option) - usual))
+def _range(step: Step, keys: Sequence[tuple], lengths: dict, before: dict[str, str]) -> str | None:
+    """The time range to choose; None for other questions. before: right ranges earlier in the chain -> their waves."""
+    # The diagnosis adds nothing to the length of a wave, so the widest group of the question is used.
+    known = next((lengths[key] for key in (keys[-1], (WAVE,)) if key in lengths), None)
+    if not _is_timed(step) or not known:
+        return None
+    wave = _wave_in(step.question)
+    same = [option for option, other in before.items() if other == wave]
+    if again := [option for option in step.options if option in same]:
+        return again[-1]
+    usual = _length(same[-1]) if same else median(known)
+    others = [option for option in step.options if option not in before] or step.options
+    return min(others, key=lambda option: abs(_length(option) - usual))
+
+
+def _wave_in(question: str) -> str:
+    return next((name for name in _WAVES if name in question), "QRS")
+
+
+def _commonest_answer(step: Step, keys: Sequence[tuple], counts: dict) -> str:
     for key in keys:
         if key in counts and (seen := {text: counts[key][text] for text in step.candidates if counts[key][text]}):
             return max(seen, key=seen.__getitem__)

@@ -103,6 +103,18 @@ def test_the_length_of_a_time_range_gives_the_wave_away():
     assert not completed(commonest_chains(training), unseen)
 
 
+def test_right_answers_earlier_in_a_chain_give_later_time_ranges_away():
+    training = [chain(positive(number, number, f"[{number}.00s - {number}.10s]")) for number in (3, 4, 5)]
+    first = wave("[1.00s - 1.09s]", "[0.50s - 0.70s]")
+    again = wave("[1.00s - 1.09s]", "[2.00s - 2.10s]", "[3.00s - 3.20s]")  # by length alone the second
+    as_long = wave("[6.00s - 6.08s]", "[1.50s - 1.61s]")  # nearer to the one before than to the usual length
+    for later in (again, as_long):
+        unseen = chain(row(9, 9, True, loop("Yes", "Yes", [first, later])))
+        assert text_only(training)(unseen)[4] == later["answer"]
+        alone = chain(row(9, 9, True, loop("Yes", "Yes", [later])))
+        assert text_only(training)(alone)[3] != later["answer"]
+
+
 @pytest.fixture
 def chains_file(tmp_path, corpus):
     """Chains about the simulated corpus: three of fold 10, and one of each of folds 1 to 4."""
