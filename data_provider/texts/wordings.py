@@ -141,7 +141,7 @@ def understand(question: str, trained: Collection[str]) -> Reading:
     if known := next((candidate for candidate in candidates if candidate in trained), None):
         return Reading(known)
     if several := tuple(question for question in _several(text) if question in trained):
-        return Reading(None, SEVERAL, several)
+        return Reading(None, SEVERAL if len(several) > 1 else UNTRAINED, several)
     if not candidates and any(re.search(rf"\b(?:{pattern})\b", text) for pattern in NOT_IN_AN_ECG):
         return Reading(None, NO_ECG)
     return Reading(None, UNTRAINED, _nearest(text, trained))

@@ -138,15 +138,15 @@ def is_yes_or_no(info: dict, question: str) -> bool:
 
 
 def in_words(judged: "Judgement") -> str:
-    """``yes (82 %)``, ``unsure: no 91 % (yes in 1 % of all patients)`` or ``yes (82 %, not calibrated)``."""
+    """``yes (82 %)``, ``unsure: no 91 % (yes in 6 of 195 others)`` or ``yes (82 %, not calibrated)``."""
     # A probability from some hundred recordings of validation is never certain.
     percent = "> 99 %" if judged.probability > 0.99 else f"{100 * judged.probability:.0f} %"
     if judged.sure is None:
         return f"{judged.answer} ({percent}, not calibrated)"
     if judged.sure:
         return f"{judged.answer} ({percent})"
-    usual = "less than 1" if judged.usual < 0.01 else f"{100 * judged.usual:.0f}"
-    return f"unsure: {judged.answer} {percent} (yes in {usual} % of all patients)"
+    yes, of = judged.others
+    return f"unsure: {judged.answer} {percent} (yes in {yes} of {of} others)"
 
 
 def lacks_patient(info: dict, background: str) -> bool:

@@ -37,13 +37,13 @@ class Judgement(NamedTuple):
     """An answer to a yes-or-no question: "yes" or "no", and its probability, 0.5 to 1.
 
     sure: by `Calibration.is_sure`; None without a calibration of the question: the probability is then the model's own.
-    usual: the share of validation patients whose answer is yes, with which the probability of yes can be compared.
+    others: how many validation recordings were labelled yes, and how many in all, to compare the probability with.
     """
 
     answer: str
     probability: float
     sure: bool | None = None
-    usual: float | None = None
+    others: tuple[int, int] | None = None
 
 
 class Chat(ABC):
@@ -153,8 +153,8 @@ class ECGChat(Chat):
         known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
         if known is None:
             return Judgement(*decide(sigmoid(margin)))
-        usual = sigmoid(self.calibration.questions[question].prior_log_odds)
-        return Judgement(*decide(known), self.calibration.is_sure(question, margin), usual)
+        seen = self.calibration.questions[question]
+        return Judgement(*decide(known), self.calibration.is_sure(question, margin), (seen.positives, seen.n))
 
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""

@@ -13,7 +13,7 @@ safetensors and JSON only.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -57,6 +57,13 @@ class Checkpoint:
         """Write prompts of this kind from now on. Raises `UserError` if the language model's chat cannot be used."""
         self.vocabulary = with_prompt(self.vocabulary, prompt)
         self.info["prompt"] = prompt
+
+    def mark_times(self, marked: bool) -> None:
+        """Whether ranges of times in questions get the tokens of the representation's `time_bins` from now on."""
+        bins = self.representation.time_bins if marked else None
+        self.vocabulary = replace(self.vocabulary, time_bins=bins)
+        if bins is not None:
+            self.info["times_marked"] = True
 
 
 def load_language_model(path: Path | str, precision: str, **placement):
@@ -137,9 +144,7 @@ def new_checkpoint(
     spread: of the new rows, see `extend_embeddings`.
     """
     fresh = ECG_START not in tokenizer.get_vocab()
-    vocabulary = Vocabulary.extend(
-        tokenizer, representation.vocabulary_size, representation.embeds, representation.time_bins
-    )
+    vocabulary = Vocabulary.extend(tokenizer, representation.vocabulary_size, representation.embeds)
     if fresh:  # otherwise the language model keeps the rows that it has learned
         extend_embeddings(model, vocabulary, representation.geometry(), seed, row_multiple, spread)
     info = {"embedding_seed": seed, "row_multiple": row_multiple}
@@ -214,6 +219,7 @@ def load_checkpoint(
         checkpoint.use_prompt(info.get("prompt", "plain"))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    checkpoint.mark_times(info.get("times_marked", False))  # older ones were trained without
     if base is not None:
         from cardiolect.model.llm.row_adapters import load_adapters  # PEFT takes a second to import
 

@@ -52,13 +52,7 @@ class Vocabulary:
     own_template: str = ""
 
     @classmethod
-    def extend(
-        cls,
-        tokenizer: PreTrainedTokenizerBase,
-        num_codes: int,
-        placeholder: bool = False,
-        time_bins: TimeBins | None = None,
-    ) -> "Vocabulary":
+    def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int, placeholder: bool = False) -> "Vocabulary":
         """Add the ECG tokens if they are missing. Raises `UserError` if the tokenizer has those of another codebook."""
         if tokenizer.eos_token_id is None:
             raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")
@@ -75,8 +69,9 @@ class Vocabulary:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         own = tokenizer.chat_template or ""
-        own = own if isinstance(own, str) else own.get("default", "")
-        return cls(tokenizer, num_codes, placeholder, time_bins, own_template=own)
+        return cls(
+            tokenizer, num_codes, placeholder, own_template=own if isinstance(own, str) else own.get("default", "")
+        )
 
     @property
     def start_id(self) -> int:

@@ -133,6 +133,7 @@ def finetune(settings: FinetuneSettings) -> dict:
     if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
         print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
     checkpoint.use_prompt(settings.prompt)
+    checkpoint.mark_times(True)
     from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
     seen = seen_before(from_, settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for ref in split.examples.used_refs()]
@@ -156,6 +157,8 @@ def finetune(settings: FinetuneSettings) -> dict:
     examples = train_rows.examples  # without those whose length leaves them out: floors must be of what is trained on
     with_patient = examples.count_with_background() / len(examples) * (1 - settings.patient_dropout)
     info |= {"train_examples": len(examples), "train_examples_with_patient": with_patient, "prompt": settings.prompt}
+    if checkpoint.vocabulary.time_bins is not None:
+        info["times_marked"] = True
     if launch.is_main():  # which alone saves it
         info |= majority_floors(examples, settings.seed)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)

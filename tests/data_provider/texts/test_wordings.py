@@ -99,12 +99,12 @@ TRAPS = {
     "Is the LVH caused by hypertension?|Does he have chest pain?|What is the risk of AF?|Is the patient male?",
     NEGATED: "no AF?|rule out AF|Isn't there AF?|Is AF absent?|without LVH?|not in sinus rhythm?|AF excluded?|"
     "There is no ST depression, right?|Has the AF resolved?|non-sinus rhythm?",
-    SEVERAL: "AV block?|bundle branch block?|any infarct?|MI?|heart attack?|T wave changes?|noise in V4?|ischaemia?",
+    SEVERAL: "bundle branch block?|any infarct?|MI?|heart attack?|T wave changes?|noise in V4?",
     UNTRAINED: "Is the PR interval depressed?|LAD?|AMI?|acute inferior infarct?|STEMI?|new LBBB?|paroxysmal AF?|"
     "ST depression in V4?|T wave inversion in V1-V3?|What is AF?|What is a QT interval?|What is the QRS complex?|"
     "Is there AF and LBBB?|Is AF rate controlled?|Does the patient have a pacemaker?|RVH?|VF?|Is there a QTc?|"
     "How high is the QRS?|long QT syndrome?|possible AF in the past?|Is the AF worse than before?|"
-    "What is the atrial rate?|Why is there AF?|Tell me a joke|"
+    "AV block?|ischaemia?|What is the atrial rate?|Why is there AF?|Tell me a joke|"
     "Is the rhythm regular?|ventricular fibrillation?|muscle artefact?|Is the T wave in aVR inverted?|"
     "没有AF?|нет AF|AF \u2260|AF != |房颤?|???|!|anterior MI age indeterminate",
 }

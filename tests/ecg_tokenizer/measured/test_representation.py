@@ -1,5 +1,7 @@
 """Measured values as tokens after the codes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from cardiolect.ecg_tokenizer.measured.representation import CODES, MEASURED, Me
 from cardiolect.ecg_tokenizer.measured.tokens import BINS, MeasuredTokens
 from cardiolect.ecg_tokenizer.measured.values import NOISE, RHYTHM, WAVES, Values, measure
 from cardiolect.model.evaluation.condition_inputs import inputs_under
-from cardiolect.model.llm.checkpoint import load_language_model
+from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
+from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.chat_template import with_prompt
 from cardiolect.model.prompt.rendering import render_answer, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -127,7 +130,7 @@ def test_ranges_of_times_in_a_question_have_the_tokens_of_r_waves_in_them(repres
     assert bins.first + 10 in representation.measured.encode(values())  # the R wave at 0.52 s
     _, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
     plain, chat = (
-        Vocabulary.extend(words, representation.vocabulary_size, time_bins=bins)
+        replace(Vocabulary.extend(words, representation.vocabulary_size), time_bins=bins)
         for words in (tokenizer, family("ChatML"))
     )
     question = "Which one: [0.50s - 0.61s], [3.00s - 4.50s], QRS 0.12 s, 2s to 2.04 s, <|ecg_5|>?"
@@ -145,3 +148,12 @@ def test_ranges_of_times_in_a_question_have_the_tokens_of_r_waves_in_them(repres
         assert not set(render_answer(words, ["[0.50s - 0.61s]"])) & set(words.new_ids)
     history = [("When? [0.50s - 0.61s]", "[0.50s - 0.61s]")]
     assert render_prompt(plain, "qa", "Sure?", history).count(plain.first_code_id + bins.first + 10) == 1
+
+
+def test_a_checkpoint_marks_times_if_its_training_did(representation, tmp_path):
+    language_model = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
+    checkpoint = new_checkpoint(*language_model, representation, seed=0)
+    for folder, marked in (("before", False), ("after", True)):
+        save_checkpoint(checkpoint, tmp_path / folder, merge=False)
+        assert (load_checkpoint(tmp_path / folder).vocabulary.time_bins is not None) == marked
+        checkpoint.mark_times(True)

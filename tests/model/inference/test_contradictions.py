@@ -35,7 +35,7 @@ def test_the_shipped_model_is_asked_all_its_findings_at_once():
     together = chat.judge_all(ecg, some)
     for question, judged in list(zip(some, together, strict=True))[::13]:
         alone = chat.judge(ecg, question)
-        assert judged == (alone.answer, pytest.approx(alone.probability, abs=1e-4), alone.sure, alone.usual)
+        assert judged == (alone.answer, pytest.approx(alone.probability, abs=1e-4), alone.sure, alone.others)
     denied = contradictions(chat, ecg, "Sinus rhythm.", trained)
     assert any(line.endswith(": atrial fibrillation") for line in denied)
     assert not any("fibrillation" in line for line in contradictions(chat, ecg, "Atrial fibrillation.", trained))
