@@ -6,22 +6,26 @@ the other.
 
 from collections.abc import Collection, Mapping
 
+from cardiolect.data_provider.ecgqa.labels import EXTRASYSTOLES
 from cardiolect.data_provider.ecgqa.scp_statements import NAMES
 from cardiolect.data_provider.ecgqa.templates import TEMPLATES
 from cardiolect.model.inference.chat import ECG, ECGChat, Judgement
 from cardiolect.utils.answers import YES
 from cardiolect.utils.metrics.statements import extract
 
+_BEATS = {"PVC": EXTRASYSTOLES["VES"], "PAC": EXTRASYSTOLES["SVES"]}  # by these names, `ask` asks about extra beats
 _SAME = (  # statements of which one in a report agrees with an answer about another
     {"LVH", "VCLVH"},
     {"NDT", "NT_", "LOWT", "TAB_", "INVT"},
-    {"NST_", "STD_", "ISC_"},
+    {"NST_", "STD_", "ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"},
     {"PVC", "BIGU", "TRIGU"},
     {"ASMI", "AMI", "ALMI"},
     {"IMI", "ILMI", "IPMI", "IPLMI"},
     {"CRBBB", "IRBBB"},
     {"LAO/LAE", "RAO/RAE"},
 )
+
+_VAGUE = frozenset({"ABQRS"})  # any bundle branch block is an abnormal QRS, but labels seldom say so
 
 
 def contradictions(chat: ECGChat, ecg: ECG, report: str, trained: Collection[str], patient: str = "") -> list[str]:
@@ -30,8 +34,11 @@ def contradictions(chat: ECGChat, ecg: ECG, report: str, trained: Collection[str
     trained: the questions of the checkpoint. Only sure answers of a calibrated checkpoint count; the others are left
     out, and so are findings of the same kind as one that the report states.
     """
-    questions = {code: TEMPLATES[1].text(name) for code, name in NAMES.items()}
-    known = {code: question for code, question in questions.items() if question in trained}
+    known = {}
+    for code in (code for code in NAMES if code not in _VAGUE):
+        asked = (TEMPLATES[36].text(_BEATS[code]),) if code in _BEATS else ()
+        asked = [question for question in (*asked, TEMPLATES[1].text(NAMES[code])) if question in trained]
+        known |= {code: asked[0]} if asked else {}
     judged = chat.judge_all(ecg, list(known.values()), patient)
     return differences(report, dict(zip(known, judged, strict=True)))
 
