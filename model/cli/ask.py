@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
 
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
 ONLY_SIMULATED = "This checkpoint was trained on simulated patients only; do not rely on it for a real recording."
+ALONE = "This checkpoint was trained on single questions: each is answered on its own, whatever was said before."
 MOSTLY = 0.95  # of the training prompts
 
 Answerer = Callable[[str, list[tuple[str, str]]], Iterator[str]]  # question, history -> the answer so far
@@ -66,7 +67,7 @@ def ask(
 ) -> None:
     """Print one answer per question, after the question itself if there are several.
 
-    With ``chat``, each question follows those before it in one conversation.
+    With ``chat``, each question follows those before it in one conversation, if the checkpoint was trained on some.
 
     A yes-or-no question of the checkpoint's training that begins a conversation is answered with a probability, unless
     answers are sampled or come from a server. listing: print what can be asked, and nothing else. as_typed: send
@@ -82,11 +83,15 @@ def ask(
     records = [record] if second is None else [record, second]
     answerer, judge, _, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
+    alone = trained_questions(info) is not None  # its questions were not trained in conversations
+    if chat and alone:
+        print(ALONE, file=sys.stderr)
     history: list[tuple[str, str]] = []
+    said: set[str] = set()
     for typed in chain(questions, _read_questions() if chat else ()):
         if len(questions) > 1:
             print(typed if typed.endswith("?") else f"{typed}:", end=" ", flush=True)
-        question = understood(info, typed, ecgs, as_typed)
+        question = understood(info, typed, ecgs, as_typed, said)
         if question is None:
             continue
         if judge and not history and is_yes_or_no(info, question):
@@ -95,7 +100,7 @@ def ask(
         else:
             answer = _print_stream(answerer(question, [*history]), verbose, **options)
         _print_left_open(question, ecgs)
-        if chat:
+        if chat and not alone:
             history.append((question, answer))
 
 

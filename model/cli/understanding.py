@@ -20,6 +20,7 @@ from cardiolect.utils.errors import UserError
 
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 CANNOT_SAY = "cannot say: "
+ONE_ECG = "this is a question about one ECG; with two, ask how they differ"
 LIST_HINT = "cardiolect ask --list prints all questions that can be asked; --as-typed sends yours unchanged"
 
 _RHYTHM, _MEASUREMENTS, _QUALITY = "Rhythm and extra beats", "Rate, intervals and axis", "Quality of the signal"
@@ -73,18 +74,29 @@ def read_question(info: dict, question: str, ecgs: Sequence[ECGRecord]) -> Readi
     reading = Reading(question.strip()) if trained is None else understand(question, trained)
     if reading.question is None:
         return reading
+    about = asked(reading.question)
+    if trained is not None and len(ecgs) > 1 and (about is None or about.template_id not in _COMPARISONS):
+        return Reading(None, ONE_ECG)
     reasons = (why_unanswerable(ecg, reading.question) for ecg in ecgs)
     reason = next((reason for reason in reasons if reason), None)
     return reading if reason is None else Reading(None, reason)
 
 
-def understood(info: dict, question: str, ecgs: Sequence[ECGRecord], as_typed: bool = False) -> str | None:
-    """The question to send to the model, said on stderr if it is not the one typed. None: it was refused, on stdout."""
+def understood(
+    info: dict, question: str, ecgs: Sequence[ECGRecord], as_typed: bool = False, said: set[str] | None = None
+) -> str | None:
+    """The question to send to the model, said on stderr if it is not the one typed. None: it was refused, on stdout.
+
+    said: hints that were given before and are not repeated; new ones are added.
+    """
+    said = set() if said is None else said
     reading = Reading(question) if as_typed else read_question(info, question, ecgs)
     if reading.question is None:
         print(f"{CANNOT_SAY}{reading.reason}", flush=True)
         for line in hints(reading):
-            print(line, file=sys.stderr)
+            if line not in said:
+                print(line, file=sys.stderr)
+            said.add(line)
         return None
     if reading.question != question.strip() and not as_typed:
         print(f"understood as: {reading.question}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Without --checkpoint, the model that comes with the package answers, in any folder, and a line says which it is."""
 
+import io
 import re
 
 import pytest
@@ -82,3 +83,17 @@ def test_the_shipped_checkpoint_reads_its_example(said):
     assert answers[0].startswith("Is there AF? yes (") and answers[2] == "LBBB? no (> 99 %)"
     assert abs(value_of(answers[1].removeprefix("heart rate? "), "bpm") - 57) <= 10
     assert "trial fibrillation" in said("report", "example", *patient)
+
+
+def test_questions_that_were_trained_one_by_one_are_answered_so_in_a_conversation_too(said, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    alone = said("ask", "example", "AF?", "heart rate?", "QTc")
+    cli.main(["ask", "example", "AF?", "heart rate?", "QTc", "--chat"])
+    printed = capsys.readouterr()
+    assert printed.out == alone and "each is answered on its own" in printed.err
+
+
+def test_with_two_ecgs_a_question_about_one_is_refused(said):
+    assert said("ask", "example", "AF?", "--second", "example").startswith(
+        "cannot say: this is a question about one ECG"
+    )

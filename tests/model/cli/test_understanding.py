@@ -56,7 +56,7 @@ def limbs_only(record, tmp_path):
 def test_the_question_that_was_understood_is_sent_and_said(checkpoint, record, sent, capsys):
     cli.main(["ask", record, "afib?", AF, "summary", "--checkpoint", checkpoint])
     printed = capsys.readouterr()
-    assert sent == [(AF, 0), (AF, 0), ("Report", 0)] and printed.out == "yes\n" * 3
+    assert sent == [(AF, 0), (AF, 0), ("Report", 0)] and printed.out == f"afib? yes\n{AF} yes\nsummary: yes\n"
     assert printed.err.count(f"understood as: {AF}\n") == 1 and "understood as: Report\n" in printed.err
 
 
@@ -64,18 +64,19 @@ def test_what_is_not_understood_is_not_sent(checkpoint, record, sent, capsys):
     cli.main(["ask", record, "acute AF?", "Is she pregnant?", "no AF?", "afib?", "--checkpoint", checkpoint])
     printed = capsys.readouterr()
     assert sent == [(AF, 0)] and printed.out.splitlines() == [
-        "cannot say: this model was not trained on this question",
-        "cannot say: an ECG does not show this",
-        "cannot say: a negation can be answered in two ways; ask whether it is there",
-        "yes",
+        "acute AF? cannot say: this model was not trained on this question",
+        "Is she pregnant? cannot say: an ECG does not show this",
+        "no AF? cannot say: a negation can be answered in two ways; ask whether it is there",
+        "afib? yes",
     ]
     assert f"nearest trained question: {AF}\ncardiolect ask --list prints" in printed.err
+    assert printed.err.count("ask --list prints") == 1, "a hint is given once"
 
 
 def test_a_question_is_sent_as_typed_if_that_is_wanted(checkpoint, limbs_only, sent, capsys):
     cli.main(["ask", limbs_only, "acute AF?", ANTERIOR, "--as-typed", "--checkpoint", checkpoint])
     printed = capsys.readouterr()
-    assert sent == [("acute AF?", 0), (ANTERIOR, 0)] and printed.out == "yes\nyes\n"
+    assert sent == [("acute AF?", 0), (ANTERIOR, 0)] and printed.out == f"acute AF? yes\n{ANTERIOR} yes\n"
     assert printed.err.count("not trained on this prompt") == 1
 
 
@@ -99,7 +100,10 @@ def test_without_a_list_of_questions_any_is_sent(stock, record, sent, capsys):
 def test_missing_leads_are_part_of_the_answer(checkpoint, limbs_only, sent, capsys):
     cli.main(["ask", limbs_only, "anterior infarct?", "afib?", "--checkpoint", checkpoint])
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["cannot say: this takes leads V1, V2, V3, V4, which have no usable signal", "yes"]
+    assert lines == [
+        "anterior infarct? cannot say: this takes leads V1, V2, V3, V4, which have no usable signal",
+        "afib? yes",
+    ]
     cli.main(["report", limbs_only, "--checkpoint", checkpoint])
     assert capsys.readouterr().out.startswith("yes\ncannot say: findings that need leads V1, V2,")
     assert [question for question, _ in sent] == [AF, "Report"]
