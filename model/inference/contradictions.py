@@ -15,6 +15,7 @@ from cardiolect.utils.metrics.statements import extract
 
 _BEATS = {"PVC": EXTRASYSTOLES["VES"], "PAC": EXTRASYSTOLES["SVES"]}  # by these names, `ask` asks about extra beats
 _SAME = (  # statements of which one in a report agrees with an answer about another
+    {"SR", "STACH", "SBRAD", "SARRH"},
     {"LVH", "VCLVH"},
     {"NDT", "NT_", "LOWT", "TAB_", "INVT"},
     {"NST_", "STD_", "ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"},

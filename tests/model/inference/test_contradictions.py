@@ -16,6 +16,7 @@ REPORT = "Sinus rhythm. Complete right bundle branch block. Left ventricular hyp
         ({"PVC": Judgement("no", 0.99, True)}, []),
         ({"CRBBB": Judgement("yes", 0.92, True), "IRBBB": Judgement("yes", 0.8, True)}, []),
         ({"CRBBB": Judgement("no", 0.999, True)}, ["in the report, but asked about it the answer is no (99 %)"]),
+        ({"STACH": Judgement("yes", 0.9, True)}, []),  # a fast sinus rhythm is one
         ({"VCLVH": Judgement("yes", 0.9, True)}, []),  # the report says the same in other words
     ],
 )
