@@ -27,7 +27,7 @@ from cardiolect.data_provider.ecgqa.ranges import FEATURES
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.texts.numbers import NOT_MEASURABLE, NUMBER, QUANTITIES
-from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.command_line import Parser, integer, run_command
 from cardiolect.utils.errors import check_overwriting, make_folder
 from cardiolect.utils.parallel import ordered_map
 
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_folds(parser)
     parser.add_argument(
         "--same-answer",
-        type=int,
+        type=integer(1),
         metavar="N",
         help="at most N questions of a kind with the same answer: rare values are asked about as often as common ones",
     )

@@ -90,7 +90,8 @@ def ask(
     said: set[str] = set()
     for typed in chain(questions, _read_questions() if chat else ()):
         if len(questions) > 1:
-            print(typed if typed.endswith("?") else f"{typed}:", end=" ", flush=True)
+            line = " ".join(typed.split())
+            print(line if line.endswith("?") else f"{line}:", end=" ", flush=True)
         question = understood(info, typed, ecgs, as_typed, said)
         if question is None:
             continue

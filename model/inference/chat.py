@@ -84,6 +84,8 @@ class Chat(ABC):
 
     def _items(self, ecg: ECG | Sequence[ECG]) -> list[np.ndarray]:
         ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
+        if len(ecgs) not in (1, 2):
+            raise UserError(f"a question is about one ECG, or about two to compare, not {len(ecgs)}")
         return [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
 
     @abstractmethod
@@ -139,22 +141,18 @@ class ECGChat(Chat):
 
     def judge_all(self, ecg: ECG | Sequence[ECG], questions: Sequence[str], patient: str = "") -> list[Judgement]:
         """`judge` of several questions, which share one pass over the ECG."""
-        items, candidates = self._items(ecg), ((YES,), (NO,))
+        if isinstance(questions, str):
+            raise UserError("judge_all takes a list of questions; judge takes one")
+        items, candidates, questions = self._items(ecg), ((YES,), (NO,)), list(questions)
         room = max(len(render_answer(self.checkpoint.vocabulary, each)) for each in candidates)
         backgrounds = [parse_background(patient)] * len(items)
         prompts = [self._prompt(items, backgrounds, question.strip(), (), room) for question in questions]
         ranked = rank_answers(
             self.checkpoint.model, self.checkpoint.vocabulary, prompts, [candidates] * len(prompts), _TOGETHER
         )
-        return [self._judgement(questions[i].strip(), found) for i, found in sorted(ranked, key=lambda each: each[0])]
-
-    def _judgement(self, question: str, ranked: Ranked) -> Judgement:
-        margin = ranked.log_probabilities[0] - ranked.log_probabilities[1]
-        known = self.calibration.probability_of_yes(question, margin) if self.calibration else None
-        if known is None:
-            return Judgement(*decide(sigmoid(margin)))
-        seen = self.calibration.questions[question]
-        return Judgement(*decide(known), self.calibration.is_sure(question, margin), (seen.positives, seen.n))
+        calibration = self.calibration if len(items) == 1 else None  # it was fitted on prompts with one ECG
+        found = sorted(ranked, key=lambda each: each[0])
+        return [_judgement(calibration, questions[i].strip(), answer) for i, answer in found]
 
     def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""
@@ -173,3 +171,12 @@ class ECGChat(Chat):
                 f"{limit}: ask a shorter question or begin a new conversation"
             )
         return prompt
+
+
+def _judgement(calibration: Calibration | None, question: str, ranked: Ranked) -> Judgement:
+    margin = ranked.log_probabilities[0] - ranked.log_probabilities[1]
+    known = calibration.probability_of_yes(question, margin) if calibration else None
+    if known is None:
+        return Judgement(*decide(sigmoid(margin)))
+    seen = calibration.questions[question]
+    return Judgement(*decide(known), calibration.is_sure(question, margin), (seen.positives, seen.n))

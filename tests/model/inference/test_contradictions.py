@@ -4,6 +4,7 @@ import pytest
 
 from cardiolect.model.inference.chat import ECGChat, Judgement
 from cardiolect.model.inference.contradictions import contradictions, differences
+from cardiolect.utils.errors import UserError
 
 REPORT = "Sinus rhythm. Complete right bundle branch block. Left ventricular hypertrophy."
 
@@ -37,6 +38,11 @@ def test_the_shipped_model_is_asked_all_its_findings_at_once():
     for question, judged in list(zip(some, together, strict=True))[::13]:
         alone = chat.judge(ecg, question)
         assert judged == (alone.answer, pytest.approx(alone.probability, abs=1e-4), alone.sure, alone.others)
+    assert chat.judge([ecg, ecg], some[0]).sure is None, "the calibration is about one ECG"
+    with pytest.raises(UserError, match="one ECG, or about two to compare, not 3"):
+        chat.judge([ecg] * 3, some[0])
+    with pytest.raises(UserError, match="takes a list"):
+        chat.judge_all(ecg, some[0])
     denied = contradictions(chat, ecg, "Sinus rhythm.", trained)
     assert any(line.endswith(": atrial fibrillation") for line in denied)
     assert not any("fibrillation" in line for line in contradictions(chat, ecg, "Atrial fibrillation.", trained))
