@@ -58,10 +58,12 @@ def test_a_yes_or_no_question_is_judged_with_the_probability_of_the_answer(chat,
     prompt = make_prompt(vocabulary, [prepared], [background], "qa", QUESTION)
     _, ranked = next(rank_answers(chat.checkpoint.model, vocabulary, [prompt], [(("yes",), ("no",))], 2))
     judged = chat.judge(ecg, QUESTION, patient=background)
-    assert judged == (ranked.text, pytest.approx(ranked.probability, abs=1e-6), None) and judged.probability >= 0.5
+    assert (
+        judged == (ranked.text, pytest.approx(ranked.probability, abs=1e-6), None, None) and judged.probability >= 0.5
+    )
     rare = QuestionMap(a=1.0, b=-50.0, n=100, positives=0, prevalence=0.0, prior_log_odds=-9.0)
     sure = ECGChat(chat.checkpoint, Calibration("", {QUESTION: rare}, {}, 0.8, {}, {}))
-    assert sure.judge(ecg, f" {QUESTION}\n") == ("no", pytest.approx(1), True)
+    assert sure.judge(ecg, f" {QUESTION}\n") == ("no", pytest.approx(1), True, (0, 100))
     assert sure.judge(ecg, "Is it normal?") == chat.judge(ecg, "Is it normal?"), "unknown to the calibration"
 
 
