@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE
+from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE, example_path
 from cardiolect.utils.command_line import (
     Parser,
     file_path,
@@ -24,6 +24,7 @@ from cardiolect.utils.command_line import (
 from cardiolect.utils.garbage import collect_from_now_on, no_collection_at_first
 from cardiolect.utils.launchers import only_main_rank
 
+RECORD_TOOLS = ("inspect", "convert")  # tools whose first word is a recording
 QUICK = ("ask", "report", "tokens", "show")  # commands that load one checkpoint and soon end
 STAGES = {  # the commands whose work ranks share
     "tokenizer": "train an ECG tokenizer, like run_tokenizer.sh",
@@ -64,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments and arguments[0] not in STAGES:
         only_main_rank()
     if arguments and arguments[0] in TOOLS:
+        if arguments[0] in RECORD_TOOLS and len(arguments) > 1:
+            arguments[1] = example_path(arguments[1])
         tool = import_module(TOOLS[arguments[0]][0])
         collect_from_now_on()
         tool.main(arguments[1:])

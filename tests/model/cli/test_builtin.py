@@ -97,3 +97,9 @@ def test_with_two_ecgs_a_question_about_one_is_refused(said):
     assert said("ask", "example", "AF?", "--second", "example").startswith(
         "cannot say: this is a question about one ECG"
     )
+
+
+def test_the_example_is_a_recording_for_tools_as_well(said, tmp_path):
+    assert "10 s at 250 Hz" in said("inspect", "example")
+    said("convert", "example", tmp_path / "ecg.edf")
+    assert (tmp_path / "ecg.edf").is_file()
