@@ -89,6 +89,8 @@ def test_epochs_of_a_mixture_have_one_length_and_take_other_rows_of_a_part():
         def text_ids(text: str) -> list[int]:
             return [0] * len(text)
 
+        ids, escaped, timed = text_ids, str, str
+
     asked = [Example(str(k), (ref,), "qa", "?", ("yes",)) for k, ref in enumerate(refs)]
     questions = FinetuneDataset(Vocabulary, asked, cache, corpus_weights=weights)
     for epoch in range(2):
