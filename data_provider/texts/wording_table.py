@@ -154,15 +154,15 @@ STATES = {
     "anything wrong, abnormality, ok, everything ok, everything normal, normal or abnormal, ecg normal or abnormal",
 }
 
-# Phrases that several findings share, of which each is asked about on its own.
+# Phrases that mean more than one finding: those that can be asked about, each on its own.
 SHARED = {
     ("ASMI", "AMI", "ALMI", "LMI", "ILMI", "IMI", "IPMI", "IPLMI", "PMI"): "infarct, "
     + ", ".join(f"{past}infarct" for past in _PAST if past),
     ("CLBBB", "CRBBB", "ILBBB", "IRBBB"): "bundle branch block, bbb",
-    ("1AVB", "2AVB", "3AVB"): "av block, avb, heart block, atrioventricular block",
+    ("1AVB",): "av block, avb, heart block, atrioventricular block",
     ("LAFB", "LPFB"): "fascicular block, hemiblock",
     ("ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"): "ischemia, ischemic change",
-    ("LVH", "RVH", "SEHYP"): "hypertrophy, ventricular hypertrophy",
+    ("LVH",): "hypertrophy, ventricular hypertrophy",
     ("LAO/LAE", "RAO/RAE"): "atrial enlargement, atrial overload, enlarged atrium",
     ("STD_", "STE_", "NST_"): "st change, st segment change, st abnormality, st segment abnormality",
     ("INVT", "LOWT", "NDT", "NT_", "TAB_"): "t wave change, t change, t wave abnormality, abnormal t wave",

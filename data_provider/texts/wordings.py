@@ -207,7 +207,7 @@ def _several(text: str) -> list[str]:
         name = next(each for each in LEADS if each.lower() == in_lead["lead"])
         return [TEMPLATES[NOISE_IN_LEAD].text(kind, name) for kind in NOISES.values()]
     shared = (codes for codes, listed in SHARED.items() if found["core"] in phrases(listed))
-    return [TEMPLATES[1].text(NAMES[code]) for code in next(shared, ()) if code in NAMES]
+    return [TEMPLATES[1].text(NAMES[code]) for code in next(shared, ())]
 
 
 def _noise_in_lead(noise: str, lead: str) -> tuple[str, ...]:

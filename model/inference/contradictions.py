@@ -6,14 +6,14 @@ the other.
 
 from collections.abc import Collection, Mapping
 
-from cardiolect.data_provider.ecgqa.labels import EXTRASYSTOLES
 from cardiolect.data_provider.ecgqa.scp_statements import NAMES
 from cardiolect.data_provider.ecgqa.templates import TEMPLATES
+from cardiolect.data_provider.texts.wording_table import EXTRA_BEATS
 from cardiolect.model.inference.chat import ECG, ECGChat, Judgement
 from cardiolect.utils.answers import YES
 from cardiolect.utils.metrics.statements import extract
 
-_BEATS = {"PVC": EXTRASYSTOLES["VES"], "PAC": EXTRASYSTOLES["SVES"]}  # by these names, `ask` asks about extra beats
+_BEATS = {code: kind for kind, code in EXTRA_BEATS}  # by these names, `ask` asks about extra beats
 _SAME = (  # statements of which one in a report agrees with an answer about another
     {"SR", "STACH", "SBRAD", "SARRH"},
     {"LVH", "VCLVH"},
@@ -25,7 +25,6 @@ _SAME = (  # statements of which one in a report agrees with an answer about ano
     {"CRBBB", "IRBBB"},
     {"LAO/LAE", "RAO/RAE"},
 )
-
 _VAGUE = frozenset({"ABQRS"})  # any bundle branch block is an abnormal QRS, but labels seldom say so
 
 
@@ -35,11 +34,10 @@ def contradictions(chat: ECGChat, ecg: ECG, report: str, trained: Collection[str
     trained: the questions of the checkpoint. Only sure answers of a calibrated checkpoint count; the others are left
     out, and so are findings of the same kind as one that the report states.
     """
-    known = {}
-    for code in (code for code in NAMES if code not in _VAGUE):
-        asked = (TEMPLATES[36].text(_BEATS[code]),) if code in _BEATS else ()
-        asked = [question for question in (*asked, TEMPLATES[1].text(NAMES[code])) if question in trained]
-        known |= {code: asked[0]} if asked else {}
+    questions = {code: TEMPLATES[1].text(name) for code, name in NAMES.items() if code not in _VAGUE}
+    beats = {code: TEMPLATES[36].text(kind) for code, kind in _BEATS.items()}
+    questions |= {code: question for code, question in beats.items() if question in trained}
+    known = {code: question for code, question in questions.items() if question in trained}
     judged = chat.judge_all(ecg, list(known.values()), patient)
     return differences(report, dict(zip(known, judged, strict=True)))
 

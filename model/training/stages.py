@@ -65,7 +65,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import comparable, finish
 
 # Information that a checkpoint passes on to checkpoints trained from it.
-INHERITED = ("embedding_seed", "row_multiple", "projector", *KEPT, "base_model", "corpora")
+INHERITED = ("embedding_seed", "row_multiple", "projector", "times_marked", *KEPT, "base_model", "corpora")
 TINY = "tiny, random weights"  # as base_model
 
 
@@ -157,8 +157,6 @@ def finetune(settings: FinetuneSettings) -> dict:
     examples = train_rows.examples  # without those whose length leaves them out: floors must be of what is trained on
     with_patient = examples.count_with_background() / len(examples) * (1 - settings.patient_dropout)
     info |= {"train_examples": len(examples), "train_examples_with_patient": with_patient, "prompt": settings.prompt}
-    if checkpoint.vocabulary.time_bins is not None:
-        info["times_marked"] = True
     if launch.is_main():  # which alone saves it
         info |= majority_floors(examples, settings.seed)
     return _train_and_save(checkpoint, train_rows, valid_rows, ecgs, splits, settings, info, seen)

@@ -23,6 +23,7 @@ from cardiolect.data_provider.simulator.chains.facts import Facts
 from cardiolect.data_provider.simulator.chains.making import UnwrittenError, grounding_questions, make_chain
 from cardiolect.data_provider.simulator.corpus import SPLITS, VARIED_VERSION
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients, stream
+from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr
 from cardiolect.data_provider.simulator.varied.render import varied_heart
 from cardiolect.data_provider.texts.reasoning.form import Chain
 from cardiolect.data_provider.texts.reasoning.loading import write_chains
@@ -31,8 +32,7 @@ from cardiolect.utils.command_line import Parser, file_path, integer
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.parallel import ordered_map
 
-CHAIN_STREAM = 4  # in addition to those of `simulator.patients` and `varied.render`
-GROUNDING_STREAM = 5
+CHAIN_STREAM, GROUNDING_STREAM = 4, 5  # in addition to those of `simulator.patients` and `varied.render`
 COUNTS, GROUNDING = "chains.json", "grounding"
 
 
@@ -44,15 +44,14 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
     corpus of this version of the simulator.
     """
     settings = _read_settings(corpus)
-    folds = plan_patients(settings["seed"], settings["records"])
+    plan = plan_patients(settings["seed"], settings["records"])
     left_out: dict[str, Counter[str]] = {diagnosis: Counter() for diagnosis in wordings()}
     made: dict[str, list[Chain]] = {split: [] for split in SPLITS}
     rows = (corpus / TRUTH).read_text().splitlines()
-    about = partial(_chains_about, corpus, settings["seed"], folds, rows)
+    about = partial(_chains_about, corpus, settings["seed"], plan, rows)
     done = ordered_map(about, range(settings["records"]), workers)
     for index, (chains, reasons) in enumerate(tqdm(done, "chains", settings["records"], unit="ECG", mininterval=1)):
-        fold = folds[1][folds[0][index]]
-        made[next(split for split, members in SPLITS.items() if fold in members)] += chains
+        made[_split_of(plan, index)] += chains
         for diagnosis, reason in reasons.items():
             left_out[diagnosis][reason] += 1
     written: dict[str, dict[str, dict[str, int]]] = {}
@@ -85,11 +84,9 @@ def write_grounding(corpus: Path, out: Path, most: int, workers: int = 0) -> dic
     made: dict[str, list[dict]] = {split: [] for split in SPLITS}
     done = ordered_map(about, range(settings["records"]), workers)
     for index, asked in enumerate(tqdm(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
-        split = next(split for split, members in SPLITS.items() if plan[1][plan[0][index]] in members)
-        name = f"{index + 1:05d}_hr"
-        made[split] += [
-            {"id": f"grounding:{index + 1}:{k}", "ecg": f"records500/{name[:2]}000/{name}", "conversations": turns}
-            for k, turns in enumerate(asked)
+        ecg = filename_hr(index + 1)
+        made[_split_of(plan, index)] += [
+            {"id": f"grounding:{index + 1}:{k}", "ecg": ecg, "conversations": turns} for k, turns in enumerate(asked)
         ]
     make_folder("--out:", out / GROUNDING)
     for split, items in made.items():
@@ -108,6 +105,11 @@ def _read_settings(corpus: Path) -> dict[str, Any]:
             "cardiolect simulate --varied"
         )
     return settings
+
+
+def _split_of(plan: tuple[np.ndarray, np.ndarray], index: int) -> str:
+    owner, folds = plan
+    return next(split for split, members in SPLITS.items() if folds[owner[index]] in members)
 
 
 def _chains_about(

@@ -1,7 +1,7 @@
 """Makes a chain of questions about a simulated ECG, with the answers that its beats give."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -64,31 +64,16 @@ class UnwrittenError(Exception):
 
 def make_chain(diagnosis: str, facts: Facts, chain_id: str, ecg_id: str, rng: np.random.Generator) -> Chain:
     """The chain of a diagnosis in the table of wordings. Raises `UnwrittenError` if none has certain answers."""
-    if facts.condition.rhythm in (PACED, FLUTTER):  # paced beats are of no such kind; flutter waves hide ST and T
-        raise UnwrittenError(OPEN)
-    table = wordings()[diagnosis]
-    writer, loops, findings = _Writer(facts, rng), [], ""
-    while True:
-        node = table["nodes"].get(findings)
-        if node is None:
-            raise UnwrittenError(UNWORDED)
-        found = find(node["criterion"], facts)
-        if found.met is None:
-            raise UnwrittenError(OPEN)
-        findings += "Y" if found.met else "N"
-        part = node.get(findings[-1])
-        if part is None:
-            raise UnwrittenError(UNWORDED)
+    writer, loops = _Writer(facts, rng), []
+    for node, part, found in _path(diagnosis, facts):
         loops.append(writer.loop(node, part, found))
-        if part["decision"] != FURTHER:
-            break
     label = part["decision"] == YES
     codes = CODES.get(diagnosis, ())
     stated = any(code in facts.truth.codes for code in codes)
     possible = stated or any(code in facts.truth.open for code in codes)
     if codes and (stated > label or label > possible):
         raise UnwrittenError(CONTRADICTION)
-    initial = Step(INITIAL, table["question"], (YES, NO), (YES if label else NO,))
+    initial = Step(INITIAL, wordings()[diagnosis]["question"], (YES, NO), (YES if label else NO,))
     return Chain(chain_id, SOURCE, ecg_id, diagnosis, label, part["path"], initial, tuple(loops))
 
 
@@ -97,20 +82,13 @@ def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> li
 
     They are apart, as the right answers to some would give others away: waves of a kind are equally long.
     """
-    if facts.condition.rhythm in (PACED, FLUTTER):
-        return []
     parts = []
-    for table in wordings().values():
-        findings, decision = "", FURTHER
-        while decision == FURTHER and (node := table["nodes"].get(findings)):
-            met = find(node["criterion"], facts).met
-            part = None if met is None else node.get("Y" if met else "N")
-            if part is None:
-                break
-            findings, decision = findings + ("Y" if met else "N"), part["decision"]
-            kinds = [question["kind"] for question in part["grounding"]]
-            if kinds[:1] == [WAVE] and LEAD not in kinds:
-                parts.append(part["grounding"])
+    for diagnosis in wordings():
+        with suppress(UnwrittenError):
+            for _, part, _ in _path(diagnosis, facts):
+                kinds = [question["kind"] for question in part["grounding"]]
+                if kinds[:1] == [WAVE] and LEAD not in kinds:
+                    parts.append(part["grounding"])
     found: list[list[Step]] = []
     for k in rng.permutation(len(parts)):
         with suppress(UnwrittenError):
@@ -120,6 +98,29 @@ def grounding_questions(facts: Facts, most: int, rng: np.random.Generator) -> li
         if len(found) >= most:
             break
     return found[:most]
+
+
+def _path(diagnosis: str, facts: Facts) -> Iterator[tuple[dict[str, Any], dict[str, Any], Found]]:
+    """The criteria of a chain in order: the node in the table of wordings, its part for the finding, and the finding.
+
+    Raises `UnwrittenError` where the finding or its wording is not certain.
+    """
+    if facts.condition.rhythm in (PACED, FLUTTER):  # paced beats are of no such kind; flutter waves hide ST and T
+        raise UnwrittenError(OPEN)
+    findings, decision = "", FURTHER
+    while decision == FURTHER:
+        node = wordings()[diagnosis]["nodes"].get(findings)
+        if node is None:
+            raise UnwrittenError(UNWORDED)
+        found = find(node["criterion"], facts)
+        if found.met is None:
+            raise UnwrittenError(OPEN)
+        findings += "Y" if found.met else "N"
+        part = node.get(findings[-1])
+        if part is None:
+            raise UnwrittenError(UNWORDED)
+        decision = part["decision"]
+        yield node, part, found
 
 
 class _Writer:
