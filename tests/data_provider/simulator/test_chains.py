@@ -1,6 +1,7 @@
 """Reasoning chains about simulated ECGs: their answers are what the signal shows."""
 
 import re
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.simulator.chains.beat_waves import LeadWaves, judge, q_r, r_s
 from cardiolect.data_provider.simulator.chains.command import write_corpus_chains, write_grounding
-from cardiolect.data_provider.simulator.chains.facts import option_of
+from cardiolect.data_provider.simulator.chains.facts import Facts, option_of
+from cardiolect.data_provider.simulator.chains.making import UnwrittenError, make_chain
 from cardiolect.data_provider.simulator.corpus import Variety, write_corpus
 from cardiolect.data_provider.simulator.patients import draw_patient, plan_patients
-from cardiolect.data_provider.simulator.varied.render import clean_varied
+from cardiolect.data_provider.simulator.varied.render import clean_varied, varied_heart
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.data_provider.texts.reasoning.loading import load_chains
 from cardiolect.data_provider.texts.reasoning.turns import examples_of
@@ -107,6 +109,24 @@ def test_questions_for_times_and_values_alone_are_answered_as_in_chains(made, si
     assert compared > 20
     with pytest.raises(UserError, match="not a simulated corpus"):
         write_grounding(tmp_path, tmp_path, most=6)
+
+
+def test_one_premature_beat_is_offered_and_no_second_one():
+    owner, folds = plan_patients(SEED, 400)
+    compared = 0
+    for i in range(400):
+        facts = Facts(varied_heart(SEED, i, draw_patient(SEED, int(owner[i]), int(folds[owner[i]]))))
+        early = [beat.waves["QRS"] for beat in facts.beats[1:] if beat.kind != "normal"]
+        if len(early) < 2:
+            continue
+        for diagnosis in ("premature_atrial_complex", "premature_ventricular_complex"):
+            with suppress(UnwrittenError):
+                chain = make_chain(diagnosis, facts, "1", "1", np.random.default_rng(i))
+                for step in (s for s in chain.steps if s.kind == "wave" and "premature beat" in s.question):
+                    shown = {f"[{a:.2f}s - {b:.2f}s]" for a, b in early} & set(step.options)
+                    assert shown == set(step.answers)
+                    compared += 1
+    assert compared > 20
 
 
 def test_a_diagnosis_is_as_often_right_as_wrong_and_what_is_not_written_is_counted(made, tmp_path):
