@@ -33,16 +33,28 @@ class Coverage(NamedTuple):
 
 
 class TimeBins(NamedTuple):
-    """Tokens that stand for moments of an ECG, ``first`` for its first so many ``seconds`` and ``count`` in all."""
+    """Tokens that stand for moments of an ECG.
+
+    first: number of the token of the first so many ``seconds``. codes: for each bin, the place of the code in its
+    middle among the tokens of an ECG, which begin with its codes; numbers of codes are below ``first``.
+    """
 
     first: int
     seconds: float
-    count: int
+    codes: tuple[int, ...]
 
     def of(self, start: float, end: float) -> range:
         """Token numbers of the bins that a range of seconds touches; empty if it leaves the bins."""
         first, last = (math.floor(second / self.seconds + 1e-6) for second in (start, end))
-        return range(self.first + first, self.first + last + 1) if 0 <= first <= last < self.count else range(0)
+        return range(self.first + first, self.first + last + 1) if 0 <= first <= last < len(self.codes) else range(0)
+
+    def code(self, token: int, ecg: Sequence[int]) -> int:
+        """Number of the code that an ECG has at the time of a token, or the token itself if it has none.
+
+        ecg: all token numbers of the ECG.
+        """
+        place = self.codes[token - self.first]
+        return int(ecg[place]) if place < len(ecg) and ecg[place] < self.first else token
 
 
 class PreparedECG(NamedTuple):

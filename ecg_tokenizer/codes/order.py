@@ -41,6 +41,10 @@ class CodeLayout:
         groups = -(-frames // self.coarse_frames) if self.coarse_frames else 0
         return frames * self.num_codebooks + groups
 
+    def place_of(self, frame: int) -> int:
+        """Place of the first code of a frame in the sequence."""
+        return frame * self.num_codebooks + (frame // self.coarse_frames + 1 if self.coarse_frames else 0)
+
     def is_coarse(self, codes: int) -> np.ndarray:
         """bool ``(codes,)``: True at the positions of coarse codes in a sequence of ``codes`` codes."""
         return (np.arange(codes) % self.group == 0) & bool(self.coarse_frames)

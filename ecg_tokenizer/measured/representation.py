@@ -72,9 +72,13 @@ class MeasuredECG(ECGRepresentation):
         """Bits of the codes; measured values are derived from the same signal."""
         return self.tokenizer.bits(self.parts(item)[CODES])
 
-    @property
+    @cached_property
     def time_bins(self) -> TimeBins:
-        return self.measured.beat_bins
+        middles = (np.arange(round(LAST_BEAT / BEAT_SECONDS)) + 0.5) * BEAT_SECONDS
+        frames = (middles * self.tokenizer.frame_rate).astype(int)
+        return TimeBins(
+            self.measured.first_beat, BEAT_SECONDS, tuple(map(self.tokenizer.layout.place_of, frames.tolist()))
+        )
 
     def geometry(self) -> Tensor:
         codes, values = self.tokenizer.geometry(), self.measured.geometry()

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from cardiolect.data_provider.record import LEADS
-from cardiolect.ecg_tokenizer.base import TimeBins
 from cardiolect.ecg_tokenizer.measured.values import NOISE, RHYTHM, WAVES, Values
 
 BEAT_SECONDS, LAST_BEAT = 0.05, 10.0  # bins of the R waves; later ones have no token
@@ -82,9 +81,9 @@ class MeasuredTokens:
         return self._starts[""] - self.first
 
     @property
-    def beat_bins(self) -> TimeBins:
-        """Tokens of the R waves."""
-        return TimeBins(self._starts[BEATS], BEAT_SECONDS, round(LAST_BEAT / BEAT_SECONDS))
+    def first_beat(self) -> int:
+        """The first of the numbers of R waves, one for every `BEAT_SECONDS`."""
+        return self._starts[BEATS]
 
     def encode(self, values: Values) -> list[int]:
         """Token numbers of what was measured."""

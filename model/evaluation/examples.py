@@ -19,7 +19,7 @@ from cardiolect.model.evaluation.page import PageExample
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.inference.attribution import attribute_to_codes
 from cardiolect.model.llm.checkpoint import Checkpoint
-from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt
+from cardiolect.model.prompt.rendering import render_answer, render_prefix, render_prompt, with_codes
 from cardiolect.model.prompt.tasks import TASKS, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
@@ -88,7 +88,7 @@ def shades(checkpoint: Checkpoint, example: Example, answer: str, ecgs: Sequence
         vocabulary,
         prefix,
         of_ecg,
-        render_prompt(vocabulary, example.task, example.question, example.history),
+        with_codes(vocabulary, render_prompt(vocabulary, example.task, example.question, example.history), ecgs),
         render_answer(vocabulary, [answer]),
         None if other is None else render_answer(vocabulary, [other]),
         items,

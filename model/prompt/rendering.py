@@ -63,7 +63,8 @@ def make_prompt(
     """Render a prompt. None in place of an ECG omits it but keeps its markers."""
     prefix, _, items = render_prefix(vocabulary, ecgs, backgrounds)
     key = tuple(None if ecg is None else ecg.key for ecg in ecgs), tuple(backgrounds)
-    return Prompt(tuple(prefix), tuple(render_prompt(vocabulary, task, question, history)), key, items)
+    asked = with_codes(vocabulary, render_prompt(vocabulary, task, question, history), ecgs)
+    return Prompt(tuple(prefix), tuple(asked), key, items)
 
 
 def render_ecgs(
@@ -131,6 +132,11 @@ def _question_ids(
     text += "" if answered is None else f" {vocabulary.escaped(answered)}"
     ids = vocabulary.ids_after_answer(text) if later else vocabulary.ids(text)
     return ids if answered is None else [*ids, vocabulary.tokenizer.eos_token_id]
+
+
+def with_codes(vocabulary: Vocabulary, ids: list[int], ecgs: Sequence[PreparedECG | None]) -> list[int]:
+    """Ids of a question or turn, with the codes that lie in its ranges of times if it is about one ECG."""
+    return vocabulary.with_codes(ids, ecgs[0].token_ids) if len(ecgs) == 1 and ecgs[0] is not None else ids
 
 
 def patient_text(background: str) -> str:

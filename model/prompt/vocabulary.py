@@ -5,6 +5,7 @@ tokenizer and model are stock Hugging Face ones.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,9 +130,10 @@ class Vocabulary:
         return text
 
     def timed(self, text: str) -> str:
-        """The text with the tokens of `time_bins` before each range of times of at most a second.
+        """The text with tokens of `time_bins` before each range of times of at most a second: when it begins, then all.
 
-        A model then finds "[8.40s - 8.51s]" in an ECG by equal tokens, without reading numbers.
+        A model then finds "[8.40s - 8.51s]" in an ECG by equal tokens, without reading numbers, and sees what is there
+        (`with_codes`).
         """
         if self.time_bins is None:
             return text
@@ -139,9 +141,23 @@ class Vocabulary:
         def marked(found: re.Match) -> str:
             start, end = map(float, found.groups())
             bins = self.time_bins.of(start, end) if end - start <= _LONGEST else ()
-            return "".join(map(code_token, bins)) + found[0]
+            return "".join(map(code_token, (*bins[:1], *bins))) + found[0]
 
         return _TIMES.sub(marked, text)
+
+    def with_codes(self, ids: list[int], ecg: Sequence[int]) -> list[int]:
+        """Token ids of a question, with the codes of an ECG in the places that `timed` keeps for them.
+
+        ecg: all token numbers of the ECG. Their number stays the same, so a time that the ECG lacks keeps its token.
+        """
+        if self.time_bins is None:
+            return ids
+        bins, zero = self.time_bins, self.first_code_id
+        marks = range(zero + bins.first, zero + bins.first + len(bins.codes))
+        return [
+            zero + bins.code(token - zero, ecg) if token in marks and before in marks else token
+            for before, token in zip([None, *ids], ids, strict=False)
+        ]
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of plain text. No text can spell an ECG, end-of-sequence or other special token (`escapes`)."""

@@ -12,7 +12,7 @@ from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.storage.example_table import Examples
 from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
-from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn
+from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn, with_codes
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.draws import shares, shuffled, stream
 from cardiolect.model.training.lengths import Unfit
@@ -341,4 +341,5 @@ class FinetuneDataset(Dataset):
         backgrounds = [""] * len(members) if without_patient else self.examples.backgrounds_of(self._groups[group])
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         turns = [self._turn(int(text)) for text in self._turns[self._starts[group] + chosen]]
+        turns = [(with_codes(self.vocabulary, turn, ecgs), weights) for turn, weights in turns]
         return pack(ids, turns, [self.ecg_loss_weight * is_ecg for is_ecg in of_ecg], items)

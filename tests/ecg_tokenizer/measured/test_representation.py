@@ -1,5 +1,6 @@
 """Measured values as tokens after the codes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.prompt.chat_template import with_prompt
-from cardiolect.model.prompt.rendering import render_answer, render_prompt
+from cardiolect.model.prompt.rendering import make_prompt, render_answer, render_prompt
 from cardiolect.model.prompt.vocabulary import Vocabulary
 from cardiolect.model.training.rows import FinetuneDataset
 from cardiolect.utils.errors import UserError
@@ -123,31 +124,64 @@ def test_another_version_of_the_measurements_is_refused(representation, tmp_path
         MeasuredECG.from_pretrained(tmp_path)
 
 
+def timed_vocabulary(representation, folder) -> Vocabulary:
+    _, tokenizer = load_language_model(tiny_language_model(folder / "llm"), "fp32")
+    words = Vocabulary.extend(tokenizer, representation.vocabulary_size)
+    return replace(words, time_bins=representation.time_bins)
+
+
+def ecg_tokens(words: Vocabulary, ids: Sequence[int]) -> list[int]:
+    """The token numbers among ids."""
+    return [token - words.first_code_id for token in ids if token in words.new_ids and token >= words.first_code_id]
+
+
 def test_ranges_of_times_in_a_question_have_the_tokens_of_r_waves_in_them(representation, tmp_path):
     bins = representation.time_bins
     assert [bins.of(*times) for times in ((9.96, 10.04), (0.5, 0.4))] == [range(0), range(0)]
     assert list(bins.of(0.50, 0.61)) == [bins.first + k for k in (10, 11, 12)]
     assert bins.first + 10 in representation.measured.encode(values())  # the R wave at 0.52 s
-    _, tokenizer = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
-    plain, chat = (
-        replace(Vocabulary.extend(words, representation.vocabulary_size), time_bins=bins)
-        for words in (tokenizer, family("ChatML"))
-    )
+    plain = timed_vocabulary(representation, tmp_path)
+    chat = replace(Vocabulary.extend(family("ChatML"), representation.vocabulary_size), time_bins=bins)
     question = "Which one: [0.50s - 0.61s], [3.00s - 4.50s], QRS 0.12 s, 2s to 2.04 s, <|ecg_5|>?"
     for words in (plain, with_prompt(chat, "chat")):
         asked = render_prompt(words, "qa", question)
-        inside = [
-            token - words.first_code_id for token in asked if token in words.new_ids and token >= words.first_code_id
-        ]
-        assert inside == [
-            *bins.of(0.50, 0.61),
-            *bins.of(2.0, 2.04),
-        ]  # not the long one, the duration, or what was typed
+        begin, late = bins.first + 10, bins.first + 40
+        # When each begins, then all of it; not the long one, the duration, or what was typed.
+        assert ecg_tokens(words, asked) == [begin, begin, begin + 1, begin + 2, late, late]
         shown = words.tokenizer.decode([token for token in asked if token not in words.new_ids])
         assert "[0.50s - 0.61s], [3.00s - 4.50s], QRS 0.12 s, 2s to 2.04 s, < |ecg_5|>?" in shown
         assert not set(render_answer(words, ["[0.50s - 0.61s]"])) & set(words.new_ids)
     history = [("When? [0.50s - 0.61s]", "[0.50s - 0.61s]")]
-    assert render_prompt(plain, "qa", "Sure?", history).count(plain.first_code_id + bins.first + 10) == 1
+    assert ecg_tokens(plain, render_prompt(plain, "qa", "Sure?", history)) == [begin, begin, begin + 1, begin + 2]
+
+
+def test_a_question_about_one_ecg_has_the_codes_in_its_ranges_of_times(representation, tmp_path):
+    words, bins = timed_vocabulary(representation, tmp_path), representation.time_bins
+    items = [representation.prepare([some_ecg(seconds, 250)], 250)[0] for seconds in (10, 2.33)]
+    whole, short = (representation.prepared(str(key), item) for key, item in enumerate(items))
+    codes, values = representation.parts(whole.item).values()
+    frames = {
+        start: int(code)
+        for (start, end), code in zip(representation.tokenizer.times(codes), codes, strict=True)
+        if end - start < 0.1  # coarse codes last longer
+    }
+    middles = (0.525, 0.575, 0.625, 2.325, 2.375)
+    shown = [frames[max(start for start in frames if start <= second)] for second in middles]
+    question = "QRS? [0.50s - 0.61s] | [2.31s - 2.36s]"
+
+    def asked(*ecgs) -> list[int]:
+        return ecg_tokens(words, make_prompt(words, ecgs, [""] * len(ecgs), "qa", question).question)
+
+    first, second = bins.first + 10, bins.first + 46
+    assert asked(whole) == [first, *shown[:3], second, *shown[3:]]
+    assert asked(short)[-2:] == [asked(short)[-2], second + 1] and asked(short)[-2] < bins.first  # it ends at 2.33 s
+    for nothing in ((None,), (whole, short), (representation.prepared("values", values),)):
+        assert asked(*nothing) == [first, first, first + 1, first + 2, second, second, second + 1]
+    ref = RecordRef("1", "1")
+    example = Example("1", (ref,), "qa", question, ("no",))
+    (row,) = FinetuneDataset(words, [example], ItemsInMemory(representation, {ref: whole.item}))
+    prompt = make_prompt(words, [whole], [""], "qa", question)
+    assert row.ids[: len(prompt.prefix) + len(prompt.question)] == [*prompt.prefix, *prompt.question]
 
 
 def test_a_checkpoint_marks_times_if_its_training_did(representation, tmp_path):
