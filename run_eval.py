@@ -6,8 +6,9 @@ python run_eval.py --check RESULT        recompute the scores of a result from i
 python run_eval.py --rescore RESULT NAME score the saved predictions by another definition (strict, heartllm, ecg-bench)
 python run_eval.py --compare A B         compare two results on the same samples: difference, interval, paired test
 python run_eval.py --seeds A B C ...     summarise several runs in one table: mean, SD, interval
+python run_eval.py --table latex A B ... the scores of one or several results for a paper: latex, markdown or csv
 
-The last three print a table; --out FILE also writes all figures as JSON.
+--rescore, --compare and --seeds print a table; --out FILE also writes all figures as JSON.
 """
 
 import argparse
@@ -30,6 +31,12 @@ def main() -> None:
     mode.add_argument("--rescore", nargs=2, metavar=("RESULT", "NAME"), help="a result, and a definition of the scores")
     mode.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help="two results or their folders")
     mode.add_argument("--seeds", type=Path, nargs="+", metavar="RESULT", help="results or their folders")
+    mode.add_argument(
+        "--table",
+        nargs="+",
+        metavar=("STYLE", "RESULT"),
+        help="latex, markdown or csv, and results or their folders; prints their scores",
+    )
     parser.add_argument(
         "--metrics",
         metavar="NAME",
@@ -37,7 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write the figures to")
     arguments = parser.parse_args()
-    if arguments.env_file or arguments.check:
+    if arguments.env_file or arguments.check or arguments.table:
         if arguments.out:
             parser.error("--out needs --rescore, --compare or --seeds")
         if arguments.env_file:
@@ -48,6 +55,14 @@ def main() -> None:
     only_main_rank()
     if arguments.check:
         check(arguments.check)
+        return
+    if arguments.table:
+        from cardiolect.model.evaluation.paper_table import STYLES, paper_table
+
+        style, *results = arguments.table
+        if style not in STYLES or not results:
+            parser.error(f"--table takes one of {', '.join(STYLES)}, then results")
+        print(paper_table([Path(result) for result in results], style))
         return
     if arguments.rescore:
         from cardiolect.model.evaluation.result import rescore

@@ -3,9 +3,11 @@
 import re
 import runpy
 import shlex
+import tomllib
 from importlib import import_module
 
 import pytest
+import yaml
 
 from cardiolect.model.cli.commands import TOOLS, build_parser
 from cardiolect.model.cli.commands import main as cardiolect
@@ -69,6 +71,12 @@ def test_the_commands_for_own_recordings_run(corpus, stock, tmp_path, monkeypatc
         cardiolect([*shlex.split(command), *checkpoint])
     assert (tmp_path / "converted/ward/visit3.hea").is_file() and (tmp_path / "visit1.png").is_file()
     assert (tmp_path / "data/own/manifest.json").is_file() and (tmp_path / "results/audit_own/audit.html").is_file()
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
 def test_the_picture_of_the_datas_way_is_up_to_date():

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE, example_path
+from cardiolect.utils.code_version import code_version
 from cardiolect.utils.command_line import (
     Parser,
     file_path,
@@ -102,6 +103,7 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:",
     )
+    parser.add_argument("--version", action=_Version, help="print the version and, in a git checkout, the commit")
     commands = parser.add_subparsers(metavar="COMMAND", prog="cardiolect", required=True, help=argparse.SUPPRESS)
 
     def add_command(name: str, function: str, description: str) -> Parser:
@@ -211,6 +213,17 @@ def build_parser() -> Parser:
     for name, (module, description) in TOOLS.items():
         add_command(name, f"{module}:main", description)  # never parsed here, but a choice like any other
     return parser
+
+
+class _Version(argparse.Action):
+    """An option that prints the version and ends; git is asked only then."""
+
+    def __init__(self, option_strings: list[str], dest: str, **options):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: Parser, *_) -> None:
+        print(f"cardiolect {code_version()}")
+        parser.exit()
 
 
 def _add_page(demo: Parser) -> None:

@@ -8,9 +8,11 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
-def interval(ends: Sequence[float | None] | None, scale: float = 100) -> str:
+def interval(ends: Sequence[float | None] | None, scale: float = 100, digits: int = 1) -> str:
     """A 95 % interval over patients in percentage points, or in other units by ``scale``; empty if there is none."""
-    return "" if ends is None or ends[0] is None else f" [{scale * ends[0]:.1f}, {scale * ends[1]:.1f}]"
+    if ends is None or ends[0] is None:
+        return ""
+    return f" [{scale * ends[0]:.{digits}f}, {scale * ends[1]:.{digits}f}]"
 
 
 def row(label: str, cells: Sequence[str | float | None]) -> str:

@@ -66,6 +66,17 @@ def is_reasoning(path: Path) -> bool:
     return isinstance(result, dict) and result.get("task") == REASONING
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """A result of chains. Raises `UserError` if predictions.jsonl is not the file that it was written with."""
+    path = _file(path)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(result.get("predictions"), dict) or not is_intact(path.parent, result):
+        raise UserError(
+            f"{path}: was written with another {PREDICTIONS} than is in its folder; see run_eval.py --check"
+        )
+    return result
+
+
 def check_result(path: Path) -> list[str]:
     """The parts of a result that do not follow from its predictions, one line each; empty if all of them do."""
     path = _file(path)

@@ -1,4 +1,4 @@
-"""What is typed behind ``cardiolect``: words in any order, and one line about what cannot be."""
+"""What is typed after ``cardiolect``: words in any order, and one line about what cannot be."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from cardiolect.model.cli import commands as cli
+from cardiolect.utils.code_version import code_version
 from tests.helpers import ROOT
 
 
@@ -125,3 +126,9 @@ def test_a_full_disk_is_one_line():
             [sys.executable, "-c", talkative], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
+
+
+def test_the_version_is_that_of_the_sources(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"cardiolect {code_version()}\n"
