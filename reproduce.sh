@@ -7,13 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source utils/environment.sh
 setup_environment
 
-ptbxl="${PTBXL:-../shared/data/ptb-xl}" reconstructed="${RECONSTRUCTED:-../shared/data/ptb-xl-reconstructed}"
+ptbxl="${PTBXL:-data/ptb-xl}" reconstructed="${RECONSTRUCTED:-data/ptb-xl-reconstructed}"
 for folder in "$ptbxl" "$reconstructed"; do
     [ -f "$folder/ptbxl_database.csv" ] || fail "$folder: not a folder of PTB-XL; get it with cardiolect download ptb-xl, and name it with PTBXL=DIR (RECONSTRUCTED=DIR)"
 done
 # Chains of ECG-Reasoning-Benchmark about these recordings: JSON lines, used if they are there.
 chains=()
-[ -f "${CHAINS:=../shared/data/reasoning/ptbxl.jsonl}" ] && chains=("$CHAINS")
+[ -f "${CHAINS:=data/reasoning/ptbxl.jsonl}" ] && chains=("$CHAINS")
 cardiolect() { "$python" -m cardiolect "$@"; }
 data=data/builtin
 

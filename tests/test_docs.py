@@ -51,11 +51,9 @@ def test_commands_exist(page):
     assert set(used) <= known
 
 
-@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
-def test_examples_name_folders_that_a_reader_may_have(page):
-    if page.name == "RESULTS.md":
-        pytest.skip("its env files name the folder of the recordings that were measured")
-    assert "shared/data" not in page.read_text()
+def test_examples_and_experiments_name_folders_that_a_reader_may_have():
+    files = [*PRESENT, *ROOT.glob("*.sh"), *(path for path in (ROOT / "env").rglob("*") if path.is_file())]
+    assert [str(file) for file in files if "../shared" in file.read_text()] == []
 
 
 def test_the_commands_for_own_recordings_run(corpus, stock, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError
 
-DATA = Path("../shared/data")
+DATA = Path("data")
 LABELS = DATA / "ptb-xl-labels"
 QUESTIONS = (DATA / "ecg-qa", DATA / "ecg-qa-more", DATA / "heartllm-json/ecgqa/ptbxl")
 CODE = 1  # the template about a code
