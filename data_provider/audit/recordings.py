@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.audit.fingerprint import Fingerprint, fingerprint, sample_hash
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.progress import progress
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Reading:
 
 def read_all(refs: Sequence[RecordRef], workers: int, what: str) -> Iterator[Reading]:
     """The readings in the order of ``refs``; ``what`` labels the progress bar."""
-    yield from tqdm(ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", mininterval=1)
+    yield from progress(ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", mininterval=1)
 
 
 def _read(ref: RecordRef) -> Reading:

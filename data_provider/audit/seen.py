@@ -23,8 +23,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.audit.fingerprint import Fingerprint, fingerprint, sample_hash
 from cardiolect.data_provider.audit.matching import seen_among
 from cardiolect.data_provider.corpora.databases import is_made
@@ -35,6 +33,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 from cardiolect.utils.launchers import cores
 from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.progress import progress
 
 SEEN = "seen_recordings.json"
 NEXT = "seen_recordings.next.json"  # of a run that has not replaced the weights in its folder yet
@@ -246,7 +245,7 @@ def _hash(*parts: str) -> str:
 
 def _read_all(refs: Sequence[RecordRef], what: str) -> list[tuple[str, Fingerprint | None]]:
     workers = min(_MOST_WORKERS, cores())
-    bar = tqdm(
+    bar = progress(
         ordered_map(_read, refs, workers), total=len(refs), desc=what, unit="ecg", delay=3, disable=not is_main()
     )
     return list(bar)

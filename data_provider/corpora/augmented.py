@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import save_seen
 from cardiolect.data_provider.corpora.databases import COPIES, database_in
@@ -30,6 +29,7 @@ from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError, check_overwriting, make_folder
 from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.progress import progress
 
 FS = 500
 LATEST_START, CUT_END = 0.6, 0.4  # seconds that a copy loses at most
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = ordered_map(partial(_write, out=args.out, library=library, seed=args.seed), tasks, args.workers)
     written = [
         task
-        for task, ok in zip(tasks, tqdm(done, desc="copying", total=len(tasks), unit="ECG", mininterval=1), strict=True)
+        for task, ok in zip(tasks, progress(done, "copying", len(tasks), unit="ECG", mininterval=1), strict=True)
         if ok
     ]
     _write_table(args.source, args.out, written)

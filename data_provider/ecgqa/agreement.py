@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels
 from cardiolect.data_provider.ecgqa.denied import denied_table
 from cardiolect.data_provider.ecgqa.derived import RR, LabelQuestion, measure, questions, rr_range
@@ -36,10 +34,11 @@ from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN
 from cardiolect.data_provider.record import LEADS
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 
 DATA = Path("data")
-LABELS = DATA / "ptb-xl-labels"
-QUESTIONS = (DATA / "ecg-qa", DATA / "ecg-qa-more", DATA / "heartllm-json/ecgqa/ptbxl")
+LABELS = DATA / "ptb-xl"
+QUESTIONS = (DATA / "ecg-qa", DATA / "heartllm/ecgqa/ptbxl")
 CODE = 1  # the template about a code
 BECAME_NORMAL, BECAME_ABNORMAL, STILL_ABNORMAL = COMPARISONS = (68, 69, 70)
 MOST_LISTED = 20  # recordings named per disagreement
@@ -203,8 +202,8 @@ def _measured(rows: dict[int, Row], published: Sequence[Published], roots: Seque
     """The rows with the RR intervals of the recordings that comparisons are about, if they are in ``roots``."""
     refs = {int(name): ref for root in reversed(roots) for name, ref in load_database(root, "--recordings").items()}
     asked = {i for question in published if question.template_id in COMPARISONS for i in question.ecg_ids}
-    progress = tqdm(sorted(asked & refs.keys()), desc="RR intervals", unit="ecg", mininterval=1)
-    return rows | {i: measure(rows[i], refs[i]) for i in progress}
+    to_measure = progress(sorted(asked & refs.keys()), desc="RR intervals", unit="ecg", mininterval=1)
+    return rows | {i: measure(rows[i], refs[i]) for i in to_measure}
 
 
 def table(compared: Sequence[Comparison]) -> Iterator[str]:

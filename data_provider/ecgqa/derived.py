@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels, parse_folds
 from cardiolect.data_provider.ecgqa.balance import balanced
@@ -50,6 +49,7 @@ from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError, check_overwriting, make_folder
+from cardiolect.utils.progress import progress
 
 RR = "rr interval"  # a column that `measure` adds
 R_PEAK_HZ = 250
@@ -260,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refs = load_database(args.source, "--source")
         rows = [
             measure(row, refs[str(int(row["ecg_id"]))])
-            for row in tqdm(rows, desc="RR intervals", unit="ecg", mininterval=1)
+            for row in progress(rows, desc="RR intervals", unit="ecg", mininterval=1)
         ]
     written, said = {}, {}
     for split in SPLITS:

@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, load_labels
 from cardiolect.data_provider.corpora.simulated_folder import TRUTH
 from cardiolect.data_provider.ecgqa.derived import SPLITS, add_folds, folds_of
@@ -30,6 +28,7 @@ from cardiolect.data_provider.texts.numbers import NOT_MEASURABLE, NUMBER, QUANT
 from cardiolect.utils.command_line import Parser, integer, run_command
 from cardiolect.utils.errors import check_overwriting, make_folder
 from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.progress import progress
 
 MEASUREMENTS = "measurements.csv"
 RATE, PR, AXIS = "heart rate", "pr interval", "axis"
@@ -107,7 +106,7 @@ def _simulated(source: Path, rows: Sequence[Row]) -> list[Values]:
 def _real(source: Path, rows: Sequence[Row], workers: int) -> list[Values]:
     refs = load_database(source, "--source")
     done = ordered_map(measured, [refs[str(int(row["ecg_id"]))] for row in rows], workers)
-    return list(tqdm(done, desc="measuring", total=len(rows), unit="ECG", mininterval=1))
+    return list(progress(done, desc="measuring", total=len(rows), unit="ECG", mininterval=1))
 
 
 def _write_table(path: Path, rows: Sequence[Row], values: Sequence[Values]) -> None:

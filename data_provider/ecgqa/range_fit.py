@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import norm
-from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.ecgqa.intervals import Intervals, measure_intervals
@@ -25,6 +24,7 @@ from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 
 # Template -> whether (first, second) ECG is abnormal in the features that its answer names.
 NAMED = {68: (True, False), 69: (False, True), 70: (True, True)}
@@ -178,7 +178,7 @@ def read_comparisons(folders: Iterable[Path]) -> list[dict]:
 
 def measure_all(refs: dict[int, RecordRef]) -> dict[int, Intervals]:
     found = {}
-    for ecg, ref in tqdm(refs.items(), desc="intervals", unit="ecg", mininterval=1):
+    for ecg, ref in progress(refs.items(), desc="intervals", unit="ecg", mininterval=1):
         try:
             record = read_record(ref)
         except RecordError:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import save_seen
 from cardiolect.data_provider.corpora.databases import MADE
@@ -32,6 +31,7 @@ from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 
 VERSION = 9  # increment when the same seed gives different bytes
 VARIED_VERSION = 4  # the same for the varied mode
@@ -145,14 +145,14 @@ def _write_records(
     tasks: list[Task] = [(out, seed, i, int(owner[i]), int(folds[owner[i]]), varied) for i in range(records)]
     for folder in {(out / filename_hr(i + 1)).parent for i in range(records)}:
         folder.mkdir(parents=True, exist_ok=True)
-    progress = {"total": records, "unit": "ECG", "desc": "simulating", "disable": None}
+    bar = {"total": records, "unit": "ECG", "desc": "simulating", "disable": None}
     # Workers, even a single one, are fresh interpreters with one BLAS thread each: on products this small, several
     # threads only wait for each other, and forking a process that has started threads may deadlock.
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
         with multiprocessing.get_context("spawn").Pool(workers, _set_library, (library,)) as pool:
-            return list(tqdm(pool.imap(_write_one, tasks, chunksize=32), **progress))
+            return list(progress(pool.imap(_write_one, tasks, chunksize=32), **bar))
     finally:
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.record import CONTRADICTION
@@ -26,6 +25,7 @@ from cardiolect.data_provider.storage.shards import key_of, open_shards, take_lo
 from cardiolect.data_provider.storage.stream import check_bad, stream_windows
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
+from cardiolect.utils.progress import progress
 
 # A killed rank loses at most the smaller of these two.
 FLUSH_RECORDS, FLUSH_SECONDS = 1024, 30.0
@@ -180,7 +180,7 @@ def fill_cache(
     as there are more than ``max_bad`` of them; items encoded until then are kept, as after an interruption.
     """
     listed, missing = BadRecords(cache.folder), []
-    for ref in tqdm(refs, desc="looking up recordings", unit="ecg", delay=3, disable=not is_main()):
+    for ref in progress(refs, desc="looking up recordings", unit="ecg", delay=3, disable=not is_main()):
         if ref in cache:
             if check_leads and cache.remarks[cache.key(ref)].contradicts:  # encoded by a run with LEAD_LAW=warn
                 bad[ref.record_id] = CONTRADICTION

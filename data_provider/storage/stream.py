@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import read_record
@@ -15,6 +14,7 @@ from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 from cardiolect.utils.parallel import CHUNK, ordered_map
+from cardiolect.utils.progress import progress
 
 
 class Streamed(NamedTuple):
@@ -67,7 +67,7 @@ def stream_windows(
     reasons = {} if report else reasons
     read_one = partial(_read, fs=fs, check_leads=check_leads, seconds=seconds, every_window=every_window)
     results = ordered_map(read_one, refs, workers, partial(_prepared, prepare) if prepare else None)
-    for ref, read in tqdm(
+    for ref, read in progress(
         zip(refs, results, strict=True),
         total=len(refs),
         desc=what,

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from cardiolect.utils.progress import progress
 from cardiolect.utils.schedule import half_cosine
 
 BATCH, MOST_PAIRS = 1024, 10_000_000  # per step; per epoch
@@ -51,7 +51,7 @@ def signal2vec(
     noise = torch.from_numpy(frequency**NOISE_POWER)
     draw = torch.multinomial(noise, MOST_PAIRS // 10, replacement=True, generator=generator)
     optimizer = torch.optim.AdamW([centre, context], lr=learning_rate, weight_decay=WEIGHT_DECAY)
-    bar = tqdm(range(epochs), desc="signal2vec", unit="epoch")
+    bar = progress(range(epochs), desc="signal2vec", unit="epoch")
     for epoch in bar:
         pairs = _pairs(sequences, learned, kept, window, rng)
         batches = math.ceil(len(pairs) / BATCH)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.data_provider.record import INDEPENDENT, LEADS
@@ -23,6 +22,7 @@ from cardiolect.ecg_tokenizer.cached import open_signals
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 
 PERCENTILE_SAMPLES = 300_000  # as in ECG-Bench
 # Coefficients of new patients may be larger than any in training: allow twice as many steps.
@@ -65,13 +65,13 @@ def fit(settings: BPESettings, train: SignalCache) -> BPETokenizer:
     tokens = symbols.alphabet + settings.bpe_merges + len(LEADS) * settings.bpe_lead_tokens
     if tokens > MAX_TOKENS:
         raise UserError(f"{tokens} tokens, at most {MAX_TOKENS} are possible: lower BPE_MERGES or raise BPE_STEP_MV")
-    pieces = (piece for i in tqdm(chosen, desc="symbols", unit="ecg") for piece in symbols.pieces(train.signal(i)))
+    pieces = (piece for i in progress(chosen, desc="symbols", unit="ecg") for piece in symbols.pieces(train.signal(i)))
     print(f"learning {settings.bpe_merges} merges from {len(chosen)} ECGs")
     merges = Merges.learn(pieces, symbols.alphabet, settings.bpe_merges, settings.bpe_encoding)
     if len(merges) < symbols.alphabet + settings.bpe_merges:
         print(f"only {len(merges) - symbols.alphabet} merges: no pair of tokens is left that occurs twice")
     tokenizer = BPETokenizer(symbols, merges, settings.bpe_lead_tokens)
-    examples = [tokenizer.tokens_of_pieces(train.signal(i)) for i in tqdm(chosen, desc="tokens", unit="ecg")]
+    examples = [tokenizer.tokens_of_pieces(train.signal(i)) for i in progress(chosen, desc="tokens", unit="ecg")]
     if settings.bpe_geometry == "signal2vec":
         tokenizer.features = skip_grams(settings, tokenizer, [tokenizer.join(pieces) for pieces in examples])
     else:

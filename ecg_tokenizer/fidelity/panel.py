@@ -17,7 +17,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
 from cardiolect.data_provider.examples import RecordRef
@@ -36,6 +35,7 @@ from cardiolect.ecg_tokenizer.fidelity.table import table
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.command_line import Parser
 from cardiolect.utils.errors import UserError, make_folder
+from cardiolect.utils.progress import progress
 from cardiolect.utils.scp_codes import SUPERCLASSES
 
 
@@ -77,10 +77,10 @@ def readings(measured: Sequence[Measured], fs: float, workers: int, seed: int) -
     if workers:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             rows = list(
-                tqdm(pool.map(_read_triple, triples, chunksize=4), total=len(triples), desc="reading", unit="ecg")
+                progress(pool.map(_read_triple, triples, chunksize=4), total=len(triples), desc="reading", unit="ecg")
             )
     else:
-        rows = [_read_triple(triple) for triple in tqdm(triples, desc="reading", unit="ecg")]
+        rows = [_read_triple(triple) for triple in progress(triples, desc="reading", unit="ecg")]
     return rhythm.summarise(rows)
 
 

@@ -11,10 +11,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from tqdm import tqdm
 
 from cardiolect.ecg_tokenizer.codes.coarse import WIDTH as COARSE_WIDTH
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.utils.progress import progress
 
 KERNELS, KERNEL_LENGTH = 1000, 9
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # candidates for the inverse penalty, chosen on training patients
@@ -134,7 +134,7 @@ def _scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np
     x, found = train.features[kind], []
     patients = len(np.unique(train.patients))
     folds = list(GroupKFold(min(5, patients)).split(x, groups=train.patients)) if patients > 1 else []
-    for k in tqdm(kept, desc=f"probe on {kind}", unit="class", leave=False):
+    for k in progress(kept, desc=f"probe on {kind}", unit="class", leave=False):
         y, quality = train.labels[:, k], []
         for strength in STRENGTHS:
             guessed = np.zeros(len(y))

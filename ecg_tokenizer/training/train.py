@@ -103,12 +103,12 @@ def fit(
         step, seen, started = state["step"], state["seen"], started - state["seconds"]
     if launch.is_main():
         print(f"training on {len(train)} recordings, validating on {len(valid)}; writing to {output}")
-    progress = Progress(output, settings.steps, step)
+    progress, remaining = Progress(output, settings.steps, step), range(step + 1, settings.steps + 1)
     with Signals() as signals:
-        for step in () if stopping.exhausted else progress.steps():
+        for step in () if stopping.exhausted else remaining:
             signal, present, rows = sampler.draw(step)
             result = train_step(signal, present, None if targets is None else targets[rows])
-            progress.trained(step, result, tokenizer, stopping.best)
+            progress.trained(step, result, tokenizer)
             if step % settings.eval_steps == 0 or step == settings.steps:
                 figures = validate(tokenizer.eval(), valid)
                 progress.validated(step, figures)

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.examples import Example
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.answers import Answer, Candidates, answers
@@ -14,6 +12,7 @@ from cardiolect.model.evaluation.resume import AnswerLog
 from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint import Checkpoint
 from cardiolect.utils import launch
+from cardiolect.utils.progress import progress
 
 
 def ask(
@@ -69,7 +68,7 @@ def _answers(
             yield e.sample_id, answer
         else:
             todo.append(e)
-    bar = tqdm(
+    bar = progress(
         answers(checkpoint, todo, inputs, settings, lists),
         total=len(examples),
         initial=len(examples) - len(todo),

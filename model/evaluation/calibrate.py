@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
-from tqdm import tqdm
 
 from cardiolect.data_provider.audit.seen import read_seen, save_seen, take_over_seen
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_labels, parse_folds
@@ -37,6 +36,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, AnswerLists, calibration
 from cardiolect.utils.metrics.platt import PlattMaps, fit_platt
 from cardiolect.utils.metrics.verify import yes_or_no
+from cardiolect.utils.progress import progress
 
 SURE = 0.75  # the least probability of an answer that `Calibration.is_sure` calls sure
 YES_AND_NO = AnswerLists({}, {}, [(YES,), (NO,)])
@@ -72,7 +72,7 @@ def calibrate(settings: EvalSettings, folds: str) -> Calibration:
     inputs = inputs_under(WITH_ECG, asked, asked, ecgs, settings)
     margins = np.empty(len(examples))
     given = answers(checkpoint, examples, inputs, settings, YES_AND_NO)
-    for i, answer in tqdm(given, total=len(examples), desc="validation answers", unit="answer", mininterval=1):
+    for i, answer in progress(given, total=len(examples), desc="validation answers", unit="answer", mininterval=1):
         margins[i] = answer.yes_margin
     is_yes = np.array([yes_or_no(e.answers) == YES for e in examples])
     asked_texts = [e.question for e in examples]

@@ -24,6 +24,7 @@ from cardiolect.model.prompt.tasks import TASKS, task_of
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import NO, YES, definition
 from cardiolect.utils.plots import draw_ecg_paper
+from cardiolect.utils.progress import progress
 
 
 def choose(samples: Sequence[Sample], metrics: str, count: int, seed: int) -> list[int]:
@@ -53,7 +54,7 @@ def draw_examples(
     """Draw the ECGs of the samples; a sample whose recording can no longer be read is left out."""
     drawn = []
     both = zip(examples, samples, strict=True)
-    for example, sample in tqdm(both, total=len(samples), desc="examples for the page", unit="sample", delay=3):
+    for example, sample in progress(both, total=len(samples), desc="examples for the page", unit="sample", delay=3):
         shading = [None] * len(example.records)
         if is_closed(sample):
             shading = shades(checkpoint, example, sample.predictions[WITH_ECG], list(map(ecgs.ecg, example.records)))

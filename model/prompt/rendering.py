@@ -175,11 +175,11 @@ def render_turn(vocabulary: Vocabulary, example: Example) -> tuple[list[int], li
     return prompt + answer, earlier + [True] * len(answer)
 
 
-def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool]) -> str:
-    """The tokens for a terminal: supervised ones in green, ECG codes in grey."""
+def visualise(vocabulary: Vocabulary, ids: Sequence[int], mask: Sequence[bool], colours: bool = True) -> str:
+    """The tokens for people: supervised ones in green and ECG codes in grey, or supervised ones after a +."""
     parts = []
     for token, supervised in zip(ids, mask, strict=True):
         colour = "32" if supervised else "90" if token in vocabulary.new_ids else "0"
         text = vocabulary.tokenizer.decode([token]).replace("\n", "\\n")
-        parts.append(f"\033[{colour}m{text}\033[0m")
+        parts.append(f"\033[{colour}m{text}\033[0m" if colours else f"{'+' * supervised}{text}")
     return "|".join(parts)

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.progress import StepLog
 
 # Dense bf16 operations per second, by what torch.cuda.get_device_name returns. From the data sheets at
 # https://www.nvidia.com/en-us/data-center/ (a100, h100, h200, l4, l40s, products/a10-gpu, products/a30-gpu, a40); half
@@ -122,6 +123,34 @@ class Progress(TrainerCallback):
     def _memory(self) -> dict[str, float]:
         found = {"host_gb": host_peak(), "device_gb": torch.cuda.max_memory_allocated() / GB if self.cuda else None}
         return {key: round(value, 3) for key, value in found.items() if value is not None}
+
+
+class LogCallback(TrainerCallback):
+    """Writes losses, speed and the time that is left (`StepLog`)."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.log = folder, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.log = StepLog(self.folder, "training", state.max_steps, state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.log.step(state.global_step)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self.log is None or not logs:
+            return
+        if "loss" in logs:
+            words = [f"loss {float(logs['loss']):.4g}", f"learning rate {float(logs['learning_rate']):.2g}"]
+            words += [in_words({"speed": logs, "peak_memory": {}})] if "tokens_per_second" in logs else []
+            self.log.trained(state.global_step, ", ".join(words))
+        elif "eval_loss" in logs:
+            best = state.best_metric is None or logs["eval_loss"] < state.best_metric
+            words = f"validation loss {logs['eval_loss']:.4f}{', the lowest so far' if best else ''}"
+            self.log.validated(state.global_step, words)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.log.close()
 
 
 def in_words(figures: dict) -> str:

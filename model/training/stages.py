@@ -1,6 +1,7 @@
 """Stages 2 and 3 from settings to checkpoint: load, prepare ECGs, train, save."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -286,8 +287,9 @@ def _train_and_save(
         print(f"peak learning rate {', '.join(rates)}")
         first = train_rows[0]
         tail = slice(max(0, len(first) - 40), len(first))
-        print("the end of the first sequence, supervised tokens in green:")
-        print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]]))
+        colours = sys.stdout.isatty()
+        print(f"the end of the first sequence, supervised tokens {'in green' if colours else 'after a +'}:")
+        print(visualise(checkpoint.vocabulary, first.ids[tail], [w > 0 for w in first.weights[tail]], colours))
     pad_id = checkpoint.vocabulary.tokenizer.pad_token_id
     figures = train(checkpoint.model, train_rows, valid_rows, pad_id, settings, start)
     if launch.is_main():

@@ -12,8 +12,7 @@ import torch
 import transformers.trainer
 from peft import PeftModel
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
-from tqdm import tqdm
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from cardiolect.model.llm.ecg_language_model import inner_model
@@ -23,13 +22,14 @@ from cardiolect.model.training.deepspeed_config import splits_weights
 from cardiolect.model.training.muon import muon
 from cardiolect.model.training.objectives import positions_per_chunk, weighted_loss
 from cardiolect.model.training.packing import collate, lay_out
-from cardiolect.model.training.progress import Progress, trackers
+from cardiolect.model.training.progress import LogCallback, Progress, trackers
 from cardiolect.model.training.settings import TrainSettings
 from cardiolect.model.training.workers import begin_worker, workers
 from cardiolect.model.training.zero3 import gather_weights
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 from cardiolect.utils.resume import FOLDER, Start, begin
 from cardiolect.utils.schedule import make_schedule, set_own_rate
 from cardiolect.utils.stopping import Signals, Stopped
@@ -52,6 +52,9 @@ class ECGTrainer(Trainer):
         self.settings, self.run = settings, run
         self.progress = Progress(self.model, settings)
         self.add_callback(self.progress)
+        self.remove_callback(PrinterCallback)
+        if launch.is_main():
+            self.add_callback(LogCallback(settings.output_dir))
         self.chunk = chunk  # see `weighted_loss`
         self.loss_is_scaled_for_ga = True  # by the weight of the whole accumulated batch, below
 
@@ -120,7 +123,7 @@ class ECGTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64)
         batches = self._eval_batches(rows)
         most = max(launch.gather(len(batches)))  # with ZeRO-3, every pass is a joint one of all ranks
-        for k in tqdm(range(most), desc="validation", leave=False, disable=not launch.is_main()):
+        for k in progress(range(most), desc="validation", leave=False, disable=not launch.is_main()):
             if self.run.signalled():
                 self.control.should_save = True
                 return {}  # the cluster grants a minute or two, which saving needs; see `_validate_if_missed`
@@ -280,6 +283,7 @@ def train(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         logging_steps=settings.verbose_steps,
+        disable_tqdm=True,  # see `LogCallback`
         report_to=trackers(settings),
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "fp16",

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
 
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.scores import Scores
 from cardiolect.utils.metrics.text_metric import check_pairs
+from cardiolect.utils.progress import progress
 
 Embedded = tuple[Tensor, Tensor]  # unit vectors (tokens, hidden); bool (tokens,), False for special tokens
 
@@ -83,7 +83,7 @@ class BertScore:
         space = " " if isinstance(self.tokenizer, GPT2Tokenizer | RobertaTokenizer) else ""
         embedded, cut = {}, 0
         starts = range(0, len(texts), self.batch_size)
-        for start in tqdm(starts, desc="BERTScore", unit="batch", leave=False, mininterval=1):
+        for start in progress(starts, desc="BERTScore", unit="batch", leave=False, mininterval=1):
             batch = texts[start : start + self.batch_size]
             spaced = [space + text if text else text for text in batch]
             cut += sum(len(ids) > self.longest for ids in self.tokenizer(spaced, verbose=False)["input_ids"])

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.databases import MADE
 from cardiolect.data_provider.corpora.simulated_folder import TRUTH
@@ -31,6 +30,7 @@ from cardiolect.data_provider.texts.reasoning.wordings import wordings
 from cardiolect.utils.command_line import Parser, file_path, integer
 from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.parallel import ordered_map
+from cardiolect.utils.progress import progress
 
 CHAIN_STREAM, GROUNDING_STREAM = 4, 5  # in addition to those of `simulator.patients` and `varied.render`
 COUNTS, GROUNDING = "chains.json", "grounding"
@@ -50,7 +50,7 @@ def write_corpus_chains(corpus: Path, out: Path, balanced: bool, workers: int = 
     rows = (corpus / TRUTH).read_text().splitlines()
     about = partial(_chains_about, corpus, settings["seed"], plan, rows)
     done = ordered_map(about, range(settings["records"]), workers)
-    for index, (chains, reasons) in enumerate(tqdm(done, "chains", settings["records"], unit="ECG", mininterval=1)):
+    for index, (chains, reasons) in enumerate(progress(done, "chains", settings["records"], unit="ECG", mininterval=1)):
         made[_split_of(plan, index)] += chains
         for diagnosis, reason in reasons.items():
             left_out[diagnosis][reason] += 1
@@ -83,7 +83,7 @@ def write_grounding(corpus: Path, out: Path, most: int, workers: int = 0) -> dic
     about = partial(_grounding_about, corpus, settings["seed"], plan, rows, most)
     made: dict[str, list[dict]] = {split: [] for split in SPLITS}
     done = ordered_map(about, range(settings["records"]), workers)
-    for index, asked in enumerate(tqdm(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
+    for index, asked in enumerate(progress(done, "grounding", settings["records"], unit="ECG", mininterval=1)):
         ecg = filename_hr(index + 1)
         made[_split_of(plan, index)] += [
             {"id": f"grounding:{index + 1}:{k}", "ecg": ecg, "conversations": turns} for k, turns in enumerate(asked)

@@ -14,8 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.simulator.check.measured import Measured
 from cardiolect.data_provider.simulator.check.stored import check_stored
 from cardiolect.data_provider.simulator.check.texts import text_contradictions
@@ -26,6 +24,7 @@ from cardiolect.data_provider.simulator.reports import report
 from cardiolect.data_provider.simulator.varied.questions import varied_questions
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.utils.command_line import Parser, integer, run_command
+from cardiolect.utils.progress import progress
 
 MODES: dict[str, Callable] = {"default": simulate, "varied": simulate_varied}
 RECORDS, SEED = 300, 5
@@ -35,7 +34,7 @@ SHOWN = 5  # contradictions that are printed
 def check(mode: str, records: int, seed: int) -> tuple[str, bool]:
     """Simulate patients with one recording each; the table of what was measured, and whether all of it is good."""
     truths, measured = [], Measured()
-    for index in tqdm(range(records), desc=mode, unit="ECG", disable=None):
+    for index in progress(range(records), desc=mode, unit="ECG", disable=None):
         truth, signal = MODES[mode](seed, index, draw_patient(seed, index, fold=1))
         truths.append(truth)
         measured.add(truth, signal)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from tqdm import tqdm
-
 from cardiolect.data_provider.ecgqa.intervals import FS
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.simulator.check.measured import Measured, out_of_bounds, surely_wrong
@@ -12,6 +10,7 @@ from cardiolect.data_provider.simulator.check.truth_file import Stored, read_sto
 from cardiolect.data_provider.simulator.corpus import VERSION
 from cardiolect.data_provider.simulator.ptbxl_tables import filename_hr
 from cardiolect.data_provider.simulator.render import SAMPLES
+from cardiolect.utils.progress import progress
 
 SHOWN = 3  # faults that are printed of a recording
 
@@ -42,7 +41,7 @@ def check_stored(folder: Path) -> tuple[str, bool]:
 def _measure(stored: Stored, measured: Measured) -> dict[int, list[str]]:
     """Record -> measures out of their bounds; what a signal excludes is added to the faults."""
     marked = {}
-    for record, truth in tqdm(stored.truths.items(), desc=stored.folder.name, unit="ECG", disable=None):
+    for record, truth in progress(stored.truths.items(), desc=stored.folder.name, unit="ECG", disable=None):
         try:
             ecg = read_record(stored.folder / filename_hr(record))
         except RecordError as error:

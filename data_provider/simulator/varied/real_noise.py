@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
-from tqdm import tqdm
 
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.record import INDEPENDENT, resample
 from cardiolect.utils.errors import UserError
+from cardiolect.utils.progress import progress
 
 FS = 500
 SAMPLES = 5000
@@ -40,7 +40,7 @@ def noise_library(root: Path, folds: Iterable[int]) -> np.ndarray:
     Raises `UserError` if no recording of these folds is suitable.
     """
     refs, found = noise_sources(root, folds), []
-    for ref in tqdm(refs, desc=f"noise of {root.name}", unit="ECG", disable=None):
+    for ref in progress(refs, desc=f"noise of {root.name}", unit="ECG", disable=None):
         try:
             record = read_record(ref)
         except RecordError:

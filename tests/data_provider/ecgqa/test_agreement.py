@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cardiolect.data_provider.corpora.ptbxl_database import LABEL_COLUMNS
-from cardiolect.data_provider.ecgqa.agreement import QUESTIONS, main
+from cardiolect.data_provider.ecgqa.agreement import main
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT
 
@@ -106,7 +106,7 @@ def test_bad_input_is_one_line_and_exit_code_2(labels):
 
 
 def test_published_answers_are_met_wherever_the_labels_answer(shared_data, capsys):
-    paths = [str(shared_data / path.relative_to("data")) for path in QUESTIONS]
+    paths = [str(shared_data / name) for name in ("ecg-qa", "ecg-qa-more", "heartllm-json/ecgqa/ptbxl")]
     main(["--labels", str(shared_data / "ptb-xl-labels"), "--questions", *paths])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:5]]
     assert [(row[0], row[2]) for row in rows] == [("1", "345"), ("26", "669"), ("27", "116"), ("28", "400")]

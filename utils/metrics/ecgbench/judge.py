@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tqdm import tqdm
-
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.ecgbench.judge_client import (
     JudgeClient,
@@ -21,6 +19,7 @@ from cardiolect.utils.metrics.ecgbench.judge_client import (
 )
 from cardiolect.utils.metrics.ecgbench.rubric import MalformedError, Rubric
 from cardiolect.utils.metrics.ecgbench.verdicts import Verdicts
+from cardiolect.utils.progress import progress
 
 READS = 3  # tries to get a well-formed reply
 MOST_UNREACHABLE = 8  # items in a row; then the run stops, since the endpoint is down
@@ -102,7 +101,8 @@ class Judge:
         pool = ThreadPoolExecutor(self.threads)
         try:
             running = {pool.submit(self._judge, client, key, body, verdicts): key for key, body in bodies.items()}
-            for done in tqdm(as_completed(running), total=len(running), desc=f"judge {self.rubric.name}", leave=False):
+            what = f"judge {self.rubric.name}"
+            for done in progress(as_completed(running), what, len(running), unit="answer", leave=False):
                 try:
                     done.result()
                     unreachable = 0
