@@ -58,9 +58,9 @@ class Intervals:
 class Delineation:
     """An ECG measured beat by beat, all at `FS` Hz.
 
-    peaks: samples of the R waves; alike: whether each is of the basic rhythm. beat: mV ``(8, T)``, the median of these
-    beats, relative to the level before QRS, with the samples of its QRS ``onset`` and ``end``; None without two whole
-    beats.
+    peaks: samples of the R waves; alike: whether each is of the basic rhythm. beats: mV ``(n, 8, T)``, those of the
+    basic rhythm that are whole, with R at the sample ``r``. beat: mV ``(8, T)``, their median, relative to the level
+    before QRS, with the samples of its QRS ``onset`` and ``end``. Both are None without two whole beats.
     """
 
     intervals: Intervals
@@ -69,6 +69,8 @@ class Delineation:
     beat: np.ndarray | None = None
     onset: int = 0
     end: int = 0
+    beats: np.ndarray | None = None
+    r: int = 0
 
 
 def measure_intervals(signal: np.ndarray, fs: float) -> Intervals | None:
@@ -103,6 +105,15 @@ def delineate(signal: np.ndarray, fs: float) -> Delineation | None:
     )
     cut = _windows(smooth, peaks[alike], rhythm.rr)
     return Delineation(rhythm, peaks, alike) if cut is None else _measure_beat(rhythm, peaks, alike, *cut)
+
+
+def measure_halves(found: Delineation) -> list[Intervals]:
+    """The intervals of the odd and of the even beats, each measured alone; empty with fewer than four whole beats."""
+    if found.beats is None or len(found.beats) < 4:
+        return []
+    rhythm, halves = found.intervals, (found.beats[::2], found.beats[1::2])
+    made = (_measure_beat(rhythm, found.peaks, found.alike, half, np.median(half, axis=0), found.r) for half in halves)
+    return [each.intervals for each in made]
 
 
 def _aligned(smooth: np.ndarray, peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +176,7 @@ def _measure_beat(
     if p is not None:
         p_size = _constancy(beats, beat, slice(*p))
         found = replace(found, p=(p[1] - p[0]) * ms, p_size=p_size, pr=(onset - p[0]) * ms)
-    return Delineation(found, peaks, alike, beat, onset, end)
+    return Delineation(found, peaks, alike, beat, onset, end, beats, r)
 
 
 def _axis(area_i: float, area_ii: float) -> float:

@@ -83,7 +83,7 @@ def ask(
     records = [record] if second is None else [record, second]
     answerer, judge, _, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
-    alone = trained_questions(info) is not None  # its questions were not trained in conversations
+    alone = answers_alone(info)
     if chat and alone:
         print(ALONE, file=sys.stderr)
     history: list[tuple[str, str]] = []
@@ -155,6 +155,14 @@ def in_words(judged: "Judgement") -> str:
     return f"unsure: {judged.answer} {percent} (yes in {yes} of {of} others)"
 
 
+def answers_alone(info: dict) -> bool:
+    """Whether a checkpoint was trained on single questions, so that earlier ones would spoil its answers.
+
+    info: of `model.llm.checkpoint.Checkpoint`.
+    """
+    return trained_questions(info) is not None
+
+
 def lacks_patient(info: dict, background: str) -> bool:
     """Whether a prompt says nothing of the patient, as hardly any prompt of a checkpoint's training did.
 
@@ -208,6 +216,10 @@ def _open_answerer(
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = [chat.encode(ecg) for ecg in ecgs]
+    measures = bool(chat.representation.parts(codes[0]))  # others need not wait for the delineator
+    for number, ecg in enumerate(ecgs if measures else (), start=1):
+        which = f"ECG {number}: " if len(ecgs) > 1 else ""
+        print(f"{which}measured on the signal, not by the model: {_measured(ecg)}", file=sys.stderr)
     collect_from_now_on()  # a conversation may be long
 
     def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
@@ -227,6 +239,12 @@ def _open_answerer(
 
     ranks = endpoint is None and not temperature
     return _Opened(answer, judge if ranks else None, check, ecgs)
+
+
+def _measured(ecg: ECGRecord) -> str:
+    from cardiolect.data_provider.ecgqa.ruler import measured_in_words  # slow: imports NeuroKit
+
+    return measured_in_words(ecg)
 
 
 def _read_questions() -> Iterator[str]:

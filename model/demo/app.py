@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from cardiolect.data_provider.readers.formats import FORMAT_LIST
+from cardiolect.model.cli.ask import answers_alone
 from cardiolect.model.demo.callbacks import Callbacks, errors_as_messages
 from cardiolect.model.demo.export import DISCLAIMER
 from cardiolect.model.demo.samples import ADVICE, prompt_choices
@@ -47,12 +48,16 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             queue=False,
         )
         gr.HTML(f'<div id="disclaimer" role="note"><b>{DISCLAIMER}.</b></div>')
-        gr.HTML(f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>")
+        gr.HTML(
+            f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>"
+            f"<p class='facts' id='model'>{html.escape(callbacks.introduction)}</p>"
+        )
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
+                gr.HTML("<h2>ECG</h2>")
                 with gr.Row(elem_id="source"):
                     with gr.Column(scale=1, min_width=280):
-                        files = gr.File(file_count="multiple", label="Upload a recording", height=150, elem_id="files")
+                        files = gr.File(file_count="multiple", label="Upload a recording", height=120, elem_id="files")
                         gr.HTML(f"<p class='facts'>{FORMAT_LIST}</p>")
                     example = gr.Radio(
                         list(callbacks.examples),
@@ -61,6 +66,10 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                         scale=1,
                         min_width=280,
                     )
+                with gr.Accordion("Before an upload: part of a long recording, rate and unit", open=False), gr.Row():
+                    begin = gr.Number(0, minimum=0, label="From second", min_width=100, elem_id="begin")
+                    rate = gr.Number(None, minimum=1, label="Rate in Hz, if the file states none", min_width=100)
+                    unit = gr.Dropdown([("as the file states", ""), "mV", "uV"], value="", label="Unit", min_width=100)
                 about = gr.HTML(description, elem_id="about")
                 picture = {"show_label": False, "format": "png", "buttons": ["fullscreen"], "interactive": False}
                 with gr.Tabs():
@@ -73,23 +82,23 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                             alt_text="the ECG and its reconstruction from tokens",
                             elem_classes="paper",
                         )
-                    with gr.Tab("Trace answer", render_children=True):
+                    with gr.Tab("Where the answer came from", render_children=True):
                         gr.HTML(
                             "<p class='facts'>Shades the parts of the ECG that the last yes or no depends on; "
                             "darker shading means more (integrated gradients).</p>"
                         )
-                        trace = gr.Button("Trace the last answer", size="sm")
+                        trace = gr.Button("Shade the last answer", size="sm")
                         traced = gr.Image(
                             None, **picture, alt_text="the ECG shaded by attribution", elem_classes="paper"
                         )
-                strip = gr.Image(
-                    strip,
-                    visible=strip is not None,
-                    **picture,
-                    alt_text="codes of the ECG as colours over time",
-                    elem_classes="paper",
-                )
-                with gr.Accordion("Tokens as text", open=False, visible=not representation.embeds):
+                with gr.Accordion("What the model is given", open=False, visible=not representation.embeds):
+                    strip = gr.Image(
+                        strip,
+                        visible=strip is not None,
+                        **picture,
+                        alt_text="codes of the ECG as colours over time",
+                        elem_classes="paper",
+                    )
                     tokens = gr.Textbox(
                         tokens,
                         show_label=False,
@@ -100,9 +109,12 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                         elem_id="tokens",
                     )
             with gr.Column(scale=2, min_width=320):
+                gr.HTML("<h2>Questions and answers</h2>")
+                if answers_alone(info):
+                    gr.HTML("<p class='facts'>Each question is answered on its own, whatever was asked before.</p>")
                 talk = gr.Chatbot(
                     label="Conversation",
-                    height=360,
+                    height=300,
                     render_markdown=False,
                     allow_tags=False,
                     feedback_options=None,
@@ -112,18 +124,19 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                 )
                 status = gr.Markdown("", elem_id="status")
                 prompt = gr.Dropdown(prompt_choices(info), value=None, label="Choose a prompt", elem_id="prompt")
-                question = gr.Textbox(
-                    label="or type a question",
-                    lines=1,
-                    max_lines=4,
-                    max_length=MAX_QUESTION,
-                    elem_id="question",
-                    placeholder="Does this ECG show ...?",
-                )
-                with gr.Row():
-                    ask = gr.Button("Ask", variant="primary", min_width=90, elem_id="ask")
-                    report = gr.Button("Report", min_width=90, elem_id="report")
-                    stop = gr.Button("Stop", variant="stop", min_width=70, elem_id="stop")
+                with gr.Column(elem_id="askbar"):  # at the foot of a phone's screen
+                    question = gr.Textbox(
+                        label="or type a question",
+                        lines=1,
+                        max_lines=4,
+                        max_length=MAX_QUESTION,
+                        elem_id="question",
+                        placeholder="Does this ECG show ...?",
+                    )
+                    with gr.Row():
+                        ask = gr.Button("Ask", variant="primary", min_width=90, elem_id="ask")
+                        report = gr.Button("Report", min_width=90, elem_id="report")
+                        stop = gr.Button("Stop", variant="stop", min_width=70, elem_id="stop")
                 with gr.Row():
                     forget = gr.Button("New conversation", size="sm", min_width=140)
                     export = gr.Button("Export conversation", size="sm", min_width=140)
@@ -147,8 +160,8 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                         0, MAX_TEMPERATURE, value=0, step=0.1, label="Temperature (0: always the most probable token)"
                     )
         gr.HTML(
-            f"<p class='facts'>Checkpoint {html.escape(callbacks.fingerprint)} on "
-            f"{callbacks.chat.checkpoint.model.device.type}. Uploaded files are deleted; no ECG is stored.</p>"
+            f"<p class='facts'>Computed on {callbacks.chat.checkpoint.model.device.type}. Uploaded files are deleted; "
+            "no ECG is stored.</p>"
         )
 
         view = [session, about, paper, reconstruction, strip, tokens, traced, talk, status]
@@ -182,12 +195,17 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
         )
         reading["cancels"] = [*asking, tracing]  # those in the queue; running ones end with their session's lease
         files.upload(
-            errors_as_messages(callbacks.show_upload), [files, session], view, api_name="upload", **reading
+            errors_as_messages(callbacks.show_upload),
+            [files, begin, rate, unit, session],
+            view,
+            api_name="upload",
+            **reading,
         ).then(lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden")
         example.input(
             errors_as_messages(callbacks.show_example), [example, session], view, api_name="example", **reading
         )
-        prompt.input(lambda text: text or "", [prompt], [question], api_visibility="private", queue=False)
+        # Not on input, which a list that is closed without a choice causes too: it would wipe what was typed meanwhile.
+        prompt.select(lambda text: text, [prompt], [question], api_visibility="private", queue=False)
         stop.click(None, cancels=asking, api_visibility="private")
         gr.on(
             [forget.click, talk.clear],

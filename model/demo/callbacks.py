@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 
+from cardiolect.data_provider.corpora.simulated_folder import only_simulated
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.model.cli.ask import NO_PATIENT, lacks_patient
+from cardiolect.model.cli.ask import NO_PATIENT, ONLY_SIMULATED, is_yes_or_no, lacks_patient
 from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, read_question
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
@@ -27,6 +28,7 @@ from cardiolect.model.prompt.vocabulary import ecg_text
 from cardiolect.utils.errors import UserError
 
 EMPTY_ANSWER = "(empty answer)"
+MEASURED = "Measured on the signal, not by the model"
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,14 @@ class Callbacks:
     def __init__(
         self,
         chat: ECGChat,
+        introduction: str,
         fingerprint: str,
         examples: dict[str, ECGRecord],
         limits: Limits,
         temporary: Path,
         feedback: Path | None,
     ):
-        self.chat, self.fingerprint, self.limits = chat, fingerprint, limits
+        self.chat, self.introduction, self.fingerprint, self.limits = chat, introduction, fingerprint, limits
         self.temporary, self.feedback = temporary, feedback
         self.strip = TokenStrip(chat.representation)
         self.examples = {
@@ -99,7 +102,7 @@ class Callbacks:
         record, item, representation = session.record, session.item, self.chat.representation
         return (
             session,
-            description_html(session.about, warnings),
+            description_html(session.about, [f"{MEASURED}: {session.measured}.", *warnings]),
             draw_paper(record),
             draw_reconstruction(record, representation, item),
             self.strip.draw(record, item),
@@ -120,17 +123,23 @@ class Callbacks:
         previous.lease.ended = True
         return self.start(name), *self.examples[name][1:]
 
-    def show_upload(self, files: Sequence[str] | None, previous: Session) -> tuple:
+    def show_upload(
+        self, files: Sequence[str] | None, start: float | None, rate: float | None, unit: str, previous: Session
+    ) -> tuple:
         """Show an uploaded ECG, and end the answers about the previous one.
 
-        If a file is refused, no ECG is left, so that no question about it is asked about the previous one.
+        start: seconds; rate in Hz and unit: of files that do not state them. If a file is refused, no ECG is left, so
+        that no question about it is asked about the previous one.
         """
         previous.lease.ended = True
         try:
             seconds = seconds_of(self.chat.checkpoint.info)
-            upload = read_upload([Path(file) for file in files or ()], self.limits.upload, self.temporary, seconds)
+            stated = ({"sampling_rate": rate} if rate else {}) | ({"unit": unit} if unit else {})
+            paths = [Path(file) for file in files or ()]
+            upload = read_upload(paths, self.limits.upload, self.temporary, seconds, start or 0.0, stated)
             session = steps.start(self.chat, upload.record, f"Uploaded recording ({upload.facts})")
-            return self._view(session, upload.warnings)
+            simulated = [ONLY_SIMULATED] if only_simulated(self.chat.checkpoint.info.get("corpora", ())) else []
+            return self._view(session, [*simulated, *upload.warnings])
         except Exception as error:
             line = describe_error(error)
             gr.Warning(html.escape(line), title="Not read")
@@ -157,19 +166,25 @@ class Callbacks:
             status = " · ".join(f"nearest: {nearest}" for nearest in reading.nearest)
             yield answered, chatbot_messages(answered), status, "", None
             return
-        typed, question = question, reading.question or question
-        trained = is_trained(self.chat.checkpoint.info, question)
-        for progress in steps.ask(
-            self.chat, session, question, age, sex, max_new_tokens, temperature, self.limits.answer
+        info, sent = self.chat.checkpoint.info, reading.question or question
+        remarks = [] if sent == question else [f"understood as: {sent}"]
+        remarks += [] if is_trained(info, sent) else [UNTRAINED]
+        remarks += [NO_PATIENT] if age is None and not sex and lacks_patient(info, "") else []
+        for current in steps.ask(
+            self.chat,
+            session,
+            question,
+            age,
+            sex,
+            max_new_tokens,
+            temperature,
+            self.limits.answer,
+            asked=sent,
+            judges=is_yes_or_no(info, sent),
         ):
-            parts = [f"first token after {progress.first_token:.2f} s"]
-            parts += [f"{progress.rate:.0f} tokens/s"] if progress.rate else []
-            ended = progress.session.turns[-1].ended
-            parts += [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
-            parts += [] if question == typed else [f"understood as: {question}"]
-            parts += [] if trained else [UNTRAINED]
-            parts += [NO_PATIENT] if age is None and not sex and lacks_patient(self.chat.checkpoint.info, "") else []
-            yield progress.session, chatbot_messages(progress.session), " · ".join(parts), "", None
+            ended = current.turns[-1].ended
+            stopped = [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
+            yield current, chatbot_messages(current), " · ".join([*stopped, *remarks]), "", None
 
     def trace(self, session: Session) -> Any:
         """The ECG, shaded where the last answer came from."""
@@ -194,7 +209,7 @@ class Callbacks:
     def export(self, session: Session) -> Any:
         if not session.turns:
             raise UserError("there is no conversation yet")
-        return gr.update(value=write_export(session, self.fingerprint, self.temporary), visible=True)
+        return gr.update(value=write_export(session, self.introduction, self.fingerprint, self.temporary), visible=True)
 
 
 def description_html(about: str, warnings: Sequence[str], refused: bool = False) -> str:
@@ -210,6 +225,6 @@ def chatbot_messages(session: Session) -> list[dict[str, str]]:
         for turn in session.turns
         for message in (
             {"role": "user", "content": turn.question},
-            {"role": "assistant", "content": turn.answer or EMPTY_ANSWER},
+            {"role": "assistant", "content": turn.shown or EMPTY_ANSWER},
         )
     ]

@@ -19,7 +19,7 @@ from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.model.demo.feedback import open_folder
 from cardiolect.model.demo.temporary_files import Sweeper, UploadLimit
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.model.llm.builtin import introduce
+from cardiolect.model.llm.builtin import introduce, introduction
 from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import fingerprint
 from cardiolect.model.llm.quantization import placement
@@ -107,6 +107,7 @@ def start(
     limits = Limits(max_upload_mb * 2**20, answer_seconds)
     callbacks = Callbacks(
         chat,
+        introduction(Path(checkpoint)),
         fingerprint(Path(checkpoint)),
         sample_ecgs(),
         limits,

@@ -12,9 +12,10 @@ from secrets import token_hex
 
 import numpy as np
 
+from cardiolect.data_provider.ecgqa.ruler import measured_in_words
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import describe_patient
-from cardiolect.model.cli.ask import check_question
+from cardiolect.model.cli.ask import answers_alone, check_question, in_words
 from cardiolect.model.demo import feedback
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.inference.chat import ECGChat
@@ -31,7 +32,11 @@ BY_MODEL, BY_TOKENS, BY_TIME, STOPPED, REFUSED = "by the model", "token limit", 
 
 @dataclass(frozen=True)
 class Turn:
-    """One question and its answer so far."""
+    """One question and its answer so far.
+
+    asked: the question as it was sent to the model, if it was understood as another. history: the questions and
+    answers before it that the model was given. judged: a yes-or-no answer with its probability, in words.
+    """
 
     question: str
     patient: str
@@ -40,6 +45,19 @@ class Turn:
     seed: int
     answer: str = ""
     ended: str = STOPPED
+    asked: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+    judged: str = ""
+
+    @property
+    def sent(self) -> str:
+        """The question that the model was sent."""
+        return self.asked or self.question
+
+    @property
+    def shown(self) -> str:
+        """What a visitor reads."""
+        return self.judged or self.answer
 
 
 @dataclass
@@ -61,11 +79,12 @@ class Lease:
 
 @dataclass(frozen=True)
 class Session:
-    """An ECG with its item, such as codes, and its description; the conversation; rated: turns that have a rating."""
+    """An ECG with its item, such as codes, its description and measurements; the conversation; rated: rated turns."""
 
     record: ECGRecord | None = None
     item: np.ndarray | None = None
     about: str = "no ECG"
+    measured: str = ""
     turns: tuple[Turn, ...] = ()
     rated: tuple[tuple[int, bool], ...] = ()
     conversation: str = field(default_factory=lambda: token_hex(8))
@@ -78,23 +97,13 @@ class Session:
     @property
     def history(self) -> tuple[tuple[str, str], ...]:
         """What the model was asked and has answered."""
-        return tuple((turn.question, turn.answer) for turn in self.turns if turn.ended != REFUSED)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A session while an answer is being generated, and the speed."""
-
-    session: Session
-    first_token: float  # seconds
-    rate: float  # tokens per second after the first; 0 if there is only one
+        return tuple((turn.sent, turn.answer) for turn in self.turns if turn.ended != REFUSED)
 
 
 def start(chat: ECGChat, record: ECGRecord, about: str) -> Session:
     """A session about an ECG."""
-    item = chat.encode(record)
-    tokens = chat.representation.num_tokens(item)
-    return Session(record, item, f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz, {tokens} tokens")
+    about = f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz"
+    return Session(record, chat.encode(record), about, measured_in_words(record))
 
 
 def clean_question(question: str) -> str:
@@ -115,10 +124,14 @@ def ask(
     max_new_tokens: int,
     temperature: float,
     limit_s: float,
-) -> Iterator[Progress]:
-    """Yield after every token and once at the end, until the lease ends or another answer starts.
+    asked: str = "",
+    judges: bool = False,
+) -> Iterator[Session]:
+    """The session after every token and once at the end, until the lease ends or another answer starts.
 
-    limit_s: seconds after which the answer is cut off. Raises `UserError` if an option is out of range.
+    limit_s: seconds after which the answer is cut off. asked: the question to send in place of ``question``. judges:
+    answer yes or no with a probability, unless answers are sampled. A model that was trained on single questions is
+    asked each on its own. Raises `UserError` if an option is out of range.
     """
     lease = session.lease
     lease.check()
@@ -131,40 +144,40 @@ def ask(
     patient = describe_patient(age="" if age is None else str(age), sex=sex)
     if (age is not None and not 0 <= age <= MAX_AGE) or (sex and "sex" not in patient):
         raise UserError(f"if given, the age must be from 0 to {MAX_AGE} years, and the sex female or male")
-    turn = Turn(question, patient, int(max_new_tokens), float(temperature), seed=len(session.turns))
-    start_time, first, count = time.monotonic(), 0.0, 0
-
-    def progress() -> Progress:
-        elapsed = time.monotonic() - start_time - first
-        rate = (count - 1) / elapsed if count > 1 else 0.0
-        return Progress(replace(session, turns=(*session.turns, turn)), first, rate)
-
-    answers = chat.stream(
-        session.item,
-        question,
-        session.history,
-        patient,
-        turn.max_new_tokens,
-        temperature=turn.temperature,
-        seed=turn.seed,
+    history = () if answers_alone(chat.checkpoint.info) else session.history
+    turn = Turn(
+        question, patient, int(max_new_tokens), float(temperature), len(session.turns), asked=asked, history=history
     )
+    start_time, count = time.monotonic(), 0
+
+    def judged() -> Iterator[str]:
+        nonlocal turn
+        found = chat.judge(session.item, turn.sent, patient)
+        turn = replace(turn, judged=in_words(found))
+        yield found.answer
+
+    def written() -> Iterator[str]:
+        drawing = {"temperature": turn.temperature, "seed": turn.seed}
+        return chat.stream(session.item, turn.sent, history, patient, turn.max_new_tokens, **drawing)
+
+    answers = judged() if judges and not (temperature or history) else written()
     lease.started += 1
     number, lease.answering = lease.started, True
     try:
         for answer in answers:
             count += 1
-            first = first or time.monotonic() - start_time
             if lease.ended or lease.started != number:
                 return
             turn = replace(turn, answer=answer)
-            yield progress()
+            yield replace(session, turns=(*session.turns, turn))
             if time.monotonic() - start_time > limit_s:
                 turn = replace(turn, ended=BY_TIME)
                 break
         else:
-            turn = replace(turn, ended=BY_TOKENS if count == turn.max_new_tokens else BY_MODEL)
+            cut = count == turn.max_new_tokens and not turn.judged
+            turn = replace(turn, ended=BY_TOKENS if cut else BY_MODEL)
         if not lease.ended and lease.started == number:
-            yield progress()
+            yield replace(session, turns=(*session.turns, turn))
     finally:
         if lease.started == number:
             lease.answering = False
@@ -189,9 +202,7 @@ def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.n
     """Where in the ECG the last answer, yes or no, came from: starts and ends in seconds, and weights."""
     session.lease.check()
     turn = _last_turn(session)
-    shading = shade_yes_or_no(
-        chat.checkpoint, session.item, turn.question, turn.answer, turn.patient, session.history[:-1]
-    )
+    shading = shade_yes_or_no(chat.checkpoint, session.item, turn.sent, turn.answer, turn.patient, turn.history)
     session.lease.check()
     return shading
 
@@ -205,7 +216,7 @@ def rate(session: Session, good: bool, folder: Path, fingerprint: str) -> Sessio
     if dict(session.rated).get(number) == good:
         return session
     rating = feedback.preference(
-        session.conversation, turn.question, session.history[:-1], turn.answer, turn.ended, good, fingerprint
+        session.conversation, turn.sent, turn.history, turn.answer, turn.ended, good, fingerprint
     )
     feedback.append(folder, rating)
     return replace(session, rated=(*session.rated, (number, good)))

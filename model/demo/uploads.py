@@ -4,9 +4,10 @@ The files are copied to a folder of their own, read there and deleted, so that a
 uploaded with it.
 """
 
+import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cardiolect.data_provider.audit.inspection import inspect
 from cardiolect.data_provider.readers import FileError, RecordError, count_samples, read_record
 from cardiolect.data_provider.readers.content import what_else
 from cardiolect.data_provider.readers.formats import FORMAT_LIST, file_role, needs_signal_file
+from cardiolect.data_provider.readers.layout import LAYOUT_NAME
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.loading import ecg_warnings
 from cardiolect.model.inference.recordings import SECONDS, window
@@ -33,10 +35,18 @@ class Upload:
     warnings: tuple[str, ...]
 
 
-def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path, seconds: float = SECONDS) -> Upload:
-    """Read the first ``seconds`` of one recording from its uploaded files, which are left in place.
+def read_upload(
+    paths: Sequence[Path],
+    max_bytes: int,
+    temporary: Path,
+    seconds: float = SECONDS,
+    start: float = 0.0,
+    stated: Mapping[str, object] | None = None,
+) -> Upload:
+    """Read ``seconds`` of one recording from ``start`` on, from its uploaded files, which are left in place.
 
-    temporary: a private folder. Raises `UserError` with a message that reveals no folder.
+    temporary: a private folder. stated: what the visitor says that the file does not, in the keys of a layout.json; if
+    one was uploaded, that counts. Raises `UserError` with a message that reveals no folder.
     """
     main = _main_file(paths)
     if sum(path.stat().st_size for path in paths) > max_bytes:
@@ -45,23 +55,26 @@ def read_upload(paths: Sequence[Path], max_bytes: int, temporary: Path, seconds:
         for path in paths:
             shutil.copyfile(path, _place(Path(folder), path))
         copy = _place(Path(folder), main)
+        if stated and not any(file_role(path) == "layout" for path in paths):
+            (Path(folder) / LAYOUT_NAME).write_text(json.dumps(stated))
         try:
             if (samples := count_samples(copy)) is None or samples > MAX_SAMPLES:
                 raise FileError(
                     f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {seconds:g} s are used"
                 )
             whole, (found, _) = read_record(copy), inspect(copy)
-            used = window(whole, seconds=seconds)
+            used = window(whole, start, seconds)
             if whole.fs > MAX_HZ:
                 raise FileError(f"sampled at {whole.fs:g} Hz; the limit is {MAX_HZ:,} Hz")
         except (RecordError, FileError) as error:
             line = str(error).removeprefix(f"record {copy}: ").replace(f"{folder}/", "")
-            raise UserError(f"{main.name[:60]}: {line}") from None
+            hint = " (or state rate and unit on this page)" if LAYOUT_NAME in line and not stated else ""
+            raise UserError(f"{main.name[:60]}: {line}{hint}") from None
     warnings = ecg_warnings(used, seconds)
     if whole.seconds > used.seconds:
-        warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only its first {seconds:g} s are used.")
-    rate = "no beats found" if found["heart_rate"] is None else f"{found['heart_rate']:.0f} bpm"
-    facts = f"{found['format']}, {rate}, Einthoven's law broken by {found['law_broken']:.3f}"
+        part = f"the {seconds:g} s from {start:g} s on" if start else f"its first {seconds:g} s"
+        warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only {part} are used.")
+    facts = f"{found['format']}, Einthoven's law broken by {found['law_broken']:.3f}"
     return Upload(replace(used, record_id="", patient_id=None), facts, tuple(warnings))
 
 

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from cardiolect.data_provider.corpora.simulated_folder import CITATION
+from cardiolect.data_provider.corpora.simulated_folder import CITATION, only_simulated
 from cardiolect.model.llm.checkpoint_folder import INFO, fingerprint, read_info
 from cardiolect.utils.errors import UserError
 
@@ -43,7 +43,9 @@ def introduction(checkpoint: Path) -> str:
         for corpus in info.get("corpora", ())
     ]
     trained_on = ", ".join(dict.fromkeys(names)) or "unknown recordings"
-    return f"Built-in model {version} ({fingerprint(checkpoint)}), trained on {trained_on}. {DISCLAIMER}"
+    only = " only" if only_simulated(info.get("corpora", ())) else ""
+    name = "Built-in model" if is_builtin(checkpoint) else f"Checkpoint {checkpoint.resolve().name}"
+    return f"{name} {version} ({fingerprint(checkpoint)}), trained on {trained_on}{only}. {DISCLAIMER}"
 
 
 def example_path(record: str) -> str:

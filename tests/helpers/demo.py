@@ -23,10 +23,10 @@ def new_client(demo, folder: Path):
     return gradio_client.Client(demo.url, verbose=False, download_files=folder, analytics_enabled=False)
 
 
-def upload(client, *paths: Path) -> dict:
+def upload(client, *paths: Path, start: float = 0, rate: float | None = None, unit: str = "") -> dict:
     names = ("about", "paper", "kept", "strip", "tokens", "traced", "talk", "status")
     files = [gradio_client.handle_file(str(path)) for path in paths]
-    return dict(zip(names, client.predict(files, api_name="/upload"), strict=True))
+    return dict(zip(names, client.predict(files, start, rate, unit, api_name="/upload"), strict=True))
 
 
 def ask(client, question: str = QUESTION, most: int = 12, age=None, sex: str = "", temperature: float = 0) -> list:

@@ -1,7 +1,10 @@
 """What the widgets of the demo call: a session for every visitor, and no words of theirs in the log."""
 
+import html
+
 import pytest
 
+from cardiolect.model.cli.ask import in_words
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.utils.errors import UserError
 from tests.helpers.demo import QUESTION, ask, upload, write_record
@@ -11,7 +14,7 @@ def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_pa
     from cardiolect.model.demo.callbacks import Callbacks, Limits
 
     record = ECGChat.read(write_record(tmp_path)[0])
-    do = Callbacks(chat, "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
+    do = Callbacks(chat, "A model.", "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
     first = do.show_example("a", do.show_example("b", do.examples["a"][0])[0])[0]
     assert not first.lease.ended and first.lease is not do.examples["a"][0].lease
     answer = do.ask(QUESTION, None, "", 200, 0.0, first)
@@ -43,7 +46,9 @@ def test_a_session_that_was_forgotten_has_no_ecg_whatever_its_page_shows(demo, c
 def test_every_visitor_of_the_first_page_has_a_conversation_of_their_own(chat, tmp_path):
     from cardiolect.model.demo.callbacks import Callbacks, Limits
 
-    do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
+    do = Callbacks(
+        chat, "A model.", "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None
+    )
     one, two = do.start("a"), do.start("a")
     assert one.conversation != two.conversation and one.lease is not two.lease and one.item is two.item
 
@@ -55,7 +60,9 @@ def test_what_the_model_cannot_say_is_answered_without_it_and_not_remembered(cha
     af = "Does this ECG show symptoms of atrial fibrillation?"
     info = {"stage": "finetune", "settings": {"tasktype": "qa"}, "majority_answers": {"by_question": {af: ["no"]}}}
     monkeypatch.setattr(chat.checkpoint, "info", info)
-    do = Callbacks(chat, "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None)
+    do = Callbacks(
+        chat, "A model.", "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None
+    )
     ((session, talk, status, *_),) = do.ask("acute AF?", None, "", 5, 0.0, do.start("a"))
     assert talk[-1]["content"] == "cannot say: this model was not trained on this question" and af in status
     assert session.history == () and len(session.turns) == 1
@@ -63,3 +70,33 @@ def test_what_the_model_cannot_say_is_answered_without_it_and_not_remembered(cha
         steps.trace(chat, session)
     session, talk, status, *_ = list(do.ask("afib?", None, "", 5, 0.0, session))[-1]
     assert [question for question, _ in session.history] == [af] and f"understood as: {af}" in status
+
+
+def test_yes_or_no_has_its_probability_and_earlier_answers_do_not_spoil_later_ones(chat, tmp_path, monkeypatch):
+    from cardiolect.model.demo import session as steps
+    from cardiolect.model.demo.callbacks import Callbacks, Limits
+    from cardiolect.model.demo.export import as_json, as_markdown
+
+    af, rhythm = (
+        "Does this ECG show symptoms of atrial fibrillation?",
+        "What rhythm-related symptoms does this ECG show?",
+    )
+    listed = {"by_question": {af: ["no"], rhythm: ["none"]}}
+    info = {"stage": "finetune", "settings": {"tasktype": "qa"}, "majority_answers": listed}
+    monkeypatch.setattr(chat.checkpoint, "info", info)
+    record = ECGChat.read(write_record(tmp_path)[0])
+    do = Callbacks(chat, "A model.", "0" * 16, {"a": record}, Limits(2**20, 60.0), tmp_path, None)
+    judged = chat.judge(record, af)
+    session, talk, *_ = list(do.ask("afib?", None, "", 5, 0.0, do.start("a")))[-1]
+    line, markdown = in_words(judged), as_markdown(session, "A model.")
+    assert html.unescape(talk[-1]["content"]) == line and session.turns[-1].answer == judged.answer
+    assert html.escape(line) in markdown and f"understood as: {af}" in markdown
+    assert as_json(session, "A model.", "0" * 16)["conversation"][0]["shown"] == line
+    for question in (rhythm, af):
+        session, talk, *_ = list(do.ask(question, None, "", 5, 0.0, session))[-1]
+        assert session.turns[-1].history == ()
+    shown = [html.unescape(message["content"]) for message in talk]
+    assert shown[-1] == line and shown[-3] == chat.ask(record, rhythm, max_new_tokens=5)
+    drawn, *_ = list(do.ask(af, None, "", 5, 1.0, session))[-1]
+    assert drawn.turns[-1].judged == ""  # a drawn answer has no probability
+    assert len(steps.trace(chat, session)) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardiolect.data_provider.ecgqa.ruler import measured_in_words
 from cardiolect.data_provider.record import LEADS, LIMB_FROM_I_II
 from cardiolect.model.demo import server
 from cardiolect.model.inference.chat import ECGChat
@@ -24,10 +25,11 @@ def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared
     shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
     record = ECGChat.read(path)
     facts = re.fullmatch(
-        r"Uploaded recording \(WFDB.*, \d+ bpm, Einthoven's law broken by 0\.00\d\); 10\.0 s at 500 Hz, (\d+) tokens",
+        r"Uploaded recording \(WFDB.*, Einthoven's law broken by 0\.00\d\); 10\.0 s at 500 Hz "
+        r"Measured on the signal, not by the model: (.*)\.",
         visible(shown["about"]),
     )
-    assert facts and int(facts[1]) == len(chat.encode(record))
+    assert facts and facts[1] == measured_in_words(record)
     assert all(
         Path(shown[name]["path"] if isinstance(shown[name], dict) else shown[name]).stat().st_size > 10_000
         for name in ("paper", "kept", "strip")
@@ -123,10 +125,15 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
     markdown, document = (Path(path).read_text() for path in (found["value"] if isinstance(found, dict) else found))
     kept = json.loads(document)
     assert kept["disclaimer"] == "Not for clinical diagnosis" and kept["checkpoint"] == fingerprint(checkpoint_folder)
+    assert kept["model"].startswith(f"Checkpoint {checkpoint_folder.name} ") and kept["checkpoint"] in kept["model"]
+    assert kept["measured"] == measured_in_words(ECGChat.read(header)) and kept["measured"] in markdown
     assert kept["conversation"] == [
         {
             "question": ATTACK,
+            "asked": ATTACK,
             "answer": answer,
+            "shown": answer,
+            "after": [],
             "ended": "token limit",
             "patient": "age 56, sex female",
             "max_new_tokens": 12,
@@ -197,6 +204,21 @@ def test_a_long_recording_and_an_absent_lead_are_said(client, chat, tmp_path):
     assert "The recording is 500 s long; only its first 10 s are used." in shown["about"]
     assert "Not recorded, treated as flat: V6." in shown["about"]
     assert ask(client)[-1] == chat.ask(ECGChat.read(tmp_path / "long.npz"), QUESTION, max_new_tokens=12)
+
+
+def test_a_visitor_chooses_the_part_of_a_long_recording_and_states_rate_and_unit(client, chat, tmp_path):
+    signal = 0.2 * np.round(np.random.default_rng(1).normal(size=(12, 6000)))
+    signal[:6] = LIMB_FROM_I_II @ signal[:2]
+    path = tmp_path / "bare.csv"
+    np.savetxt(path, 1000 * signal.T, "%.0f", ",", header=",".join(LEADS), comments="")
+    refused = upload(client, path)["about"]
+    assert "Not read." in refused and "or state rate and unit on this page" in refused
+    shown = upload(client, path, start=20, rate=100, unit="uV")
+    assert "The recording is 60 s long; only the 10 s from 20 s on are used." in shown["about"]
+    (tmp_path / "bare.layout.json").write_text('{"sampling_rate": 100, "unit": "uV"}')
+    expected = chat.ask(ECGChat.read(path, start=20), QUESTION, max_new_tokens=12)
+    assert ask(client)[-1] == expected != chat.ask(ECGChat.read(path), QUESTION, max_new_tokens=12)
+    assert "0.0 s of it after 60 s" in upload(client, path, start=60, rate=100, unit="uV")["about"]
 
 
 def test_other_hosts_and_sharing_are_warned_of():

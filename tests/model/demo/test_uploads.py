@@ -158,7 +158,7 @@ def test_an_address_in_the_place_of_an_upload_is_not_fetched(demo, tmp_path):
         elsewhere.asked = 0
         client = new_client(demo, tmp_path)
         file = {"path": f"{elsewhere.address}/ecg.csv", "meta": {"_type": "gradio.FileData"}}
-        for arguments, name in (([[file]], "/upload"), ([file, None, "", 5, 0], "/ask")):
+        for arguments, name in (([[file], 0, None, ""], "/upload"), ([file, None, "", 5, 0], "/ask")):
             with pytest.raises(Exception, match="only uploaded files are read"):
                 client.predict(*arguments, api_name=name)
         assert elsewhere.asked == 0
