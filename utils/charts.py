@@ -17,12 +17,14 @@ def draw_scores(
     colours: Mapping[str, str],
     path: str | Path | None = None,
     title: str = "",
+    intervals: Mapping[str, Mapping[str, Sequence[float | None]]] | None = None,
 ) -> Figure:
     """Horizontal bars of scores with their floors, in percent; the first group is on top.
 
     groups: score -> condition -> fraction in 0..1; missing conditions leave no gap. colours: condition -> colour, in
-    the order of the bars. If ``path`` is given, the figure is also saved there. Raises `UserError` for conditions
-    without a colour and if there are no scores.
+    the order of the bars. intervals: score -> condition -> ends, drawn as whiskers if there are any. If ``path`` is
+    given, the figure is also saved there. Raises `UserError` for conditions without a colour and if there are no
+    scores.
     """
     for score, values in groups.items():
         if unknown := values.keys() - colours.keys():
@@ -33,14 +35,16 @@ def draw_scores(
     figure = Figure(figsize=(8, 0.9 + _BAR * bars + _GAP * len(groups)), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     top, centres = 0.0, []
-    for values in groups.values():
+    for group, values in groups.items():
         first = top
         for condition in (name for name in colours if name in values):
             percent = 100 * values[condition]
             axes.barh(top, percent, height=0.9, color=colours[condition])
-            axes.annotate(
-                f"{percent:.1f}", (max(percent, 0), top), (3, 0), textcoords="offset points", va="center", fontsize=7
-            )
+            ends = [100 * end for end in (intervals or {}).get(group, {}).get(condition, ()) if end is not None]
+            if ends:
+                axes.plot(ends, (top, top), color="#222222", lw=1, marker="|", markersize=4)
+            place = max(percent, 0, *ends), top
+            axes.annotate(f"{percent:.1f}", place, (3, 0), textcoords="offset points", va="center", fontsize=7)
             top += 1
         centres.append((first + top - 1) / 2)
         top += _GAP / _BAR

@@ -19,6 +19,8 @@ CONCURRENT_ANSWERS = 2  # further ones are queued
 CONCURRENT_UPLOADS = 1  # a long recording takes much memory
 MAX_QUEUE = 64  # further requests are refused
 SESSION_SECONDS = 4 * 3600
+# On a phone, where the conversation is below the ECG.
+SHOW_ANSWER = "() => { if (innerWidth <= 700) document.querySelector('#talk').scrollIntoView({block: 'end'}); }"
 
 
 def theme() -> gr.themes.Base:
@@ -184,6 +186,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             ),
             report.click(errors_as_messages(callbacks.report), options, api_name="report", **answering),
         ]
+        gr.on([ask.click, report.click, question.submit], None, js=SHOW_ANSWER, api_visibility="private")
         tracing = trace.click(
             errors_as_messages(callbacks.trace),
             [session],

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cardiolect.data_provider.corpora.provenance import corpora_of
 from cardiolect.data_provider.corpora.simulated_folder import load_true_findings
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import load_splits
@@ -47,6 +48,7 @@ from cardiolect.utils.metrics import AnswerLists, definition
 from cardiolect.utils.metrics.bertscore import BertScore
 
 # Settings that an answer depends on; checkpoint and data have fingerprints of their own.
+_OF_CORPUS = ("name", "version", "citation")
 DECIDING = ("precision", "load_bits", "new_tokens", "seed", "answer_mode")
 
 
@@ -72,7 +74,11 @@ def evaluate(settings: EvalSettings) -> dict:
     provenance = {
         "checkpoint": checkpoint_provenance(checkpoint, settings),
         "seen": seen_before,
-        "data": {**data_provenance(examples, ecgs), "lengths": lengths},
+        "data": {
+            **data_provenance(examples, ecgs),
+            "lengths": lengths,
+            "corpora": [{key: corpus[key] for key in _OF_CORPUS} for corpus in corpora_of(settings.data_root, "eval")],
+        },
     }
     if TASKS[settings.tasktype].exact_match and launch.is_main():
         provenance["prevalence"] = prevalence_in(settings.data_root, {e.question for e in examples})

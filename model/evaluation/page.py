@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
+from cardiolect.data_provider.ecgqa.scp_statements import NAMES
 from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
 from cardiolect.model.evaluation.floors import floors
@@ -20,7 +23,7 @@ from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.selective_table import LABELS
 from cardiolect.model.evaluation.table_rows import interval
-from cardiolect.model.evaluation.tables import QUESTION_MEANS, means_of_questions, seen_line
+from cardiolect.model.evaluation.tables import QUESTION_MEANS, corpora_line, means_of_questions, seen_line
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict, warnings
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.charts import draw_reliability, draw_scores, draw_selective
@@ -58,9 +61,10 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         if WITH_ECG in result.get(key, {})
     ]
     alarm = seen_alarm(result)
-    return environment.get_template("page.html").render(
+    page = environment.get_template("page.html").render(
         r=result,
         title=f"{task.units.capitalize()}: {Path(settings.get('checkpoint', '')).as_posix() or 'evaluation'}",
+        asked_about=corpora_line(result.get("data", {}).get("corpora", ())),
         units=task.units,
         names=names,
         question_means={
@@ -101,17 +105,33 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         seen_line=seen_line(result.get("seen", {})),
         lengths_line=lengths_line(result.get("data", {}).get("lengths", {})),
         exact_match=task.exact_match,
+        code_names=NAMES,
         provenance=[
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
                 for key, value in checkpoint.items()
-                if key != "versions" and value is not None
+                if value is not None and not isinstance(value, dict)  # the settings are below
             ),
-            *((f"data, {key.replace('_', ' ')}", value) for key, value in result.get("data", {}).items()),
+            *((f"data, {key.replace('_', ' ')}", json.dumps(value)) for key, value in result.get("data", {}).items()),
             ("predictions, SHA-256", result["predictions"]["sha256"]),
             ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),
         ],
     )
+    return _with_contents(page)
+
+
+def _with_contents(page: str) -> str:
+    """The page with a list of its headings, each a link."""
+    heads: list[tuple[str, str]] = []
+
+    def anchored(found: re.Match) -> str:
+        anchor = re.sub(r"\W+", "-", found[1].lower())
+        heads.append((anchor, found[1]))
+        return f'<h2 id="{anchor}">{found[1]}</h2>'
+
+    page = re.sub(r"<h2>(.*?)</h2>", anchored, page)
+    links = " · ".join(f'<a href="#{anchor}">{head}</a>' for anchor, head in heads)
+    return page.replace("<!-- contents -->", f'<nav aria-label="Contents">{links}</nav>', 1)
 
 
 def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -150,8 +170,15 @@ def _bars(result: Mapping[str, Any]) -> str:
             for score in result["conditions"][WITH_ECG]
             if all(0 <= row[score] <= 1 for row in result["conditions"].values())
         }
-    named = {group: {labels[name]: value for name, value in row.items()} for group, row in groups.items()}
-    return _picture(draw_scores(named, colours(labels)))
+    ends = result.get("ci95", {})
+    whiskers = {group: ends.get(group, {}) for group in groups}
+    if "em" in ends:
+        whiskers[next(iter(groups))] = ends["em"]
+
+    def named(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {group: {labels[name]: value for name, value in row.items()} for group, row in rows.items()}
+
+    return _picture(draw_scores(named(groups), colours(labels), intervals=named(whiskers)))
 
 
 def _selective_picture(result: Mapping[str, Any]) -> str:

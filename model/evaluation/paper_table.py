@@ -12,7 +12,7 @@ from cardiolect.model.evaluation.reasoning import result as reasoning
 from cardiolect.model.evaluation.reasoning.scores import NAMES
 from cardiolect.model.evaluation.result import RESULT, read_result
 from cardiolect.model.evaluation.table_rows import interval, points
-from cardiolect.model.evaluation.tables import QUESTION_MEANS
+from cardiolect.model.evaluation.tables import QUESTION_MEANS, corpora_line
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm
 from cardiolect.model.prompt.tasks import TASKS
 
@@ -71,6 +71,8 @@ def _rows(path: Path) -> Rows:
     checkpoint = result.get("checkpoint", {})
     made = [f"checkpoint {checkpoint['fingerprint']}"] if "fingerprint" in checkpoint else []
     made += [f"SEED={checkpoint['seed']}"] if checkpoint.get("seed") is not None else []
+    asked = corpora_line(result.get("data", {}).get("corpora", ()))
+    sizes += f" of {asked}" if asked else ""
     note = "; ".join([f"{name}: {result['task']}, {sizes}", f"METRICS={definition}", *made])
     if alarm := seen_alarm(result):
         note += f". WARNING: {alarm}"

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cardiolect.data_provider.corpora.simulated_folder import only_simulated
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.lengths import lengths_line
@@ -28,6 +29,8 @@ def scores_table(result: Mapping[str, Any]) -> str:
         f"{result['task']}: {result['samples']} samples of {result['records']} recordings, "
         f"{result['patients']} patients; METRICS={result['metrics']['name']}; percent"
     ]
+    if asked_about := corpora_line(result.get("data", {}).get("corpora", ())):
+        lines.append(f"asked about {asked_about}")
     if result["derived"]:
         lines.append(
             f"{result['derived']} samples are derived from labels and cannot be compared with published scores"
@@ -92,6 +95,13 @@ def codes_line(result: Mapping[str, Any]) -> str:
         f"codes add {points(added['value'])} points{interval(added['ci95'])} of {score_name(added['of'])} to measured "
         "values alone"
     )
+
+
+def corpora_line(corpora: Sequence[Mapping[str, str]]) -> str:
+    """What was asked about, for the headline: names and versions, and whether patients are simulated; "" if unknown."""
+    names = [" ".join(part for part in (corpus["name"], corpus["version"]) if part) for corpus in corpora]
+    text = ", ".join(dict.fromkeys(names))
+    return f"simulated patients ({text})" if only_simulated(corpora) else text
 
 
 def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:

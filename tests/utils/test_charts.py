@@ -33,3 +33,10 @@ def test_reliability_shows_every_bin_with_its_interval():
     diagonal, interval, point = draw_reliability(bins).axes[0].lines
     assert list(point.get_xydata()[0]) == [30, 25] and list(interval.get_ydata()) == [10, 40]
     assert list(diagonal.get_xdata()) == [0, 100]
+
+
+def test_intervals_are_whiskers():
+    values, ends = {"with ECG": 0.5, "no ECG": 0.2}, {"with ECG": (0.4, 0.6), "no ECG": (None, None)}
+    plain, whiskers = (draw_scores({"em": values}, COLOURS, intervals=each).axes[0] for each in (None, {"em": ends}))
+    assert len(whiskers.lines) == len(plain.lines) + 1
+    assert list(whiskers.lines[-1].get_xdata()) == [40, 60]

@@ -144,7 +144,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     for name, value in parts.attributes:
         assert not name.startswith("on")
         if name in ("src", "href"):
-            assert value.startswith("data:image/png;base64,")
+            assert value.startswith({"src": "data:image/png;base64,", "href": "#"}[name])
     assert ATTACK in parts.text, "shown as it was said"
     assert "0 of the 3 right answers and 1 of the 1 wrong ones" in parts.text
 
@@ -255,3 +255,28 @@ def test_a_report_floor_without_the_constant_of_best_content_is_named(tmp_path):
     found, _ = read_result(tmp_path)
     assert "keeps no constant" not in (tmp_path / "scores.txt").read_text()
     assert found["content_gap"]["best_floor"] == "majority_content" and "maj./content" in render_page(found)
+
+
+def test_the_headline_names_the_patients_and_headings_are_linked(result):
+    found, _ = result
+    real = {"name": "ptb-xl", "version": "1.0.3", "citation": "Wagner et al. 2020"}
+    made = {"name": "corpus", "version": "", "citation": "simulated by Cardiolect"}
+    for corpora, words in (
+        ([real], "Asked about ptb-xl 1.0.3"),
+        ([made], "Asked about simulated patients (corpus)"),
+        ([real, made], "Asked about ptb-xl 1.0.3, corpus"),
+    ):
+        told = found | {"data": {**found.get("data", {}), "corpora": corpora}}
+        page = render_page(told)
+        assert words in parts_of(page).text and words.lower() in scores_table(told).lower()
+    parts = parts_of(page)
+    ids = {value for name, value in parts.attributes if name == "id"}
+    links = [value[1:] for name, value in parts.attributes if name == "href"]
+    assert links[0] == "scores" and links[-1] == "provenance" and set(links) == ids and len(links) == len(ids)
+    assert "Asked about" not in parts_of(render_page(found)).text  # of an older version
+
+
+def test_bars_have_whiskers(result):
+    found, _ = result
+    pictures = [re.findall(r'src="(data:image/png[^"]*)"', render_page(found | more)) for more in ({}, {"ci95": {}})]
+    assert len(pictures[0]) == len(pictures[1]) and pictures[0][0] != pictures[1][0]
