@@ -4,5 +4,6 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 settings="$(realpath -m "${1:-$root/env/pretrain.env}")"
 cd "$root"
-python="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}"
+source utils/environment.sh
+choose_python
 exec "$python" run_main.py pretrain "$settings"

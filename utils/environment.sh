@@ -1,8 +1,18 @@
-# Sourced by quickstart.sh and test.sh in the project's folder: creates .venv with the pinned dependencies and sets
-# $python. Does nothing if .venv was made from this pyproject.toml.  setup_environment [extra]
+# Sourced by the scripts in the project's folder, which it is about. Both functions set $python.
 
 fail() { echo "error: $1" >&2; exit 2; }
 
+# $PYTHON, or .venv's, or python3; one line if it is not there or lacks the dependencies.
+choose_python() {
+    local lacking
+    python="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}"
+    command -v "$python" >/dev/null || fail "${PYTHON:+PYTHON=}$python: no such program"
+    lacking="$("$python" -c 'from importlib.util import find_spec as find; print(*(n for n in ("torch", "transformers", "deepspeed", "peft", "pydantic_settings", "wfdb") if not find(n)))')" ||
+        fail "${PYTHON:+PYTHON=}$python does not run; see the lines above"
+    [ -z "$lacking" ] || fail "${PYTHON:+PYTHON=}$python lacks $lacking: pip install -e . in its environment, or name the Python of another with PYTHON="
+}
+
+# setup_environment [extra]: creates .venv with the pinned dependencies; does nothing if it was made from this pyproject.toml.
 setup_environment() {
     local extra="${1:-}" base stamp
     python="$PWD/.venv/bin/python"
