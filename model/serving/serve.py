@@ -1,4 +1,4 @@
-"""Serve a checkpoint with the unmodified `transformers serve`, on this machine only."""
+"""Serve a checkpoint with `transformers serve` behind `openai_protocol`, on this machine only."""
 
 import json
 import os
@@ -35,8 +35,7 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     command = [
         sys.executable,
         "-m",
-        "transformers.cli.transformers",
-        "serve",
+        "cardiolect.model.serving.openai_protocol",
         str(folder),
         "--host",
         host,
@@ -47,7 +46,8 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     ]
     introduce(folder)
     url_host = f"[{host}]" if ":" in host else host
-    print(f"{folder}: http://{url_host}:{port}/v1/chat/completions; press Ctrl-C to stop", flush=True)
+    address = f"http://{url_host}:{port}/v1/chat/completions"
+    print(f"{folder.resolve().name}: {address}; press Ctrl-C to stop", flush=True)
     os.environ["HF_HUB_OFFLINE"] = "1"  # a request must not start the download of another model
     os.execv(sys.executable, command)
 

@@ -170,5 +170,36 @@ def test_the_client_can_say_which_tokens_are_of_ecgs(server, folder, chat, codes
 
 
 def test_another_model_is_refused_with_what_the_server_says(server, folder, codes):
-    with pytest.raises(UserError, match=r"answered 400 .*pinned to"):
+    with pytest.raises(UserError, match=r"answered 404 .*the model 'another' does not exist; this server has '"):
         EndpointChat.from_pretrained(server, folder, "another").ask(codes)
+
+
+def test_openais_own_client_is_answered_as_by_openai(server, folder, chat, codes):
+    import openai
+
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    assert [model.id for model in client.models.list()] == [folder.name]
+    messages = chat_messages([codes], [""], QUESTION)
+    expected = chat.ask(codes, QUESTION, max_new_tokens=WORDS)
+    for name in (folder.name, str(folder)):
+        reply = client.chat.completions.create(model=name, messages=messages, max_tokens=WORDS, temperature=0)
+        assert reply.choices[0].message.content.rstrip() == expected  # and no space in front
+    stream = client.chat.completions.create(
+        model=folder.name, messages=messages, max_tokens=WORDS, temperature=0, stream=True
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    assert text.rstrip() == expected
+    without_end = [{"role": "user", "content": "Why? <|ecg_start|><|ecg_1|>"}]
+    for options, error, words in (
+        ({"model": "another", "messages": messages}, openai.NotFoundError, "this server has"),
+        ({"model": folder.name, "messages": []}, openai.BadRequestError, "messages must be a list"),
+        ({"model": folder.name, "messages": messages, "logprobs": True}, openai.BadRequestError, "logprobs: not supp"),
+        ({"model": folder.name, "messages": without_end}, openai.BadRequestError, "ECG"),
+    ):
+        with pytest.raises(error, match=words):
+            client.chat.completions.create(**options, max_tokens=3)
+    for path in ("load_model", "reset"):
+        assert requests.post(f"{server}/{path}", json={"model": str(folder)}, timeout=60).status_code == 404
+    for raw in ("{", "[]"):
+        reply = requests.post(f"{server}/v1/chat/completions", data=raw, timeout=60)
+        assert reply.status_code == 400 and reply.json()["error"]["type"] == "invalid_request_error"
