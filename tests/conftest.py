@@ -8,6 +8,30 @@ import pytest
 from cardiolect.utils.stopping import SIGNALS
 from tests.helpers import ROOT
 
+# Rooms whose tests train nothing and start neither server nor browser: together about a minute on two cores.
+QUICK = (
+    "data_provider/ecgqa",
+    "data_provider/readers",
+    "data_provider/texts",
+    "ecg_tokenizer/codes",
+    "ecg_tokenizer/measured",
+    "model/inference",
+    "utils/test_environment.py",
+    "utils/test_progress.py",
+    "test_docs.py",
+    "test_house.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: tests of a minute in all (pytest -m quick)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").as_posix().startswith(QUICK):
+            item.add_marker(pytest.mark.quick)
+
 
 @pytest.fixture(autouse=True)
 def no_signal_stays_ignored():
