@@ -20,7 +20,7 @@ from cardiolect.data_provider.corpora.simulated_folder import TRUTH
 from cardiolect.data_provider.ecgqa.derived import SPLITS, add_folds, folds_of
 from cardiolect.data_provider.ecgqa.intervals import measure_intervals
 from cardiolect.data_provider.ecgqa.labels import Row
-from cardiolect.data_provider.ecgqa.range_fit import value_of
+from cardiolect.data_provider.ecgqa.range_fit import AXIS, RATE, values_of
 from cardiolect.data_provider.ecgqa.ranges import FEATURES
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
@@ -31,7 +31,7 @@ from cardiolect.utils.parallel import ordered_map
 from cardiolect.utils.progress import progress
 
 MEASUREMENTS = "measurements.csv"
-RATE, PR, AXIS = "heart rate", "pr interval", "axis"
+PR = "pr interval"
 NO_P = frozenset({"AFIB", "AFLT"})  # rhythms without P waves
 NO_AXIS = frozenset({"CRBBB"})  # its late forces make the axis of the whole QRS meaningless
 
@@ -45,10 +45,7 @@ def measured(ref: RecordRef) -> Values:
     except RecordError:
         return {}
     found = measure_intervals(record.signal, record.fs)
-    if found is None:
-        return {}
-    values = {feature: value_of(found, feature) for feature in FEATURES}
-    return {**values, RATE: 60_000 / found.mean_rr, AXIS: found.axis}
+    return {} if found is None else values_of(found)
 
 
 def true_values(truth: Mapping) -> Values:

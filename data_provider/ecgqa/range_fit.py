@@ -49,6 +49,7 @@ SPREADS_MS = (5, 10, 15, 20, 30)  # between ECG-QA's measurement and ours
 ERRORS = (0.02, 0.1, 0.2, 0.3, 0.4)  # share of states that follow from neither
 SUPPORTED = 2.0  # log-likelihood below the maximum up to which an end of a range is supported (about 95 %)
 # A P wave that varies from beat to beat, as in atrial fibrillation, or is this long is not one.
+RATE, AXIS = "heart rate", "axis"
 P_SIZE, LONGEST_P_MS, REGULAR = 2.5, 150.0, 0.12
 
 GAIN = 0.1  # in agreement over the commoner state, below which intervals do not explain the answers
@@ -84,6 +85,12 @@ def states(rows: Iterable[dict]) -> dict[str, dict[int, bool]]:
             if known[feature].get(other) == if_other:
                 state(feature, one, not if_one)
     return known
+
+
+def values_of(found: Intervals) -> dict[str, float]:
+    """`value_of` every feature, `RATE` in bpm and `AXIS` in degrees."""
+    values = {feature: value_of(found, feature) for feature in FEATURES}
+    return {**values, RATE: 60_000 / found.mean_rr, AXIS: found.axis}
 
 
 def value_of(found: Intervals, feature: str) -> float:

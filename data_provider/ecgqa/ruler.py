@@ -2,8 +2,8 @@
 
 import math
 
-from cardiolect.data_provider.ecgqa.intervals import Delineation, Intervals, delineate, measure_halves
-from cardiolect.data_provider.ecgqa.range_fit import REGULAR, value_of
+from cardiolect.data_provider.ecgqa.intervals import Delineation, delineate, measure_halves
+from cardiolect.data_provider.ecgqa.range_fit import AXIS, REGULAR, values_of
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.numbers import QUANTITIES
 
@@ -20,33 +20,26 @@ _SHORT = {
 def measured_in_words(record: ECGRecord) -> str:
     """For example "rate 62 bpm, PR 160 ms, QRS 90 ms, QT 390 ms, QTc 400 ms, axis 40 degrees".
 
-    A value is "uncertain" if the odd and the even beats, each measured alone, differ by more than a close answer may
-    (`Quantity.close`), and "not measurable" if it cannot be read off: PR without constant P waves, for instance.
+    A value is "uncertain" if the odd or the even beats, each measured alone, differ from it by more than a close answer
+    may (`Quantity.close`), and "not measurable" if it cannot be read off, such as PR without constant P waves. The rate
+    is always that of all beats.
     """
     found = delineate(record.signal, record.fs)
     if found is None:
         return "fewer than three beats found, so nothing can be measured"
-    halves = measure_halves(found)
+    whole, halves = values_of(found.intervals), [values_of(half) for half in measure_halves(found)]
     words = []
     for quantity in QUANTITIES:
-        value = _value(found.intervals, quantity.name)
-        text = quantity.answer(value)
-        parts = [_value(half, quantity.name) for half in halves]
-        if not math.isnan(value) and any(not _apart(part, value, quantity.name) <= quantity.close for part in parts):
-            text += " (uncertain)"
-        words.append(f"{_SHORT[quantity.name]} {text}")
+        value = whole[quantity.name]
+        apart = [_apart(half[quantity.name], value, quantity.name) for half in halves]
+        uncertain = not math.isnan(value) and not all(each <= quantity.close for each in apart)
+        words.append(f"{_SHORT[quantity.name]} {quantity.answer(value)}{' (uncertain)' if uncertain else ''}")
     return ", ".join(words) + _rhythm(found)
-
-
-def _value(found: Intervals, name: str) -> float:
-    if name == "heart rate":
-        return 60_000 / found.mean_rr
-    return found.axis if name == "axis" else value_of(found, name)
 
 
 def _apart(a: float, b: float, name: str) -> float:
     """The difference of two values; of directions, at most 180 degrees."""
-    return abs((a - b + 180) % 360 - 180) if name == "axis" else abs(a - b)
+    return abs((a - b + 180) % 360 - 180) if name == AXIS else abs(a - b)
 
 
 def _rhythm(found: Delineation) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cardiolect.model.evaluation.conditions import CONDITIONS, GENERATED, WITH_ECG
+from cardiolect.model.evaluation.conditions import GENERATED, WITH_ECG
 from cardiolect.model.evaluation.reasoning import result as reasoning
 from cardiolect.model.evaluation.reasoning.scores import NAMES
 from cardiolect.model.evaluation.result import RESULT, read_result
@@ -121,8 +121,7 @@ def _reasoning_scores(result: Mapping[str, Any]) -> list[Score]:
 def _columns(results: Sequence[Rows]) -> list[str]:
     """All conditions of the results, in the order of tables."""
     used = {name for rows in results for score in rows.scores for name in score.values}
-    known = [*CONDITIONS, *reasoning.HEADINGS]
-    return sorted(used, key=known.index)
+    return [name for name in reasoning.HEADINGS if name in used]
 
 
 def _cells(results: Sequence[Rows]) -> tuple[list[str], list[list[str]]]:

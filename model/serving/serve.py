@@ -1,4 +1,4 @@
-"""Serve a checkpoint with `transformers serve` behind `openai_protocol`, on this machine only."""
+"""Serve a checkpoint on this machine only: `transformers serve`, wrapped by `openai_protocol`."""
 
 import json
 import os
