@@ -1,11 +1,13 @@
 """What is measured, in words for people."""
 
+import math
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cardiolect.data_provider.ecgqa import ruler
 from cardiolect.data_provider.ecgqa.intervals import delineate, measure_halves
 from cardiolect.data_provider.ecgqa.ruler import measured_in_words
 from cardiolect.data_provider.readers import read_record
@@ -16,11 +18,6 @@ def normal(shared_data):
     return read_record(shared_data / "ptb-xl/records500/00000/00001_hr")
 
 
-@pytest.fixture(scope="module")
-def fibrillation(shared_data):
-    return read_record(shared_data / "ptb-xl/records500/00000/00017_hr")
-
-
 def test_a_real_recording_is_measured(normal):
     words = measured_in_words(normal)
     pattern = r"rate (\d+) bpm, PR (\d+) ms, QRS (\d+) ms, QT (\d+) ms, QTc (\d+) ms, axis (-?\d+) degrees"
@@ -29,13 +26,21 @@ def test_a_real_recording_is_measured(normal):
     )
 
 
-def test_values_that_odd_and_even_beats_do_not_share_are_uncertain(normal):
+def test_values_that_odd_and_even_beats_do_not_share_are_uncertain(normal, monkeypatch):
     found = delineate(normal.signal, normal.fs)
     one, other = measure_halves(found)
     assert abs(one.qrs - other.qrs) <= 15 and "uncertain" not in measured_in_words(normal)
-    rng = np.random.default_rng(0)
-    noisy = replace(normal, signal=(normal.signal + rng.normal(0, 0.25, normal.signal.shape)).astype(np.float32))
-    assert "(uncertain)" in measured_in_words(noisy) or "not measurable" in measured_in_words(noisy)
+
+    def halves(**changed: float) -> None:
+        whole = found.intervals
+        monkeypatch.setattr(ruler, "measure_halves", lambda _: [whole, replace(whole, **changed)])
+
+    halves(qrs=found.intervals.qrs + 20)
+    assert re.findall(r"(\w+) -?\d+ \w+ \(uncertain\)", measured_in_words(normal)) == ["QRS"]
+    halves(axis=found.intervals.axis + 350)  # the other way round the circle: 10 degrees
+    assert "uncertain" not in measured_in_words(normal)
+    halves(qt=math.nan)
+    assert re.findall(r"(\w+) -?\d+ \w+ \(uncertain\)", measured_in_words(normal)) == ["QT", "QTc"]
 
 
 def test_what_cannot_be_measured_is_said(normal):
