@@ -27,16 +27,17 @@ import numpy as np
 import torch
 
 from bench.harness import benchmark_parser, report
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.manifest import is_manifest, load_records
+from cardiolect.data_provider.manifest import load_records
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.storage.item_cache import ENCODE_BATCH, FLUSH_RECORDS, ItemCache
 from cardiolect.data_provider.storage.shards import JOINED_RECORDS, key_of, open_shards, write_shard
 from cardiolect.data_provider.storage.stream import stream_signals
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.utils import launch
 from cardiolect.utils.command_line import run_command
 from cardiolect.utils.device import keep_freed_memory

@@ -20,8 +20,8 @@ import torch
 from bench.harness import benchmark_parser, report, seconds_per_call
 from bench.random_models import random_checkpoint
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.prompt.rendering import render_ecgs
 from cardiolect.model.training.attention import NAME
 from cardiolect.model.training.objectives import weighted_loss

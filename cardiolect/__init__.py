@@ -19,7 +19,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _EXPORTS = {
     "ECGChat": "cardiolect.model.inference.chat",
-    "ECGTokenizer": "cardiolect.ecg_tokenizer",
+    "ECGTokenizer": "cardiolect.ecg_tokenizer.codes.tokenizer",
     "read_record": "cardiolect.data_provider.readers",
 }
 __all__ = list(_EXPORTS)

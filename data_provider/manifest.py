@@ -21,12 +21,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cardiolect.data_provider.corpora.databases import likely_database
+from cardiolect.data_provider.corpora.databases import MANIFEST, likely_database
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import announce
 
-MANIFEST, RECORDS, TEXTS = "manifest.json", "records.parquet", "texts.parquet"
+RECORDS, TEXTS = "records.parquet", "texts.parquet"
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,6 @@ def write_manifest(folder: Path, corpus: Corpus, records: Iterable[Record], text
     partial = folder / f"{MANIFEST}.tmp"
     partial.write_text(json.dumps(asdict(corpus), indent=2) + "\n")
     os.replace(partial, folder / MANIFEST)
-
-
-def is_manifest(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file()
 
 
 def load_corpus(folder: Path) -> Corpus:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.corpora.ptbxl_database import parse_folds
-from cardiolect.data_provider.manifest import is_manifest
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import EnvSettings, Numbers, Paths, need_path
 

@@ -11,11 +11,11 @@ from typing import Literal
 
 from cardiolect.data_provider.audit.held_out import People, find_held_out, without
 from cardiolect.data_provider.audit.seen import SEEN, id_marks, load_seen
-from cardiolect.data_provider.corpora.databases import COPIES
+from cardiolect.data_provider.corpora.databases import COPIES, is_manifest
 from cardiolect.data_provider.corpora.mixture import corpus_names, rename
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_database, parse_folds
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records
+from cardiolect.data_provider.manifest import load_corpus, load_records
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.data_provider.storage.example_table import Examples
 from cardiolect.data_provider.texts.shared_examples import examples_of_files, examples_of_manifest

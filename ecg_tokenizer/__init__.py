@@ -1,5 +1,1 @@
 """Stage 1: representations of 12-lead ECGs, above all a VQ tokenizer that encodes them as discrete codes."""
-
-from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
-
-__all__ = ["ECGTokenizer"]

@@ -3,13 +3,15 @@
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.settings import read_key
+
+if TYPE_CHECKING:
+    import torch
+
+    from cardiolect.ecg_tokenizer.base import ECGRepresentation
 
 
 class Entry(NamedTuple):
@@ -29,7 +31,7 @@ REPRESENTATIONS = {
     ),
     "measured": Entry(
         f"{_ROOM}.measured.representation:MeasuredECG",
-        f"{_ROOM}.measured.representation:MeasuredSettings",
+        f"{_ROOM}.measured.settings:MeasuredSettings",
         f"{_ROOM}.measured.representation:make_measured",
     ),
     "bpe": Entry(
@@ -38,9 +40,9 @@ REPRESENTATIONS = {
         f"{_ROOM}.bpe.training:train_bpe_representation",
     ),
     "patches": Entry(
-        f"{_ROOM}.patches:ECGPatches",
-        f"{_ROOM}.patches:PatchSettings",
-        f"{_ROOM}.patches:make_patches",
+        f"{_ROOM}.patches.representation:ECGPatches",
+        f"{_ROOM}.patches.settings:PatchSettings",
+        f"{_ROOM}.patches.representation:make_patches",
     ),
 }
 
@@ -59,7 +61,7 @@ def resolve(target: str):
     return getattr(import_module(module), name)
 
 
-def load_representation(folder: Path | str, device: str | torch.device = "cpu") -> ECGRepresentation:
+def load_representation(folder: Path | str, device: "str | torch.device" = "cpu") -> "ECGRepresentation":
     """Load a saved representation of any kind. Raises `UserError` if it is missing or of an unknown kind."""
     folder = Path(folder)
     if (folder / "ecg_tokenizer").is_dir():

@@ -4,10 +4,10 @@ import sys
 import time
 from pathlib import Path
 
-from cardiolect.data_provider.audit.seen import RECORDED_IN
-from cardiolect.ecg_tokenizer.representations import representation_of, resolve
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, representation_of, resolve
 from cardiolect.model.evaluation.reasoning.settings import REASONING, ReasoningSettings
 from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.model.llm.checkpoint_folder import INFO
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
@@ -17,7 +17,7 @@ from cardiolect.utils.resume import FOLDER, stage_of
 from cardiolect.utils.settings import EnvSettings, read_key
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
-SETTINGS = {  # stage 1 has settings for each representation
+SETTINGS = {  # stage 1 has settings for each representation, and evaluation others for reasoning chains
     "pretrain": PretrainSettings,
     "finetune": FinetuneSettings,
     "eval": EvalSettings,
@@ -31,11 +31,7 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
     let training save a step first, and end it with exit code 75.
     """
-    representation = representation_of(env_file) if stage == "tokenizer" else None
-    # A missing file is reported by `load`.
-    chains = stage == "eval" and Path(env_file).is_file() and read_key(env_file, "TASKTYPE") == REASONING
-    known = ReasoningSettings if chains else SETTINGS.get(stage)
-    settings = (resolve(representation.settings) if representation else known).load(env_file)
+    settings = settings_class(stage, env_file).load(env_file, program_of)
     if "num_processes" in getattr(settings, "model_fields_set", ()):
         check_count(settings.num_processes)
     if stage != "eval":
@@ -44,9 +40,9 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         ensure_ranks(getattr(settings, "num_processes", 1))  # some representations are the work of one rank
         keep_freed_memory()
         # Imported only after the ranks are set up: DeepSpeed reads the process environment on import.
-        if representation:
-            run = resolve(representation.train)
-        elif chains:
+        if stage == "tokenizer":
+            run = resolve(REPRESENTATIONS[settings.representation].train)
+        elif isinstance(settings, ReasoningSettings):
             from cardiolect.model.evaluation.reasoning.evaluate import evaluate as run
         elif stage == "eval":
             from cardiolect.model.evaluation.evaluate import evaluate as run
@@ -80,6 +76,26 @@ def run_stage(stage: str, env_file: Path | str) -> None:
     leave_ranks()
 
 
+def settings_class(stage: str, env_file: Path | str) -> type[EnvSettings]:
+    """The settings of a stage, which may depend on what its env file sets. Raises `UserError` if that is unknown."""
+    if stage == "tokenizer":
+        return resolve(representation_of(env_file).settings)
+    # A missing file is reported when it is loaded.
+    if stage == "eval" and Path(env_file).is_file() and read_key(env_file, "TASKTYPE") == REASONING:
+        return ReasoningSettings
+    return SETTINGS[stage]
+
+
+def program_of(key: str) -> str | None:
+    """The scripts that have a setting, in words; None if none has."""
+    classes = {f"{stage}.sh": cls for stage, cls in SETTINGS.items()}
+    classes |= {f"run_tokenizer.sh with REPRESENTATION={k}": resolve(e.settings) for k, e in REPRESENTATIONS.items()}
+    found = [name for name, cls in classes.items() if key.lower() in cls.model_fields]
+    if not found and key.lower() in ReasoningSettings.model_fields:
+        return "eval.sh with TASKTYPE=reasoning"
+    return f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else "".join(found) or None
+
+
 def _how_to_go_on(stage: str, settings: EnvSettings) -> str:
     if stage == "eval":
         return "; to continue, run the same command again"
@@ -103,7 +119,7 @@ def within_cores(settings: EnvSettings) -> EnvSettings:
 
 def _check_output(stage: str, settings: EnvSettings) -> None:
     """Raise `UserError` if training would overwrite what it begins with, or the model of another stage or program."""
-    output, (info, config) = settings.output_dir, RECORDED_IN
+    output = settings.output_dir
     for key in ("tokenizer_path", "llm_path", "checkpoint"):
         path = getattr(settings, key, None)
         if path and Path(path).resolve() == output.resolve():
@@ -111,11 +127,11 @@ def _check_output(stage: str, settings: EnvSettings) -> None:
                 f"OUTPUT_DIR: {output} is {key.upper()} as well, and would be overwritten; choose another folder"
             )
     begun = stage_of(output)
-    ours = (output / info).is_file() or begun in SETTINGS or any((output / FOLDER).glob("checkpoint-*"))
+    ours = (output / INFO).is_file() or begun in SETTINGS or any((output / FOLDER).glob("checkpoint-*"))
     if stage == "tokenizer":
         foreign, what = ours or (output / "tokenizer_config.json").is_file(), "a language model"
     else:
-        foreign = begun == "tokenizer" or (not ours and (output / config).is_file())
+        foreign = begun == "tokenizer" or (not ours and (output / "config.json").is_file())
         what = "a model that this stage has not written"
     if foreign:
         raise UserError(f"OUTPUT_DIR: {output} holds {what}, which would be overwritten; choose another folder")

@@ -66,8 +66,8 @@ def tokenizer_folder(tmp_path_factory) -> Path:
     """An ECG tokenizer with random weights: 64 ms per code, 125 codes."""
     import torch
 
-    from cardiolect.ecg_tokenizer import ECGTokenizer
     from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+    from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("ecg_tokenizer")
@@ -83,7 +83,7 @@ def checkpoint_folder(tmp_path_factory, tokenizer_folder) -> Path:
     """A saved checkpoint of a tiny language model with random weights, whose answers depend on the ECG."""
     import torch
 
-    from cardiolect.ecg_tokenizer import ECGTokenizer
+    from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
     from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
     from cardiolect.model.llm.saving import save_checkpoint
     from tests.helpers.language_models import tiny_language_model
@@ -105,7 +105,7 @@ def checkpoint(request, tmp_path, tokenizer_folder):
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
 
-    from cardiolect.ecg_tokenizer import ECGTokenizer
+    from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
     from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
     from tests.helpers.language_models import tiny_language_model
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, lora_step, scale, serving, start_up, training_step
+from bench import answer_latency, first_answer, lora_step, scale, serving, training_step
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -70,11 +70,12 @@ def test_the_data_side_at_scale_is_smaller_and_faster_than_the_one_before(tmp_pa
 def test_a_command_starts_faster_than_when_it_imported_everything(checkpoint_folder, record, tmp_path, monkeypatch):
     given = ["--checkpoint", str(checkpoint_folder), "--record", record, "--runs", "1", "--threads", "1"]
     monkeypatch.setattr(sys, "argv", ["bench", *given, "--out", str(tmp_path)])
-    start_up.main()
-    rows = {row["part"]: row for row in json.loads((tmp_path / "start_up.json").read_text())["rows"]}
-    parts = [rows[part]["now (s)"] for part in start_up.PARTS]
+    first_answer.main()
+    rows = {row["part"]: row for row in json.loads((tmp_path / "first_answer.json").read_text())["rows"]}
+    parts = [rows[part]["now (s)"] for part in first_answer.PARTS]
     assert min(parts) >= 0 and sum(parts) == pytest.approx(rows["all"]["now (s)"])
     assert rows["all"]["ratio"] > 1.2
+    assert rows["a mistake in an env file"]["ratio"] > 2 and rows["cardiolect tokens"]["ratio"] > 1
 
 
 def test_a_corpus_is_estimated_from_one_rank_and_from_what_ranks_lose():

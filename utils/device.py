@@ -2,18 +2,22 @@
 
 import ctypes
 import sys
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # From glibc's malloc.h, and the largest threshold that it takes.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGEST = -1, -3, 2**25
 
 
-def choose_device(setting: str = "auto") -> torch.device:
+def choose_device(setting: str = "auto") -> "torch.device":
     """The device for a setting: the CPU for "cpu", otherwise the GPU if there is one.
 
     "cuda" falls back to the CPU as "auto" does; `EnvSettings.check` and `ECGChat` refuse it without a GPU.
     """
+    import torch  # slow, and settings are read without it
+
     return torch.device("cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu")
 
 

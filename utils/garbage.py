@@ -1,7 +1,7 @@
 """Start-up without garbage collection: what a program imports and loads first stays until it ends.
 
 PyTorch and transformers make 380,000 objects that stay. Collections among them, the last one at the end of the process,
-would take a third of the time of a short command (`bench.start_up`).
+would take a third of the time of a short command (`bench.first_answer`).
 """
 
 import gc

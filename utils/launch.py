@@ -1,4 +1,7 @@
-"""Makes this process a rank of its run, and exchanges values between ranks."""
+"""Makes this process a rank of its run, and exchanges values between ranks.
+
+PyTorch is imported by the functions that need it: settings are read, and refused, without it.
+"""
 
 import json
 import os
@@ -9,27 +12,29 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.gpus import choose_gpu
-from cardiolect.utils.heartbeat import Heartbeat
 from cardiolect.utils.launchers import OUR_RUN, TORCH, adopt_ranks, idle_slurm_tasks
 from cardiolect.utils.parallel import exit_with_parent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import Store
+
+    from cardiolect.utils.heartbeat import Heartbeat
 
 LONGEST_START = timedelta(minutes=15)  # between the first and the last rank to start
 LONGEST_WORK = timedelta(days=2)  # the main rank may encode a whole corpus while the others wait
 ANNOUNCED = "CARDIOLECT_ANNOUNCED"  # for ranks that we start: what the process that starts them has announced
 _announced: list[str] = []
-_heartbeats: list[Heartbeat] = []  # of this process: one, if it has joined others
+_heartbeats: "list[Heartbeat]" = []  # of this process: one, if it has joined others
 
 
 def quieten_libraries() -> None:
     """Silence what libraries print when they are imported and load files; call it before importing them."""
+    import torch
+
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars for 4 MB files hide the relevant ones
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed's choice anyway, after a warning
@@ -41,6 +46,8 @@ def ensure_ranks(count: int) -> None:
     Under a launcher (torchrun, deepspeed, srun, mpirun, or one of our own ranks) it is a rank already. Otherwise, with
     one rank this process becomes rank 0; with more they are started, and this process exits with their exit code.
     """
+    import torch
+
     quieten_libraries()
     adopt_ranks()
     run_id = os.environ.get("TORCHELASTIC_RUN_ID", "")
@@ -71,8 +78,14 @@ def join_ranks(device: str = "auto") -> None:
 
     Raises `UserError` if the other ranks do not come, and if there are more ranks on a machine than GPUs.
     """
-    if world_size() == 1 or dist.is_initialized():
+    if world_size() == 1 or joined():
         return
+    import torch
+    import torch.distributed as dist
+
+    from cardiolect.utils.gpus import choose_gpu
+    from cardiolect.utils.heartbeat import Heartbeat
+
     store = _meet()
     gpu = choose_gpu(store, rank(), world_size(), int(os.environ["LOCAL_RANK"]), device)
     if gpu is not None:
@@ -86,8 +99,10 @@ def join_ranks(device: str = "auto") -> None:
     )
 
 
-def _meet() -> dist.Store:
+def _meet() -> "Store":
     """The store of all ranks, once they are there."""
+    import torch.distributed as dist
+
     address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     waiting = threading.Timer(30, print, [f"waiting for the other {world_size() - 1} ranks at {address}"])
     waiting.daemon = True
@@ -114,6 +129,8 @@ def world_size() -> int:
 
 def joined() -> bool:
     """Whether this process can exchange values with other ranks."""
+    import torch.distributed as dist
+
     return dist.is_initialized()
 
 
@@ -140,17 +157,22 @@ def share() -> slice:
 
 def barrier() -> None:
     """Wait for all ranks; returns at once without a process group."""
-    if dist.is_initialized():
+    if joined():
+        import torch.distributed as dist
+
         dist.barrier()
 
 
-def average(tensors: Sequence[Tensor]) -> None:
+def average(tensors: "Sequence[Tensor]") -> None:
     """Replace tensors by their means over all ranks, in one exchange; shapes must be the same on all ranks."""
     if world_size() == 1 or not tensors:
         return
-    joined = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(joined)
-    for tensor, mean in zip(tensors, (joined / world_size()).split([t.numel() for t in tensors]), strict=True):
+    import torch
+    import torch.distributed as dist
+
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, mean in zip(tensors, (flat / world_size()).split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(mean.view_as(tensor))
 
 
@@ -158,6 +180,8 @@ def gather(value: Any) -> list[Any]:
     """The values of all ranks, in the order of ranks; every rank gets them."""
     if world_size() == 1:
         return [value]
+    import torch.distributed as dist
+
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
@@ -183,7 +207,9 @@ def sharing_ranks(folder: Path) -> list[int]:
 
 def leave_ranks() -> None:
     """Leave the process group together: ranks that leave one by one may abort at exit."""
-    if dist.is_initialized():
+    if joined():
+        import torch.distributed as dist
+
         dist.barrier()
         while _heartbeats:
             _heartbeats.pop().stop()

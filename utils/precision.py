@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import BeforeValidator, ValidationInfo
 
 from cardiolect.utils import launch
@@ -20,6 +19,8 @@ def _of_ecg_tokenizer(value: Any, info: ValidationInfo) -> Any:
 
 def _precision_here(info: ValidationInfo, of_older_gpus: str) -> tuple[str, str]:
     """The precision, and why."""
+    import torch  # slow, and most settings say the precision
+
     if info.data.get("device") == "cpu" or not torch.cuda.is_available():
         # Other CPUs compute bf16 in float32, and lose time on converting.
         able = [name for name in ("avx512_bf16", "amx_bf16") if torch.cpu.get_capabilities().get(name)]

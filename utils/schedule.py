@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Collection
-from typing import Literal
-
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from typing import TYPE_CHECKING, Literal
 
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 Schedule = Literal["one-cycle", "cosine", "linear", "constant"]
 DESCRIPTION = (
@@ -18,12 +19,14 @@ DESCRIPTION = (
 FINAL = 0.1  # of the peak: the end of "cosine" and "linear"
 
 
-def make_schedule(schedule: Schedule, optimizer: Optimizer, steps: int, warmup_steps: float) -> LRScheduler:
+def make_schedule(schedule: Schedule, optimizer: "Optimizer", steps: int, warmup_steps: float) -> "LRScheduler":
     """A schedule to step once after every optimizer step; the peak of each parameter group is its present rate.
 
     steps: of the whole run. warmup_steps: optimizer steps before the peak; one-cycle needs at least 2 and leaves a
     quarter of the run for the way down. A line is printed if the warm-up takes more than half of the run.
     """
+    from torch.optim.lr_scheduler import LambdaLR, OneCycleLR  # slow, and settings are read without it
+
     if warmup_steps > steps / 2 and launch.is_main():
         print(f"the learning rate rises for {warmup_steps:g} of {steps} steps, more than half of the run")
     if schedule == "one-cycle":
@@ -48,7 +51,7 @@ def share_of_peak(schedule: Schedule, step: int, steps: int, warmup_steps: float
     return remaining * (1 - FINAL) + FINAL
 
 
-def set_own_rate(optimizer: Optimizer, parameters: Collection[int], rate: float) -> None:
+def set_own_rate(optimizer: "Optimizer", parameters: Collection[int], rate: float) -> None:
     """Give the parameters of these ``id`` parameter groups of their own, the last ones, with this peak rate."""
     groups = {False: [], True: []}
     for group in optimizer.param_groups:

@@ -8,7 +8,7 @@ the wrong type or a path that does not exist is one `UserError` line before any 
 import difflib
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -21,6 +21,11 @@ from cardiolect.utils.errors import UserError, make_folder
 
 BASE = "BASE"
 SHOWN = 10  # env files of a folder that an error lists
+Owner = Callable[[str], str | None]
+
+
+def _unknown(key: str) -> None:
+    return None
 
 
 def _split(value: Any) -> Any:
@@ -52,9 +57,12 @@ class EnvSettings(BaseSettings):
         return [name.upper() for name in cls.model_fields]
 
     @classmethod
-    def load(cls, env_file: Path | str, **overrides: Any) -> Self:
-        """Read and validate ``env_file``; raises `UserError` with one line that names the file and the key."""
-        settings = cls.read(env_file, **overrides)
+    def load(cls, env_file: Path | str, owner: Owner = _unknown, **overrides: Any) -> Self:
+        """Read and validate ``env_file``; raises `UserError` with one line that names the file and the key.
+
+        owner: the program that has a key which this class does not have, to name it in the message.
+        """
+        settings = cls.read(env_file, owner, **overrides)
         try:
             settings.check()
         except UserError as error:
@@ -62,7 +70,7 @@ class EnvSettings(BaseSettings):
         return settings
 
     @classmethod
-    def read(cls, env_file: Path | str, **overrides: Any) -> Self:
+    def read(cls, env_file: Path | str, owner: Owner = _unknown, **overrides: Any) -> Self:
         """As `load`, but without `check`: paths that an earlier stage will write need not exist yet."""
         path = Path(env_file)
         _need_env_file(path)
@@ -71,9 +79,7 @@ class EnvSettings(BaseSettings):
         for file in files:
             for key in dotenv_values(file):
                 if key.upper() not in (*known, BASE):
-                    near = difflib.get_close_matches(key.upper(), known, n=1)
-                    hint = f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys of every stage"
-                    raise UserError(f"{_place(file, path)}: unknown key {key}{hint}")
+                    raise UserError(f"{_place(file, path)}: unknown key {key}{_hint(key.upper(), known, owner)}")
         try:
             return cls(_env_file=files, **overrides)
         except ValidationError as error:
@@ -143,6 +149,13 @@ def _need_env_file(path: Path, named: str = "") -> None:
         )
     if not path.is_file():
         raise UserError(f"{named}: no such env file{where}")
+
+
+def _hint(key: str, known: Collection[str], owner: Owner) -> str:
+    if program := owner(key):
+        return f" here; it is a setting of {program}"
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "; docs/SETTINGS.md lists the keys of every stage"
 
 
 def _place(file: Path, path: Path) -> str:

@@ -6,9 +6,6 @@ import threading
 from types import FrameType
 from typing import Self
 
-import torch
-import torch.distributed as dist
-
 from cardiolect.utils import launch
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -54,6 +51,9 @@ class Signals:
         """The name of a signal that any rank has received; the same on all ranks, which must all ask."""
         received = self.received
         if launch.world_size() > 1:
+            import torch  # slow, and settings are read without it
+            import torch.distributed as dist
+
             device = "cuda" if dist.get_backend() == "nccl" else "cpu"
             most = torch.tensor([received], device=device)
             dist.all_reduce(most, dist.ReduceOp.MAX)

@@ -1,4 +1,4 @@
-"""`cardiolect ask` with the CPU seconds of its parts, for `bench.start_up`, which runs it in a fresh process."""
+"""`cardiolect ask` with the CPU seconds of its parts, for `bench.first_answer`, which runs it in a fresh process."""
 
 import json
 import sys

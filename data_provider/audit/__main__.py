@@ -19,8 +19,9 @@ from cardiolect.data_provider.audit.recordings import amplitudes, read_all
 from cardiolect.data_provider.audit.report_texts import Report, rare_reports_across_splits
 from cardiolect.data_provider.audit.seen import NOT_SEEN
 from cardiolect.data_provider.audit.text_statistics import text_figures
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.examples import REPORT_TASK, RecordRef
-from cardiolect.data_provider.manifest import is_manifest, load_corpus, load_records, load_texts
+from cardiolect.data_provider.manifest import load_corpus, load_records, load_texts
 from cardiolect.data_provider.record import SAID_OFFSET_MV
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError, make_folder

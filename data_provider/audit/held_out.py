@@ -7,9 +7,10 @@ split than the next, the tests of the last one are about patients that an earlie
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.corpora.manifest_texts import ecg_ids
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.manifest import is_manifest, load_records
+from cardiolect.data_provider.manifest import load_records
 from cardiolect.data_provider.storage.example_table import Examples
 from cardiolect.data_provider.texts.questions import load_examples
 from cardiolect.utils.errors import UserError

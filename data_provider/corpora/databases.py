@@ -12,6 +12,7 @@ COPIES = "copies.json"  # in a folder of altered copies: of which database they 
 PTBXL = "ptb-xl"
 MIMIC = "mimic-iv-ecg"
 TABLE = "ptbxl_database.csv"
+MANIFEST = "manifest.json"  # of a prepared corpus
 
 # Databases whose manifests did not name them yet, by what they cite.
 _CITED = {
@@ -19,6 +20,11 @@ _CITED = {
     "10.13026/4nqg-sb35": MIMIC,
     "10.5281/zenodo.4916206": "code-15",
 }
+
+
+def is_manifest(folder: Path) -> bool:
+    """Whether a folder is that of a prepared corpus (`data_provider.manifest`)."""
+    return (folder / MANIFEST).is_file()
 
 
 def database_in(source: Path, name: str = PTBXL) -> str:

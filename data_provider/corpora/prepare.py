@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
-from cardiolect.data_provider.corpora.databases import database_in
+from cardiolect.data_provider.corpora.databases import MANIFEST, database_in
 from cardiolect.data_provider.corpora.manifest_texts import (
     RENDERINGS,
     add_derived_questions,
@@ -19,7 +19,7 @@ from cardiolect.data_provider.corpora.manifest_texts import (
     take_folds,
 )
 from cardiolect.data_provider.corpora.prepared import Prepared
-from cardiolect.data_provider.manifest import MANIFEST, RECORDS, TEXTS, Corpus, write_manifest
+from cardiolect.data_provider.manifest import RECORDS, TEXTS, Corpus, write_manifest
 from cardiolect.utils.command_line import Parser, run_command
 from cardiolect.utils.errors import UserError, check_overwriting
 

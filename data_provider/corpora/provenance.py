@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
-from cardiolect.data_provider.corpora.databases import MADE
+from cardiolect.data_provider.corpora.databases import MADE, is_manifest
 from cardiolect.data_provider.corpora.simulated_folder import CITATION, LICENCE
-from cardiolect.data_provider.manifest import is_manifest, load_corpus
+from cardiolect.data_provider.manifest import load_corpus
 
 UNKNOWN = "unknown"
 

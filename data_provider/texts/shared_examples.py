@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cardiolect.data_provider import examples, manifest
+from cardiolect.data_provider.corpora.databases import MANIFEST, is_manifest
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
 from cardiolect.data_provider.examples import RecordRef
-from cardiolect.data_provider.manifest import MANIFEST, RECORDS, TEXTS, is_manifest, load_texts
+from cardiolect.data_provider.manifest import RECORDS, TEXTS, load_texts
 from cardiolect.data_provider.readers.formats import is_on_disk
 from cardiolect.data_provider.storage import example_table
 from cardiolect.data_provider.storage.example_table import TABLES, Examples, refs_of, tables_of

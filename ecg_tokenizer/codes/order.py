@@ -1,10 +1,12 @@
 """The order of frame codes and coarse codes in one sequence."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # settings are read without PyTorch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,27 @@ class CodeLayout:
         end = np.minimum(first + np.where(slow, self.coarse_frames, 1), (~slow).sum() // self.num_codebooks)
         return np.stack([first, end], axis=1)
 
-    def join(self, frames: Tensor, coarse: Tensor | None) -> Tensor:
+    def join(self, frames: "Tensor", coarse: "Tensor | None") -> "Tensor":
         """Codes of frames ``(batch, frames * num_codebooks)`` and coarse codes ``(batch, groups)`` -> one sequence."""
         if coarse is None:
             return frames
         codes = frames.new_empty(len(frames), frames.shape[1] + coarse.shape[1])
-        slow = torch.from_numpy(self.is_coarse(codes.shape[1])).to(codes.device)
+        slow = self._coarse_places(codes)
         codes[:, ~slow], codes[:, slow] = frames, coarse + self.num_codebooks * self.codebook_size
         return codes
 
-    def split(self, codes: Tensor) -> tuple[Tensor, Tensor | None]:
+    def split(self, codes: "Tensor") -> "tuple[Tensor, Tensor | None]":
         """Undo `join`: codes of frames, and coarse codes if there are any."""
         if not self.coarse_frames:
             return codes, None
-        slow = torch.from_numpy(self.is_coarse(codes.shape[1])).to(codes.device)
+        slow = self._coarse_places(codes)
         return codes[:, ~slow], codes[:, slow] - self.num_codebooks * self.codebook_size
+
+    def _coarse_places(self, codes: "Tensor") -> "Tensor":
+        """`is_coarse` of codes ``(batch, codes)``, on their device."""
+        import torch
+
+        return torch.from_numpy(self.is_coarse(codes.shape[1])).to(codes.device)
 
     def fits(self, codes: np.ndarray) -> bool:
         """Whether codes ``(codes,)`` form whole frames and each belongs to the codebook of its position."""

@@ -1,16 +1,16 @@
 """Quantizers with a common interface: features ``(batch, frames, width)`` -> quantized features, codes, loss.
 
-All come from vector-quantize-pytorch; this module sets their parameters. A quantizer
+FSQ is here; vector-quantize-pytorch has the others, and is imported only for them, which takes a second. A quantizer
 has ``num_codebooks`` codebooks of ``codebook_size`` codes. Its codes are flat, ``(batch, frames * num_codebooks)``:
 frame by frame, within a frame codebook by codebook, with code ``c`` of codebook ``q`` as ``q * codebook_size + c``.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
 
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 
@@ -29,6 +29,40 @@ EMA_SETTINGS = {
 SATURATED = 2.0
 
 
+class Scalars(nn.Module):
+    """A projection to few dimensions, each rounded to one of its levels, and one back.
+
+    A level is an integer around 0 over half their number, so that all lie in -1 to 1. If the levels are even in number,
+    there is one more below 0 than above. The number of a code counts the levels of the first dimension fastest.
+    """
+
+    MARGIN = 1e-3  # the tanh goes so much further than the outermost levels, which it would otherwise never reach
+
+    def __init__(self, levels: Sequence[int], width: int):
+        super().__init__()
+        same = len(levels) == width
+        self.project_in = nn.Identity() if same else nn.Linear(width, len(levels))
+        self.project_out = nn.Identity() if same else nn.Linear(len(levels), width)
+        numbers = torch.tensor(levels)
+        self.register_buffer("levels", numbers, persistent=False)
+        self.register_buffer("step", numbers.cumprod(0) // numbers, persistent=False)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Quantized features, and codes; gradients pass the rounding unchanged. Always rounds in fp32."""
+        scalars = self.project_in(features)
+        reach = (self.levels - 1) * (1 + self.MARGIN) / 2
+        centre = 0.5 * (self.levels % 2 == 0)
+        bounded = (scalars.float() + (centre / reach).atanh()).tanh() * reach - centre
+        level = bounded + (bounded.round() - bounded).detach()
+        codes = ((level.detach().round().long() + self.levels // 2) * self.step).sum(-1)
+        return self.project_out((level / (self.levels // 2)).to(scalars.dtype)), codes
+
+    def positions(self, codes: Tensor) -> Tensor:
+        """``(..., dims)``: the levels of codes ``(...)``, in -1 to 1."""
+        half = self.levels // 2
+        return (codes[..., None] // self.step % self.levels - half) / half
+
+
 class FiniteScalarQuantizer(nn.Module):
     """FSQ (Mentzer et al. 2023, arXiv 2309.15505), which has no codebook to learn.
 
@@ -39,35 +73,33 @@ class FiniteScalarQuantizer(nn.Module):
 
     def __init__(self, levels: Sequence[int], width: int):
         super().__init__()
-        self.levels = tuple(levels)
-        self.fsq = FSQ(levels=list(levels), dim=width)
-        self.codebook_size = self.fsq.codebook_size
+        self.fsq = Scalars(levels, width)
+        self.codebook_size = math.prod(levels)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         saturation = F.relu(self.fsq.project_in(features).float().abs() - SATURATED).square().mean()
-        quantized, codes = self.fsq(features)
-        return quantized, codes.long(), saturation
+        return *self.fsq(features), saturation
 
     def lookup(self, codes: Tensor) -> Tensor:
         """``(batch, frames)`` codes -> ``(batch, frames, width)``."""
-        return self.fsq.indices_to_codes(codes.int())
+        return self.fsq.project_out(self.fsq.positions(codes))
 
     def geometry(self) -> Tensor:
         """``(codebook_size, dims)``: position of each code in the quantized space."""
-        return self.fsq.implicit_codebook.float()
+        return self.fsq.positions(self._codes())
 
     def vectors(self) -> Tensor:
         """``(codebook_size, width)``: contribution of each code to the quantized features."""
-        return self.lookup(torch.arange(self.codebook_size, device=self.fsq.implicit_codebook.device)[None])[0]
+        return self.lookup(self._codes())
 
     def neighbours(self) -> Tensor:
         """``(codebook_size, 2 * dims)``: the codes one level up and one down in each dimension; at an end, itself."""
-        device = self.fsq.implicit_codebook.device
-        levels = torch.tensor(self.levels, device=device)
-        step = levels.cumprod(0) // levels
-        codes = torch.arange(self.codebook_size, device=device)[:, None]
+        levels, step, codes = self.fsq.levels, self.fsq.step, self._codes()[:, None]
         level = codes // step % levels
         return torch.cat([codes + step * (level + 1 < levels), codes - step * (level > 0)], dim=1)
+
+    def _codes(self) -> Tensor:
+        return torch.arange(self.codebook_size, device=self.fsq.levels.device)
 
 
 class EMAVectorQuantizer(nn.Module):
@@ -77,6 +109,8 @@ class EMAVectorQuantizer(nn.Module):
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
+        from vector_quantize_pytorch import VectorQuantize
+
         self.vq = VectorQuantize(
             dim=config.hidden,
             codebook_size=config.codebook_size,
@@ -107,6 +141,8 @@ class ResidualVectorQuantizer(nn.Module):
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
+        from vector_quantize_pytorch import ResidualVQ
+
         self.rvq = ResidualVQ(
             dim=config.hidden,
             num_quantizers=config.num_codebooks,

@@ -4,23 +4,21 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen, seen_before
-from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, TimeBins
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.measured.settings import MeasuredSettings
 from cardiolect.ecg_tokenizer.measured.tokens import BEAT_SECONDS, BINS, LAST_BEAT, MeasuredTokens
 from cardiolect.ecg_tokenizer.measured.values import measure
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.settings import need_path
 
 CONFIG = "config.json"
 CODES, MEASURED = "codes", "measured"  # the parts of an item
@@ -114,19 +112,6 @@ class MeasuredECG(ECGRepresentation):
         if version != VERSION:
             raise UserError(f"{path}: measured by version {version}, this is version {VERSION}; train the model again")
         return cls(ECGTokenizer.with_weights(TokenizerConfig.of(codes, path), folder, device))
-
-
-class MeasuredSettings(DataSettings):
-    """Settings of ``REPRESENTATION=measured``."""
-
-    representation: Literal["measured"] = Field(
-        "measured", description="Codes of a tokenizer, followed by what is measured on the ECG, one token a value."
-    )
-    tokenizer_path: Path | None = Field(None, description="Folder of the ECG tokenizer whose codes are used.")
-
-    def check(self) -> None:
-        super().check()
-        need_path("TOKENIZER_PATH", self.tokenizer_path, "an ECG tokenizer (REPRESENTATION=codes)")
 
 
 def make_measured(settings: MeasuredSettings) -> dict:

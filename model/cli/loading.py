@@ -9,7 +9,7 @@ from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.model.inference.recordings import SECONDS, read_window, seconds_of
 from cardiolect.model.llm.builtin import builtin_checkpoint, example_path, is_builtin
-from cardiolect.model.llm.checkpoint_folder import INFO, read_info
+from cardiolect.model.llm.checkpoint_folder import INFO, load_ecg_tokenizer, read_info
 from cardiolect.utils.errors import UserError
 
 if TYPE_CHECKING:  # imported when a checkpoint is loaded: a mistake in the record or the patient is answered at once
@@ -39,8 +39,6 @@ def load_chat(folder: Path, device: str) -> "ECGChat":
 def load_checkpoint_representation(folder: Path) -> "ECGRepresentation":
     """Load only what turns an ECG into a checkpoint's tokens, and no language model."""
     require_checkpoint(folder)
-    from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
-
     return load_ecg_tokenizer(folder)
 
 

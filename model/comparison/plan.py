@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cardiolect.data_provider.settings import DataSettings
-from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, representation_of, resolve
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
+from cardiolect.model.entry import program_of, settings_class
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import (
     FinetuneSettings,
@@ -84,18 +85,12 @@ def _read_plan(folder: Path) -> Plan:
         if name == PRETRAIN and not file.exists():
             continue
         command = EVAL if name.startswith("test_") else name
-        stages.append(Stage(name, command, file, _settings_class(command, file).read(file)))
+        stages.append(Stage(name, command, file, settings_class(command, file).read(file, program_of)))
     plan = Plan(folder.name, stages)
     if not plan.tests:
         raise UserError(f"{folder}: no evaluation; add test_qa.env or test_report.env")
     _check_chain(plan)
     return plan
-
-
-def _settings_class(command: str, file: Path) -> type[EnvSettings]:
-    if command == TOKENIZER:
-        return resolve(representation_of(file).settings)
-    return {PRETRAIN: PretrainSettings, FINETUNE: FinetuneSettings, EVAL: EvalSettings}[command]
 
 
 def _check_chain(plan: Plan) -> None:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cardiolect.data_provider.record import LEADS, ECGRecord
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.cli.show import reconstruct
 from cardiolect.utils.plots import draw_ecg_paper
 

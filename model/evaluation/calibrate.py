@@ -16,11 +16,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from cardiolect.data_provider.audit.seen import read_seen, save_seen, take_over_seen
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_labels, parse_folds
 from cardiolect.data_provider.ecgqa.derived import questions
 from cardiolect.data_provider.ecgqa.templates import VERIFY
 from cardiolect.data_provider.examples import QA_TASK, Example
-from cardiolect.data_provider.manifest import is_manifest
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.evaluation.answers import answers

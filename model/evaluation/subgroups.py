@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardiolect.data_provider.corpora.databases import is_manifest
 from cardiolect.data_provider.corpora.mixture import corpus_names
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME, load_devices
 from cardiolect.data_provider.examples import Example
-from cardiolect.data_provider.manifest import is_manifest, load_corpus
+from cardiolect.data_provider.manifest import load_corpus
 from cardiolect.data_provider.texts.background import age_and_sex
 from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG

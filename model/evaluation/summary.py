@@ -11,7 +11,7 @@ import numpy as np
 
 from cardiolect.data_provider.record import LEADS
 from cardiolect.data_provider.splits import load_splits
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 from cardiolect.model.evaluation.conditions import CONDITIONS, colours

@@ -22,8 +22,15 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.representations import load_representation
-from cardiolect.model.llm.checkpoint_folder import BASE_CHAT_TEMPLATE, INFO, base_of, bits_of, read_info
+from cardiolect.model.llm.checkpoint_folder import (
+    BASE_CHAT_TEMPLATE,
+    INFO,
+    base_of,
+    bits_of,
+    check_ecg_tokenizer,
+    load_ecg_tokenizer,
+    read_info,
+)
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model, with_inner
 from cardiolect.model.llm.projector import ProjectorKind
 from cardiolect.model.llm.quantization import check_widths, quantized
@@ -155,27 +162,6 @@ def new_checkpoint(
             checkpoint.model = ECGLanguageModel(model, representation, vocabulary.first_code_id, projector)
         checkpoint.info["projector"] = projector
     return checkpoint
-
-
-def load_ecg_tokenizer(path: Path) -> ECGRepresentation:
-    """The ECG tokenizer in a checkpoint. Raises `UserError` if the checkpoint was trained with another one."""
-    representation = load_representation(path / "ecg_tokenizer")
-    if (path / INFO).is_file():
-        check_ecg_tokenizer(path, representation, path / "ecg_tokenizer")
-    return representation
-
-
-def check_ecg_tokenizer(path: Path, representation: ECGRepresentation, where: Path) -> None:
-    """Raise `UserError` if the checkpoint ``path`` was trained with another ECG tokenizer than that of ``where``.
-
-    Its codes may be as many, but they mean other waveforms.
-    """
-    trained_with, found = read_info(path).get("ecg_tokenizer_fingerprint"), representation.fingerprint()
-    if trained_with and trained_with != found:
-        raise UserError(
-            f"{where}: is not the ECG tokenizer that {path} was trained with (its fingerprint is {found}, not "
-            f"{trained_with}); take the original one"
-        )
 
 
 def check_ecg_rows(path: Path, words, representation: ECGRepresentation, where: Path) -> None:

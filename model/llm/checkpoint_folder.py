@@ -1,11 +1,16 @@
-"""What a checkpoint's folder says about itself: its cardiolect.json, its language model, its fingerprint."""
+"""What the folder of a checkpoint says about itself: its cardiolect.json, its models, its fingerprint."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from cardiolect.ecg_tokenizer.base import ECGRepresentation
 
 INFO = "cardiolect.json"
 CALIBRATION = "calibration.json"  # of yes-or-no answers, see `inference.calibration`
@@ -55,6 +60,27 @@ def base_of(folder: Path) -> Path | None:
             f"{folder}: contains adapters of the language model {name}, which does not exist; put it back or merge"
         )
     return Path(name)
+
+
+def load_ecg_tokenizer(path: Path) -> "ECGRepresentation":
+    """The ECG tokenizer in a checkpoint. Raises `UserError` if the checkpoint was trained with another one."""
+    representation = load_representation(path / "ecg_tokenizer")
+    if (path / INFO).is_file():
+        check_ecg_tokenizer(path, representation, path / "ecg_tokenizer")
+    return representation
+
+
+def check_ecg_tokenizer(path: Path, representation: "ECGRepresentation", where: Path) -> None:
+    """Raise `UserError` if the checkpoint ``path`` was trained with another ECG tokenizer than that of ``where``.
+
+    Its codes may be as many, but they mean other waveforms.
+    """
+    trained_with, found = read_info(path).get("ecg_tokenizer_fingerprint"), representation.fingerprint()
+    if trained_with and trained_with != found:
+        raise UserError(
+            f"{where}: is not the ECG tokenizer that {path} was trained with (its fingerprint is {found}, not "
+            f"{trained_with}); take the original one"
+        )
 
 
 def _read_json(path: Path) -> dict:

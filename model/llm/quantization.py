@@ -4,13 +4,15 @@ Only the linear layers of its blocks are quantised: embedding, head and what is 
 """
 
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 from pydantic import BeforeValidator
 
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _number(value: Any) -> Any:
@@ -26,7 +28,7 @@ def check_installed(key: str) -> None:
         raise UserError(f'{key}: needs bitsandbytes (pip install -e ".[quant]")')
 
 
-def quantized(bits: int, compute: torch.dtype, device: str = "auto", key: str = "LOAD_BITS") -> dict:
+def quantized(bits: int, compute: "torch.dtype", device: str = "auto", key: str = "LOAD_BITS") -> dict:
     """Options of ``from_pretrained`` that load a model in ``bits`` bits (NF4 with double quantisation, or LLM.int8).
 
     compute: dtype of products. Raises `UserError` if bitsandbytes is not installed.
@@ -44,7 +46,7 @@ def quantized(bits: int, compute: torch.dtype, device: str = "auto", key: str = 
     return {"quantization_config": config, "device_map": {"": choose_device(device)}}
 
 
-def check_widths(model: torch.nn.Module) -> None:
+def check_widths(model: "torch.nn.Module") -> None:
     """Raise `UserError` if the CPU backend of bitsandbytes cannot generate with a model in 4 bits."""
     layers = [m for m in model.modules() if type(m).__name__ == "Linear4bit" and m.weight.device.type == "cpu"]
     if wrong := sorted({layer.in_features for layer in layers if layer.in_features % 64}):
@@ -57,4 +59,6 @@ def placement(bits: int, device: str = "auto") -> dict:
         raise UserError(f"--quantize {bits}: give 8 or 4")
     if choose_device(device).type == "cpu":
         raise UserError(f"--quantize {bits}: needs a CUDA device; leave it out to answer on the CPU")
+    import torch  # slow, and settings are read without it
+
     return quantized(bits, torch.bfloat16, device, "--quantize") | {"device_map": "auto"}

@@ -10,11 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerBase
 
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TODAY = date(2024, 7, 26)  # in every prompt; the date that Llama 3.2's template falls back to
 _NOW = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
@@ -44,7 +47,7 @@ class ChatFormat:
         return self.end.lstrip()
 
 
-def read_chat_format(tokenizer: PreTrainedTokenizerBase, template: str) -> ChatFormat:
+def read_chat_format(tokenizer: "PreTrainedTokenizerBase", template: str) -> ChatFormat:
     """The pieces of a chat template. Raises `UserError` if it does not make conversations of such pieces."""
     template = fixed_date(template)
 
@@ -72,7 +75,7 @@ def fixed_date(template: str) -> str:
     return template
 
 
-def render(tokenizer: PreTrainedTokenizerBase, template: str, contents: Sequence[str], prompt: bool) -> str:
+def render(tokenizer: "PreTrainedTokenizerBase", template: str, contents: Sequence[str], prompt: bool) -> str:
     """The text of a conversation; contents: of user and assistant in turn. prompt: with the beginning of an answer."""
     messages = [{"role": ("user", "assistant")[k % 2], "content": content} for k, content in enumerate(contents)]
     try:
@@ -94,7 +97,7 @@ def _split(text: str, words: Sequence[str]) -> list[str]:
     return parts
 
 
-def _end(tokenizer: PreTrainedTokenizerBase, between: str) -> str | None:
+def _end(tokenizer: "PreTrainedTokenizerBase", between: str) -> str | None:
     """What ``between`` begins with: a special token, possibly after spaces; None if there is none."""
     spaces = between[: len(between) - len(between.lstrip())]
     tokens = {str(token) for token in tokenizer.added_tokens_decoder.values()} | set(tokenizer.all_special_tokens)

@@ -8,14 +8,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
-from transformers.tokenization_utils_base import AddedToken
+from tokenizers import AddedToken
 
 from cardiolect.ecg_tokenizer.base import TimeBins
 from cardiolect.model.prompt.chat_format import ChatFormat
 from cardiolect.utils.errors import UserError
+
+if TYPE_CHECKING:  # slow, and an ECG is printed as text without it
+    from transformers import PreTrainedTokenizerBase
 
 ECG_START = "<|ecg_start|>"
 ECG_END = "<|ecg_end|>"
@@ -45,7 +48,7 @@ class Vocabulary:
     with, "" if it has none.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     num_codes: int
     placeholder: bool = False
     time_bins: TimeBins | None = None
@@ -53,7 +56,7 @@ class Vocabulary:
     own_template: str = ""
 
     @classmethod
-    def extend(cls, tokenizer: PreTrainedTokenizerBase, num_codes: int, placeholder: bool = False) -> "Vocabulary":
+    def extend(cls, tokenizer: "PreTrainedTokenizerBase", num_codes: int, placeholder: bool = False) -> "Vocabulary":
         """Add the ECG tokens if they are missing. Raises `UserError` if the tokenizer has those of another codebook."""
         if tokenizer.eos_token_id is None:
             raise UserError("the language model's tokenizer has no end-of-sequence token; answers could never end")

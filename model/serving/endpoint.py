@@ -11,7 +11,7 @@ import requests
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.inference.chat import Chat
-from cardiolect.model.llm.checkpoint import load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint_folder import load_ecg_tokenizer
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError

@@ -31,13 +31,19 @@ from cardiolect.model.llm.checkpoint import (
     DTYPES,
     Checkpoint,
     check_ecg_rows,
-    check_ecg_tokenizer,
     load_checkpoint,
     load_language_model,
     longest_sequence,
     new_checkpoint,
 )
-from cardiolect.model.llm.checkpoint_folder import INFO, add_info, fingerprint, fingerprint_of_parts, read_info
+from cardiolect.model.llm.checkpoint_folder import (
+    INFO,
+    add_info,
+    check_ecg_tokenizer,
+    fingerprint,
+    fingerprint_of_parts,
+    read_info,
+)
 from cardiolect.model.llm.ecg_language_model import inner_model
 from cardiolect.model.llm.plain_text import plain_text_figures, plain_text_in_words
 from cardiolect.model.llm.quantization import quantized

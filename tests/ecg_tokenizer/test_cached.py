@@ -16,7 +16,8 @@ from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.utils import parallel
 from tests.ecg_tokenizer.test_every_representation import SMALL
 from tests.helpers.signals import some_ecg

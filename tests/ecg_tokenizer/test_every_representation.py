@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.measured.representation import MeasuredECG
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, load_representation
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg

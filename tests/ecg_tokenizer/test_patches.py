@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cardiolect.data_provider.record import without_offsets
-from cardiolect.ecg_tokenizer.patches import FEATURES, MV_SCALE, ECGPatches, PatchConfig, PatchSettings, make_patches
+from cardiolect.ecg_tokenizer.patches.representation import FEATURES, MV_SCALE, ECGPatches, make_patches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig, PatchSettings
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, load_representation, representation_of, resolve
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.utils.errors import UserError

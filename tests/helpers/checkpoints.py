@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.calibration import Calibration, QuestionMap
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.llm.checkpoint_folder import fingerprint

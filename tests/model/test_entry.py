@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cardiolect.ecg_tokenizer.patches import PatchSettings
+from cardiolect.ecg_tokenizer.patches.settings import PatchSettings
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
 from cardiolect.model import entry
 from cardiolect.utils.errors import UserError
@@ -34,7 +34,7 @@ STAGES = {
     ],
 )
 def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tmp_path, monkeypatch, capsys):
-    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=tmp_path)
+    settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=tmp_path, representation="codes")
     if saved:
         settings.resume = "auto"
         (tmp_path / "resume").mkdir()
@@ -42,9 +42,9 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tm
     if stage == "tokenizer":
         codes = REPRESENTATIONS["codes"]
         monkeypatch.setattr(entry, "representation_of", lambda env_file: codes)
-        monkeypatch.setattr(f"{codes.settings.replace(':', '.')}.load", lambda env_file: settings)
+        monkeypatch.setattr(f"{codes.settings.replace(':', '.')}.load", lambda env_file, owner: settings)
     else:
-        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
+        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr(entry, "_check_output", lambda *_: None)
 
@@ -59,7 +59,7 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tm
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
-    monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file: settings))
+    monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr(
         "cardiolect.model.training.stages.pretrain", lambda settings: signal.raise_signal(signal.SIGTERM)
@@ -74,7 +74,7 @@ def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
 
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=2, device="cpu")
-    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file: settings))
+    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setenv("WORLD_SIZE", "2")
 
     def interrupted(count):
@@ -93,7 +93,7 @@ def rank_of_two(monkeypatch):
     for name, value in launched.items():
         monkeypatch.setenv(name, str(value))
     settings = SimpleNamespace(num_processes=3, model_fields_set={"num_processes"}, device="cpu", output_dir=None)
-    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file: settings))
+    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
     return settings
 
 
@@ -131,9 +131,9 @@ def run_into(tmp_path, monkeypatch):
 
     def start(stage, **values):
         settings = SimpleNamespace(device="cpu", output_dir=tmp_path / "out", **values)
-        monkeypatch.setattr(entry, "resolve", lambda target: SimpleNamespace(load=lambda env_file: settings))
+        monkeypatch.setattr(entry, "resolve", lambda target: SimpleNamespace(load=lambda env_file, owner: settings))
         monkeypatch.setattr(entry, "representation_of", lambda env_file: REPRESENTATIONS["codes"])
-        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file: settings))
+        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
         entry.run_stage(stage, "some.env")
 
     (tmp_path / "out").mkdir()
@@ -169,3 +169,19 @@ def test_a_rank_has_no_more_readers_than_cores(monkeypatch, capsys):
     assert capsys.readouterr().out == "WORKERS=20, but this rank may use 8 CPU cores: WORKERS=8\n"
     assert entry.within_cores(settings.model_copy(update={"workers": 8})).workers == 8
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "key", "others"),
+    [
+        ("pretrain", "TASKTYPE", "finetune.sh and eval.sh"),
+        ("eval", "llm_path", "pretrain.sh and finetune.sh"),
+        ("finetune", "HIDDEN", "run_tokenizer.sh with REPRESENTATION=codes"),
+        ("tokenizer", "FLOORS", "eval.sh"),
+    ],
+)
+def test_a_setting_of_another_stage_is_said_to_be_one(stage, key, others, tmp_path):
+    path = tmp_path / "run.env"
+    path.write_text(f"{key}=x\n")
+    with pytest.raises(UserError, match=rf"run\.env: unknown key {key} here; it is a setting of {others}$"):
+        entry.run_stage(stage, path)

@@ -10,8 +10,8 @@ import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.record import resample
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import new_checkpoint

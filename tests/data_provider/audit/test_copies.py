@@ -13,9 +13,10 @@ from cardiolect.data_provider.audit.html_page import page
 from cardiolect.data_provider.audit.leakage import Placed, leaks
 from cardiolect.data_provider.audit.matching import NEAREST, candidates, seen_among
 from cardiolect.data_provider.audit.report_texts import Report, rare_reports_across_splits
+from cardiolect.data_provider.corpora.databases import MANIFEST
 from cardiolect.data_provider.corpora.prepare import prepare
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
-from cardiolect.data_provider.manifest import MANIFEST, load_corpus, load_records
+from cardiolect.data_provider.manifest import load_corpus, load_records
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, ECGRecord, resample
 from tests.helpers.wfdb_records import write

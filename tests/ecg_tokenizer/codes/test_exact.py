@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import backends
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.exact import full_float32
 
 OPERATIONS = {

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import FiniteScalarQuantizer
 from cardiolect.ecg_tokenizer.codes.search import SPACING
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg

@@ -9,9 +9,9 @@ import wfdb
 
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.quantizers import FiniteScalarQuantizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.probe import code_dims, code_series
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg

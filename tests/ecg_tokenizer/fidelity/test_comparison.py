@@ -12,17 +12,18 @@ from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import resample, without_offsets
 from cardiolect.data_provider.storage.remarks import Remark
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.bpe.levels import LevelSymbols
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity.comparison import compare, comparison_table, names_of
 from cardiolect.ecg_tokenizer.fidelity.distortion import prdn
 from cardiolect.ecg_tokenizer.fidelity.panel import REFERENCE_RATE, main, probe_data
 from cardiolect.ecg_tokenizer.fidelity.rate import coverage
 from cardiolect.ecg_tokenizer.fidelity.reconstruction import reconstruct
 from cardiolect.ecg_tokenizer.fidelity.table import table
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.utils.errors import UserError
 
 

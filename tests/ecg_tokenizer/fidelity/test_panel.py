@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity import rhythm
 from cardiolect.ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr
 from cardiolect.ecg_tokenizer.fidelity.panel import main

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.measured.representation import CODES, MEASURED, MeasuredECG
 from cardiolect.ecg_tokenizer.measured.tokens import BINS, MeasuredTokens
 from cardiolect.ecg_tokenizer.measured.values import NOISE, RHYTHM, WAVES, Values, measure

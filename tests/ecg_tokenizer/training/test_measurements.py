@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.training.measurements import MeasurementHead, standardised
 from cardiolect.ecg_tokenizer.training.reconstruction import measurement_loss
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings

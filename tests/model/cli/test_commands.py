@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from cardiolect.data_provider.readers import read_record
 from cardiolect.data_provider.record import LEADS, resample
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.cli.show import reconstruct
 from cardiolect.model.cli.understanding import is_trained

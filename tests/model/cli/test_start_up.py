@@ -57,3 +57,18 @@ def test_a_plain_picture_needs_no_pytorch(stock, record, tmp_path):
     code, _, modules = run("show", record, "--checkpoint", stock, "--out", tmp_path / "ecg.png")
     assert code == 0 and (tmp_path / "ecg.png").is_file()
     assert {"torch", "transformers"} & modules == set()
+
+
+def test_an_ecg_is_printed_without_a_language_model(stock, record):
+    code, printed, modules = run("tokens", record, "--checkpoint", stock)
+    assert code == 0 and printed[-1].startswith("<|ecg_start|>")
+    assert {"transformers", "vector_quantize_pytorch"} & modules == set()
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "pretrain", "finetune", "eval"])
+@pytest.mark.parametrize("line", ["STEPSS=3", "DATA_ROOT=data/none"])
+def test_a_mistake_in_an_env_file_is_answered_before_pytorch_is_imported(stage, line, tmp_path):
+    env_file = tmp_path / "run.env"
+    env_file.write_text(f"OUTPUT_DIR={tmp_path}/out\n{line}\n")
+    code, _, modules = run(stage, env_file)
+    assert code == 2 and {"torch", "transformers", "pandas", "scipy.signal"} & modules == set()

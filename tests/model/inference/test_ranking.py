@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
 from bench.baselines.separate_candidates import score_separately
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import Ranked, rank_answers
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint

@@ -6,8 +6,9 @@ import shutil
 import pytest
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.serve import is_servable

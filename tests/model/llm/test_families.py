@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, T5Config
 
 from bench.baselines.separate_candidates import score_separately
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, longest_sequence, new_checkpoint

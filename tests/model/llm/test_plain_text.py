@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.llm.plain_text import TEXT, plain_text_figures
 from tests.helpers.language_models import tiny_language_model

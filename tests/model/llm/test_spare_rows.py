@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.generation import generate_texts, stream_text
 from cardiolect.model.inference.ranking import rank_answers
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint, load_language_model, new_checkpoint

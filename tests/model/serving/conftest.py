@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.saving import save_checkpoint

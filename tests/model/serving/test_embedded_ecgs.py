@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cardiolect.data_provider.record import LEADS
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.evaluation.card import write_card
 from cardiolect.model.inference.chat import ECGChat

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.cli import commands as cli
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.endpoint import EndpointChat

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.import_utils import is_serve_available
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model, new_checkpoint
 from cardiolect.model.llm.saving import save_checkpoint

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.training import attention, objectives
 from cardiolect.model.training.adaptation import prepare_for_training

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, NemotronConfig, StableLmConfig
 
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.codes.order import CodeLayout
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.prompt.rendering import render_answer, render_prompt, render_turn
 from cardiolect.model.training import attention

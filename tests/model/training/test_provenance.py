@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from cardiolect.data_provider.audit.seen import SEEN, read_seen
-from cardiolect.ecg_tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.bpe.settings import BPESettings
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.training import train_bpe_representation
-from cardiolect.ecg_tokenizer.codes.tokenizer import TokenizerConfig
-from cardiolect.ecg_tokenizer.patches import PatchSettings, make_patches
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer, TokenizerConfig
+from cardiolect.ecg_tokenizer.patches.representation import make_patches
+from cardiolect.ecg_tokenizer.patches.settings import PatchSettings
 from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
 from cardiolect.ecg_tokenizer.training.train import train_tokenizer
-from cardiolect.model.llm.checkpoint import load_checkpoint, load_ecg_tokenizer
-from cardiolect.model.llm.checkpoint_folder import fingerprint_of_parts
+from cardiolect.model.llm.checkpoint import load_checkpoint
+from cardiolect.model.llm.checkpoint_folder import fingerprint_of_parts, load_ecg_tokenizer
 from cardiolect.model.serving.publish import merge
 from cardiolect.model.training import stages
 from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.training.packing import collate, lay_out
 from cardiolect.model.training.replay import LENGTH, ReplayText, WithText

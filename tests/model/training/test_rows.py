@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cardiolect.data_provider.examples import Example, RecordRef
-from cardiolect.ecg_tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.model.llm.checkpoint import load_language_model, new_checkpoint
 from cardiolect.model.training.rows import FinetuneDataset, PretrainDataset
 from tests.helpers.ecgs import CodesInMemory, WindowsInMemory

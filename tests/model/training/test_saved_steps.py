@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from tests.helpers import ROOT
 from tests.helpers.language_models import tiny_language_model
 from tests.helpers.runs import command, finetune_lines, one_thread, run

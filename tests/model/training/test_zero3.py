@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cardiolect.ecg_tokenizer.patches import ECGPatches, PatchConfig
+from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
+from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.model.training.deepspeed_config import splits_weights
 from cardiolect.model.training.settings import FinetuneSettings
 from cardiolect.model.training.stages import finetune

@@ -1,11 +1,11 @@
-"""How long `cardiolect ask` takes in a fresh process, from the start of Python to its end, by part.
+"""How long short commands take in a fresh process, from start to end; `cardiolect ask` also by part.
 
-    python -m bench.start_up [--checkpoint DIR] [--record FILE] [--runs 5] [--threads 2]
+    python -m bench.first_answer [--checkpoint DIR] [--record FILE] [--runs 5] [--threads 2]
 
 Without them, the built-in checkpoint is asked about its example.
 
-Baseline: the same question after importing what no answer needs but was imported once (PEFT, the readers of all
-formats), and with collections of garbage throughout. The last row is the least that any model of transformers needs.
+Baseline: the same after importing what they do not need but imported once, and for `ask` with collections of garbage
+throughout. The last row is the least that any model of transformers needs.
 Seconds of the CPU, but for one row; those of the clock depend on what else the machine does.
 """
 
@@ -15,7 +15,9 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +28,21 @@ from cardiolect.utils.errors import UserError
 
 QUESTION = "Is there atrial fibrillation?"
 PARTS = ("imports", "reading and loading", "answer", "end of the process")
+OTHERS = {  # the module and its arguments, and what was imported for it once; {} is what a run is about
+    "cardiolect tokens": (
+        ("cardiolect", "tokens", "{record}", "--checkpoint", "{checkpoint}"),
+        "cardiolect.model.llm.checkpoint, vector_quantize_pytorch",
+    ),
+    "a missing checkpoint": (
+        ("cardiolect", "ask", "{record}", QUESTION, "--checkpoint", "{missing}"),
+        "torch, peft, neurokit2",
+    ),
+    "a mistake in an env file": (
+        ("run_main", "finetune", "{env_file}"),
+        "torch, scipy.signal, pandas, vector_quantize_pytorch",
+    ),
+}
+RUN = "import runpy, sys; sys.argv[:1] = []; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
 LEAST = "import gc; gc.disable(); from transformers import AutoTokenizer, LlamaForCausalLM; gc.freeze()"
 
 
@@ -54,16 +71,39 @@ def main() -> None:
     for part in found["now"][0]:
         before, now = (statistics.median(run[part] for run in runs) for runs in found.values())
         rows.append({"part": part, "before (s)": before, "now (s)": now, "ratio": before / now})
+    for command, (before, now) in others(args).items():
+        rows.append({"part": command, "before (s)": before, "now (s)": now, "ratio": before / now})
     rows.append({"part": "transformers alone", "before (s)": None, "now (s)": statistics.median(least), "ratio": None})
-    report("start_up", rows, args.out, f"medians of {args.runs} processes; the answer of all: {answers.pop()}")
+    report("first_answer", rows, args.out, f"medians of {args.runs} processes; the answer of all: {answers.pop()}")
+
+
+def others(args: Namespace) -> dict[str, tuple[float, float]]:
+    """Command of `OTHERS` -> medians of the CPU seconds before and now."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        env_file = Path(folder, "mistake.env")
+        env_file.write_text("MAX_STPES=100\n")
+        about = {
+            "record": args.record,
+            "checkpoint": args.checkpoint,
+            "missing": Path(folder, "none"),
+            "env_file": env_file,
+        }
+        for command, (words, imported) in OTHERS.items():
+            seconds = {f"import {imported}; {RUN}": [], RUN: []}
+            for _ in range(args.runs):
+                for code, runs in seconds.items():
+                    runs.append(run("-c", code, *(word.format(**about) for word in words))[1])
+            found[command] = tuple(map(statistics.median, seconds.values()))
+    return found
 
 
 def run(*arguments: str) -> tuple[str, float, float]:
-    """What a Python process prints, and its seconds of the CPU and of the clock."""
+    """What a Python process prints, and its seconds of the CPU and of the clock. Exit code 2 is that of a mistake."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
+    if done.returncode not in (0, 2):
         raise UserError(f"no answer: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return done.stdout, cpu, time.perf_counter() - start

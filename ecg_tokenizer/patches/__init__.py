@@ -1,0 +1,1 @@
+"""ECGs as patches of samples, without an encoder: ``REPRESENTATION=patches``."""
