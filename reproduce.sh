@@ -20,9 +20,15 @@ data=data/builtin
 # Questions, measurements and copies of training recordings (folds 1-7; 8 validates, 9 and 10 are for the test).
 cardiolect simulate --out $data/corpus --records 20000 --seed 11 --varied --noise-from "$ptbxl" --noise-folds 1-8
 cardiolect measure --source $data/corpus --out $data/numbers/simulated --train-folds 1-8 --valid-folds 9 --test-folds 10 --force
-cardiolect chains --corpus $data/corpus --out $data/chains
+cardiolect measure --source $data/corpus --out $data/numbers/even --same-answer 40 --train-folds 1-8 --valid-folds 9 --test-folds 10 --force
+cardiolect chains --corpus $data/corpus --out $data/chains --grounding 8
 cardiolect prepare simulated --source $data/corpus --out $data/simulated --force \
     --texts $data/numbers/simulated/{train,valid}.json $data/chains/{train,valid}.jsonl
+# The same recordings with rare values as frequent as common ones, more chains, and then questions for time ranges.
+texts=($data/numbers/even/{train,valid}.json $data/chains/{train,valid}.jsonl)
+cardiolect prepare simulated --name simulated-detail --source $data/corpus --out $data/detail --only-texts --force --texts "${texts[@]}"
+cardiolect prepare simulated --name simulated-times --source $data/corpus --out $data/times --only-texts --force \
+    --texts "${texts[@]}" $data/chains/grounding/{train,valid}.json
 for name in ptb-xl ptb-xl-reconstructed; do
     [ $name = ptb-xl ] && source="$ptbxl" || source="$reconstructed"
     cardiolect derive --source "$source" --out $data/questions/$name --unbalanced --measure --force # for the test
@@ -46,11 +52,13 @@ bash ecg_tokenizer/run_tokenizer.sh env/builtin/tokenizer.env
 bash ecg_tokenizer/run_tokenizer.sh env/builtin/measured.env
 bash pretrain.sh env/builtin/pretrain.env
 bash finetune.sh env/builtin/finetune.env
+bash finetune.sh env/builtin/finetune_detail.env
+bash finetune.sh env/builtin/finetune_times.env
 
 # What is shipped is a stock model in bf16, calibrated on fold 8 and evaluated on folds 9 and 10.
 stock=checkpoints/builtin/stock shipped=checkpoints/builtin/shipped
 rm -rf $stock $shipped
-cardiolect export checkpoints/builtin/llm --out $stock
+cardiolect export checkpoints/builtin/times --out $stock
 cardiolect calibrate --checkpoint $stock --data $data/calibration/ptb-xl $data/calibration/ptb-xl-reconstructed
 results=()
 for test in qa qa_reconstructed all all_reconstructed report report_reconstructed; do

@@ -4,29 +4,23 @@ import sys
 import time
 from pathlib import Path
 
-from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, representation_of, resolve
-from cardiolect.model.evaluation.reasoning.settings import REASONING, ReasoningSettings
-from cardiolect.model.evaluation.settings import EvalSettings
+from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, resolve
+from cardiolect.model.all_settings import SETTINGS, program_of, settings_class
+from cardiolect.model.evaluation.reasoning.settings import ReasoningSettings
 from cardiolect.model.llm.checkpoint_folder import INFO
-from cardiolect.model.training.settings import FinetuneSettings, PretrainSettings
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
 from cardiolect.utils.launchers import check_count, cores
 from cardiolect.utils.resume import FOLDER, stage_of
-from cardiolect.utils.settings import EnvSettings, read_key
+from cardiolect.utils.settings import EnvSettings
 from cardiolect.utils.stopping import EXIT_CODE, Signals, Stopped
 
-SETTINGS = {  # stage 1 has settings for each representation, and evaluation others for reasoning chains
-    "pretrain": PretrainSettings,
-    "finetune": FinetuneSettings,
-    "eval": EvalSettings,
-}
 LOST_SECONDS = 5  # before a rank reports an error: if it is the loss of another rank, that one reports the cause
 
 
 def run_stage(stage: str, env_file: Path | str) -> None:
-    """Run ``tokenizer`` or a stage of `SETTINGS` on as many ranks as its settings say.
+    """Run ``tokenizer`` or a stage of `all_settings.SETTINGS` on as many ranks as its settings say.
 
     Raises `UserError` for bad settings. Ctrl-C ends every stage with one line and exit code 130; SIGTERM and SIGUSR1
     let training save a step first, and end it with exit code 75.
@@ -74,26 +68,6 @@ def run_stage(stage: str, env_file: Path | str) -> None:
             time.sleep(LOST_SECONDS)
         raise
     leave_ranks()
-
-
-def settings_class(stage: str, env_file: Path | str) -> type[EnvSettings]:
-    """The settings of a stage, which may depend on what its env file sets. Raises `UserError` if that is unknown."""
-    if stage == "tokenizer":
-        return resolve(representation_of(env_file).settings)
-    # A missing file is reported when it is loaded.
-    if stage == "eval" and Path(env_file).is_file() and read_key(env_file, "TASKTYPE") == REASONING:
-        return ReasoningSettings
-    return SETTINGS[stage]
-
-
-def program_of(key: str) -> str | None:
-    """The scripts that have a setting, in words; None if none has."""
-    classes = {f"{stage}.sh": cls for stage, cls in SETTINGS.items()}
-    classes |= {f"run_tokenizer.sh with REPRESENTATION={k}": resolve(e.settings) for k, e in REPRESENTATIONS.items()}
-    found = [name for name, cls in classes.items() if key.lower() in cls.model_fields]
-    if not found and key.lower() in ReasoningSettings.model_fields:
-        return "eval.sh with TASKTYPE=reasoning"
-    return f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else "".join(found) or None
 
 
 def _how_to_go_on(stage: str, settings: EnvSettings) -> str:

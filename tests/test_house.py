@@ -20,6 +20,7 @@ LINE = (
     ("model.demo",),
     ("model.cli",),
     ("model.comparison",),
+    ("model.all_settings",),
     ("model.training", "model.serving"),
     ("model.evaluation",),
     ("model.inference",),

@@ -11,6 +11,8 @@ from cardiolect.model.cli.ask import (
     NO_PATIENT,
     ONLY_SIMULATED,
     check_question,
+    in_words,
+    is_yes_or_no,
     lacks_patient,
     lacks_real_patients,
 )
@@ -36,7 +38,7 @@ def show(
     patient: str,
     device: str,
 ) -> None:
-    """Plot an ECG. With a question, print the answer and, if it is yes or no, shade where it came from."""
+    """Plot an ECG. With a question, answer it as `ask` does and, if with yes or no, shade where that came from."""
     if question is not None:
         check_question(question)
     if out.is_dir():
@@ -55,9 +57,13 @@ def show(
         if lacks_real_patients(info, [record]):
             print(ONLY_SIMULATED, file=sys.stderr)
         if (asked := understood(info, question, [ecg])) is not None:
-            answer = chat.ask(item, asked, patient=background)
-            title = f"{title}: {asked} {answer}"
-            print(answer)
+            if is_yes_or_no(info, asked):
+                judged = chat.judge(item, asked, background)
+                answer, line = judged.answer, in_words(judged)
+            else:
+                answer = line = chat.ask(item, asked, patient=background)
+            title = f"{title}: {asked} {line}"
+            print(line)
             try:
                 shading = shade_yes_or_no(chat.checkpoint, item, asked.strip(), answer, background)
             except UserError as error:

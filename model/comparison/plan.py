@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
-from cardiolect.model.entry import program_of, settings_class
+from cardiolect.model.all_settings import program_of, settings_class
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.training.settings import (
     FinetuneSettings,

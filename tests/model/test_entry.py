@@ -8,7 +8,7 @@ import pytest
 
 from cardiolect.ecg_tokenizer.patches.settings import PatchSettings
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS
-from cardiolect.model import entry
+from cardiolect.model import all_settings, entry
 from cardiolect.utils.errors import UserError
 
 STAGES = {
@@ -41,10 +41,10 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tm
         (tmp_path / "resume" / saved).touch()
     if stage == "tokenizer":
         codes = REPRESENTATIONS["codes"]
-        monkeypatch.setattr(entry, "representation_of", lambda env_file: codes)
+        monkeypatch.setattr(all_settings, "representation_of", lambda env_file: codes)
         monkeypatch.setattr(f"{codes.settings.replace(':', '.')}.load", lambda env_file, owner: settings)
     else:
-        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
+        monkeypatch.setitem(all_settings.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr(entry, "_check_output", lambda *_: None)
 
@@ -59,7 +59,7 @@ def test_ctrl_c_ends_a_stage_with_one_line_and_code_130(stage, saved, advice, tm
 
 def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=1, device="cpu", output_dir=Path("no folder"))
-    monkeypatch.setitem(entry.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file, owner: settings))
+    monkeypatch.setitem(all_settings.SETTINGS, "pretrain", SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr(
         "cardiolect.model.training.stages.pretrain", lambda settings: signal.raise_signal(signal.SIGTERM)
@@ -74,7 +74,7 @@ def test_a_signal_ends_training_with_its_line_and_code_75(monkeypatch, capsys):
 
 def test_ranks_that_another_process_started_leave_the_line_to_it(monkeypatch, capsys):
     settings = SimpleNamespace(num_processes=2, device="cpu")
-    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
+    monkeypatch.setitem(all_settings.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
     monkeypatch.setenv("WORLD_SIZE", "2")
 
     def interrupted(count):
@@ -93,7 +93,7 @@ def rank_of_two(monkeypatch):
     for name, value in launched.items():
         monkeypatch.setenv(name, str(value))
     settings = SimpleNamespace(num_processes=3, model_fields_set={"num_processes"}, device="cpu", output_dir=None)
-    monkeypatch.setitem(entry.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
+    monkeypatch.setitem(all_settings.SETTINGS, "eval", SimpleNamespace(load=lambda env_file, owner: settings))
     return settings
 
 
@@ -131,9 +131,11 @@ def run_into(tmp_path, monkeypatch):
 
     def start(stage, **values):
         settings = SimpleNamespace(device="cpu", output_dir=tmp_path / "out", **values)
-        monkeypatch.setattr(entry, "resolve", lambda target: SimpleNamespace(load=lambda env_file, owner: settings))
-        monkeypatch.setattr(entry, "representation_of", lambda env_file: REPRESENTATIONS["codes"])
-        monkeypatch.setitem(entry.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
+        monkeypatch.setattr(
+            all_settings, "resolve", lambda target: SimpleNamespace(load=lambda env_file, owner: settings)
+        )
+        monkeypatch.setattr(all_settings, "representation_of", lambda env_file: REPRESENTATIONS["codes"])
+        monkeypatch.setitem(all_settings.SETTINGS, stage, SimpleNamespace(load=lambda env_file, owner: settings))
         entry.run_stage(stage, "some.env")
 
     (tmp_path / "out").mkdir()

@@ -103,3 +103,11 @@ def test_the_example_is_a_recording_for_tools_as_well(said, tmp_path):
     assert "10 s at 250 Hz" in said("inspect", "example")
     said("convert", "example", tmp_path / "ecg.edf")
     assert (tmp_path / "ecg.edf").is_file()
+
+
+def test_a_picture_is_answered_as_a_question_is(said, tmp_path):
+    """Calibrated, with the probability; the model's own word may be another."""
+    for question in ("AF?", "baseline drift?", "What rhythm-related symptoms does this ECG show?"):
+        assert said("show", "example", "--question", question, "--out", tmp_path / "ecg.png") == said(
+            "ask", "example", question
+        )
