@@ -100,3 +100,12 @@ def test_yes_or_no_has_its_probability_and_earlier_answers_do_not_spoil_later_on
     drawn, *_ = list(do.ask(af, None, "", 5, 1.0, session))[-1]
     assert drawn.turns[-1].judged == ""  # a drawn answer has no probability
     assert len(steps.trace(chat, session)) == 3
+
+
+def test_only_a_choice_from_the_list_of_prompts_writes_into_the_question(demo):
+    """A list that is closed without one, by Esc or a click elsewhere, has input and blur events as well."""
+    config = demo.page.config
+    ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+    of_list = [(target, each["outputs"]) for each in config["dependencies"] for target in map(tuple, each["targets"])]
+    found = [(event, outputs) for (part, event), outputs in of_list if part == ids["prompt"]]
+    assert found == [("select", [ids["question"]])]
