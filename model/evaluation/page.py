@@ -20,6 +20,7 @@ from cardiolect.model.evaluation.lengths import lengths_line
 from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
 from cardiolect.model.evaluation.number_tables import number_figures, numbers_note
 from cardiolect.model.evaluation.operating_point import operating_point_line
+from cardiolect.model.evaluation.paper_table import table_of
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.selective_table import LABELS
 from cardiolect.model.evaluation.table_rows import interval
@@ -34,6 +35,11 @@ CALIBRATIONS = {
     "calibration": "all closed questions",
     "calibration_of_same": "yes-or-no questions as asked",
     "calibration_at_prevalence": "the same at the data set's prevalence",
+}
+FILES = {  # of the scores, by style: label, ending and kind
+    "csv": ("CSV", "csv", "text/csv"),
+    "latex": ("LaTeX", "tex", "application/x-tex"),
+    "markdown": ("Markdown", "md", "text/markdown"),
 }
 OPEN_GROUPS = ("question_type", "attribute_type")
 
@@ -100,6 +106,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
             for e in examples
         ],
         drawn=_drawn(result, examples),
+        downloads=_downloads(result),
         alarm=alarm,
         warnings=[each for each in warnings(result) if each != alarm],
         seen_line=seen_line(result.get("seen", {})),
@@ -132,6 +139,16 @@ def _with_contents(page: str) -> str:
     page = re.sub(r"<h2>(.*?)</h2>", anchored, page)
     links = " · ".join(f'<a href="#{anchor}">{head}</a>' for anchor, head in heads)
     return page.replace("<!-- contents -->", f'<nav aria-label="Contents">{links}</nav>', 1)
+
+
+def _downloads(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Label, name and data URL of the scores as files for a paper, see `paper_table`."""
+    name = Path(result["settings"].get("output_dir", "")).name or "scores"
+    files = []
+    for style, (label, ending, kind) in FILES.items():
+        text = base64.b64encode(f"{table_of(result, name, style)}\n".encode()).decode()
+        files.append((label, f"{name}.{ending}", f"data:{kind};charset=utf-8;base64,{text}"))
+    return files
 
 
 def _largest(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

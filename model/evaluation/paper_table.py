@@ -56,18 +56,28 @@ def paper_table(paths: Sequence[Path], style: str) -> str:
     return "\n\n".join(STYLES[style]([each for each in results if each.task == task]) for task in tasks)
 
 
+def table_of(result: Mapping[str, Any], name: str, style: str) -> str:
+    """The table of one evaluation that was read already, called ``name`` in it; reasoning chains excepted."""
+    return STYLES[style]([_evaluated(result, name)])
+
+
 def _rows(path: Path) -> Rows:
     folder = path.parent if path.name == RESULT else path
     name = "/".join(folder.resolve().parts[-2:])
-    if reasoning.is_reasoning(path):
-        result = reasoning.read_result(path)
-        sizes = f"{result['chains']} chains of {result['recordings']} recordings, {result['patients']} patients"
-        definition, scores = result["metrics"], _reasoning_scores(result)
-    else:
-        result, _ = read_result(path, intact=True)
-        sizes = f"{result['samples']} samples of {result['records']} recordings, {result['patients']} patients"
-        definition = result["metrics"]["name"]
-        scores = _question_scores(result) if TASKS[result["task"]].exact_match else _report_scores(result)
+    if not reasoning.is_reasoning(path):
+        return _evaluated(read_result(path, intact=True)[0], name)
+    result = reasoning.read_result(path)
+    sizes = f"{result['chains']} chains of {result['recordings']} recordings, {result['patients']} patients"
+    return _with_note(result, name, _reasoning_scores(result), sizes, result["metrics"])
+
+
+def _evaluated(result: Mapping[str, Any], name: str) -> Rows:
+    sizes = f"{result['samples']} samples of {result['records']} recordings, {result['patients']} patients"
+    scores = _question_scores(result) if TASKS[result["task"]].exact_match else _report_scores(result)
+    return _with_note(result, name, scores, sizes, result["metrics"]["name"])
+
+
+def _with_note(result: Mapping[str, Any], name: str, scores: list[Score], sizes: str, definition: str) -> Rows:
     checkpoint = result.get("checkpoint", {})
     made = [f"checkpoint {checkpoint['fingerprint']}"] if "fingerprint" in checkpoint else []
     made += [f"SEED={checkpoint['seed']}"] if checkpoint.get("seed") is not None else []

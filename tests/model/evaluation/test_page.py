@@ -1,5 +1,8 @@
 """The page of a result is self-contained, correct, and safe for any output of a model."""
 
+import base64
+import csv
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -144,7 +147,8 @@ def test_nothing_is_loaded_from_elsewhere_and_no_answer_becomes_markup(result):
     for name, value in parts.attributes:
         assert not name.startswith("on")
         if name in ("src", "href"):
-            assert value.startswith({"src": "data:image/png;base64,", "href": "#"}[name])
+            known = ("data:image/png;base64,",) if name == "src" else ("#", "data:text/", "data:application/x-tex;")
+            assert value.startswith(known)
     assert ATTACK in parts.text, "shown as it was said"
     assert "0 of the 3 right answers and 1 of the 1 wrong ones" in parts.text
 
@@ -271,7 +275,7 @@ def test_the_headline_names_the_patients_and_headings_are_linked(result):
         assert words in parts_of(page).text and words.lower() in scores_table(told).lower()
     parts = parts_of(page)
     ids = {value for name, value in parts.attributes if name == "id"}
-    links = [value[1:] for name, value in parts.attributes if name == "href"]
+    links = [value[1:] for name, value in parts.attributes if name == "href" and value.startswith("#")]
     assert links[0] == "scores" and links[-1] == "provenance" and set(links) == ids and len(links) == len(ids)
     assert "Asked about" not in parts_of(render_page(found)).text  # of an older version
 
@@ -280,3 +284,16 @@ def test_bars_have_whiskers(result):
     found, _ = result
     pictures = [re.findall(r'src="(data:image/png[^"]*)"', render_page(found | more)) for more in ({}, {"ci95": {}})]
     assert len(pictures[0]) == len(pictures[1]) and pictures[0][0] != pictures[1][0]
+
+
+def test_the_scores_are_in_the_page_as_files_for_a_paper(result):
+    found, _ = result
+    page = render_page(found | {"settings": found["settings"] | {"output_dir": "results/trial"}})
+    links = re.findall(r'<a href="data:[\w/-]+;charset=utf-8;base64,([\w+/=]+)" download="(.*?)">(.*?)</a>', page)
+    assert [name for _, *name in links] == [
+        [f"trial.{ending}", label] for ending, label in (("csv", "CSV"), ("tex", "LaTeX"), ("md", "Markdown"))
+    ]
+    (text, *_), *_ = links
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(text).decode())))
+    exact = [row for row in rows if row["score"] == "exact match" and row["condition"] == "with ECG"]
+    assert float(exact[0]["value"]) == found["conditions"]["with_ecg"]["em"]
