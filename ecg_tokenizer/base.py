@@ -64,11 +64,13 @@ class PreparedECG(NamedTuple):
     cannot serve as a key: the placeholders of any two ECGs are equal.
     token_ids: token numbers from `ECGRepresentation.token_ids`.
     item: from `ECGRepresentation.prepare`.
+    in_ranges: token numbers whose codes a question shows in its ranges of times, if not token_ids (evaluation only).
     """
 
     key: Hashable
     token_ids: Sequence[int]
     item: np.ndarray
+    in_ranges: Sequence[int] | None = None
 
 
 class ECGRepresentation(ABC):

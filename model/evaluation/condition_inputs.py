@@ -16,7 +16,9 @@ from cardiolect.model.evaluation.conditions import (
     CODES_ONLY,
     MEASURED_ONLY,
     NO_ECG,
+    NO_RANGES,
     OTHER_ECG,
+    RANGES_ONLY,
     REVERSED,
     SILENCED,
     WITH_ECG,
@@ -59,6 +61,8 @@ def inputs_under(
         return lambda refs: [altered[ref.record_id] for ref in refs]
     if condition in PARTS:
         return lambda refs: [_part(ecgs, ref, condition) for ref in refs]
+    if condition in (RANGES_ONLY, NO_RANGES):
+        return lambda refs: [_in_ranges(ecgs, ref, condition) for ref in refs]
     if condition != WITH_ECG:
         raise ValueError(condition)
     return lambda refs: list(map(ecgs.ecg, refs))
@@ -72,6 +76,15 @@ def _part(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
             f"FLOORS={condition}: the checkpoint's ECGs are {ecgs.representation.name}, which have no parts"
         )
     return ecgs.representation.prepared((ref.record_id, condition), parts[PARTS[condition]])
+
+
+def _in_ranges(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
+    """A recording whose codes are only in the prompt's ranges of times, or everywhere else."""
+    if ecgs.representation.time_bins is None:
+        raise UserError(f"FLOORS={condition}: questions hold no codes of ECGs that are {ecgs.representation.name}")
+    ecg = ecgs.ecg(ref)
+    before, inside = ((), ecg.token_ids) if condition == RANGES_ONLY else (ecg.token_ids, ())
+    return PreparedECG((ecg.key, condition), before, ecg.item, inside)
 
 
 def _altered(

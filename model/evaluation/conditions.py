@@ -8,6 +8,7 @@ from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_P
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
 CODES_ONLY, MEASURED_ONLY = "codes_only", "measured_only"
+RANGES_ONLY, NO_RANGES = "ranges_only", "no_ranges"
 GENERATED = "generated"
 MAJORITY_IN_VALIDATION = "majority_in_validation"
 
@@ -38,6 +39,9 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     MEASURED_ONLY: Condition(
         "measured only", "the measured values of the recording without its codes", False, "#999933"
     ),
+    # Of questions that offer ranges of times, whose codes are part of the question.
+    RANGES_ONLY: Condition("ranges only", "no ECG but its codes in the time ranges of questions", False, "#44AA99"),
+    NO_RANGES: Condition("no ranges", "the ECG, but no codes of it in the time ranges of questions", False, "#AA4499"),
     GENERATED: Condition(
         "generated", "free generation with the ECG, for comparison with ranked answers", False, "#D55E00"
     ),
@@ -62,7 +66,7 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
         "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"
     ),
 }
-CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED, CODES_ONLY, MEASURED_ONLY)  # of FLOORS
+CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED, CODES_ONLY, MEASURED_ONLY, RANGES_ONLY, NO_RANGES)  # of FLOORS
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

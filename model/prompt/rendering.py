@@ -136,7 +136,9 @@ def _question_ids(
 
 def with_codes(vocabulary: Vocabulary, ids: list[int], ecgs: Sequence[PreparedECG | None]) -> list[int]:
     """Ids of a question or turn, with the codes that lie in its ranges of times if it is about one ECG."""
-    return vocabulary.with_codes(ids, ecgs[0].token_ids) if len(ecgs) == 1 and ecgs[0] is not None else ids
+    if len(ecgs) != 1 or ecgs[0] is None:
+        return ids
+    return vocabulary.with_codes(ids, ecgs[0].token_ids if ecgs[0].in_ranges is None else ecgs[0].in_ranges)
 
 
 def patient_text(background: str) -> str:

@@ -19,9 +19,10 @@ from cardiolect.data_provider.texts.reasoning.turns import examples_of
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
 from cardiolect.model.evaluation.answers import Answer
 from cardiolect.model.evaluation.asking import ask
+from cardiolect.model.evaluation.conditions import NO_ECG
 from cardiolect.model.evaluation.evaluate import answer_key, checkpoint_provenance, data_provenance
 from cardiolect.model.evaluation.lengths import fitting, record_seconds
-from cardiolect.model.evaluation.reasoning.floors import blind_floors
+from cardiolect.model.evaluation.reasoning.floors import NO_ECG_BY_TEXT, blind_floors, times_by_text
 from cardiolect.model.evaluation.reasoning.result import SCORES, scores_table, write_result
 from cardiolect.model.evaluation.reasoning.scores import AnsweredChain
 from cardiolect.model.evaluation.reasoning.settings import ReasoningSettings
@@ -194,6 +195,10 @@ def _answered(asked: Asked, answered: Mapping[str, Sequence[Answer]], training: 
     for floor in blind_floors(training, asked.chains):
         for chain in asked.chains:
             texts[chain.chain_id][floor.condition] = floor.answer(chain)
+    if training and NO_ECG in answered:
+        timed = times_by_text(training)
+        for chain in asked.chains:
+            texts[chain.chain_id][NO_ECG_BY_TEXT] = timed(chain, texts[chain.chain_id][NO_ECG])
     return [
         AnsweredChain(
             chain,

@@ -14,7 +14,8 @@ from cardiolect.data_provider.texts.reasoning.form import FINDING, WAVE, Chain, 
 from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, SILENCED
 
 FIXED, FIXED_ORACLE, TEXT_ONLY, FIXED_PATH = "fixed_chain", "fixed_chain_oracle", "text_only", "fixed_path"
-FLOORS = (NO_ECG, OTHER_ECG, SILENCED, FIXED, TEXT_ONLY, FIXED_PATH)
+NO_ECG_BY_TEXT = "no_ecg_by_text"
+FLOORS = (NO_ECG, OTHER_ECG, SILENCED, FIXED, TEXT_ONLY, FIXED_PATH, NO_ECG_BY_TEXT)
 ORACLES = (FIXED_ORACLE,)  # chosen on the chains that are scored
 MEANINGS = {
     FIXED: "one chain per diagnosis, the commonest of the training chains",
@@ -23,6 +24,7 @@ MEANINGS = {
     TEXT_ONLY: "the commonest training answer to the same question after the same findings; of time ranges the one "
     "that was right before in the same chain, or whose length is nearest to that of right answers",
     FIXED_PATH: "per diagnosis, the one path that completes most training chains if time ranges are chosen by text",
+    NO_ECG_BY_TEXT: "the model without the ECG, but with the time ranges of text only",
 }
 Answerer = Callable[[Chain], list[str]]
 
@@ -45,19 +47,24 @@ def fixed_paths(chains: Sequence[Chain]) -> Answerer:
 
     The path is the one with which most of ``chains`` are completed, and so the floor that is hardest for Completion.
     """
-    by_text = text_only(chains)
+    by_text, timed = text_only(chains), times_by_text(chains)
 
     def path(chain: Chain) -> tuple | None:
         given = by_text(chain)
-        timed = [_is_timed(step) for step in chain.steps]
-        if any(t and text != step.answer for t, text, step in zip(timed, given, chain.steps, strict=True)):
+        if any(_is_timed(step) and text != step.answer for text, step in zip(given, chain.steps, strict=True)):
             return None
-        return tuple("" if t else step.answer for t, step in zip(timed[1:], chain.steps[1:], strict=True))
+        return tuple("" if _is_timed(step) else step.answer for step in chain.steps[1:])
 
     fixed = _commonest(chains, path)
+    return lambda chain: timed(chain, _aligned(chain, fixed.get(chain.diagnosis)))
 
-    def answer(chain: Chain) -> list[str]:
-        texts = zip(_aligned(chain, fixed.get(chain.diagnosis)), by_text(chain), chain.steps, strict=True)
+
+def times_by_text(chains: Sequence[Chain]) -> Callable[[Chain, Sequence[str]], list[str]]:
+    """Replaces answers to a chain by those of `text_only` where time ranges are asked for."""
+    by_text = text_only(chains)
+
+    def answer(chain: Chain, given: Sequence[str]) -> list[str]:
+        texts = zip(given, by_text(chain), chain.steps, strict=True)
         return [by_length if _is_timed(step) else text for text, by_length, step in texts]
 
     return answer

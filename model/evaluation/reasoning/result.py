@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
-from cardiolect.model.evaluation.reasoning.floors import FIXED, FIXED_ORACLE, FIXED_PATH, MEANINGS, TEXT_ONLY
+from cardiolect.model.evaluation.reasoning.floors import (
+    FIXED,
+    FIXED_ORACLE,
+    FIXED_PATH,
+    MEANINGS,
+    NO_ECG_BY_TEXT,
+    TEXT_ONLY,
+)
 from cardiolect.model.evaluation.reasoning.predictions import read_predictions, write_predictions
 from cardiolect.model.evaluation.reasoning.scores import NAMES, AnsweredChain, score
 from cardiolect.model.evaluation.reasoning.settings import REASONING
@@ -22,6 +29,7 @@ HEADINGS = {
     FIXED: "fixed chain",
     TEXT_ONLY: "text only",
     FIXED_PATH: "fixed path",
+    NO_ECG_BY_TEXT: "no ECG + text",
     FIXED_ORACLE: "(oracle)",
 }
 _GIVEN = ("task", "checkpoint", "seen", "data", "floors", "predictions", "settings", "versions", "seconds")

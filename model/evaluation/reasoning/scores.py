@@ -114,6 +114,9 @@ def score(answered: Sequence[AnsweredChain], metrics: str, n_resamples: int, see
                 result[key] = _gap(tables, names, n_resamples, seed)
     result["groups"] = {
         "diagnosis": _groups(answered, [each.chain.diagnosis for each in answered], tables, n_resamples, seed),
+        "right initial answer": _groups(
+            answered, [each.chain.initial.answer for each in answered], tables, n_resamples, seed
+        ),
         "grounding questions": _groups(answered, [_bin(each.chain) for each in answered], tables, n_resamples, seed),
     }
     return result

@@ -152,7 +152,8 @@ def test_a_checkpoint_is_evaluated_and_its_scores_follow_from_the_predictions(
     result = json.loads((out / "result.json").read_text())
     assert result["chains"] == 3 and result["data"]["training_chains"] == 3
     assert list(result["conditions"]) == [
-        *("with_ecg", "no_ecg", "other_ecg", "fixed_chain", "text_only", "fixed_path", "fixed_chain_oracle")
+        *("with_ecg", "no_ecg", "other_ecg", "fixed_chain", "text_only", "fixed_path"),
+        *("fixed_chain_oracle", "no_ecg_by_text"),
     ]
     assert result["conditions"]["fixed_chain"]["completion"] == pytest.approx(2 / 3)
     assert is_reasoning(out) and check_result(out) == []
