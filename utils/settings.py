@@ -163,8 +163,10 @@ def _place(file: Path, path: Path) -> str:
 
 
 def _with_file(message: str, files: list[Path]) -> str:
-    """``message`` after the file that sets the key it begins with, or after the experiment's own."""
+    """``message`` after what sets the key it begins with: the process environment, a file, or the experiment's own."""
     key = message.partition(":")[0]
+    if os.environ.get(key):
+        return f"the process environment, which overrides {files[-1]}: {message}"
     setting = [file for file in files if any(k.upper() == key and v for k, v in dotenv_values(file).items())]
     return f"{_place((setting or files)[-1], files[-1])}: {message}"
 

@@ -3,9 +3,10 @@
 A text is in the split of its recordings, whatever the name of its file.
 """
 
+import difflib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from cardiolect.data_provider.ecgqa.derived import derive
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.manifest import Text
 from cardiolect.data_provider.texts.english_reports import ENGLISH, render
-from cardiolect.data_provider.texts.questions import load_examples
+from cardiolect.data_provider.texts.numbers import NUMBER
+from cardiolect.data_provider.texts.questions import Loaded, load_examples
 from cardiolect.utils.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 RENDERINGS = "renderings.jsonl"
+SHOWN = 5  # names in a line
+QUESTION_TYPES = ("single-verify", "single-choose", "single-query", NUMBER)  # which scores are made for
 
 
 def take_ecg_qa_splits(done: Prepared, folder: Path) -> None:
@@ -74,7 +78,26 @@ def add_texts(done: Prepared, source: Path, paths: list[Path], licence: str) -> 
         loaded.skipped_missing + len(loaded.examples) - len(known)
     )
     done.left_out["empty reports"] += loaded.empty_reports
+    if paths != done.bundled:
+        _say_unknown(loaded, known, refs, paths)
     _add(done, known, licence)
+
+
+def _say_unknown(loaded: Loaded, known: Sequence[Example], refs: Mapping[str, RecordRef], paths: list[Path]) -> None:
+    """Print a line for the recordings and types of questions that are not known. Raises `UserError` if no text is."""
+    absent = [ecg_id for ecg_id, _ in loaded.missing]  # paths may hold patient ids
+    absent += [i for e in loaded.examples for i in e.record_ids if i not in refs]
+    if absent:
+        named = ", ".join(list(dict.fromkeys(absent))[:SHOWN]) + (", ..." if len(set(absent)) > SHOWN else "")
+        there = ", ".join(list(refs)[:SHOWN]) + (", ..." if len(refs) > SHOWN else "")
+        line = f"no recording is called {named}; those of the corpus are called {there}"
+        if not known:
+            raise UserError(f"--texts {paths[0]}: {line}")
+        print(f"--texts: {line}")
+    types = Counter(e.question_type for e in known if e.question_type and e.question_type not in QUESTION_TYPES)
+    for name, count in types.items():
+        if near := difflib.get_close_matches(name, QUESTION_TYPES, n=1, cutoff=0.8):
+            print(f"--texts: question_type {name} ({count}) has no scores of its own; did you mean {near[0]}?")
 
 
 def add_derived_questions(done: Prepared, source: Path, seed: int, licence: str) -> None:
@@ -139,7 +162,8 @@ def render_reports(done: Prepared, folder: Path) -> None:
 def _add(done: Prepared, examples: Sequence[Example], licence: str) -> None:
     """Add texts; of conversations to train on only their ends, which hold all answers before them."""
     split_of = {record.record_id: record.split for record in done.records}
-    for e, following in zip(examples, [*examples[1:], None], strict=True):
+    for number, e in enumerate(examples, start=1):
+        following = examples[number] if number < len(examples) else None
         splits = {split_of[i] for i in e.record_ids}
         if splits == {"train"} and following and following.history == (*e.history, (e.question, *e.answers)):
             continue

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated
+from cardiolect.data_provider.corpora import challenge, code15, mimic, ptbxl, simulated, wfdb_folders
 from cardiolect.data_provider.corpora.databases import MANIFEST, database_in
 from cardiolect.data_provider.corpora.manifest_texts import (
     RENDERINGS,
@@ -28,6 +28,7 @@ CORPORA: dict[str, Callable[[Path], Prepared]] = {
     "mimic-iv-ecg": mimic.prepare,
     "code-15": code15.prepare,
     "simulated": simulated.prepare,
+    wfdb_folders.OWN: wfdb_folders.prepare,
     **dict.fromkeys(challenge.NAMES, challenge.prepare),
 }
 

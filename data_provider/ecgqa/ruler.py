@@ -5,7 +5,7 @@ import math
 from cardiolect.data_provider.ecgqa.intervals import Delineation, delineate, measure_halves
 from cardiolect.data_provider.ecgqa.range_fit import AXIS, REGULAR, values_of
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.data_provider.texts.numbers import QUANTITIES
+from cardiolect.data_provider.texts.numbers import NO_BEATS, QUANTITIES, value_of
 
 _SHORT = {
     "heart rate": "rate",
@@ -26,7 +26,7 @@ def measured_in_words(record: ECGRecord) -> str:
     """
     found = delineate(record.signal, record.fs)
     if found is None:
-        return "fewer than three beats found, so nothing can be measured"
+        return NO_BEATS
     whole, halves = values_of(found.intervals), [values_of(half) for half in measure_halves(found)]
     words = []
     for quantity in QUANTITIES:
@@ -35,6 +35,23 @@ def measured_in_words(record: ECGRecord) -> str:
         uncertain = not math.isnan(value) and not all(each <= quantity.close for each in apart)
         words.append(f"{_SHORT[quantity.name]} {quantity.answer(value)}{' (uncertain)' if uncertain else ''}")
     return ", ".join(words) + _rhythm(found)
+
+
+def measured_otherwise(record: ECGRecord, question: str, answer: str) -> str | None:
+    """What is measured on a recording, if it is no close answer to a question for a number; None if it is or cannot be.
+
+    For example "measured on the signal: 173 bpm".
+    """
+    quantity = next((each for each in QUANTITIES if each.question == question.strip()), None)
+    found = quantity and delineate(record.signal, record.fs)
+    if not found:
+        return None
+    value, given = values_of(found.intervals)[quantity.name], value_of(answer, quantity.unit)
+    if math.isnan(value):
+        same = given is None
+    else:
+        same = given is not None and _apart(given, value, quantity.name) <= quantity.close
+    return None if same else f"measured on the signal: {quantity.answer(value)}"
 
 
 def _apart(a: float, b: float, name: str) -> float:

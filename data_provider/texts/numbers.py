@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 NUMBER = "single-number"  # the question type
 NOT_MEASURABLE = "not measurable"  # such as the PR interval in atrial fibrillation
+NO_BEATS = "fewer than three beats found, so nothing can be measured"  # on the whole ECG
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from cardiolect.model.cli.understanding import (
     CANNOT_SAY,
     UNTRAINED,
     is_trained,
+    lacks_beats,
     left_open,
     list_questions,
     trained_questions,
@@ -42,13 +43,14 @@ class _Opened(NamedTuple):
     """A model with the ECGs that it is asked about.
 
     judge: answers yes-or-no questions; None if a server answers, or if answers are sampled. check: the lines about a
-    report that contradicts such answers.
+    report that contradicts such answers. measured: what is measured on each ECG, if the model is told so too.
     """
 
     answer: Answerer
     judge: Judge | None
     check: Callable[[str], list[str]]
     ecgs: list[ECGRecord]
+    measured: list[str]
 
 
 def ask(
@@ -81,7 +83,7 @@ def ask(
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answerer, judge, _, ecgs = _open_answerer(records, start, checkpoint, patient, device, **options)
+    answerer, judge, _, ecgs, measured = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     alone = answers_alone(info)
     if chat and alone:
@@ -95,21 +97,29 @@ def ask(
         question = understood(info, typed, ecgs, as_typed, said)
         if question is None:
             continue
+        if not as_typed and any(lacks_beats(question, each) for each in measured):
+            print(f"{CANNOT_SAY}{measured[0]}", flush=True)
+            continue
         if judge and not history and is_yes_or_no(info, question):
             answer, line = judge(question)
             print(line, flush=True)
         else:
             answer = _print_stream(answerer(question, [*history]), verbose, **options)
         _print_left_open(question, ecgs)
+        if len(measured) == 1 and (line := _measured_otherwise(ecgs[0], question, answer)):
+            print(line, flush=True)
         if chat and not alone:
             history.append((question, answer))
 
 
 def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
     """Print a report on an ECG, and where it contradicts the answers to single questions."""
-    answerer, _, check, ecgs = _open_answerer([record], start, checkpoint, patient, device, **options)
+    answerer, _, check, ecgs, measured = _open_answerer([record], start, checkpoint, patient, device, **options)
     if (reason := why_unanswerable(ecgs[0], REPORT)) is not None:
         print(f"{CANNOT_SAY}{reason}")
+        return
+    if any(lacks_beats(REPORT, each) for each in measured):
+        print(f"{CANNOT_SAY}{measured[0]}")
         return
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
@@ -216,10 +226,11 @@ def _open_answerer(
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
     codes = [chat.encode(ecg) for ecg in ecgs]
-    measures = bool(chat.representation.parts(codes[0]))  # others need not wait for the delineator
-    for number, ecg in enumerate(ecgs if measures else (), start=1):
+    # Other models need not wait for the delineator.
+    measured = [_measured(ecg) for ecg in ecgs] if chat.representation.parts(codes[0]) else []
+    for number, words in enumerate(measured, start=1):
         which = f"ECG {number}: " if len(ecgs) > 1 else ""
-        print(f"{which}measured on the signal, not by the model: {_measured(ecg)}", file=sys.stderr)
+        print(f"{which}measured on the signal, not by the model: {words}", file=sys.stderr)
     collect_from_now_on()  # a conversation may be long
 
     def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
@@ -238,13 +249,19 @@ def _open_answerer(
         return contradictions(chat, codes[0], report, known, background)
 
     ranks = endpoint is None and not temperature
-    return _Opened(answer, judge if ranks else None, check, ecgs)
+    return _Opened(answer, judge if ranks else None, check, ecgs, measured)
 
 
 def _measured(ecg: ECGRecord) -> str:
     from cardiolect.data_provider.ecgqa.ruler import measured_in_words  # slow: imports NeuroKit
 
     return measured_in_words(ecg)
+
+
+def _measured_otherwise(ecg: ECGRecord, question: str, answer: str) -> str | None:
+    from cardiolect.data_provider.ecgqa.ruler import measured_otherwise  # slow: imports NeuroKit
+
+    return measured_otherwise(ecg, question, answer)
 
 
 def _read_questions() -> Iterator[str]:

@@ -75,4 +75,6 @@ def parse_patient(patient: str) -> str:
         raise UserError(
             f'--patient "{patient}": {problem}; write all or part of "age 56, sex female, height 161 cm, weight 63 kg"'
         )
+    if unused := [part.strip() for part in patient.split(",") if part.strip() and not parse_background(part)]:
+        print(f'--patient: "{", ".join(unused)}" is not used; models know age, sex, height and weight', file=sys.stderr)
     return background

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.ecgqa.asked import asked
-from cardiolect.data_provider.ecgqa.needed_leads import unseen_walls, why_unanswerable
+from cardiolect.data_provider.ecgqa.needed_leads import RHYTHM_SECONDS, unseen_walls, why_unanswerable
 from cardiolect.data_provider.ecgqa.scp_statements import NAMES, RHYTHMS
 from cardiolect.data_provider.ecgqa.templates import ANY_NOISE_IN_LEAD, NOISE_IN_LEAD
 from cardiolect.data_provider.examples import INSTRUCT_TASK, REPORT_TASK
 from cardiolect.data_provider.record import ECGRecord
-from cardiolect.data_provider.texts.numbers import NUMBER
+from cardiolect.data_provider.texts.numbers import NO_BEATS, NUMBER
 from cardiolect.data_provider.texts.wordings import NEGATED, SEVERAL, Reading, understand, wordings_of
 from cardiolect.data_provider.texts.wordings import UNTRAINED as UNTRAINED_QUESTION
 from cardiolect.model.cli.loading import require_checkpoint
@@ -115,11 +115,21 @@ def hints(reading: Reading) -> list[str]:
 
 
 def left_open(question: str, ecgs: Iterable[ECGRecord]) -> str | None:
-    """What an answer cannot deny although it was asked: a report without all walls; None if there is nothing."""
+    """What an answer leaves open: of a report, walls that no lead shows and the rhythm of a short ECG; else None."""
     if task_of(question) != REPORT_TASK:
         return None
     unseen = next((unseen for unseen in map(unseen_walls, ecgs) if unseen), None)
-    return unseen and f"{CANNOT_SAY}{unseen}"
+    short = next((ecg.seconds for ecg in ecgs if ecg.seconds < RHYTHM_SECONDS), None)
+    reasons = [unseen] if unseen else []
+    if short is not None:
+        reasons.append(f"rhythm and extra beats, which take {RHYTHM_SECONDS:g} s; these are {short:.1f} s")
+    return f"{CANNOT_SAY}{'; '.join(reasons)}" if reasons else None
+
+
+def lacks_beats(question: str, measured: str) -> bool:
+    """Whether a question, or a report, is about beats, of which a delineator found too few. measured: what it says."""
+    about = asked(question)
+    return measured == NO_BEATS and not (about and about.attribute_type == "noise")
 
 
 def list_questions(checkpoint: Path) -> None:

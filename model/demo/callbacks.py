@@ -15,7 +15,7 @@ import gradio as gr
 from cardiolect.data_provider.corpora.simulated_folder import only_simulated
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.ask import NO_PATIENT, ONLY_SIMULATED, is_yes_or_no, lacks_patient
-from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, read_question
+from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, lacks_beats, read_question
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
@@ -167,6 +167,10 @@ class Callbacks:
             yield answered, chatbot_messages(answered), status, "", None
             return
         info, sent = self.chat.checkpoint.info, reading.question or question
+        if session.record is not None and lacks_beats(sent, session.measured):
+            answered = steps.refuse(session, question, f"{CANNOT_SAY}{session.measured}")
+            yield answered, chatbot_messages(answered), "", "", None
+            return
         remarks = [] if sent == question else [f"understood as: {sent}"]
         remarks += [] if is_trained(info, sent) else [UNTRAINED]
         remarks += [NO_PATIENT] if age is None and not sex and lacks_patient(info, "") else []

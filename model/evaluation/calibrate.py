@@ -128,16 +128,17 @@ def _calibration(
         "log_loss": {f"{penalty:g}": loss for penalty, loss in maps.log_loss.items()},
         "uncalibrated": _figures(margins, is_yes),
         "calibrated": _figures(maps.held_out, is_yes),
-        "sure": _sure(maps.held_out, is_yes, np.array([lines[name].prior_log_odds for name in names])),
+        "sure": _sure(maps.held_out, is_yes, [lines[name] for name in names]),
     }
     shared = {"a": maps.slope, "b": maps.intercept}
     return Calibration(weights, lines, shared, SURE, dict(validation), figures)
 
 
-def _sure(log_odds: np.ndarray, is_yes: np.ndarray, prior: np.ndarray) -> dict[str, float]:
+def _sure(log_odds: np.ndarray, is_yes: np.ndarray, lines: Sequence[QuestionMap]) -> dict[str, float]:
     """Which answers `Calibration.is_sure` would call sure, and how often these and the others are right."""
-    right = (log_odds >= 0) == is_yes
-    sure = expit(np.abs(log_odds)) >= np.where((log_odds >= 0) == (log_odds >= prior), SURE, CERTAIN)
+    right, prior = (log_odds >= 0) == is_yes, np.array([line.prior_log_odds for line in lines])
+    both_seen = np.array([0 < line.positives < line.n for line in lines])
+    sure = both_seen & (expit(np.abs(log_odds)) >= np.where((log_odds >= 0) == (log_odds >= prior), SURE, CERTAIN))
     return {
         "share": float(sure.mean()),
         "right": float(right[sure].sum() / max(sure.sum(), 1)),

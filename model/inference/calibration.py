@@ -97,8 +97,12 @@ class Calibration:
         """Whether an answer to a question of the calibration is probable, and not only because a finding is rare.
 
         Its probability is at least ``unsure_below``, and the answer is the same for patients half of whom have the
-        finding, or its probability is at least `CERTAIN`.
+        finding, or its probability is at least `CERTAIN`. Never if all validation answers are the same: nothing then
+        shows that the other would have been recognised.
         """
+        line = self.questions[question]
+        if line.positives in (0, line.n):
+            return False
         (answer, probability), (balanced, _) = (
             decide(self.probability_of_yes(question, margin, point)) for point in (PREVALENCE, BALANCED)
         )

@@ -239,3 +239,28 @@ def test_a_challenge_header_names_its_signals_and_its_patient(shared_data, tmp_p
     assert done.left_out == {"headers without a signal file": 1, "multi-segment records": 1}
     records = [ref for ref, _ in load_records(tmp_path / "out").values()]
     assert [ref.background for ref in records] == ["sex male"] * 2 and read_record(records[0]).fs == 500
+
+
+def test_your_own_recordings_are_called_by_their_paths(shared_data, tmp_path, capsys):
+    """Two of one name in two folders stay apart, and nothing is claimed about licence and citation."""
+    for name in ("visit1", "ward/visit1", "ward/visit3"):
+        (tmp_path / "source/ward").mkdir(parents=True, exist_ok=True)
+        text = (shared_data / "ptb-xl/records500/00000/00001_hr.hea").read_text()
+        header = tmp_path / f"source/{name}.hea"
+        header.write_text(text.replace("00001_hr", header.stem))
+        shutil.copy(shared_data / "ptb-xl/records500/00000/00001_hr.dat", header.with_suffix(".dat"))
+    asked = {"question": "AF?", "answer": ["no"], "question_type": "single-verfy"}
+    texts = [{"ecg_id": name} | asked for name in ("visit1", "ward/visit1", "visit3", "ward/visit3")]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    done = prepare("own", tmp_path / "source", tmp_path / "out", [tmp_path / "texts.json"])
+    assert (done.records, done.texts, done.database, done.licence, done.version, done.citation) == (
+        *(3, 3, "own", "unknown"),
+        *("", ""),
+    )
+    said = capsys.readouterr().out
+    assert "no recording is called visit3; those of the corpus are called visit1, ward/visit1, ward/visit3" in said
+    assert "question_type single-verfy (3) has no scores of its own; did you mean single-verify?" in said
+    (tmp_path / "texts.json").write_text(json.dumps(texts[2:3]))
+    with pytest.raises(UserError, match=r"texts\.json: no recording is called visit3; those of the corpus"):
+        prepare("own", tmp_path / "source", tmp_path / "none", [tmp_path / "texts.json"])
+    assert not (tmp_path / "none").exists()

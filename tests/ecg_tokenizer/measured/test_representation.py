@@ -184,6 +184,24 @@ def test_a_question_about_one_ecg_has_the_codes_in_its_ranges_of_times(represent
     assert row.ids[: len(prompt.prefix) + len(prompt.question)] == [*prompt.prefix, *prompt.question]
 
 
+def test_an_evaluation_can_show_codes_in_the_ranges_of_a_question_alone_or_everywhere_else(representation, tmp_path):
+    words, ref = timed_vocabulary(representation, tmp_path), RecordRef("1", "1")
+    cache = ItemsInMemory(representation, {ref: representation.prepare([some_ecg(10, 250)], 250)[0]})
+    prompts = {}
+    for condition in ("with_ecg", "no_ecg", "ranges_only", "no_ranges"):
+        ecgs = inputs_under(condition, [(ref,)], [(ref,)], cache, settings=None)([ref])
+        prompts[condition] = make_prompt(words, ecgs, [""], "qa", "QRS? [0.50s - 0.61s]")
+    whole, none = prompts["with_ecg"], prompts["no_ecg"]
+    assert whole.prefix != none.prefix and whole.question != none.question
+    ranges, rest = prompts["ranges_only"], prompts["no_ranges"]
+    assert (ranges.prefix, ranges.question) == (none.prefix, whole.question)
+    assert (rest.prefix, rest.question) == (whole.prefix, none.question)
+    assert len({prompt.key for prompt in prompts.values()}) == 4  # prompts with equal keys share their prefix
+    plain = ItemsInMemory(representation.tokenizer, {ref: representation.parts(cache.item(ref))[CODES]})
+    with pytest.raises(UserError, match=r"FLOORS=no_ranges: questions hold no codes of ECGs that are codes"):
+        inputs_under("no_ranges", [(ref,)], [(ref,)], plain, settings=None)([ref])
+
+
 def test_a_checkpoint_marks_times_if_its_training_did(representation, tmp_path):
     language_model = load_language_model(tiny_language_model(tmp_path / "llm"), "fp32")
     checkpoint = new_checkpoint(*language_model, representation, seed=0)

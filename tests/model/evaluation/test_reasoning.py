@@ -11,7 +11,14 @@ from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.texts.reasoning.loading import chain_of
 from cardiolect.model.entry import run_stage
 from cardiolect.model.evaluation.reasoning.blind import blind_scores
-from cardiolect.model.evaluation.reasoning.floors import commonest_chains, fixed_paths, text_only
+from cardiolect.model.evaluation.reasoning.floors import (
+    FLOORS,
+    NO_ECG_BY_TEXT,
+    commonest_chains,
+    fixed_paths,
+    text_only,
+    times_by_text,
+)
 from cardiolect.model.evaluation.reasoning.matching import MATCHES
 from cardiolect.model.evaluation.reasoning.result import check_result, is_reasoning
 from cardiolect.model.evaluation.reasoning.scores import AnsweredChain, depth, score
@@ -113,6 +120,18 @@ def test_right_answers_earlier_in_a_chain_give_later_time_ranges_away():
         assert text_only(training)(unseen)[4] == later["answer"]
         alone = chain(row(9, 9, True, loop("Yes", "Yes", [later])))
         assert text_only(training)(alone)[3] != later["answer"]
+
+
+def test_a_floor_has_the_answers_without_the_ecg_but_time_ranges_by_text():
+    training = [chain(positive(number, number, f"[{number}.00s - {number}.10s]")) for number in (3, 4, 5)]
+    unseen = positive(9, 9, "[7.00s - 7.09s]")
+    given = [f"answer {number}" for number in range(len(chain(unseen).steps))]
+    timed = [" - " in step.answer for step in chain(unseen).steps]
+    assert times_by_text(training)(chain(unseen), given) == [
+        step.answer if is_timed else text
+        for step, is_timed, text in zip(chain(unseen).steps, timed, given, strict=True)
+    ]
+    assert sum(timed) == 1 and NO_ECG_BY_TEXT in FLOORS
 
 
 @pytest.fixture
