@@ -72,3 +72,5 @@ for test in qa qa_reconstructed all all_reconstructed report report_reconstructe
 done
 cardiolect export $stock --results "${results[@]}" --out $shipped --name cardiolect-builtin --license cc-by-4.0
 cp -r $shipped/. cardiolect/builtin/
+CHECKPOINT=$stock bash eval.sh env/builtin/test_reasoning_simulated.env
+[ ${#chains[@]} -eq 0 ] || CHECKPOINT=$stock bash eval.sh env/builtin/test_reasoning.env

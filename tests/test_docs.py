@@ -29,7 +29,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
 def test_files_and_modules_exist(page):
     text = page.read_text()
-    paths = re.findall(rf"(?<![\w/.-])({FOLDERS}/[\w/]*(?:\.(?:py|sh|env|md|svg))?)(?![\w*{{<])", text)
+    paths = re.findall(rf"(?<![\w/.-])({FOLDERS}/[\w/]*(?:\.(?:py|sh|env|md|svg|png))?)(?![\w*{{<])", text)
     assert [path for path in paths if path not in OTHERS and "NAME" not in path and not (ROOT / path).exists()] == []
     for name in set(re.findall(r"`(cardiolect\.[\w.]+)", text)) - OTHERS:
         module, found = name.rstrip("."), None

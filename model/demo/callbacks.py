@@ -167,7 +167,8 @@ class Callbacks:
             yield answered, chatbot_messages(answered), status, "", None
             return
         info, sent = self.chat.checkpoint.info, reading.question or question
-        if session.record is not None and lacks_beats(sent, session.measured):
+        measures = session.record is not None and self.chat.representation.parts(session.item)
+        if measures and lacks_beats(sent, session.measured):
             answered = steps.refuse(session, question, f"{CANNOT_SAY}{session.measured}")
             yield answered, chatbot_messages(answered), "", "", None
             return

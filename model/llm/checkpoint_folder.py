@@ -32,6 +32,8 @@ FINGERPRINTED = (  # in addition to the weights
 
 def read_info(path: Path) -> dict:
     """The contents of cardiolect.json. Raises `UserError` if ``path`` is not a checkpoint."""
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; pretrain.sh and finetune.sh write checkpoints")
     if not (path / INFO).is_file():
         raise UserError(f"{path}: not a checkpoint ({INFO} is missing); pretrain.sh and finetune.sh write them")
     return _read_json(path / INFO)

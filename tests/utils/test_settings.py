@@ -202,6 +202,7 @@ def test_a_run_says_once_what_it_does_not_use(tmp_path, capsys, monkeypatch, ran
     """The main rank alone."""
     for name, value in {"CHECKPOINT": tmp_path, "TEST_DATA": tmp_path, "TASKTYPE": "qa", "RANK": rank}.items():
         monkeypatch.setenv(name, str(value))
+    (tmp_path / "cardiolect.json").write_text("{}")
     monkeypatch.setattr(entry, "ensure_ranks", lambda count: None)
     monkeypatch.setattr("cardiolect.model.evaluation.evaluate.evaluate", lambda settings: None)
     entry.run_stage("eval", env_file(tmp_path, BERTSCORE_LAYER=9))
@@ -265,6 +266,12 @@ def test_a_bad_line_of_a_base_is_one_line_that_names_its_file(tmp_path, monkeypa
     with pytest.raises(UserError, match=message) as error:
         TokenizerSettings.load("run.env")
     assert "\n" not in str(error.value)
+
+
+def test_a_value_of_the_process_environment_is_said_to_be_its(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCH_SIZE", "many")
+    with pytest.raises(UserError, match=r"^the process environment, which overrides .*\.env: BATCH_SIZE: .*'many'"):
+        TokenizerSettings.load(env_file(tmp_path, BATCH_SIZE=7))
 
 
 def test_one_key_is_read_before_its_class_is_known(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from cardiolect.data_provider.ecgqa import ruler
 from cardiolect.data_provider.ecgqa.intervals import delineate, measure_halves
-from cardiolect.data_provider.ecgqa.ruler import measured_in_words
+from cardiolect.data_provider.ecgqa.ruler import measured_in_words, measured_otherwise
 from cardiolect.data_provider.readers import read_record
 
 
@@ -46,3 +46,28 @@ def test_values_that_odd_and_even_beats_do_not_share_are_uncertain(normal, monke
 def test_what_cannot_be_measured_is_said(normal):
     flat = replace(normal, signal=np.zeros_like(normal.signal))
     assert measured_in_words(flat) == "fewer than three beats found, so nothing can be measured"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "line"),
+    [
+        ("What is the heart rate?", "{rate} bpm", None),
+        ("What is the heart rate?", "124 bpm", "measured on the signal: {rate} bpm"),
+        ("What is the heart rate?", "not measurable", "measured on the signal: {rate} bpm"),
+        ("Does this ECG show sinus rhythm?", "124 bpm", None),
+    ],
+)
+def test_an_answer_that_differs_from_what_is_measured_is_followed_by_it(normal, question, answer, line):
+    rate = re.search(r"rate (\d+) bpm", measured_in_words(normal))[1]
+    assert measured_otherwise(normal, question, answer.format(rate=rate)) == (line and line.format(rate=rate))
+
+
+def test_an_interval_without_p_waves_is_no_number(normal, monkeypatch):
+    found = delineate(normal.signal, normal.fs)
+    without = replace(found, intervals=replace(found.intervals, pr=math.nan))
+    monkeypatch.setattr(ruler, "delineate", lambda *_: without)
+    question = "How long is the PR interval?"
+    assert measured_otherwise(normal, question, "160 ms") == "measured on the signal: not measurable"
+    assert measured_otherwise(normal, question, "not measurable") is None
+    monkeypatch.setattr(ruler, "delineate", lambda *_: None)
+    assert measured_otherwise(normal, question, "160 ms") is None

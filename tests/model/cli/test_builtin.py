@@ -2,7 +2,9 @@
 
 import io
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cardiolect import ECGChat
@@ -111,3 +113,27 @@ def test_a_picture_is_answered_as_a_question_is(said, tmp_path):
         assert said("show", "example", "--question", question, "--out", tmp_path / "ecg.png") == said(
             "ask", "example", question
         )
+
+
+def test_a_signal_without_beats_is_not_read_as_an_ecg(said, monkeypatch):
+    """Without beats, only questions about noise are answered."""
+    ecg = read_record(builtin.BUILTIN / "example")
+    step = np.zeros_like(ecg.signal)
+    step[:, step.shape[1] // 2 :] = 0.5
+    monkeypatch.setattr("cardiolect.model.cli.ask.read_ecg", lambda *_: replace(ecg, signal=step))
+    line = "cannot say: fewer than three beats found, so nothing can be measured"
+    answers = said("ask", "step", "AF?", "heart rate?", "static noise?").splitlines()
+    assert [answer.partition("? ")[2] == line for answer in answers] == [True, True, False]
+    assert said("report", "step").strip() == line
+
+
+def test_a_number_that_differs_from_the_measured_one_is_followed_by_it(said, monkeypatch):
+    monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["124 bpm"]))
+    assert re.fullmatch(r"124 bpm\nmeasured on the signal: \d+ bpm\n", said("ask", "example", "heart rate?"))
+
+
+def test_what_a_patient_is_said_to_be_and_no_model_knows_is_named(said, capsys):
+    cli.main(["ask", "example", "AF?", "--patient", "age 56, woman, sex female"])
+    assert '--patient: "woman" is not used' in capsys.readouterr().err
+    cli.main(["ask", "example", "AF?", "--patient", "age 56, sex female"])
+    assert "is not used" not in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,13 @@ def test_yes_needs_a_probability_of_one_half_at_the_operating_point():
 )
 def test_an_answer_is_sure_if_it_is_probable_and_not_for_its_rarity_alone(margin, sure):
     assert Calibration("", {"AF?": RARE}, {}, 0.8, {}, {}).is_sure("AF?", margin) == sure
+
+
+@pytest.mark.parametrize("positives", [0, 100])
+def test_no_answer_is_sure_if_validation_had_only_one(positives):
+    line = replace(RARE, positives=positives)
+    found = Calibration("", {"AF?": line}, {}, 0.8, {}, {})
+    assert [found.is_sure("AF?", margin) for margin in (-10.0, -2.0, 3.0, 10.0)] == [False] * 4
 
 
 def test_it_is_read_as_it_was_written_and_none_without_a_file(folder):
