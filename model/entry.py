@@ -7,7 +7,7 @@ from pathlib import Path
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, resolve
 from cardiolect.model.all_settings import SETTINGS, program_of, settings_class
 from cardiolect.model.evaluation.reasoning.settings import ReasoningSettings
-from cardiolect.model.llm.checkpoint_folder import INFO
+from cardiolect.model.llm.checkpoint_folder import INFO, read_info
 from cardiolect.utils.device import keep_freed_memory
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import ensure_ranks, gather, is_main, join_ranks, leave_ranks, sharing_ranks, world_size
@@ -30,6 +30,8 @@ def run_stage(stage: str, env_file: Path | str) -> None:
         check_count(settings.num_processes)
     if stage != "eval":
         _check_output(stage, settings)
+    if getattr(settings, "checkpoint", None):
+        read_info(settings.checkpoint)
     try:
         ensure_ranks(getattr(settings, "num_processes", 1))  # some representations are the work of one rank
         keep_freed_memory()

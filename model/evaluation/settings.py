@@ -10,7 +10,6 @@ from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
 from cardiolect.model.evaluation.conditions import CHOICES, NO_ECG, OTHER_ECG
 from cardiolect.model.inference.calibration import PREVALENCE, Point
-from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.errors import UserError
@@ -75,7 +74,6 @@ class CheckpointSettings(DataSettings):
         super().check()
         check_record_seconds(self.record_seconds)
         need_path("CHECKPOINT", self.checkpoint, "a checkpoint that finetune.sh wrote")
-        read_info(self.checkpoint)
         if self.load_bits:
             check_installed(f"LOAD_BITS={self.load_bits}")
         if self.floors != ["none"] and (unknown := [name for name in self.floors if name not in CHOICES]):

@@ -5,13 +5,16 @@ answer does not begin with a space. Run as a program, with the arguments of ``tr
 """
 
 import json
+import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 ANSWERS = ("/v1/chat/completions", "/v1/completions")
-CLOSED = ("/load_model", "/reset")  # whoever reaches the server could have it load or drop models
+CLOSED = ("/load_model", "/reset", "/v1/responses")  # the first two load and drop models, whoever reaches the server
 MAX_BYTES = 16 * 2**20  # of a request: an ECG is a few kilobytes
 # What transformers ignores although it changes an answer, with the value that means nothing.
 IGNORED = {
@@ -20,9 +23,13 @@ IGNORED = {
     "n": 1,
     "presence_penalty": 0,
     "response_format": {"type": "text"},
-    "stream_options": {},
+    "tools": [],
     "tool_choice": "none",
 }
+ROLES = ("system", "developer", "user", "assistant")
+MOST_TEMPERATURE = 2
+_ECG_TOKEN = re.compile(r"<\|ecg_\w*\|>")
+_MODEL = re.compile(rb'"model": ?"[^"]*"')  # not in what was said, whose quotes are escaped
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -32,15 +39,23 @@ class OpenAIProtocol:
 
     def __init__(self, app: Callable, model: str):
         self.app, self.model, self.name = app, model, Path(model).resolve().name
-        self.created = int(Path(model).stat().st_mtime)
+        self.listed = {
+            "id": self.name,
+            "object": "model",
+            "created": int(Path(model).stat().st_mtime),
+            "owned_by": "cardiolect",
+        }
+        self.tokenizer = Tokenizer.from_file(str(Path(model, "tokenizer.json")))
+        self.most_tokens = _most_tokens(Path(model, "config.json"))
 
     async def __call__(self, scope: dict[str, Any], receive: Callable, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif path == "/v1/models" and scope["method"] == "GET":
-            listed = {"id": self.name, "object": "model", "created": self.created, "owned_by": "cardiolect"}
-            await _reply(send, 200, {"object": "list", "data": [listed]})
+            await _reply(send, 200, {"object": "list", "data": [self.listed]})
+        elif path == f"/v1/models/{self.name}" and scope["method"] == "GET":
+            await _reply(send, 200, self.listed)
         elif path in CLOSED:
             await _reply(send, 404, _error(f"{path} is not offered by this server"))
         elif path in ANSWERS and scope["method"] == "POST":
@@ -56,13 +71,17 @@ class OpenAIProtocol:
             body = json.loads(raw)
             if not isinstance(body, dict):
                 raise ValueError("the request is not a JSON object")
-            if scope["path"] == ANSWERS[0] and not _has_messages(body):
-                raise ValueError('messages must be a list with at least one {"role": ..., "content": ...}')
             if ignored := [key for key, nothing in IGNORED.items() if body.get(key) not in (None, nothing)]:
                 raise ValueError(f"{', '.join(ignored)}: not supported by this server; leave it out")
+            _check_numbers(body)
+            texts = _texts(body) if scope["path"] == ANSWERS[0] else [body.get("prompt")]
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("prompt must be a text")
+            self._check_tokens(texts)
         except ValueError as error:
             await _reply(send, 400, _error(str(error)))
             return
+        body.pop("stream_options", None)  # the last chunk has the usage in any case
         if body.get("model") not in (None, "", self.name, self.model):
             message = f"the model {body['model']!r} does not exist; this server has {self.name!r}"
             await _reply(send, 404, _error(message, "model_not_found"))
@@ -70,13 +89,22 @@ class OpenAIProtocol:
         body["model"] = self.model
         await self._passed_on(scope, receive, send, json.dumps(body).encode())
 
+    def _check_tokens(self, texts: Sequence[str]) -> None:
+        """Raise ValueError for ECG tokens of another model, and for more tokens than this one takes."""
+        named = {token for text in texts for token in _ECG_TOKEN.findall(text)}
+        if strange := sorted(token for token in named if self.tokenizer.token_to_id(token) is None):
+            raise ValueError(f"{strange[0]} is no token of this model; encode the ECG with its own tokenizer")
+        count = sum(len(self.tokenizer.encode(text).ids) for text in texts)
+        if self.most_tokens is not None and count > self.most_tokens:
+            raise ValueError(f"the messages take {count} tokens, the model takes {self.most_tokens}")
+
     async def _passed_on(self, scope: dict[str, Any], receive: Callable, send: Send, body: bytes | None) -> None:
         """Let transformers answer. body: replaces that of the request, unless None."""
         if body is not None:
             kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
             scope = scope | {"headers": [*kept, (b"content-length", str(len(body)).encode())]}
             receive = _replaying(body, receive)
-        answer = _Answer(send, stripped=body is not None)
+        answer = _Answer(send, self.name, stripped=body is not None)
         try:
             await self.app(scope, receive, answer.send)
         except Exception as error:
@@ -92,8 +120,9 @@ class OpenAIProtocol:
 class _Answer:
     """Passes an answer on as it comes; holds back errors, and what must be rewritten whole."""
 
-    def __init__(self, send: Send, stripped: bool):
+    def __init__(self, send: Send, model: str, stripped: bool):
         self.passed_on, self.stripped = send, stripped
+        self.model = f'"model": {json.dumps(model)}'.encode()
         self.start: dict[str, Any] | None = None
         self.held, self.begun, self.said = b"", False, False
 
@@ -111,8 +140,10 @@ class _Answer:
         elif not self.begun:
             self.held += message.get("body", b"")
         else:
-            if self.stripped and not self.said:
-                message = message | {"body": self._first(message.get("body", b""))}
+            if self.stripped:
+                event = message.get("body", b"")
+                event = event if self.said else self._first(event)
+                message = message | {"body": _MODEL.sub(lambda _: self.model, event)}
             await self.passed_on(message)
 
     def _first(self, event: bytes) -> bytes:
@@ -145,6 +176,8 @@ class _Answer:
             # It calls what a client asked wrongly 422, which OpenAI's clients do not know.
             await _reply(self.passed_on, 400 if status == 422 else status, _error(text, server=status >= 500))
             return
+        if self.stripped:
+            body["model"] = json.loads(self.model.partition(b": ")[2])
         for choice in body.get("choices", ()):
             if isinstance(said := choice.get("message", choice), dict):
                 key = "content" if "content" in said else "text"
@@ -152,13 +185,42 @@ class _Answer:
         await _reply(self.passed_on, status, body)
 
 
-def _has_messages(body: dict[str, Any]) -> bool:
+def _texts(body: dict[str, Any]) -> list[str]:
+    """What the messages say. Raises ValueError unless they are texts of known roles, one of them a user's."""
     messages = body.get("messages")
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(each, dict) and "role" in each and "content" in each for each in messages)
-    )
+    if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
+        raise ValueError('messages must be a list with at least one {"role": ..., "content": ...}')
+    texts = []
+    for each in messages:
+        if each.get("role") not in ROLES:
+            raise ValueError(f"the role {each.get('role')!r} is none of {', '.join(ROLES)}")
+        parts = each.get("content")
+        parts = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
+        if not isinstance(parts, list) or not parts:
+            raise ValueError(f"the content of a message of the {each['role']} must be a text")
+        for part in parts:
+            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+                raise ValueError("content: this server reads text only")
+            texts.append(part["text"])
+    if all(each["role"] != "user" for each in messages):
+        raise ValueError("messages must have one of the user")
+    return texts
+
+
+def _check_numbers(body: dict[str, Any]) -> None:
+    for key in ("max_tokens", "max_completion_tokens"):
+        value = body.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{key} must be a whole number of at least 1")
+    value = body.get("temperature")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 <= value <= MOST_TEMPERATURE):
+        raise ValueError(f"temperature must be a number from 0 to {MOST_TEMPERATURE}")
+
+
+def _most_tokens(config: Path) -> int | None:
+    found = json.loads(config.read_text())
+    return found.get("text_config", found).get("max_position_embeddings")
 
 
 def _error(message: str, code: str | None = None, server: bool = False) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
-from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
 from cardiolect.model.training.deepspeed_config import check_deepspeed_config, read_deepspeed_config, splits_weights
@@ -365,7 +364,6 @@ class FinetuneSettings(LanguageModelSettings):
             raise UserError("CHECKPOINT is not set; it must be a checkpoint that pretrain.sh or finetune.sh wrote")
         if self.checkpoint:
             need_path("CHECKPOINT", self.checkpoint, "a checkpoint that pretrain.sh or finetune.sh wrote")
-            read_info(self.checkpoint)
         else:
             self.check_language_model()
         if not self.train_data and not self.prepared:

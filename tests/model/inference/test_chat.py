@@ -61,9 +61,9 @@ def test_a_yes_or_no_question_is_judged_with_the_probability_of_the_answer(chat,
     assert (
         judged == (ranked.text, pytest.approx(ranked.probability, abs=1e-6), None, None) and judged.probability >= 0.5
     )
-    rare = QuestionMap(a=1.0, b=-50.0, n=100, positives=0, prevalence=0.0, prior_log_odds=-9.0)
+    rare = QuestionMap(a=1.0, b=-50.0, n=100, positives=1, prevalence=0.01, prior_log_odds=-9.0)
     sure = ECGChat(chat.checkpoint, Calibration("", {QUESTION: rare}, {}, 0.8, {}, {}))
-    assert sure.judge(ecg, f" {QUESTION}\n") == ("no", pytest.approx(1), True, (0, 100))
+    assert sure.judge(ecg, f" {QUESTION}\n") == ("no", pytest.approx(1), True, (1, 100))
     assert sure.judge(ecg, "Is it normal?") == chat.judge(ecg, "Is it normal?"), "unknown to the calibration"
 
 

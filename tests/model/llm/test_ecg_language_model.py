@@ -172,7 +172,7 @@ def test_a_chat_answers_as_evaluation_does(checkpoint, ecgs):
 
 
 def test_a_checkpoint_is_saved_and_loaded_with_its_projector(checkpoint, ecgs, tmp_path, monkeypatch):
-    monkeypatch.setattr("cardiolect.model.llm.checkpoint.load_representation", lambda folder: LeadMeans())
+    monkeypatch.setattr("cardiolect.model.llm.checkpoint_folder.load_representation", lambda folder: LeadMeans())
     save_checkpoint(checkpoint, tmp_path / "saved", merge=True)
     assert not (tmp_path / "saved/chat_template.jinja").exists(), "a stock server cannot embed an ECG"
     asked = prompts(checkpoint, ecgs)

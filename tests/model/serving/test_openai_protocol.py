@@ -4,10 +4,26 @@ import asyncio
 import json
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cardiolect.model.serving.openai_protocol import OpenAIProtocol
 
 ASKED = {"messages": [{"role": "user", "content": "Why?"}]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model that takes ten tokens, each a word, and knows one code."""
+    words = {word: k for k, word in enumerate(("[UNK]", "Why?", "<|ecg_start|>", "<|ecg_7|>", "<|ecg_end|>"))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 10}')
+    return tmp_path
+
+
+def said(*texts: str, role: str = "user") -> dict:
+    return {"messages": [{"role": role, "content": text} for text in texts]}
 
 
 def answered(folder, parts: list[bytes], status: int = 200, kind: str = "application/json", error=None, **more):
@@ -38,17 +54,17 @@ def event(text: str) -> bytes:
     return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}).encode() + b"\n\n"
 
 
-def test_a_streamed_answer_loses_the_space_in_front_and_no_other(tmp_path):
+def test_a_streamed_answer_loses_the_space_in_front_and_no_other(folder):
     parts = [event(""), event(" "), event(" yes"), event(" it is"), b"data: [DONE]\n\n"]
-    status, body = answered(tmp_path, parts, kind="text/event-stream; charset=utf-8", stream=True)
+    status, body = answered(folder, parts, kind="text/event-stream; charset=utf-8", stream=True)
     events = [line.removeprefix("data: ") for line in body.decode().split("\n\n") if line]
     texts = [json.loads(each)["choices"][0]["delta"]["content"] for each in events[:-1]]
     assert (status, texts, events[-1]) == (200, ["", "", "yes", " it is"], "[DONE]")
 
 
-def test_a_whole_answer_loses_the_space_in_front(tmp_path):
+def test_a_whole_answer_loses_the_space_in_front(folder):
     whole = {"choices": [{"message": {"role": "assistant", "content": " sinus rhythm"}}], "usage": {"total_tokens": 3}}
-    status, body = answered(tmp_path, [json.dumps(whole).encode()], model=tmp_path.name)
+    status, body = answered(folder, [json.dumps(whole).encode()], model=folder.name)
     assert status == 200 and json.loads(body)["choices"][0]["message"]["content"] == "sinus rhythm"
     assert json.loads(body)["usage"] == whole["usage"]
 
@@ -61,8 +77,8 @@ def test_a_whole_answer_loses_the_space_in_front(tmp_path):
         (503, b'{"error": "worker dead"}', None, (503, "worker dead", "server_error")),
     ],
 )
-def test_errors_have_a_message_and_say_whose_they_are(tmp_path, status, detail, error, expected):
-    found, body = answered(tmp_path, [detail], status, error=error)
+def test_errors_have_a_message_and_say_whose_they_are(folder, status, detail, error, expected):
+    found, body = answered(folder, [detail], status, error=error)
     told = json.loads(body)["error"]
     assert (found, told["message"], told["type"]) == expected
 
@@ -74,9 +90,43 @@ def test_errors_have_a_message_and_say_whose_they_are(tmp_path, status, detail, 
         ({"messages": "Why?"}, 400, "messages must be a list"),
         ({"n": 2}, 400, "n: not supported"),
         ({"logprobs": True, "top_logprobs": 3}, 400, "logprobs, top_logprobs: not supported"),
+        ({"tools": [{"type": "function"}]}, 400, "tools: not supported"),
+        ({"max_tokens": 0}, 400, "max_tokens must be a whole number of at least 1"),
+        ({"temperature": "hot"}, 400, "temperature must be a number from 0 to 2"),
+        (said("Why?", role="bogus"), 400, "the role 'bogus' is none of system, developer, user, assistant"),
+        (said("Be brief.", role="system"), 400, "messages must have one of the user"),
+        (said(None), 400, "the content of a message of the user must be a text"),
+        (said([{"type": "image_url", "image_url": {}}]), 400, "this server reads text only"),
+        (said("<|ecg_start|> <|ecg_99|> <|ecg_end|> Why?"), 400, "<|ecg_99|> is no token of this model"),
+        (said("Why? " * 11), 400, "the messages take 11 tokens, the model takes 10"),
     ],
 )
-def test_what_cannot_be_answered_does_not_reach_the_application(tmp_path, more, status, words):
-    found, body = answered(tmp_path, [b"{}"], **more)
+def test_what_cannot_be_answered_does_not_reach_the_application(folder, more, status, words):
+    found, body = answered(folder, [b"{}"], **more)
     assert found == status and words in json.loads(body)["error"]["message"]
-    assert answered(tmp_path, [b"{}"], n=1, logprobs=False, response_format={"type": "text"})[0] == 200
+    assert answered(folder, [b"{}"], n=1, logprobs=False, response_format={"type": "text"})[0] == 200
+
+
+def test_what_can_be_answered_is_passed_on_and_answered_under_the_name_of_the_model(folder):
+    parts = [b'data: {"model": "/a/path@main", "choices": [{"delta": {"content": "\\"model\\": \\"x\\""}}]}\n\n'] * 2
+    asked = said([{"type": "text", "text": "<|ecg_start|> <|ecg_7|> <|ecg_end|> Why?"}])
+    status, body = answered(folder, parts, kind="text/event-stream", stream_options={"include_usage": True}, **asked)
+    events = [json.loads(line.removeprefix("data: ")) for line in body.decode().split("\n\n") if line]
+    assert status == 200 and [each["model"] for each in events] == [folder.name] * 2
+    assert [each["choices"][0]["delta"]["content"] for each in events] == ['"model": "x"'] * 2
+    _, body = answered(folder, [b'{"model": "/a/path@main", "choices": []}'])
+    assert json.loads(body)["model"] == folder.name
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/models/NAME", 200), ("/v1/models", 200), ("/v1/responses", 404)])
+def test_the_model_is_listed_and_what_is_not_offered_is_said(folder, path, status):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path.replace("NAME", folder.name), "headers": []}
+    asyncio.run(OpenAIProtocol(None, str(folder))(scope, None, send))
+    body = json.loads(sent[1]["body"])
+    assert sent[0]["status"] == status
+    assert body.get("id", body.get("data", [{}])[0].get("id")) == (folder.name if status == 200 else None)
