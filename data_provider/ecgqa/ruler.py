@@ -38,7 +38,7 @@ def measured_in_words(record: ECGRecord) -> str:
 
 
 def measured_otherwise(record: ECGRecord, question: str, answer: str) -> str | None:
-    """What is measured on a recording, if it is no close answer to a question for a number; None if it is or cannot be.
+    """What is measured on a recording if the number in an answer is not close to it; None if it is or cannot be told.
 
     For example "measured on the signal: 173 bpm".
     """

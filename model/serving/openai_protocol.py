@@ -93,7 +93,7 @@ class OpenAIProtocol:
         """Raise ValueError for ECG tokens of another model, and for more tokens than this one takes."""
         named = {token for text in texts for token in _ECG_TOKEN.findall(text)}
         if strange := sorted(token for token in named if self.tokenizer.token_to_id(token) is None):
-            raise ValueError(f"{strange[0]} is no token of this model; encode the ECG with its own tokenizer")
+            raise ValueError(f"{strange[0]} is not a token of this model; encode the ECG with its own tokenizer")
         count = sum(len(self.tokenizer.encode(text).ids) for text in texts)
         if self.most_tokens is not None and count > self.most_tokens:
             raise ValueError(f"the messages take {count} tokens, the model takes {self.most_tokens}")
@@ -193,7 +193,7 @@ def _texts(body: dict[str, Any]) -> list[str]:
     texts = []
     for each in messages:
         if each.get("role") not in ROLES:
-            raise ValueError(f"the role {each.get('role')!r} is none of {', '.join(ROLES)}")
+            raise ValueError(f"the role {each.get('role')!r} is not one of {', '.join(ROLES)}")
         parts = each.get("content")
         parts = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
         if not isinstance(parts, list) or not parts:

@@ -93,11 +93,11 @@ def test_errors_have_a_message_and_say_whose_they_are(folder, status, detail, er
         ({"tools": [{"type": "function"}]}, 400, "tools: not supported"),
         ({"max_tokens": 0}, 400, "max_tokens must be a whole number of at least 1"),
         ({"temperature": "hot"}, 400, "temperature must be a number from 0 to 2"),
-        (said("Why?", role="bogus"), 400, "the role 'bogus' is none of system, developer, user, assistant"),
+        (said("Why?", role="bogus"), 400, "the role 'bogus' is not one of system, developer, user, assistant"),
         (said("Be brief.", role="system"), 400, "messages must have one of the user"),
         (said(None), 400, "the content of a message of the user must be a text"),
         (said([{"type": "image_url", "image_url": {}}]), 400, "this server reads text only"),
-        (said("<|ecg_start|> <|ecg_99|> <|ecg_end|> Why?"), 400, "<|ecg_99|> is no token of this model"),
+        (said("<|ecg_start|> <|ecg_99|> <|ecg_end|> Why?"), 400, "<|ecg_99|> is not a token of this model"),
         (said("Why? " * 11), 400, "the messages take 11 tokens, the model takes 10"),
     ],
 )
