@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
 from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.texts.numbers import NO_BEATS
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
 from cardiolect.model.cli.understanding import (
     CANNOT_SAY,
@@ -98,7 +99,7 @@ def ask(
         if question is None:
             continue
         if not as_typed and any(lacks_beats(question, each) for each in measured):
-            print(f"{CANNOT_SAY}{measured[0]}", flush=True)
+            print(f"{CANNOT_SAY}{NO_BEATS}", flush=True)
             continue
         if judge and not history and is_yes_or_no(info, question):
             answer, line = judge(question)
@@ -119,7 +120,7 @@ def report(record: str, start: float, checkpoint: Path, patient: str, device: st
         print(f"{CANNOT_SAY}{reason}")
         return
     if any(lacks_beats(REPORT, each) for each in measured):
-        print(f"{CANNOT_SAY}{measured[0]}")
+        print(f"{CANNOT_SAY}{NO_BEATS}")
         return
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)

@@ -137,3 +137,13 @@ def test_what_a_patient_is_said_to_be_and_no_model_knows_is_named(said, capsys):
     assert '--patient: "woman" is not used' in capsys.readouterr().err
     cli.main(["ask", "example", "AF?", "--patient", "age 56, sex female"])
     assert "is not used" not in capsys.readouterr().err
+
+
+def test_a_report_on_a_short_ecg_leaves_the_rhythm_open(said, tmp_path, monkeypatch):
+    ecg = read_record(builtin.BUILTIN / "example")
+    short = replace(ecg, signal=ecg.signal[:, : round(4 * ecg.fs)], good=ecg.good[:, : round(4 * ecg.fs)])
+    monkeypatch.setattr("cardiolect.model.cli.ask.read_ecg", lambda *_: short)
+    line = "cannot say: rhythm and extra beats, which take 5 s; these are 4.0 s"
+    assert line in said("report", "short").splitlines()
+    monkeypatch.setattr("cardiolect.model.cli.ask.read_ecg", lambda *_: ecg)
+    assert "cannot say" not in said("report", "whole")
