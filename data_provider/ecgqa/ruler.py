@@ -2,10 +2,16 @@
 
 import math
 
+from cardiolect.data_provider.ecgqa.asked import asked
+from cardiolect.data_provider.ecgqa.findings import AXES
 from cardiolect.data_provider.ecgqa.intervals import Delineation, delineate, measure_halves
 from cardiolect.data_provider.ecgqa.range_fit import AXIS, REGULAR, values_of
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.numbers import NO_BEATS, QUANTITIES, value_of
+from cardiolect.utils.answers import NO, YES
+
+NORMAL_AXIS = (-30, 90)  # degrees
+AXIS_MARGIN = 5.0  # degrees; half the step of a measured axis, which is then never on the limit that it is held against
 
 _SHORT = {
     "heart rate": "rate",
@@ -38,20 +44,47 @@ def measured_in_words(record: ECGRecord) -> str:
 
 
 def measured_otherwise(record: ECGRecord, question: str, answer: str) -> str | None:
-    """What is measured on a recording if the number in an answer is not close to it; None if it is or cannot be told.
+    """What is measured on a recording if an answer differs from it; None if it does not or if this cannot be told.
 
-    For example "measured on the signal: 173 bpm".
+    An answer is a number, which differs if it is not close, or names the axis, which differs if the measured one lies
+    clearly on the other side of a limit. For example "measured on the signal: 173 bpm".
     """
     quantity = next((each for each in QUANTITIES if each.question == question.strip()), None)
-    found = quantity and delineate(record.signal, record.fs)
+    named = {} if quantity else _named_axes(question.strip(), answer)
+    found = (quantity or named) and delineate(record.signal, record.fs)
     if not found:
         return None
+    if named:
+        return _axis_otherwise(found.intervals.axis, named)
     value, given = values_of(found.intervals)[quantity.name], value_of(answer, quantity.unit)
     if math.isnan(value):
         same = given is None
     else:
         same = given is not None and _apart(given, value, quantity.name) <= quantity.close
     return None if same else f"measured on the signal: {quantity.answer(value)}"
+
+
+def _named_axes(question: str, answer: str) -> dict[str, bool]:
+    """Which of `AXES` an answer says the ECG has or has not."""
+    about = asked(question)
+    if about is None or about.attribute_type != "heart_axis":
+        return {}
+    if answer in (YES, NO):
+        return {name: answer == YES for name in about.names if name in AXES}
+    return {name: True for name in AXES if name in answer}
+
+
+def _axis_otherwise(degrees: float, named: dict[str, bool]) -> str | None:
+    low, high = NORMAL_AXIS
+    if math.isnan(degrees) or min(abs(degrees - low), abs(degrees - high)) <= AXIS_MARGIN or degrees < -90:
+        return None
+    measured = AXES[0] if low < degrees < high else AXES[1] if degrees < low else AXES[2]
+    if all((name == measured) == given for name, given in named.items()):
+        return None
+    left = named.get(AXES[1]) and measured == AXES[0]
+    usage = "; PTB-XL's label for a left axis begins near 0 degrees" if left else ""
+    value = next(each for each in QUANTITIES if each.name == AXIS).answer(degrees)
+    return f"measured on the signal: axis {value}; {low} to {high} is normal{usage}"
 
 
 def _apart(a: float, b: float, name: str) -> float:

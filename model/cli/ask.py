@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from cardiolect.data_provider.corpora.simulated_folder import in_simulated_corpus, only_simulated
 from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.numbers import NO_BEATS
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
+from cardiolect.model.cli.remarks import in_words, remarks
 from cardiolect.model.cli.understanding import (
     CANNOT_SAY,
     UNTRAINED,
     is_trained,
     lacks_beats,
-    left_open,
     list_questions,
     trained_questions,
     understood,
@@ -27,9 +27,6 @@ from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.model.prompt.tasks import REPORT
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.garbage import collect_from_now_on
-
-if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
-    from cardiolect.model.inference.chat import Judgement
 
 NO_PATIENT = "This checkpoint was trained with age and sex in every prompt; give them, or expect poor answers."
 ONLY_SIMULATED = "This checkpoint was trained on simulated patients only; do not rely on it for a real recording."
@@ -43,13 +40,13 @@ Judge = Callable[[str], tuple[str, str]]  # question -> yes or no, and the line 
 class _Opened(NamedTuple):
     """A model with the ECGs that it is asked about.
 
-    judge: answers yes-or-no questions; None if a server answers, or if answers are sampled. check: the lines about a
-    report that contradicts such answers. measured: what is measured on each ECG, if the model is told so too.
+    judge: answers yes-or-no questions; None if a server answers, or if answers are sampled. remark: the lines that
+    follow an answer to a question. measured: what is measured on each ECG, if the model is told so too.
     """
 
     answer: Answerer
     judge: Judge | None
-    check: Callable[[str], list[str]]
+    remark: Callable[[str, str], list[str]]
     ecgs: list[ECGRecord]
     measured: list[str]
 
@@ -84,7 +81,7 @@ def ask(
     for question in questions:
         check_question(question)
     records = [record] if second is None else [record, second]
-    answerer, judge, _, ecgs, measured = _open_answerer(records, start, checkpoint, patient, device, **options)
+    answerer, judge, remark, ecgs, measured = _open_answerer(records, start, checkpoint, patient, device, **options)
     info = read_info(checkpoint)
     alone = answers_alone(info)
     if chat and alone:
@@ -92,12 +89,12 @@ def ask(
     history: list[tuple[str, str]] = []
     said: set[str] = set()
     for typed in chain(questions, _read_questions() if chat else ()):
-        if len(questions) > 1:
-            line = " ".join(typed.split())
-            print(line if line.endswith("?") else f"{line}:", end=" ", flush=True)
-        question = understood(info, typed, ecgs, as_typed, said)
+        line = " ".join(typed.split())
+        name = "" if len(questions) < 2 else f"{line} " if line.endswith("?") else f"{line}: "
+        question = understood(info, typed, ecgs, as_typed, said, name)
         if question is None:
             continue
+        print(name, end="", flush=True)
         if not as_typed and any(lacks_beats(question, each) for each in measured):
             print(f"{CANNOT_SAY}{NO_BEATS}", flush=True)
             continue
@@ -106,8 +103,7 @@ def ask(
             print(line, flush=True)
         else:
             answer = _print_stream(answerer(question, [*history]), verbose, **options)
-        _print_left_open(question, ecgs)
-        if len(measured) == 1 and (line := _measured_otherwise(ecgs[0], question, answer)):
+        for line in remark(question, answer):
             print(line, flush=True)
         if chat and not alone:
             history.append((question, answer))
@@ -115,7 +111,7 @@ def ask(
 
 def report(record: str, start: float, checkpoint: Path, patient: str, device: str, verbose: bool, **options) -> None:
     """Print a report on an ECG, and where it contradicts the answers to single questions."""
-    answerer, _, check, ecgs, measured = _open_answerer([record], start, checkpoint, patient, device, **options)
+    answerer, _, remark, ecgs, measured = _open_answerer([record], start, checkpoint, patient, device, **options)
     if (reason := why_unanswerable(ecgs[0], REPORT)) is not None:
         print(f"{CANNOT_SAY}{reason}")
         return
@@ -125,13 +121,7 @@ def report(record: str, start: float, checkpoint: Path, patient: str, device: st
     if not is_trained(read_info(checkpoint), REPORT):
         print(UNTRAINED, file=sys.stderr)
     written = _print_stream(answerer(REPORT, []), verbose, **options)
-    for line in check(written):
-        print(line, flush=True)
-    _print_left_open(REPORT, ecgs)
-
-
-def _print_left_open(question: str, ecgs: list[ECGRecord]) -> None:
-    if (line := left_open(question, ecgs)) is not None:
+    for line in remark(REPORT, written):
         print(line, flush=True)
 
 
@@ -152,18 +142,6 @@ def is_yes_or_no(info: dict, question: str) -> bool:
     """
     answer = info.get("majority_answers", {}).get("by_question", {}).get(question.strip())
     return answer in (["yes"], ["no"])
-
-
-def in_words(judged: "Judgement") -> str:
-    """``yes (82 %)``, ``unsure: no 91 % (yes in 6 of 195 others)`` or ``yes (82 %, not calibrated)``."""
-    # A probability from some hundred recordings of validation is never certain.
-    percent = "> 99 %" if judged.probability > 0.99 else f"{100 * judged.probability:.0f} %"
-    if judged.sure is None:
-        return f"{judged.answer} ({percent}, not calibrated)"
-    if judged.sure:
-        return f"{judged.answer} ({percent})"
-    yes, of = judged.others
-    return f"unsure: {judged.answer} {percent} (yes in {yes} of {of} others)"
 
 
 def answers_alone(info: dict) -> bool:
@@ -241,28 +219,17 @@ def _open_answerer(
         judged = chat.judge(codes, question, background)
         return judged.answer, in_words(judged)
 
-    def check(report: str) -> list[str]:
-        if not ranks or chat.calibration is None:
-            return []
-        from cardiolect.model.inference.contradictions import contradictions
-
-        known = [q for q in trained_questions(info) or () if not any(why_unanswerable(ecg, q) for ecg in ecgs)]
-        return contradictions(chat, codes[0], report, known, background)
+    def remark(question: str, answer: str) -> list[str]:
+        return remarks(chat if ranks else None, info, ecgs, codes, question, answer, background, bool(measured))
 
     ranks = endpoint is None and not temperature
-    return _Opened(answer, judge if ranks else None, check, ecgs, measured)
+    return _Opened(answer, judge if ranks else None, remark, ecgs, measured)
 
 
 def _measured(ecg: ECGRecord) -> str:
     from cardiolect.data_provider.ecgqa.ruler import measured_in_words  # slow: imports NeuroKit
 
     return measured_in_words(ecg)
-
-
-def _measured_otherwise(ecg: ECGRecord, question: str, answer: str) -> str | None:
-    from cardiolect.data_provider.ecgqa.ruler import measured_otherwise  # slow: imports NeuroKit
-
-    return measured_otherwise(ecg, question, answer)
 
 
 def _read_questions() -> Iterator[str]:

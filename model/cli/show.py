@@ -11,12 +11,12 @@ from cardiolect.model.cli.ask import (
     NO_PATIENT,
     ONLY_SIMULATED,
     check_question,
-    in_words,
     is_yes_or_no,
     lacks_patient,
     lacks_real_patients,
 )
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
+from cardiolect.model.cli.remarks import in_words, remarks
 from cardiolect.model.cli.understanding import understood
 from cardiolect.model.llm.builtin import introduce
 from cardiolect.utils.errors import UserError, make_folder
@@ -64,6 +64,9 @@ def show(
                 answer = line = chat.ask(item, asked, patient=background)
             title = f"{title}: {asked} {line}"
             print(line)
+            measures = bool(representation.parts(item))
+            for remark in remarks(chat, info, [ecg], [item], asked, answer, background, measures):
+                print(remark)
             try:
                 shading = shade_yes_or_no(chat.checkpoint, item, asked.strip(), answer, background)
             except UserError as error:

@@ -21,6 +21,7 @@ from cardiolect.utils.errors import UserError
 UNTRAINED = "This checkpoint was not trained on this prompt; expect a poor answer."
 CANNOT_SAY = "cannot say: "
 ONE_ECG = "this is a question about one ECG; with two, ask how they differ"
+WITHOUT_VERDICT = "; no single question asks whether an ECG is normal, so read what the report finds"
 LIST_HINT = "cardiolect ask --list prints all questions that can be asked; --as-typed sends yours unchanged"
 
 _RHYTHM, _MEASUREMENTS, _QUALITY = "Rhythm and extra beats", "Rate, intervals and axis", "Quality of the signal"
@@ -83,26 +84,40 @@ def read_question(info: dict, question: str, ecgs: Sequence[ECGRecord]) -> Readi
 
 
 def understood(
-    info: dict, question: str, ecgs: Sequence[ECGRecord], as_typed: bool = False, said: set[str] | None = None
+    info: dict,
+    question: str,
+    ecgs: Sequence[ECGRecord],
+    as_typed: bool = False,
+    said: set[str] | None = None,
+    name: str = "",
 ) -> str | None:
     """The question to send to the model, said on stderr if it is not the one typed. None: it was refused, on stdout.
 
-    said: hints that were given before and are not repeated; new ones are added.
+    said: hints that were given before and are not repeated; new ones are added. name: begins the lines about one of
+    several questions.
     """
     said = set() if said is None else said
     reading = Reading(question) if as_typed else read_question(info, question, ecgs)
     if reading.question is None:
-        print(f"{CANNOT_SAY}{reading.reason}", flush=True)
+        print(f"{name}{CANNOT_SAY}{reading.reason}", flush=True)
         for line in hints(reading):
             if line not in said:
                 print(line, file=sys.stderr)
             said.add(line)
         return None
-    if reading.question != question.strip() and not as_typed:
-        print(f"understood as: {reading.question}", file=sys.stderr)
+    if not as_typed and (line := restated(question, reading.question)):
+        print(f"{name}{line}", file=sys.stderr)
     if not is_trained(info, reading.question):
         print(UNTRAINED, file=sys.stderr)
     return reading.question
+
+
+def restated(typed: str, sent: str) -> str:
+    """How a question that was typed is understood; empty if it is sent as it is."""
+    if sent == typed.strip():
+        return ""
+    asks_for_verdict = task_of(sent) == REPORT_TASK and "normal" in typed.lower()
+    return f"understood as: {sent}{WITHOUT_VERDICT if asks_for_verdict else ''}"
 
 
 def hints(reading: Reading) -> list[str]:

@@ -7,9 +7,9 @@ import gradio as gr
 
 from cardiolect.data_provider.readers.formats import FORMAT_LIST
 from cardiolect.model.cli.ask import answers_alone
-from cardiolect.model.demo.callbacks import Callbacks, errors_as_messages
+from cardiolect.model.demo.callbacks import EXPORTED, Callbacks, errors_as_messages
 from cardiolect.model.demo.export import DISCLAIMER
-from cardiolect.model.demo.samples import ADVICE, prompt_choices
+from cardiolect.model.demo.samples import advice, how_sure, prompt_choices
 from cardiolect.model.demo.session import MAX_QUESTION, MAX_TEMPERATURE, MAX_TOKENS, Session
 
 STYLE = Path(__file__).with_name("page.css")
@@ -51,7 +51,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
         )
         gr.HTML(f'<div id="disclaimer" role="note"><b>{DISCLAIMER}.</b></div>')
         gr.HTML(
-            f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {ADVICE}</p>"
+            f"<h1>Cardiolect</h1><p>Ask a language model about a 12-lead ECG. {advice(info)}</p>"
             f"<p class='facts' id='model'>{html.escape(callbacks.introduction)}</p>"
         )
         with gr.Row():
@@ -70,7 +70,8 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                     )
                 with gr.Accordion("Before an upload: part of a long recording, rate and unit", open=False), gr.Row():
                     begin = gr.Number(0, minimum=0, label="From second", min_width=100, elem_id="begin")
-                    rate = gr.Number(None, minimum=1, label="Rate in Hz, if the file states none", min_width=100)
+                    # Not `gr.Number`: of Gradio 6.31, an empty one shows and sends 0 as soon as it is in sight.
+                    rate = gr.Textbox("", label="Rate in Hz, if the file states none", min_width=100, elem_id="rate")
                     unit = gr.Dropdown([("as the file states", ""), "mV", "uV"], value="", label="Unit", min_width=100)
                 about = gr.HTML(description, elem_id="about")
                 picture = {"show_label": False, "format": "png", "buttons": ["fullscreen"], "interactive": False}
@@ -84,12 +85,13 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                             alt_text="the ECG and its reconstruction from tokens",
                             elem_classes="paper",
                         )
-                    with gr.Tab("Where the answer came from", render_children=True):
+                    with gr.Tab("Shading", render_children=True):
                         gr.HTML(
-                            "<p class='facts'>Shades the parts of the ECG that the last yes or no depends on; "
-                            "darker shading means more (integrated gradients).</p>"
+                            "<p class='facts'>Shades the times of the ECG that the last yes or no depends on, in all "
+                            "leads alike; darker shading means more (integrated gradients).</p>"
                         )
-                        trace = gr.Button("Shade the last answer", size="sm")
+                        trace = gr.Button("Shade the last yes or no", size="sm", elem_id="trace")
+                        caption = gr.HTML("", elem_id="caption")
                         traced = gr.Image(
                             None, **picture, alt_text="the ECG shaded by attribution", elem_classes="paper"
                         )
@@ -112,8 +114,6 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                     )
             with gr.Column(scale=2, min_width=320):
                 gr.HTML("<h2>Questions and answers</h2>")
-                if answers_alone(info):
-                    gr.HTML("<p class='facts'>Each question is answered on its own, whatever was asked before.</p>")
                 talk = gr.Chatbot(
                     label="Conversation",
                     height=300,
@@ -150,10 +150,17 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
                         "<p class='facts'>A rating stores the questions and answers, never the ECG. "
                         "Do not type names.</p>"
                     )
-                exported = gr.File(label="Conversation", visible=False, interactive=False)
+                exported = gr.File(label=EXPORTED, visible=False, interactive=False, elem_id="exported")
+                alone = (
+                    "Each question is answered on its own, whatever was asked before. " if answers_alone(info) else ""
+                )
+                gr.HTML(
+                    f"<p class='facts'>{alone}A new ECG begins a new conversation; the one before can be downloaded "
+                    f"here.</p><p class='facts'>{how_sure(callbacks.chat.calibration)}</p>"
+                )
                 with gr.Accordion("Patient and settings", open=False):
                     with gr.Row():
-                        age = gr.Number(None, label="Age (optional)", min_width=120)
+                        age = gr.Textbox("", label="Age in years (optional)", min_width=120, elem_id="age")
                         sex = gr.Dropdown(
                             [("not stated", ""), "female", "male"], value="", label="Sex (optional)", min_width=120
                         )
@@ -166,10 +173,10 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             "no ECG is stored.</p>"
         )
 
-        view = [session, about, paper, reconstruction, strip, tokens, traced, talk, status]
+        view = [session, about, paper, reconstruction, strip, tokens, traced, caption, talk, status, exported]
         reading = {"concurrency_id": "reading", "concurrency_limit": CONCURRENT_UPLOADS, "show_progress": "minimal"}
         answering = {
-            "outputs": [session, talk, status, question, traced],
+            "outputs": [session, talk, status, question],
             "concurrency_id": "model",
             "concurrency_limit": CONCURRENT_ANSWERS,
             "trigger_mode": "once",
@@ -190,7 +197,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
         tracing = trace.click(
             errors_as_messages(callbacks.trace),
             [session],
-            [traced],
+            [traced, caption],
             api_name="trace",
             concurrency_id="model",
             concurrency_limit=CONCURRENT_ANSWERS,
@@ -214,7 +221,7 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             [forget.click, talk.clear],
             errors_as_messages(callbacks.forget),
             [session],
-            [session, talk, status, traced],
+            [session, talk, status, traced, caption, exported],
             api_name="forget",
             cancels=asking,
         )

@@ -15,11 +15,12 @@ import gradio as gr
 from cardiolect.data_provider.corpora.simulated_folder import only_simulated
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.model.cli.ask import NO_PATIENT, ONLY_SIMULATED, is_yes_or_no, lacks_patient
-from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, lacks_beats, read_question
+from cardiolect.model.cli.remarks import remarks
+from cardiolect.model.cli.understanding import CANNOT_SAY, UNTRAINED, is_trained, lacks_beats, read_question, restated
 from cardiolect.model.demo import session as steps
 from cardiolect.model.demo.export import write_export
 from cardiolect.model.demo.pictures import TokenStrip, draw_paper, draw_reconstruction
-from cardiolect.model.demo.session import BY_TIME, BY_TOKENS, Session
+from cardiolect.model.demo.session import BY_TIME, BY_TOKENS, STOPPED, Session
 from cardiolect.model.demo.uploads import read_upload
 from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.inference.recordings import seconds_of
@@ -29,6 +30,8 @@ from cardiolect.utils.errors import UserError
 
 EMPTY_ANSWER = "(empty answer)"
 MEASURED = "Measured on the signal, not by the model"
+NOTHING_TO_SHADE = "Ask a question whose answer is yes or no first: only such an answer can be shaded."
+EXPORTED, EXPORTED_BEFORE = "Conversation", "The conversation before this one"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class Callbacks:
         }
 
     def _view(self, session: Session, warnings: Sequence[str]) -> tuple:
-        """Values of session, description, ECG, reconstruction, strip, tokens, traced ECG, conversation and status."""
+        """Values of session, description, ECG, reconstruction, strip, tokens, traced ECG, its caption, conversation and
+        status."""
         record, item, representation = session.record, session.item, self.chat.representation
         return (
             session,
@@ -108,6 +112,7 @@ class Callbacks:
             self.strip.draw(record, item),
             "" if representation.embeds else ecg_text(item),
             None,
+            "",
             [],
             "",
         )
@@ -121,10 +126,10 @@ class Callbacks:
         if name not in self.examples:
             raise UserError("choose one of the simulated ECGs")
         previous.lease.ended = True
-        return self.start(name), *self.examples[name][1:]
+        return self.start(name), *self.examples[name][1:], self._kept(previous)
 
     def show_upload(
-        self, files: Sequence[str] | None, start: float | None, rate: float | None, unit: str, previous: Session
+        self, files: Sequence[str] | None, start: float | None, rate: str, unit: str, previous: Session
     ) -> tuple:
         """Show an uploaded ECG, and end the answers about the previous one.
 
@@ -133,29 +138,34 @@ class Callbacks:
         """
         previous.lease.ended = True
         try:
-            seconds = seconds_of(self.chat.checkpoint.info)
-            stated = ({"sampling_rate": rate} if rate else {}) | ({"unit": unit} if unit else {})
+            seconds, hertz = seconds_of(self.chat.checkpoint.info), number("rate", rate)
+            stated = ({} if hertz is None else {"sampling_rate": hertz}) | ({"unit": unit} if unit else {})
             paths = [Path(file) for file in files or ()]
             upload = read_upload(paths, self.limits.upload, self.temporary, seconds, start or 0.0, stated)
             session = steps.start(self.chat, upload.record, f"Uploaded recording ({upload.facts})")
             simulated = [ONLY_SIMULATED] if only_simulated(self.chat.checkpoint.info.get("corpora", ())) else []
-            return self._view(session, [*simulated, *upload.warnings])
+            return *self._view(session, [*simulated, *upload.warnings]), self._kept(previous)
         except Exception as error:
             line = describe_error(error)
             gr.Warning(html.escape(line), title="Not read")
             description = description_html(f"Not read. {line}", (), refused=True)
-            return (Session(), description, None, None, None, "", None, [], "")
+            return (Session(), description, None, None, None, "", None, "", [], "", self._kept(previous))
+
+    def _kept(self, previous: Session) -> Any:
+        """The export of a conversation that another one replaces on the page."""
+        if not previous.turns:
+            return gr.skip()
+        return self._export(previous, EXPORTED_BEFORE)
 
     def ask(
-        self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
+        self, question: str, age: str, sex: str, max_new_tokens: int, temperature: float, session: Session
     ) -> Iterator[tuple]:
-        """Values of session, conversation, status, question and traced ECG, after every token."""
-        yield from self._ask(steps.clean_question(question), age, sex, max_new_tokens, temperature, session)
+        """Values of session, conversation, status and question, after every token."""
+        question, years = steps.clean_question(question), number("age", age)
+        yield from self._ask(question, years, sex, max_new_tokens, temperature, session)
 
-    def report(
-        self, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
-    ) -> Iterator[tuple]:
-        yield from self._ask(REPORT, age, sex, max_new_tokens, temperature, session)
+    def report(self, age: str, sex: str, max_new_tokens: int, temperature: float, session: Session) -> Iterator[tuple]:
+        yield from self._ask(REPORT, number("age", age), sex, max_new_tokens, temperature, session)
 
     def _ask(
         self, question: str, age: float | None, sex: str, max_new_tokens: int, temperature: float, session: Session
@@ -164,17 +174,17 @@ class Callbacks:
         if reading.question is None and session.record is not None:
             answered = steps.refuse(session, question, f"{CANNOT_SAY}{reading.reason}")
             status = " · ".join(f"nearest: {nearest}" for nearest in reading.nearest)
-            yield answered, chatbot_messages(answered), status, "", None
+            yield answered, chatbot_messages(answered), status, ""
             return
         info, sent = self.chat.checkpoint.info, reading.question or question
         measures = session.record is not None and self.chat.representation.parts(session.item)
         if measures and lacks_beats(sent, session.measured):
             answered = steps.refuse(session, question, f"{CANNOT_SAY}{session.measured}")
-            yield answered, chatbot_messages(answered), "", "", None
+            yield answered, chatbot_messages(answered), "", ""
             return
-        remarks = [] if sent == question else [f"understood as: {sent}"]
-        remarks += [] if is_trained(info, sent) else [UNTRAINED]
-        remarks += [NO_PATIENT] if age is None and not sex and lacks_patient(info, "") else []
+        notes = [line for line in (restated(question, sent),) if line]
+        notes += [] if is_trained(info, sent) else [UNTRAINED]
+        notes += [NO_PATIENT] if age is None and not sex and lacks_patient(info, "") else []
         for current in steps.ask(
             self.chat,
             session,
@@ -189,11 +199,25 @@ class Callbacks:
         ):
             ended = current.turns[-1].ended
             stopped = [f"stopped by the {ended}"] if ended in (BY_TOKENS, BY_TIME) else []
-            yield current, chatbot_messages(current), " · ".join([*stopped, *remarks]), "", None
+            status = " · ".join([*stopped, *notes])
+            yield current, chatbot_messages(current), status, ""
+        turn, number_of = current.turns[-1], session.lease.started
+        if turn.ended == STOPPED:
+            return
+        ranks = None if temperature else self.chat
+        lines = remarks(ranks, info, [session.record], [session.item], sent, turn.answer, turn.patient, measures=True)
+        if lines and not session.lease.ended and session.lease.started == number_of:
+            current = steps.remark(current, lines)
+            yield current, chatbot_messages(current), status, ""
 
-    def trace(self, session: Session) -> Any:
-        """The ECG, shaded where the last answer came from."""
-        return draw_paper(session.record, steps.trace(self.chat, session))
+    def trace(self, session: Session) -> tuple[Any, str]:
+        """The ECG, shaded where the last answer of yes or no came from, and its caption."""
+        session.lease.check()
+        turn = steps.last_yes_or_no(session)
+        if turn is None:
+            return None, f"<p class='facts'>{NOTHING_TO_SHADE}</p>"
+        shading = steps.trace(self.chat, session, turn)
+        return draw_paper(session.record, shading), f"<p class='facts'>{html.escape(f'{turn.sent} {turn.answer}')}</p>"
 
     def rate_good(self, session: Session) -> tuple[Session, str]:
         return self._rate(session, True)
@@ -208,13 +232,27 @@ class Callbacks:
         return session, f"rating saved: {'good' if good else 'bad'} answer"
 
     def forget(self, session: Session) -> tuple:
-        """Values of session, conversation, status and traced ECG."""
-        return steps.forget(session), [], "", None
+        """Values of session, conversation, status, traced ECG, its caption and export."""
+        return steps.forget(session), [], "", None, "", self._kept(session)
 
     def export(self, session: Session) -> Any:
         if not session.turns:
             raise UserError("there is no conversation yet")
-        return gr.update(value=write_export(session, self.introduction, self.fingerprint, self.temporary), visible=True)
+        return self._export(session, EXPORTED)
+
+    def _export(self, session: Session, label: str) -> Any:
+        files = write_export(session, self.introduction, self.fingerprint, self.temporary)
+        return gr.update(value=files, visible=True, label=label)
+
+
+def number(name: str, text: str) -> float | None:
+    """The number that a visitor entered; None if nothing. Raises `UserError` on any other text."""
+    if not (text := str(text or "").strip()):
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise UserError(f"{name}: {text[:20]} is not a number") from None
 
 
 def description_html(about: str, warnings: Sequence[str], refused: bool = False) -> str:

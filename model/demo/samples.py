@@ -8,7 +8,9 @@ from cardiolect.data_provider.simulator.beat_shapes import FS
 from cardiolect.data_provider.simulator.patients import draw_patient
 from cardiolect.data_provider.simulator.varied.heart import FIBRILLATION
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
-from cardiolect.model.cli.understanding import is_trained
+from cardiolect.model.cli.understanding import is_trained, trained_questions
+from cardiolect.model.inference.calibration import Calibration
+from cardiolect.model.prompt.tasks import REPORT
 
 FINDINGS = (NORMAL, FIBRILLATION, LBBB, LVH)
 SEED = 7
@@ -31,10 +33,6 @@ PROMPTS = (
     ("Deutsch", "Beschreibe dieses EKG auf Deutsch."),
     ("Español", "Describe este ECG en español."),
 )
-ADVICE = (
-    "A model answers well only the kinds of question it was trained on. Reports, explanations and other languages need "
-    "a model trained on them; any other model answers badly, however confident it sounds."
-)
 
 
 def sample_ecgs() -> dict[str, ECGRecord]:
@@ -53,3 +51,26 @@ def sample_ecgs() -> dict[str, ECGRecord]:
 def prompt_choices(info: dict) -> list[tuple[str, str]]:
     """``(label, question)`` of `PROMPTS`; labels mark those that a checkpoint with this ``info`` was not trained on."""
     return [(f"{kind}: {text}{'' if is_trained(info, text) else ' (not trained)'}", text) for kind, text in PROMPTS]
+
+
+def advice(info: dict) -> str:
+    """What a checkpoint can be asked. info: of `model.llm.checkpoint.Checkpoint`."""
+    trained = trained_questions(info)
+    if trained is None:
+        return "It answers well only what it was trained on; any other answer is poor, however confident it sounds."
+    reports = "and it writes reports" if REPORT in trained else "but it writes no reports"
+    return (
+        f"It answers {len(trained - {REPORT})} questions and other wordings of them, {reports}; anything else is "
+        "refused with a reason."
+    )
+
+
+def how_sure(calibration: Calibration | None) -> str:
+    """What the percentages behind yes and no mean."""
+    if calibration is None:
+        return "Percentages are the model's own: they need not match how often it is right."
+    recordings = max(line.n for line in calibration.questions.values())
+    return (
+        f"A percentage is how often such an answer was right in {recordings} ECGs of validation, few of which have any "
+        "one finding. Unsure: too rarely right, or right only because the finding is rare."
+    )

@@ -5,7 +5,7 @@ shared. Only its `Lease` changes: it ends the answers of a session that has been
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
@@ -15,10 +15,12 @@ import numpy as np
 from cardiolect.data_provider.ecgqa.ruler import measured_in_words
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import describe_patient
-from cardiolect.model.cli.ask import answers_alone, check_question, in_words
+from cardiolect.model.cli.ask import answers_alone, check_question
+from cardiolect.model.cli.remarks import in_words
 from cardiolect.model.demo import feedback
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.inference.chat import ECGChat
+from cardiolect.utils.answers import NO, YES
 from cardiolect.utils.errors import UserError
 
 MAX_QUESTION = 2000  # characters
@@ -35,7 +37,8 @@ class Turn:
     """One question and its answer so far.
 
     asked: the question as it was sent to the model, if it was understood as another. history: the questions and
-    answers before it that the model was given. judged: a yes-or-no answer with its probability, in words.
+    answers before it that the model was given. judged: a yes-or-no answer with its probability, in words. remarks:
+    lines that follow the answer, not by the model.
     """
 
     question: str
@@ -48,6 +51,7 @@ class Turn:
     asked: str = ""
     history: tuple[tuple[str, str], ...] = ()
     judged: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def sent(self) -> str:
@@ -57,7 +61,7 @@ class Turn:
     @property
     def shown(self) -> str:
         """What a visitor reads."""
-        return self.judged or self.answer
+        return "\n".join((self.judged or self.answer, *self.remarks))
 
 
 @dataclass
@@ -190,6 +194,11 @@ def refuse(session: Session, question: str, reason: str) -> Session:
     return replace(session, turns=(*session.turns, turn))
 
 
+def remark(session: Session, lines: Sequence[str]) -> Session:
+    """The session with lines that follow its last answer."""
+    return replace(session, turns=(*session.turns[:-1], replace(session.turns[-1], remarks=tuple(lines))))
+
+
 def _last_turn(session: Session) -> Turn:
     if not session.turns:
         raise UserError("there is no answer yet")
@@ -198,10 +207,14 @@ def _last_turn(session: Session) -> Turn:
     return session.turns[-1]
 
 
-def trace(chat: ECGChat, session: Session) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where in the ECG the last answer, yes or no, came from: starts and ends in seconds, and weights."""
+def last_yes_or_no(session: Session) -> Turn | None:
+    """The last question that was answered with yes or no."""
+    return next((turn for turn in reversed(session.turns) if turn.ended != REFUSED and turn.answer in (YES, NO)), None)
+
+
+def trace(chat: ECGChat, session: Session, turn: Turn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where in the ECG an answer, yes or no, came from: starts and ends in seconds, and weights."""
     session.lease.check()
-    turn = _last_turn(session)
     shading = shade_yes_or_no(chat.checkpoint, session.item, turn.sent, turn.answer, turn.patient, turn.history)
     session.lease.check()
     return shading

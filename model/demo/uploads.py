@@ -46,7 +46,7 @@ def read_upload(
     """Read ``seconds`` of one recording from ``start`` on, from its uploaded files, which are left in place.
 
     temporary: a private folder. stated: what the visitor says that the file does not, in the keys of a layout.json; if
-    one was uploaded, that counts. Raises `UserError` with a message that reveals no folder.
+    one was uploaded, or if the file states it, that counts. Raises `UserError` with a message that reveals no folder.
     """
     main = _main_file(paths)
     if sum(path.stat().st_size for path in paths) > max_bytes:
@@ -55,14 +55,11 @@ def read_upload(
         for path in paths:
             shutil.copyfile(path, _place(Path(folder), path))
         copy = _place(Path(folder), main)
-        if stated and not any(file_role(path) == "layout" for path in paths):
+        needed = bool(stated) and not any(file_role(path) == "layout" for path in paths) and not _is_readable(copy)
+        if needed:
             (Path(folder) / LAYOUT_NAME).write_text(json.dumps(stated))
         try:
-            if (samples := count_samples(copy)) is None or samples > MAX_SAMPLES:
-                raise FileError(
-                    f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {seconds:g} s are used"
-                )
-            whole, (found, _) = read_record(copy), inspect(copy)
+            whole, (found, _) = _read(copy, seconds), inspect(copy)
             used = window(whole, start, seconds)
             if whole.fs > MAX_HZ:
                 raise FileError(f"sampled at {whole.fs:g} Hz; the limit is {MAX_HZ:,} Hz")
@@ -74,8 +71,26 @@ def read_upload(
     if whole.seconds > used.seconds:
         part = f"the {seconds:g} s from {start:g} s on" if start else f"its first {seconds:g} s"
         warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only {part} are used.")
+    if stated and not needed:
+        warnings.insert(0, "The files state their own rate and unit; what was entered on the page is not used.")
     facts = f"{found['format']}, Einthoven's law broken by {found['law_broken']:.3f}"
     return Upload(replace(used, record_id="", patient_id=None), facts, tuple(warnings))
+
+
+def _read(path: Path, seconds: float) -> ECGRecord:
+    """A whole recording. Raises `RecordError` and `FileError`, the latter as well if it is too long."""
+    if (samples := count_samples(path)) is None or samples > MAX_SAMPLES:
+        raise FileError(f"holds more than {MAX_SAMPLES:,} samples; upload a shorter part, only {seconds:g} s are used")
+    return read_record(path)
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file needs nothing that a visitor might state."""
+    try:
+        _read(path, SECONDS)
+    except (RecordError, FileError):
+        return False
+    return True
 
 
 def _main_file(paths: Sequence[Path]) -> Path:

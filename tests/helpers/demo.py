@@ -23,13 +23,13 @@ def new_client(demo, folder: Path):
     return gradio_client.Client(demo.url, verbose=False, download_files=folder, analytics_enabled=False)
 
 
-def upload(client, *paths: Path, start: float = 0, rate: float | None = None, unit: str = "") -> dict:
-    names = ("about", "paper", "kept", "strip", "tokens", "traced", "talk", "status")
+def upload(client, *paths: Path, start: float = 0, rate: str = "", unit: str = "") -> dict:
+    names = ("about", "paper", "kept", "strip", "tokens", "traced", "caption", "talk", "status", "exported")
     files = [gradio_client.handle_file(str(path)) for path in paths]
     return dict(zip(names, client.predict(files, start, rate, unit, api_name="/upload"), strict=True))
 
 
-def ask(client, question: str = QUESTION, most: int = 12, age=None, sex: str = "", temperature: float = 0) -> list:
+def ask(client, question: str = QUESTION, most: int = 12, age: str = "", sex: str = "", temperature: float = 0) -> list:
     """The last message of the conversation after every step."""
     job = client.submit(question, age, sex, most, temperature, api_name="/ask")
     job.result(timeout=120)

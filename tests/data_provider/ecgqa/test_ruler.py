@@ -62,6 +62,44 @@ def test_an_answer_that_differs_from_what_is_measured_is_followed_by_it(normal, 
     assert measured_otherwise(normal, question, answer.format(rate=rate)) == (line and line.format(rate=rate))
 
 
+AXIS_LABEL = "; PTB-XL's label for a left axis begins near 0 degrees"
+
+
+@pytest.mark.parametrize(
+    ("degrees", "question", "answer", "line"),
+    [
+        (-20, "Does this ECG show left axis deviation?", "yes", f"axis -20 degrees; -30 to 90 is normal{AXIS_LABEL}"),
+        (
+            -20,
+            "What direction is this ECG deviated to?",
+            "left axis deviation",
+            f"axis -20 degrees; -30 to 90 is normal{AXIS_LABEL}",
+        ),
+        (-20, "Does this ECG show left axis deviation?", "no", None),
+        (-28, "Does this ECG show left axis deviation?", "yes", None),
+        (-60, "Does this ECG show left axis deviation?", "no", "axis -60 degrees; -30 to 90 is normal"),
+        (-60, "Does this ECG show normal heart axis?", "yes", "axis -60 degrees; -30 to 90 is normal"),
+        (-60, "Does this ECG show right axis deviation?", "no", None),
+        (120, "What direction is this ECG deviated to?", "right axis deviation", None),
+        (
+            120,
+            "Which cardiac axis does this ECG show, normal heart axis or left axis deviation?",
+            "normal heart axis",
+            "axis 120 degrees; -30 to 90 is normal",
+        ),
+        (math.nan, "Does this ECG show left axis deviation?", "yes", None),
+        (-60, "Does this ECG show symptoms of atrial fibrillation?", "yes", None),
+    ],
+)
+def test_an_axis_that_differs_from_the_measured_one_is_followed_by_it(
+    normal, monkeypatch, degrees, question, answer, line
+):
+    found = delineate(normal.signal, normal.fs)
+    turned = replace(found, intervals=replace(found.intervals, axis=degrees))
+    monkeypatch.setattr(ruler, "delineate", lambda *_: turned)
+    assert measured_otherwise(normal, question, answer) == (line and f"measured on the signal: {line}")
+
+
 def test_an_interval_without_p_waves_is_no_number(normal, monkeypatch):
     found = delineate(normal.signal, normal.fs)
     without = replace(found, intervals=replace(found.intervals, pr=math.nan))

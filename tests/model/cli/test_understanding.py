@@ -57,7 +57,13 @@ def test_the_question_that_was_understood_is_sent_and_said(checkpoint, record, s
     cli.main(["ask", record, "afib?", AF, "summary", "--checkpoint", checkpoint])
     printed = capsys.readouterr()
     assert sent == [(AF, 0), (AF, 0), ("Report", 0)] and printed.out == f"afib? yes\n{AF} yes\nsummary: yes\n"
-    assert printed.err.count(f"understood as: {AF}\n") == 1 and "understood as: Report\n" in printed.err
+    assert printed.err.count(f"afib? understood as: {AF}\n") == 1 and "summary: understood as: Report\n" in printed.err
+
+
+def test_a_report_in_place_of_a_verdict_is_said_to_be_one(checkpoint, record, sent, capsys):
+    for question, verdict in (("is it normal?", True), ("summary", False)):
+        cli.main(["ask", record, question, "--checkpoint", checkpoint])
+        assert ("no single question asks whether an ECG is normal" in capsys.readouterr().err) == verdict
 
 
 def test_what_is_not_understood_is_not_sent(checkpoint, record, sent, capsys):

@@ -116,6 +116,10 @@ def test_an_ecg_is_uploaded_and_asked_about(demo, browser, checkpoint_folder, sh
     files = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "#files input[type=file]"))
     files.send_keys(f"{path.with_suffix('.hea')}\n{path.with_suffix('.dat')}")
     wait.until(lambda b: "Uploaded recording (WFDB" in b.find_element(By.ID, "about").text)
+    for closed in browser.find_elements(By.CSS_SELECTOR, "button.label-wrap"):  # an age would be sent once it is seen
+        browser.execute_script("arguments[0].click()", closed)
+    age = wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "#age textarea, #age input"))
+    assert age.get_attribute("value") == "", "nobody's age is stated until it is entered"
     browser.find_element(By.CSS_SELECTOR, "#question textarea").send_keys(QUESTION)
     browser.execute_script("document.querySelector('#ask').click()")
     wait.until(lambda b: letters(b.find_element(By.ID, "talk").text).endswith(letters(expected)))

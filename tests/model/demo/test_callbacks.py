@@ -4,9 +4,8 @@ import html
 
 import pytest
 
-from cardiolect.model.cli.ask import in_words
+from cardiolect.model.cli.remarks import in_words
 from cardiolect.model.inference.chat import ECGChat
-from cardiolect.utils.errors import UserError
 from tests.helpers.demo import QUESTION, ask, upload, write_record
 
 
@@ -17,7 +16,7 @@ def test_another_example_ends_the_answer_about_the_ecg_before(demo, chat, tmp_pa
     do = Callbacks(chat, "A model.", "0" * 16, {"a": record, "b": record}, Limits(2**20, 60.0), tmp_path, None)
     first = do.show_example("a", do.show_example("b", do.examples["a"][0])[0])[0]
     assert not first.lease.ended and first.lease is not do.examples["a"][0].lease
-    answer = do.ask(QUESTION, None, "", 200, 0.0, first)
+    answer = do.ask(QUESTION, "", "", 200, 0.0, first)
     next(answer)
     do.show_example("b", first)
     assert list(answer) == []
@@ -63,12 +62,11 @@ def test_what_the_model_cannot_say_is_answered_without_it_and_not_remembered(cha
     do = Callbacks(
         chat, "A model.", "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None
     )
-    ((session, talk, status, *_),) = do.ask("acute AF?", None, "", 5, 0.0, do.start("a"))
+    ((session, talk, status, *_),) = do.ask("acute AF?", "", "", 5, 0.0, do.start("a"))
     assert talk[-1]["content"] == "cannot say: this model was not trained on this question" and af in status
     assert session.history == () and len(session.turns) == 1
-    with pytest.raises(UserError, match="was not asked"):
-        steps.trace(chat, session)
-    session, talk, status, *_ = list(do.ask("afib?", None, "", 5, 0.0, session))[-1]
+    assert steps.last_yes_or_no(session) is None
+    session, talk, status, *_ = list(do.ask("afib?", "", "", 5, 0.0, session))[-1]
     assert [question for question, _ in session.history] == [af] and f"understood as: {af}" in status
 
 
@@ -87,19 +85,19 @@ def test_yes_or_no_has_its_probability_and_earlier_answers_do_not_spoil_later_on
     record = ECGChat.read(write_record(tmp_path)[0])
     do = Callbacks(chat, "A model.", "0" * 16, {"a": record}, Limits(2**20, 60.0), tmp_path, None)
     judged = chat.judge(record, af)
-    session, talk, *_ = list(do.ask("afib?", None, "", 5, 0.0, do.start("a")))[-1]
+    session, talk, *_ = list(do.ask("afib?", "", "", 5, 0.0, do.start("a")))[-1]
     line, markdown = in_words(judged), as_markdown(session, "A model.")
     assert html.unescape(talk[-1]["content"]) == line and session.turns[-1].answer == judged.answer
     assert html.escape(line) in markdown and f"understood as: {af}" in markdown
     assert as_json(session, "A model.", "0" * 16)["conversation"][0]["shown"] == line
     for question in (rhythm, af):
-        session, talk, *_ = list(do.ask(question, None, "", 5, 0.0, session))[-1]
+        session, talk, *_ = list(do.ask(question, "", "", 5, 0.0, session))[-1]
         assert session.turns[-1].history == ()
     shown = [html.unescape(message["content"]) for message in talk]
     assert shown[-1] == line and shown[-3] == chat.ask(record, rhythm, max_new_tokens=5)
-    drawn, *_ = list(do.ask(af, None, "", 5, 1.0, session))[-1]
+    drawn, *_ = list(do.ask(af, "", "", 5, 1.0, session))[-1]
     assert drawn.turns[-1].judged == ""  # a drawn answer has no probability
-    assert len(steps.trace(chat, session)) == 3
+    assert len(steps.trace(chat, session, steps.last_yes_or_no(session))) == 3
 
 
 def test_only_a_choice_from_the_list_of_prompts_writes_into_the_question(demo):

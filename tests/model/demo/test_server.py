@@ -149,18 +149,42 @@ def test_an_answer_of_yes_or_no_is_traced_to_times(client, tmp_path, monkeypatch
     header, signal = write_record(tmp_path)
     upload(client, header, signal)
     ask(client)
-    with pytest.raises(Exception, match="only an answer of yes or no"):
-        client.predict(api_name="/trace")
+    picture, caption = client.predict(api_name="/trace")
+    assert picture is None and "yes or no first" in caption
     monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["yes"]))
     ask(client)
-    assert client.predict(api_name="/trace")
+    monkeypatch.setattr(ECGChat, "stream", lambda *_, **__: iter(["62 bpm"]))
+    ask(client, "How fast?")
+    picture, caption = client.predict(api_name="/trace")
+    assert picture and f"{QUESTION} yes" in caption, "the last yes or no, whatever was answered since"
 
 
 def test_an_age_that_cannot_be_is_refused(client, tmp_path):
     upload(client, *write_record(tmp_path))
-    for age, sex in ((121, ""), (-1, "")):
-        with pytest.raises(Exception, match="the age must be from 0 to 120"):
-            ask(client, age=age, sex=sex)
+    for age, line in (("121", "the age must be from 0 to 120"), ("-1", "the age must be"), ("old", "old is not a num")):
+        with pytest.raises(Exception, match=line):
+            ask(client, age=age)
+
+
+def test_a_new_ecg_leaves_the_conversation_before_it_to_download(client, tmp_path):
+    first = upload(client, *write_record(tmp_path, "one"))
+    assert "label" not in first["exported"], "there was no conversation"
+    answer = ask(client)[-1]
+    kept = upload(client, *write_record(tmp_path, "two"))["exported"]
+    assert kept["label"] == "The conversation before this one" and answer in Path(kept["value"][0]).read_text()
+    with pytest.raises(Exception, match="there is no conversation yet"):
+        client.predict(api_name="/export")
+
+
+def test_a_report_is_followed_by_what_it_leaves_open(client, tmp_path):
+    limbs = np.random.default_rng(0).normal(0, 0.3, (12, 5000)).astype("f4")
+    limbs[6:] = 0
+    upload(client, *write_record(tmp_path, "limbs", limbs))
+    talk = client.predict("", "", 12, 0, api_name="/report")[0]
+    line = texts_of(talk)[-1].splitlines()[-1]
+    assert line.startswith("cannot say: findings that need leads V1")
+    found = client.predict(api_name="/export")
+    assert line in html.unescape(Path(found["value"][0]).read_text())
 
 
 def test_an_upload_ends_the_answer_about_the_ecg_before(client, chat, tmp_path, monkeypatch):
@@ -213,12 +237,14 @@ def test_a_visitor_chooses_the_part_of_a_long_recording_and_states_rate_and_unit
     np.savetxt(path, 1000 * signal.T, "%.0f", ",", header=",".join(LEADS), comments="")
     refused = upload(client, path)["about"]
     assert "Not read." in refused and "or state rate and unit on this page" in refused
-    shown = upload(client, path, start=20, rate=100, unit="uV")
+    shown = upload(client, path, start=20, rate="100", unit="uV")
     assert "The recording is 60 s long; only the 10 s from 20 s on are used." in shown["about"]
     (tmp_path / "bare.layout.json").write_text('{"sampling_rate": 100, "unit": "uV"}')
     expected = chat.ask(ECGChat.read(path, start=20), QUESTION, max_new_tokens=12)
-    assert ask(client)[-1] == expected != chat.ask(ECGChat.read(path), QUESTION, max_new_tokens=12)
-    assert "0.0 s of it after 60 s" in upload(client, path, start=60, rate=100, unit="uV")["about"]
+    assert "not used" not in shown["about"] and ask(client)[-1] == expected != chat.ask(
+        ECGChat.read(path), QUESTION, max_new_tokens=12
+    )
+    assert "0.0 s of it after 60 s" in upload(client, path, start=60, rate="100", unit="uV")["about"]
 
 
 def test_other_hosts_and_sharing_are_warned_of():

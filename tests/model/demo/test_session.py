@@ -55,10 +55,10 @@ def test_an_answer_is_traced_behind_what_was_said_before_and_not_once_another_ec
         return ["shades"]
 
     monkeypatch.setattr("cardiolect.model.evaluation.examples.shades", shaded)
-    assert session.trace(chat, now) == "shades"
+    assert session.trace(chat, now, session.last_yes_or_no(now)) == "shades"
     assert seen == [("Was it yes?", (("Was it no?", "no"),), "age 56, sex female", "yes")]
     with pytest.raises(UserError, match="has replaced"):
-        session.trace(chat, now)
+        session.trace(chat, now, session.last_yes_or_no(now))
 
 
 def test_an_answer_stops_at_its_time_limit(chat, corpus):

@@ -285,3 +285,15 @@ def test_an_hour_is_read_in_part(tmp_path):
     assert found.record.seconds == 10 and "3600 s long" in found.warnings[0]
     assert (found.record.record_id, found.record.patient_id) == ("", None)
     np.testing.assert_array_equal(found.record.signal, read_record(header).signal[:, :5000])
+
+
+@pytest.mark.parametrize("stated", [{"sampling_rate": 250.0}, {"unit": "uV"}])
+def test_what_the_files_state_counts_and_not_what_was_entered(tmp_path, stated):
+    paths = write_record(tmp_path)
+    plain, found = (read_upload(paths, 2**20, tmp_path, stated=given) for given in (None, stated))
+    assert (
+        found.warnings[0] == ("The files state their own rate and unit; what was entered on the page is not used.")
+        and found.warnings[1:] == plain.warnings
+    )
+    assert found.record.fs == plain.record.fs == 500
+    np.testing.assert_array_equal(found.record.signal, plain.record.signal)
