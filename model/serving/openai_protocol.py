@@ -1,25 +1,28 @@
 """What OpenAI's clients expect of a server and transformers' own does not give, around its unmodified application.
 
 Errors are JSON with a message and a status that says whose fault it is; the model has a short name and is listed; an
-answer does not begin with a space. Run as a program, with the arguments of ``transformers serve``, by `serving.serve`.
+answer does not begin with a space, a stream ends with ``[DONE]``, and tokens have log-probabilities if a request asks
+for them. Run as a program, with the arguments of ``transformers serve``, by `serving.serve`.
 """
 
 import json
 import re
 import sys
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from cardiolect.model.serving.probabilities import Probabilities
 
 ANSWERS = ("/v1/chat/completions", "/v1/completions")
 CLOSED = ("/load_model", "/reset", "/v1/responses")  # the first two load and drop models, whoever reaches the server
 MAX_BYTES = 16 * 2**20  # of a request: an ECG is a few kilobytes
 # What transformers ignores although it changes an answer, with the value that means nothing.
 IGNORED = {
-    "logprobs": False,
-    "top_logprobs": 0,
     "n": 1,
     "presence_penalty": 0,
     "response_format": {"type": "text"},
@@ -28,6 +31,8 @@ IGNORED = {
 }
 ROLES = ("system", "developer", "user", "assistant")
 MOST_TEMPERATURE = 2
+DONE = b"data: [DONE]\n\n"  # the last event of a stream
+MOST_TOP = 20  # alternatives of a token
 _ECG_TOKEN = re.compile(r"<\|ecg_\w*\|>")
 _MODEL = re.compile(rb'"model": ?"[^"]*"')  # not in what was said, whose quotes are escaped
 
@@ -35,10 +40,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class OpenAIProtocol:
-    """An ASGI application around that of ``transformers serve``, which serves the folder ``model``."""
+    """An ASGI application around that of ``transformers serve``, which serves the folder ``model``.
 
-    def __init__(self, app: Callable, model: str):
+    probabilities: of the tokens that the application generates; None: requests for them are refused.
+    """
+
+    def __init__(self, app: Callable, model: str, probabilities: "Probabilities | None" = None):
         self.app, self.model, self.name = app, model, Path(model).resolve().name
+        self.probabilities = probabilities
         self.listed = {
             "id": self.name,
             "object": "model",
@@ -74,6 +83,7 @@ class OpenAIProtocol:
             if ignored := [key for key, nothing in IGNORED.items() if body.get(key) not in (None, nothing)]:
                 raise ValueError(f"{', '.join(ignored)}: not supported by this server; leave it out")
             _check_numbers(body)
+            alternatives = self._alternatives(scope["path"], body)
             texts = _texts(body) if scope["path"] == ANSWERS[0] else [body.get("prompt")]
             if not all(isinstance(text, str) for text in texts):
                 raise ValueError("prompt must be a text")
@@ -87,7 +97,21 @@ class OpenAIProtocol:
             await _reply(send, 404, _error(message, "model_not_found"))
             return
         body["model"] = self.model
-        await self._passed_on(scope, receive, send, json.dumps(body).encode())
+        await self._passed_on(scope, receive, send, json.dumps(body).encode(), alternatives)
+
+    def _alternatives(self, path: str, body: dict[str, Any]) -> int | None:
+        """How many alternatives of each token a request asks for; None if it asks for no probabilities.
+
+        Takes the keys out of the body. Raises ValueError if they cannot be had.
+        """
+        wanted, count = body.pop("logprobs", None) or False, body.pop("top_logprobs", None) or 0
+        if not wanted and not count:
+            return None
+        if wanted is not True or isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_TOP:
+            raise ValueError(f"top_logprobs must be from 0 to {MOST_TOP}, and takes logprobs: true")
+        if self.probabilities is None or path != ANSWERS[0] or body.get("stream"):
+            raise ValueError(f"logprobs: only in {ANSWERS[0]} and without stream; leave it out")
+        return count
 
     def _check_tokens(self, texts: Sequence[str]) -> None:
         """Raise ValueError for ECG tokens of another model, and for more tokens than this one takes."""
@@ -98,12 +122,26 @@ class OpenAIProtocol:
         if self.most_tokens is not None and count > self.most_tokens:
             raise ValueError(f"the messages take {count} tokens, the model takes {self.most_tokens}")
 
-    async def _passed_on(self, scope: dict[str, Any], receive: Callable, send: Send, body: bytes | None) -> None:
-        """Let transformers answer. body: replaces that of the request, unless None."""
+    async def _passed_on(
+        self,
+        scope: dict[str, Any],
+        receive: Callable,
+        send: Send,
+        body: bytes | None,
+        alternatives: int | None = None,
+    ) -> None:
+        """Let transformers answer.
+
+        body: replaces that of the request, unless None. alternatives: of each token, with its log-probability.
+        """
+        request_id = uuid.uuid4().hex
         if body is not None:
-            kept = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
-            scope = scope | {"headers": [*kept, (b"content-length", str(len(body)).encode())]}
+            new = {b"content-length": str(len(body)).encode(), b"x-request-id": request_id.encode()}
+            kept = [(name, value) for name, value in scope["headers"] if name.lower() not in new]
+            scope = scope | {"headers": [*kept, *new.items()]}
             receive = _replaying(body, receive)
+        if alternatives is not None:
+            self.probabilities.ask(request_id, alternatives)
         answer = _Answer(send, self.name, stripped=body is not None)
         try:
             await self.app(scope, receive, answer.send)
@@ -114,7 +152,9 @@ class OpenAIProtocol:
             refused = type(error).__name__ == "TemplateError"
             await _reply(send, 400 if refused else 500, _error(str(error) or type(error).__name__, server=not refused))
             return
-        await answer.end()
+        finally:
+            tokens = None if alternatives is None else self.probabilities.take(request_id)
+        await answer.end(tokens)
 
 
 class _Answer:
@@ -124,7 +164,7 @@ class _Answer:
         self.passed_on, self.stripped = send, stripped
         self.model = f'"model": {json.dumps(model)}'.encode()
         self.start: dict[str, Any] | None = None
-        self.held, self.begun, self.said = b"", False, False
+        self.held, self.begun, self.said, self.done = b"", False, False, False
 
     @property
     def _streams(self) -> bool:
@@ -143,7 +183,9 @@ class _Answer:
             if self.stripped:
                 event = message.get("body", b"")
                 event = event if self.said else self._first(event)
-                message = message | {"body": _MODEL.sub(lambda _: self.model, event)}
+                self.done |= DONE.strip() in event.splitlines()
+                last = b"" if self.done or message.get("more_body") else DONE
+                message = message | {"body": _MODEL.sub(lambda _: self.model, event) + last}
             await self.passed_on(message)
 
     def _first(self, event: bytes) -> bytes:
@@ -161,8 +203,8 @@ class _Answer:
             lines[k] = b"data: " + json.dumps(chunk).encode()
         return b"\n".join(lines)
 
-    async def end(self) -> None:
-        """Send what was held back."""
+    async def end(self, tokens: list[dict] | None = None) -> None:
+        """Send what was held back. tokens: of the answer, with their log-probabilities."""
         if self.begun or self.start is None:
             return
         status = self.start["status"]
@@ -182,7 +224,15 @@ class _Answer:
             if isinstance(said := choice.get("message", choice), dict):
                 key = "content" if "content" in said else "text"
                 said[key] = (said.get(key) or "").lstrip(" ")
+            if tokens is not None:
+                choice["logprobs"] = {"content": [_stripped(token) for token in tokens[:1]] + tokens[1:]}
         await _reply(self.passed_on, status, body)
+
+
+def _stripped(token: dict[str, Any]) -> dict[str, Any]:
+    """The first token of an answer and its alternatives, without the space that they begin with."""
+    text, top = token["token"].lstrip(" "), [_stripped(other) for other in token.get("top_logprobs", ())]
+    return token | {"token": text, "bytes": list(text.encode())} | ({"top_logprobs": top} if top else {})
 
 
 def _texts(body: dict[str, Any]) -> list[str]:
@@ -266,10 +316,22 @@ def main() -> None:
     from transformers.cli import transformers
     from transformers.cli.serving import server
 
+    from cardiolect.model.serving.probabilities import Probabilities
+
     build, model = server.build_server, sys.argv[1]
-    server.build_server = lambda *parts, **options: OpenAIProtocol(build(*parts, **options), model)
+
+    def build_server(*parts: Any, generation_state: Any, **options: Any) -> OpenAIProtocol:
+        app = build(*parts, generation_state=generation_state, **options)
+        return OpenAIProtocol(app, model, Probabilities(generation_state))
+
+    server.build_server = build_server
     sys.argv[1:1] = ["serve"]
-    transformers.app()
+    try:
+        transformers.app(standalone_mode=False)
+    except Exception as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # its command line makes another error of Ctrl-C
+            raise
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -327,6 +328,29 @@ def test_the_command_ends_quietly(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "main", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(SystemExit, match="130"):
         cli.run()
+
+
+INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+    def find_spec(name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+sys.argv = ["cardiolect", "ask", "--list"]
+from cardiolect.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"), [("cardiolect.model.cli.commands", -signal.SIGINT), ("cardiolect.model.cli.ask", 130)]
+)
+def test_ctrl_c_during_the_first_imports_leaves_no_traceback(module, code):
+    program = [sys.executable, "-c", INTERRUPTS.format(module=module)]
+    ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (code, "")
 
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch):

@@ -54,8 +54,9 @@ def event(text: str) -> bytes:
     return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}).encode() + b"\n\n"
 
 
-def test_a_streamed_answer_loses_the_space_in_front_and_no_other(folder):
-    parts = [event(""), event(" "), event(" yes"), event(" it is"), b"data: [DONE]\n\n"]
+@pytest.mark.parametrize("end", [[], [b"data: [DONE]\n\n"]])
+def test_a_streamed_answer_loses_the_space_in_front_and_no_other_and_says_that_it_is_done(folder, end):
+    parts = [event(""), event(" "), event(" yes"), event(" it is"), *end]
     status, body = answered(folder, parts, kind="text/event-stream; charset=utf-8", stream=True)
     events = [line.removeprefix("data: ") for line in body.decode().split("\n\n") if line]
     texts = [json.loads(each)["choices"][0]["delta"]["content"] for each in events[:-1]]
@@ -89,7 +90,9 @@ def test_errors_have_a_message_and_say_whose_they_are(folder, status, detail, er
         ({"model": "another"}, 404, "this server has"),
         ({"messages": "Why?"}, 400, "messages must be a list"),
         ({"n": 2}, 400, "n: not supported"),
-        ({"logprobs": True, "top_logprobs": 3}, 400, "logprobs, top_logprobs: not supported"),
+        ({"logprobs": True, "stream": True}, 400, "logprobs: only in /v1/chat/completions and without stream"),
+        ({"logprobs": True, "top_logprobs": 21}, 400, "top_logprobs must be from 0 to 20"),
+        ({"top_logprobs": 3}, 400, "top_logprobs must be from 0 to 20, and takes logprobs: true"),
         ({"tools": [{"type": "function"}]}, 400, "tools: not supported"),
         ({"max_tokens": 0}, 400, "max_tokens must be a whole number of at least 1"),
         ({"temperature": "hot"}, 400, "temperature must be a number from 0 to 2"),
@@ -111,7 +114,7 @@ def test_what_can_be_answered_is_passed_on_and_answered_under_the_name_of_the_mo
     parts = [b'data: {"model": "/a/path@main", "choices": [{"delta": {"content": "\\"model\\": \\"x\\""}}]}\n\n'] * 2
     asked = said([{"type": "text", "text": "<|ecg_start|> <|ecg_7|> <|ecg_end|> Why?"}])
     status, body = answered(folder, parts, kind="text/event-stream", stream_options={"include_usage": True}, **asked)
-    events = [json.loads(line.removeprefix("data: ")) for line in body.decode().split("\n\n") if line]
+    events = [json.loads(line.removeprefix("data: ")) for line in body.decode().split("\n\n")[:2]]
     assert status == 200 and [each["model"] for each in events] == [folder.name] * 2
     assert [each["choices"][0]["delta"]["content"] for each in events] == ['"model": "x"'] * 2
     _, body = answered(folder, [b'{"model": "/a/path@main", "choices": []}'])

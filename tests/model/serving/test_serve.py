@@ -1,6 +1,7 @@
 """A checkpoint behind stock servers: the prompts are those of training, the answers those of `ECGChat`."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import pytest
 import requests
+import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.import_utils import is_serve_available
@@ -107,8 +109,8 @@ def server(folder):
             except requests.ConnectionError:
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
-        process.terminate()
-        process.wait(30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) in (130, 0)  # 0: the signal was ignored where the tests were started
     with socket.create_server(("127.0.0.1", port)):  # nothing is left of it
         pass
 
@@ -193,7 +195,7 @@ def test_openais_own_client_is_answered_as_by_openai(server, folder, chat, codes
     for options, error, words in (
         ({"model": "another", "messages": messages}, openai.NotFoundError, "this server has"),
         ({"model": folder.name, "messages": []}, openai.BadRequestError, "messages must be a list"),
-        ({"model": folder.name, "messages": messages, "logprobs": True}, openai.BadRequestError, "logprobs: not supp"),
+        ({"model": folder.name, "messages": messages, "n": 2}, openai.BadRequestError, "n: not supp"),
         ({"model": folder.name, "messages": without_end}, openai.BadRequestError, "ECG"),
     ):
         with pytest.raises(error, match=words):
@@ -203,3 +205,25 @@ def test_openais_own_client_is_answered_as_by_openai(server, folder, chat, codes
     for raw in ("{", "[]"):
         reply = requests.post(f"{server}/v1/chat/completions", data=raw, timeout=60)
         assert reply.status_code == 400 and reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_tokens_of_an_answer_have_the_log_probabilities_of_the_model(server, folder, chat, codes):
+    import openai
+
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    messages = chat_messages([codes], [""], QUESTION)
+    asked = {"model": folder.name, "messages": messages, "max_tokens": WORDS, "temperature": 0}
+    choice = client.chat.completions.create(**asked, logprobs=True, top_logprobs=3).choices[0]
+    assert client.chat.completions.create(**asked).choices[0].logprobs is None
+    tokens = choice.logprobs.content
+    assert "".join(token.token for token in tokens) == choice.message.content
+    assert all(bytes(token.bytes).decode() == token.token for token in tokens)
+    for token in tokens:
+        best = token.top_logprobs
+        assert len(best) == 3 and best[0].logprob == token.logprob >= best[1].logprob >= best[2].logprob
+        assert not any("<|ecg" in other.token for other in best)
+
+    prompt = chat._prompt([codes], [""], QUESTION, (), WORDS)
+    logits = chat.checkpoint.model(torch.tensor([[*prompt.prefix, *prompt.question]])).logits[0, -1].float()
+    logits[list(chat.checkpoint.vocabulary.new_ids)] = -torch.inf
+    assert tokens[0].logprob == pytest.approx(logits.log_softmax(-1).max().item(), abs=1e-4)
