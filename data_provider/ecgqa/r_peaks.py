@@ -2,7 +2,6 @@
 
 import warnings
 
-import neurokit2 as nk
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
@@ -19,6 +18,8 @@ def find_r_peaks(signal: np.ndarray, fs: float) -> np.ndarray:
     large beat is none. A single lead loses beats to artefacts and takes T waves for them: on 300 simulated recordings
     the rate is off by more than 3 bpm in 20 % of them in the steepest lead, and in 13 % here.
     """
+    import neurokit2 as nk  # slow, and the labels of questions do without it
+
     band = butter(2, R_BAND_HZ, "bandpass", fs=fs, output="sos")
     steep = np.sqrt(np.square(sosfiltfilt(band, signal[list(INDEPENDENT)].astype(float), axis=1)).sum(axis=0))
     width = round(0.06 * fs)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from cardiolect.model.llm.builtin import BUILTIN, EXAMPLE, example_path
+from cardiolect.model.llm.checkpoint_folder import read_info
 from cardiolect.utils.code_version import code_version
 from cardiolect.utils.command_line import (
     Parser,
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options["questions"] = [*options["questions"], *extras]
     elif extras:
         parser.error(f"unrecognized arguments: {' '.join(unknown or extras)}")
+    if arguments[0] in ("merge", "export"):  # a missing checkpoint is named before PyTorch is imported
+        read_info(options["checkpoint"])
     module, _, function = options.pop("function").partition(":")
     command = getattr(import_module(module), function)
     if arguments[0] not in QUICK:

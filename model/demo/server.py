@@ -13,21 +13,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from transformers.utils.logging import disable_progress_bar
-
 from cardiolect.model.cli.loading import require_checkpoint
 from cardiolect.model.demo.feedback import open_folder
 from cardiolect.model.demo.temporary_files import Sweeper, UploadLimit
-from cardiolect.model.inference.chat import ECGChat
 from cardiolect.model.llm.builtin import introduce, introduction
-from cardiolect.model.llm.checkpoint import load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import fingerprint
-from cardiolect.model.llm.quantization import placement
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.servers import check_free
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported when a checkpoint is loaded: a mistake is answered at once
     import gradio as gr
+
+    from cardiolect.model.inference.chat import ECGChat
 
 PORT = 7860
 UPLOAD_MB = 50
@@ -151,7 +148,13 @@ def start(
     return RunningDemo(page, url, folder, sweeper)
 
 
-def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -> ECGChat:
+def _load(checkpoint: Path, device: str, precision: str, quantize: int | None) -> "ECGChat":
+    from transformers.utils.logging import disable_progress_bar
+
+    from cardiolect.model.inference.chat import ECGChat
+    from cardiolect.model.llm.checkpoint import load_checkpoint
+    from cardiolect.model.llm.quantization import placement
+
     disable_progress_bar()
     if quantize is None:
         return ECGChat.from_pretrained(checkpoint, device, precision)
