@@ -218,5 +218,7 @@ def _one_line(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"]).upper() or "settings"
     if first["type"] == "missing":
         return f"{key} is not set"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    others = dict.fromkeys(str(each["loc"][0]).upper() for each in error.errors() if each["loc"])
+    others.pop(key.partition(".")[0], None)
+    more = f"; also wrong: {', '.join(others)}" if others else ""
     return f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}{more}"

@@ -1,5 +1,7 @@
 """Env files: typed, checked before any work, overridden by the process environment."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +91,19 @@ def test_every_script_ends_with_code_2_and_one_line(tmp_path, script):
     run = subprocess.run(["bash", script, str(path)], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and "NONSENSE" in run.stderr and run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["pretrain.sh", "finetune.sh", "eval.sh", "ecg_tokenizer/run_tokenizer.sh"])
+def test_every_script_says_which_settings_it_takes_by_itself(script, tmp_path):
+    environment = os.environ | {"PYTHON": str(tmp_path / "none")}  # so that it goes no further
+    run = subprocess.run(["bash", script], cwd=ROOT, capture_output=True, text=True, env=environment)
+    said = re.match(rf"settings: (\S+); bash {script} FILE takes others\nerror: PYTHON=", run.stderr)
+    assert said and f'$root/{said[1]}}}")"' in (ROOT / script).read_text()
+
+
+def test_all_wrong_keys_are_named_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"SEED: .*'x'; also wrong: (STEPS, )?BATCH_SIZE(, STEPS)?$"):
+        TokenizerSettings.load(env_file(tmp_path, SEED="x", BATCH_SIZE=0, STEPS="y"))
 
 
 def test_bad_input_found_by_several_ranks_is_still_code_2(tmp_path):
