@@ -19,6 +19,8 @@ def answer_lists(checkpoint: Path, info: Mapping[str, Any], table: Path | None =
 
     checkpoint: its folder, for the message. info: its cardiolect.json. Raises `UserError` if there are no lists.
     """
+    if ANSWER_LISTS not in info and table is None and info.get("stage") == "pretrain":
+        raise UserError(f"{checkpoint}: was pretrained only, and so keeps no answer lists: run finetune.sh first")
     if ANSWER_LISTS not in info and table is None:
         raise UserError(
             f"{checkpoint}: was fine-tuned before answer lists were kept; fine-tune again, or set ANSWER_LISTS={TABLE}"

@@ -38,7 +38,7 @@ from cardiolect.model.evaluation.samples import fingerprint as texts_fingerprint
 from cardiolect.model.evaluation.seen import SeenRecordings
 from cardiolect.model.evaluation.settings import CheckpointSettings, EvalSettings
 from cardiolect.model.evaluation.subgroups import Subgroups
-from cardiolect.model.evaluation.verdict import seen_alarm
+from cardiolect.model.evaluation.verdict import not_taught, seen_alarm
 from cardiolect.model.llm.checkpoint import Checkpoint, load_checkpoint
 from cardiolect.model.llm.checkpoint_folder import bits_of, fingerprint
 from cardiolect.model.prompt.tasks import MAJORITY_PER_QUESTION, TASKS
@@ -65,6 +65,8 @@ def evaluate(settings: EvalSettings) -> dict:
     )
     if settings.load_bits is None:
         settings = settings.model_copy(update={"load_bits": bits_of(checkpoint.info)})
+    if launch.is_main() and (lacking := not_taught(checkpoint.info, settings.tasktype)):
+        print(f"warning: {lacking}", flush=True)
     lists = None
     if settings.answer_mode == "choices":
         lists = answer_lists(settings.checkpoint, checkpoint.info, settings.answer_lists)

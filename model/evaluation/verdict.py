@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cardiolect.data_provider.examples import INSTRUCT_TASK, QA_TASK, REPORT_TASK
 from cardiolect.model.evaluation.breakdown import FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, NO_ECG, OTHER_ECG
 from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT
@@ -10,6 +11,11 @@ from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT
 _MEMORISED = (
     "To remember a patient looks like reading the ECG: scores may be too high, and no conclusion is drawn from them."
 )
+_TAUGHT_BY = {  # task -> the TASKTYPEs of training that contain it
+    QA_TASK: (QA_TASK, INSTRUCT_TASK, "all"),
+    REPORT_TASK: (REPORT_TASK, "all"),
+    INSTRUCT_TASK: (INSTRUCT_TASK,),
+}
 
 
 def score_name(key: str) -> str:
@@ -68,9 +74,27 @@ def verdict(result: Mapping[str, Any], gap: Mapping[str, Any]) -> str:
     return text
 
 
+def not_taught(info: Mapping[str, Any], task: str) -> str:
+    """What a checkpoint's training lacked for a task; empty if nothing.
+
+    info: of `model.llm.checkpoint.Checkpoint`, or a result's ``checkpoint``.
+    """
+    if info.get("stage") == "pretrain":
+        return (
+            "The checkpoint was pretrained only and has not learned to answer, so scores near zero say nothing about "
+            "its ECG tokens: run finetune.sh first."
+        )
+    trained = (info.get("settings") or {}).get("tasktype")
+    if trained in (None, *_TAUGHT_BY[task]):
+        return ""
+    return f"The checkpoint was fine-tuned with TASKTYPE={trained}, not on what is asked here ({task})."
+
+
 def warnings(result: Mapping[str, Any]) -> list[str]:
     """Reasons to be careful with the scores; first the `seen_alarm`, if there is one."""
     found = [alarm] if (alarm := seen_alarm(result)) else []
+    if lacking := not_taught(result.get("checkpoint", {}), result.get("task", QA_TASK)):
+        found.append(lacking)
     if "seen" not in result and not found:
         found.append("This result does not say whether training has seen its patients: an older version wrote it.")
     if unrecorded := result.get("seen", {}).get("unrecorded"):

@@ -133,7 +133,17 @@ def test_an_ecg_is_uploaded_and_asked_about(demo, browser, checkpoint_folder, sh
         browser.execute_script(f"window.scrollTo(0, {place})")
         box = browser.execute_script("return document.querySelector('#disclaimer').getBoundingClientRect().toJSON()")
         assert box["top"] == 0 and 20 < box["height"] < 60 and box["width"] >= width - 20
-    for selector in ("#disclaimer b", "#about p", "#status p", "h1", "#ask", "#report", "#stop", "#talk .message"):
+    for selector in (
+        "#disclaimer b",
+        "#files .or",
+        "#about p",
+        "#status p",
+        "h1",
+        "#ask",
+        "#report",
+        "#stop",
+        "#talk .message",
+    ):
         assert contrast(browser, selector) >= 4.4, selector
     asked_for = requested(browser)
     assert all(url.startswith(demo.url) for url in asked_for) and not any(url.endswith("/seen") for url in asked_for)

@@ -185,6 +185,8 @@ def test_lists_survive_a_round_trip_through_json():
 def test_a_checkpoint_without_lists_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(UserError, match=r"llm: was fine-tuned before .*ANSWER_LISTS=answers_for_each_template.csv"):
         answer_lists(tmp_path / "llm", {})
+    with pytest.raises(UserError, match=r"llm: was pretrained only, .*: run finetune.sh first"):
+        answer_lists(tmp_path / "llm", {"stage": "pretrain"})
 
 
 @pytest.mark.parametrize("row", ["1,\"__import__('os')\"", "1,\"['a'\"", "one,\"['a']\"", '1,"[1]"', "1"])

@@ -250,6 +250,22 @@ def test_seen_patients_that_were_not_counted_are_warned_of():
     assert CLAIM in verdict_of({**result, "settings": {}}, gap)
 
 
+@pytest.mark.parametrize(
+    ("info", "task", "words"),
+    [
+        ({"stage": "pretrain"}, "qa", "pretrained only"),
+        ({"stage": "finetune", "settings": {"tasktype": "qa"}}, "qa", ""),
+        ({"stage": "finetune", "settings": {"tasktype": "qa"}}, "report", "TASKTYPE=qa, not on what is asked here"),
+        ({"stage": "finetune", "settings": {"tasktype": "all"}}, "report", ""),
+        ({"stage": "finetune", "settings": {"tasktype": "all"}}, "instruct", "TASKTYPE=all"),
+        ({"stage": "finetune"}, "report", ""),
+    ],
+)
+def test_a_checkpoint_that_was_not_taught_what_is_asked_is_warned_of(info, task, words):
+    found = warnings({"checkpoint": info, "task": task, "conditions": {}, "seen": {"known": True, "samples": 0}})
+    assert [words in line for line in found] == [True] * bool(words)
+
+
 def test_a_report_floor_without_the_constant_of_best_content_is_named(tmp_path):
     references = [(text,) for text in REFERENCES]
     write_result(tmp_path, samples_of("report", references, PREDICTIONS, majority=["a"] * 3), SETTINGS, {})
