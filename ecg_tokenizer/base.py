@@ -12,14 +12,14 @@ single token, a placeholder repeated for every row of the item, and needs `model
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cardiolect.data_provider.record import LEADS, resample, without_offsets
 from cardiolect.utils.errors import UserError
@@ -138,6 +138,10 @@ class ECGRepresentation(ABC):
     def to(self, device: str | torch.device) -> Self:
         """Move the weights to a device; does nothing if there are none."""
         return self
+
+    def trained_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that are trained together with a language model: all, unless a representation keeps some."""
+        return self.parameters() if isinstance(self, nn.Module) else ()
 
     def token_ids(self, item: np.ndarray) -> list[int]:
         """Token numbers of an item, 0 to ``vocabulary_size - 1``."""

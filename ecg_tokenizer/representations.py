@@ -39,6 +39,11 @@ REPRESENTATIONS = {
         f"{_ROOM}.bpe.settings:BPESettings",
         f"{_ROOM}.bpe.training:train_bpe_representation",
     ),
+    "encoder": Entry(
+        f"{_ROOM}.encoders.representation:ECGEncoder",
+        f"{_ROOM}.encoders.settings:EncoderSettings",
+        f"{_ROOM}.encoders.training:train_encoder",
+    ),
     "patches": Entry(
         f"{_ROOM}.patches.representation:ECGPatches",
         f"{_ROOM}.patches.settings:PatchSettings",

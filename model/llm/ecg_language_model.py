@@ -68,10 +68,9 @@ class ECGLanguageModel(nn.Module):
         return embeddings.masked_scatter(places[..., None], rows.to(embeddings.dtype))
 
     def ecg_parameters(self) -> Iterable[nn.Parameter]:
-        """The parameters of the projector and of the representation."""
+        """The parameters of the projector, and those of the representation that are trained with it."""
         yield from self.projector.parameters()
-        if isinstance(self.representation, nn.Module):
-            yield from self.representation.parameters()
+        yield from self.representation.trained_parameters()
 
     def save_projector(self, folder: Path) -> None:
         weights = {name: value.detach().cpu().contiguous() for name, value in self.projector.state_dict().items()}

@@ -10,6 +10,8 @@ from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.encoders.architectures import EncoderConfig
+from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.measured.representation import MeasuredECG
 from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
 from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
@@ -39,7 +41,12 @@ def measured() -> MeasuredECG:
     return MeasuredECG(codes())
 
 
-SMALL = {"codes": codes, "measured": measured, "bpe": bpe, "patches": patches}
+def encoder() -> ECGEncoder:
+    torch.manual_seed(0)
+    return ECGEncoder(EncoderConfig("convnext-atto", width=8, depth=1)).eval()
+
+
+SMALL = {"codes": codes, "measured": measured, "bpe": bpe, "encoder": encoder, "patches": patches}
 
 
 @pytest.fixture(params=REPRESENTATIONS)

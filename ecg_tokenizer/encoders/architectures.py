@@ -1,0 +1,125 @@
+"""Table of encoders by the names that ENCODER takes, with their published sizes, and smaller ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from cardiolect.ecg_tokenizer.encoders.base import SignalEncoder
+from cardiolect.ecg_tokenizer.encoders.convnext import ConvNeXtV2
+from cardiolect.ecg_tokenizer.encoders.resnet import Residual, ResNet1D
+from cardiolect.ecg_tokenizer.encoders.s4 import StateSpaces
+from cardiolect.ecg_tokenizer.encoders.transformer import Patching, PatchTransformer, TransformerSizes
+from cardiolect.utils.errors import UserError
+
+EncoderName = Literal[
+    "s4",
+    "resnet18",
+    "resnet50",
+    "resnet101",
+    "xresnet101",
+    "convnext-atto",
+    "convnext-femto",
+    "convnext-pico",
+    "convnext-nano",
+    "convnext-tiny",
+    "convnext-base",
+    "convnext-large",
+    "convnext-huge",
+    "st-mem",
+    "mtae",
+    "mlae",
+]
+NAMES = get_args(EncoderName)
+MASKED = ("st-mem", "mtae", "mlae")  # encoders of patches, which can be masked
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Determines an encoder and the rows of an ECG; stored as ``config.json``.
+
+    width: of its first stage, or of a transformer; depth: blocks of each stage, or of a transformer; 0: as published.
+    patch: samples of a patch of st-mem and mtae; of mlae those of a whole ECG. sampling_rate: Hz. scaling: of the
+    input: "millivolts", or by the deviation ("deviation") or the range ("range") of all leads together, as published,
+    which loses voltages. tokens: rows of an ECG, means over neighbours; 0: one for each token of the encoder. frozen:
+    whether items are its features, which cannot be trained further, or samples.
+    """
+
+    encoder: EncoderName = "s4"
+    width: int = 0
+    depth: int = 0
+    patch: int = 100
+    sampling_rate: int = 250
+    scaling: Literal["millivolts", "deviation", "range"] = "millivolts"
+    tokens: int = 0
+    frozen: bool = True
+
+
+def build_encoder(config: EncoderConfig) -> SignalEncoder:
+    """The encoder of a configuration, with random weights. Raises `UserError` if its width cannot be had."""
+    return _BUILD[config.encoder](config)
+
+
+def _residual(blocks: tuple[int, ...], expansion: int, **sizes) -> Callable[[EncoderConfig], SignalEncoder]:
+    """MERL's; stages are twice as wide as the one before."""
+
+    def build(config: EncoderConfig) -> SignalEncoder:
+        width = config.width or 64
+        widths = tuple(width * 2**k for k in range(len(blocks)))
+        return ResNet1D(Residual(_depths(config, blocks), widths, expansion, stem=(width,), **sizes))
+
+    return build
+
+
+def _xresnet(config: EncoderConfig) -> SignalEncoder:
+    width = config.width or 64
+    stem = (width // 2, width // 2, width)
+    return ResNet1D(Residual(_depths(config, (3, 4, 23, 3)), (width,) * 4, 4, 5, stem, 5, pooled=True, averaged=True))
+
+
+def _convnext(width: int, *blocks: int) -> Callable[[EncoderConfig], SignalEncoder]:
+    def build(config: EncoderConfig) -> SignalEncoder:
+        first = config.width or width
+        return ConvNeXtV2(_depths(config, blocks), [first * 2**k for k in range(len(blocks))])
+
+    return build
+
+
+def _transformer(patching: Patching) -> Callable[[EncoderConfig], SignalEncoder]:
+    def build(config: EncoderConfig) -> SignalEncoder:
+        width = config.width or 768
+        if width % HEAD_WIDTH and width > HEAD_WIDTH:
+            raise UserError(f"ENCODER_WIDTH={width}: {config.encoder} takes multiples of {HEAD_WIDTH}, or less than it")
+        heads = max(1, width // HEAD_WIDTH)
+        return PatchTransformer(TransformerSizes(patching, config.patch, width, config.depth or 12, heads))
+
+    return build
+
+
+def _state_spaces(config: EncoderConfig) -> SignalEncoder:
+    stride = round(config.sampling_rate * 0.032)
+    return StateSpaces(config.width or 128, config.depth or 4, states=16, stride=stride)
+
+
+def _depths(config: EncoderConfig, published: tuple[int, ...]) -> tuple[int, ...]:
+    return (config.depth,) * len(published) if config.depth else published
+
+
+HEAD_WIDTH = 64  # of an attention head
+_BUILD: dict[str, Callable[[EncoderConfig], SignalEncoder]] = {
+    "s4": _state_spaces,
+    "resnet18": _residual((2, 2, 2, 2), 1),
+    "resnet50": _residual((3, 4, 6, 3), 4),
+    "resnet101": _residual((3, 4, 23, 3), 4),
+    "xresnet101": _xresnet,
+    "convnext-atto": _convnext(40, 2, 2, 6, 2),
+    "convnext-femto": _convnext(48, 2, 2, 6, 2),
+    "convnext-pico": _convnext(64, 2, 2, 6, 2),
+    "convnext-nano": _convnext(80, 2, 2, 8, 2),
+    "convnext-tiny": _convnext(96, 3, 3, 9, 3),
+    "convnext-base": _convnext(128, 3, 3, 27, 3),
+    "convnext-large": _convnext(192, 3, 3, 27, 3),
+    "convnext-huge": _convnext(352, 3, 3, 27, 3),
+    "st-mem": _transformer("lead"),
+    "mtae": _transformer("time"),
+    "mlae": _transformer("whole"),
+}

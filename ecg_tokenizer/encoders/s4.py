@@ -1,0 +1,69 @@
+"""A small encoder of our own: diagonal state spaces (S4D; Gu et al. 2022, arXiv 2206.11893) in both directions.
+
+In comparisons of ECG models, S4 needs the fewest parameters for its score (Al-Masud et al. 2026, arXiv 2509.25095).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN, ConvolutionalEncoder
+
+FASTEST, SLOWEST = 0.001, 0.1  # bounds of the initial time step of a state, in samples after the stem
+
+
+class StateSpaces(ConvolutionalEncoder):
+    """A stem that puts ``stride`` samples of all leads into a vector, and blocks of state spaces."""
+
+    def __init__(self, width: int, depth: int, states: int, stride: int):
+        super().__init__()
+        self.width, self.stride = width, stride
+        self.stem = nn.Conv1d(LEADS_IN, width, stride, stride)
+        self.blocks = nn.Sequential(*(_Block(width, states) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        signal = F.pad(signal, (0, -signal.shape[2] % self.stride), mode="replicate")
+        return self.norm(self.blocks(self.stem(signal).transpose(1, 2)))
+
+
+class _Block(nn.Module):
+    """Norm, state spaces forwards and backwards, gate, shortcut; ``(batch, time, width)``."""
+
+    def __init__(self, width: int, states: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.forwards, self.backwards = _Kernel(width, states), _Kernel(width, states)
+        self.direct = nn.Parameter(torch.ones(width))
+        self.mix = nn.Linear(width, 2 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = self.norm(x).transpose(1, 2)
+        length = u.shape[-1]
+        with torch.autocast(u.device.type, enabled=False):  # FFTs need fp32
+            u = u.float()
+            kernel = F.pad(self.forwards(length), (0, length)) + F.pad(self.backwards(length).flip(-1), (length, 0))
+            spectrum = torch.fft.rfft(kernel, 2 * length) * torch.fft.rfft(u, 2 * length)
+            y = torch.fft.irfft(spectrum, 2 * length)[..., :length] + u * self.direct[:, None]
+        return x + F.glu(self.mix(F.gelu(y.transpose(1, 2)).to(x.dtype)))
+
+
+class _Kernel(nn.Module):
+    """Convolution kernels of diagonal state spaces, one for each channel, by the zero-order hold."""
+
+    def __init__(self, width: int, states: int):
+        super().__init__()
+        self.log_step = nn.Parameter(torch.empty(width).uniform_(math.log(FASTEST), math.log(SLOWEST)))
+        self.log_decay = nn.Parameter(torch.full((width, states), math.log(0.5)))
+        self.frequency = nn.Parameter(math.pi * torch.arange(states).float().repeat(width, 1))
+        self.out = nn.Parameter(torch.randn(width, states, 2) * math.sqrt(0.5))
+
+    def forward(self, length: int) -> Tensor:
+        """``(width, length)``."""
+        poles = torch.complex(-self.log_decay.exp(), self.frequency)
+        stepped = poles * self.log_step.exp()[:, None]
+        weights = torch.view_as_complex(self.out) * (stepped.exp() - 1) / poles
+        powers = (stepped[..., None] * torch.arange(length, device=stepped.device)).exp()
+        return 2 * torch.einsum("ws,wst->wt", weights, powers).real
