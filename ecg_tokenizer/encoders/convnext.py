@@ -1,6 +1,6 @@
-"""ConvNeXt V2 in one dimension, as in ESI (Yu et al. 2024, arXiv 2405.19366; blocks of Woo et al. 2023, arXiv 2301.00808).
+"""ConvNeXt V2 in one dimension, as in ESI (Yu et al. 2024, arXiv 2405.19366).
 
-Written from the papers. Layer norms are over channels.
+Blocks of Woo et al. (2023, arXiv 2301.00808). Written from the papers; layer norms are over channels.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.encoders.architectures import EncoderConfig, build_encoder
 from cardiolect.ecg_tokenizer.exact import full_float32

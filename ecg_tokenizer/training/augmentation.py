@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cardiolect.data_provider.record import INDEPENDENT, LIMB_FROM_I_II
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 
 WANDER_HZ = (0.04, 1.0)
 WANDER_MV = (0.01, 0.3)  # rms, log-uniform
@@ -55,7 +55,7 @@ def _normal(generators: Sequence[np.random.Generator], *shape: int) -> Tensor:
     return torch.from_numpy(np.stack([each.standard_normal(shape, np.float32) for each in generators]))
 
 
-def stretched_length(crop: int, settings: TokenizerSettings, rng: np.random.Generator) -> int:
+def stretched_length(crop: int, settings: TrainingSettings, rng: np.random.Generator) -> int:
     """Number of samples to read for a crop: fewer slow the heart rate down, more speed it up."""
     if not settings.time_stretch:
         return crop
@@ -63,7 +63,7 @@ def stretched_length(crop: int, settings: TokenizerSettings, rng: np.random.Gene
 
 
 def augment(
-    signal: Tensor, present: Tensor, crop: int, settings: TokenizerSettings, generators: Sequence[np.random.Generator]
+    signal: Tensor, present: Tensor, crop: int, settings: TrainingSettings, generators: Sequence[np.random.Generator]
 ) -> tuple[Tensor, Tensor]:
     """Augment crops, each by its generator; signals that obeyed Einthoven's law still do.
 

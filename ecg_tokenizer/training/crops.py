@@ -8,7 +8,7 @@ from cardiolect.data_provider.corpora.mixture import probabilities
 from cardiolect.data_provider.splits import corpus_weights
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.training.augmentation import augment, stretched_length
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 from cardiolect.utils import launch
 
 
@@ -18,7 +18,7 @@ class CropSampler:
     The batches therefore do not depend on the number of ranks, nor on the steps before.
     """
 
-    def __init__(self, settings: TokenizerSettings, train: SignalCache):
+    def __init__(self, settings: TrainingSettings, train: SignalCache):
         self.settings, self.train = settings, train
         self.length = round(settings.crop_seconds * settings.sampling_rate) // settings.stride * settings.stride
         shares = probabilities(train.record_ids, corpus_weights(settings))

@@ -1,10 +1,10 @@
-"""Validation of a tokenizer in training: keeps the best one, and stops when it no longer improves."""
+"""Validation in stage 1: keeps the best weights, and stops when they no longer improve."""
 
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
@@ -29,14 +29,14 @@ def validate(tokenizer: ECGTokenizer, cache: SignalCache) -> dict:
 
 
 class EarlyStopping:
-    """Keeps the weights with the lowest validation PRDN.
+    """Keeps the weights with the best figure of validation.
 
     best: figures and step of these weights; empty before the first validation. exhausted: whether the last ``patience``
     validations brought no improvement.
     """
 
-    def __init__(self, patience: int):
-        self.patience = patience
+    def __init__(self, patience: int, metric: str, lower_is_better: bool = True):
+        self.patience, self.metric, self.sign = patience, metric, 1 if lower_is_better else -1
         self.best: dict[str, Any] = {}
         self.weights: dict[str, Tensor] = {}
         self.since_best = 0
@@ -45,15 +45,15 @@ class EarlyStopping:
     def exhausted(self) -> bool:
         return self.since_best >= self.patience
 
-    def update(self, tokenizer: ECGTokenizer, figures: dict[str, Any], step: int) -> None:
+    def update(self, model: nn.Module, figures: dict[str, Any], step: int) -> None:
         """Take the figures of a validation. Raises `UserError` if training has diverged."""
-        if not np.isfinite(figures["prdn"]):
+        if not np.isfinite(figures[self.metric]):
             raise UserError(f"training diverged at step {step}: start over with a lower LEARNING_RATE and RESUME=false")
-        if self.best and figures["prdn"] >= self.best["prdn"]:
+        if self.best and self.sign * figures[self.metric] >= self.sign * self.best[self.metric]:
             self.since_best += 1
             return
         self.best, self.since_best = {**figures, "step": step}, 0
-        self.weights = {name: value.detach().cpu().clone() for name, value in tokenizer.state_dict().items()}
+        self.weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "weights": self.weights, "since_best": self.since_best}

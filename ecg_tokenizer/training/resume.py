@@ -16,7 +16,7 @@ import torch
 
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
-from cardiolect.ecg_tokenizer.training.settings import TokenizerSettings
+from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 from cardiolect.utils import launch, resume
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, STAGE, Before, Contents, Start
@@ -38,7 +38,7 @@ MAY_DIFFER = PATHS | {
 }
 
 
-def choose_start(settings: TokenizerSettings, train: SignalCache, valid: SignalCache) -> Start:
+def choose_start(settings: TrainingSettings, train: SignalCache, valid: SignalCache) -> Start:
     """`utils.resume.choose_start` for stage 1."""
 
     def contents() -> dict[str, str]:
@@ -46,10 +46,8 @@ def choose_start(settings: TokenizerSettings, train: SignalCache, valid: SignalC
             STAGE: "tokenizer",
             **{f"{name} recordings": _fingerprint(cache) for name, cache in (("train", train), ("valid", valid))},
         }
-        if settings.measurements_data:
-            found["measurements"] = hashlib.sha256(
-                b"".join(path.read_bytes() for path in settings.measurements_data)
-            ).hexdigest()[:16]
+        if measured := getattr(settings, "measurements_data", ()):
+            found["measurements"] = hashlib.sha256(b"".join(path.read_bytes() for path in measured)).hexdigest()[:16]
         return found
 
     return resume.choose_start(settings, contents, _before, _differences)
@@ -63,7 +61,7 @@ def _fingerprint(cache: SignalCache) -> str:
 
 
 def _differences(
-    settings: TokenizerSettings, contents: Contents, before: Mapping[str, Any], contents_before: Contents
+    settings: TrainingSettings, contents: Contents, before: Mapping[str, Any], contents_before: Contents
 ) -> list[str]:
     return resume.differences(settings, contents, before, contents_before, MAY_DIFFER)
 

@@ -26,7 +26,57 @@ OF_QUANTIZERS = {
 WARMUP_SHARE = 0.05  # of STEPS, if WARMUP_STEPS is empty
 
 
-class TokenizerSettings(DataSettings):
+class TrainingSettings(DataSettings):
+    """What all trainings of stage 1 have in common."""
+
+    representation: str
+    sampling_rate: int = Field(250, ge=50, description="Sampling rate in Hz; input is resampled.")
+    steps: int = Field(4000, ge=1, description="Maximum number of optimiser steps.")
+    batch_size: int = Field(32, ge=1, description="Crops per step, over all ranks.")
+    num_processes: int = Field(1, ge=1, description="Ranks to start on this machine; each takes its share of a step.")
+    crop_seconds: float = Field(4.0, gt=0, description="Length of a training crop in seconds.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
+    schedule: Schedule = Field("one-cycle", description=DESCRIPTION)
+    warmup_steps: int | None = Field(
+        None, ge=0, description="Optimiser steps before the peak learning rate. Empty: a twentieth of STEPS."
+    )
+    eval_steps: int = Field(500, ge=1, description="Steps between validations.")
+    patience: int = Field(8, ge=1, description="Stop after this many validations without improvement.")
+    save_steps: int = Field(0, ge=0, description="Steps between saved steps (RESUME). 0: EVAL_STEPS.")
+    resume: Resume = Field("auto", description=HOW_TO_RESUME.format(result="ECG tokenizer"))
+    lead_dropout: float = Field(
+        0.05, ge=0, lt=1, description="Probability that a lead of a crop is silenced in the input."
+    )
+    gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a random factor within 1 +- this.")
+    electrode_jitter: float = Field(
+        0.0, ge=0, description="Leads of a crop are mixed by up to this share, as if electrodes were displaced."
+    )
+    wander_chance: float = Field(0.0, ge=0, le=1, description="Probability that baseline wander is added to a crop.")
+    time_stretch: float = Field(
+        0.0, ge=0, lt=1, description="Crops are stretched in time by a random factor within exp(+- this)."
+    )
+
+    @property
+    def stride(self) -> int:
+        """Samples that a crop is a multiple of."""
+        return 1
+
+    @property
+    def warmup(self) -> float:
+        """Steps before the peak learning rate."""
+        return WARMUP_SHARE * self.steps if self.warmup_steps is None else self.warmup_steps
+
+    def check(self) -> None:
+        super().check()
+        if self.warmup_steps is not None:
+            check_warmup("WARMUP_STEPS", self.warmup_steps, self.steps)
+        ranks = max(self.num_processes, launch.world_size())  # those of a launcher on all machines
+        if rest := self.batch_size % ranks:
+            near = " and ".join(str(size) for size in (self.batch_size - rest, self.batch_size - rest + ranks) if size)
+            raise UserError(f"BATCH_SIZE={self.batch_size}: {ranks} ranks take equal shares; multiples are {near}")
+
+
+class TokenizerSettings(TrainingSettings):
     """The architecture of a tokenizer and its training."""
 
     representation: Literal["codes"] = Field(
@@ -46,9 +96,6 @@ class TokenizerSettings(DataSettings):
         DEFAULT.codebook_dim, ge=1, description="vq and rvq: dimension of the space in which codes are looked up."
     )
     num_codebooks: int = Field(4, ge=2, description="rvq: number of codebooks, and so of codes per frame.")
-    sampling_rate: int = Field(
-        DEFAULT.sampling_rate, ge=50, description="Sampling rate of the tokenizer in Hz; input is resampled."
-    )
     stride_ms: float = Field(
         40, gt=0, description="Milliseconds of ECG, all 12 leads, per frame (one code; rvq: several)."
     )
@@ -77,22 +124,9 @@ class TokenizerSettings(DataSettings):
     precision: TokenizerPrecision = Field(
         "fp32", description=f"Precision of training; codes are always computed in fp32. {AUTO}, fp32 on others."
     )
-    steps: int = Field(4000, ge=1, description="Maximum number of optimiser steps.")
-    batch_size: int = Field(32, ge=1, description="Crops per step, over all ranks.")
-    num_processes: int = Field(1, ge=1, description="Ranks to start on this machine; each takes its share of a step.")
-    crop_seconds: float = Field(4.0, gt=0, description="Length of a training crop in seconds.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of AdamW.")
     muon_learning_rate: float = Field(
         0.03, gt=0, description="Peak learning rate of Muon, which trains the matrices of the blocks."
     )
-    schedule: Schedule = Field("one-cycle", description=DESCRIPTION)
-    warmup_steps: int | None = Field(
-        None, ge=0, description="Optimiser steps before the peak learning rate. Empty: a twentieth of STEPS."
-    )
-    eval_steps: int = Field(500, ge=1, description="Steps between validations.")
-    patience: int = Field(8, ge=1, description="Stop after this many validations without improvement.")
-    save_steps: int = Field(0, ge=0, description="Steps between saved steps (RESUME). 0: EVAL_STEPS.")
-    resume: Resume = Field("auto", description=HOW_TO_RESUME.format(result="ECG tokenizer"))
     derivative_weight: float = Field(0.5, ge=0, description="Weight of the loss on first differences (slopes).")
     small_wave_weight: float = Field(
         0.0, ge=0, le=1, description="Share of the reconstruction loss computed on companded (asinh) millivolts."
@@ -114,27 +148,11 @@ class TokenizerSettings(DataSettings):
     measurement_weight: float = Field(
         0.3, ge=0, description="Weight of the loss on measurements predicted from the codes."
     )
-    lead_dropout: float = Field(
-        0.05, ge=0, lt=1, description="Probability that a lead of a crop is silenced in the input."
-    )
-    gain_jitter: float = Field(0.2, ge=0, lt=1, description="Crops are scaled by a random factor within 1 +- this.")
-    electrode_jitter: float = Field(
-        0.0, ge=0, description="Leads of a crop are mixed by up to this share, as if electrodes were displaced."
-    )
-    wander_chance: float = Field(0.0, ge=0, le=1, description="Probability that baseline wander is added to a crop.")
-    time_stretch: float = Field(
-        0.0, ge=0, lt=1, description="Crops are stretched in time by a random factor within exp(+- this)."
-    )
 
     @property
     def stride(self) -> int:
         """Samples per frame."""
         return round(self.stride_ms * self.sampling_rate / 1000)
-
-    @property
-    def warmup(self) -> float:
-        """Steps before the peak learning rate."""
-        return WARMUP_SHARE * self.steps if self.warmup_steps is None else self.warmup_steps
 
     def config(self) -> TokenizerConfig:
         """The architecture described by these settings."""
@@ -185,12 +203,6 @@ class TokenizerSettings(DataSettings):
             )
         for path in self.measurements_data:
             need_path("MEASUREMENTS_DATA", path, "a CSV file of measurements")
-        if self.warmup_steps is not None:
-            check_warmup("WARMUP_STEPS", self.warmup_steps, self.steps)
-        ranks = max(self.num_processes, launch.world_size())  # those of a launcher on all machines
-        if rest := self.batch_size % ranks:
-            near = " and ".join(str(size) for size in (self.batch_size - rest, self.batch_size - rest + ranks) if size)
-            raise UserError(f"BATCH_SIZE={self.batch_size}: {ranks} ranks take equal shares; multiples are {near}")
         frames = max(8, 2 * self.coarse_frames)
         if self.crop_seconds * self.sampling_rate < frames * self.stride:
             raise UserError(f"CROP_SECONDS: a crop must hold at least {frames} frames of {self.stride_ms:g} ms")

@@ -1,6 +1,6 @@
 """One training step of the tokenizer: forward pass, loss, optimizers and their schedules."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,6 @@ class TrainingStep:
         """signal: ``(batch, 12, T)`` mV; present: ``(batch, 12)``; targets: ``(batch, measurements)`` for the head."""
         device = self.tokenizer.device
         signal, present = signal.to(device), present.to(device)
-        self.tokenizer.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
             quantized = self.tokenizer.quantize(signal)
             reconstruction = self.tokenizer.reconstruct(quantized.features, quantized.slow)
@@ -51,15 +50,7 @@ class TrainingStep:
             schedule.step()
         return StepResult(loss, error, quantized.codes)
 
-    def state_dict(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, list]:
         """All that the next steps depend on."""
-        return {name: [part.state_dict() for part in parts] for name, parts in self._parts()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, parts in self._parts():
-            for part, of_part in zip(parts, state[name], strict=True):
-                part.load_state_dict(of_part)
-
-    def _parts(self) -> list[tuple[str, list]]:
         modules = [self.tokenizer, *([self.head] if self.head is not None else [])]
-        return [("modules", modules), ("optimizers", self.optimizers), ("schedules", self.schedules)]
+        return {"modules": modules, "optimizers": self.optimizers, "schedules": self.schedules}
