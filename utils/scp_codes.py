@@ -21,3 +21,31 @@ DIAGNOSTIC = frozenset(SUPERCLASS_OF)
 # A statement may be of two kinds: these describe the ST-T segment's form and name its cause.
 FORM = frozenset(CLASSES["form"]) | {"NDT", "NST_", "DIG", "LNGQT"}
 RHYTHM = frozenset(CLASSES["rhythm"])
+
+# Its 23 diagnostic subclasses.
+_SUBCLASSES = {
+    "NORM": "NORM",
+    "AMI": "AMI ASMI ALMI INJAS INJAL",
+    "IMI": "IMI ILMI IPLMI IPMI INJIN INJIL",
+    "LMI": "LMI INJLA",
+    "PMI": "PMI",
+    "STTC": "NDT DIG LNGQT ANEUR EL",
+    "NST_": "NST_",
+    "ISC_": "ISC_",
+    "ISCA": "ISCAL ISCAS ISCLA ISCAN",
+    "ISCI": "ISCIN ISCIL",
+    "LAFB/LPFB": "LAFB LPFB",
+    "IRBBB": "IRBBB",
+    "CRBBB": "CRBBB",
+    "ILBBB": "ILBBB",
+    "CLBBB": "CLBBB",
+    "IVCD": "IVCD",
+    "_AVB": "1AVB 2AVB 3AVB",
+    "WPW": "WPW",
+    "LVH": "LVH",
+    "RVH": "RVH",
+    "SEHYP": "SEHYP",
+    "LAO/LAE": "LAO/LAE",
+    "RAO/RAE": "RAO/RAE",
+}
+SUBCLASS_OF = {code: name for name, codes in _SUBCLASSES.items() for code in codes.split()}

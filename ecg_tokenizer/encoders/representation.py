@@ -60,13 +60,16 @@ class ECGEncoder(nn.Module, ECGRepresentation):
     def trained_parameters(self) -> Iterable[nn.Parameter]:
         return () if self.config.frozen else self.parameters()
 
-    def scaled(self, signal: np.ndarray) -> np.ndarray:
-        """The input of the encoder, float32 ``(12, samples)``, from millivolts."""
+    def scaled(self, signals: Tensor) -> Tensor:
+        """The input of the encoder, ``(batch, 12, samples)``, from millivolts."""
+        whole = signals.flatten(1)
         if self.config.scaling == "deviation":
-            return (signal - signal.mean()) / max(float(signal.std()), 1e-6)
+            mean, deviation = whole.mean(1)[:, None, None], whole.std(1)[:, None, None]
+            return (signals - mean) / deviation.clamp(min=1e-6)
         if self.config.scaling == "range":
-            return (signal - signal.min()) / max(float(np.ptp(signal)), 1e-6)
-        return signal * MV_SCALE
+            low, high = whole.amin(1)[:, None, None], whole.amax(1)[:, None, None]
+            return (signals - low) / (high - low).clamp(min=1e-6)
+        return signals * MV_SCALE
 
     @property
     def device(self) -> torch.device:
@@ -78,15 +81,17 @@ class ECGEncoder(nn.Module, ECGRepresentation):
 
         The last two columns hold T, which the times of rows depend on, as multiples of `_LENGTH_BASE` and the rest.
         """
-        scaled = [self.scaled(signal).astype(np.float32) for signal in signals]
+        scaled = [self.scaled(torch.from_numpy(signal)[None].float().to(self.device)) for signal in signals]
         if self.config.frozen:
             with full_float32(self.device.type):  # one by one: sums of a batch are added in another order
-                scaled = [self._features(each) for each in scaled]
-        return [np.clip(each, -6e4, 6e4).astype(np.float16) for each in scaled]
+                found = [self._features(each) for each in scaled]
+        else:
+            found = [each[0].cpu().numpy() for each in scaled]
+        return [np.clip(each, -6e4, 6e4).astype(np.float16) for each in found]
 
-    def _features(self, signal: np.ndarray) -> np.ndarray:
-        rows = self._rows(torch.from_numpy(signal)[None].to(self.device))[0].cpu().numpy()
-        return np.column_stack([rows, np.tile(divmod(signal.shape[1], _LENGTH_BASE), (len(rows), 1))])
+    def _features(self, signal: Tensor) -> np.ndarray:
+        rows = self._rows(signal)[0].cpu().numpy()
+        return np.column_stack([rows, np.tile(divmod(signal.shape[2], _LENGTH_BASE), (len(rows), 1))])
 
     def _rows(self, signals: Tensor) -> Tensor:
         """``(batch, 12, samples)`` -> ``(batch, rows, width)``."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
+from cardiolect.data_provider.ecgqa.scp_classes import load_classes
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.record import LEADS
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
@@ -129,7 +129,7 @@ def panel(
 ) -> dict:
     """Measure on ``test``, probe from ``train`` to ``test``; writes fidelity.json, .txt and .png to ``out``."""
     make_folder("--out", out)
-    labels = load_superclasses(root) if train else {}
+    labels = load_classes(root) if train else {}
     measured = list(reconstruct(tokenizer, test, workers, "encoding", fs=REFERENCE_RATE))
     if not measured:
         raise UserError(f"--data {root}: none of {len(test)} recordings could be read")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiolect.data_provider.ecgqa.scp_classes import load_superclasses
+from cardiolect.data_provider.ecgqa.scp_classes import load_classes
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.fidelity import rhythm
 from cardiolect.ecg_tokenizer.fidelity.distortion import einthoven_residual, prdn, rmse, snr
@@ -71,7 +71,7 @@ def test_superclasses_are_those_of_ptbxls_statements(shared_data: Path):
     with (shared_data / "ptb-xl/scp_statements.csv").open() as file:
         rows = {row[""]: row for row in csv.DictReader(file)}
     assert {c: r["diagnostic_class"] for c, r in rows.items() if r["diagnostic"] == "1.0"} == SUPERCLASS_OF
-    assert load_superclasses(shared_data / "ptb-xl")["1"] == {"NORM"}
+    assert load_classes(shared_data / "ptb-xl")["1"] == {"NORM"}
 
 
 @pytest.mark.parametrize("layout", ["ptbxl", "folder"])
