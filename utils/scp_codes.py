@@ -3,6 +3,8 @@
 Source: scp_statements.csv of PTB-XL (Wagner et al. 2020, Scientific Data 7:154).
 """
 
+from typing import Literal
+
 # The five diagnostic superclasses; form and rhythm are kinds of statement without a diagnostic class.
 _TABLE = {
     "NORM": "NORM",
@@ -49,3 +51,13 @@ _SUBCLASSES = {
     "RAO/RAE": "RAO/RAE",
 }
 SUBCLASS_OF = {code: name for name, codes in _SUBCLASSES.items() for code in codes.split()}
+
+LabelTask = Literal["superclass", "subclass", "diagnostic", "form", "rhythm", "all"]  # of PTB-XL's benchmark
+LABEL_TASKS: dict[str, dict[str, str]] = {  # code -> class
+    "superclass": SUPERCLASS_OF,
+    "subclass": SUBCLASS_OF,
+    "diagnostic": {code: code for code in DIAGNOSTIC},
+    "form": {code: code for code in FORM},
+    "rhythm": {code: code for code in RHYTHM},
+    "all": {code: code for code in SCP_CODES},
+}

@@ -88,7 +88,7 @@ def _why(about: Asked, usable: Sequence[str], seconds: float) -> str | None:
     is_rhythm = bool(names) and names <= _RHYTHM_NAMES
     if is_rhythm or about.template_id in _RHYTHM_TEMPLATES or (names and about.names[0] in _ABOUT_RATE):
         short = seconds < RHYTHM_SECONDS
-        return f"{seconds:.1f} s are too short; this takes {RHYTHM_SECONDS:g} s" if short else None
+        return f"{seconds:.1f} s are too short; this needs {RHYTHM_SECONDS:g} s" if short else None
     if about.template_id in _AXIS_TEMPLATES:
         return _missing(_AXIS, usable)
     if about.attribute_type in ("numeric_feature", NUMBER):
@@ -104,13 +104,13 @@ def _missing(needed: Iterable[str], usable: Sequence[str]) -> str | None:
     missing = [lead for lead in LEADS if lead in set(needed) - set(usable)]
     if not missing:
         return None
-    return f"this takes {_listed(missing)}, which {'have' if len(missing) > 1 else 'has'} no usable signal"
+    return f"this needs {_listed(missing)}, which {'have' if len(missing) > 1 else 'has'} no usable signal"
 
 
 def _none_of(wanted: Sequence[str], usable: Sequence[str]) -> str | None:
     if set(wanted) & set(usable):
         return None
-    return f"this takes one of {', '.join(wanted)}, none of which has a usable signal"
+    return f"this needs one of {', '.join(wanted)}, none of which has a usable signal"
 
 
 def _listed(leads: Sequence[str]) -> str:

@@ -4,25 +4,13 @@ import ast
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from cardiolect.data_provider.corpora.mixture import corpus_names
 from cardiolect.data_provider.corpora.ptbxl_database import DATABASE_NAME
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.scp_codes import DIAGNOSTIC, FORM, RHYTHM, SCP_CODES, SUBCLASS_OF, SUPERCLASS_OF
-
-LabelTask = Literal["superclass", "subclass", "diagnostic", "form", "rhythm", "all"]
-TASKS: dict[LabelTask, Mapping[str, str]] = {  # code -> class
-    "superclass": SUPERCLASS_OF,
-    "subclass": SUBCLASS_OF,
-    "diagnostic": {code: code for code in DIAGNOSTIC},
-    "form": {code: code for code in FORM},
-    "rhythm": {code: code for code in RHYTHM},
-    "all": {code: code for code in SCP_CODES},
-}
-assert set(TASKS) == set(get_args(LabelTask))
+from cardiolect.utils.scp_codes import LABEL_TASKS, LabelTask
 
 
 def load_classes(root: Path, task: LabelTask = "superclass") -> dict[str, frozenset[str]]:
@@ -31,7 +19,7 @@ def load_classes(root: Path, task: LabelTask = "superclass") -> dict[str, frozen
     Records without a statement of the task have none; the benchmark excludes them. Raises `UserError` if the database
     is missing, has no column ``scp_codes``, or if a cell of it is not a dictionary.
     """
-    path, labels, class_of = root / DATABASE_NAME, {}, TASKS[task]
+    path, labels, class_of = root / DATABASE_NAME, {}, LABEL_TASKS[task]
     if not path.is_file():
         raise UserError(f"{path}: no such file; labels are read from the table of PTB-XL or of a simulated corpus")
     with path.open(newline="", encoding="utf-8") as file:

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.encoders.architectures import EncoderConfig, build_encoder
+from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
+from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.exact import full_float32
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import check_written

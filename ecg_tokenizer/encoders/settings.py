@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from cardiolect.data_provider.ecgqa.scp_classes import LabelTask
-from cardiolect.ecg_tokenizer.encoders.architectures import EncoderConfig, EncoderName
+from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig, EncoderName
 from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, TokenizerPrecision
+from cardiolect.utils.scp_codes import LabelTask
 
 PATCHED = ("st-mem", "mtae")
 OF_TRAINING = {

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from cardiolect.data_provider.ecgqa.scp_classes import TASKS, indicators, load_all_classes
+from cardiolect.data_provider.ecgqa.scp_classes import indicators, load_all_classes
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
@@ -20,6 +20,7 @@ from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.schedule import make_schedule
+from cardiolect.utils.scp_codes import LABEL_TASKS
 
 
 class LabelHead(nn.Module):
@@ -105,7 +106,7 @@ class SupervisedLearner(Learner):
 
 def class_names(settings: EncoderSettings) -> tuple[str, ...]:
     """The classes of LABELS, in alphabetical order."""
-    return tuple(sorted(set(TASKS[settings.labels].values())))
+    return tuple(sorted(set(LABEL_TASKS[settings.labels].values())))
 
 
 def _known(side: np.ndarray) -> np.ndarray:

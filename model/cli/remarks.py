@@ -14,32 +14,28 @@ from cardiolect.model.prompt.tasks import task_of
 if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
     from cardiolect.model.inference.chat import ECGChat, Judgement
 
+LEAST_SURE = 0.75  # without a calibration, which has a threshold of its own
+
 
 def in_words(judged: "Judgement") -> str:
-    """``yes (82 %)``, ``unsure, probably no (91 %; 6 of 195 validation ECGs are yes)``, ``yes (82 %, not calibrated)``.
+    """``yes (82 %)``, or ``unsure, probably no (91 %; yes is right for 6 of 195 validation ECGs)``.
 
-    Unsure as well if validation had no yes, or no no, whatever the probability: ``unsure, probably no (none of 195
-    validation ECGs is yes, so this was not tested)``.
+    Unsure as well if validation had no yes, or no no, whatever the probability: ``unsure, probably no (yes is right for
+    none of 195 validation ECGs, so this was not tested)``. Without a calibration, ``yes (82 %, not calibrated)``, and
+    unsure below `LEAST_SURE`.
     """
     # A probability from some hundred recordings of validation is never certain.
     percent = "> 99 %" if judged.probability > 0.99 else f"{100 * judged.probability:.0f} %"
     if judged.sure is None:
-        return f"{judged.answer} ({percent}, not calibrated)"
+        unsure = "unsure, probably " if judged.probability < LEAST_SURE else ""
+        return f"{unsure}{judged.answer} ({percent}, not calibrated)"
     if judged.sure:
         return f"{judged.answer} ({percent})"
     yes, of = judged.others
     if yes in (0, of):
-        which = f"{'all' if yes else 'none'} of {of} validation ECGs {'are' if yes else 'is'} yes"
+        which = f"yes is right for {'all' if yes else 'none'} of {of} validation ECGs"
         return f"unsure, probably {judged.answer} ({which}, so this was not tested)"
-    return f"unsure, probably {judged.answer} ({percent}; {yes} of {of} validation ECGs are yes)"
-
-
-def measured_otherwise(ecg: ECGRecord, question: str, answer: str) -> list[str]:
-    """`ruler.measured_otherwise` as lines."""
-    from cardiolect.data_provider.ecgqa import ruler  # slow: imports NeuroKit
-
-    line = ruler.measured_otherwise(ecg, question, answer)
-    return [] if line is None else [line]
+    return f"unsure, probably {judged.answer} ({percent}; yes is right for {yes} of {of} validation ECGs)"
 
 
 def contradicted(chat: "ECGChat", info: dict, ecg: ECGRecord, item: np.ndarray, report: str, patient: str) -> list[str]:
@@ -70,7 +66,11 @@ def remarks(
     chat: None if a report is not compared with answers, as those of a server. info: of the checkpoint. measures:
     whether answers are compared with what a delineator measures.
     """
-    if task_of(question) == REPORT_TASK:
-        lines = contradicted(chat, info, ecgs[0], items[0], answer, patient) if chat and len(ecgs) == 1 else []
-        return lines + [line for line in (left_open(question, ecgs),) if line]
-    return measured_otherwise(ecgs[0], question, answer) if measures and len(ecgs) == 1 else []
+    report, lines = task_of(question) == REPORT_TASK, []
+    if measures and len(ecgs) == 1:
+        from cardiolect.data_provider.ecgqa.ruler import measured_otherwise  # slow: imports NeuroKit
+
+        lines = measured_otherwise(ecgs[0], question, answer, report)
+    if report and chat and len(ecgs) == 1:
+        lines += contradicted(chat, info, ecgs[0], items[0], answer, patient)
+    return lines + [line for line in (left_open(question, ecgs),) if line]

@@ -63,6 +63,8 @@ def show(
             else:
                 answer = line = chat.ask(item, asked, patient=background)
             title = f"{title}: {asked} {line}"
+            if len(title) > _MAX_TITLE:
+                title = title.partition(" (")[0]  # not what the probability rests on
             print(line)
             measures = bool(representation.parts(item))
             for remark in remarks(chat, info, [ecg], [item], asked, answer, background, measures):

@@ -203,6 +203,9 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             concurrency_limit=CONCURRENT_ANSWERS,
             show_progress="minimal",
         )
+        # Of the patient and the file before; nobody sees them in a closed accordion.
+        of_one_ecg, cleared = [age, sex, begin, rate, unit], ("", "", 0, "", "")
+        quietly = {"api_visibility": "private", "show_progress": "hidden"}
         reading["cancels"] = [*asking, tracing]  # those in the queue; running ones end with their session's lease
         files.upload(
             errors_as_messages(callbacks.show_upload),
@@ -210,10 +213,10 @@ def build_page(callbacks: Callbacks) -> gr.Blocks:
             view,
             api_name="upload",
             **reading,
-        ).then(lambda: (None, None), None, [files, example], api_visibility="private", show_progress="hidden")
+        ).then(lambda: (None, None, *cleared), None, [files, example, *of_one_ecg], **quietly)
         example.input(
             errors_as_messages(callbacks.show_example), [example, session], view, api_name="example", **reading
-        )
+        ).then(lambda: cleared, None, of_one_ecg, **quietly)
         # Not on input, which a list that is closed without a choice causes too: it would wipe what was typed meanwhile.
         prompt.select(lambda text: text, [prompt], [question], api_visibility="private", queue=False)
         stop.click(None, cancels=asking, api_visibility="private")

@@ -139,6 +139,8 @@ class Callbacks:
         previous.lease.ended = True
         try:
             seconds, hertz = seconds_of(self.chat.checkpoint.info), number("rate", rate)
+            if hertz is not None and hertz <= 0:
+                raise UserError(f"rate: {hertz:g} Hz is not above 0")
             stated = ({} if hertz is None else {"sampling_rate": hertz}) | ({"unit": unit} if unit else {})
             paths = [Path(file) for file in files or ()]
             upload = read_upload(paths, self.limits.upload, self.temporary, seconds, start or 0.0, stated)
@@ -172,9 +174,9 @@ class Callbacks:
     ) -> Iterator[tuple]:
         reading = read_question(self.chat.checkpoint.info, question, [session.record] if session.record else [])
         if reading.question is None and session.record is not None:
-            answered = steps.refuse(session, question, f"{CANNOT_SAY}{reading.reason}")
-            status = " · ".join(f"nearest: {nearest}" for nearest in reading.nearest)
-            yield answered, chatbot_messages(answered), status, ""
+            nearest = [f"nearest question: {each}" for each in reading.nearest]
+            answered = steps.refuse(session, question, "\n".join([f"{CANNOT_SAY}{reading.reason}", *nearest]))
+            yield answered, chatbot_messages(answered), "", ""
             return
         info, sent = self.chat.checkpoint.info, reading.question or question
         measures = session.record is not None and self.chat.representation.parts(session.item)
@@ -182,8 +184,7 @@ class Callbacks:
             answered = steps.refuse(session, question, f"{CANNOT_SAY}{session.measured}")
             yield answered, chatbot_messages(answered), "", ""
             return
-        notes = [line for line in (restated(question, sent),) if line]
-        notes += [] if is_trained(info, sent) else [UNTRAINED]
+        notes = [] if is_trained(info, sent) else [UNTRAINED]
         notes += [NO_PATIENT] if age is None and not sex and lacks_patient(info, "") else []
         for current in steps.ask(
             self.chat,
@@ -206,6 +207,7 @@ class Callbacks:
             return
         ranks = None if temperature else self.chat
         lines = remarks(ranks, info, [session.record], [session.item], sent, turn.answer, turn.patient, measures=True)
+        lines += [f"({line})" for line in (restated(question, sent),) if line]
         if lines and not session.lease.ended and session.lease.started == number_of:
             current = steps.remark(current, lines)
             yield current, chatbot_messages(current), status, ""
@@ -217,7 +219,9 @@ class Callbacks:
         if turn is None:
             return None, f"<p class='facts'>{NOTHING_TO_SHADE}</p>"
         shading = steps.trace(self.chat, session, turn)
-        return draw_paper(session.record, shading), f"<p class='facts'>{html.escape(f'{turn.sent} {turn.answer}')}</p>"
+        return draw_paper(
+            session.record, shading
+        ), f"<p class='facts'>{html.escape(f'{turn.sent} {turn.judged or turn.answer}')}</p>"
 
     def rate_good(self, session: Session) -> tuple[Session, str]:
         return self._rate(session, True)

@@ -1,6 +1,5 @@
 """Export a conversation: Markdown to read, JSON to process."""
 
-import html
 import json
 import tempfile
 from pathlib import Path
@@ -56,8 +55,8 @@ def as_markdown(session: Session, model: str) -> str:
         "",
         f"**{DISCLAIMER}.**",
         "",
-        f"- {html.escape(model)}",
-        f"- ECG: {html.escape(session.about)}",
+        f"- {_escaped(model)}",
+        f"- ECG: {_escaped(session.about)}",
         f"- measured on the signal, not by the model: {session.measured}",
     ]
     for turn in session.turns:
@@ -71,8 +70,14 @@ def as_markdown(session: Session, model: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False)
+    return _escaped(" ".join(text.split()))
 
 
 def _block_quote(text: str) -> str:
-    return "\n".join(f"> {html.escape(line, quote=False)}" for line in text.splitlines() or [""])
+    """A line break of the text ends a line in Markdown, too."""
+    return "  \n".join(f"> {_escaped(line)}" for line in text.splitlines() or [""])
+
+
+def _escaped(text: str) -> str:
+    """Without HTML; other characters mean themselves where this stands."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -45,12 +45,20 @@ def sample_ecgs() -> dict[str, ECGRecord]:
             ecgs[new[0]] = ECGRecord(signal, FS, np.ones(signal.shape, dtype=bool), record_id="")
         if len(ecgs) == len(FINDINGS):
             break
-    return {finding: ecgs[finding] for finding in FINDINGS if finding in ecgs}
+    return {finding.replace("ecg", "ECG"): ecgs[finding] for finding in FINDINGS if finding in ecgs}
 
 
 def prompt_choices(info: dict) -> list[tuple[str, str]]:
-    """``(label, question)`` of `PROMPTS`; labels mark those that a checkpoint with this ``info`` was not trained on."""
-    return [(f"{kind}: {text}{'' if is_trained(info, text) else ' (not trained)'}", text) for kind, text in PROMPTS]
+    """``(label, question)`` of those of `PROMPTS` that a checkpoint with this ``info`` answers.
+
+    One that does not list its questions is sent any; labels then mark those that it was not trained on.
+    """
+    refuses = trained_questions(info) is not None
+    return [
+        (f"{kind}: {text}{'' if is_trained(info, text) else ' (not trained)'}", text)
+        for kind, text in PROMPTS
+        if is_trained(info, text) or not refuses
+    ]
 
 
 def advice(info: dict) -> str:
@@ -71,6 +79,6 @@ def how_sure(calibration: Calibration | None) -> str:
         return "Percentages are the model's own: they need not match how often it is right."
     recordings = max(line.n for line in calibration.questions.values())
     return (
-        f"A percentage is how often such an answer was right in {recordings} ECGs of validation, few of which have any "
-        "one finding. Unsure: too rarely right, or right only because the finding is rare."
+        f"A percentage is how often such an answer was right in {recordings} validation ECGs, few of which have any "
+        "one finding, unless it is not calibrated. Unsure: too rarely right, or right only because the finding is rare."
     )

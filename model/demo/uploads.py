@@ -73,8 +73,10 @@ def read_upload(
         warnings.insert(0, f"The recording is {whole.seconds:.0f} s long; only {part} are used.")
     if stated and not needed:
         warnings.insert(0, "The files state their own rate and unit; what was entered on the page is not used.")
-    facts = f"{found['format']}, Einthoven's law broken by {found['law_broken']:.3f}"
-    return Upload(replace(used, record_id="", patient_id=None), facts, tuple(warnings))
+    if needed:
+        entered = [f"{value:g} Hz" if isinstance(value, float) else str(value) for value in stated.values()]
+        warnings.insert(0, f"As entered on the page, not stated by the file: {' and '.join(entered)}.")
+    return Upload(replace(used, record_id="", patient_id=None), str(found["format"]), tuple(warnings))
 
 
 def _read(path: Path, seconds: float) -> ECGRecord:
@@ -114,7 +116,7 @@ def _main_file(paths: Sequence[Path]) -> Path:
         problem = f"{suffix} files are not supported" if suffix else "the file has no extension"
         raise UserError(f"{problem}; upload one of: {FORMAT_LIST}")
     if len(mains) > 1:
-        raise UserError(f"{len(mains)} recordings at once: upload one")
+        raise UserError(f"{len(mains)} recordings were uploaded at once: upload one at a time")
     if not mains:
         raise UserError(
             "the header is missing: upload the .hea file together with its signal file"

@@ -10,7 +10,7 @@ from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
-from cardiolect.ecg_tokenizer.encoders.architectures import EncoderConfig
+from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.measured.representation import MeasuredECG
 from cardiolect.ecg_tokenizer.patches.representation import ECGPatches

@@ -53,9 +53,9 @@ def test_a_question_needs_its_leads(recording, answered, refused):
 
 def test_reasons_name_the_leads_and_the_length():
     limbs = ecg(LIMBS)
-    assert why_unanswerable(limbs, LBBB) == "this takes leads V1, V6, which have no usable signal"
-    assert why_unanswerable(limbs, NOISE_V1) == "this takes lead V1, which has no usable signal"
-    assert why_unanswerable(ecg(seconds=3.0), AF) == "3.0 s are too short; this takes 5 s"
+    assert why_unanswerable(limbs, LBBB) == "this needs leads V1, V6, which have no usable signal"
+    assert why_unanswerable(limbs, NOISE_V1) == "this needs lead V1, which has no usable signal"
+    assert why_unanswerable(ecg(seconds=3.0), AF) == "3.0 s are too short; this needs 5 s"
     assert why_unanswerable(ecg(masked=0.6), AF) == "no lead of this recording has a usable signal"
     assert usable_leads(limbs) == LIMBS
 

@@ -59,7 +59,7 @@ def test_what_cannot_be_measured_is_said(normal):
 )
 def test_an_answer_that_differs_from_what_is_measured_is_followed_by_it(normal, question, answer, line):
     rate = re.search(r"rate (\d+) bpm", measured_in_words(normal))[1]
-    assert measured_otherwise(normal, question, answer.format(rate=rate)) == (line and line.format(rate=rate))
+    assert measured_otherwise(normal, question, answer.format(rate=rate)) == ([line.format(rate=rate)] if line else [])
 
 
 AXIS_LABEL = "; PTB-XL's label for a left axis begins near 0 degrees"
@@ -87,6 +87,13 @@ AXIS_LABEL = "; PTB-XL's label for a left axis begins near 0 degrees"
             "normal heart axis",
             "axis 120 degrees; -30 to 90 is normal",
         ),
+        (
+            -120,
+            "What direction is this ECG deviated to?",
+            "left axis deviation",
+            "axis -120 degrees; -30 to 90 is normal",
+        ),
+        (-93, "What direction is this ECG deviated to?", "left axis deviation", None),
         (math.nan, "Does this ECG show left axis deviation?", "yes", None),
         (-60, "Does this ECG show symptoms of atrial fibrillation?", "yes", None),
     ],
@@ -97,7 +104,42 @@ def test_an_axis_that_differs_from_the_measured_one_is_followed_by_it(
     found = delineate(normal.signal, normal.fs)
     turned = replace(found, intervals=replace(found.intervals, axis=degrees))
     monkeypatch.setattr(ruler, "delineate", lambda *_: turned)
-    assert measured_otherwise(normal, question, answer) == (line and f"measured on the signal: {line}")
+    assert measured_otherwise(normal, question, answer) == ([f"measured on the signal: {line}"] if line else [])
+
+
+@pytest.mark.parametrize(
+    ("values", "finding", "answer", "line"),
+    [
+        ({"qrs": 65.0}, "complete right bundle branch block", "yes", "QRS 65 ms"),
+        ({"qrs": 120.0}, "complete right bundle branch block", "yes", None),
+        ({"qrs": 150.0}, "complete right bundle branch block", "no", None),
+        ({"mean_rr": 1463.0}, "sinus bradycardia", "no", "rate 41 bpm"),
+        ({"mean_rr": 1463.0, "pr": math.nan}, "sinus bradycardia", "no", None),
+        ({"mean_rr": 800.0}, "sinus bradycardia", "yes", "rate 75 bpm"),
+        ({"mean_rr": 500.0}, "sinus tachycardia", "no", "rate 120 bpm"),
+        ({"pr": 240.0}, "first degree av block", "no", "PR 240 ms"),
+        ({"pr": 200.0}, "first degree av block", "no", None),
+        ({"pr": 150.0}, "first degree av block", "yes", "PR 150 ms"),
+    ],
+)
+def test_a_finding_that_the_measured_values_rule_out_or_imply_is_followed_by_them(
+    normal, monkeypatch, values, finding, answer, line
+):
+    found = delineate(normal.signal, normal.fs)
+    changed = replace(found, intervals=replace(found.intervals, **values))
+    monkeypatch.setattr(ruler, "delineate", lambda *_: changed)
+    expected = [f"measured on the signal: {line}"] if line else []
+    assert measured_otherwise(normal, f"Does this ECG show symptoms of {finding}?", answer) == expected
+    said = measured_otherwise(normal, "Report", f"{finding}.", report=True)
+    assert said == (expected if answer == "yes" else []), "a report denies nothing that it leaves out"
+
+
+def test_the_axis_of_a_report_is_compared_with_the_measured_one(normal, monkeypatch):
+    found = delineate(normal.signal, normal.fs)
+    turned = replace(found, intervals=replace(found.intervals, axis=-20.0))
+    monkeypatch.setattr(ruler, "delineate", lambda *_: turned)
+    for report, said in (("Sinus rhythm. Marked left axis deviation.", 1), ("Normal axis.", 0), ("Normal ECG.", 0)):
+        assert len(measured_otherwise(normal, "Report", report, report=True)) == said
 
 
 def test_an_interval_without_p_waves_is_no_number(normal, monkeypatch):
@@ -105,7 +147,7 @@ def test_an_interval_without_p_waves_is_no_number(normal, monkeypatch):
     without = replace(found, intervals=replace(found.intervals, pr=math.nan))
     monkeypatch.setattr(ruler, "delineate", lambda *_: without)
     question = "How long is the PR interval?"
-    assert measured_otherwise(normal, question, "160 ms") == "measured on the signal: not measurable"
-    assert measured_otherwise(normal, question, "not measurable") is None
+    assert measured_otherwise(normal, question, "160 ms") == ["measured on the signal: not measurable"]
+    assert measured_otherwise(normal, question, "not measurable") == []
     monkeypatch.setattr(ruler, "delineate", lambda *_: None)
-    assert measured_otherwise(normal, question, "160 ms") is None
+    assert measured_otherwise(normal, question, "160 ms") == []

@@ -85,7 +85,7 @@ def test_a_trained_yes_or_no_question_is_answered_with_its_probability(said, sto
     lines = {QUESTION: QuestionMap(0.0, -4.0, 90, 9, 0.1, -2.0), "Normal?": QuestionMap(0.0, 0.2, 90, 50, 0.5, 0.2)}
     calibrated(folder, lines, unsure_below=0.7)
     assert said("ask", record, QUESTION, "Normal?", *given) == (
-        f"{QUESTION} no (98 %)\nNormal? unsure, probably yes (55 %; 50 of 90 validation ECGs are yes)\n"
+        f"{QUESTION} no (98 %)\nNormal? unsure, probably yes (55 %; yes is right for 50 of 90 validation ECGs)\n"
     )
 
 

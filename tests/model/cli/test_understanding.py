@@ -107,7 +107,7 @@ def test_missing_leads_are_part_of_the_answer(checkpoint, limbs_only, sent, caps
     cli.main(["ask", limbs_only, "anterior infarct?", "afib?", "--checkpoint", checkpoint])
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "anterior infarct? cannot say: this takes leads V1, V2, V3, V4, which have no usable signal",
+        "anterior infarct? cannot say: this needs leads V1, V2, V3, V4, which have no usable signal",
         "afib? yes",
     ]
     cli.main(["report", limbs_only, "--checkpoint", checkpoint])

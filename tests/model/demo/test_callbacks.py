@@ -62,12 +62,13 @@ def test_what_the_model_cannot_say_is_answered_without_it_and_not_remembered(cha
     do = Callbacks(
         chat, "A model.", "0" * 16, {"a": ECGChat.read(write_record(tmp_path)[0])}, Limits(2**20, 60.0), tmp_path, None
     )
-    ((session, talk, status, *_),) = do.ask("acute AF?", "", "", 5, 0.0, do.start("a"))
-    assert talk[-1]["content"] == "cannot say: this model was not trained on this question" and af in status
+    ((session, talk, *_),) = do.ask("acute AF?", "", "", 5, 0.0, do.start("a"))
+    refused, nearest = talk[-1]["content"].splitlines()
+    assert refused == "cannot say: this model was not trained on this question" and af in nearest
     assert session.history == () and len(session.turns) == 1
     assert steps.last_yes_or_no(session) is None
-    session, talk, status, *_ = list(do.ask("afib?", "", "", 5, 0.0, session))[-1]
-    assert [question for question, _ in session.history] == [af] and f"understood as: {af}" in status
+    session, talk, *_ = list(do.ask("afib?", "", "", 5, 0.0, session))[-1]
+    assert [question for question, _ in session.history] == [af] and f"(understood as: {af})" in talk[-1]["content"]
 
 
 def test_yes_or_no_has_its_probability_and_earlier_answers_do_not_spoil_later_ones(chat, tmp_path, monkeypatch):
@@ -87,9 +88,12 @@ def test_yes_or_no_has_its_probability_and_earlier_answers_do_not_spoil_later_on
     judged = chat.judge(record, af)
     session, talk, *_ = list(do.ask("afib?", "", "", 5, 0.0, do.start("a")))[-1]
     line, markdown = in_words(judged), as_markdown(session, "A model.")
-    assert html.unescape(talk[-1]["content"]) == line and session.turns[-1].answer == judged.answer
-    assert html.escape(line) in markdown and f"understood as: {af}" in markdown
-    assert as_json(session, "A model.", "0" * 16)["conversation"][0]["shown"] == line
+    assert (
+        html.unescape(talk[-1]["content"]) == f"{line}\n(understood as: {af})"
+        and session.turns[-1].answer == judged.answer
+    )
+    assert line in markdown and f"understood as: {af}" in markdown
+    assert as_json(session, "A model.", "0" * 16)["conversation"][0]["shown"].splitlines()[0] == line
     for question in (rhythm, af):
         session, talk, *_ = list(do.ask(question, "", "", 5, 0.0, session))[-1]
         assert session.turns[-1].history == ()

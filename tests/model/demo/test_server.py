@@ -25,7 +25,7 @@ def test_a_real_recording_is_uploaded_shown_and_asked_about(client, chat, shared
     shown = upload(client, path.with_suffix(".hea"), path.with_suffix(".dat"))
     record = ECGChat.read(path)
     facts = re.fullmatch(
-        r"Uploaded recording \(WFDB.*, Einthoven's law broken by 0\.00\d\); 10\.0 s at 500 Hz "
+        r"Uploaded recording \(WFDB.*\); 10\.0 s at 500 Hz "
         r"Measured on the signal, not by the model: (.*)\.",
         visible(shown["about"]),
     )
@@ -141,7 +141,7 @@ def test_a_conversation_is_exported_as_markdown_and_json(client, checkpoint_fold
             "seed": 0,
         }
     ]
-    assert "Not for clinical diagnosis" in markdown and html.escape(ATTACK, quote=False) in markdown
+    assert "Not for clinical diagnosis" in markdown and ATTACK.replace("<", "&lt;") in markdown
     assert "<img" not in markdown and "miller" not in markdown + document
 
 
@@ -241,9 +241,10 @@ def test_a_visitor_chooses_the_part_of_a_long_recording_and_states_rate_and_unit
     assert "The recording is 60 s long; only the 10 s from 20 s on are used." in shown["about"]
     (tmp_path / "bare.layout.json").write_text('{"sampling_rate": 100, "unit": "uV"}')
     expected = chat.ask(ECGChat.read(path, start=20), QUESTION, max_new_tokens=12)
-    assert "not used" not in shown["about"] and ask(client)[-1] == expected != chat.ask(
-        ECGChat.read(path), QUESTION, max_new_tokens=12
-    )
+    assert "As entered on the page, not stated by the file: 100 Hz and uV." in shown["about"]
+    assert ask(client)[-1] == expected != chat.ask(ECGChat.read(path), QUESTION, max_new_tokens=12)
+    for wrong, line in (("-5", "rate: -5 Hz is not above 0"), ("fast", "rate: fast is not a number")):
+        assert line in upload(client, path, rate=wrong)["about"]
     assert "0.0 s of it after 60 s" in upload(client, path, start=60, rate="100", unit="uV")["about"]
 
 

@@ -109,7 +109,7 @@ def hostile_files(folder: Path) -> list[tuple[list[Path], str]]:
             "at least 2.5 s are needed",
         ),
         ([folder / "link.h5", layout], "link.h5: "),
-        ([header, signal, put("ecg.csv", rows)], "2 recordings at once"),
+        ([header, signal, put("ecg.csv", rows)], "2 recordings were uploaded at once"),
         ([put(f"many/{i}.dat", b"x") for i in range(9)], "9 files"),
         ([layout], "the recording is missing"),
     ]
