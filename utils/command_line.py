@@ -14,6 +14,8 @@ from typing import NoReturn
 from cardiolect.utils.errors import exit_on_user_error, wait_for_main_rank
 from cardiolect.utils.launchers import adopt_ranks, only_main_rank, without_local_rank
 
+NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that reports a mistake in one line, without the usage, and exits with code 2.
@@ -55,25 +57,35 @@ def _with_default(action: argparse.Action) -> str:
 def run_command(main: Callable[[], object], every_rank: bool = False) -> None:
     """Run ``main`` as a program; under a launcher on the main rank only, unless ``every_rank``.
 
-    Exit codes: 2 after a `UserError` or on a full disk, with one line on stderr; 130 after Ctrl-C and 141 if the
-    reader of a pipe has gone, both without a traceback.
+    Exit codes: 2 after a `UserError` or if a file cannot be written, with one line on stderr; 130 after Ctrl-C and 141
+    if the reader of a pipe has gone, both without a traceback.
     """
     try:
         try:
             exit_on_user_error(partial(_run, main, every_rank))
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as after >&-
+                sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         _discard_stdout()
         sys.exit(141)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if not (reason := _cannot_be_written(error)):
             raise
         _discard_stdout()
-        print(f"error: {error.strerror}", file=sys.stderr)
+        print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
+
+
+def _cannot_be_written(error: Exception) -> str | None:
+    """Why a file cannot be written, and which; None if an error is about something else."""
+    if isinstance(error, OSError):
+        named = f"{error.filename}: " if error.filename else ""
+        return f"{named}{error.strerror}" if error.errno in NOT_WRITTEN else None
+    full = os.strerror(errno.ENOSPC)  # safetensors has errors of its own
+    return full if type(error).__name__ == "SafetensorError" and full in str(error) else None
 
 
 def _run(main: Callable[[], object], every_rank: bool) -> None:
@@ -86,6 +98,8 @@ def _run(main: Callable[[], object], every_rank: bool) -> None:
 
 def _discard_stdout() -> None:
     """Redirect stdout to /dev/null: Python flushes it once more at exit, which would fail again."""
+    if sys.stdout is None:
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

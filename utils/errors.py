@@ -19,8 +19,16 @@ def make_folder(option: str, folder: Path) -> None:
         raise UserError(f"{option} {folder} cannot be made a folder: {error.strerror}") from None
 
 
+def need_writable(option: str, folder: Path) -> None:
+    """Raise `UserError` if ``folder`` cannot be made or written to, before work whose result it is to hold."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{option} {folder}: {there} {'cannot be written to' if there.is_dir() else 'is not a folder'}")
+
+
 def check_overwriting(folder: Path, names: Iterable[str], force: bool) -> None:
-    """Raise `UserError` if ``folder`` has files of these names, unless ``force``, the user's ``--force``."""
+    """Raise `UserError` if ``folder`` cannot be written to, or has files of these names without ``--force``."""
+    need_writable("--out", folder)
     there = [name for name in names if (folder / name).exists()]
     if there and not force:
         raise UserError(

@@ -8,12 +8,13 @@ the wrong type or a path that does not exist is one `UserError` line before any 
 import difflib
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -77,9 +78,11 @@ class EnvSettings(BaseSettings):
         files = env_files(path)
         known = cls.keys()
         for file in files:
-            for key in dotenv_values(file):
-                if key.upper() not in (*known, BASE):
-                    raise UserError(f"{_place(file, path)}: unknown key {key}{_hint(key.upper(), known, owner)}")
+            unknown = [key for key in dotenv_values(file) if key.upper() not in (*known, BASE)]
+            if unknown:
+                others = f"; also unknown: {', '.join(unknown[1:])}" if unknown[1:] else ""
+                hint = _hint(unknown[0].upper(), known, owner)
+                raise UserError(f"{_place(file, path)}: unknown key {unknown[0]}{hint}{others}")
         try:
             return cls(_env_file=files, **overrides)
         except ValidationError as error:
@@ -171,6 +174,10 @@ def _with_file(message: str, files: list[Path]) -> str:
     return f"{_place((setting or files)[-1], files[-1])}: {message}"
 
 
+def _quoted(binding: Binding) -> bool:
+    return bool(re.match(r"[^=]+=\s*['\"]", binding.original.string))
+
+
 def _check_lines(path: Path) -> str | None:
     """What BASE names. Refused is what python-dotenv passes over: lines it cannot read, a key given twice."""
     seen: dict[str, int] = {}
@@ -182,7 +189,9 @@ def _check_lines(path: Path) -> str | None:
     for binding in bindings:
         line = binding.original.line
         if binding.error or (binding.key is not None and binding.value is None):
-            raise UserError(f"{path}: line {line} is not KEY=VALUE")
+            raise UserError(
+                f"{path}: line {line} is not KEY=VALUE{' with its quotes closed' if _quoted(binding) else ''}"
+            )
         if binding.key is not None and seen.setdefault(binding.key.upper(), line) != line:
             raise UserError(f"{path}: line {line}: {binding.key} is given already in line {seen[binding.key.upper()]}")
         if BASE in seen and next(iter(seen)) != BASE:

@@ -30,7 +30,7 @@ from cardiolect.data_provider.simulator.varied.real_noise import noise_library, 
 from cardiolect.data_provider.simulator.varied.render import simulate_varied
 from cardiolect.data_provider.simulator.wfdb_write import write_wfdb
 from cardiolect.utils.command_line import Parser
-from cardiolect.utils.errors import UserError
+from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.progress import progress
 
 VERSION = 9  # increment when the same seed gives different bytes
@@ -74,7 +74,7 @@ def write_corpus(out: Path, records: int, seed: int, workers: int = 2, variety: 
     if _made_before(out, settings):
         print(f"{out} already holds this corpus ({records} records, seed {seed}): nothing to do")
         return False
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder("--out", out)
     (out / UNFINISHED).write_text(json.dumps(settings))
     if library is not None:  # a model trained on this corpus has seen their noise
         save_seen(out, noise_sources(variety.noise_from, parse_folds(variety.noise_folds, "--noise-folds")))

@@ -234,6 +234,8 @@ def _measured(ecg: ECGRecord) -> str:
 
 def _read_questions() -> Iterator[str]:
     """Lines of stdin up to the first empty one; a terminal gets a prompt."""
+    if sys.stdin is None:  # as after <&-
+        return
     interactive = sys.stdin.isatty()
     while True:
         if interactive:

@@ -22,7 +22,7 @@ def require_checkpoint(folder: Path) -> None:
     if is_builtin(folder):
         builtin_checkpoint()
     elif not folder.is_dir():
-        raise UserError(f"--checkpoint {folder}: no such folder")
+        raise UserError(f"--checkpoint {folder}: {'is a file, not a folder' if folder.exists() else 'no such folder'}")
 
 
 def load_chat(folder: Path, device: str) -> "ECGChat":

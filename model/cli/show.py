@@ -1,6 +1,7 @@
 """``cardiolect show``: an ECG as a picture, with what a checkpoint makes of it."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,8 @@ def show(
     except ValueError as error:
         raise UserError(f"--out {out}: {str(error).splitlines()[0]}") from None
     except OSError as error:
+        with suppress(OSError):
+            out.unlink()
         raise UserError(f"--out {out}: cannot be written ({error.strerror})") from None
     print(f"picture: {out}", file=sys.stderr)
 

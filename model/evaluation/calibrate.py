@@ -37,6 +37,7 @@ from cardiolect.utils.metrics import NO, YES, AnswerLists, calibration
 from cardiolect.utils.metrics.platt import PlattMaps, fit_platt
 from cardiolect.utils.metrics.verify import yes_or_no
 from cardiolect.utils.progress import progress
+from cardiolect.utils.settings import need_path
 
 SURE = 0.75  # the least probability of an answer that `Calibration.is_sure` calls sure
 YES_AND_NO = AnswerLists({}, {}, [(YES,), (NO,)])
@@ -227,6 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=integer(1), default=64, help="answers computed at once")
     args = parser.parse_args(arguments)
     info = read_info(args.checkpoint)
+    for folder in args.data:
+        need_path("--data", folder, "the folder of PTB-XL or of a prepared corpus")
     tables = [folder for folder in args.data if not is_manifest(folder)]
     if tables and not args.folds:
         raise UserError(f"--folds: name the validation folds of {tables[0]}; it is not a prepared corpus with a split")

@@ -5,6 +5,13 @@ answer does not begin with a space, a stream ends with ``[DONE]``, and tokens ha
 for them. Run as a program, with the arguments of ``transformers serve``, by `serving.serve`.
 """
 
+import signal
+
+# An import that Ctrl-C interrupts would print a traceback. Not if a parent has it ignored.
+IMPORTING = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if IMPORTING:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import re
 import sys
@@ -15,25 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from cardiolect.model.serving.request_checks import ECG_TOKEN, alternatives_of, texts_of
+
 if TYPE_CHECKING:
     from cardiolect.model.serving.probabilities import Probabilities
 
 ANSWERS = ("/v1/chat/completions", "/v1/completions")
 CLOSED = ("/load_model", "/reset", "/v1/responses")  # the first two load and drop models, whoever reaches the server
 MAX_BYTES = 16 * 2**20  # of a request: an ECG is a few kilobytes
-# What transformers ignores although it changes an answer, with the value that means nothing.
-IGNORED = {
-    "n": 1,
-    "presence_penalty": 0,
-    "response_format": {"type": "text"},
-    "tools": [],
-    "tool_choice": "none",
-}
-ROLES = ("system", "developer", "user", "assistant")
-MOST_TEMPERATURE = 2
 DONE = b"data: [DONE]\n\n"  # the last event of a stream
-MOST_TOP = 20  # alternatives of a token
-_ECG_TOKEN = re.compile(r"<\|ecg_\w*\|>")
 _MODEL = re.compile(rb'"model": ?"[^"]*"')  # not in what was said, whose quotes are escaped
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -77,19 +74,17 @@ class OpenAIProtocol:
         try:
             if raw is None:
                 raise ValueError(f"the request is larger than {MAX_BYTES // 2**20} MB")
+            if not raw.strip():
+                raise ValueError("the request is empty; send a JSON object")
             body = json.loads(raw)
             if not isinstance(body, dict):
                 raise ValueError("the request is not a JSON object")
-            if ignored := [key for key, nothing in IGNORED.items() if body.get(key) not in (None, nothing)]:
-                raise ValueError(f"{', '.join(ignored)}: not supported by this server; leave it out")
-            _check_numbers(body)
-            alternatives = self._alternatives(scope["path"], body)
-            texts = _texts(body) if scope["path"] == ANSWERS[0] else [body.get("prompt")]
-            if not all(isinstance(text, str) for text in texts):
-                raise ValueError("prompt must be a text")
-            self._check_tokens(texts)
-        except ValueError as error:
-            await _reply(send, 400, _error(str(error)))
+            texts = texts_of(scope["path"], body)
+            alternatives = alternatives_of(scope["path"], body, self.probabilities is not None)
+            self._check_tokens(texts, body)
+        except (ValueError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "the request is nested too deeply"
+            await _reply(send, 400, _error(reason))
             return
         body.pop("stream_options", None)  # the last chunk has the usage in any case
         if body.get("model") not in (None, "", self.name, self.model):
@@ -99,28 +94,18 @@ class OpenAIProtocol:
         body["model"] = self.model
         await self._passed_on(scope, receive, send, json.dumps(body).encode(), alternatives)
 
-    def _alternatives(self, path: str, body: dict[str, Any]) -> int | None:
-        """How many alternatives of each token a request asks for; None if it asks for no probabilities.
-
-        Takes the keys out of the body. Raises ValueError if they cannot be had.
-        """
-        wanted, count = body.pop("logprobs", None) or False, body.pop("top_logprobs", None) or 0
-        if not wanted and not count:
-            return None
-        if wanted is not True or isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_TOP:
-            raise ValueError(f"top_logprobs must be from 0 to {MOST_TOP}, and takes logprobs: true")
-        if self.probabilities is None or path != ANSWERS[0] or body.get("stream"):
-            raise ValueError(f"logprobs: only in {ANSWERS[0]} and without stream; leave it out")
-        return count
-
-    def _check_tokens(self, texts: Sequence[str]) -> None:
-        """Raise ValueError for ECG tokens of another model, and for more tokens than this one takes."""
-        named = {token for text in texts for token in _ECG_TOKEN.findall(text)}
+    def _check_tokens(self, texts: Sequence[str], body: dict[str, Any]) -> None:
+        """Raise ValueError for tokens that this model has not, and for more than it takes."""
+        named = {token for text in texts for token in ECG_TOKEN.findall(text)}
         if strange := sorted(token for token in named if self.tokenizer.token_to_id(token) is None):
             raise ValueError(f"{strange[0]} is not a token of this model; encode the ECG with its own tokenizer")
+        if beyond := [token for token in body.get("logit_bias", ()) if int(token) >= self.tokenizer.get_vocab_size()]:
+            raise ValueError(f"logit_bias: this model has no token {beyond[0]}")
         count = sum(len(self.tokenizer.encode(text).ids) for text in texts)
-        if self.most_tokens is not None and count > self.most_tokens:
-            raise ValueError(f"the messages take {count} tokens, the model takes {self.most_tokens}")
+        room = max(body.get("max_tokens") or 0, body.get("max_completion_tokens") or 0)
+        if self.most_tokens is not None and count + room > self.most_tokens:
+            answer = f", {room} more for the answer," if room else ""
+            raise ValueError(f"the messages take {count} tokens{answer} and the model takes {self.most_tokens} in all")
 
     async def _passed_on(
         self,
@@ -136,7 +121,11 @@ class OpenAIProtocol:
         """
         request_id = uuid.uuid4().hex
         if body is not None:
-            new = {b"content-length": str(len(body)).encode(), b"x-request-id": request_id.encode()}
+            new = {
+                b"content-length": str(len(body)).encode(),
+                b"content-type": b"application/json",
+                b"x-request-id": request_id.encode(),
+            }
             kept = [(name, value) for name, value in scope["headers"] if name.lower() not in new]
             scope = scope | {"headers": [*kept, *new.items()]}
             receive = _replaying(body, receive)
@@ -235,39 +224,6 @@ def _stripped(token: dict[str, Any]) -> dict[str, Any]:
     return token | {"token": text, "bytes": list(text.encode())} | ({"top_logprobs": top} if top else {})
 
 
-def _texts(body: dict[str, Any]) -> list[str]:
-    """What the messages say. Raises ValueError unless they are texts of known roles, one of them a user's."""
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(each, dict) for each in messages):
-        raise ValueError('messages must be a list with at least one {"role": ..., "content": ...}')
-    texts = []
-    for each in messages:
-        if each.get("role") not in ROLES:
-            raise ValueError(f"the role {each.get('role')!r} is not one of {', '.join(ROLES)}")
-        parts = each.get("content")
-        parts = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
-        if not isinstance(parts, list) or not parts:
-            raise ValueError(f"the content of a message of the {each['role']} must be a text")
-        for part in parts:
-            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                raise ValueError("content: this server reads text only")
-            texts.append(part["text"])
-    if all(each["role"] != "user" for each in messages):
-        raise ValueError("messages must have one of the user")
-    return texts
-
-
-def _check_numbers(body: dict[str, Any]) -> None:
-    for key in ("max_tokens", "max_completion_tokens"):
-        value = body.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{key} must be a whole number of at least 1")
-    value = body.get("temperature")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and 0 <= value <= MOST_TEMPERATURE):
-        raise ValueError(f"temperature must be a number from 0 to {MOST_TEMPERATURE}")
-
-
 def _most_tokens(config: Path) -> int | None:
     found = json.loads(config.read_text())
     return found.get("text_config", found).get("max_position_embeddings")
@@ -326,6 +282,8 @@ def main() -> None:
 
     server.build_server = build_server
     sys.argv[1:1] = ["serve"]
+    if IMPORTING:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         transformers.app(standalone_mode=False)
     except Exception as error:

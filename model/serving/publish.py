@@ -3,7 +3,8 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -67,16 +68,16 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
         evaluations.append(result)
     _write_stock(checkpoint, out)
     info = _without_paths(read_info(out))
-    (out / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
-    config = json.loads((out / _TOKENIZER_CONFIG).read_text())
-    local = {"is_local", "local_files_only"}  # keys about where the tokenizer was loaded from
-    config = {key: value for key, value in config.items() if key not in local}
-    (out / _TOKENIZER_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    copy_calibration(checkpoint, out)  # last of what the fingerprint covers
-    (out / "README.md").write_text(
-        model_card(info, not embeds_ecgs(out), evaluations, name or out.resolve().name, license)
-    )
-    (out / "LICENSE").write_text(_licence_note(info, license))
+    with _whole_or_nothing(out):
+        (out / INFO).write_text(json.dumps(info, indent=2, sort_keys=True) + "\n")
+        config = json.loads((out / _TOKENIZER_CONFIG).read_text())
+        local = {"is_local", "local_files_only"}  # keys about where the tokenizer was loaded from
+        config = {key: value for key, value in config.items() if key not in local}
+        (out / _TOKENIZER_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        copy_calibration(checkpoint, out)  # last of what the fingerprint covers
+        card = model_card(info, not embeds_ecgs(out), evaluations, name or out.resolve().name, license)
+        (out / "README.md").write_text(card)
+        (out / "LICENSE").write_text(_licence_note(info, license))
     if unknown := [c["name"] for c in info["corpora"] if c["licence"] == UNKNOWN]:
         corpora = ", ".join(dict.fromkeys(unknown))
         print(f"licence of {corpora} unknown; add it to README.md and LICENSE", file=sys.stderr)
@@ -100,12 +101,23 @@ def _write_stock(checkpoint: Path, out: Path) -> None:
     if isinstance(inner_model(loaded.model), PeftModel):
         loaded.info["merged_from"] = fingerprint(checkpoint)
     make_folder("--out", out)
-    save_checkpoint(loaded, out, merge=True)
-    write_card(out)
-    if (checkpoint / SEEN).is_file():
-        shutil.copy(checkpoint / SEEN, out)
+    with _whole_or_nothing(out):
+        save_checkpoint(loaded, out, merge=True)
+        write_card(out)
+        if (checkpoint / SEEN).is_file():
+            shutil.copy(checkpoint / SEEN, out)
     if unknown := read_seen(out).unknown:
         print(f"{checkpoint}: {unknown}; an evaluation of {out} will refuse it", file=sys.stderr)
+
+
+@contextmanager
+def _whole_or_nothing(out: Path) -> Iterator[None]:
+    """Remove what is in a folder if it cannot be completed, as on a full disk: the same command can then run again."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _without_paths(info: Mapping[str, Any]) -> dict[str, Any]:

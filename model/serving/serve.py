@@ -32,6 +32,12 @@ def serve(checkpoint: Path | str, host: str = "127.0.0.1", port: int = 8000, dev
     if host not in LOOPBACK:
         raise UserError(f"host {host}: the server has no authentication and stays on this machine; use 127.0.0.1")
     check_free(host, port)
+    _check_files(folder)
+    if device == "cuda":
+        import torch  # slow, and other devices need no check
+
+        if not torch.cuda.is_available():
+            raise UserError("device cuda: PyTorch finds no CUDA device; use auto or cpu")
     command = [
         sys.executable,
         "-m",
@@ -76,6 +82,29 @@ def servable_settings(folder: Path) -> dict:
             f"cardiolect merge {folder} --out FOLDER makes a folder that can be served"
         )
     return settings
+
+
+def _check_files(folder: Path) -> None:
+    """Raise `UserError` unless the files that the server loads are there and whole."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from safetensors import safe_open
+    from tokenizers import Tokenizer
+
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise UserError(f"{folder}: has no weights (*.safetensors); copy the whole folder again")
+    template = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    checks = {
+        "config.json": lambda path: json.loads(path.read_text()),
+        "tokenizer.json": lambda path: Tokenizer.from_file(str(path)),
+        CHAT_TEMPLATE: lambda path: template.parse(path.read_text()),
+        **{path.name: lambda path: safe_open(path, "pt").__enter__() for path in weights},
+    }
+    for name, check in checks.items():
+        try:
+            check(folder / name)
+        except Exception:  # of four libraries, one of which raises no other kind
+            raise UserError(f"{folder / name}: missing or damaged; copy the whole folder again") from None
 
 
 def embeds_ecgs(folder: Path) -> bool:

@@ -1,11 +1,16 @@
-"""The help of every command says what happens without an option."""
+"""The help of every command says what happens without an option; errors of files are one line."""
 
 import argparse
+import errno
+import subprocess
+import sys
 
 import pytest
+from safetensors import SafetensorError
 
 from cardiolect.model.cli import commands as cli
-from cardiolect.utils.command_line import Parser
+from cardiolect.utils.command_line import Parser, run_command
+from cardiolect.utils.errors import UserError, need_writable
 
 
 def options_of(parser: Parser) -> list[argparse.Action]:
@@ -75,3 +80,38 @@ def test_an_unknown_choice_is_answered_with_the_nearest(capsys):
         with pytest.raises(SystemExit, match="2"):
             parser.parse_args(given)
         assert capsys.readouterr().err == f"error: {told}; see x --help\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/mnt/x"), "error: /mnt/x: Read-only file system\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device\n"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "error: No space left on device\n"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_line(monkeypatch, capsys, error, line):
+    def fails():
+        raise error
+
+    monkeypatch.setattr("cardiolect.utils.command_line._discard_stdout", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        run_command(fails)
+    assert capsys.readouterr().err == line
+    error = ValueError("No space left on device")
+    with pytest.raises(ValueError):
+        run_command(fails)
+
+
+def test_a_closed_output_is_no_error():
+    code = "from cardiolect.utils.command_line import run_command; run_command(lambda: None)"
+    done = subprocess.run(["bash", "-c", '"$0" -c "$1" >&-', sys.executable, code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^--out .*file/x/y: .*/file is not a folder$"):
+        need_writable("--out", tmp_path / "file/x/y")
+    need_writable("--out", tmp_path / "new/folder")
+    assert not (tmp_path / "new").exists()

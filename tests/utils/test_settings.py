@@ -102,6 +102,8 @@ def test_every_script_says_which_settings_it_takes_by_itself(script, tmp_path):
 
 
 def test_all_wrong_keys_are_named_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"unknown key STEPSS; did you mean STEPS\?.*; also unknown: FOO, BAR$"):
+        TokenizerSettings.load(env_file(tmp_path, STEPSS=1, FOO=1, BAR=2))
     with pytest.raises(UserError, match=r"SEED: .*'x'; also wrong: (STEPS, )?BATCH_SIZE(, STEPS)?$"):
         TokenizerSettings.load(env_file(tmp_path, SEED="x", BATCH_SIZE=0, STEPS="y"))
 
@@ -236,6 +238,7 @@ def test_lines_that_would_be_passed_over_are_named(tmp_path):
     for line, message in (
         ("MAX_SAMPLES 5", "line 2 is not KEY=VALUE"),
         ("MAX_SAMPLES", "line 2 is not KEY=VALUE"),
+        ("CHECKPOINT='abc", "line 2 is not KEY=VALUE with its quotes closed"),
         ("tasktype=qa", "line 2: tasktype is given already in line 1"),
     ):
         path.write_text(f"TASKTYPE=qa\n{line}\n")

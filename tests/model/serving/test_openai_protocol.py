@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cardiolect.model.serving.openai_protocol import OpenAIProtocol
 
+ECG = "<|ecg_start|> <|ecg_7|> <|ecg_end|> "
 ASKED = {"messages": [{"role": "user", "content": "Why?"}]}
 
 
@@ -26,7 +27,9 @@ def said(*texts: str, role: str = "user") -> dict:
     return {"messages": [{"role": role, "content": text} for text in texts]}
 
 
-def answered(folder, parts: list[bytes], status: int = 200, kind: str = "application/json", error=None, **more):
+def answered(
+    folder, parts: list[bytes], status: int = 200, kind: str = "application/json", error=None, raw=None, **more
+):
     """Status and body of an answer. parts: what the application inside sends; error: what it raises then."""
     inside, sent = [], []
 
@@ -39,7 +42,8 @@ def answered(folder, parts: list[bytes], status: int = 200, kind: str = "applica
             raise error
 
     async def receive():
-        return {"type": "http.request", "body": json.dumps(ASKED | more).encode(), "more_body": False}
+        body = json.dumps(ASKED | more).encode() if raw is None else raw
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message):
         sent.append(message)
@@ -101,13 +105,34 @@ def test_errors_have_a_message_and_say_whose_they_are(folder, status, detail, er
         (said(None), 400, "the content of a message of the user must be a text"),
         (said([{"type": "image_url", "image_url": {}}]), 400, "this server reads text only"),
         (said("<|ecg_start|> <|ecg_99|> <|ecg_end|> Why?"), 400, "<|ecg_99|> is not a token of this model"),
-        (said("Why? " * 11), 400, "the messages take 11 tokens, the model takes 10"),
+        (said("Why? " * 11), 400, "the messages take 11 tokens and the model takes 10 in all"),
+        ({"max_tokens": 10}, 400, "the messages take 1 tokens, 10 more for the answer, and the model takes 10 in all"),
+        ({"functions": [{"name": "f"}]}, 400, "functions: not supported by this server"),
+        ({"generation_config": "{}"}, 400, "generation_config: not supported by this server"),
+        ({"frequency_penalty": 1}, 400, "frequency_penalty: not supported by this server"),
+        ({"seed": "x"}, 400, "seed must be a whole number"),
+        ({"seed": 10**30}, 400, "seed must be at most"),
+        ({"top_p": 7}, 400, "top_p must be a number from 0 to 1"),
+        ({"stop": 5}, 400, "stop must be a text, or a list"),
+        ({"logit_bias": {"x": 1.0}}, 400, "logit_bias must be"),
+        ({"logit_bias": {"999": 1.0}}, 400, "logit_bias: this model has no token 999"),
+        (said("\ud800 Why?"), 400, "a text is not valid Unicode"),
+        (said(ECG * 3 + "Why?"), 400, "3 ECGs: a question is about one"),
+        (said("Why?", ECG), 400, "an ECG must be in the first message of the user"),
+        (said("<|ecg_start|> Why? <|ecg_end|>"), 400, "an ECG must be whole"),
+        (said("<|ecg_7|> Why?"), 400, "an ECG must be whole"),
     ],
 )
 def test_what_cannot_be_answered_does_not_reach_the_application(folder, more, status, words):
     found, body = answered(folder, [b"{}"], **more)
     assert found == status and words in json.loads(body)["error"]["message"]
     assert answered(folder, [b"{}"], n=1, logprobs=False, response_format={"type": "text"})[0] == 200
+
+
+@pytest.mark.parametrize(("raw", "words"), [(b"", "the request is empty"), (b"[" * 100_000, "nested too deeply")])
+def test_a_body_that_cannot_be_read_is_named(folder, raw, words):
+    status, body = answered(folder, [b"{}"], raw=raw)
+    assert status == 400 and words in json.loads(body)["error"]["message"]
 
 
 def test_what_can_be_answered_is_passed_on_and_answered_under_the_name_of_the_model(folder):

@@ -30,6 +30,23 @@ def test_merged_adapters_answer_as_before(said, adapters, record, tmp_path):
         assert chat.ask(chat.read(record), QUESTION, max_new_tokens=12) != before.splitlines()[0]
 
 
+def test_an_export_that_fails_leaves_nothing_behind(said, adapters, tmp_path, monkeypatch):
+    out = tmp_path / "model"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError):
+        patched.setattr("cardiolect.model.serving.publish.model_card", full)
+        said("export", adapters, "--out", out)
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine").touch()
+    with pytest.raises(UserError, match="exists and is not empty"):
+        said("export", adapters, "--out", out)
+    assert (out / "mine").exists()
+
+
 def test_an_export_says_what_was_measured_and_nothing_of_this_machine(said, adapters, record, tmp_path, monkeypatch):
     out, result = tmp_path / "my-model", evaluated(tmp_path / "result", adapters)
     said("export", adapters, "--results", result, "--out", out, "--license", "cc-by-4.0")

@@ -90,6 +90,27 @@ def test_what_cannot_be_served_is_one_line(folder, tmp_path):
         serve(folder, host="0.0.0.0")
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use"):
         serve(folder, port=taken.getsockname()[1])
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="device cuda: PyTorch finds no CUDA device"):
+            serve(folder, port=0, device="cuda")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"])
+@pytest.mark.parametrize("damage", ["halved", "gone"])
+def test_a_damaged_checkpoint_is_named_before_the_server_starts(folder, tmp_path, name, damage):
+    if not is_serve_available():
+        pytest.skip('transformers serve is not installed: pip install -e ".[serve]"')
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    if damage == "halved":
+        # In the middle of a template's statement, wherever half of the file may be.
+        half = content.index(b"%}", len(content) // 2) if name.endswith("jinja") else len(content) // 2
+        (copy / name).write_bytes(content[:half])
+    with pytest.raises(
+        UserError, match=r"missing or damaged|has no weights|holds adapters, or lacks its chat template"
+    ):
+        serve(copy, port=0)
 
 
 @pytest.fixture(scope="module")
