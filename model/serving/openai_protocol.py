@@ -8,8 +8,7 @@ for them. Run as a program, with the arguments of ``transformers serve``, by `se
 import signal
 
 # An import that Ctrl-C interrupts would print a traceback. Not if a parent has it ignored.
-IMPORTING = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-if IMPORTING:
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import json
@@ -282,7 +281,7 @@ def main() -> None:
 
     server.build_server = build_server
     sys.argv[1:1] = ["serve"]
-    if IMPORTING:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         transformers.app(standalone_mode=False)
