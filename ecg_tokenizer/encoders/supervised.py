@@ -24,11 +24,14 @@ from cardiolect.utils.scp_codes import LABEL_TASKS
 
 
 class LabelHead(nn.Module):
-    """Logits of classes from the mean and the maximum of features over time."""
+    """Logits of classes from the mean and the maximum of features over time.
+
+    Without dropout, so that ranks train as one does: what they would draw depends on their number.
+    """
 
     def __init__(self, width: int, classes: int):
         super().__init__()
-        self.layers = nn.Sequential(nn.LayerNorm(2 * width), nn.Dropout(0.25), nn.Linear(2 * width, classes))
+        self.layers = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, classes))
 
     def forward(self, features: Tensor) -> Tensor:
         """``(batch, tokens, width)`` -> ``(batch, classes)``."""

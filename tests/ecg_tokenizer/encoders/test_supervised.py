@@ -1,0 +1,97 @@
+"""Supervised training of encoders: what counts, resuming, ranks, and the language model that follows."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cardiolect.data_provider.ecgqa.scp_classes import indicators, load_classes
+from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.training import train_encoder
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.scp_codes import LABEL_TASKS, SUBCLASS_OF, SUPERCLASS_OF
+from tests.helpers import ROOT
+from tests.helpers.runs import command, finetune_lines, one_thread, run
+
+SMALL = {
+    **{"REPRESENTATION": "encoder", "ENCODER": "convnext-atto", "ENCODER_WIDTH": 8, "ENCODER_DEPTH": 1},
+    **{"TRAIN_FOLDS": "1-8", "VALID_FOLDS": 9, "MAX_TRAIN": 24, "MAX_VALID": 24, "LABELS": "rhythm"},
+    **{"STEPS": 4, "EVAL_STEPS": 2, "BATCH_SIZE": 6, "CROP_SECONDS": 2},
+}
+
+
+def test_an_encoder_is_trained_and_its_figures_are_kept(tmp_path, corpus):
+    output = run("tokenizer", tmp_path, "encoder", DATA_ROOT=corpus, **SMALL)
+    figures = json.loads((output / "metrics.json").read_text())
+    assert 0 <= figures["macro_auroc"] <= 1 and figures["labels"] == sorted(set(LABEL_TASKS["rhythm"].values()))
+    assert figures["recordings"] <= 24 and figures["classes"] >= 1
+    log = (output / "training.log").read_text()
+    assert "mean AUROC" in log and "encoder" in json.loads((output / "config.json").read_text())["representation"]
+
+
+def test_a_stopped_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, corpus):
+    whole = run("tokenizer", tmp_path, "whole", DATA_ROOT=corpus, **SMALL)
+    short = {**SMALL, "STEPS": 4, "SAVE_STEPS": 1}
+    (tmp_path / "stop.py").write_text(
+        "import runpy, sys\n"
+        "from cardiolect.ecg_tokenizer.encoders.supervised import SupervisedLearner as Learner\n"
+        "learn = Learner.learn\n"
+        "def stop(self, step):\n"
+        "    if step == 4: raise KeyboardInterrupt\n"
+        "    return learn(self, step)\n"
+        "Learner.learn = stop\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    (python, *words), output = command("tokenizer", tmp_path, "broken", DATA_ROOT=corpus, **short)
+    done = subprocess.run([python, str(tmp_path / "stop.py"), *words], cwd=ROOT, env=one_thread(), capture_output=True)
+    assert done.returncode == 130 and list((output / "resume").glob("step-3.pt"))
+    run("tokenizer", tmp_path, "broken", DATA_ROOT=corpus, **short)
+    one, other = (load_file(folder / "model.safetensors") for folder in (whole, output))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_two_ranks_train_as_one(tmp_path, corpus):
+    folders = [
+        run("tokenizer", tmp_path, f"{ranks} ranks", DATA_ROOT=corpus, **SMALL, NUM_PROCESSES=ranks) for ranks in (1, 2)
+    ]
+    one, two = (load_file(folder / "model.safetensors") for folder in folders)
+    assert all((one[name] - two[name]).abs().max() < 2e-5 for name in one)
+    figures = [json.loads((folder / "metrics.json").read_text())["macro_auroc"] for folder in folders]
+    assert figures[0] == pytest.approx(figures[1], abs=1e-3)
+
+
+def test_labels_that_no_recording_has_are_an_error(tmp_path, corpus):
+    env_file = tmp_path / "x.env"
+    lines = {**SMALL, "DATA_ROOT": corpus, "OUTPUT_DIR": tmp_path / "out", "MAX_VALID": 1, "WORKERS": 0}
+    lines["CACHE_DIR"] = tmp_path / "cache"
+    env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    with pytest.raises(UserError, match="LABELS=rhythm: no class has recordings with and without it"):
+        train_encoder(EncoderSettings.load(env_file))
+
+
+def test_classes_are_those_of_the_benchmark(shared_data):
+    assert len(set(SUBCLASS_OF.values())) == 23 and SUBCLASS_OF.keys() == SUPERCLASS_OF.keys()
+    labels = load_classes(shared_data / "ptb-xl", "subclass")
+    assert labels["1"] == {"NORM"} and load_classes(shared_data / "ptb-xl", "rhythm")["1"] == {"SR"}
+    found = indicators({"a": frozenset({"AMI"}), "b": frozenset()}, ["a", "b", "c"], ["AMI", "IMI"])
+    np.testing.assert_array_equal(found, [[1, 0], [np.nan] * 2, [np.nan] * 2])
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_language_model_is_trained_on_its_rows_and_a_frozen_encoder_stays_as_it_was(frozen, tmp_path, corpus):
+    lines = {**SMALL, "OBJECTIVE": "none", "ENCODER_FROZEN": str(frozen).lower(), "ENCODER_TOKENS": 5}
+    lines = {key: value for key, value in lines.items() if key not in ("STEPS", "EVAL_STEPS", "BATCH_SIZE")}
+    lines = {key: value for key, value in lines.items() if key not in ("CROP_SECONDS", "LABELS")}
+    encoder = run("tokenizer", tmp_path, "encoder", DATA_ROOT=corpus, **lines)
+    tiny = {"LLM_PATH": "tiny", "TINY_CORPUS": corpus / "questions/train.json", "TINY_VOCABULARY": 400}
+    tiny |= {"TINY_LAYERS": 1, "TINY_HIDDEN": 32, "TINY_HEADS": 2, "TUNING": "full", "MAX_TRAIN": 20}
+    asked = {**finetune_lines(corpus, tmp_path), **tiny, "TOKENIZER_PATH": encoder, "ECG_LOSS_WEIGHT": 0}
+    del asked["CHECKPOINT"]
+    checkpoint = run("finetune", tmp_path, "llm", **asked)
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, checkpoint / "ecg_tokenizer"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before) == frozen
