@@ -1,5 +1,6 @@
 """Frozen linear probe: what a logistic regression reads of PTB-XL's superclasses in codes, and in raw signals."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 from torch import nn
 
 from cardiolect.ecg_tokenizer.codes.coarse import WIDTH as COARSE_WIDTH
@@ -17,6 +18,7 @@ from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.utils.progress import progress
 
 KERNELS, KERNEL_LENGTH = 1000, 9
+NEIGHBOURS = 20
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # candidates for the inverse penalty, chosen on training patients
 
 
@@ -27,6 +29,9 @@ class ProbeData:
     features: dict[str, np.ndarray]
     labels: np.ndarray
     patients: np.ndarray
+
+
+Scorer = Callable[[ProbeData, ProbeData, str, list[int]], np.ndarray]
 
 
 def code_dims(tokenizer: ECGTokenizer) -> int:
@@ -89,28 +94,35 @@ class RandomConvolutions:
         return torch.cat(found).numpy()
 
 
-def probe(train: ProbeData, test: ProbeData, names: list[str], seed: int = 0, resamples: int = 500) -> dict:
+def probe(
+    train: ProbeData,
+    test: ProbeData,
+    names: Sequence[str],
+    seed: int = 0,
+    resamples: int = 500,
+    scores: Scorer | None = None,
+) -> dict:
     """Macro-AUROC over the classes that both sides hold, per kind of features, with intervals over test patients.
 
     Also the difference of every kind to ``raw``, paired. The penalty is chosen by cross-validation over training
-    patients. Empty where no class can be judged.
+    patients. scores: in place of logistic regression, such as `nearest_scores`. Empty where no class can be judged.
     """
     told = [side.labels.any(axis=0) & ~side.labels.all(axis=0) for side in (train, test)]
     kept = np.flatnonzero(told[0] & told[1]).tolist()
     if not kept:
         return {}
-    scores = {kind: _scores(train, test, kind, kept) for kind in train.features}
+    found = {kind: (scores or _scores)(train, test, kind, kept) for kind in train.features}
     labels = test.labels[:, kept]
-    auroc = {kind: roc_auc_score(labels, found, average="macro") for kind, found in scores.items()}
-    draws: dict[str, list[float]] = {kind: [] for kind in scores}
+    auroc = {kind: roc_auc_score(labels, each, average="macro") for kind, each in found.items()}
+    draws: dict[str, list[float]] = {kind: [] for kind in found}
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(test.patients == patient) for patient in np.unique(test.patients)]
     for _ in range(resamples):
         rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
         told = [k for k in range(len(kept)) if 0 < labels[rows, k].sum() < len(rows)]
         if told:  # a class that a resample lacks does not count in its mean
-            for kind, found in scores.items():
-                draws[kind].append(roc_auc_score(labels[rows][:, told], found[rows][:, told], average="macro"))
+            for kind, each in found.items():
+                draws[kind].append(roc_auc_score(labels[rows][:, told], each[rows][:, told], average="macro"))
     if not draws["raw"]:
         return {}
     interval = {kind: np.quantile(values, [0.025, 0.975]).tolist() for kind, values in draws.items()}
@@ -125,9 +137,20 @@ def probe(train: ProbeData, test: ProbeData, names: list[str], seed: int = 0, re
                 "minus_raw": float(auroc[kind] - auroc["raw"]),
                 "minus_raw_ci95": np.quantile(np.array(draws[kind]) - raw, [0.025, 0.975]).tolist(),
             }
-            for kind in scores
+            for kind in found
         },
     }
+
+
+def nearest_scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
+    """``(records, classes)``: the share of the `NEIGHBOURS` nearest training recordings that have each class.
+
+    By the cosine of features standardised over training.
+    """
+    scaler = StandardScaler().fit(train.features[kind])
+    fitted, judged = (normalize(scaler.transform(side.features[kind])) for side in (train, test))
+    nearest = np.argsort(-judged @ fitted.T, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return train.labels[:, kept][nearest].mean(axis=1)
 
 
 def _scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
