@@ -24,7 +24,10 @@ IMPLIED = {
     "CLBBB": ("qrs duration", 108, math.inf, math.inf),
     "LNGQT": ("qt corrected", 440, math.inf, 500),
 }
-_IN_REPORTS = {AXES[0]: r"\bnormal (?:heart )?axis\b", AXES[1]: r"\bleft axis\b", AXES[2]: r"\bright axis\b"}
+_IN_REPORTS = {  # not after a negation
+    name: rf"(?<!\bno )(?<!\bnot )(?<!\bwithout )\b{words}\b"
+    for name, words in zip(AXES, ("normal (?:heart )?axis", "left axis", "right axis"), strict=True)
+}
 AXIS_MARGIN = 5.0  # degrees; half the step of a measured axis, which is then never on the limit that it is held against
 
 _SHORT = {
@@ -104,7 +107,11 @@ def _stated(question: str, answer: str) -> dict[str, bool]:
 
 def _axis_otherwise(degrees: float, named: dict[str, bool]) -> list[str]:
     low, high = NORMAL_AXIS
-    if not named or math.isnan(degrees) or min(abs(degrees - each) for each in (low, high, -90)) <= AXIS_MARGIN:
+    if (
+        not named
+        or math.isnan(degrees)
+        or min(abs(degrees - each) for each in (low, high, -90, 180, -180)) <= AXIS_MARGIN
+    ):
         return []
     extreme = degrees < -90  # or beyond 180, which is the same
     measured = "" if extreme else AXES[0] if low < degrees < high else AXES[1] if degrees < low else AXES[2]

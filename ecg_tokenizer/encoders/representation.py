@@ -125,9 +125,10 @@ class ECGEncoder(nn.Module, ECGRepresentation):
         if self.config.frozen:
             return torch.cat([item[:, :-2] for item in items])
         found: dict[int, Tensor] = {}
+        like = next(self.parameters())
         for length in {item.shape[1] for item in items}:  # ECGs of equal length share a pass
             places = [k for k, item in enumerate(items) if item.shape[1] == length]
-            found |= dict(zip(places, self._rows(torch.stack([items[k] for k in places])), strict=True))
+            found |= dict(zip(places, self._rows(torch.stack([items[k] for k in places]).to(like)), strict=True))
         return torch.cat([found[k] for k in range(len(items))])
 
     def fingerprint(self) -> str:

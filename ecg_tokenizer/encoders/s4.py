@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN, ConvolutionalEncoder
 
-FASTEST, SLOWEST = 0.001, 0.1  # bounds of the initial time step of a state, in samples after the stem
+LEAST_STEP, MOST_STEP = 0.001, 0.1  # of the initial time steps of states, in samples after the stem
 
 
 class StateSpaces(ConvolutionalEncoder):
@@ -46,7 +46,7 @@ class _Block(nn.Module):
             u = u.float()
             kernel = F.pad(self.forwards(length), (0, length)) + F.pad(self.backwards(length).flip(-1), (length, 0))
             spectrum = torch.fft.rfft(kernel, 2 * length) * torch.fft.rfft(u, 2 * length)
-            y = torch.fft.irfft(spectrum, 2 * length)[..., :length] + u * self.direct[:, None]
+            y = torch.fft.irfft(spectrum, 2 * length)[..., :length] + u * self.direct.float()[:, None]
         return x + F.glu(self.mix(F.gelu(y.transpose(1, 2)).to(x.dtype)))
 
 
@@ -55,15 +55,17 @@ class _Kernel(nn.Module):
 
     def __init__(self, width: int, states: int):
         super().__init__()
-        self.log_step = nn.Parameter(torch.empty(width).uniform_(math.log(FASTEST), math.log(SLOWEST)))
+        self.log_step = nn.Parameter(torch.empty(width).uniform_(math.log(LEAST_STEP), math.log(MOST_STEP)))
         self.log_decay = nn.Parameter(torch.full((width, states), math.log(0.5)))
         self.frequency = nn.Parameter(math.pi * torch.arange(states).float().repeat(width, 1))
         self.out = nn.Parameter(torch.randn(width, states, 2) * math.sqrt(0.5))
+        for parameter in self.parameters():
+            parameter.no_decay = True  # as in S4D: they are rates and times
 
     def forward(self, length: int) -> Tensor:
         """``(width, length)``."""
-        poles = torch.complex(-self.log_decay.exp(), self.frequency)
-        stepped = poles * self.log_step.exp()[:, None]
-        weights = torch.view_as_complex(self.out) * (stepped.exp() - 1) / poles
+        poles = torch.complex(-self.log_decay.float().exp(), self.frequency.float())
+        stepped = poles * self.log_step.float().exp()[:, None]
+        weights = torch.view_as_complex(self.out.float()) * (stepped.exp() - 1) / poles
         powers = (stepped[..., None] * torch.arange(length, device=stepped.device)).exp()
         return 2 * torch.einsum("ws,wst->wt", weights, powers).real

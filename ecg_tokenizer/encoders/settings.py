@@ -1,17 +1,21 @@
 """Stage 1 settings of ``REPRESENTATION=encoder``."""
 
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.corpora.databases import TABLE
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig, EncoderName
 from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.precision import AUTO, TokenizerPrecision
 from cardiolect.utils.scp_codes import LabelTask
+from cardiolect.utils.settings import need_path
 
 PATCHED = ("st-mem", "mtae")
+MASKABLE = (*PATCHED, "mlae")
 OF_TRAINING = {
     "steps",
     "batch_size",
@@ -44,7 +48,9 @@ class EncoderSettings(TrainingSettings):
     encoder_width: int = Field(0, ge=0, description="Width of the first stage, or of a transformer; 0: as published.")
     encoder_depth: int = Field(0, ge=0, description="Blocks of every stage, or of a transformer; 0: as published.")
     patch_ms: float = Field(400, gt=0, description="st-mem, mtae: milliseconds of a patch.")
-    encoder_seconds: float = Field(10, gt=0, description="mlae: seconds of ECG in a token; longer ECGs are cut.")
+    encoder_seconds: float = Field(
+        10, gt=0, description="st-mem, mtae, mlae: seconds of ECG in training; mlae cuts longer ones."
+    )
     encoder_scaling: Literal["millivolts", "deviation", "range"] = Field(
         "millivolts",
         description="deviation, range: divided by those of all leads together, as published, which loses voltages.",
@@ -56,17 +62,25 @@ class EncoderSettings(TrainingSettings):
         True,
         description="true: features are computed once and cached; false: the encoder is trained with the LLM.",
     )
-    objective: Literal["none", "supervised"] = Field(
+    objective: Literal["none", "supervised", "masked"] = Field(
         "supervised",
-        description="supervised: LABELS of PTB-XL's table; none: random weights, for what trains them later.",
+        description="supervised: LABELS of PTB-XL's table; masked: st-mem, mtae and mlae restore hidden patches; none: "
+        "random weights, for what trains them later.",
     )
     labels: LabelTask = Field(
         "all", description="supervised: which SCP statements, by the tasks of PTB-XL's benchmark; all: all 71."
     )
+    mask_share: float = Field(0.75, gt=0, lt=1, description="masked: share of the patches that are hidden.")
+    decoder_width: int = Field(256, ge=8, description="masked: width of the decoder, which is not kept.")
+    decoder_depth: int = Field(4, ge=1, description="masked: blocks of the decoder.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     precision: TokenizerPrecision = Field(
         "fp32", description=f"Precision of training; features are computed in fp32. {AUTO}, fp32 on others."
     )
+
+    @property
+    def label_tables(self) -> list[Path]:
+        return [root / TABLE for root in self.data_root] if self.objective == "supervised" else []
 
     def config(self) -> EncoderConfig:
         """The encoder described by these settings."""
@@ -85,10 +99,14 @@ class EncoderSettings(TrainingSettings):
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
         if self.encoder not in PATCHED:
             yield f"ENCODER={self.encoder}: no patches", {"patch_ms"}
-        if self.encoder != "mlae":
+        if self.encoder not in MASKABLE:
             yield f"ENCODER={self.encoder} takes any length", {"encoder_seconds"}
+        if self.objective != "supervised":
+            yield f"OBJECTIVE={self.objective}: no labels", {"labels"}
+        if self.objective != "masked":
+            yield f"OBJECTIVE={self.objective}: nothing is masked", {"mask_share", "decoder_width", "decoder_depth"}
         if self.objective == "none":
-            yield "OBJECTIVE=none: nothing is trained", {*OF_TRAINING, "labels"}
+            yield "OBJECTIVE=none: nothing is trained", OF_TRAINING
 
     def check(self) -> None:
         super().check()
@@ -98,8 +116,22 @@ class EncoderSettings(TrainingSettings):
                 f"PATCH_MS: {self.patch_ms:g} ms is {exact:g} samples at SAMPLING_RATE {self.sampling_rate} Hz; "
                 "choose a whole number of samples"
             )
-        if self.encoder == "mlae" and self.objective != "none" and self.crop_seconds != self.encoder_seconds:
+        if self.objective == "masked" and self.encoder not in MASKABLE:
             raise UserError(
-                f"CROP_SECONDS={self.crop_seconds:g}: mlae reads ECGs of one length; set it to ENCODER_SECONDS "
-                f"({self.encoder_seconds:g})"
+                f"OBJECTIVE=masked: {self.encoder} has no patches to hide; ENCODER can be {', '.join(MASKABLE)}"
             )
+        if self.encoder in MASKABLE and self.objective != "none" and self.crop_seconds != self.encoder_seconds:
+            raise UserError(
+                f"CROP_SECONDS={self.crop_seconds:g}: {self.encoder} knows only the positions of its training; set "
+                f"it to ENCODER_SECONDS ({self.encoder_seconds:g})"
+            )
+        if self.objective == "supervised" and self.time_stretch:
+            raise UserError("TIME_STRETCH changes the rate and the intervals that LABELS state; leave it out")
+        for path in self.label_tables:
+            need_path("LABELS", path, "the label table of PTB-XL or of a simulated corpus")
+        if self.objective == "none" and self.encoder.startswith("resnet"):
+            raise UserError(
+                f"OBJECTIVE=none: {self.encoder} with random weights needs data for its batch norms; use supervised"
+            )
+        if self.encoder_width % 8:
+            raise UserError(f"ENCODER_WIDTH={self.encoder_width}: give a multiple of 8, or 0 for the published width")

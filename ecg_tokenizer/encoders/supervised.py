@@ -15,7 +15,7 @@ from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.loop import Learner
-from cardiolect.ecg_tokenizer.training.optimizers import descend
+from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
@@ -59,8 +59,8 @@ class SupervisedLearner(Learner):
         self.representation = ECGEncoder(settings.config()).to(device)
         self.encoder = self.representation.encoder
         self.head = LabelHead(self.encoder.width, len(self.classes)).to(device)
-        parameters = [*self.encoder.parameters(), *self.head.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        modules, rate = [self.encoder, self.head], settings.learning_rate
+        self.optimizer = adamw(modules, rate, settings.weight_decay, betas=(0.9, 0.999))
         self.schedule = make_schedule(settings.schedule, self.optimizer, settings.steps, settings.warmup)
         self.sampler, self.device = CropSampler(settings, train), device
 
@@ -81,6 +81,9 @@ class SupervisedLearner(Learner):
     @torch.inference_mode()
     def validate(self) -> dict[str, Any]:
         """AUROC over whole recordings, the mean over classes."""
+        for module in self.encoder.modules():  # ranks have seen different shares of each batch
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                launch.average([module.running_mean, module.running_var])
         found = []
         for k in range(len(self.valid))[launch.share()]:
             signal = torch.from_numpy(self.valid.signal(k))[None].to(self.device)
@@ -90,6 +93,8 @@ class SupervisedLearner(Learner):
             np.concatenate([np.arange(len(self.valid))[k :: len(gathered)] for k in range(len(gathered))])
         )
         scores = np.concatenate([np.reshape(part, (-1, len(self.classes))) for part in gathered])[order]
+        if not np.isfinite(scores).all():  # training has diverged
+            return {"macro_auroc": float("nan"), "classes": len(self.judged), "recordings": 0}
         rows = ~np.isnan(self.truth[:, 0])
         each = [roc_auc_score(self.truth[rows, k], scores[rows, k]) for k in self.judged]
         return {"macro_auroc": float(np.mean(each)), "classes": len(each), "recordings": int(rows.sum())}

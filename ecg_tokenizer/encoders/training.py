@@ -5,22 +5,33 @@ import json
 import torch
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
+from cardiolect.ecg_tokenizer.encoders.masked import MaskedLearner
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.encoders.supervised import SupervisedLearner
 from cardiolect.ecg_tokenizer.training.loop import run_stage
 from cardiolect.ecg_tokenizer.training.resume import METRICS, SETTINGS
 from cardiolect.utils import launch
+from cardiolect.utils.errors import UserError
+
+LEARNERS = {"supervised": SupervisedLearner, "masked": MaskedLearner}
 
 
 def train_encoder(settings: EncoderSettings) -> dict:
     """Write the encoder to OUTPUT_DIR and return its figures."""
     if settings.objective == "none":
         return _write_untrained(settings)
-    return run_stage(settings, lambda train, valid, _: SupervisedLearner(settings, train, valid))
+    learner = LEARNERS[settings.objective]
+    return run_stage(settings, lambda train, valid, _: learner(settings, train, valid))
 
 
 def _write_untrained(settings: EncoderSettings) -> dict:
+    metrics = settings.output_dir / METRICS
+    if settings.resume != "false" and metrics.is_file() and "step" in json.loads(metrics.read_text()):
+        raise UserError(
+            f"OUTPUT_DIR: {settings.output_dir} holds what was trained; another OUTPUT_DIR keeps it, RESUME=false "
+            "replaces it"
+        )
     torch.manual_seed(settings.seed)
     encoder = ECGEncoder(settings.config())
     figures = {"parameters": sum(value.numel() for value in encoder.parameters())}

@@ -1,6 +1,9 @@
 """The tokenizer's optimizers, and a step of all of them."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import nn
 
 from cardiolect.ecg_tokenizer.codes.backbone import ConvNeXtBlock
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
@@ -23,6 +26,18 @@ def make_optimizers(
         torch.optim.AdamW(others, settings.learning_rate, betas=(0.9, 0.99)),
         torch.optim.Muon(matrices, settings.muon_learning_rate, weight_decay=0.0),
     ]
+
+
+def adamw(modules: Sequence[nn.Module], rate: float, decay: float, betas: tuple[float, float]) -> torch.optim.AdamW:
+    """AdamW with weight decay of matrices and kernels only, except those that are marked ``no_decay``."""
+    parameters = [p for module in modules for p in module.parameters()]
+    decayed = [p for p in parameters if p.ndim > 1 and not getattr(p, "no_decay", False)]
+    kept = {id(p) for p in decayed}
+    groups = [
+        {"params": decayed, "weight_decay": decay},
+        {"params": [p for p in parameters if id(p) not in kept], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, rate, betas=betas)
 
 
 def descend(loss: torch.Tensor, optimizers: list[torch.optim.Optimizer]) -> None:

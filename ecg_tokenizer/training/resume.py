@@ -48,6 +48,8 @@ def choose_start(settings: TrainingSettings, train: SignalCache, valid: SignalCa
         }
         if measured := getattr(settings, "measurements_data", ()):
             found["measurements"] = hashlib.sha256(b"".join(path.read_bytes() for path in measured)).hexdigest()[:16]
+        if tables := settings.label_tables:
+            found["labels"] = hashlib.sha256(b"".join(path.read_bytes() for path in tables)).hexdigest()[:16]
         return found
 
     return resume.choose_start(settings, contents, _before, _differences)

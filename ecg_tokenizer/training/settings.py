@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -60,6 +61,11 @@ class TrainingSettings(DataSettings):
     def stride(self) -> int:
         """Samples that a crop is a multiple of."""
         return 1
+
+    @property
+    def label_tables(self) -> list[Path]:
+        """The files that hold what is learned, besides the recordings."""
+        return []
 
     @property
     def warmup(self) -> float:

@@ -213,6 +213,7 @@ def load_checkpoint(
         checkpoint.model = with_inner(checkpoint.model, adapted)
     if isinstance(checkpoint.model, ECGLanguageModel):
         checkpoint.model.load_projector(path)
-        for parameter in checkpoint.model.ecg_parameters():
-            parameter.data = parameter.data.to(model.device, DTYPES[precision])
+        checkpoint.model.projector.to(model.device, DTYPES[precision])
+        if any(True for _ in representation.trained_parameters()):
+            representation.to(model.device, DTYPES[precision])  # with the buffers of its norms
     return checkpoint

@@ -38,7 +38,11 @@ class ECGLanguageModel(nn.Module):
         projector: ProjectorKind = "linear",
     ):
         super().__init__()
-        self.language_model, self.representation, self.placeholder_id = language_model, representation, placeholder_id
+        self.language_model, self.placeholder_id = language_model, placeholder_id
+        if any(True for _ in representation.trained_parameters()):
+            self.representation = representation
+        else:  # not a part that training moves, casts to its precision or saves with the others
+            object.__setattr__(self, "representation", representation)
         width = language_model.get_input_embeddings().weight.shape[1]
         self.projector_kind = projector
         self.projector = build_projector(projector, representation.embedding_width, width)

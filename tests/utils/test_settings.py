@@ -95,9 +95,12 @@ def test_every_script_ends_with_code_2_and_one_line(tmp_path, script):
 
 @pytest.mark.parametrize("script", ["pretrain.sh", "finetune.sh", "eval.sh", "ecg_tokenizer/run_tokenizer.sh"])
 def test_every_script_says_which_settings_it_takes_by_itself(script, tmp_path):
-    environment = os.environ | {"PYTHON": str(tmp_path / "none")}  # so that it goes no further
+    (python := tmp_path / "python").write_text('#!/bin/sh\n[ "$1" = -c ] || exit 7\n')  # has all, and goes no further
+    python.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(python)}
     run = subprocess.run(["bash", script], cwd=ROOT, capture_output=True, text=True, env=environment)
-    said = re.match(rf"settings: (\S+); bash {script} FILE takes others\nerror: PYTHON=", run.stderr)
+    said = re.fullmatch(rf"settings: (\S+); bash {script} FILE takes others\n", run.stderr)
+    assert run.returncode == 7
     assert said and f'$root/{said[1]}}}")"' in (ROOT / script).read_text()
 
 

@@ -93,6 +93,8 @@ AXIS_LABEL = "; PTB-XL's label for a left axis begins near 0 degrees"
             "left axis deviation",
             "axis -120 degrees; -30 to 90 is normal",
         ),
+        (178, "What direction is this ECG deviated to?", "right axis deviation", None),
+        (-178, "What direction is this ECG deviated to?", "right axis deviation", None),
         (-93, "What direction is this ECG deviated to?", "left axis deviation", None),
         (math.nan, "Does this ECG show left axis deviation?", "yes", None),
         (-60, "Does this ECG show symptoms of atrial fibrillation?", "yes", None),
@@ -138,7 +140,12 @@ def test_the_axis_of_a_report_is_compared_with_the_measured_one(normal, monkeypa
     found = delineate(normal.signal, normal.fs)
     turned = replace(found, intervals=replace(found.intervals, axis=-20.0))
     monkeypatch.setattr(ruler, "delineate", lambda *_: turned)
-    for report, said in (("Sinus rhythm. Marked left axis deviation.", 1), ("Normal axis.", 0), ("Normal ECG.", 0)):
+    for report, said in (
+        ("Sinus rhythm. Marked left axis deviation.", 1),
+        ("Normal axis.", 0),
+        ("Normal ECG.", 0),
+        ("No left axis deviation.", 0),
+    ):
         assert len(measured_otherwise(normal, "Report", report, report=True)) == said
 
 

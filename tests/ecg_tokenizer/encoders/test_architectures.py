@@ -61,7 +61,7 @@ def test_every_token_has_features_and_a_span(name, samples):
     torch.testing.assert_close(alone[0], features[1], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "mlae"])  # whose tokens span the whole ECG
 def test_a_change_is_seen_most_by_the_tokens_of_its_time(name):
     encoder, signal = small(name), torch.randn(1, 12, 2500)
     changed = signal.clone()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.model.llm.ecg_language_model import ECGLanguageModel
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg
 
@@ -80,3 +82,26 @@ def test_a_folder_that_lacks_its_weights_is_refused(tmp_path):
 def test_a_width_that_heads_do_not_divide_is_refused():
     with pytest.raises(UserError, match="ENCODER_WIDTH=100: mtae takes multiples of 64"):
         ECGEncoder(EncoderConfig("mtae", width=100))
+
+
+@pytest.mark.parametrize("name", ["s4", "resnet18", "convnext-atto", "mtae"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_an_encoder_is_trained_in_the_precision_of_its_language_model(name, dtype):
+    trained = encoder(name, depth=1, frozen=False).to(dtype)
+    rows = trained.embed([torch.randn(12, 1000)])
+    rows.float().square().mean().backward()
+    assert rows.dtype == dtype and rows.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained.trained_parameters())
+
+
+def test_a_frozen_encoder_is_no_part_of_the_language_model_that_training_casts():
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=8, **sizes))
+    for frozen in (True, False):
+        wrapped = ECGLanguageModel(model, encoder("s4", depth=1, frozen=frozen), placeholder_id=3)
+        before = wrapped.representation.fingerprint()
+        wrapped.to(torch.bfloat16)
+        precisions = {p.dtype for p in wrapped.representation.parameters()}
+        assert precisions == {torch.float32 if frozen else torch.bfloat16}
+        assert wrapped.representation.fingerprint() == before
+        assert any("representation" in name for name, _ in wrapped.named_parameters()) != frozen

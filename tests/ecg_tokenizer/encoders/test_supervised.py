@@ -1,6 +1,7 @@
 """Supervised training of encoders: what counts, resuming, ranks, and the language model that follows."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -51,6 +52,8 @@ def test_a_stopped_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, corpu
     assert done.returncode == 130 and list((output / "resume").glob("step-3.pt"))
     run("tokenizer", tmp_path, "broken", DATA_ROOT=corpus, **short)
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, output))
+    losses = [(folder / "training.log").read_text().count("step 4 of 4") for folder in (whole, output)]
+    assert min(losses) > 0
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -95,3 +98,37 @@ def test_a_language_model_is_trained_on_its_rows_and_a_frozen_encoder_stays_as_i
     before, after = (load_file(folder / "model.safetensors") for folder in (encoder, checkpoint / "ecg_tokenizer"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before) == frozen
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ({"ENCODER": "mtae", "CROP_SECONDS": 4}, "CROP_SECONDS=4: mtae knows only the positions of its training"),
+        ({"TIME_STRETCH": 0.1}, "TIME_STRETCH changes the rate and the intervals that LABELS state"),
+        ({"ENCODER": "resnet18", "OBJECTIVE": "none"}, "OBJECTIVE=none: resnet18 .* needs data for its batch norms"),
+        ({"ENCODER_WIDTH": 17}, "ENCODER_WIDTH=17: give a multiple of 8"),
+        ({"DATA_ROOT": "{dir}"}, "LABELS: .*ptbxl_database.csv does not exist"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(tmp_path, corpus, lines, message):
+    values = {**SMALL, "DATA_ROOT": corpus, "OUTPUT_DIR": tmp_path / "out", **lines}
+    values["DATA_ROOT"] = str(values["DATA_ROOT"]).format(dir=tmp_path)
+    (tmp_path / "x.env").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    with pytest.raises(UserError, match=message):
+        EncoderSettings.load(tmp_path / "x.env")
+
+
+def test_other_labels_are_another_run_and_random_weights_replace_no_training(tmp_path, corpus):
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    output = run("tokenizer", tmp_path, "encoder", DATA_ROOT=copy, **SMALL)
+    table = copy / "ptbxl_database.csv"
+    table.write_text(table.read_text().replace("'SR'", "'AFIB'", 1))
+    words, _ = command("tokenizer", tmp_path, "encoder", DATA_ROOT=copy, **SMALL)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 2 and "labels" in done.stderr and "RESUME=false" in done.stderr
+    lines = {"REPRESENTATION": "encoder", "OBJECTIVE": "none", "DATA_ROOT": copy}
+    words, _ = command("tokenizer", tmp_path, "encoder", **lines)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 2 and "holds what was trained" in done.stderr
+    assert (output / "model.safetensors").is_file()
