@@ -4,10 +4,23 @@ import os
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Shape = tuple[int, ...]
+
+
+def save_weights(module: "nn.Module", path: Path) -> None:
+    """Write the state of a module, and check that all of it was written."""
+    from safetensors.torch import save_file  # imports PyTorch, which the checks below do without
+
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    save_file(weights, path)
+    check_written([path], {name: tuple(value.shape) for name, value in weights.items()})
 
 
 def check_written(files: Iterable[Path], shapes: Mapping[str, Shape], shared: Iterable[frozenset[str]] = ()) -> None:

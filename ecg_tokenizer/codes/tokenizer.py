@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cardiolect.data_provider.record import LEADS
@@ -23,7 +23,7 @@ from cardiolect.ecg_tokenizer.codes.search import search
 from cardiolect.ecg_tokenizer.codes.usage import code_use
 from cardiolect.ecg_tokenizer.exact import full_float32
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.weights import check_written
+from cardiolect.utils.weights import save_weights
 
 
 class Quantized(NamedTuple):
@@ -268,9 +268,7 @@ class ECGTokenizer(nn.Module, ECGRepresentation):
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / "model.safetensors")
-        check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
+        save_weights(self, folder / "model.safetensors")
         self.config.save(folder / "config.json")
 
     @classmethod

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
@@ -24,7 +24,7 @@ from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.exact import full_float32
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.weights import check_written
+from cardiolect.utils.weights import save_weights
 
 MV_SCALE = 4.0  # millivolts times this have a variance of about 1
 WEIGHTS = "model.safetensors"
@@ -143,9 +143,7 @@ class ECGEncoder(nn.Module, ECGRepresentation):
         folder.mkdir(parents=True, exist_ok=True)
         config = {"representation": self.name, **asdict(self.config)}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
-        check_written([folder / WEIGHTS], {name: tuple(value.shape) for name, value in weights.items()})
+        save_weights(self, folder / WEIGHTS)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:

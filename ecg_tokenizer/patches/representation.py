@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
@@ -26,7 +26,7 @@ from cardiolect.ecg_tokenizer.base import Coverage, ECGRepresentation
 from cardiolect.ecg_tokenizer.patches.settings import PatchConfig, PatchSettings
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.weights import check_written
+from cardiolect.utils.weights import save_weights
 
 HIDDEN, FEATURES, KERNELS = 64, 128, (3, 7)  # ELF's convolutions
 MV_SCALE = 4.0  # millivolts times this have a variance of about 1
@@ -108,9 +108,7 @@ class ECGPatches(nn.Module, ECGRepresentation):
         config = {"representation": self.name, **asdict(self.config)}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         if self.convolutions:
-            weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-            save_file(weights, folder / "model.safetensors")
-            check_written([folder / "model.safetensors"], {name: tuple(value.shape) for name, value in weights.items()})
+            save_weights(self, folder / "model.safetensors")
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:

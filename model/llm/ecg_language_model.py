@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -19,7 +19,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.model.llm.projector import ProjectorKind, build_projector
 from cardiolect.model.prompt.rendering import Prompt
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.weights import check_written
+from cardiolect.utils.weights import save_weights
 
 if TYPE_CHECKING:  # takes a second to import, and only models with adapters need it
     from peft import PeftModel
@@ -77,9 +77,7 @@ class ECGLanguageModel(nn.Module):
         yield from self.representation.trained_parameters()
 
     def save_projector(self, folder: Path) -> None:
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.projector.state_dict().items()}
-        save_file(weights, folder / PROJECTOR)
-        check_written([folder / PROJECTOR], {name: tuple(value.shape) for name, value in weights.items()})
+        save_weights(self.projector, folder / PROJECTOR)
 
     def load_projector(self, folder: Path) -> None:
         """Raises `UserError` if the file is missing or does not fit."""
