@@ -22,7 +22,7 @@ def train_encoder(settings: EncoderSettings) -> dict:
     if settings.objective == "none":
         return _write_untrained(settings)
     learner = LEARNERS[settings.objective]
-    return run_stage(settings, lambda train, valid, _: learner(settings, train, valid))
+    return run_stage(settings, lambda train, valid: learner(settings, train, valid))
 
 
 def _write_untrained(settings: EncoderSettings) -> dict:

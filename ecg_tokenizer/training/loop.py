@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
-from cardiolect.data_provider.splits import Split, left_out, load_splits, seen_in_data
+from cardiolect.data_provider.splits import left_out, load_splits, seen_in_data
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import open_signals
@@ -63,16 +63,15 @@ class Learner(ABC):
 
 def run_stage(
     settings: TrainingSettings,
-    make_learner: Callable[[SignalCache, SignalCache, Mapping[str, Split]], Learner],
-    task: str | None = None,
+    make_learner: Callable[[SignalCache, SignalCache], Learner],
 ) -> dict:
     """Stage 1: read the recordings once, `train`, and return the figures of the best weights.
 
-    make_learner: from the signals of training and validation, and their splits. task: of the texts to load, if any.
+    make_learner: from the signals of training and of validation.
     """
     if settings.batch_size % launch.world_size():
         raise UserError(f"BATCH_SIZE must be a multiple of the {launch.world_size()} ranks, which take equal shares")
-    splits = load_splits(settings, ("train", "valid"), task=task)
+    splits = load_splits(settings, ("train", "valid"), task=None)
     if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)
     launch.barrier()
@@ -89,7 +88,7 @@ def run_stage(
     if launch.is_main():
         begin(settings, start)
     launch.barrier()
-    learner = make_learner(*signals, splits)
+    learner = make_learner(*signals)
     figures = {**train(settings, learner, start, seen, [len(each) for each in signals]), **left_out(splits)}
     if launch.is_main():
         (output / METRICS).write_text(

@@ -74,7 +74,7 @@ def advice(info: dict) -> str:
 
 
 def how_sure(calibration: Calibration | None) -> str:
-    """What the percentages behind yes and no mean."""
+    """What the percentages of yes and no mean."""
     if calibration is None:
         return "Percentages are the model's own: they need not match how often it is right."
     recordings = max(line.n for line in calibration.questions.values())
