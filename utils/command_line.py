@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from cardiolect.utils.errors import exit_on_user_error, wait_for_main_rank
+from cardiolect.utils.errors import end_rank, exit_on_user_error, wait_for_main_rank
 from cardiolect.utils.launchers import adopt_ranks, only_main_rank, without_local_rank
 
 NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -61,8 +61,17 @@ def run_command(main: Callable[[], object], every_rank: bool = False) -> None:
     if the reader of a pipe has gone, both without a traceback.
     """
     try:
+        _report(partial(_run, main, every_rank))
+    except SystemExit as ended:
+        end_rank(ended.code)
+        raise
+
+
+def _report(main: Callable[[], object]) -> None:
+    """Run ``main``, and turn what it raises into the exit codes of `run_command`."""
+    try:
         try:
-            exit_on_user_error(partial(_run, main, every_rank))
+            exit_on_user_error(main)
         finally:
             if sys.stdout is not None:  # as after >&-
                 sys.stdout.flush()

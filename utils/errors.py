@@ -53,3 +53,17 @@ def wait_for_main_rank() -> None:
     """
     if os.environ.get("RANK", "0") != "0":
         time.sleep(15 if os.environ.get("LOCAL_RANK") == "0" else 20)
+
+
+def end_rank(code: int | str | None) -> None:
+    """End this process at once with ``code`` if it is still one of several ranks; otherwise do nothing.
+
+    Threads of a process group that is not left together may abort Python's own exit, and hide the code.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_initialized() or isinstance(code, str):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as after >&-
+            stream.flush()
+    os._exit(code or 0)

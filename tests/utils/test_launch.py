@@ -130,6 +130,37 @@ def test_bad_input_is_one_line_of_one_rank(tmp_path):
     assert (command.wait(120), command.stderr.read()) == (2, "error: KEY: bad\n")
 
 
+JOINED = """
+import atexit, os, sys, time
+from cardiolect.utils.command_line import run_command
+from cardiolect.utils.errors import UserError
+from cardiolect.utils.launch import ensure_ranks, join_ranks, leave_ranks
+
+def main():
+    ensure_ranks(2)
+    join_ranks("cpu")
+    if sys.argv[1] == "together":
+        leave_ranks()
+        return
+    atexit.register(os.abort)  # as the threads of a process group may
+    raise UserError("KEY: bad") if sys.argv[1] == "fail" else SystemExit(75)
+
+run_command(main, every_rank=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "printed"), [("fail", 2, "error: KEY: bad\n"), ("stop", 75, ""), ("together", 0, "")]
+)
+def test_ranks_that_leave_their_group_by_themselves_tell_their_code(word, code, printed, tmp_path):
+    """Now and then a rank with bad input ended with 134 and "terminate called without an active exception"."""
+    (tmp_path / "joined.py").write_text(JOINED)
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, tmp_path / "joined.py", word]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (code, printed)
+
+
 LINES = """
 import sys
 from cardiolect.data_provider.splits import load_splits
