@@ -88,6 +88,17 @@ def load_splits(settings: DataSettings, names: tuple[SplitName, ...], task: str 
     return splits
 
 
+def with_texts(split: Split) -> Split:
+    """The split without recordings that have no text, which is said. Raises `UserError` if none has."""
+    described = {ref.record_id for ref in split.examples.used_refs()}
+    records = [ref for ref in split.records if ref.record_id in described]
+    if not records:
+        raise UserError(f"{split.name}: no recording has a report; check {split.name.upper()}_DATA")
+    if (without_text := len(split.records) - len(records)) and is_main():
+        print(f"{split.name}: left out {without_text} of {len(split.records)} recordings without a report")
+    return replace(split, records=records)
+
+
 def left_out(splits: dict[SplitName, Split]) -> dict[str, dict]:
     """``removed`` of each split for the figures of a stage; nothing without HELD_OUT."""
     found = {name: split.removed for name, split in splits.items() if split.removed}

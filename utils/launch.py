@@ -187,6 +187,12 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+def gather_shares(values: Sequence[Any]) -> list[Any]:
+    """What all ranks have made of their `share` of a sequence, in the order of the sequence."""
+    parts = gather(list(values))
+    return [parts[k % len(parts)][k // len(parts)] for k in range(sum(map(len, parts)))]
+
+
 def sharing_ranks(folder: Path) -> list[int]:
     """The ranks that have the same ``folder`` as this one: all, unless it is local to each machine."""
     if world_size() == 1:

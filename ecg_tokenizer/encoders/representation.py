@@ -23,6 +23,7 @@ from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.exact import full_float32
+from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import save_weights
 
@@ -60,6 +61,12 @@ class ECGEncoder(nn.Module, ECGRepresentation):
 
     def trained_parameters(self) -> Iterable[nn.Parameter]:
         return () if self.config.frozen else self.parameters()
+
+    def average_statistics(self) -> None:
+        """Average those of batch norms over ranks, which have seen different shares of each batch in training."""
+        for module in self.encoder.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                launch.average([module.running_mean, module.running_var])
 
     def scaled(self, signals: Tensor) -> Tensor:
         """The input of the encoder, ``(batch, 12, samples)``, from millivolts."""

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from cardiolect.data_provider.corpora.databases import TABLE
+from cardiolect.data_provider.examples import REPORT_TASK, TaskName
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig, EncoderName
 from cardiolect.ecg_tokenizer.training.settings import TrainingSettings
 from cardiolect.utils.errors import UserError
@@ -16,6 +17,18 @@ from cardiolect.utils.settings import need_path
 
 PATCHED = ("st-mem", "mtae")
 MASKABLE = (*PATCHED, "mlae")
+TINY = "tiny"  # TEXT_ENCODER of one that is trained here
+OF_TEXTS = {
+    "text_encoder",
+    "text_width",
+    "text_depth",
+    "text_tokens",
+    "text_frozen",
+    "contrastive_loss",
+    "alignment_width",
+    "view_weight",
+    "caption_weight",
+}
 OF_TRAINING = {
     "steps",
     "batch_size",
@@ -62,17 +75,41 @@ class EncoderSettings(TrainingSettings):
         True,
         description="true: features are computed once and cached; false: the encoder is trained with the LLM.",
     )
-    objective: Literal["none", "supervised", "masked"] = Field(
+    objective: Literal["none", "supervised", "masked", "contrastive"] = Field(
         "supervised",
-        description="supervised: LABELS of PTB-XL's table; masked: st-mem, mtae and mlae restore hidden patches; none: "
-        "random weights, for what trains them later.",
+        description="supervised: LABELS of PTB-XL's table; masked: st-mem, mtae and mlae restore hidden patches; "
+        "contrastive: ECGs and reports (TRAIN_DATA) are brought together; none: random weights, for what trains them "
+        "later.",
     )
     labels: LabelTask = Field(
         "all", description="supervised: which SCP statements, by the tasks of PTB-XL's benchmark; all: all 71."
     )
     mask_share: float = Field(0.75, gt=0, lt=1, description="masked: share of the patches that are hidden.")
-    decoder_width: int = Field(256, ge=8, description="masked: width of the decoder, which is not kept.")
-    decoder_depth: int = Field(4, ge=1, description="masked: blocks of the decoder.")
+    decoder_width: int = Field(
+        256, ge=8, description="masked, and contrastive with captions: width of the decoder, which is not kept."
+    )
+    decoder_depth: int = Field(4, ge=1, description="masked, and contrastive with captions: blocks of the decoder.")
+    text_encoder: str = Field(
+        "tiny",
+        description="contrastive: folder of a model of transformers (BioLinkBERT, MedCPT, ...), or tiny: a small BERT "
+        "that is trained from random weights.",
+    )
+    text_width: int = Field(128, ge=8, description="TEXT_ENCODER=tiny: its width.")
+    text_depth: int = Field(2, ge=1, description="TEXT_ENCODER=tiny: its layers.")
+    text_tokens: int = Field(
+        128, ge=4, description="contrastive: tokens of a report; longer ones are cut, and counted."
+    )
+    text_frozen: bool = Field(False, description="contrastive: true keeps the text encoder as it is.")
+    contrastive_loss: Literal["infonce", "siglip"] = Field(
+        "infonce", description="contrastive: a report against all of the batch, or each pair by itself (SigLIP)."
+    )
+    alignment_width: int = Field(256, ge=8, description="contrastive: width of the space of ECGs and reports.")
+    view_weight: float = Field(
+        1.0, ge=0, description="contrastive: weight of the loss between two views of an ECG (MERL); 0: none."
+    )
+    caption_weight: float = Field(
+        0.0, ge=0, description="contrastive: weight of a decoder's loss, which writes the report (ESI: 1); 0: none."
+    )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     precision: TokenizerPrecision = Field(
         "fp32", description=f"Precision of training; features are computed in fp32. {AUTO}, fp32 on others."
@@ -81,6 +118,10 @@ class EncoderSettings(TrainingSettings):
     @property
     def label_tables(self) -> list[Path]:
         return [root / TABLE for root in self.data_root] if self.objective == "supervised" else []
+
+    @property
+    def task(self) -> TaskName | None:
+        return REPORT_TASK if self.objective == "contrastive" else None
 
     def config(self) -> EncoderConfig:
         """The encoder described by these settings."""
@@ -104,7 +145,13 @@ class EncoderSettings(TrainingSettings):
         if self.objective != "supervised":
             yield f"OBJECTIVE={self.objective}: no labels", {"labels"}
         if self.objective != "masked":
-            yield f"OBJECTIVE={self.objective}: nothing is masked", {"mask_share", "decoder_width", "decoder_depth"}
+            yield f"OBJECTIVE={self.objective}: nothing is masked", {"mask_share"}
+        if self.objective != "masked" and not (self.objective == "contrastive" and self.caption_weight):
+            yield "there is no decoder", {"decoder_width", "decoder_depth"}
+        if self.objective != "contrastive":
+            yield f"OBJECTIVE={self.objective}: no reports", OF_TEXTS
+        elif self.text_encoder != TINY:
+            yield "TEXT_ENCODER is not tiny", {"text_width", "text_depth"}
         if self.objective == "none":
             yield "OBJECTIVE=none: nothing is trained", OF_TRAINING
 
@@ -125,8 +172,11 @@ class EncoderSettings(TrainingSettings):
                 f"CROP_SECONDS={self.crop_seconds:g}: {self.encoder} knows only the positions of its training; set "
                 f"it to ENCODER_SECONDS ({self.encoder_seconds:g})"
             )
-        if self.objective == "supervised" and self.time_stretch:
-            raise UserError("TIME_STRETCH changes the rate and the intervals that LABELS state; leave it out")
+        if self.objective in ("supervised", "contrastive") and self.time_stretch:
+            what = "LABELS" if self.objective == "supervised" else "reports"
+            raise UserError(f"TIME_STRETCH changes the rate and the intervals that {what} state; leave it out")
+        if self.objective == "contrastive":
+            self._check_texts()
         for path in self.label_tables:
             need_path("LABELS", path, "the label table of PTB-XL or of a simulated corpus")
         if self.objective == "none" and self.encoder.startswith("resnet"):
@@ -135,3 +185,14 @@ class EncoderSettings(TrainingSettings):
             )
         if self.encoder_width % 8:
             raise UserError(f"ENCODER_WIDTH={self.encoder_width}: give a multiple of 8, or 0 for the published width")
+
+    def _check_texts(self) -> None:
+        if self.text_encoder != TINY:
+            need_path("TEXT_ENCODER", Path(self.text_encoder), "the folder of a model of transformers, or is tiny")
+        if self.text_encoder == TINY and self.text_frozen:
+            raise UserError("TEXT_FROZEN: a tiny text encoder has random weights; train it, or name another")
+        for key, width in (("TEXT_WIDTH", self.text_width), ("DECODER_WIDTH", self.decoder_width)):
+            if width % 8 or (width > 64 and width % 64):
+                raise UserError(f"{key}={width}: give a multiple of 64, or of 8 if it is less")
+        if self.batch_size < 2:
+            raise UserError("BATCH_SIZE=1: contrastive training tells recordings of a batch apart; give more")

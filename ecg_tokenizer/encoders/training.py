@@ -1,20 +1,22 @@
 """Stage 1 of encoders: ``REPRESENTATION=encoder`` in an env file of run_tokenizer.sh."""
 
 import json
+from functools import partial
 
 import torch
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
-from cardiolect.ecg_tokenizer.encoders.masked import MaskedLearner
+from cardiolect.ecg_tokenizer.encoders.objectives.contrastive import ContrastiveLearner
+from cardiolect.ecg_tokenizer.encoders.objectives.masked import MaskedLearner
+from cardiolect.ecg_tokenizer.encoders.objectives.supervised import SupervisedLearner
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
-from cardiolect.ecg_tokenizer.encoders.supervised import SupervisedLearner
 from cardiolect.ecg_tokenizer.training.loop import run_stage
 from cardiolect.ecg_tokenizer.training.resume import METRICS, SETTINGS
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
-LEARNERS = {"supervised": SupervisedLearner, "masked": MaskedLearner}
+LEARNERS = {"supervised": SupervisedLearner, "masked": MaskedLearner, "contrastive": ContrastiveLearner}
 
 
 def train_encoder(settings: EncoderSettings) -> dict:
@@ -22,7 +24,7 @@ def train_encoder(settings: EncoderSettings) -> dict:
     if settings.objective == "none":
         return _write_untrained(settings)
     learner = LEARNERS[settings.objective]
-    return run_stage(settings, lambda train, valid: learner(settings, train, valid))
+    return run_stage(settings, partial(learner, settings))
 
 
 def _write_untrained(settings: EncoderSettings) -> dict:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
-from cardiolect.data_provider.splits import left_out, load_splits, seen_in_data
+from cardiolect.data_provider.splits import Split, SplitName, left_out, load_splits, seen_in_data, with_texts
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import open_signals
@@ -27,7 +27,7 @@ from cardiolect.utils.stopping import Signals, Stopped
 class Learner(ABC):
     """What a run of stage 1 trains.
 
-    representation: the module whose best weights are kept. metric: the figure of `validate` by which they are the best;
+    representation: the module that represents ECGs. metric: the figure of `validate` by which they are the best;
     title: its name in messages; lower_is_better.
     """
 
@@ -52,6 +52,11 @@ class Learner(ABC):
     def in_words(self, figures: Mapping[str, Any]) -> str:
         """Figures of a validation, for the log."""
 
+    @property
+    def kept(self) -> nn.Module:
+        """What has ``save_pretrained``, and whose best weights are kept: the representation, and what goes with it."""
+        return self.representation
+
     def figures(self) -> dict[str, Any]:
         """Further figures of the result."""
         return {}
@@ -63,22 +68,24 @@ class Learner(ABC):
 
 def run_stage(
     settings: TrainingSettings,
-    make_learner: Callable[[SignalCache, SignalCache], Learner],
+    make_learner: Callable[[SignalCache, SignalCache, Mapping[str, Split]], Learner],
 ) -> dict:
     """Stage 1: read the recordings once, `train`, and return the figures of the best weights.
 
-    make_learner: from the signals of training and of validation.
+    make_learner: from the signals of training and of validation, and the splits that they are from.
     """
     if settings.batch_size % launch.world_size():
         raise UserError(f"BATCH_SIZE must be a multiple of the {launch.world_size()} ranks, which take equal shares")
-    splits = load_splits(settings, ("train", "valid"), task=None)
+    splits = load_splits(settings, ("train", "valid"), settings.task)
+    if settings.task:
+        splits = {name: with_texts(split) for name, split in splits.items()}
     if launch.rank() == launch.sharing_ranks(settings.cache_dir)[0]:  # fills the cache for the others that have it
         open_signals(settings, splits)
     launch.barrier()
     signals = open_signals(settings, splits)
     output = settings.output_dir
     output.mkdir(parents=True, exist_ok=True)
-    start = choose_start(settings, *signals)
+    start = choose_start(settings, *signals, _hashes_of_texts(splits) if settings.task else {})
     if start.finished:
         return json.loads((output / METRICS).read_text())
     seen = None
@@ -88,7 +95,7 @@ def run_stage(
     if launch.is_main():
         begin(settings, start)
     launch.barrier()
-    learner = make_learner(*signals)
+    learner = make_learner(*signals, splits)
     figures = {**train(settings, learner, start, seen, [len(each) for each in signals]), **left_out(splits)}
     if launch.is_main():
         (output / METRICS).write_text(
@@ -97,6 +104,11 @@ def run_stage(
         finish(output)
         print(f"best at step {figures['step']}: {learner.in_words(figures)}; saved in {output}")
     return figures
+
+
+def _hashes_of_texts(splits: Mapping[SplitName, Split]) -> dict[str, str]:
+    """For RESUME: texts that are learned from must be the same."""
+    return {f"{name} texts": split.examples.fingerprint().hex()[:16] for name, split in splits.items()}
 
 
 def train(
@@ -134,7 +146,7 @@ def train(
                     module.eval()
                 figures = learner.validate()
                 progress.validated(step, figures, learner.in_words(figures))
-                stopping.update(learner.representation, figures, step)
+                stopping.update(learner.kept, figures, step)
             received = signals.on_any_rank() if start else None
             if start and (received or step % (settings.save_steps or settings.eval_steps) == 0):
                 training = {name: [part.state_dict() for part in parts] for name, parts in learner.parts().items()}
@@ -147,10 +159,9 @@ def train(
     progress.close()
     if stopping.exhausted and launch.is_main():
         print(f"stopping at step {step}: no improvement of {learner.title} in {settings.patience} validations")
-    representation = learner.representation
-    representation.load_state_dict(stopping.weights)
+    learner.kept.load_state_dict(stopping.weights)
     if launch.is_main():
-        representation.eval().save_pretrained(output)
+        learner.kept.eval().save_pretrained(output)
         (output / SETTINGS).write_text(json.dumps(comparable(settings), indent=2, sort_keys=True) + "\n")
         if seen:
             record_seen(output, seen)

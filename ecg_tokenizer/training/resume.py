@@ -38,12 +38,13 @@ MAY_DIFFER = PATHS | {
 }
 
 
-def choose_start(settings: TrainingSettings, train: SignalCache, valid: SignalCache) -> Start:
-    """`utils.resume.choose_start` for stage 1."""
+def choose_start(settings: TrainingSettings, train: SignalCache, valid: SignalCache, texts: Mapping[str, str]) -> Start:
+    """`utils.resume.choose_start` for stage 1. texts: hashes of what else is learned from, by its name."""
 
     def contents() -> dict[str, str]:
         found = {
             STAGE: "tokenizer",
+            **texts,
             **{f"{name} recordings": _fingerprint(cache) for name, cache in (("train", train), ("valid", valid))},
         }
         if measured := getattr(settings, "measurements_data", ()):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.utils import launch
@@ -61,6 +62,11 @@ class TrainingSettings(DataSettings):
     def stride(self) -> int:
         """Samples that a crop is a multiple of."""
         return 1
+
+    @property
+    def task(self) -> TaskName | None:
+        """The texts that are learned from, besides the recordings; None: recordings need none."""
+        return None
 
     @property
     def label_tables(self) -> list[Path]:

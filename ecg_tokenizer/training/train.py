@@ -80,7 +80,7 @@ def train_tokenizer(settings: TokenizerSettings) -> dict:
     table = None
     if settings.measurements_data:  # before recordings are read, so that a misspelled column is reported at once
         table = load_all_measurements(settings.measurements_data, settings.data_root, settings.measurements)
-    figures = loop.run_stage(settings, lambda train, valid: CodesLearner(settings, train, valid, table))
+    figures = loop.run_stage(settings, lambda train, valid, _: CodesLearner(settings, train, valid, table))
     if settings.search_rounds and launch.is_main():
         print(f"these are figures of the encoder alone; the fidelity panel adds SEARCH_ROUNDS={settings.search_rounds}")
     return figures

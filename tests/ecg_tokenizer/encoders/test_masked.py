@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
-from cardiolect.ecg_tokenizer.encoders.masked import MaskedDecoder, hidden_error, seen_patches
+from cardiolect.ecg_tokenizer.encoders.objectives.masked import MaskedDecoder, hidden_error, seen_patches
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend
 from cardiolect.utils.errors import UserError

@@ -38,7 +38,7 @@ def test_a_stopped_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, corpu
     whole = run("tokenizer", tmp_path, "whole", DATA_ROOT=corpus, **short)
     (tmp_path / "stop.py").write_text(
         "import runpy, sys\n"
-        "from cardiolect.ecg_tokenizer.encoders.supervised import SupervisedLearner as Learner\n"
+        "from cardiolect.ecg_tokenizer.encoders.objectives.supervised import SupervisedLearner as Learner\n"
         "learn = Learner.learn\n"
         "def stop(self, step):\n"
         "    if step == 4: raise KeyboardInterrupt\n"

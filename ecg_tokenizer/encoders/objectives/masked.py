@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
@@ -75,7 +76,7 @@ class MaskedLearner(Learner):
 
     metric, title = "hidden_error", "the error of hidden patches"
 
-    def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache):
+    def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, splits: Mapping[str, Split]):
         torch.manual_seed(settings.seed)
         self.settings, self.valid, self.device = settings, valid, choose_device(settings.device)
         self.representation = ECGEncoder(settings.config()).to(self.device)

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from cardiolect.data_provider.ecgqa.scp_classes import indicators, load_all_classes
+from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
@@ -43,7 +44,7 @@ class SupervisedLearner(Learner):
 
     metric, title, lower_is_better = "macro_auroc", "the mean AUROC", False
 
-    def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache):
+    def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, splits: Mapping[str, Split]):
         """Raises `UserError` if no class has recordings with and without it on both sides."""
         torch.manual_seed(settings.seed)
         self.settings, self.valid, device = settings, valid, choose_device(settings.device)
@@ -81,18 +82,12 @@ class SupervisedLearner(Learner):
     @torch.inference_mode()
     def validate(self) -> dict[str, Any]:
         """AUROC over whole recordings, the mean over classes."""
-        for module in self.encoder.modules():  # ranks have seen different shares of each batch
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                launch.average([module.running_mean, module.running_var])
+        self.representation.average_statistics()
         found = []
         for k in range(len(self.valid))[launch.share()]:
             signal = torch.from_numpy(self.valid.signal(k))[None].to(self.device)
             found.append(self.head(self.encoder(self.representation.scaled(signal)))[0].float().cpu().numpy())
-        gathered = launch.gather(found)  # every rank has each world_size-th recording
-        order = np.argsort(
-            np.concatenate([np.arange(len(self.valid))[k :: len(gathered)] for k in range(len(gathered))])
-        )
-        scores = np.concatenate([np.reshape(part, (-1, len(self.classes))) for part in gathered])[order]
+        scores = np.stack(launch.gather_shares(found))
         if not np.isfinite(scores).all():  # training has diverged
             return {"macro_auroc": float("nan"), "classes": len(self.judged), "recordings": 0}
         rows = ~np.isnan(self.truth[:, 0])

@@ -1,0 +1,1 @@
+"""What encoders are trained to do: labels, hidden patches, reports."""
