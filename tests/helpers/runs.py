@@ -44,6 +44,26 @@ def run(stage: str, folder: Path, name: str, **values) -> Path:
     return output
 
 
+def interrupted(folder: Path, name: str, learner: str, step: int, **values) -> Path:
+    """A run of stage 1 that Ctrl-C ends before a step; ``learner`` names the class that takes it."""
+    module, _, cls = learner.rpartition(".")
+    (folder / "stop.py").write_text(
+        "import runpy, sys\n"
+        f"from {module} import {cls} as Learner\n"
+        "learn = Learner.learn\n"
+        "def stop(self, step):\n"
+        f"    if step == {step}: raise KeyboardInterrupt\n"
+        "    return learn(self, step)\n"
+        "Learner.learn = stop\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    (python, *words), output = command("tokenizer", folder, name, **values)
+    done = subprocess.run([python, folder / "stop.py", *words], cwd=ROOT, env=one_thread(), capture_output=True)
+    assert done.returncode == 130, done.stderr[-3000:]
+    return output
+
+
 def curve(output: Path) -> np.ndarray:
     """The losses of a run."""
     return np.array(json.loads((output / "loss_curve.json").read_text()))

@@ -13,7 +13,7 @@ from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
 MOST_PIECES = 4000  # of its vocabulary
-_SPECIAL = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+_SPECIAL = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
 
 
 class TextEncoder(nn.Module):
@@ -31,7 +31,7 @@ class TextEncoder(nn.Module):
 
     @classmethod
     def tiny(cls, texts: Iterable[str], width: int, depth: int, length: int) -> Self:
-        """A small BERT with random weights, its word pieces those of ``texts``; PyTorch's generator draws them."""
+        """A small BERT with random weights, with word pieces of ``texts``; PyTorch's generator draws them."""
         tokenizer = _word_pieces(texts)
         model = BertModel(
             BertConfig(
@@ -55,9 +55,7 @@ class TextEncoder(nn.Module):
             model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"TEXT_ENCODER: {folder} holds no model of transformers as safetensors ({reason})"
-            ) from None
+            raise UserError(f"TEXT_ENCODER: {folder} holds no model as safetensors ({reason})") from None
         most = getattr(model.config, "max_position_embeddings", length)
         if length > most:
             raise UserError(f"TEXT_TOKENS={length}: {folder} takes at most {most}")
@@ -93,10 +91,14 @@ class TextEncoder(nn.Module):
 
 
 def _word_pieces(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    pieces = Tokenizer(models.WordPiece(unk_token=_SPECIAL["unk_token"]))
-    pieces.normalizer, pieces.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=MOST_PIECES, special_tokens=list(_SPECIAL.values()), show_progress=False
+    """A byte-level BPE of lower-case words. Of WordPiece, the library's training is not the same twice (0.22)."""
+    pieces = Tokenizer(models.BPE())
+    pieces.normalizer, pieces.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=MOST_PIECES,
+        special_tokens=list(_SPECIAL.values()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     if launch.is_main():
         pieces.train_from_iterator(sorted(set(texts)), trainer)

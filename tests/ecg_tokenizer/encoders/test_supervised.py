@@ -15,7 +15,7 @@ from cardiolect.ecg_tokenizer.encoders.training import train_encoder
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.scp_codes import LABEL_TASKS, SUBCLASS_OF, SUPERCLASS_OF
 from tests.helpers import ROOT
-from tests.helpers.runs import command, finetune_lines, one_thread, run
+from tests.helpers.runs import command, finetune_lines, interrupted, one_thread, run
 
 SMALL = {
     **{"REPRESENTATION": "encoder", "ENCODER": "convnext-atto", "ENCODER_WIDTH": 8, "ENCODER_DEPTH": 1},
@@ -36,20 +36,9 @@ def test_an_encoder_is_trained_and_its_figures_are_kept(tmp_path, corpus):
 def test_a_stopped_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, corpus):
     short = {**SMALL, "EVAL_STEPS": 4, "SAVE_STEPS": 1}  # so that the weights kept are those of the last step
     whole = run("tokenizer", tmp_path, "whole", DATA_ROOT=corpus, **short)
-    (tmp_path / "stop.py").write_text(
-        "import runpy, sys\n"
-        "from cardiolect.ecg_tokenizer.encoders.objectives.supervised import SupervisedLearner as Learner\n"
-        "learn = Learner.learn\n"
-        "def stop(self, step):\n"
-        "    if step == 4: raise KeyboardInterrupt\n"
-        "    return learn(self, step)\n"
-        "Learner.learn = stop\n"
-        "sys.argv = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    (python, *words), output = command("tokenizer", tmp_path, "broken", DATA_ROOT=corpus, **short)
-    done = subprocess.run([python, str(tmp_path / "stop.py"), *words], cwd=ROOT, env=one_thread(), capture_output=True)
-    assert done.returncode == 130 and list((output / "resume").glob("step-3.pt"))
+    learner = "cardiolect.ecg_tokenizer.encoders.objectives.supervised.SupervisedLearner"
+    output = interrupted(tmp_path, "broken", learner, step=4, DATA_ROOT=corpus, **short)
+    assert list((output / "resume").glob("step-3.pt"))
     run("tokenizer", tmp_path, "broken", DATA_ROOT=corpus, **short)
     one, other = (load_file(folder / "model.safetensors") for folder in (whole, output))
     assert all(torch.equal(one[name], other[name]) for name in one)
