@@ -42,8 +42,7 @@ class TextEncoder(nn.Module):
                 intermediate_size=4 * width,
                 max_position_embeddings=length,
                 pad_token_id=tokenizer.pad_token_id,
-            ),
-            add_pooling_layer=False,
+            )
         )
         return cls(model, tokenizer, length)
 
@@ -52,10 +51,14 @@ class TextEncoder(nn.Module):
         """Raises `UserError` if the folder holds no model with weights as safetensors, or texts may not be so long."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
-        except (OSError, ValueError, KeyError) as error:
+            model, found = AutoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"TEXT_ENCODER: {folder} holds no model as safetensors ({reason})") from None
+        if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):  # a pooler is not used
+            raise UserError(f"TEXT_ENCODER: {folder} lacks weights that its config.json asks for ({missing[0]}, ...)")
         most = getattr(model.config, "max_position_embeddings", length)
         if length > most:
             raise UserError(f"TEXT_TOKENS={length}: {folder} takes at most {most}")
@@ -91,7 +94,7 @@ class TextEncoder(nn.Module):
 
 
 def _word_pieces(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of lower-case words. Of WordPiece, the library's training is not the same twice (0.22)."""
+    """A byte-level BPE of lower-case words: WordPiece's training is never the same (huggingface/tokenizers#1794)."""
     pieces = Tokenizer(models.BPE())
     pieces.normalizer, pieces.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.ByteLevel()
     trainer = trainers.BpeTrainer(
