@@ -1,0 +1,36 @@
+"""Zero-shot scores: every statement has words, and a class is the direction of its statements."""
+
+import torch
+
+from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncoders, Alignment
+from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
+from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
+from cardiolect.ecg_tokenizer.encoders.zero_shot import ZeroShot, prompts
+from cardiolect.utils.scp_codes import SCP_CODES
+
+
+def aligned() -> AlignedEncoders:
+    torch.manual_seed(0)
+    encoder = ECGEncoder(EncoderConfig("convnext-atto", width=8, depth=1))
+    text = TextEncoder.tiny(sorted(each for code in SCP_CODES for each in prompts(code)), 16, 1, 32)
+    return AlignedEncoders(encoder, text, Alignment(encoder.embedding_width, text.width, 8, 10.0, 0.0)).eval()
+
+
+def test_every_statement_has_prompts_and_no_two_share_one():
+    said = [prompt for code in SCP_CODES for prompt in prompts(code)]
+    assert len(SCP_CODES) == 71 and len(said) == len(set(said))
+    assert prompts("AFIB") == ("Atrial fibrillation.",)
+    assert prompts("IMI") == ("Myocardial infarction in inferior leads.", "Inferior infarct.")
+
+
+def test_a_class_is_scored_by_the_cosine_with_its_statements():
+    model = aligned()
+    scorer = ZeroShot(model, "superclass")
+    assert scorer.classes == ("CD", "HYP", "MI", "NORM", "STTC")
+    signal = torch.randn(2, 12, 500)
+    scores = scorer(signal)
+    assert scores.shape == (2, 5) and scores.abs().max() <= 1 + 1e-6
+    normal = model.embed_texts(prompts("NORM"))[0]
+    torch.testing.assert_close(scores[:, 3], model.embed_ecg(signal) @ normal)
+    torch.testing.assert_close(scorer(signal[:1]), scores[:1])
