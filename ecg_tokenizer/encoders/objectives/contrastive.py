@@ -5,6 +5,7 @@ al. 2024, arXiv 2405.19366) a decoder that writes the report from all tokens of 
 of the same patient and reports in the same words are no negatives.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,10 +50,11 @@ class ContrastiveLearner(Learner):
         self.texts, self.valid_texts = (
             texts_of(splits[name], side.record_ids) for name, side in (("train", train), ("valid", valid))
         )
-        self.number = {text: k for k, text in enumerate(sorted({text for texts in self.texts for text in texts}))}
+        distinct = sorted({text for texts in self.texts for text in texts})
+        self.numbers = dict(zip(distinct, np.unique(list(map(words, distinct)), return_inverse=True)[1], strict=True))
         self.patients = np.unique(_patients(splits["train"], train.record_ids), return_inverse=True)[1]
         representation = ECGEncoder(settings.config())
-        text = make_text_encoder(settings, list(self.number))
+        text = make_text_encoder(settings, distinct)
         alignment = Alignment(
             representation.embedding_width, text.width, settings.alignment_width, *START[settings.contrastive_loss]
         )
@@ -66,9 +68,9 @@ class ContrastiveLearner(Learner):
             self.captions.append(CaptionDecoder(representation.embedding_width, len(text.tokenizer), *sizes))
         self.views.to(self.device)
         self.captions.to(self.device)
-        self.cut = text.count_cut(list(self.number))
+        self.cut = text.count_cut(distinct)
         if self.cut and launch.is_main():
-            print(f"TEXT_TOKENS={settings.text_tokens}: {self.cut} of {len(self.number)} texts are longer and are cut")
+            print(f"TEXT_TOKENS={settings.text_tokens}: {self.cut} of {len(distinct)} texts are longer and are cut")
         if settings.text_frozen:
             text.requires_grad_(False)
         self.optimizer = adamw(self._trained(), settings.learning_rate, settings.weight_decay, betas=(0.9, 0.999))
@@ -104,7 +106,7 @@ class ContrastiveLearner(Learner):
         with torch.set_grad_enabled(not self.settings.text_frozen):
             of_texts = self.model.text(ids, mask)
         pair = self.alignment.of_ecg(pooled), self.alignment.of_text(of_texts)
-        excluded, places = false_negatives([patients, np.array([self.number[t] for t in texts])], self.device)
+        excluded, places = false_negatives([patients, np.array([self.numbers[text] for text in texts])], self.device)
         if self.settings.contrastive_loss == "siglip":
             losses = {"pairs": sigmoid_loss(*pair, self.alignment.factor, self.alignment.bias, excluded, places)}
         else:
@@ -143,7 +145,8 @@ class ContrastiveLearner(Learner):
         found = launch.gather_shares([self.model.embed_ecg(signal)[0].cpu().numpy() for signal in signals])
         texts = [each[0] for each in self.valid_texts]
         similarities = np.stack(found) @ self.model.embed_texts(texts).cpu().numpy().T
-        same = np.array(texts)[:, None] == np.array(texts)[None]
+        said = np.array(list(map(words, texts)))
+        same = said[:, None] == said[None]
         if not np.isfinite(similarities).all():  # training has diverged
             return {"mrr": float("nan")}
         one, other = retrieval(similarities, same), retrieval(similarities.T, same)
@@ -170,7 +173,7 @@ class ContrastiveLearner(Learner):
         return {
             "parameters": sum(value.numel() for value in self.representation.encoder.parameters()),
             "text_parameters": sum(value.numel() for value in self.model.text.parameters()),
-            "distinct_texts": len(self.number),
+            "distinct_texts": len(self.numbers),
             "texts_cut": self.cut,
         }
 
@@ -180,6 +183,11 @@ def make_text_encoder(settings: EncoderSettings, texts: Sequence[str]) -> TextEn
     if settings.text_encoder == TINY:
         return TextEncoder.tiny(texts, settings.text_width, settings.text_depth, settings.text_tokens)
     return TextEncoder.load(settings.text_encoder, settings.text_tokens)
+
+
+def words(text: str) -> str:
+    """The words of a text, in lower case: reports that differ in punctuation only say the same."""
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def texts_of(split: Split, record_ids: Sequence[str]) -> list[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from cardiolect.ecg_tokenizer.encoders.objectives.contrast import (
     retrieval,
     sigmoid_loss,
 )
-from cardiolect.ecg_tokenizer.encoders.objectives.contrastive import ContrastiveLearner
+from cardiolect.ecg_tokenizer.encoders.objectives.contrastive import ContrastiveLearner, words
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
@@ -60,6 +60,10 @@ def test_other_recordings_of_a_patient_and_reports_in_the_same_words_are_no_nega
     columns = [logits[:, k][~excluded[:, k]].logsumexp(0) - logits[k, k] for k in range(4)]
     expected = (torch.stack(rows).mean() + torch.stack(columns).mean()) / 2
     torch.testing.assert_close(info_nce(ecg, text, factor, excluded, places), expected)
+
+
+def test_reports_that_differ_in_punctuation_only_say_the_same():
+    assert words("Sinus rhythm. Normal ECG.") == words("sinus rhythm, normal ecg") != words("Sinus rhythm. ECG.")
 
 
 def test_the_sigmoid_loss_asks_of_every_pair_whether_it_belongs_together():
