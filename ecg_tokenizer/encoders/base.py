@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 LEADS_IN = 12  # input channels
+MV_SCALE = 4.0  # millivolts times this have a variance of about 1
 
 
 class SignalEncoder(nn.Module, ABC):

@@ -20,6 +20,7 @@ EncoderName = Literal[
     "st-mem",
     "mtae",
     "mlae",
+    "picture",
 ]
 
 
@@ -31,7 +32,8 @@ class EncoderConfig:
     patch: samples of a patch of st-mem and mtae; of mlae those of a whole ECG. sampling_rate: Hz. scaling: of the
     input: "millivolts", or by the deviation ("deviation") or the range ("range") of all leads together, as published,
     which loses voltages. tokens: rows of an ECG, means over neighbours; 0: one for each token of the encoder. frozen:
-    whether items are its features, which cannot be trained further, or samples.
+    whether items are its features, which cannot be trained further, or samples. vision: of picture: its configuration
+    as the transformers library writes it.
     """
 
     encoder: EncoderName = "s4"
@@ -42,3 +44,4 @@ class EncoderConfig:
     scaling: Literal["millivolts", "deviation", "range"] = "millivolts"
     tokens: int = 0
     frozen: bool = True
+    vision: str = ""

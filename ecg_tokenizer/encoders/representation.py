@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
+from cardiolect.ecg_tokenizer.encoders.base import MV_SCALE
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.exact import full_float32
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import save_weights
 
-MV_SCALE = 4.0  # millivolts times this have a variance of about 1
 WEIGHTS = "model.safetensors"
 _LENGTH_BASE = 1024  # float16 holds whole numbers up to 2048
 
