@@ -17,9 +17,13 @@ def corpora_of(roots: Sequence[Path], stage: str) -> list[dict[str, str]]:
 
 
 def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
-    """The same for a trained ECG tokenizer; empty if its settings are missing."""
+    """The same for a trained ECG tokenizer, what its training started from included; empty if settings are missing."""
     path = folder / "settings.json"
-    return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
+    if not path.is_file():
+        return []
+    settings = json.loads(path.read_text())
+    before = corpora_of_tokenizer(Path(settings["encoder_init"])) if settings.get("encoder_init") else []
+    return [*before, *corpora_of(settings["data_root"], "tokenizer")]
 
 
 def _corpus(root: Path) -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 import json
 
-import torch
-
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.ecg_tokenizer.encoders.masked import MaskedLearner
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.start import first_encoder, seen_by_init
 from cardiolect.ecg_tokenizer.encoders.supervised import SupervisedLearner
 from cardiolect.ecg_tokenizer.training.loop import run_stage
 from cardiolect.ecg_tokenizer.training.resume import METRICS, SETTINGS
@@ -22,7 +20,7 @@ def train_encoder(settings: EncoderSettings) -> dict:
     if settings.objective == "none":
         return _write_untrained(settings)
     learner = LEARNERS[settings.objective]
-    return run_stage(settings, lambda train, valid: learner(settings, train, valid))
+    return run_stage(settings, lambda train, valid: learner(settings, train, valid), seen_by_init(settings))
 
 
 def _write_untrained(settings: EncoderSettings) -> dict:
@@ -32,13 +30,13 @@ def _write_untrained(settings: EncoderSettings) -> dict:
             f"OUTPUT_DIR: {settings.output_dir} holds what was trained; another OUTPUT_DIR keeps it, RESUME=false "
             "replaces it"
         )
-    torch.manual_seed(settings.seed)
-    encoder = ECGEncoder(settings.config())
+    earlier, encoder = seen_by_init(settings), first_encoder(settings)
     figures = {"parameters": sum(value.numel() for value in encoder.parameters())}
     if launch.is_main():
         encoder.save_pretrained(settings.output_dir)
-        record_seen(settings.output_dir, save_seen(settings.output_dir, []))
+        record_seen(settings.output_dir, save_seen(settings.output_dir, [], earlier.marks) | earlier.record)
         (settings.output_dir / SETTINGS).write_text(settings.to_json())
         (settings.output_dir / METRICS).write_text(json.dumps(figures, indent=2) + "\n")
-        print(f"{settings.encoder} with random weights, {figures['parameters']:,} parameters: {settings.output_dir}")
+        weights = f"the weights of {settings.encoder_init}" if settings.encoder_init else "random weights"
+        print(f"{settings.encoder} with {weights}, {figures['parameters']:,} parameters: {settings.output_dir}")
     return figures
