@@ -48,12 +48,12 @@ def scores_table(result: Mapping[str, Any]) -> str:
     if TASKS[result["task"]].exact_match:
         counted = result.get("in_exact_match", result["samples"])
         lines.append(row(f"{score_name('em')} ({counted})", [conditions[n]["em"] for n in names]))
-        lines += _intervals(result, result["score"], names)
+        lines += _intervals(result, result["score"], names) + _above(result, result["score"], names)
     for key in conditions[WITH_ECG]:
         if key != "em":
             lines.append(row(key, [conditions[n].get(key) for n in names]))
             if not TASKS[result["task"]].exact_match:
-                lines += _intervals(result, key, names)
+                lines += _intervals(result, key, names) + _above(result, key, names)
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
@@ -166,6 +166,14 @@ def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> l
     ends = result.get("ci95", {}).get(score, {})
     cells = ["-" if ends.get(n, [None])[0] is None else interval(ends[n]).strip() for n in names]
     return [row("  95 %, over patients", cells)] if ends else []
+
+
+def _above(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:
+    """Rows with what the ECG adds to the score under each condition, and its interval, if the result has them."""
+    found = result.get("above", {}).get(score, {})
+    values = [points(found[n]["value"]) if n in found else "" for n in names]
+    ends = [interval(found[n]["ci95"]).strip() if n in found else "" for n in names]
+    return [row("  with ECG minus this", values), row("  95 %, paired by patient", ends)] if found else []
 
 
 def groups_table(result: Mapping[str, Any]) -> str:
