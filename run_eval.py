@@ -7,8 +7,10 @@ python run_eval.py --rescore RESULT NAME score the saved predictions by another 
 python run_eval.py --compare A B         compare two results on the same samples: difference, interval, paired test
 python run_eval.py --seeds A B C ...     summarise several runs in one table: mean, SD, interval
 python run_eval.py --table latex A B ... the scores of one or several results for a paper: latex, markdown or csv
+                                         --grid: a row for each test set, a column for each training set
 
---rescore, --compare and --seeds print a table; --out FILE also writes all figures as JSON.
+--rescore, --compare, --seeds and --grid print a table; --out FILE also writes all figures as JSON, or the grid as a
+picture if FILE ends with png, svg or pdf.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import sys
 from pathlib import Path
 
 from cardiolect.utils.command_line import Parser, run_command
-from cardiolect.utils.errors import make_folder
+from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launchers import only_main_rank
 
 
@@ -42,11 +44,16 @@ def main() -> None:
         metavar="NAME",
         help="definition of the scores for --compare and --seeds (default: that of the results)",
     )
+    parser.add_argument(
+        "--grid", action="store_true", help="with --table: train on X, test on Y, with score and gap in each cell"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write the figures to")
     arguments = parser.parse_args()
-    if arguments.env_file or arguments.check or arguments.table:
+    if arguments.grid and not arguments.table:
+        parser.error("--grid needs --table")
+    if arguments.env_file or arguments.check or (arguments.table and not arguments.grid):
         if arguments.out:
-            parser.error("--out needs --rescore, --compare or --seeds")
+            parser.error("--out needs --rescore, --compare, --seeds or --grid")
         if arguments.env_file:
             from cardiolect.model.entry import run_stage
 
@@ -62,6 +69,9 @@ def main() -> None:
         style, *results = arguments.table
         if style not in STYLES or not results:
             parser.error(f"--table takes one of {', '.join(STYLES)}, then results")
+        if arguments.grid:
+            print_grid([Path(result) for result in results], style, arguments.out)
+            return
         print(paper_table([Path(result) for result in results], style))
         return
     if arguments.rescore:
@@ -83,6 +93,24 @@ def main() -> None:
     if arguments.out:
         make_folder("--out:", arguments.out.parent)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def print_grid(results: list[Path], style: str, out: Path | None) -> None:
+    """Print the grid of results in a style, and write it to ``out``: its figures as JSON, or else a picture."""
+    from cardiolect.model.evaluation.transfer import grid_figure, grid_table, transfer
+
+    grid = transfer(results)
+    print(grid_table(grid, style))
+    if out is None:
+        return
+    make_folder("--out:", out.parent)
+    if out.suffix == ".json":
+        out.write_text(json.dumps(grid, indent=2) + "\n")
+        return
+    try:
+        grid_figure(grid).savefig(out)
+    except ValueError as error:
+        raise UserError(f"--out: {out}: {error}") from None
 
 
 def check(result: Path) -> None:

@@ -31,6 +31,7 @@ def _corpus(root: Path) -> dict[str, str]:
         known = load_corpus(root)
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
-        return {"name": root.resolve().name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
+        name = "/".join(root.resolve().parts[-2:])  # their folders are mostly called corpus
+        return {"name": name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
     name = PureWindowsPath(root.resolve()).name  # accepts both separators: a checkpoint may come from Windows
     return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

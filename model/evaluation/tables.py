@@ -99,9 +99,21 @@ def codes_line(result: Mapping[str, Any]) -> str:
 
 def corpora_line(corpora: Sequence[Mapping[str, str]]) -> str:
     """What was asked about, for the headline: names and versions, and whether patients are simulated; "" if unknown."""
-    names = [" ".join(part for part in (corpus["name"], corpus["version"]) if part) for corpus in corpora]
-    text = ", ".join(dict.fromkeys(names))
+    text = ", ".join(dict.fromkeys(map(corpus_name, corpora)))
     return f"simulated patients ({text})" if only_simulated(corpora) else text
+
+
+def corpus_name(corpus: Mapping[str, str]) -> str:
+    return " ".join(part for part in (corpus["name"], corpus["version"]) if part)
+
+
+def training_line(corpora: Sequence[Mapping[str, str]]) -> str:
+    """The corpora of a checkpoint's training; those that not all of its stages had, with their stages."""
+    stages: dict[str, dict[str, None]] = {}
+    for corpus in corpora:
+        stages.setdefault(corpus_name(corpus), {})[corpus["stage"]] = None
+    every = {corpus["stage"] for corpus in corpora}
+    return ", ".join(name if set(of) == every else f"{name} ({', '.join(of)})" for name, of in stages.items())
 
 
 def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
