@@ -32,7 +32,7 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     OTHER_ECG: Condition("other ECG", "the codes of another patient's recording", True, "#CC79A7"),
     SILENCED: Condition("silenced", "the codes of a flat line, all twelve leads at 0 mV", True, "#56B4E9"),
     # Of the same strength whatever the recording: its own would tell low from high voltages.
-    NOISE: Condition("noise", f"white noise of {NOISE_MV:g} mV in all twelve leads", True, "#661100"),
+    NOISE: Condition("noise", f"white noise of {NOISE_MV:g} mV in all twelve leads", True, "#DDCC77"),
     # Not a floor, because the rhythm can still be read. It shows how much the model uses the order of the leads.
     REVERSED: Condition(
         "reversed", "the codes of the same recording with its twelve leads in reverse order", False, "#009E73"
