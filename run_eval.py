@@ -7,7 +7,7 @@ python run_eval.py --rescore RESULT NAME score the saved predictions by another 
 python run_eval.py --compare A B         compare two results on the same samples: difference, interval, paired test
 python run_eval.py --seeds A B C ...     summarise several runs in one table: mean, SD, interval
 python run_eval.py --table latex A B ... the scores of one or several results for a paper: latex, markdown or csv
-                                         --grid: a row for each test set, a column for each training set
+python run_eval.py --grid latex A B ...  train on X, test on Y: a row for each test set, a column for each training set
 
 --rescore, --compare, --seeds and --grid print a table; --out FILE also writes all figures as JSON, or the grid as a
 picture if FILE ends with png, svg or pdf.
@@ -39,19 +39,17 @@ def main() -> None:
         metavar=("STYLE", "RESULT"),
         help="latex, markdown or csv, and results or their folders; prints their scores",
     )
+    mode.add_argument(
+        "--grid", nargs="+", metavar=("STYLE", "RESULT"), help="the same, by training and test set, with score and gap"
+    )
     parser.add_argument(
         "--metrics",
         metavar="NAME",
         help="definition of the scores for --compare and --seeds (default: that of the results)",
     )
-    parser.add_argument(
-        "--grid", action="store_true", help="with --table: train on X, test on Y, with score and gap in each cell"
-    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write the figures to")
     arguments = parser.parse_args()
-    if arguments.grid and not arguments.table:
-        parser.error("--grid needs --table")
-    if arguments.env_file or arguments.check or (arguments.table and not arguments.grid):
+    if arguments.env_file or arguments.check or arguments.table:
         if arguments.out:
             parser.error("--out needs --rescore, --compare, --seeds or --grid")
         if arguments.env_file:
@@ -63,16 +61,18 @@ def main() -> None:
     if arguments.check:
         check(arguments.check)
         return
-    if arguments.table:
+    if arguments.table or arguments.grid:
         from cardiolect.model.evaluation.paper_table import STYLES, paper_table
 
-        style, *results = arguments.table
+        style, *results = arguments.table or arguments.grid
         if style not in STYLES or not results:
-            parser.error(f"--table takes one of {', '.join(STYLES)}, then results")
-        if arguments.grid:
-            print_grid([Path(result) for result in results], style, arguments.out)
-            return
-        print(paper_table([Path(result) for result in results], style))
+            name = "--table" if arguments.table else "--grid"
+            parser.error(f"{name} takes one of {', '.join(STYLES)}, then results")
+        results = [Path(result) for result in results]
+        if arguments.table:
+            print(paper_table(results, style))
+        else:
+            print_grid(results, style, arguments.out)
         return
     if arguments.rescore:
         from cardiolect.model.evaluation.result import rescore

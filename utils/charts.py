@@ -87,13 +87,15 @@ def draw_grid(
     for row in range(len(rows)):
         for column in range(len(columns)):
             value = values.get((row, column))
-            colour = "#ffffff" if value is None else colours(0.5 + 0.38 * value / largest)
+            colour = "#ffffff" if value is None else colours(0.5 + 0.26 * value / largest)
             cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="#bbbbbb", lw=0.8)
             cell.set_hatch("///" if value is None else "")
             axes.add_patch(cell)
             box = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 2} if value is None else None
             axes.text(column, row, texts.get((row, column), empty), ha="center", va="center", fontsize=8, bbox=box)
-    axes.set(xticks=range(len(columns)), yticks=range(len(rows)), xlabel="trained on", ylabel="tested on")
+    axes.set(xticks=range(len(columns)), yticks=range(len(rows)))
+    axes.set_xlabel("trained on", fontsize=9)
+    axes.set_ylabel("tested on", fontsize=9)
     axes.set_xticklabels([fill(label, 30) for label in columns], fontsize=8)
     axes.set_yticklabels([fill(label, 26) for label in rows], fontsize=8)
     axes.tick_params(length=0)

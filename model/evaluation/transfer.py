@@ -1,4 +1,4 @@
-"""Train on X, test on Y: several results as one grid, a row for each test set and a column for each training set.
+"""Train on X, test on Y: several results as one grid, a row for each test set and a column for each checkpoint.
 
 Cells of a row are answers to the same questions under the same floors, by the same definition of the scores.
 """
@@ -54,12 +54,10 @@ def transfer(paths: Sequence[Path]) -> dict[str, Any]:
             for key, words in _SAME.items():
                 if other["same"][key] != cell["same"][key]:
                     raise UserError(f"{names}: both tested on {cell['tested_on']}, but they {words}")
-            if other["trained_on"] == cell["trained_on"]:
-                raise UserError(
-                    f"{names}: both trained on {cell['trained_on']} and tested on {cell['tested_on']}; give one of "
-                    "them (run_eval.py --seeds summarises several runs)"
-                )
+            if other["checkpoint"] == cell["checkpoint"]:
+                raise UserError(f"{names}: the same checkpoint, both tested on {cell['tested_on']}; give one of them")
         cells.append(cell)
+    _tell_apart(cells)
     rows, columns = (list(dict.fromkeys(cell[key] for cell in cells)) for key in ("tested_on", "trained_on"))
     filled = {(cell["tested_on"], cell["trained_on"]) for cell in cells}
     return {
@@ -71,6 +69,16 @@ def transfer(paths: Sequence[Path]) -> dict[str, Any]:
         "cells": cells,
         "empty": [[row, column] for row in rows for column in columns if (row, column) not in filled],
     }
+
+
+def _tell_apart(cells: Sequence[dict[str, Any]]) -> None:
+    """Add the checkpoint to the labels of columns that another checkpoint has too: a column is of one checkpoint."""
+    checkpoints: dict[str, set[str]] = {}
+    for cell in cells:
+        checkpoints.setdefault(cell["trained_on"], set()).add(cell["checkpoint"])
+    for cell in cells:
+        if len(checkpoints[cell["trained_on"]]) > 1:
+            cell["trained_on"] += f" (checkpoint {cell['checkpoint'][:8]})"
 
 
 def _cell(path: Path, result: Mapping[str, Any]) -> dict[str, Any]:

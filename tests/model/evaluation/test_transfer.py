@@ -95,8 +95,16 @@ def test_what_does_not_belong_on_a_row_is_refused(evaluated):
     changed(other, "data.context_fingerprint", "d")
     with pytest.raises(UserError, match="other texts around the questions"):
         transfer([first, other])
-    with pytest.raises(UserError, match=r"both trained on x and tested on x 1\.0: qa/test\.json; give one of them"):
+    with pytest.raises(UserError, match=r"the same checkpoint, both tested on x 1\.0: qa/test\.json; give one"):
         transfer([first, evaluated("again", "x", "x", 4)])
+
+
+def test_two_checkpoints_of_the_same_corpora_have_a_column_each(evaluated):
+    paths = [evaluated("a", "x", "x", 1), evaluated("b", "x", "x", 2), evaluated("c", "x", "y", 4)]
+    changed(paths[1], "checkpoint.fingerprint", "0123456789")
+    grid = transfer(paths)
+    assert grid["trained_on"] == ["x (checkpoint f-x)", "x (checkpoint 01234567)"]
+    assert grid["empty"] == [["y 1.0: qa/test.json", "x (checkpoint 01234567)"]]
 
 
 def test_a_result_without_floors_or_training_data_is_refused(evaluated):
@@ -123,9 +131,8 @@ def test_stages_of_different_corpora_are_named_and_patients_that_training_has_se
 def test_run_eval_prints_the_grid_and_writes_figures_or_a_picture(evaluated, tmp_path, monkeypatch, capsys):
     folder = evaluated("a", "x", "x")
 
-    def run(*words) -> str:
-        words = ["run_eval.py", "--table", "markdown", str(folder), *map(str, words)]
-        monkeypatch.setattr(sys, "argv", words)
+    def run(mode: str, *words) -> str:
+        monkeypatch.setattr(sys, "argv", ["run_eval.py", mode, "markdown", str(folder), *map(str, words)])
         run_eval.main()
         return capsys.readouterr().out
 
@@ -136,5 +143,5 @@ def test_run_eval_prints_the_grid_and_writes_figures_or_a_picture(evaluated, tmp
     with pytest.raises(UserError, match=r"--out: .*grid\.xyz"):
         run("--grid", "--out", tmp_path / "grid.xyz")
     with pytest.raises(SystemExit, match="2"):
-        run("--out", tmp_path / "x.json")
+        run("--table", "--out", tmp_path / "x.json")
     assert "--out needs --rescore, --compare, --seeds or --grid" in capsys.readouterr().err
