@@ -7,8 +7,10 @@ python run_eval.py --rescore RESULT NAME score the saved predictions by another 
 python run_eval.py --compare A B         compare two results on the same samples: difference, interval, paired test
 python run_eval.py --seeds A B C ...     summarise several runs in one table: mean, SD, interval
 python run_eval.py --table latex A B ... the scores of one or several results for a paper: latex, markdown or csv
+python run_eval.py --grid latex A B ...  train on X, test on Y: a row for each test set, a column for each training set
 
---rescore, --compare and --seeds print a table; --out FILE also writes all figures as JSON.
+--rescore, --compare, --seeds and --grid print a table; --out FILE also writes all figures as JSON, or the grid as a
+picture if FILE ends with png, svg or pdf.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import sys
 from pathlib import Path
 
 from cardiolect.utils.command_line import Parser, run_command
-from cardiolect.utils.errors import make_folder
+from cardiolect.utils.errors import UserError, make_folder
 from cardiolect.utils.launchers import only_main_rank
 
 
@@ -37,6 +39,9 @@ def main() -> None:
         metavar=("STYLE", "RESULT"),
         help="latex, markdown or csv, and results or their folders; prints their scores",
     )
+    mode.add_argument(
+        "--grid", nargs="+", metavar=("STYLE", "RESULT"), help="the same, by training and test set, with score and gap"
+    )
     parser.add_argument(
         "--metrics",
         metavar="NAME",
@@ -46,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.env_file or arguments.check or arguments.table:
         if arguments.out:
-            parser.error("--out needs --rescore, --compare or --seeds")
+            parser.error("--out needs --rescore, --compare, --seeds or --grid")
         if arguments.env_file:
             from cardiolect.model.entry import run_stage
 
@@ -56,13 +61,18 @@ def main() -> None:
     if arguments.check:
         check(arguments.check)
         return
-    if arguments.table:
+    if arguments.table or arguments.grid:
         from cardiolect.model.evaluation.paper_table import STYLES, paper_table
 
-        style, *results = arguments.table
+        style, *results = arguments.table or arguments.grid
         if style not in STYLES or not results:
-            parser.error(f"--table takes one of {', '.join(STYLES)}, then results")
-        print(paper_table([Path(result) for result in results], style))
+            name = "--table" if arguments.table else "--grid"
+            parser.error(f"{name} takes one of {', '.join(STYLES)}, then results")
+        results = [Path(result) for result in results]
+        if arguments.table:
+            print(paper_table(results, style))
+        else:
+            print_grid(results, style, arguments.out)
         return
     if arguments.rescore:
         from cardiolect.model.evaluation.result import rescore
@@ -83,6 +93,24 @@ def main() -> None:
     if arguments.out:
         make_folder("--out:", arguments.out.parent)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def print_grid(results: list[Path], style: str, out: Path | None) -> None:
+    """Print the grid of results in a style, and write it to ``out``: its figures as JSON, or else a picture."""
+    from cardiolect.model.evaluation.transfer import grid_figure, grid_table, transfer
+
+    grid = transfer(results)
+    print(grid_table(grid, style))
+    if out is None:
+        return
+    make_folder("--out:", out.parent)
+    if out.suffix == ".json":
+        out.write_text(json.dumps(grid, indent=2) + "\n")
+        return
+    try:
+        grid_figure(grid).savefig(out)
+    except ValueError as error:
+        raise UserError(f"--out: {out}: {error}") from None
 
 
 def check(result: Path) -> None:

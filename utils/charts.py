@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from cardiolect.utils.errors import UserError
 
@@ -60,6 +63,44 @@ def draw_scores(
         axes.set_title(title, pad=8)
     if path is not None:
         figure.savefig(path)
+    return figure
+
+
+def draw_grid(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    texts: Mapping[tuple[int, int], str],
+    values: Mapping[tuple[int, int], float],
+    title: str,
+    empty: str,
+) -> Figure:
+    """A heat map: test sets in rows, training sets in columns; equal distances from 0 are equally dark.
+
+    texts, values: ``(row, column)`` -> what stands in the cell, and the number that colours it; other cells are hatched
+    and say ``empty``.
+    """
+    size = 2.2 + 2.5 * len(columns), 1.4 + 0.8 * len(rows)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    axes = figure.add_subplot(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    largest = max(map(abs, values.values()), default=0.0) or 1.0
+    colours = colormaps["PuOr_r"]
+    for row in range(len(rows)):
+        for column in range(len(columns)):
+            value = values.get((row, column))
+            colour = "#ffffff" if value is None else colours(0.5 + 0.26 * value / largest)
+            cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="#bbbbbb", lw=0.8)
+            cell.set_hatch("///" if value is None else "")
+            axes.add_patch(cell)
+            box = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 2} if value is None else None
+            axes.text(column, row, texts.get((row, column), empty), ha="center", va="center", fontsize=8, bbox=box)
+    axes.set(xticks=range(len(columns)), yticks=range(len(rows)))
+    axes.set_xlabel("trained on", fontsize=9)
+    axes.set_ylabel("tested on", fontsize=9)
+    axes.set_xticklabels([fill(label, 30) for label in columns], fontsize=8)
+    axes.set_yticklabels([fill(label, 26) for label in rows], fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=10, pad=8)
     return figure
 
 

@@ -17,9 +17,13 @@ def corpora_of(roots: Sequence[Path], stage: str) -> list[dict[str, str]]:
 
 
 def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
-    """The same for a trained ECG tokenizer; empty if its settings are missing."""
+    """The same for a trained ECG tokenizer, what its training started from included; empty if settings are missing."""
     path = folder / "settings.json"
-    return corpora_of(json.loads(path.read_text())["data_root"], "tokenizer") if path.is_file() else []
+    if not path.is_file():
+        return []
+    settings = json.loads(path.read_text())
+    before = corpora_of_tokenizer(Path(settings["encoder_init"])) if settings.get("encoder_init") else []
+    return [*before, *corpora_of(settings["data_root"], "tokenizer")]
 
 
 def _corpus(root: Path) -> dict[str, str]:
@@ -27,6 +31,7 @@ def _corpus(root: Path) -> dict[str, str]:
         known = load_corpus(root)
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
-        return {"name": root.resolve().name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
+        name = "/".join(root.resolve().parts[-2:])  # their folders are mostly called corpus
+        return {"name": name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
     name = PureWindowsPath(root.resolve()).name  # accepts both separators: a checkpoint may come from Windows
     return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
@@ -103,7 +104,9 @@ class ECGEncoder(nn.Module, ECGRepresentation):
 
     def _rows(self, signals: Tensor) -> Tensor:
         """``(batch, 12, samples)`` -> ``(batch, rows, width)``."""
-        features = self.encoder(signals)
+        # Training in bf16 casts parameters, but not the statistics of batch norms, which stay as they were.
+        buffers = {name: b.to(signals) for name, b in self.encoder.named_buffers() if b.is_floating_point()}
+        features = functional_call(self.encoder, buffers, (signals,))
         if not self.config.tokens:
             return features
         return F.adaptive_avg_pool1d(features.transpose(1, 2), self.config.tokens).transpose(1, 2)

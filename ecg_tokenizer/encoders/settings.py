@@ -75,11 +75,21 @@ class EncoderSettings(TrainingSettings):
         True,
         description="true: features are computed once and cached; false: the encoder is trained with the LLM.",
     )
+    encoder_init: Path | None = Field(
+        None,
+        description="Folder of another stage 1 run of the same ENCODER and sizes, or a checkpoint's ecg_tokenizer: "
+        "training starts from its weights. Empty: from random ones.",
+    )
+    accept_unknown_leakage: bool = Field(
+        False,
+        description="ENCODER_INIT: start from an encoder whose list of seen recordings is missing or was changed; "
+        "evaluations are marked as leakage unknown.",
+    )
     objective: Literal["none", "supervised", "masked", "contrastive"] = Field(
         "supervised",
         description="supervised: LABELS of PTB-XL's table; masked: st-mem, mtae and mlae restore hidden patches; "
-        "contrastive: ECGs and reports (TRAIN_DATA) are brought together; none: random weights, for what trains them "
-        "later.",
+        "contrastive: ECGs and reports (TRAIN_DATA) are brought together; none: random weights, or those of "
+        "ENCODER_INIT, for what trains them later.",
     )
     labels: LabelTask = Field(
         "all", description="supervised: which SCP statements, by the tasks of PTB-XL's benchmark; all: all 71."
@@ -154,6 +164,8 @@ class EncoderSettings(TrainingSettings):
             yield "TEXT_ENCODER is not tiny", {"text_width", "text_depth"}
         if self.objective == "none":
             yield "OBJECTIVE=none: nothing is trained", OF_TRAINING
+        if not self.encoder_init:
+            yield "ENCODER_INIT is not set", {"accept_unknown_leakage"}
 
     def check(self) -> None:
         super().check()
@@ -179,9 +191,14 @@ class EncoderSettings(TrainingSettings):
             self._check_texts()
         for path in self.label_tables:
             need_path("LABELS", path, "the label table of PTB-XL or of a simulated corpus")
-        if self.objective == "none" and self.encoder.startswith("resnet"):
+        if self.encoder_init:
+            need_path(
+                "ENCODER_INIT", self.encoder_init / "model.safetensors", "the encoder that an earlier stage 1 run wrote"
+            )
+        if self.objective == "none" and self.encoder.startswith("resnet") and not self.encoder_init:
             raise UserError(
-                f"OBJECTIVE=none: {self.encoder} with random weights needs data for its batch norms; use supervised"
+                f"OBJECTIVE=none: {self.encoder} with random weights needs data for its batch norms; use supervised, "
+                "or set ENCODER_INIT"
             )
         if self.encoder_width % 8:
             raise UserError(f"ENCODER_WIDTH={self.encoder_width}: give a multiple of 8, or 0 for the published width")

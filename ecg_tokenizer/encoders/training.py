@@ -3,14 +3,12 @@
 import json
 from functools import partial
 
-import torch
-
 from cardiolect.data_provider.audit.seen import record_seen, save_seen
 from cardiolect.ecg_tokenizer.encoders.objectives.contrastive import ContrastiveLearner
 from cardiolect.ecg_tokenizer.encoders.objectives.masked import MaskedLearner
 from cardiolect.ecg_tokenizer.encoders.objectives.supervised import SupervisedLearner
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.start import first_encoder, seen_by_init
 from cardiolect.ecg_tokenizer.training.loop import run_stage
 from cardiolect.ecg_tokenizer.training.resume import METRICS, SETTINGS
 from cardiolect.utils import launch
@@ -24,7 +22,7 @@ def train_encoder(settings: EncoderSettings) -> dict:
     if settings.objective == "none":
         return _write_untrained(settings)
     learner = LEARNERS[settings.objective]
-    return run_stage(settings, partial(learner, settings))
+    return run_stage(settings, partial(learner, settings), seen_by_init(settings))
 
 
 def _write_untrained(settings: EncoderSettings) -> dict:
@@ -34,13 +32,13 @@ def _write_untrained(settings: EncoderSettings) -> dict:
             f"OUTPUT_DIR: {settings.output_dir} holds what was trained; another OUTPUT_DIR keeps it, RESUME=false "
             "replaces it"
         )
-    torch.manual_seed(settings.seed)
-    encoder = ECGEncoder(settings.config())
+    earlier, encoder = seen_by_init(settings), first_encoder(settings)
     figures = {"parameters": sum(value.numel() for value in encoder.parameters())}
     if launch.is_main():
         encoder.save_pretrained(settings.output_dir)
-        record_seen(settings.output_dir, save_seen(settings.output_dir, []))
+        record_seen(settings.output_dir, save_seen(settings.output_dir, [], earlier.marks) | earlier.record)
         (settings.output_dir / SETTINGS).write_text(settings.to_json())
         (settings.output_dir / METRICS).write_text(json.dumps(figures, indent=2) + "\n")
-        print(f"{settings.encoder} with random weights, {figures['parameters']:,} parameters: {settings.output_dir}")
+        weights = f"the weights of {settings.encoder_init}" if settings.encoder_init else "random weights"
+        print(f"{settings.encoder} with {weights}, {figures['parameters']:,} parameters: {settings.output_dir}")
     return figures

@@ -9,8 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from cardiolect.data_provider.audit.seen import record_seen, save_seen
-from cardiolect.data_provider.splits import Split, SplitName, left_out, load_splits, seen_in_data, with_texts
+from cardiolect.data_provider.audit.seen import Earlier, record_seen, save_seen
+from cardiolect.data_provider.splits import (
+    Split,
+    SplitName,
+    left_out,
+    load_splits,
+    seen_in_data,
+    warn_of_seen,
+    with_texts,
+)
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.cached import open_signals
@@ -69,10 +77,12 @@ class Learner(ABC):
 def run_stage(
     settings: TrainingSettings,
     make_learner: Callable[[SignalCache, SignalCache, Mapping[str, Split]], Learner],
+    earlier: Earlier | None = None,
 ) -> dict:
     """Stage 1: read the recordings once, `train`, and return the figures of the best weights.
 
-    make_learner: from the signals of training and of validation, and the splits that they are from.
+    make_learner: from the signals of training and of validation, and the splits that they are from. earlier: what the
+    run that it starts from has seen.
     """
     if settings.batch_size % launch.world_size():
         raise UserError(f"BATCH_SIZE must be a multiple of the {launch.world_size()} ranks, which take equal shares")
@@ -91,7 +101,9 @@ def run_stage(
     seen = None
     if launch.is_main() and start.step is None:
         recordings = [r for split in splits.values() for r in split.records]
-        seen = save_seen(output, recordings, seen_in_data(settings))
+        before = earlier or Earlier(set(), {})
+        warn_of_seen(settings, before.marks)
+        seen = save_seen(output, recordings, before.marks | seen_in_data(settings)) | before.record
     if launch.is_main():
         begin(settings, start)
     launch.barrier()

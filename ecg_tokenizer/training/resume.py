@@ -21,7 +21,7 @@ from cardiolect.utils import launch, resume
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import FOLDER, STAGE, Before, Contents, Start
 
-METRICS, SETTINGS, CONFIG = "metrics.json", "settings.json", "config.json"
+METRICS, SETTINGS, CONFIG, WEIGHTS = "metrics.json", "settings.json", "config.json", "model.safetensors"
 BEGUN_WITH = "begun_with"  # in METRICS
 # Every other setting must be equal. Of the paths, the content must be, of which fingerprints are compared.
 PATHS = {"data_root", "train_data", "valid_data", "held_out", "measurements_data"}
@@ -49,6 +49,8 @@ def choose_start(settings: TrainingSettings, train: SignalCache, valid: SignalCa
         }
         if measured := getattr(settings, "measurements_data", ()):
             found["measurements"] = hashlib.sha256(b"".join(path.read_bytes() for path in measured)).hexdigest()[:16]
+        if init := getattr(settings, "encoder_init", None):
+            found["ENCODER_INIT's content"] = hashlib.sha256((init / WEIGHTS).read_bytes()).hexdigest()[:16]
         if tables := settings.label_tables:
             found["labels"] = hashlib.sha256(b"".join(path.read_bytes() for path in tables)).hexdigest()[:16]
         return found

@@ -1,5 +1,6 @@
 """The ECGs in the prompts under each condition: the sample's own, none, another patient's, or an altered one."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -17,6 +18,8 @@ from cardiolect.model.evaluation.conditions import (
     MEASURED_ONLY,
     NO_ECG,
     NO_RANGES,
+    NOISE,
+    NOISE_MV,
     OTHER_ECG,
     RANGES_ONLY,
     REVERSED,
@@ -28,9 +31,10 @@ from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 Inputs = Callable[[Sequence[RecordRef]], list[PreparedECG | None]]
-ALTERED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    SILENCED: np.zeros_like,
-    REVERSED: lambda signal: signal[::-1],
+ALTERED: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {  # signal (12, T) in mV
+    SILENCED: lambda signal, rng: np.zeros_like(signal),
+    NOISE: lambda signal, rng: rng.normal(0, NOISE_MV, signal.shape).astype(np.float32),
+    REVERSED: lambda signal, rng: signal[::-1],
 }
 PARTS = {CODES_ONLY: CODES, MEASURED_ONLY: MEASURED}
 
@@ -99,13 +103,20 @@ def _altered(
         refs, rate, settings.workers, what, max_bad=0, check_leads=check_leads, seconds=ecgs.seconds
     )
     while batch := list(islice(signals, ENCODE_BATCH)):
-        changed = [np.ascontiguousarray(ALTERED[condition](each.signal)) for each in batch]
+        changed = [
+            np.ascontiguousarray(ALTERED[condition](each.signal, _generator(settings.seed, each.ref))) for each in batch
+        ]
         for each, item in zip(batch, representation.prepare(changed, rate), strict=True):
             found[each.ref.record_id] = representation.prepared((each.ref.record_id, condition), item)
     representation.to("cpu")
     if missing := [ref.record_id for ref in refs if ref.record_id not in found]:
         raise UserError(f"record {missing[0]}: can no longer be read; its codes are cached, but its signal is not")
     return found
+
+
+def _generator(seed: int, ref: RecordRef) -> np.random.Generator:
+    """Random numbers of a recording, whichever rank and batch it is in."""
+    return np.random.default_rng([seed, *hashlib.sha256(ref.record_id.encode()).digest()])
 
 
 def _ids(refs: Sequence[RecordRef]) -> tuple[str, ...]:

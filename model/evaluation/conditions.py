@@ -7,6 +7,7 @@ from cardiolect.model.prompt.tasks import MAJORITY, MAJORITY_CONTENT, MAJORITY_P
 
 WITH_ECG = "with_ecg"
 NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads", "reversed_leads"
+NOISE, NOISE_MV = "noise", 0.25
 CODES_ONLY, MEASURED_ONLY = "codes_only", "measured_only"
 RANGES_ONLY, NO_RANGES = "ranges_only", "no_ranges"
 GENERATED = "generated"
@@ -30,6 +31,8 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     NO_ECG: Condition("no ECG", "the same prompt without the codes", True, "#E69F00"),
     OTHER_ECG: Condition("other ECG", "the codes of another patient's recording", True, "#CC79A7"),
     SILENCED: Condition("silenced", "the codes of a flat line, all twelve leads at 0 mV", True, "#56B4E9"),
+    # Of the same strength whatever the recording: its own would tell low from high voltages.
+    NOISE: Condition("noise", f"white noise of {NOISE_MV:g} mV in all twelve leads", True, "#DDCC77"),
     # Not a floor, because the rhythm can still be read. It shows how much the model uses the order of the leads.
     REVERSED: Condition(
         "reversed", "the codes of the same recording with its twelve leads in reverse order", False, "#009E73"
@@ -66,7 +69,7 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
         "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"
     ),
 }
-CHOICES = (NO_ECG, OTHER_ECG, SILENCED, REVERSED, CODES_ONLY, MEASURED_ONLY, RANGES_ONLY, NO_RANGES)  # of FLOORS
+CHOICES = (NO_ECG, OTHER_ECG, SILENCED, NOISE, REVERSED, CODES_ONLY, MEASURED_ONLY, RANGES_ONLY, NO_RANGES)  # of FLOORS
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

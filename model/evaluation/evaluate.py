@@ -171,6 +171,7 @@ def checkpoint_provenance(checkpoint: Checkpoint, settings: CheckpointSettings) 
         "ecg_tokenizer_fingerprint": info.get("ecg_tokenizer_fingerprint"),
         "settings": info.get("settings"),
         "removed_patients": info.get("removed_patients", info.get("left_out")),
+        "corpora": [{key: corpus[key] for key in ("stage", *_OF_CORPUS)} for corpus in info.get("corpora", ())],
         "versions": info.get("versions"),
     }
 

@@ -1,7 +1,8 @@
 """Floors: what is scored without looking at the ECG, and the signal-use gap above the best of them.
 
-`floors` says which conditions are floors. Those without the ECG, with another patient's or with a flat line are put to
-the model (`condition_inputs`); the most common training answers need no model: a fine-tuned checkpoint keeps them.
+`floors` says which conditions are floors. Those without the ECG, with that of another patient, a flat line or noise are
+put to the model (`condition_inputs`). The most common training answers need no model: a fine-tuned checkpoint keeps
+them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

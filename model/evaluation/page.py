@@ -24,7 +24,13 @@ from cardiolect.model.evaluation.paper_table import table_of
 from cardiolect.model.evaluation.samples import Sample
 from cardiolect.model.evaluation.selective_table import LABELS
 from cardiolect.model.evaluation.table_rows import interval
-from cardiolect.model.evaluation.tables import QUESTION_MEANS, corpora_line, means_of_questions, seen_line
+from cardiolect.model.evaluation.tables import (
+    QUESTION_MEANS,
+    corpora_line,
+    means_of_questions,
+    seen_line,
+    training_line,
+)
 from cardiolect.model.evaluation.verdict import gaps, score_name, seen_alarm, verdict, warnings
 from cardiolect.model.prompt.tasks import TASKS
 from cardiolect.utils.charts import draw_reliability, draw_scores, draw_selective
@@ -117,8 +123,9 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
             *(
                 (f"checkpoint, {key.replace('_', ' ')}", value)
                 for key, value in checkpoint.items()
-                if value is not None and not isinstance(value, dict)  # the settings are below
+                if value is not None and not isinstance(value, dict | list)  # the settings are below
             ),
+            *([("checkpoint, trained on", training_line(trained))] if (trained := checkpoint.get("corpora")) else []),
             *((f"data, {key.replace('_', ' ')}", json.dumps(value)) for key, value in result.get("data", {}).items()),
             ("predictions, SHA-256", result["predictions"]["sha256"]),
             ("versions", ", ".join(f"{name} {version}" for name, version in result["versions"].items())),

@@ -155,21 +155,36 @@ def _cells(results: Sequence[Rows]) -> tuple[list[str], list[list[str]]]:
 
 def _markdown(results: Sequence[Rows]) -> str:
     head, rows = _cells(results)
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join([*(f"| {line} |" for line in lines), "", _LEGEND, "", *(f"- {each.note}" for each in results)])
+    return "\n".join([*markdown_rows([head, *rows]), "", _LEGEND, "", *(f"- {each.note}" for each in results)])
 
 
 def _latex(results: Sequence[Rows]) -> str:
     head, rows = _cells(results)
-    lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}", "\\toprule"]
-    lines += [" & ".join(map(_escaped, head)) + r" \\", "\\midrule"]
+    return "\n".join([*latex_rows([head, *rows], 2), *(f"% {note}" for note in (_LEGEND, *(r.note for r in results)))])
+
+
+def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose first row is its head."""
+    lines = [
+        " | ".join(cell.replace("|", "\\|") for cell in row) for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])
+    ]
+    return [f"| {line} |" for line in lines]
+
+
+def latex_rows(rows: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """The lines of a table whose first row is its head, and whose first columns, so many, are texts.
+
+    Rows with the same first cell belong together, and have it once.
+    """
+    head, *rows = rows
+    lines = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{'l' * texts}{'r' * (len(head) - texts)}}}"]
+    lines += ["\\toprule", " & ".join(map(_escaped, head)) + r" \\", "\\midrule"]
     for before, row in zip([None, *rows], rows, strict=False):
         first = "" if before and before[0] == row[0] else row[0]
         if before and first:
             lines.append("\\midrule")
         lines.append(" & ".join(map(_escaped, [first, *row[1:]])) + r" \\")
-    notes = [_LEGEND, *(each.note for each in results)]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", *(f"% {note}" for note in notes)])
+    return [*lines, "\\bottomrule", "\\end{tabular}"]
 
 
 def _escaped(text: str) -> str:

@@ -102,6 +102,7 @@ def score(
     result["ci95"] = {
         score: {name: _interval(score, each, patients, rules) for name, each in scored.items()} for score in main
     }
+    result["above"] = {score: _above(score, scored, patients, rules) for score in main}
     if floors(scored):
         result["gap"] = signal_use_gap(result["score"], scored, patients, rules)
         if task.has_content:
@@ -113,7 +114,7 @@ def score(
     if found := subgroup_scores(samples, *of_groups, rules.bootstrap_resamples, rules.seed):
         result["subgroups"] = found
     if MEASURED_ONLY in scored:
-        result["codes_add"] = _codes_add(result["score"], scored, patients, rules)
+        result["codes_add"] = {"of": result["score"], **result["above"][result["score"]][MEASURED_ONLY]}
     return result
 
 
@@ -170,19 +171,22 @@ def signal_use_gap(
     return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
 
 
-def _codes_add(
+def _above(
     score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
-) -> dict[str, Any]:
-    """The score with the whole ECG minus that of its measured values alone, with an interval over patients."""
-    found = bootstrap_score(
-        score,
-        {name: conditions[name] for name in (WITH_ECG, MEASURED_ONLY)},
-        patients,
-        lambda values: values[WITH_ECG] - values[MEASURED_ONLY],
-        n_resamples=rules.bootstrap_resamples,
-        seed=rules.seed,
-    )
-    return {"of": score, "value": found.value, "ci95": [found.low, found.high]}
+) -> dict[str, dict[str, Any]]:
+    """The score with the ECG minus that under each other condition, with paired intervals over patients."""
+    found = {}
+    for name in (name for name in conditions if name != WITH_ECG):
+        interval = bootstrap_score(
+            score,
+            {each: conditions[each] for each in (WITH_ECG, name)},
+            patients,
+            lambda values, name=name: values[WITH_ECG] - values[name],
+            n_resamples=rules.bootstrap_resamples,
+            seed=rules.seed,
+        )
+        found[name] = {"value": interval.value, "ci95": [interval.low, interval.high]}
+    return found
 
 
 def _interval(

@@ -48,12 +48,12 @@ def scores_table(result: Mapping[str, Any]) -> str:
     if TASKS[result["task"]].exact_match:
         counted = result.get("in_exact_match", result["samples"])
         lines.append(row(f"{score_name('em')} ({counted})", [conditions[n]["em"] for n in names]))
-        lines += _intervals(result, result["score"], names)
+        lines += _intervals(result, result["score"], names) + _above(result, result["score"], names)
     for key in conditions[WITH_ECG]:
         if key != "em":
             lines.append(row(key, [conditions[n].get(key) for n in names]))
             if not TASKS[result["task"]].exact_match:
-                lines += _intervals(result, key, names)
+                lines += _intervals(result, key, names) + _above(result, key, names)
     for key in IN_SCORES:
         for group, cell in result.get("groups", {}).get(key, {}).items():
             lines.append(row(f"{group} ({cell['n']})", [cell["em"].get(n) for n in names]))
@@ -99,9 +99,21 @@ def codes_line(result: Mapping[str, Any]) -> str:
 
 def corpora_line(corpora: Sequence[Mapping[str, str]]) -> str:
     """What was asked about, for the headline: names and versions, and whether patients are simulated; "" if unknown."""
-    names = [" ".join(part for part in (corpus["name"], corpus["version"]) if part) for corpus in corpora]
-    text = ", ".join(dict.fromkeys(names))
+    text = ", ".join(dict.fromkeys(map(corpus_name, corpora)))
     return f"simulated patients ({text})" if only_simulated(corpora) else text
+
+
+def corpus_name(corpus: Mapping[str, str]) -> str:
+    return " ".join(part for part in (corpus["name"], corpus["version"]) if part)
+
+
+def training_line(corpora: Sequence[Mapping[str, str]]) -> str:
+    """The corpora of a checkpoint's training; those that not all of its stages had, with their stages."""
+    stages: dict[str, dict[str, None]] = {}
+    for corpus in corpora:
+        stages.setdefault(corpus_name(corpus), {})[corpus["stage"]] = None
+    every = {corpus["stage"] for corpus in corpora}
+    return ", ".join(name if set(of) == every else f"{name} ({', '.join(of)})" for name, of in stages.items())
 
 
 def ecg_line(sizes: Mapping[str, Mapping[str, float]]) -> str:
@@ -166,6 +178,14 @@ def _intervals(result: Mapping[str, Any], score: str, names: Sequence[str]) -> l
     ends = result.get("ci95", {}).get(score, {})
     cells = ["-" if ends.get(n, [None])[0] is None else interval(ends[n]).strip() for n in names]
     return [row("  95 %, over patients", cells)] if ends else []
+
+
+def _above(result: Mapping[str, Any], score: str, names: Sequence[str]) -> list[str]:
+    """Rows with what the ECG adds to the score under each condition, and its interval, if the result has them."""
+    found = result.get("above", {}).get(score, {})
+    values = [points(found[n]["value"]) if n in found else "" for n in names]
+    ends = [interval(found[n]["ci95"]).strip() if n in found else "" for n in names]
+    return [row("  with ECG minus this", values), row("  95 %, paired by patient", ends)] if found else []
 
 
 def groups_table(result: Mapping[str, Any]) -> str:

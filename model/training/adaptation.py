@@ -23,19 +23,22 @@ from cardiolect.utils.errors import UserError
 def prepare_for_training(model: LanguageModel, vocabulary: Vocabulary, settings: TrainSettings) -> LanguageModel:
     """Freeze and wrap ``model`` according to the settings. A model that already has adapters keeps training them.
 
-    If ECGs are embedded, the projector and the parameters of the representation are trained as well.
+    If ECGs are embedded, the projector and the parameters of the representation are trained as well; with TUNING=none,
+    they alone. Raises `UserError` if that leaves nothing to train.
     """
     if isinstance(model, ECGLanguageModel):
         model.language_model = prepare_for_training(model.language_model, vocabulary, settings)
         for parameter in model.ecg_parameters():
             parameter.requires_grad_(True)
         return model
+    if settings.tuning != "lora" and isinstance(model, PeftModel):
+        raise UserError(f"CHECKPOINT holds adapters; TUNING={settings.tuning} needs a merged checkpoint")
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable()
         model.enable_input_require_grads()
+    if settings.tuning == "none":
+        return model.requires_grad_(False)
     if settings.tuning == "full":
-        if isinstance(model, PeftModel):
-            raise UserError("CHECKPOINT holds adapters; TUNING=full needs a merged checkpoint")
         if not settings.train_text_rows:
             freeze_text_rows(model, vocabulary)
         _freeze_other_inputs(model)
@@ -131,7 +134,7 @@ def freeze_text_rows(model: PreTrainedModel, vocabulary: Vocabulary) -> None:
 
 def with_layer_names(settings: TrainSettings, model: LanguageModel) -> TrainSettings:
     """The settings with the names of the layers in the place of LORA_TARGETS=all-linear, as they are stored."""
-    if settings.tuning == "full" or settings.lora_targets != [ALL_LINEAR]:
+    if settings.tuning != "lora" or settings.lora_targets != [ALL_LINEAR]:
         return settings
     model = inner_model(model)
     stock = model.get_base_model() if isinstance(model, PeftModel) else model
@@ -224,9 +227,3 @@ def _freeze_other_inputs(model: PreTrainedModel) -> None:
 def _tied(model: PreTrainedModel) -> bool:
     head = model.get_output_embeddings()
     return head is None or head.weight is model.get_input_embeddings().weight
-
-
-def trainable_parameters(model: nn.Module) -> tuple[int, int]:
-    """Numbers of trainable and of all parameters."""
-    sizes = [(p.numel() * (2 if type(p).__name__ == "Params4bit" else 1), p.requires_grad) for p in model.parameters()]
-    return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)

@@ -67,7 +67,7 @@ def differences(
 ) -> list[str]:
     """`utils.resume.differences` for stages 2 and 3."""
     before = _as_now(settings, before)
-    may_differ = MAY_DIFFER | (ADAPTERS if settings.tuning == "full" else set())
+    may_differ = MAY_DIFFER | (ADAPTERS if settings.tuning != "lora" else set())
     return resume.differences(settings, contents, before, contents_before, may_differ, {"lora_targets"})
 
 

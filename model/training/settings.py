@@ -117,8 +117,10 @@ class TrainSettings(DataSettings):
         Path("ds_config_zero2.json"),
         description="DeepSpeed configuration. ds_config_zero3.json splits the weights over ranks, too.",
     )
-    tuning: Literal["lora", "full"] = Field(
-        "lora", description="Trained weights. lora: adapters and new token rows; full: everything."
+    tuning: Literal["lora", "full", "none"] = Field(
+        "lora",
+        description="Trained weights of the language model. lora: adapters and new token rows; full: everything; none: "
+        "nothing, so that only the projector of embedded ECGs is trained, and an encoder that is not frozen.",
     )
     lora_rank: int = Field(64, ge=1, description="Rank of the adapters.")
     lora_alpha: int = Field(16, ge=1, description="Alpha of the adapters: they are scaled by LORA_ALPHA / LORA_RANK.")
@@ -154,6 +156,8 @@ class TrainSettings(DataSettings):
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
         if self.tuning == "full":
             yield "TUNING=full trains the whole model", ADAPTERS
+        if self.tuning == "none":
+            yield "TUNING=none: the language model is frozen", ADAPTERS | {"token_row_learning_rate"}
         if self.optimizer == "muon":
             yield "OPTIMIZER=muon does not clip gradients", {"max_grad_norm"}
         else:
@@ -256,7 +260,7 @@ class LanguageModelSettings(TrainSettings):
     )
     tokenizer_path: Path | None = Field(None, description="Folder of the ECG tokenizer (stage 1).")
     projector: Literal["linear", "mlp"] = Field(
-        "linear", description="Layers between embedded ECGs (REPRESENTATION=patches) and the language model."
+        "linear", description="Layers between embedded ECGs (REPRESENTATION=patches or encoder) and the language model."
     )
     token_row_spread: float = Field(
         0.5,
@@ -292,7 +296,7 @@ class LanguageModelSettings(TrainSettings):
             need_path("TINY_CORPUS", path, "a JSON file or folder with questions or reports")
         if self.tiny_hidden % (2 * self.tiny_heads):
             raise UserError("TINY_HIDDEN must be a multiple of 2 * TINY_HEADS")
-        if self.tuning == "lora":
+        if self.tuning != "full":
             raise UserError("LLM_PATH=tiny starts from random weights, so it needs TUNING=full")
 
 
@@ -305,6 +309,8 @@ class PretrainSettings(LanguageModelSettings):
 
     def check(self) -> None:
         super().check()
+        if self.tuning == "none":
+            raise UserError("TUNING=none: pretraining has nothing else to train; set lora or full")
         self.check_language_model()
 
 

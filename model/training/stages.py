@@ -53,7 +53,6 @@ from cardiolect.model.llm.token_rows import ROW_MULTIPLE
 from cardiolect.model.prompt.rendering import answer_text, patient_text, prompt_text, visualise
 from cardiolect.model.training.adaptation import (
     prepare_for_training,
-    trainable_parameters,
     with_adapters_own,
     with_bits_of,
     with_layer_names,
@@ -61,6 +60,7 @@ from cardiolect.model.training.adaptation import (
 from cardiolect.model.training.contents import contents_of_data, short_hash
 from cardiolect.model.training.deepspeed_config import read_deepspeed_config, splits_weights
 from cardiolect.model.training.lengths import check_lengths
+from cardiolect.model.training.parts import parts_in_words, parts_of, trainable_parameters
 from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.replay import ReplayText, WithText
 from cardiolect.model.training.resume import choose_start, figures_of
@@ -129,6 +129,11 @@ def finetune(settings: FinetuneSettings) -> dict:
         settings = with_adapters_own(settings, checkpoint.model)
     else:
         checkpoint = _new_checkpoint(settings, load_representation(settings.tokenizer_path))
+    if settings.tuning == "none" and not checkpoint.representation.embeds:
+        raise UserError(
+            f"TUNING=none: the ECGs are {checkpoint.representation.name}, which have no projector, so nothing would be "
+            "trained; set lora or full"
+        )
     if checkpoint.representation.embeds and settings.ecg_loss_weight:
         raise UserError("ECG_LOSS_WEIGHT: embedded ECGs have no tokens to predict; set it to 0")
     if checkpoint.representation.embeds and splits_weights(settings.deepspeed_config):
@@ -287,7 +292,12 @@ def _train_and_save(
         }
         trained, total = trainable_parameters(checkpoint.model)
         print(f"training {trained:,} of {total:,} parameters on {len(train_rows)} sequences; writing to {output}")
-        rates = [f"{settings.learning_rate:g}", f"{settings.row_rate:g} for the rows of ECG tokens"]
+        parts = parts_of(checkpoint.model, checkpoint.representation)
+        print(parts_in_words(parts))
+        info["parts"] = {name: part._asdict() for name, part in parts.items()}
+        rates = [f"{settings.learning_rate:g}"]
+        if settings.tuning != "none":
+            rates.append(f"{settings.row_rate:g} for the rows of ECG tokens")
         if settings.optimizer == "muon":
             rates[:1] = [f"{settings.muon_learning_rate:g} of Muon", f"{settings.learning_rate:g} of AdamW"]
         print(f"peak learning rate {', '.join(rates)}")

@@ -261,8 +261,10 @@ def train(
     # Compile no ops at first use: they need a C++ compiler, and a run killed while compiling leaves a lock in the
     # user's cache on which every later run waits for ever. Gloo does the work of these ops.
     deepspeed.ops.__compatible_ops__ = {}
-    # Saved steps leave out frozen weights if there are adapters, also those inside of a model that embeds ECGs.
-    transformers.trainer._is_peft_model = lambda model: isinstance(inner_model(model), PeftModel)
+    # Saved steps leave out a frozen language model, also that inside of a model that embeds ECGs.
+    transformers.trainer._is_peft_model = lambda model: (
+        isinstance(inner_model(model), PeftModel) or not any(p.requires_grad for p in inner_model(model).parameters())
+    )
     device = choose_device(settings.device)
     on_cpu = device.type == "cpu"
     arguments = TrainingArguments(

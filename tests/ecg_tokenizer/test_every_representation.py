@@ -1,13 +1,17 @@
 """What `model/` relies on, of every representation alike: lengths, rates, missing leads, batches, saving."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
 from cardiolect.ecg_tokenizer.bpe.merges import Merges
 from cardiolect.ecg_tokenizer.bpe.tokenizer import BPETokenizer
 from cardiolect.ecg_tokenizer.bpe.wavelet import WaveletSymbols, lead_components
+from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.ecg_tokenizer.codes.config import TokenizerConfig
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
@@ -16,6 +20,7 @@ from cardiolect.ecg_tokenizer.measured.representation import MeasuredECG
 from cardiolect.ecg_tokenizer.patches.representation import ECGPatches
 from cardiolect.ecg_tokenizer.patches.settings import PatchConfig
 from cardiolect.ecg_tokenizer.representations import REPRESENTATIONS, load_representation
+from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.utils.errors import UserError
 from tests.helpers.signals import some_ecg
 
@@ -140,3 +145,22 @@ def test_rows_or_a_signal_come_back_as_promised(representation):
 def test_geometry_has_a_row_per_token(representation):
     geometry = representation.geometry()
     assert geometry is None or geometry.shape[0] == representation.vocabulary_size
+
+
+def test_noise_in_place_of_an_ecg_is_as_long_and_depends_on_seed_and_recording_alone(representation, corpus):
+    refs = list(load_database(corpus).values())[:3]
+    settings = {"device": "cpu", "workers": 0, "lead_law": "mask"}
+
+    def noise(asked: list, seed: int) -> dict:
+        own = [(ref,) for ref in asked]
+        ecgs = CachedECGs(representation, cache=None)
+        found = inputs_under("noise", own, own, ecgs, SimpleNamespace(**settings, seed=seed))(asked)
+        return {ref.record_id: ecg for ref, ecg in zip(asked, found, strict=True)}
+
+    one, backwards, other = noise(refs, 1), noise(refs[:0:-1], 1), noise(refs, 2)
+    for ref in refs[1:]:
+        drawn = one[ref.record_id]
+        np.testing.assert_array_equal(drawn.item, backwards[ref.record_id].item)
+        assert not np.array_equal(drawn.item, other[ref.record_id].item)
+        assert not np.array_equal(drawn.item, one[refs[0].record_id].item)
+        assert representation.coverage(drawn.item).seconds >= 9.9 and drawn.key == (ref.record_id, "noise")

@@ -25,8 +25,8 @@ from cardiolect.ecg_tokenizer.encoders.objectives.contrast import (
     sigmoid_loss,
 )
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import TINY, EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.start import first_encoder
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.loop import Learner
 from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend
@@ -45,7 +45,6 @@ class ContrastiveLearner(Learner):
     metric, title, lower_is_better = "mrr", "the mean reciprocal rank", False
 
     def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, splits: Mapping[str, Split]):
-        torch.manual_seed(settings.seed)
         self.settings, self.valid, self.device = settings, valid, choose_device(settings.device)
         self.texts, self.valid_texts = (
             texts_of(splits[name], side.record_ids) for name, side in (("train", train), ("valid", valid))
@@ -53,7 +52,7 @@ class ContrastiveLearner(Learner):
         distinct = sorted({text for texts in self.texts for text in texts})
         self.numbers = dict(zip(distinct, np.unique(list(map(words, distinct)), return_inverse=True)[1], strict=True))
         self.patients = np.unique(_patients(splits["train"], train.record_ids), return_inverse=True)[1]
-        representation = ECGEncoder(settings.config())
+        representation = first_encoder(settings)
         text = make_text_encoder(settings, distinct)
         alignment = Alignment(
             representation.embedding_width, text.width, settings.alignment_width, *START[settings.contrastive_loss]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.start import first_encoder
 from cardiolect.ecg_tokenizer.encoders.transformer import PatchTransformer, TransformerBlock, positions
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.loop import Learner
@@ -77,9 +77,8 @@ class MaskedLearner(Learner):
     metric, title = "hidden_error", "the error of hidden patches"
 
     def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, splits: Mapping[str, Split]):
-        torch.manual_seed(settings.seed)
         self.settings, self.valid, self.device = settings, valid, choose_device(settings.device)
-        self.representation = ECGEncoder(settings.config()).to(self.device)
+        self.representation = first_encoder(settings).to(self.device)
         self.encoder: PatchTransformer = self.representation.encoder
         self.decoder = MaskedDecoder(self.encoder, settings.decoder_width, settings.decoder_depth).to(self.device)
         modules, rate = [self.encoder, self.decoder], settings.learning_rate

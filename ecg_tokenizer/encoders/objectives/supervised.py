@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cardiolect.data_provider.ecgqa.scp_classes import indicators, load_all_classes
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.encoders.start import first_encoder
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.loop import Learner
 from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend
@@ -46,7 +46,6 @@ class SupervisedLearner(Learner):
 
     def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, splits: Mapping[str, Split]):
         """Raises `UserError` if no class has recordings with and without it on both sides."""
-        torch.manual_seed(settings.seed)
         self.settings, self.valid, device = settings, valid, choose_device(settings.device)
         labels, self.classes = load_all_classes(settings.data_root, settings.labels), class_names(settings)
         sides = [indicators(labels, side.record_ids, self.classes) for side in (train, valid)]
@@ -57,7 +56,7 @@ class SupervisedLearner(Learner):
                 "check TRAIN_FOLDS, VALID_FOLDS and MAX_VALID"
             )
         self.targets, self.truth = torch.from_numpy(sides[0]), sides[1]
-        self.representation = ECGEncoder(settings.config()).to(device)
+        self.representation = first_encoder(settings).to(device)
         self.encoder = self.representation.encoder
         self.head = LabelHead(self.encoder.width, len(self.classes)).to(device)
         modules, rate = [self.encoder, self.head], settings.learning_rate

@@ -11,11 +11,11 @@ from statistics import median
 from typing import NamedTuple
 
 from cardiolect.data_provider.texts.reasoning.form import FINDING, WAVE, Chain, Step
-from cardiolect.model.evaluation.conditions import NO_ECG, OTHER_ECG, SILENCED
+from cardiolect.model.evaluation.conditions import NO_ECG, NOISE, OTHER_ECG, SILENCED
 
 FIXED, FIXED_ORACLE, TEXT_ONLY, FIXED_PATH = "fixed_chain", "fixed_chain_oracle", "text_only", "fixed_path"
 NO_ECG_BY_TEXT = "no_ecg_by_text"
-FLOORS = (NO_ECG, OTHER_ECG, SILENCED, FIXED, TEXT_ONLY, FIXED_PATH, NO_ECG_BY_TEXT)
+FLOORS = (NO_ECG, OTHER_ECG, SILENCED, NOISE, FIXED, TEXT_ONLY, FIXED_PATH, NO_ECG_BY_TEXT)
 ORACLES = (FIXED_ORACLE,)  # chosen on the chains that are scored
 MEANINGS = {
     FIXED: "one chain per diagnosis, the commonest of the training chains",

@@ -21,7 +21,7 @@ from tests.helpers import ROOT
 from tests.helpers.runs import finetune_lines, one_thread, pretrain_lines, run
 from tests.helpers.wfdb_records import write
 
-FLOORS = "no_ecg,other_ecg,silenced_leads,reversed_leads"
+FLOORS = "no_ecg,other_ecg,silenced_leads,noise,reversed_leads"
 MODELLED = ("with_ecg", *FLOORS.split(","))
 
 
@@ -120,7 +120,7 @@ def test_a_killed_evaluation_resumes_where_it_stopped(tmp_path, corpus, tuned, s
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = journal.read_text().count("\n") - 1
-    assert 80 <= kept < 5 * 61 and not (folder / "result.json").exists()
+    assert 80 <= kept < 6 * 61 and not (folder / "result.json").exists()
     with journal.open("a") as file:
         file.write('["with_ecg", "cut o')  # the kill came in the middle of a line
     done = subprocess.run(evaluation(folder, corpus, tuned, NUM_PROCESSES=2), **quiet())

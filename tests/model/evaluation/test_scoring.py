@@ -12,7 +12,7 @@ from cardiolect.model.evaluation.scoring import ScoringRules, score
 from cardiolect.model.evaluation.tables import groups_table, scores_table
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics import DEFINITIONS, definition
-from tests.helpers.results import PREDICTIONS, REFERENCES, SETTINGS, samples_of
+from tests.helpers.results import PREDICTIONS, REFERENCES, SETTINGS, questions, samples_of
 
 
 def scored(name, task, answers, texts):
@@ -112,6 +112,24 @@ def test_the_main_score_has_an_interval_under_every_condition():
             low, high = result["ci95"][name]["with_ecg"]
             assert low <= result["conditions"]["with_ecg"][name] <= high
         assert scores_table(result).count("95 %, over patients") == len(scores)
+
+
+def test_what_the_ecg_adds_to_each_condition_is_paired_by_patient():
+    rng = np.random.default_rng(0)
+    right, floor = rng.random(200) < 0.8, rng.random(200) < 0.4
+    samples = questions(right, floor)
+    for sample, value in zip(samples, right, strict=True):
+        sample.predictions["noise"] = "yes" if value else "no"  # the very answers of the ECG
+    result = score(samples, ScoringRules(bootstrap_resamples=50))
+    above = result["above"]["em"]
+    assert above["noise"] == {"value": 0.0, "ci95": [0.0, 0.0]}, "of equal answers in every draw"
+    assert above["no_ecg"]["value"] == pytest.approx(right.mean() - floor.mean())
+    assert result["gap"]["best_floor"] == "noise" and result["gap"]["value"] == 0
+    alone = score(questions(right, floor), ScoringRules(bootstrap_resamples=50))
+    assert alone["above"]["em"]["no_ecg"] == {key: alone["gap"][key] for key in ("value", "ci95")}
+    lines = scores_table(result).splitlines()
+    added = next(line for line in lines if line.startswith("  with ECG minus this")).split()[4:]
+    assert added == [f"{100 * above[name]['value']:+.1f}" for name in ("no_ecg", "noise")]
 
 
 def test_reversed_leads_are_shown_but_not_a_floor():

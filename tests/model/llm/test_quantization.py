@@ -12,7 +12,7 @@ from cardiolect.model.llm.checkpoint import load_checkpoint, load_language_model
 from cardiolect.model.llm.quantization import quantized
 from cardiolect.model.llm.saving import save_checkpoint
 from cardiolect.model.serving.publish import merge
-from cardiolect.model.training.adaptation import trainable_parameters
+from cardiolect.model.training.parts import trainable_parameters
 from cardiolect.model.training.settings import PretrainSettings
 from cardiolect.utils.errors import UserError
 from tests.helpers import ROOT

@@ -1,0 +1,39 @@
+"""What the training of an encoder starts from: random weights, or with ENCODER_INIT those of another stage 1 run."""
+
+from dataclasses import asdict
+
+import torch
+
+from cardiolect.data_provider.audit.seen import Earlier, seen_before
+from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
+from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
+from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.utils.errors import UserError
+
+MAY_DIFFER = ("tokens", "frozen")  # of its configuration: they change no weight
+
+
+def first_encoder(settings: EncoderSettings) -> ECGEncoder:
+    """The encoder that training starts from, its parameters trainable.
+
+    Raises `UserError` if ENCODER_INIT holds no encoder, or one of other sizes or another scaling.
+    """
+    torch.manual_seed(settings.seed)
+    encoder = ECGEncoder(settings.config())
+    if not settings.encoder_init:
+        return encoder
+    earlier = load_representation(settings.encoder_init)
+    if not isinstance(earlier, ECGEncoder):
+        raise UserError(f"ENCODER_INIT: {settings.encoder_init} holds {earlier.name}, not an encoder")
+    ours, theirs = asdict(encoder.config), asdict(earlier.config)
+    if others := [key for key in ours if key not in MAY_DIFFER and ours[key] != theirs[key]]:
+        words = "; ".join(f"{key} is {theirs[key]} there, and {ours[key]} here" for key in others)
+        raise UserError(f"ENCODER_INIT: {settings.encoder_init} holds another encoder: {words}; set the same sizes")
+    encoder.load_state_dict(earlier.state_dict())
+    return encoder
+
+
+def seen_by_init(settings: EncoderSettings) -> Earlier:
+    """The recordings that the encoder of ENCODER_INIT has seen; none without it."""
+    folders = {"encoder": settings.encoder_init} if settings.encoder_init else {}
+    return seen_before(folders, settings.accept_unknown_leakage)
