@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
-from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
+from cardiolect.ecg_tokenizer.encoders.architectures.table import build_encoder
 from cardiolect.ecg_tokenizer.encoders.base import MV_SCALE
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.exact import full_float32

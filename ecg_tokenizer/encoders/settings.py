@@ -56,7 +56,11 @@ class EncoderSettings(TrainingSettings):
     encoder: EncoderName = Field(
         "s4",
         description="s4: a small one; resnet18, resnet50, resnet101: MERL's; xresnet101: that of PTB-XL's benchmark; "
-        "convnext-atto to convnext-huge: ESI's; st-mem, mtae, mlae: transformers over patches.",
+        "convnext-atto to convnext-huge: ESI's; st-mem, mtae, mlae: transformers over patches; "
+        "picture: VISION_ENCODER, which is shown the drawn ECG.",
+    )
+    vision_encoder: Path | None = Field(
+        None, description="picture: folder of a ViT, CLIP or SigLIP model of transformers, with its weights."
     )
     encoder_width: int = Field(0, ge=0, description="Width of the first stage, or of a transformer; 0: as published.")
     encoder_depth: int = Field(0, ge=0, description="Blocks of every stage, or of a transformer; 0: as published.")
@@ -130,6 +134,15 @@ class EncoderSettings(TrainingSettings):
         return [root / TABLE for root in self.data_root] if self.objective == "supervised" else []
 
     @property
+    def vision(self) -> str:
+        """The configuration of VISION_ENCODER, as JSON."""
+        if not self.vision_encoder:
+            return ""
+        from cardiolect.ecg_tokenizer.encoders.architectures.picture import describe  # imports PyTorch
+
+        return describe(self.vision_encoder)
+
+    @property
     def task(self) -> TaskName | None:
         return REPORT_TASK if self.objective == "contrastive" else None
 
@@ -145,9 +158,14 @@ class EncoderSettings(TrainingSettings):
             scaling=self.encoder_scaling,
             tokens=self.encoder_tokens,
             frozen=self.encoder_frozen,
+            vision=self.vision,
         )
 
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        if self.encoder == "picture":
+            yield "ENCODER=picture: VISION_ENCODER has its sizes", {"encoder_width", "encoder_depth"}
+        else:
+            yield f"ENCODER={self.encoder}: no pictures", {"vision_encoder"}
         if self.encoder not in PATCHED:
             yield f"ENCODER={self.encoder}: no patches", {"patch_ms"}
         if self.encoder not in MASKABLE:
@@ -189,6 +207,10 @@ class EncoderSettings(TrainingSettings):
             raise UserError(f"TIME_STRETCH changes the rate and the intervals that {what} state; leave it out")
         if self.objective == "contrastive":
             self._check_texts()
+        if self.encoder == "picture":
+            need_path("VISION_ENCODER", self.vision_encoder, "the folder of a ViT, CLIP or SigLIP model")
+            if self.encoder_scaling != "millivolts":
+                raise UserError(f"ENCODER_SCALING={self.encoder_scaling}: pictures are drawn in millivolts")
         for path in self.label_tables:
             need_path("LABELS", path, "the label table of PTB-XL or of a simulated corpus")
         if self.encoder_init:

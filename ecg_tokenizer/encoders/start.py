@@ -1,10 +1,11 @@
-"""What the training of an encoder starts from: random weights, or with ENCODER_INIT those of another stage 1 run."""
+"""What the training of an encoder starts from: random weights, those of VISION_ENCODER, or of another run."""
 
 from dataclasses import asdict
 
 import torch
 
 from cardiolect.data_provider.audit.seen import Earlier, seen_before
+from cardiolect.ecg_tokenizer.encoders.architectures.picture import load_weights
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.representations import load_representation
@@ -21,6 +22,8 @@ def first_encoder(settings: EncoderSettings) -> ECGEncoder:
     torch.manual_seed(settings.seed)
     encoder = ECGEncoder(settings.config())
     if not settings.encoder_init:
+        if settings.vision_encoder:
+            load_weights(encoder.encoder, settings.vision_encoder)
         return encoder
     earlier = load_representation(settings.encoder_init)
     if not isinstance(earlier, ECGEncoder):

@@ -39,6 +39,7 @@ def _write_untrained(settings: EncoderSettings) -> dict:
         record_seen(settings.output_dir, save_seen(settings.output_dir, [], earlier.marks) | earlier.record)
         (settings.output_dir / SETTINGS).write_text(settings.to_json())
         (settings.output_dir / METRICS).write_text(json.dumps(figures, indent=2) + "\n")
-        weights = f"the weights of {settings.encoder_init}" if settings.encoder_init else "random weights"
+        source = settings.encoder_init or settings.vision_encoder
+        weights = f"the weights of {source}" if source else "random weights"
         print(f"{settings.encoder} with {weights}, {figures['parameters']:,} parameters: {settings.output_dir}")
     return figures

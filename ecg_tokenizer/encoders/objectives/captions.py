@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cardiolect.ecg_tokenizer.encoders.transformer import positions
+from cardiolect.ecg_tokenizer.encoders.architectures.transformer import positions
 
 HEAD = 64  # width of an attention head
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
+from cardiolect.ecg_tokenizer.encoders.architectures.transformer import PatchTransformer, TransformerBlock, positions
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.encoders.start import first_encoder
-from cardiolect.ecg_tokenizer.encoders.transformer import PatchTransformer, TransformerBlock, positions
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
 from cardiolect.ecg_tokenizer.training.loop import Learner
 from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend

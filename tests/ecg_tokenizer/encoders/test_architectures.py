@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
+from cardiolect.ecg_tokenizer.encoders.architectures.table import build_encoder
+from cardiolect.ecg_tokenizer.encoders.architectures.transformer import PatchTransformer, TransformerSizes
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
-from cardiolect.ecg_tokenizer.encoders.transformer import PatchTransformer, TransformerSizes
 
 SMALL = {
     "s4": {"width": 8, "depth": 1},

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cardiolect.ecg_tokenizer.encoders.architectures import build_encoder
+from cardiolect.ecg_tokenizer.encoders.architectures.table import build_encoder
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.encoders.objectives.masked import MaskedDecoder, hidden_error, seen_patches
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from cardiolect.ecg_tokenizer.encoders.architectures.convnext import ConvNeXtV2
+from cardiolect.ecg_tokenizer.encoders.architectures.picture import PictureEncoder
+from cardiolect.ecg_tokenizer.encoders.architectures.resnet import Residual, ResNet1D
+from cardiolect.ecg_tokenizer.encoders.architectures.s4 import StateSpaces
+from cardiolect.ecg_tokenizer.encoders.architectures.transformer import Patching, PatchTransformer, TransformerSizes
 from cardiolect.ecg_tokenizer.encoders.base import SignalEncoder
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
-from cardiolect.ecg_tokenizer.encoders.convnext import ConvNeXtV2
-from cardiolect.ecg_tokenizer.encoders.resnet import Residual, ResNet1D
-from cardiolect.ecg_tokenizer.encoders.s4 import StateSpaces
-from cardiolect.ecg_tokenizer.encoders.transformer import Patching, PatchTransformer, TransformerSizes
 from cardiolect.utils.errors import UserError
 
 
@@ -79,4 +80,5 @@ _BUILD: dict[str, Callable[[EncoderConfig], SignalEncoder]] = {
     "st-mem": _transformer("lead"),
     "mtae": _transformer("time"),
     "mlae": _transformer("whole"),
+    "picture": lambda config: PictureEncoder(config.vision),
 }

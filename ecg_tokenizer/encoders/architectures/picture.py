@@ -1,8 +1,8 @@
 """General vision encoders (ViT, CLIP, SigLIP), which are shown a picture of the whole ECG.
 
-ECG-Bench's preprocessing crops the picture to its middle, which loses five of twelve leads (CLIP's processor resizes the
-shorter side and crops). Here the ECG is drawn in the size that the model takes, all leads one below the other, so that
-nothing is resized or cropped, and a token's column tells its time.
+In ECG-Bench, CLIP's processor crops the picture to its middle, which loses five of twelve leads. Here the ECG is drawn
+in the size that the model takes, all leads one below the other: nothing is resized or cropped, and a token's column
+tells its time.
 """
 
 import json
@@ -25,7 +25,7 @@ LINE = 1.0  # pixels
 
 @dataclass(frozen=True)
 class Kind:
-    """How transformers calls a vision model: its class, whether a summary precedes the patches, and pixel statistics."""
+    """A vision model of transformers: its class, whether a summary precedes the patches, and statistics of pixels."""
 
     model: str
     summary: bool

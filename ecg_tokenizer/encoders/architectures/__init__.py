@@ -1,0 +1,1 @@
+"""The architectures of encoders, one file each."""
