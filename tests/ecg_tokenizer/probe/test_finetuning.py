@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiolect.data_provider.audit.seen import id_marks, load_seen
+from cardiolect.data_provider.audit.seen import SEEN, id_marks, load_seen
 from cardiolect.data_provider.splits import find_database
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
@@ -29,6 +29,7 @@ def tuned(corpus, tmp_path, monkeypatch):
         torch.manual_seed(1)
         before = ECGEncoder(EncoderConfig(name, **SMALL[name]))
         before.save_pretrained(tmp_path / "before")
+        (tmp_path / "before" / SEEN).write_text('["record:1"]')
         before = ECGEncoder.from_pretrained(tmp_path / "before")
         how = FineTuning(layers, corpus, "all", steps, rate, 4, workers=0, seed=0)
         logits = fine_tune(before, how, refs[:30], refs[-30:-10], refs[-10:], tmp_path / "after", tmp_path / "before")
@@ -68,4 +69,5 @@ def test_scores_are_those_of_the_best_validation_and_what_was_trained_on_is_seen
     _, _, (logits, _), refs = tuned("mtae", "all")
     np.testing.assert_array_equal(logits, at_step[1])
     assert not np.allclose(logits, at_step[2])
-    assert load_seen(tmp_path / "after") == {mark for ref in refs[:30] + refs[-30:-10] for mark in id_marks(ref)}
+    trained_on = {mark for ref in refs[:30] + refs[-30:-10] for mark in id_marks(ref)}
+    assert load_seen(tmp_path / "after") == {"record:1", *trained_on}
