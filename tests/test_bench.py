@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from bench import answer_latency, first_answer, lora_step, scale, serving, training_step
+from bench import answer_latency, encoders, first_answer, lora_step, scale, serving, training_step
 from bench.baselines.heartllm_tokenizer import HeartLLMTokenizer, z_score
 from bench.finding_spans import FindingSpans, overlap_share
 from bench.scaling import TASKS, estimate
@@ -170,3 +170,17 @@ def test_training_steps_are_compared_at_equal_losses(tmp_path, monkeypatch, caps
     assert [row["with"] for row in rows] == ["neither", "head in chunks", "neither", "head in chunks", "both"]
     assert len({round(row["loss"], 4) for row in rows[:2]}) == 1
     assert all(row["loss"] == pytest.approx(rows[0]["loss"], rel=0.01) for row in rows[2:])
+
+
+def test_encoders_are_timed_against_codes_in_the_same_run(tmp_path, monkeypatch, capsys):
+    options = ["--encoders", "s4,xresnet101", "--seconds", "0", "--threads", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    monkeypatch.setattr(encoders, "ECGS", 1)
+    encoders.main()
+    rows = json.loads((tmp_path / "encoders.json").read_text())["rows"]
+    assert [row["representation"] for row in rows] == ["codes", "s4", "s4, small", "xresnet101"]
+    assert rows[0]["ratio to codes"] == 1 and [row["rows"] for row in rows[1:]] == [313, 313, 79]
+    assert rows[1]["parameters"] > rows[2]["parameters"] and all(row["ECGs/s"] > 0 for row in rows)
+    monkeypatch.setattr(sys, "argv", ["bench", "--encoders", "s5"])
+    with pytest.raises(UserError, match="--encoders s5: unknown; choose from s4"):
+        encoders.main()

@@ -15,6 +15,7 @@ from torch import nn
 
 from cardiolect.ecg_tokenizer.codes.coarse import WIDTH as COARSE_WIDTH
 from cardiolect.ecg_tokenizer.codes.tokenizer import ECGTokenizer
+from cardiolect.ecg_tokenizer.fidelity.judging import Validation, judge
 from cardiolect.utils.progress import progress
 
 KERNELS, KERNEL_LENGTH = 1000, 9
@@ -31,7 +32,8 @@ class ProbeData:
     patients: np.ndarray
 
 
-Scorer = Callable[[ProbeData, ProbeData, str, list[int]], np.ndarray]
+# Training data, the sides to score, kind of features, classes -> scores ``(records, classes)`` of each side
+Scorer = Callable[[ProbeData, Sequence[ProbeData], str, list[int]], list[np.ndarray]]
 
 
 def code_dims(tokenizer: ECGTokenizer) -> int:
@@ -101,73 +103,54 @@ def probe(
     seed: int = 0,
     resamples: int = 500,
     scores: Scorer | None = None,
+    valid: ProbeData | None = None,
 ) -> dict:
-    """Macro-AUROC over the classes that both sides hold, per kind of features, with intervals over test patients.
+    """What `judge` finds of the classes that both sides hold, per kind of features.
 
-    Also the difference of every kind to ``raw``, paired. The penalty is chosen by cross-validation over training
-    patients. scores: in place of logistic regression, such as `nearest_scores`. Empty where no class can be judged.
+    The penalty is chosen by cross-validation over training patients. scores: in place of logistic regression, such as
+    `nearest_scores`. valid: where thresholds are chosen. Empty where no class can be judged.
     """
     told = [side.labels.any(axis=0) & ~side.labels.all(axis=0) for side in (train, test)]
     kept = np.flatnonzero(told[0] & told[1]).tolist()
     if not kept:
         return {}
-    found = {kind: (scores or _scores)(train, test, kind, kept) for kind in train.features}
-    labels = test.labels[:, kept]
-    auroc = {kind: roc_auc_score(labels, each, average="macro") for kind, each in found.items()}
-    draws: dict[str, list[float]] = {kind: [] for kind in found}
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(test.patients == patient) for patient in np.unique(test.patients)]
-    for _ in range(resamples):
-        rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        told = [k for k in range(len(kept)) if 0 < labels[rows, k].sum() < len(rows)]
-        if told:  # a class that a resample lacks does not count in its mean
-            for kind, each in found.items():
-                draws[kind].append(roc_auc_score(labels[rows][:, told], each[rows][:, told], average="macro"))
-    if not draws["raw"]:
-        return {}
-    interval = {kind: np.quantile(values, [0.025, 0.975]).tolist() for kind, values in draws.items()}
-    raw = np.array(draws["raw"])
-    return {
-        "classes": [names[k] for k in kept],
-        "records": [len(train.labels), len(test.labels)],
-        **{
-            kind: {
-                "auroc": float(auroc[kind]),
-                "ci95": interval[kind],
-                "minus_raw": float(auroc[kind] - auroc["raw"]),
-                "minus_raw_ci95": np.quantile(np.array(draws[kind]) - raw, [0.025, 0.975]).tolist(),
-            }
-            for kind in found
-        },
-    }
+    sides = [test, valid] if valid else [test]
+    each = {kind: (scores or linear_scores)(train, sides, kind, kept) for kind in train.features}
+    found, *others = ({kind: of_sides[k] for kind, of_sides in each.items()} for k in range(len(sides)))
+    validation = Validation(others[0], valid.labels[:, kept]) if valid else None
+    judged = judge(found, test.labels[:, kept], test.patients, [names[k] for k in kept], seed, resamples, validation)
+    return judged and {"records": [len(train.labels), len(test.labels)], **judged}
 
 
-def nearest_scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
-    """``(records, classes)``: the share of the `NEIGHBOURS` nearest training recordings that have each class.
+def nearest_scores(train: ProbeData, sides: Sequence[ProbeData], kind: str, kept: list[int]) -> list[np.ndarray]:
+    """The share of the `NEIGHBOURS` nearest training recordings that have each class.
 
     By the cosine of features standardised over training.
     """
     scaler = StandardScaler().fit(train.features[kind])
-    fitted, judged = (normalize(scaler.transform(side.features[kind])) for side in (train, test))
-    nearest = np.argsort(-judged @ fitted.T, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return train.labels[:, kept][nearest].mean(axis=1)
+    fitted, *judged = (normalize(scaler.transform(side.features[kind])) for side in (train, *sides))
+    nearest = (np.argsort(-side @ fitted.T, axis=1, kind="stable")[:, :NEIGHBOURS] for side in judged)
+    return [train.labels[:, kept][rows].mean(axis=1) for rows in nearest]
 
 
-def _scores(train: ProbeData, test: ProbeData, kind: str, kept: list[int]) -> np.ndarray:
-    x, found = train.features[kind], []
+def linear_scores(train: ProbeData, sides: Sequence[ProbeData], kind: str, kept: list[int]) -> list[np.ndarray]:
+    """Decision values of logistic regressions, one for each class."""
+    x = train.features[kind]
+    found: list[list[np.ndarray]] = [[] for _ in sides]
     patients = len(np.unique(train.patients))
     folds = list(GroupKFold(min(5, patients)).split(x, groups=train.patients)) if patients > 1 else []
     for k in progress(kept, desc=f"probe on {kind}", unit="class", leave=False):
         y, quality = train.labels[:, k], []
         for strength in STRENGTHS:
             guessed = np.zeros(len(y))
-            for fit, judge in folds:
+            for fit, left in folds:
                 if 0 < y[fit].sum() < len(fit):
-                    guessed[judge] = _fit(x[fit], y[fit], strength).decision_function(x[judge])
+                    guessed[left] = _fit(x[fit], y[fit], strength).decision_function(x[left])
             quality.append(roc_auc_score(y, guessed))
-        best = STRENGTHS[int(np.argmax(quality))]
-        found.append(_fit(x, y, best).decision_function(test.features[kind]))
-    return np.stack(found, axis=1)
+        model = _fit(x, y, STRENGTHS[int(np.argmax(quality))])
+        for side, columns in zip(sides, found, strict=True):
+            columns.append(model.decision_function(side.features[kind]))
+    return [np.stack(columns, axis=1) for columns in found]
 
 
 def _fit(x: np.ndarray, y: np.ndarray, strength: float):

@@ -29,8 +29,11 @@ def _bare(root: Path, header: Path) -> RecordRef:
     return RecordRef(str(header.relative_to(root).with_suffix("")), header.with_suffix(""))
 
 
-def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordRef]]:
-    """``(test, probe training)`` recordings; test leaves out patients seen in training by any of the tokenizers."""
+def choose(arguments: argparse.Namespace, option: str = "--probe-folds") -> tuple[list[RecordRef], list[RecordRef]]:
+    """``(test, probe training)`` recordings; test leaves out patients seen in training by any of the tokenizers.
+
+    option: that of the folds to train on, for messages.
+    """
     corpus = find_records(arguments.data)
     refs, folds = list(corpus.values()), parse_folds(arguments.folds, "--folds")
     if (arguments.folds or arguments.probe_folds) and not any(ref.fold for ref in refs):
@@ -56,7 +59,7 @@ def choose(arguments: argparse.Namespace) -> tuple[list[RecordRef], list[RecordR
     if 0 < arguments.max_records < len(test):
         test = random.Random(arguments.seed).sample(test, arguments.max_records)
     train = []
-    if probe_folds := parse_folds(arguments.probe_folds, "--probe-folds"):
+    if probe_folds := parse_folds(arguments.probe_folds, option):
         train = select_folds(refs, probe_folds)
-        check_no_leakage({"--probe-folds": train, "--folds": test})
+        check_no_leakage({option: train, "--folds": test})
     return test, train

@@ -159,13 +159,14 @@ def train(
                 figures = learner.validate()
                 progress.validated(step, figures, learner.in_words(figures))
                 stopping.update(learner.kept, figures, step)
-            received = signals.on_any_rank() if start else None
+            received = signals.on_any_rank()
             if start and (received or step % (settings.save_steps or settings.eval_steps) == 0):
                 training = {name: [part.state_dict() for part in parts] for name, parts in learner.parts().items()}
                 state = {"training": training, "stopping": stopping.state_dict(), "seen": seen}
                 save_step(output, step, {**state, "seconds": time.time() - started})
             if received:
-                raise Stopped(f"stopped by {received} after saving step {step}; RESUME=auto goes on after it")
+                saved = f"saving step {step}; RESUME=auto goes on after it" if start else f"step {step}, saving nothing"
+                raise Stopped(f"stopped by {received} after {saved}")
             if stopping.exhausted:
                 break
     progress.close()

@@ -49,7 +49,7 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
     "measure": ("cardiolect.data_provider.ecgqa.measured", "measure rate, intervals and axis, and ask about them"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
-    "probe": ("cardiolect.ecg_tokenizer.probe", "judge representations without a language model"),
+    "probe": ("cardiolect.ecg_tokenizer.probe.command", "judge representations without a language model"),
     "compare": ("cardiolect.model.comparison.command", "compare representations on the same data and questions"),
     "summary": ("cardiolect.model.evaluation.summary", "summarise a finished pipeline on one page"),
     "calibrate": ("cardiolect.model.evaluation.calibrate", "calibrate yes-or-no answers on validation recordings"),

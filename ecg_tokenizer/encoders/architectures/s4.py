@@ -51,7 +51,11 @@ class _Block(nn.Module):
 
 
 class _Kernel(nn.Module):
-    """Convolution kernels of diagonal state spaces, one for each channel, by the zero-order hold."""
+    """Convolution kernels of diagonal state spaces, one for each channel, by the zero-order hold.
+
+    The last ones are kept and serve again unless they are trained: for a single ECG they take far longer than all the
+    rest of the encoder.
+    """
 
     def __init__(self, width: int, states: int):
         super().__init__()
@@ -61,9 +65,22 @@ class _Kernel(nn.Module):
         self.out = nn.Parameter(torch.randn(width, states, 2) * math.sqrt(0.5))
         for parameter in self.parameters():
             parameter.no_decay = True  # as in S4D: they are rates and times
+        self._kept: tuple[int, list[Tensor], Tensor] | None = None  # length, parameters, kernels
 
     def forward(self, length: int) -> Tensor:
         """``(width, length)``."""
+        now = list(self.parameters())
+        if torch.is_grad_enabled() and any(value.requires_grad for value in now):
+            return self._kernel(length)
+        if self._kept is not None:
+            of_length, before, kernels = self._kept
+            if of_length == length and kernels.device == now[0].device and all(map(torch.equal, before, now)):
+                return kernels
+        with torch.inference_mode(False), torch.no_grad():  # so that layers after it can be trained
+            self._kept = length, [value.detach().clone() for value in now], self._kernel(length)
+        return self._kept[2]
+
+    def _kernel(self, length: int) -> Tensor:
         poles = torch.complex(-self.log_decay.float().exp(), self.frequency.float())
         stepped = poles * self.log_step.float().exp()[:, None]
         weights = torch.view_as_complex(self.out.float()) * (stepped.exp() - 1) / poles

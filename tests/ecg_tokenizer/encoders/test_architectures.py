@@ -113,6 +113,28 @@ def test_state_spaces_are_a_convolution_over_the_whole_ecg():
     torch.testing.assert_close(kernel(40), torch.stack(expected, 1), atol=1e-5, rtol=1e-4)
 
 
+def test_kernels_of_state_spaces_are_kept_until_weights_or_the_length_change():
+    """Also if weights change in a way that autograd does not notice, as DeepSpeed changes them."""
+    encoder = small("s4").requires_grad_(False)
+    signal = torch.randn(1, 12, 500)
+
+    def anew(length: int) -> torch.Tensor:
+        fresh = small("s4")
+        fresh.load_state_dict(encoder.state_dict())
+        return fresh(signal[..., :length]).detach()
+
+    kernel = encoder.blocks[0].forwards
+    assert kernel(40) is kernel(40) and kernel(41).shape[1] == 41
+    for change in (lambda: None, lambda: kernel.log_step.data.add_(1), lambda: encoder.blocks[0].backwards.out.mul_(2)):
+        change()
+        for length in (500, 300, 500):
+            with torch.inference_mode():
+                assert torch.equal(encoder(signal[..., :length]), anew(length))
+    encoder.norm.requires_grad_(True)
+    encoder(signal).sum().backward()
+    assert encoder.norm.bias.grad is not None
+
+
 def test_a_residual_branch_of_xresnet_begins_as_zero():
     encoder = small("xresnet101")
     last = [block.branch[-1] for block in encoder.stages]

@@ -1,0 +1,1 @@
+"""Judges representations without a language model: ``cardiolect probe FOLDER ... --data PTBXL``."""
