@@ -208,7 +208,8 @@ class EncoderSettings(TrainingSettings):
         if self.objective == "contrastive":
             self._check_texts()
         if self.encoder == "picture":
-            need_path("VISION_ENCODER", self.vision_encoder, "the folder of a ViT, CLIP or SigLIP model")
+            if not self.encoder_init:
+                need_path("VISION_ENCODER", self.vision_encoder, "the folder of a ViT, CLIP or SigLIP model")
             if self.encoder_scaling != "millivolts":
                 raise UserError(f"ENCODER_SCALING={self.encoder_scaling}: pictures are drawn in millivolts")
         for path in self.label_tables:

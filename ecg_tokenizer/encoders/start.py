@@ -1,6 +1,6 @@
 """What the training of an encoder starts from: random weights, those of VISION_ENCODER, or of another run."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
@@ -20,18 +20,21 @@ def first_encoder(settings: EncoderSettings) -> ECGEncoder:
     Raises `UserError` if ENCODER_INIT holds no encoder, or one of other sizes or another scaling.
     """
     torch.manual_seed(settings.seed)
-    encoder = ECGEncoder(settings.config())
     if not settings.encoder_init:
+        encoder = ECGEncoder(settings.config())
         if settings.vision_encoder:
             load_weights(encoder.encoder, settings.vision_encoder)
         return encoder
     earlier = load_representation(settings.encoder_init)
     if not isinstance(earlier, ECGEncoder):
         raise UserError(f"ENCODER_INIT: {settings.encoder_init} holds {earlier.name}, not an encoder")
-    ours, theirs = asdict(encoder.config), asdict(earlier.config)
+    config = settings.config()
+    config = replace(config, vision=config.vision or earlier.config.vision)
+    ours, theirs = asdict(config), asdict(earlier.config)
     if others := [key for key in ours if key not in MAY_DIFFER and ours[key] != theirs[key]]:
         words = "; ".join(f"{key} is {theirs[key]} there, and {ours[key]} here" for key in others)
         raise UserError(f"ENCODER_INIT: {settings.encoder_init} holds another encoder: {words}; set the same sizes")
+    encoder = ECGEncoder(config)
     encoder.load_state_dict(earlier.state_dict())
     return encoder
 

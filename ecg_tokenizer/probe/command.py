@@ -4,7 +4,8 @@ cardiolect probe FOLDER ... --data PTBXL --train-folds 1-7 --valid-folds 8 --fol
 
 A linear probe and nearest neighbours for every representation, for encoders fine-tuning too (--finetune), at shares of
 the training patients. Probes are fitted on the training folds only, the penalty by cross-validation over patients;
-thresholds come from the validation folds only. --identify asks whether two recordings are of the same person.
+thresholds come from the validation folds only. Encoders that were trained with reports tell the classes without labels
+as well (zero-shot). --identify asks whether two recordings are of the same person.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from cardiolect.ecg_tokenizer.probe.table import (
     remarks,
     threshold_tables,
 )
+from cardiolect.ecg_tokenizer.probe.zero_shot import zero_shot_of
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.command_line import Parser, integer, number
 from cardiolect.utils.errors import UserError, make_folder
@@ -77,8 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, scores in PROBES.items()
         for share in shares
     }
+    folders = dict(zip(loaded, arguments.tokenizer, strict=True))
+    if scorers := zero_shot_of(folders, arguments.labels):
+        found["zero-shot"] = _zero_shot(scorers, sides, classes, arguments)
     if arguments.finetune:
-        folders = dict(zip(loaded, arguments.tokenizer, strict=True))
         for share in shares:
             found[f"fine-tuned {share:.0%}"] = _fine_tuned(loaded, folders, sides, share, classes, arguments)
     people = _identified(compared, features, arguments)
@@ -158,6 +162,30 @@ def _side(
 
 def _patients(refs: Sequence[RecordRef]) -> np.ndarray:
     return np.array([ref.patient_id or ref.record_id for ref in refs])
+
+
+def _zero_shot(
+    scorers: Mapping[str, Features],
+    sides: Mapping[str, Side],
+    classes: Sequence[str],
+    arguments: argparse.Namespace,
+) -> dict:
+    """What encoders that were trained with reports judge without any label; thresholds come from validation."""
+    test, valid = sides[TEST], sides.get(VALIDATION)
+    kept = np.flatnonzero(test.data.labels.any(0) & ~test.data.labels.all(0)).tolist()
+    if not kept:
+        return {}
+
+    def scores(side: Side, what: str) -> dict[str, np.ndarray]:
+        found = collect(side.refs, scorers, arguments.workers, f"{what} without labels")[1]
+        return {name: each[:, kept] for name, each in found.items()}
+
+    validation = valid and Validation(scores(valid, VALIDATION), valid.data.labels[:, kept])
+    names, patients = [classes[k] for k in kept], test.data.patients
+    judged = judge(
+        scores(test, TEST), test.data.labels[:, kept], patients, names, arguments.seed, validation=validation
+    )
+    return judged and {"records": [0, len(test.refs)], **judged}
 
 
 def _fine_tuned(

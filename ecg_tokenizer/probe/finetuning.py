@@ -42,11 +42,8 @@ class FineTuningLearner(SupervisedLearner):
     those of a layer that is not trained must not move.
     """
 
-    def __init__(
-        self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, start: ECGEncoder, layers: Layers
-    ):
-        super().__init__(settings, train, valid)
-        self.representation.load_state_dict(start.state_dict())
+    def __init__(self, settings: EncoderSettings, train: SignalCache, valid: SignalCache, layers: Layers):
+        super().__init__(settings, train, valid, {})
         if layers == "last":
             self.encoder.requires_grad_(False)
             for module in last_layers(self.encoder):
@@ -93,14 +90,14 @@ def fine_tune(
     training recordings count as seen. Raises `UserError` if no class has recordings with and without it in training and
     validation, or if training diverges.
     """
-    settings = _settings(encoder, how, folder)
+    settings = _settings(encoder, how, folder, before)
     signals = [
         open_signal_cache(refs, settings.sampling_rate, settings.cache_dir, how.workers, 1.0, f"{what} recordings")
         for what, refs in (("train", train_refs), ("valid", valid_refs), ("test", test_refs))
     ]
     folder.mkdir(parents=True, exist_ok=True)
     seen = save_seen(folder, [*train_refs, *valid_refs], read_seen(before).marks)
-    learner = FineTuningLearner(settings, *signals[:2], encoder, how.layers)
+    learner = FineTuningLearner(settings, *signals[:2], how.layers)
     train(settings, learner, seen=seen, recordings=[len(each) for each in signals[:2]])
     learner.head.load_state_dict(learner.best_head)
     for module in learner.modules():
@@ -114,7 +111,7 @@ def last_layers(encoder: nn.Module) -> list[nn.Module]:
     return [blocks[-1], *(getattr(encoder, name) for name in ("norm", "final") if hasattr(encoder, name))]
 
 
-def _settings(encoder: ECGEncoder, how: FineTuning, folder: Path) -> EncoderSettings:
+def _settings(encoder: ECGEncoder, how: FineTuning, folder: Path, before: Path) -> EncoderSettings:
     """The encoder as it is, and how it is trained."""
     config = encoder.config
     seconds = config.patch / config.sampling_rate if config.encoder == "mlae" else SECONDS
@@ -123,6 +120,7 @@ def _settings(encoder: ECGEncoder, how: FineTuning, folder: Path) -> EncoderSett
         data_root=[how.root],
         output_dir=folder,
         encoder=config.encoder,
+        encoder_init=before,
         encoder_width=config.width,
         encoder_depth=config.depth,
         sampling_rate=config.sampling_rate,

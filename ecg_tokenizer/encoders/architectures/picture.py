@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN, MV_SCALE, SignalEncoder
@@ -58,6 +58,11 @@ class PictureEncoder(SignalEncoder):
         self.columns = self.size // self.model.config.patch_size
         self.register_buffer("mean", torch.tensor(kind.mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(kind.deviation)[:, None, None], persistent=False)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The layers of the transformer."""
+        return next(module for module in self.model.modules() if isinstance(module, nn.ModuleList))
 
     def forward(self, signal: Tensor) -> Tensor:
         """signal: millivolts times `MV_SCALE`."""

@@ -4,12 +4,18 @@ Of an encoder that was trained with reports. Scores are cosines, to be judged by
 from validation recordings (MERL takes the best one on the test set).
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cardiolect.data_provider.ecgqa.scp_statements import NAMES
-from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncoders
+from cardiolect.data_provider.record import resample, without_offsets
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import CONFIG, FOLDER, AlignedEncoders
+from cardiolect.ecg_tokenizer.probe.features import Features
 from cardiolect.utils.scp_codes import LABEL_TASKS, LabelTask
 
 # Besides ECG-QA's names of the statements, as reports word them.
@@ -92,6 +98,26 @@ def prompts(code: str) -> tuple[str, ...]:
     """The sentences that stand for an SCP statement, each once."""
     names = (NAMES.get(code, _AS_REPORTED[code]), _AS_REPORTED[code])
     return tuple(dict.fromkeys(f"{name[0].upper()}{name[1:]}." for name in names))
+
+
+def zero_shot_of(folders: Mapping[str, Path], task: LabelTask) -> dict[str, Features]:
+    """The scores of those representations that were trained with reports, by name."""
+    return {
+        name: _Scores(ZeroShot(AlignedEncoders.from_pretrained(folder), task))
+        for name, folder in folders.items()
+        if (folder / FOLDER / CONFIG).is_file()
+    }
+
+
+class _Scores:
+    """`ZeroShot` of a signal as it was read."""
+
+    def __init__(self, scorer: "ZeroShot"):
+        self.scorer = scorer
+
+    def __call__(self, signal: np.ndarray, fs: float) -> np.ndarray:
+        rate = self.scorer.model.representation.sampling_rate
+        return self.scorer(torch.from_numpy(without_offsets(resample(signal, fs, rate)))[None].float())[0].numpy()
 
 
 class ZeroShot:

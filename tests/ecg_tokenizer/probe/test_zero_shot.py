@@ -1,12 +1,15 @@
 """Zero-shot scores: every statement has words, and a class is the direction of its statements."""
 
+import json
+
 import torch
 
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
 from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncoders, Alignment
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
-from cardiolect.ecg_tokenizer.encoders.zero_shot import ZeroShot, prompts
+from cardiolect.ecg_tokenizer.probe.command import main
+from cardiolect.ecg_tokenizer.probe.zero_shot import ZeroShot, prompts
 from cardiolect.utils.scp_codes import SCP_CODES
 
 
@@ -34,3 +37,14 @@ def test_a_class_is_scored_by_the_cosine_with_its_statements():
     normal = model.embed_texts(prompts("NORM"))[0]
     torch.testing.assert_close(scores[:, 3], model.embed_ecg(signal) @ normal)
     torch.testing.assert_close(scorer(signal[:1]), scores[:1])
+
+
+def test_the_probe_has_a_column_for_encoders_that_were_trained_with_reports(tmp_path, corpus, capsys):
+    aligned().save_pretrained(tmp_path / "aligned")
+    aligned().representation.save_pretrained(tmp_path / "alone")
+    words = [tmp_path / "aligned", tmp_path / "alone", "--data", corpus, "--train-folds", "1-2", "--valid-folds", "3-8"]
+    main([str(each) for each in (*words, "--folds", "9-10", "--workers", "0", "--out", tmp_path / "out")])
+    found = json.loads((tmp_path / "out/probe.json").read_text())["found"]["zero-shot"]
+    assert found["records"][0] == 0 and "aligned" in found and "alone" not in found and "raw" not in found
+    assert 0 <= found["aligned"]["auroc"] <= 1 and "f1" in found["aligned"]
+    assert "zero-shot" in capsys.readouterr().out
