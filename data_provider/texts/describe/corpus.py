@@ -30,7 +30,7 @@ SPLITS = ("train", "valid", "test")
 _NOTE = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _AROUND = " .,:;*-_~\t"
 # Codes that their phrase for reports does not say exactly: an infarct need not be acute, an injury is subendocardial.
-_AS_NAMED = frozenset({"AMI", "NST_", "INJAS", "INJAL", "INJIN", "INJIL", "INJLA"})
+_AS_NAMED = frozenset({"AMI", "NST_", "LVOLT", "INJAS", "INJAL", "INJIN", "INJIL", "INJLA"})
 
 
 @dataclass(frozen=True)

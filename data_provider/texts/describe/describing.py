@@ -53,9 +53,9 @@ class Describer:
     ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         """Statement -> its description, and statement -> reason of those that got none from the endpoint.
 
-        Statements without a finding whose waveform could be described are not looked up.
+        Nothing is looked up or requested for statements without a finding whose waveform could be described.
         """
-        keys = {one.text: self.key(one) for one in statements if _describable(one)}
+        keys = {one.text: self.key(one) for one in statements if self._can_describe(one)}
         asked = {keys[one.text]: one for one in statements if one.text in keys}  # renderings may be equal
         open_ = {key: one for key, one in asked.items() if kept.get(key) is None}
         print(
@@ -79,6 +79,11 @@ class Describer:
                     failures = {**failures, key: error}
         found = {one.text: self._result(one, kept.get(keys.get(one.text, "")) or {}) for one in statements}
         return found, {text: str(failures[key]) for text, key in keys.items() if key in failures}
+
+    def _can_describe(self, statement: Statement) -> bool:
+        """Whether there is a finding to describe, and for a language model, a passage to describe it from."""
+        found = any(one.described for one in statement.findings)
+        return found and (self.model is None or bool(self._passages(statement)))
 
     def _passages(self, statement: Statement) -> list[Passage]:
         findings = [one for one in statement.findings if one.described]
@@ -147,10 +152,6 @@ def text_of(waveforms: Sequence[Mapping[str, Any]]) -> str:
         parts.append(row["text"])
         last = finding
     return " ".join(parts)
-
-
-def _describable(statement: Statement) -> bool:
-    return any(one.described for one in statement.findings)
 
 
 def _closer_name(finding: Finding, heading: str) -> str:

@@ -102,7 +102,7 @@ def _search(finding: Finding, index: Index, threshold: float) -> list[Hit]:
 
 def _closeness(hit: Hit, finding: Finding) -> tuple[int, int, float]:
     named = subject_of(hit.passage.heading)[1]
-    return len(named & finding.stated), len(named), hit.score
+    return len(named & finding.stated), -len(named - finding.stated), hit.score
 
 
 def _same_section(one: Passage, other: Passage) -> bool:

@@ -30,6 +30,7 @@ _SPELLINGS = {
     r"rad": "right axis deviation",
     r"wpw": "wpw syndrome",
     r"mi": "infarct",
+    r"qrs(?= (?:voltage|amplitude)s?)": "",
     r"st elev": "st elevation",
     r"infarcts?|infarctions?": "infarct",
     r"ischaemi(?:a|c)|ischemic": "ischemia",
