@@ -84,8 +84,10 @@ def _kind(findings: tuple[Finding, ...], known: bool, administrative: bool) -> K
         return "administrative" if administrative else "comment" if known else "unknown"
     if all(one.code == NORMAL and one.status != "present" for one in findings):
         return "comment"
-    if not any(one.described for one in findings):
+    if all(one.status in ("absent", "past") for one in findings):
         return "negated"
+    if not any(one.described for one in findings):
+        return "comment"
     if all(one.code in _NORMAL_CODES for one in findings if one.described):
         return "normal"
     return "finding"

@@ -104,21 +104,28 @@ def test_reports_or_codes_alone(ptbxl, sources, has):
 
 
 def test_mimic_statements_are_cells_and_patients_stay_in_one_split(tmp_path):
+    patient = next(str(k) for k in range(10000001, 10001000) if split_of_patient(str(k)) == "test")
     source = tmp_path / "mimic"
     source.mkdir()
     (source / "machine_measurements.csv").write_text(
         "subject_id,study_id,report_0,report_1,report_2\n"
-        "10000001,40000001,Sinus rhythm with 1st degree A-V block.,Unconfirmed analysis,\n"
-        "10000001,40000002,No LVH,Possible inferior infarct - age undetermined,Abnormal ECG\n"
+        f"{patient},40000001,Sinus rhythm with 1st degree A-V block.,Unconfirmed analysis,\n"
+        f"{patient},40000002,No LVH,Possible inferior infarct - age undetermined,Abnormal ECG\n"
     )
     out = run(source)
-    split = split_of_patient("10000001")
-    found = texts(out, split)
+    found = texts(out, "test")
     assert found["40000001"].startswith("ECG findings: Sinus rhythm with 1st degree A-V block. Waveforms: Sinus rhythm")
     assert found["40000002"].startswith(
         "ECG findings: No LVH, Possible inferior infarct - age undetermined, Abnormal ECG. Waveforms: Possible infe"
     )
-    assert "10000001" not in "".join(path.read_text() for path in out.rglob("*.json*"))
+    assert patient not in "".join(path.read_text() for path in out.rglob("*.json*"))
+
+
+def test_a_statement_with_a_long_number_stands_in_no_text(ptbxl):
+    table = ptbxl / "ptbxl_database.csv"
+    table.write_text(table.read_text().replace("No LVH.", "Sinus rhythm of case 1234567. No LVH."))
+    text = texts(run(ptbxl), "valid")["2"]
+    assert "1234567" not in text and text.startswith("ECG findings: Normal ECG, No LVH. ")
 
 
 def test_a_manifest_is_described_and_takes_the_texts_back(corpus, tmp_path):

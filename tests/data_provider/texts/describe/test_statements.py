@@ -50,6 +50,7 @@ def test_what_is_about_the_recording_is_administrative(text):
         ("Abnormal ECG", "comment"),
         ("Otherwise normal ECG", "comment"),
         ("This is probably a normal variant", "comment"),
+        ("Findings are likely to be due to ischaemic heart disease", "comment"),
         ("No evidence of acute ischaemia", "negated"),
         ("Rhythm was previously atrial flutter", "negated"),
         ("Holiday on Tuesday", "unknown"),

@@ -76,6 +76,7 @@ def test_the_lexicon_reads_the_code_of_a_heading_in_it():
         ("Acute inferior infarct", "raises the ST segment in II, III and aVF", "V1"),
         ("Anterior infarct", "V2 to V4", "V1 to V4 show"),
         ("Atrial fibrillation with rapid ventricular response", "above 100 per minute", "flutter"),
+        ("Atrial fibrillation with rapid ventricular response", "no P waves", "Rapid ventricular response means"),
         ("Second degree AV block", "some P waves are not followed", "Wenckebach"),
         ("Suggest exclude hypokalaemia", "U waves are prominent", "peaked"),
         ("Possible accelerated junctional rhythm", "Possible accelerated junctional rhythm:", "40 to 60"),
