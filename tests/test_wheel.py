@@ -14,6 +14,7 @@ from tests.helpers import ROOT
 PACKAGES = ("model", "ecg_tokenizer", "data_provider", "utils")
 DATA = {
     "cardiolect/data_provider/texts/reasoning/wordings.json",
+    *(f"cardiolect/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("data_provider/texts/*/textbook/*.md")),
     "cardiolect/model/demo/page.css",
     "cardiolect/model/evaluation/card.md",
     "cardiolect/model/evaluation/page.html",

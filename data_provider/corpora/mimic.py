@@ -36,14 +36,21 @@ def prepare(source: Path) -> Prepared:
 
 def _reports(path: Path) -> dict[str, str]:
     """study_id -> the statements of its report as sentences."""
+    read = read_statements(path)
+    return {study: ". ".join(cells) + "." if cells else "" for study, (_, cells) in read.items()}
+
+
+def read_statements(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """study_id -> subject_id, "" if the table has none, and the statements of machine_measurements.csv, in order."""
     table = read_table(path, ["study_id"])
     columns = sorted(
         (c for c in table.columns if c.startswith("report_")), key=lambda c: int(c.removeprefix("report_"))
     )
     if not columns:
         raise UserError(f"{path}: no column report_0; use the file as PhysioNet publishes it")
-    reports = {}
-    for study, *cells in table[["study_id", *columns]].itertuples(index=False):
+    subjects = table.get("subject_id", [""] * len(table))
+    found = {}
+    for subject, (study, *cells) in zip(subjects, table[["study_id", *columns]].itertuples(index=False), strict=True):
         statements = [cell.strip().rstrip(".") for cell in cells if isinstance(cell, str) and cell.strip(" .")]
-        reports[str(study)] = ". ".join(statements) + "." if statements else ""
-    return reports
+        found[str(study)] = (str(subject), statements)
+    return found

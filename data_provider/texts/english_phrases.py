@@ -110,7 +110,7 @@ CLOSER: tuple[tuple[str, str, str], ...] = (
 # Walls, longest word first, as German and Swedish reports write them, and in English.
 WALLS: tuple[tuple[str, str], ...] = (
     (r"infero ?postero ?lateral", "inferoposterolateral"),
-    (r"antero ?septal", "anteroseptal"),
+    (r"antero ?septal|ant/septal", "anteroseptal"),
     (r"antero ?lateral", "anterolateral"),
     (r"infero ?lateral", "inferolateral"),
     (r"infero ?posterior", "inferoposterior"),

@@ -90,7 +90,8 @@ def _statements(sentence: str, pieces: tuple[Piece, ...]) -> list[str]:
 def _phrases(piece: Piece, sentence: str) -> list[str]:
     if piece.codes:
         return [
-            _with_status(_phrase(code, piece, sentence), code, status, piece, sentence) for code, status in piece.codes
+            _with_status(phrase_of(code, piece, sentence), code, status, piece, sentence)
+            for code, status in piece.codes
         ]
     phrase = next((words for pattern, words in UNCODED if re.fullmatch(pattern, piece.text)), "")
     if phrase.startswith("R-S") and (shift := _SHIFT.match(sentence, piece.start)):
@@ -98,7 +99,8 @@ def _phrases(piece: Piece, sentence: str) -> list[str]:
     return [phrase] if phrase else []
 
 
-def _phrase(code: str, piece: Piece, sentence: str) -> str:
+def phrase_of(code: str, piece: Piece, sentence: str) -> str:
+    """The English phrase for a code of a statement, with the wall, leads and age that its sentence names."""
     phrase = PHRASES[code]
     for name, pattern, closer in CLOSER:
         family = name.removesuffix("*")
@@ -106,9 +108,9 @@ def _phrase(code: str, piece: Piece, sentence: str) -> str:
             wall = _WALLED.match(phrase)
             phrase = f"{wall[0] if wall and family != name else ''}{closer}"
             break
-    if len(piece.codes) == 1 and _WALLED.match(phrase) and (wall := _walls(piece.text)):
+    if len(piece.codes) == 1 and _WALLED.match(phrase) and (wall := walls_in(piece.text)):
         phrase = _WALLED.sub(f"{wall[0]} ", phrase)
-    if code == "TAB_" and (walls := _walls(piece.text)):
+    if code == "TAB_" and (walls := walls_in(piece.text)):
         *others, last = walls
         phrase += f" in {', '.join(others)}{' and ' if others else ''}{last} leads"
     if code in _LED and (leads := _LEADS.match(sentence, piece.start + len(piece.text))):
@@ -132,7 +134,7 @@ def _age(piece: Piece, sentence: str) -> str:
     return next((age for ages, text in written for pattern, age in ages if re.search(pattern, text)), "")
 
 
-def _walls(text: str) -> list[str]:
+def walls_in(text: str) -> list[str]:
     """The walls that a statement names, in its order."""
     found, rest = [], text
     for pattern, name in WALLS:

@@ -47,6 +47,10 @@ TOOLS = {  # commands with their own parser: the module that holds `main`, and a
         "write altered copies of recordings, as of other devices",
     ),
     "derive": ("cardiolect.data_provider.ecgqa.derived", "derive ECG-QA questions from PTB-XL labels"),
+    "describe": (
+        "cardiolect.data_provider.texts.describe.__main__",
+        "describe the waveforms of machine statements from texts",
+    ),
     "measure": ("cardiolect.data_provider.ecgqa.measured", "measure rate, intervals and axis, and ask about them"),
     "fidelity": ("cardiolect.ecg_tokenizer.fidelity.panel", "measure how much of an ECG a tokenizer preserves"),
     "probe": ("cardiolect.ecg_tokenizer.probe.command", "judge representations without a language model"),

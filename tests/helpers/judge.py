@@ -1,4 +1,4 @@
-"""A server that stands in for the model that judges."""
+"""A server that stands in for the model that judges reports, or describes statements."""
 
 import json
 import time
@@ -14,8 +14,9 @@ def verdict(*scores, rubric=REPORT) -> str:
 
 
 class ChatServer(LoopbackServer):
-    """An endpoint on loopback. ``plans``: by the answer to be judged, what it does, one after the other: a status with
-    headers, "drop", "half" or "late" for a broken or slow connection, or a text to reply with; then ``reply``."""
+    """An endpoint on loopback. ``plans``: by the answer to be judged, or the statement to be described, what it does,
+    one after the other: a status with headers, "drop", "half" or "late" for a broken or slow connection, or a text to
+    reply with; then ``reply``."""
 
     def __init__(self) -> None:
         super().__init__(Handler)
@@ -37,7 +38,8 @@ class Handler(LoopbackHandler):
         it, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         it.times.append(time.monotonic())
         texts = json.loads(body["messages"][-1]["content"])
-        answer = (texts.get("turns") or [texts])[0]["answer"]
+        item = (texts.get("turns") or [texts])[0]
+        answer = item["answer"] if "answer" in item else item["statement"]
         it.asked.append((answer, body, dict(self.headers)))
         time.sleep(it.delay)
         plan = it.plans.get(answer)

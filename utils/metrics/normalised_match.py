@@ -22,13 +22,18 @@ def statements(text: str) -> list[str]:
     "ST depression 0.5 mV.Sinus rhythm. " gives "st depression 0.5 mv" and "sinus rhythm". Two answers that are
     both whole numbers, "30.5", look like a decimal and are kept as one.
     """
+    return [part.casefold() for part in split_at_stops(text)]
+
+
+def split_at_stops(text: str) -> list[str]:
+    """`statements` in the case in which they are written."""
     parts, start = [], 0
     for found in _NUMBER_OR_STOP.finditer(text):
         if found.group() == ".":
             parts.append(text[start : found.start()])
             start = found.end()
     parts.append(text[start:])
-    return [joined for part in parts if (joined := " ".join(part.casefold().split()))]
+    return [joined for part in parts if (joined := " ".join(part.split()))]
 
 
 def words(text: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_help_lists_every_command_without_importing_what_it_needs():
     commands = re.findall(r"^  (\w+) .+", done.stdout, re.MULTILINE)
     assert " ".join(commands) == (
         "ask report tokens show tokenizer pretrain finetune eval merge export demo serve "
-        "inspect simulate download fetch convert prepare audit augment derive measure fidelity probe compare "
+        "inspect simulate download fetch convert prepare audit augment derive describe measure fidelity probe compare "
         "summary calibrate judge blind chains ecgbench statements settings"
     )
 

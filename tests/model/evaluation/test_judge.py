@@ -13,9 +13,8 @@ import pytest
 
 from cardiolect.model.evaluation import judge
 from cardiolect.model.evaluation.samples import Sample, write_samples
+from cardiolect.utils.chat_client import READS, TRIES
 from cardiolect.utils.metrics.ecgbench import ARENA, JudgeEndpoint
-from cardiolect.utils.metrics.ecgbench.judge import READS
-from cardiolect.utils.metrics.ecgbench.judge_client import TRIES
 from tests.helpers import ROOT
 from tests.helpers.commands import refused
 from tests.helpers.judge import ChatServer, verdict
@@ -162,7 +161,7 @@ def test_temporary_failures_are_retried(server, result, monkeypatch, act):
 
 
 def test_failures_are_reported_and_the_same_command_requests_them_again(server, result, capsys, monkeypatch):
-    monkeypatch.setattr("cardiolect.utils.metrics.ecgbench.judge_client.MAX_WAIT", 0.01)
+    monkeypatch.setattr("cardiolect.utils.chat_client.MAX_WAIT", 0.01)
     server.plans = {"said 0": ["Diagnosis: 8/10"] * READS, "said 1": [(503, {})] * TRIES, "said 2": [verdict(9, 9, 9)]}
     folder = result(*(report(k) for k in range(3)))
     found = judged(folder)["conditions"]["with_ecg"]

@@ -3,8 +3,7 @@
 Source: Liu et al., Teach Multimodal LLMs to Comprehend Electrocardiographic Images, arXiv 2410.19008.
 """
 
-from cardiolect.utils.metrics.ecgbench.judge import Judge
-from cardiolect.utils.metrics.ecgbench.judge_client import JudgeEndpoint
+from cardiolect.utils.metrics.ecgbench.judge import Judge, JudgeEndpoint
 from cardiolect.utils.metrics.ecgbench.label_sets import find_labels, label_scores
 from cardiolect.utils.metrics.ecgbench.letters import find_letter
 from cardiolect.utils.metrics.ecgbench.options import find_options, options_of

@@ -2,28 +2,23 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from cardiolect.utils.chat_client import ChatEndpoint, MalformedError, answer_all
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench.judge_client import (
-    JudgeClient,
-    JudgeEndpoint,
-    NoReplyError,
-    StoppedError,
-    UnreachableError,
-)
-from cardiolect.utils.metrics.ecgbench.rubric import MalformedError, Rubric
-from cardiolect.utils.metrics.ecgbench.verdicts import Verdicts
-from cardiolect.utils.progress import progress
+from cardiolect.utils.kept_answers import KeptAnswers
+from cardiolect.utils.metrics.ecgbench.rubric import Rubric
 
-READS = 3  # tries to get a well-formed reply
-MOST_UNREACHABLE = 8  # items in a row; then the run stops, since the endpoint is down
 _TEXTS = ("question", "reference", "answer")
+
+
+class JudgeEndpoint(ChatEndpoint):
+    """The endpoint of a judge, named by JUDGE_URL, JUDGE_MODEL and JUDGE_KEY."""
+
+    role, prefix = "the judge", "JUDGE"
 
 
 class Judge:
@@ -55,7 +50,7 @@ class Judge:
         if len(set(ids)) != len(ids):
             raise UserError(f"item {next(i for i in ids if ids.count(i) > 1)} is repeated")
         keys = [_hash(body) for body in bodies]
-        with Verdicts(self.path) as verdicts:
+        with KeptAnswers(self.path, "verdict") as verdicts:
             open_ = {key: body for key, body in zip(keys, bodies, strict=True) if verdicts.get(key) is None}
             failures = self._ask(open_, verdicts)
             found = {key: verdicts.get(key) for key in keys}
@@ -63,7 +58,7 @@ class Judge:
 
     def count_requests(self, items: Sequence[Mapping[str, Any]]) -> int:
         """How many requests `score` would make, without retries."""
-        with Verdicts(self.path) as verdicts:
+        with KeptAnswers(self.path, "verdict") as verdicts:
             return sum(verdicts.get(key) is None for key in set(map(_hash, self._bodies(items))))
 
     def _bodies(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -89,48 +84,13 @@ class Judge:
             ],
         }
 
-    def _ask(self, bodies: Mapping[str, dict[str, Any]], verdicts: Verdicts) -> dict[str, Exception]:
+    def _ask(self, bodies: Mapping[str, dict[str, Any]], verdicts: KeptAnswers) -> dict[str, Exception]:
         """Request verdicts for all ``bodies``, by key; returns key -> error of those that failed."""
-        failures: dict[str, Exception] = {}
-        if not bodies:
-            return failures
-        where = f"{self.endpoint.model} at {self.endpoint.url}"
-        print(f"{len(bodies):,} requests to {where}, verdicts to {self.path}", flush=True)
-        stop, unreachable = threading.Event(), 0
-        client = JudgeClient(self.endpoint, stop)
-        pool = ThreadPoolExecutor(self.threads)
-        try:
-            running = {pool.submit(self._judge, client, key, body, verdicts): key for key, body in bodies.items()}
-            what = f"judge {self.rubric.name}"
-            for done in progress(as_completed(running), what, len(running), unit="answer", leave=False):
-                try:
-                    done.result()
-                    unreachable = 0
-                except (NoReplyError, MalformedError) as error:
-                    failures[running[done]] = error
-                    unreachable = unreachable + 1 if isinstance(error, UnreachableError) else 0
-                if unreachable == MOST_UNREACHABLE:
-                    raise UserError(
-                        f"JUDGE_URL {self.endpoint.url}: {failures[running[done]]}, for {unreachable} items in a row; "
-                        f"{self.path} keeps the verdicts so far; run the same command to resume"
-                    )
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-        return failures
 
-    def _judge(self, client: JudgeClient, key: str, body: dict[str, Any], verdicts: Verdicts) -> None:
-        for reads in range(1, READS + 1):
-            if client.stop.is_set():
-                raise StoppedError
-            reply, served = client.ask(body)
-            try:
-                verdict = self.rubric.read(reply)
-            except MalformedError as error:
-                if reads == READS:
-                    raise MalformedError(f"{error}, {READS} times") from None
-            else:
-                return verdicts.add(key, {"rubric": self.rubric.sha256, "served": served, "verdict": verdict})
+        def read(reply: str, served: str) -> dict[str, Any]:
+            return {"rubric": self.rubric.sha256, "served": served, "verdict": self.rubric.read(reply)}
+
+        return answer_all(self.endpoint, bodies, verdicts, read, self.threads, f"judge {self.rubric.name}")
 
     def _result(
         self, ids: list[str], keys: list[str], found: Mapping[str, Any], failures: Mapping[str, Exception]

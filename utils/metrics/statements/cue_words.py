@@ -172,6 +172,8 @@ _ENGLISH: tuple[Row, ...] = (
             rf"(?:s/p|status post)(?! {_INFARCT})",
             r"(?:patient|pt|he|she) (?:was|had been)(?: \w+ly)? in",
             r"used to (?:be|have|show)",
+            r"(?:at )?(?:\w+ )?risk (?:of|for)(?: developing)?",  # not yet in this ECG
+            r"prone to(?: (?:bouts?|episodes?) of)?",
             r"(?:clinical )?(?:indication|reason for (?:\w+ )?(?:exam\w*|study|test|e[ck]g|referral)) ?:",
             r"(?:(?:has|have|had) )?(?:replac(?:es|ed|ing)|superseded)(?! by)",
             r"(?:converted|cardioverted|reverted|changed|conversion|change) (?:from|of)",

@@ -225,6 +225,7 @@ LEXICON = Lexicon(
         "ISC*": (
             rf"(?:{{walls}} )?{_ISCHEMIA}(?: in {{walls}} leads)?",
             r"non ?specific ischa?emic",
+            r"ischa?emic in {walls} leads",
             r"ischa?emic heart disease",
             r"ischa?emic(?: st t| st| t)?(?: wave)? changes(?: in {walls} leads)?",
         ),

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from cardiolect.utils import chat_client
+from cardiolect.utils.chat_client import MOST_UNREACHABLE, READS, TRIES
 from cardiolect.utils.errors import UserError
-from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint, judge_client
-from cardiolect.utils.metrics.ecgbench.judge import MOST_UNREACHABLE, READS
-from cardiolect.utils.metrics.ecgbench.judge_client import TRIES
+from cardiolect.utils.metrics.ecgbench import ARENA, REPORT, Judge, JudgeEndpoint
 from tests.helpers import ROOT
 from tests.helpers.judge import ChatServer, verdict
 from tests.helpers.servers import serving
@@ -80,7 +80,7 @@ def test_the_server_says_how_long_to_wait_within_bounds(server, judge, monkeypat
     server.plans = {"a": [(429, {"Retry-After": "1"})]}
     judge(reports("a"))
     assert server.times[1] - server.times[0] >= 1
-    monkeypatch.setattr(judge_client, "MAX_WAIT", 0.01)
+    monkeypatch.setattr(chat_client, "MAX_WAIT", 0.01)
     server.plans = {"b": [(429, {"Retry-After": "3600"})]}
     assert judge(reports("b"))["judged"] == 1
 

@@ -1,4 +1,4 @@
-"""A judge's verdicts on disk: JSON lines, each written immediately, so that a killed run loses none."""
+"""Answers of language models on disk: JSON lines, each written immediately, so that a killed run loses none."""
 
 import errno
 import fcntl
@@ -11,15 +11,15 @@ from typing import Any, Self
 from cardiolect.utils.errors import UserError
 
 
-class Verdicts:
-    """Verdicts by key, including those of earlier runs. A context manager; only one process at a time may use a file.
+class KeptAnswers:
+    """Answers by key, including those of earlier runs. A context manager; only one process at a time may use a file.
 
-    An incomplete last line, left by a killed run, is cut off. Raises `UserError` if another run uses the file, and for
-    lines that are not verdicts.
+    what: what an answer is called, such as "verdict". An incomplete last line, left by a killed run, is cut off.
+    Raises `UserError` if another run uses the file, and for lines that are not answers.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, what: str):
+        self.path, self.what = path, what
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -42,8 +42,8 @@ class Verdicts:
         with self._lock:
             return self._by_key.get(key)
 
-    def add(self, key: str, verdict: dict[str, Any]) -> None:
-        line = json.dumps({"key": key, **verdict}).encode() + b"\n"
+    def add(self, key: str, answer: dict[str, Any]) -> None:
+        line = json.dumps({"key": key, **answer}).encode() + b"\n"
         with self._lock:
             try:
                 if self._file.write(line) < len(line):
@@ -51,7 +51,7 @@ class Verdicts:
                 os.fsync(self._file.fileno())
             except OSError as error:
                 raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
-            self._by_key[key] = verdict
+            self._by_key[key] = answer
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
@@ -67,8 +67,10 @@ class Verdicts:
         found = {}
         for number, line in enumerate(data[:whole].splitlines(), 1):
             try:
-                verdict = json.loads(line)
-                found[verdict.pop("key")] = verdict
+                answer = json.loads(line)
+                found[answer.pop("key")] = answer
             except (ValueError, KeyError, AttributeError, TypeError):
-                raise UserError(f"{self.path}: line {number} is not a verdict; delete it to request it again") from None
+                raise UserError(
+                    f"{self.path}: line {number} is not a {self.what}; delete it to request it again"
+                ) from None
         return found
