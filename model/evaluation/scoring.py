@@ -12,7 +12,7 @@ from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores, selective_scores
-from cardiolect.model.evaluation.conditions import MEASURED_ONLY, WITH_ECG
+from cardiolect.model.evaluation.conditions import MEASURED_ONLY, NEIGHBOUR_CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
@@ -113,7 +113,11 @@ def score(
     if found := subgroup_scores(samples, *of_groups, rules.bootstrap_resamples, rules.seed):
         result["subgroups"] = found
     if MEASURED_ONLY in scored:
-        result["codes_add"] = _codes_add(result["score"], scored, patients, rules)
+        result["codes_add"] = _added(result["score"], MEASURED_ONLY, scored, patients, rules)
+    if others := [name for name in NEIGHBOUR_CONDITIONS if name in scored]:
+        result["neighbours_add"] = [
+            {**_added(each, name, scored, patients, rules), "over": name} for each in main for name in others
+        ]
     return result
 
 
@@ -170,15 +174,15 @@ def signal_use_gap(
     return {"of": score, "value": interval.value, "ci95": [interval.low, interval.high], "best_floor": best}
 
 
-def _codes_add(
-    score: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
+def _added(
+    score: str, less: str, conditions: Mapping[str, Scores], patients: Sequence[tuple[int, ...]], rules: ScoringRules
 ) -> dict[str, Any]:
-    """The score with the whole ECG minus that of its measured values alone, with an interval over patients."""
+    """The score with the whole prompt minus that under the condition ``less``, with an interval over patients."""
     found = bootstrap_score(
         score,
-        {name: conditions[name] for name in (WITH_ECG, MEASURED_ONLY)},
+        {name: conditions[name] for name in (WITH_ECG, less)},
         patients,
-        lambda values: values[WITH_ECG] - values[MEASURED_ONLY],
+        lambda values: values[WITH_ECG] - values[less],
         n_resamples=rules.bootstrap_resamples,
         seed=rules.seed,
     )
