@@ -1,5 +1,7 @@
 """Indexes the training recordings of a corpus, and finds similar ones for all of its recordings."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -115,9 +117,9 @@ def figures_of(index: NeighbourIndex, refs: Iterable[RecordRef], ecgs: CachedECG
     """How similar recordings are found, and what was found for ``refs``.
 
     without: recordings that have none, because their patients are in the index. fewer: those with less than asked for.
-    distance: of the nearest, smallest, median and largest.
+    fingerprint: of all that was found. distance: of the nearest, smallest, median and largest.
     """
-    found = [ecgs.neighbours.get(record, ()) for record in {ref.record_id for ref in refs}]
+    found = [ecgs.neighbours.get(record, ()) for record in sorted({ref.record_id for ref in refs})]
     distances = [each[0].distance for each in found if each]
     return {
         **asdict(index.retrieval),
@@ -125,6 +127,7 @@ def figures_of(index: NeighbourIndex, refs: Iterable[RecordRef], ecgs: CachedECG
         "recordings": len(found),
         "without": sum(not each for each in found),
         "fewer": sum(0 < len(each) < index.retrieval.neighbours for each in found),
+        "fingerprint": hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16],
         "distance": [min(distances), float(np.median(distances)), max(distances)] if distances else None,
     }
 

@@ -188,8 +188,6 @@ def data_provenance(checkpoint: Checkpoint, examples: Sequence[Example], ecgs: C
     context, codes, sizes, marked = hashlib.sha256(), hashlib.sha256(), [], Counter()
     for e in sorted(examples, key=lambda e: e.sample_id):
         context.update(json.dumps([e.sample_id, e.patients, e.history, e.backgrounds]).encode())
-        for record in e.record_ids if ecgs.neighbours else ():
-            context.update(json.dumps([each.text for each in ecgs.neighbours.get(record, ())]).encode())
     for ref in sorted({ref.record_id: ref for e in examples for ref in e.records}.items()):
         item = ecgs.item(ref[1])
         codes.update(ref[0].encode() + item.tobytes())

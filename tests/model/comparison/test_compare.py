@@ -212,7 +212,7 @@ def test_a_folder_or_a_name_that_is_not_there_is_one_line(compared, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "representations"),
-    [("quickstart", ["codes", "bpe", "encoder", "patches"]), ("real", ["codes", "bpe", "patches"])],
+    [("quickstart", ["codes", "codes_retrieval", "bpe", "encoder", "patches"]), ("real", ["codes", "bpe", "patches"])],
 )
 def test_the_comparisons_of_this_project_compare_like_with_like(name, representations, monkeypatch):
     monkeypatch.chdir(ROOT)
