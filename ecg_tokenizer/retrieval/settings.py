@@ -36,8 +36,8 @@ class RetrievalSettings(EnvSettings):
         0.1,
         ge=0,
         lt=1,
-        description="Share of training sequences with the ECG but without similar recordings, so that FLOORS=no_"
-        "neighbours is a fair one.",
+        description="Share of training sequences with the ECG but without similar recordings, so that FLOORS="
+        "no_neighbours is a fair one. Of those without the ECG (ECG_DROPOUT), a half keeps them, for neighbours_only.",
     )
     neighbour_reports: Paths = Field(
         default_factory=list,

@@ -103,7 +103,7 @@ def render_ecgs(
         else:
             before, after = [vocabulary.start_id], vocabulary.text_ids(patient)
         ids += [*before, *inside, vocabulary.end_id, *after]
-        of_ecg += [False] * len(before) + [codes is not None] * (len(inside) + 1) + [False] * len(after)
+        of_ecg += [False] * len(before) + [bool(inside)] * (len(inside) + 1) + [False] * len(after)
     return ids, of_ecg
 
 

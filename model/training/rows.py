@@ -137,8 +137,8 @@ class FinetuneDataset(Dataset):
     random_windows: as of `PretrainDataset`; all questions about a recording have the same window in an epoch.
 
     part_dropout: share of rows that keep the one part of their ECG, and of those that keep the other, see
-    `ECGRepresentation.parts`. neighbour_dropout: share of rows without the texts of similar recordings; those without
-    the ECG have none either, since they are found by it.
+    `ECGRepresentation.parts`. neighbour_dropout: share of rows without the texts of similar recordings. Of the rows
+    without the ECG, a half keeps them.
 
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
 
@@ -345,10 +345,18 @@ class FinetuneDataset(Dataset):
             return ecg
         return self.ecgs.representation.prepared(ecg.key, parts[chosen])._replace(neighbours=ecg.neighbours)
 
+    def _texts_alone(self, i: int, recording: int) -> PreparedECG | None:
+        """What a row without its ECG has of similar recordings, if it keeps them."""
+        row = np.array([i if self._taken is None else int(self._taken[i])])
+        if not self.ecgs.neighbours or shares(self._alone, row)[0] < 0.5:
+            return None
+        ecg = self.ecgs.ecg(self.examples.refs[recording])
+        return PreparedECG(ecg.key, (), ecg.item, None, ecg.neighbours)
+
     def __getitem__(self, i: int) -> Packed:
         group, chosen, without_ecg, without_patient = self.place_of(i)
         members = self.examples.members_of(self._groups[group])
-        ecgs = [None if without_ecg else self._ecg(i, int(k)) for k in members]
+        ecgs = [self._texts_alone(i, int(k)) if without_ecg else self._ecg(i, int(k)) for k in members]
         backgrounds = [""] * len(members) if without_patient else self.examples.backgrounds_of(self._groups[group])
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         turns = [self._turn(int(text)) for text in self._turns[self._starts[group] + chosen]]

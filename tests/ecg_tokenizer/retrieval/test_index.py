@@ -36,6 +36,16 @@ def test_a_training_recording_never_finds_itself_or_its_patient():
         assert [each.distance for each in similar] == sorted(each.distance for each in similar)
 
 
+def test_another_recording_of_a_patient_in_the_index_finds_no_recording_of_this_patient():
+    index, numbers, vectors, patients, texts = made()
+    queries = vectors[::4] + np.float32([0.02, 0, 0, 0, 0])
+    asked = [numbers[patient] for patient in patients[::4]]
+    for patient, similar in zip(patients[::4], index.nearest(queries, asked), strict=True):
+        assert patient not in {patients[texts.index(each.text)] for each in similar}
+    own = [each[0].text for each in index.nearest(queries)]
+    assert any(patients[texts.index(text)] == patient for text, patient in zip(own, patients[::4], strict=True))
+
+
 def test_a_recording_whose_patient_is_not_told_is_known_by_its_vector():
     index, _, vectors, patients, texts = made()
     for k, similar in enumerate(index.nearest(vectors[:40])):

@@ -143,13 +143,18 @@ def test_the_prompt_of_training_is_that_of_use(run, folder):
 
 
 def test_rows_are_as_long_as_announced_and_some_lack_their_neighbours(run):
-    make = lambda share: FinetuneDataset(  # noqa: E731
-        run.checkpoint.vocabulary, run.splits["train"].examples, run.ecgs, 4, neighbour_dropout=share
-    )
+    def make(share: float, without_ecg: float = 0.0) -> FinetuneDataset:
+        dropped = {"neighbour_dropout": share, "ecg_dropout": without_ecg}
+        return FinetuneDataset(run.checkpoint.vocabulary, run.splits["train"].examples, run.ecgs, 4, **dropped)
+
     whole, half = make(0.0), make(0.5)
     assert [len(whole[i]) for i in range(len(whole))] == whole.lengths().tolist() == half.lengths().tolist()
     lacking = np.array([len(half[i]) < length for i, length in enumerate(half.lengths().tolist())])
     assert 0.3 < lacking.mean() < 0.7
+    alone = make(0.0, without_ecg=0.999)
+    decode = run.checkpoint.vocabulary.tokenizer.decode
+    similar = np.array(["Similar" in decode(alone[i].ids) for i in range(len(alone))])
+    assert 0.3 < similar.mean() < 0.7 and all(len(alone[i]) <= alone.lengths()[i] for i in range(len(alone)))
 
 
 def test_questions_about_one_ecg_with_other_neighbours_share_no_prefix(run):
