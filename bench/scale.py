@@ -52,7 +52,7 @@ class Codes:
     """ECGs of as many codes, in the place of `CachedECGs`."""
 
     def __init__(self, frames: int = FRAMES):
-        self.codes = np.arange(frames) % 125
+        self.codes, self.neighbours = np.arange(frames) % 125, {}
 
     def __contains__(self, ref: RecordRef) -> bool:
         return True

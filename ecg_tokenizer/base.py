@@ -57,6 +57,13 @@ class TimeBins(NamedTuple):
         return int(ecg[place]) if place < len(ecg) and ecg[place] < self.first else token
 
 
+class Neighbour(NamedTuple):
+    """A training recording that is similar to an ECG: what was written about it, and its distance (`retrieval`)."""
+
+    text: str
+    distance: float
+
+
 class PreparedECG(NamedTuple):
     """An ECG prepared for a prompt.
 
@@ -65,12 +72,14 @@ class PreparedECG(NamedTuple):
     token_ids: token numbers from `ECGRepresentation.token_ids`.
     item: from `ECGRepresentation.prepare`.
     in_ranges: token numbers whose codes a question shows in its ranges of times, if not token_ids (evaluation only).
+    neighbours: similar training recordings whose texts the prompt has, the nearest first.
     """
 
     key: Hashable
     token_ids: Sequence[int]
     item: np.ndarray
     in_ranges: Sequence[int] | None = None
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 class ECGRepresentation(ABC):

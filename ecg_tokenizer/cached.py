@@ -14,7 +14,7 @@ from cardiolect.data_provider.storage.item_cache import Filling, ItemCache, fill
 from cardiolect.data_provider.storage.remarks import Remark
 from cardiolect.data_provider.storage.signal_cache import SignalCache, open_signal_cache
 from cardiolect.data_provider.storage.stream import report_bad
-from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
+from cardiolect.ecg_tokenizer.base import ECGRepresentation, Neighbour, PreparedECG
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
@@ -41,6 +41,8 @@ class CachedECGs:
 
     bad: ids of those that count as unreadable in this run. seconds: length of the windows that longer recordings are
     prepared in, each as if it were a recording of its own; 0: all are prepared whole. Window 0 is the first.
+    neighbours: similar training recordings by record id, which prompts have; random_neighbours: others in their place.
+    Both are filled by `retrieval.corpus`.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class CachedECGs:
     ):
         self.representation, self.cache, self.bad, self.seconds = representation, cache, bad, seconds
         self._windows: dict[str, int] = {}
+        self.neighbours: Mapping[str, tuple[Neighbour, ...]] = {}
+        self.random_neighbours: Mapping[str, tuple[Neighbour, ...]] = {}
 
     def __contains__(self, ref: RecordRef) -> bool:
         return ref.record_id not in self.bad and ref in self.cache
@@ -67,7 +71,8 @@ class CachedECGs:
     def ecg(self, ref: RecordRef, window: int = 0) -> PreparedECG:
         """A window of the recording, prepared for a prompt; its key is the record id, with the window's number."""
         key = (ref.record_id, window) if window else ref.record_id
-        return self.representation.prepared(key, self.item(ref, window))
+        prepared = self.representation.prepared(key, self.item(ref, window))
+        return prepared._replace(neighbours=self.neighbours.get(ref.record_id, ()))
 
     def remark(self, ref: RecordRef) -> Remark:
         """Which leads of the first window were absent, computed or masked, and how much the window leaves out."""

@@ -167,7 +167,7 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
     by_id = {ref for ref in refs if ref.database and is_made(ref.path.absolute())}
     new = [ref for ref in refs if ref not in by_id and (not ref.database or _record_mark(ref) not in marks)]
     for ref in refs:
-        marks |= id_marks(ref) if ref in by_id else _marks(ref)
+        marks |= id_marks(ref) if ref in by_id else marks_of(ref)
     for samples, found in _read_all(new, "fingerprints of seen recordings"):
         marks |= {f"samples:{samples}"} if samples else set()
         marks |= {f"signal:{found.to_text()}"} if found is not None else set()
@@ -198,7 +198,7 @@ def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set
             f"{by_file_only} seen recordings are known by their files only, not by patient or signal: the checkpoint "
             "is of an earlier release, or they could not be read"
         )
-    hits = {i for i, r in candidates.items() if not seen.isdisjoint(_marks(r))}
+    hits = {i for i, r in candidates.items() if not seen.isdisjoint(marks_of(r))}
     seen_patients = {candidates[i].patient_id for i in hits} - {None}
     rest = {i: r for i, r in candidates.items() if i not in hits and r.patient_id not in seen_patients}
     hits |= _seen_signals(rest, seen)
@@ -222,8 +222,8 @@ def _seen_signals(refs: dict[str, RecordRef], seen: set[str]) -> set[str]:
     return hits | {i for i, again in zip(asked, seen_among(list(asked.values()), known), strict=True) if again}
 
 
-def _marks(ref: RecordRef) -> set[str]:
-    """All that needs no signal."""
+def marks_of(ref: RecordRef) -> set[str]:
+    """All marks that need no signal."""
     return id_marks(ref) | ({found} if (found := content_hash(ref.path)) else set())
 
 

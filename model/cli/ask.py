@@ -12,7 +12,7 @@ from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.numbers import NO_BEATS
 from cardiolect.model.cli.loading import load_chat, parse_patient, read_ecg, require_checkpoint
-from cardiolect.model.cli.remarks import in_words, remarks
+from cardiolect.model.cli.remarks import in_words, remarks, similar_lines
 from cardiolect.model.cli.understanding import (
     CANNOT_SAY,
     UNTRAINED,
@@ -204,23 +204,27 @@ def _open_answerer(
         if device != "auto":
             raise UserError("--device: not supported with --endpoint; the server chooses its own device")
         chat, sampling = EndpointChat.from_pretrained(endpoint, checkpoint, model, logit_bias), {}
-    codes = [chat.encode(ecg) for ecg in ecgs]
+    prepared = [chat.prepare(ecg) for ecg in ecgs]
     # Other models need not wait for the delineator.
-    measured = [_measured(ecg) for ecg in ecgs] if chat.representation.parts(codes[0]) else []
+    measured = [_measured(ecg) for ecg in ecgs] if chat.representation.parts(prepared[0].item) else []
     for number, words in enumerate(measured, start=1):
         which = f"ECG {number}: " if len(ecgs) > 1 else ""
         print(f"{which}measured on the signal, not by the model: {words}", file=sys.stderr)
+    for number, (ecg, each) in enumerate(zip(ecgs, prepared, strict=True), start=1):
+        which = f"ECG {number}: " if len(ecgs) > 1 else ""
+        for line in similar_lines(each, chat.knows(ecg)):
+            print(f"{which}{line}", file=sys.stderr)
     collect_from_now_on()  # a conversation may be long
 
     def answer(question: str, history: list[tuple[str, str]]) -> Iterator[str]:
-        return chat.stream(codes, question, history, background, max_new_tokens, **sampling)
+        return chat.stream(prepared, question, history, background, max_new_tokens, **sampling)
 
     def judge(question: str) -> tuple[str, str]:
-        judged = chat.judge(codes, question, background)
+        judged = chat.judge(prepared, question, background)
         return judged.answer, in_words(judged)
 
     def remark(question: str, answer: str) -> list[str]:
-        return remarks(chat if ranks else None, info, ecgs, codes, question, answer, background, bool(measured))
+        return remarks(chat if ranks else None, info, ecgs, prepared, question, answer, background, bool(measured))
 
     ranks = endpoint is None and not temperature
     return _Opened(answer, judge if ranks else None, remark, ecgs, measured)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cardiolect.data_provider.ecgqa.needed_leads import why_unanswerable
 from cardiolect.data_provider.examples import REPORT_TASK
 from cardiolect.data_provider.record import ECGRecord
@@ -12,6 +10,7 @@ from cardiolect.model.cli.understanding import left_open, trained_questions
 from cardiolect.model.prompt.tasks import task_of
 
 if TYPE_CHECKING:  # PyTorch is imported when a checkpoint is loaded
+    from cardiolect.ecg_tokenizer.base import PreparedECG
     from cardiolect.model.inference.chat import ECGChat, Judgement
 
 LEAST_SURE = 0.75  # without a calibration, which has a threshold of its own
@@ -38,24 +37,37 @@ def in_words(judged: "Judgement") -> str:
     return f"unsure, probably {judged.answer} ({percent}; yes is right for {yes} of {of} validation ECGs)"
 
 
-def contradicted(chat: "ECGChat", info: dict, ecg: ECGRecord, item: np.ndarray, report: str, patient: str) -> list[str]:
+def similar_lines(ecg: "PreparedECG", known: bool = False) -> list[str]:
+    """The similar training recordings that the model is told about, a line each, with their distances.
+
+    ecg: from `Chat.prepare`. known: whether the index has the recording itself (`Chat.knows`).
+    """
+    lines = [f"similar training recording, distance {each.distance:.2f}: {each.text}" for each in ecg.neighbours]
+    if known:
+        lines.append("this recording is one of the index of similar ones; its own text is not used, nor its patient's")
+    return lines
+
+
+def contradicted(
+    chat: "ECGChat", info: dict, ecg: ECGRecord, prepared: "PreparedECG", report: str, patient: str
+) -> list[str]:
     """`contradictions` of a report and the checkpoint's answers to what the recording lets it answer.
 
-    item: of the recording, as from `Chat.encode`. None without a calibration, which says when an answer is sure.
+    prepared: the recording, from `Chat.prepare`. None without a calibration, which says when an answer is sure.
     """
     if chat.calibration is None:
         return []
     from cardiolect.model.inference.contradictions import contradictions
 
     known = [question for question in trained_questions(info) or () if not why_unanswerable(ecg, question)]
-    return contradictions(chat, item, report, known, patient)
+    return contradictions(chat, prepared, report, known, patient)
 
 
 def remarks(
     chat: "ECGChat | None",
     info: dict,
     ecgs: Sequence[ECGRecord],
-    items: Sequence[np.ndarray],
+    prepared: Sequence["PreparedECG"],
     question: str,
     answer: str,
     patient: str,
@@ -72,5 +84,5 @@ def remarks(
 
         lines = measured_otherwise(ecgs[0], question, answer, report)
     if report and chat and len(ecgs) == 1:
-        lines += contradicted(chat, info, ecgs[0], items[0], answer, patient)
+        lines += contradicted(chat, info, ecgs[0], prepared[0], answer, patient)
     return lines + [line for line in (left_open(question, ecgs),) if line]

@@ -17,7 +17,7 @@ from cardiolect.model.cli.ask import (
     lacks_real_patients,
 )
 from cardiolect.model.cli.loading import load_chat, load_checkpoint_representation, parse_patient, read_ecg
-from cardiolect.model.cli.remarks import in_words, remarks
+from cardiolect.model.cli.remarks import in_words, remarks, similar_lines
 from cardiolect.model.cli.understanding import understood
 from cardiolect.model.llm.builtin import introduce
 from cardiolect.utils.errors import UserError, make_folder
@@ -52,26 +52,29 @@ def show(
 
         chat = load_chat(checkpoint, device)
         introduce(checkpoint)
-        representation, item, info = chat.representation, chat.encode(ecg), chat.checkpoint.info
+        representation, prepared, info = chat.representation, chat.prepare(ecg), chat.checkpoint.info
+        item = prepared.item
+        for line in similar_lines(prepared, chat.knows(ecg)):
+            print(line, file=sys.stderr)
         if lacks_patient(info, background):
             print(NO_PATIENT, file=sys.stderr)
         if lacks_real_patients(info, [record]):
             print(ONLY_SIMULATED, file=sys.stderr)
         if (asked := understood(info, question, [ecg])) is not None:
             if is_yes_or_no(info, asked):
-                judged = chat.judge(item, asked, background)
+                judged = chat.judge(prepared, asked, background)
                 answer, line = judged.answer, in_words(judged)
             else:
-                answer = line = chat.ask(item, asked, patient=background)
+                answer = line = chat.ask(prepared, asked, patient=background)
             title = f"{title}: {asked} {line}"
             if len(title) > _MAX_TITLE:
                 title = title.partition(" (")[0]  # not what the probability rests on
             print(line)
             measures = bool(representation.parts(item))
-            for remark in remarks(chat, info, [ecg], [item], asked, answer, background, measures):
+            for remark in remarks(chat, info, [ecg], [prepared], asked, answer, background, measures):
                 print(remark)
             try:
-                shading = shade_yes_or_no(chat.checkpoint, item, asked.strip(), answer, background)
+                shading = shade_yes_or_no(chat.checkpoint, prepared, asked.strip(), answer, background)
             except UserError as error:
                 print(f"not shaded: {error}", file=sys.stderr)
     elif reconstruction:

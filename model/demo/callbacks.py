@@ -106,7 +106,7 @@ class Callbacks:
         record, item, representation = session.record, session.item, self.chat.representation
         return (
             session,
-            description_html(session.about, [f"{MEASURED}: {session.measured}.", *warnings]),
+            description_html(session.about, [f"{MEASURED}: {session.measured}.", *session.similar, *warnings]),
             draw_paper(record),
             draw_reconstruction(record, representation, item),
             self.strip.draw(record, item),
@@ -206,7 +206,7 @@ class Callbacks:
         if turn.ended == STOPPED:
             return
         ranks = None if temperature else self.chat
-        lines = remarks(ranks, info, [session.record], [session.item], sent, turn.answer, turn.patient, measures=True)
+        lines = remarks(ranks, info, [session.record], [session.ecg], sent, turn.answer, turn.patient, measures=True)
         lines += [f"({line})" for line in (restated(question, sent),) if line]
         if lines and not session.lease.ended and session.lease.started == number_of:
             current = steps.remark(current, lines)

@@ -12,8 +12,8 @@ DISCLAIMER = "Not for clinical diagnosis"
 def write_export(session: Session, model: str, fingerprint: str, temporary: Path) -> list[str]:
     """Write ``conversation.md`` and ``conversation.json`` to a new folder in ``temporary``; return their paths.
 
-    They hold the conversation, what was measured, the age and sex entered, and the generation options; neither the
-    signal nor a name. model: a line that says which model answered.
+    They hold the conversation, what was measured, what is similar, the age and sex entered, and the generation options;
+    neither the signal nor a name. model: a line that says which model answered.
     """
     folder = Path(tempfile.mkdtemp(dir=temporary))
     document = as_json(session, model, fingerprint)
@@ -30,6 +30,7 @@ def as_json(session: Session, model: str, fingerprint: str) -> dict:
         "checkpoint": fingerprint,
         "ecg": session.about,
         "measured": session.measured,
+        "similar": list(session.similar),
         "conversation": [
             {
                 "question": turn.question,
@@ -58,6 +59,7 @@ def as_markdown(session: Session, model: str) -> str:
         f"- {_escaped(model)}",
         f"- ECG: {_escaped(session.about)}",
         f"- measured on the signal, not by the model: {session.measured}",
+        *(f"- {_escaped(line)}" for line in session.similar),
     ]
     for turn in session.turns:
         sampling = f", temperature {turn.temperature:g}, seed {turn.seed}" if turn.temperature else ""

@@ -15,8 +15,9 @@ import numpy as np
 from cardiolect.data_provider.ecgqa.ruler import measured_in_words
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import describe_patient
+from cardiolect.ecg_tokenizer.base import PreparedECG
 from cardiolect.model.cli.ask import answers_alone, check_question
-from cardiolect.model.cli.remarks import in_words
+from cardiolect.model.cli.remarks import in_words, similar_lines
 from cardiolect.model.demo import feedback
 from cardiolect.model.evaluation.examples import shade_yes_or_no
 from cardiolect.model.inference.chat import ECGChat
@@ -83,12 +84,16 @@ class Lease:
 
 @dataclass(frozen=True)
 class Session:
-    """An ECG with its item, such as codes, its description and measurements; the conversation; rated: rated turns."""
+    """An ECG, prepared for prompts, its description and measurements; the conversation; rated: rated turns.
+
+    similar: a line for each similar training recording in the prompts.
+    """
 
     record: ECGRecord | None = None
-    item: np.ndarray | None = None
+    ecg: PreparedECG | None = None
     about: str = "no ECG"
     measured: str = ""
+    similar: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
     rated: tuple[tuple[int, bool], ...] = ()
     conversation: str = field(default_factory=lambda: token_hex(8))
@@ -99,6 +104,11 @@ class Session:
         return replace(self, turns=(), rated=(), conversation=token_hex(8), lease=Lease())
 
     @property
+    def item(self) -> np.ndarray | None:
+        """What the representation makes of the ECG, such as codes."""
+        return None if self.ecg is None else self.ecg.item
+
+    @property
     def history(self) -> tuple[tuple[str, str], ...]:
         """What the model was asked and has answered."""
         return tuple((turn.sent, turn.answer) for turn in self.turns if turn.ended != REFUSED)
@@ -107,7 +117,9 @@ class Session:
 def start(chat: ECGChat, record: ECGRecord, about: str) -> Session:
     """A session about an ECG."""
     about = f"{about}; {record.seconds:.1f} s at {record.fs:g} Hz"
-    return Session(record, chat.encode(record), about, measured_in_words(record))
+    prepared = chat.prepare(record)
+    similar = tuple(similar_lines(prepared, chat.knows(record)))
+    return Session(record, prepared, about, measured_in_words(record), similar)
 
 
 def clean_question(question: str) -> str:
@@ -139,7 +151,7 @@ def ask(
     """
     lease = session.lease
     lease.check()
-    if session.item is None:
+    if session.ecg is None:
         raise UserError(
             "there is no ECG: upload one or choose a simulated one; if the session has expired, reload the page"
         )
@@ -156,13 +168,13 @@ def ask(
 
     def judged() -> Iterator[str]:
         nonlocal turn
-        found = chat.judge(session.item, turn.sent, patient)
+        found = chat.judge(session.ecg, turn.sent, patient)
         turn = replace(turn, judged=in_words(found))
         yield found.answer
 
     def written() -> Iterator[str]:
         drawing = {"temperature": turn.temperature, "seed": turn.seed}
-        return chat.stream(session.item, turn.sent, history, patient, turn.max_new_tokens, **drawing)
+        return chat.stream(session.ecg, turn.sent, history, patient, turn.max_new_tokens, **drawing)
 
     answers = judged() if judges and not (temperature or history) else written()
     lease.started += 1
@@ -215,7 +227,7 @@ def last_yes_or_no(session: Session) -> Turn | None:
 def trace(chat: ECGChat, session: Session, turn: Turn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where in the ECG an answer, yes or no, came from: starts and ends in seconds, and weights."""
     session.lease.check()
-    shading = shade_yes_or_no(chat.checkpoint, session.item, turn.sent, turn.answer, turn.patient, turn.history)
+    shading = shade_yes_or_no(chat.checkpoint, session.ecg, turn.sent, turn.answer, turn.patient, turn.history)
     session.lease.check()
     return shading
 

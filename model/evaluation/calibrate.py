@@ -22,11 +22,11 @@ from cardiolect.data_provider.ecgqa.derived import questions
 from cardiolect.data_provider.ecgqa.templates import VERIFY
 from cardiolect.data_provider.examples import QA_TASK, Example
 from cardiolect.data_provider.splits import load_splits
-from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.evaluation.answers import answers
 from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.model.evaluation.conditions import WITH_ECG
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
+from cardiolect.model.evaluation.neighbours import prepare_ecgs
 from cardiolect.model.evaluation.settings import EvalSettings
 from cardiolect.model.inference.calibration import CERTAIN, Calibration, QuestionMap
 from cardiolect.model.llm.checkpoint import load_checkpoint
@@ -60,7 +60,7 @@ def calibrate(settings: EvalSettings, folds: str) -> Calibration:
     examples, left_out = _yes_or_no(settings)
     checkpoint = load_checkpoint(folder, settings.precision, load_bits=settings.load_bits, device=settings.device)
     refs = [ref for e in examples for ref in e.records]
-    ecgs = prepare_corpus(checkpoint.representation, refs, settings, record_seconds(checkpoint.info, settings))
+    ecgs = prepare_ecgs(checkpoint, refs, settings, record_seconds(checkpoint.info, settings))
     readable = [e for e in examples if all(ref in ecgs for ref in e.records)]
     left_out["about recordings that cannot be read"] = len(examples) - len(readable)
     examples, lengths = fitting(checkpoint, readable, ecgs, settings, YES_AND_NO)

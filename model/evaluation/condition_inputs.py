@@ -16,7 +16,10 @@ from cardiolect.ecg_tokenizer.measured.representation import CODES, MEASURED
 from cardiolect.model.evaluation.conditions import (
     CODES_ONLY,
     MEASURED_ONLY,
+    NEIGHBOUR_CONDITIONS,
+    NEIGHBOURS_ONLY,
     NO_ECG,
+    NO_NEIGHBOURS,
     NO_RANGES,
     NOISE,
     NOISE_MV,
@@ -49,8 +52,8 @@ def inputs_under(
     """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
     asked: the recordings of every question on all ranks. own: those of this rank. The keys of the ECGs identify the
-    recording and its alteration. Raises `UserError` if a recording to alter cannot be read, or if ECGs have no such
-    part.
+    recording and its alteration. ECGs keep their similar recordings, found by the whole ECG, unless it is silenced.
+    Raises `UserError` if a recording to alter cannot be read, or if ECGs have no such part.
     """
     if condition == NO_ECG:
         return lambda refs: [None] * len(refs)
@@ -67,6 +70,10 @@ def inputs_under(
         return lambda refs: [_part(ecgs, ref, condition) for ref in refs]
     if condition in (RANGES_ONLY, NO_RANGES):
         return lambda refs: [_in_ranges(ecgs, ref, condition) for ref in refs]
+    if condition in NEIGHBOUR_CONDITIONS:
+        if not ecgs.neighbours:
+            raise UserError(f"FLOORS={condition}: the checkpoint has no index of similar recordings (RETRIEVE)")
+        return lambda refs: [_with_neighbours(ecgs, ref, condition) for ref in refs]
     if condition != WITH_ECG:
         raise ValueError(condition)
     return lambda refs: list(map(ecgs.ecg, refs))
@@ -79,7 +86,8 @@ def _part(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
         raise UserError(
             f"FLOORS={condition}: the checkpoint's ECGs are {ecgs.representation.name}, which have no parts"
         )
-    return ecgs.representation.prepared((ref.record_id, condition), parts[PARTS[condition]])
+    prepared = ecgs.representation.prepared((ref.record_id, condition), parts[PARTS[condition]])
+    return prepared._replace(neighbours=ecgs.neighbours.get(ref.record_id, ()))
 
 
 def _in_ranges(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
@@ -88,7 +96,16 @@ def _in_ranges(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
         raise UserError(f"FLOORS={condition}: questions hold no codes of ECGs that are {ecgs.representation.name}")
     ecg = ecgs.ecg(ref)
     before, inside = ((), ecg.token_ids) if condition == RANGES_ONLY else (ecg.token_ids, ())
-    return PreparedECG((ecg.key, condition), before, ecg.item, inside)
+    return PreparedECG((ecg.key, condition), before, ecg.item, inside, ecg.neighbours)
+
+
+def _with_neighbours(ecgs: CachedECGs, ref: RecordRef, condition: str) -> PreparedECG:
+    """A recording without similar ones, with random ones, or these without the recording itself."""
+    ecg = ecgs.ecg(ref)
+    if condition == NEIGHBOURS_ONLY:
+        return PreparedECG((ecg.key, condition), (), ecg.item, None, ecg.neighbours)
+    others = () if condition == NO_NEIGHBOURS else ecgs.random_neighbours.get(ref.record_id, ())
+    return ecg._replace(neighbours=others)
 
 
 def _altered(
@@ -107,7 +124,9 @@ def _altered(
             np.ascontiguousarray(ALTERED[condition](each.signal, _generator(settings.seed, each.ref))) for each in batch
         ]
         for each, item in zip(batch, representation.prepare(changed, rate), strict=True):
-            found[each.ref.record_id] = representation.prepared((each.ref.record_id, condition), item)
+            prepared = representation.prepared((each.ref.record_id, condition), item)
+            similar = () if condition == SILENCED else ecgs.neighbours.get(each.ref.record_id, ())
+            found[each.ref.record_id] = prepared._replace(neighbours=similar)
     representation.to("cpu")
     if missing := [ref.record_id for ref in refs if ref.record_id not in found]:
         raise UserError(f"record {missing[0]}: can no longer be read; its codes are cached, but its signal is not")

@@ -10,6 +10,7 @@ NO_ECG, OTHER_ECG, SILENCED, REVERSED = "no_ecg", "other_ecg", "silenced_leads",
 NOISE, NOISE_MV = "noise", 0.25
 CODES_ONLY, MEASURED_ONLY = "codes_only", "measured_only"
 RANGES_ONLY, NO_RANGES = "ranges_only", "no_ranges"
+NO_NEIGHBOURS, RANDOM_NEIGHBOURS, NEIGHBOURS_ONLY = "no_neighbours", "random_neighbours", "neighbours_only"
 GENERATED = "generated"
 MAJORITY_IN_VALIDATION = "majority_in_validation"
 
@@ -45,6 +46,13 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
     # Of questions that offer ranges of times, whose codes are part of the question.
     RANGES_ONLY: Condition("ranges only", "no ECG but its codes in the time ranges of questions", False, "#44AA99"),
     NO_RANGES: Condition("no ranges", "the ECG, but no codes of it in the time ranges of questions", False, "#AA4499"),
+    # Of prompts with similar recordings. None of these is a floor of the ECG: the first two contain it, and in the last
+    # it has chosen the texts.
+    NO_NEIGHBOURS: Condition("no neighbours", "the ECG without texts of similar recordings", False, "#6699CC"),
+    RANDOM_NEIGHBOURS: Condition(
+        "random neigh.", "the ECG with texts of training recordings drawn at random", False, "#661100"
+    ),
+    NEIGHBOURS_ONLY: Condition("neigh. only", "the texts of similar recordings without the ECG", False, "#888888"),
     GENERATED: Condition(
         "generated", "free generation with the ECG, for comparison with ranked answers", False, "#D55E00"
     ),
@@ -69,7 +77,11 @@ CONDITIONS: dict[str, Condition] = {  # in the order of their columns
         "maj./content", "the training report whose statements agree best with those of the others", True, "#332288"
     ),
 }
-CHOICES = (NO_ECG, OTHER_ECG, SILENCED, NOISE, REVERSED, CODES_ONLY, MEASURED_ONLY, RANGES_ONLY, NO_RANGES)  # of FLOORS
+NEIGHBOUR_CONDITIONS = (NO_NEIGHBOURS, RANDOM_NEIGHBOURS, NEIGHBOURS_ONLY)
+CHOICES = (  # of FLOORS
+    *(NO_ECG, OTHER_ECG, SILENCED, NOISE, REVERSED, CODES_ONLY, MEASURED_ONLY, RANGES_ONLY, NO_RANGES),
+    *NEIGHBOUR_CONDITIONS,
+)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from cardiolect.data_provider.corpora.simulated_folder import load_true_findings
 from cardiolect.data_provider.examples import Example
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.data_provider.storage.remarks import Remark
-from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
+from cardiolect.ecg_tokenizer.cached import CachedECGs
+from cardiolect.ecg_tokenizer.retrieval.corpus import figures_of
 from cardiolect.model.evaluation.answers import Answer
 from cardiolect.model.evaluation.asking import ask
 from cardiolect.model.evaluation.choices import answer_lists, coverage
@@ -27,6 +28,7 @@ from cardiolect.model.evaluation.conditions import GENERATED, MAJORITY_IN_VALIDA
 from cardiolect.model.evaluation.examples import choose, draw_examples
 from cardiolect.model.evaluation.floors import texts_without_model
 from cardiolect.model.evaluation.lengths import fitting, lengths_line, record_seconds
+from cardiolect.model.evaluation.neighbours import prepare_ecgs, with_neighbour_floors
 from cardiolect.model.evaluation.numbers import in_exact_match
 from cardiolect.model.evaluation.operating_point import OperatingPoint
 from cardiolect.model.evaluation.page import PAGE, render_page
@@ -63,6 +65,7 @@ def evaluate(settings: EvalSettings) -> dict:
     checkpoint = load_checkpoint(
         settings.checkpoint, settings.precision, load_bits=settings.load_bits, device=settings.device
     )
+    settings = with_neighbour_floors(checkpoint, settings)
     if settings.load_bits is None:
         settings = settings.model_copy(update={"load_bits": bits_of(checkpoint.info)})
     if launch.is_main() and (lacking := not_taught(checkpoint.info, settings.tasktype)):
@@ -77,7 +80,7 @@ def evaluate(settings: EvalSettings) -> dict:
         "checkpoint": checkpoint_provenance(checkpoint, settings),
         "seen": seen_before,
         "data": {
-            **data_provenance(examples, ecgs),
+            **data_provenance(checkpoint, examples, ecgs),
             "lengths": lengths,
             "corpora": [{key: corpus[key] for key in _OF_CORPUS} for corpus in corpora_of(settings.data_root, "eval")],
         },
@@ -96,7 +99,7 @@ def evaluate(settings: EvalSettings) -> dict:
         answered[condition] = [operating_point.answer(e, answer) for e, answer in pairs]
     result: dict = {}
     if launch.is_main():
-        samples = _samples(examples, answered, checkpoint, settings, operating_point)
+        samples = _samples(examples, answered, checkpoint, ecgs, settings, operating_point)
         provenance["seconds"] = round(time.time() - started, 1)
         provenance["answer_seconds"] = answer_seconds
         result = write_result(settings.output_dir, samples, settings.model_dump(mode="json"), provenance)
@@ -130,7 +133,7 @@ def _examples(
     examples = load_splits(settings, ("test",), task=settings.tasktype)["test"].examples
     seconds = record_seconds(checkpoint.info, settings)
     refs = [ref for e in examples for ref in e.records]
-    ecgs = prepare_corpus(checkpoint.representation, refs, settings, seconds)
+    ecgs = prepare_ecgs(checkpoint, refs, settings, seconds)
     examples = [e for e in examples if all(ref in ecgs for ref in e.records)]
     asked = len(examples)
     left_out = seen.left_out(examples)
@@ -176,8 +179,8 @@ def checkpoint_provenance(checkpoint: Checkpoint, settings: CheckpointSettings) 
     }
 
 
-def data_provenance(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
-    """Hashes of the questions, of everything else in the prompts, and of the items of ECGs.
+def data_provenance(checkpoint: Checkpoint, examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, Any]:
+    """Hashes of the questions, of everything else in the prompts, and of the items of ECGs; figures of retrieval.
 
     ecgs: tokens of an ECG in a prompt, and the leads and seconds that they cover; median, minimum and maximum over
     recordings. marked: how many recordings have leads that are absent, computed or masked in part, or limb leads that
@@ -191,7 +194,10 @@ def data_provenance(examples: Sequence[Example], ecgs: CachedECGs) -> dict[str, 
         codes.update(ref[0].encode() + item.tobytes())
         sizes.append((ecgs.representation.num_tokens(item), *ecgs.representation.coverage(item)))
         marked.update(name for name, value in ecgs.remark(ref[1])._asdict().items() if value)
+    refs = [ref for e in examples for ref in e.records]
+    similar = {} if checkpoint.index is None else {"retrieval": figures_of(checkpoint.index, refs, ecgs)}
     return {
+        **similar,
         "texts_fingerprint": texts_fingerprint(samples_of(examples)),
         "context_fingerprint": context.hexdigest()[:16],
         "codes_fingerprint": codes.hexdigest()[:16],
@@ -218,6 +224,7 @@ def _samples(
     examples: Sequence[Example],
     answered: dict[str, list[Answer]],
     checkpoint: Checkpoint,
+    ecgs: CachedECGs,
     settings: EvalSettings,
     operating_point: OperatingPoint,
 ) -> list[Sample]:
@@ -248,6 +255,7 @@ def _samples(
                 cut_off=tuple(condition for condition, answer in given.items() if answer.cut_off),
                 findings=None if truths is None else tuple(sorted(truths[example.records[0].record_id])),
                 subgroups=subgroups.of(example),
+                neighbours=tuple(ecgs.neighbours.get(record, ()) for record in example.record_ids if ecgs.neighbours),
             )
         )
     return samples

@@ -105,15 +105,15 @@ def shades(checkpoint: Checkpoint, example: Example, answer: str, ecgs: Sequence
 
 def shade_yes_or_no(
     checkpoint: Checkpoint,
-    item: np.ndarray,
+    ecg: PreparedECG,
     question: str,
     answer: str,
     patient: str = "",
     history: Sequence[tuple[str, str]] = (),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`shades` of one ECG, given as its item. Raises `UserError` unless the answer is yes or no."""
+    """`shades` of one ECG. Raises `UserError` unless the answer is yes or no."""
     if task_of(question) == REPORT_TASK or answer not in (YES, NO):
         raise UserError("only an answer of yes or no can be traced back to times of the ECG")
     ref = RecordRef("", Path(), background=patient)
     example = Example("", (ref,), QA_TASK, question, (), background=patient, history=tuple(history))
-    return shades(checkpoint, example, answer, [checkpoint.representation.prepared("", item)])[0]
+    return shades(checkpoint, example, answer, [ecg])[0]

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cardiolect.data_provider.examples import Example
+from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.answers import Candidates
 from cardiolect.model.evaluation.conditions import OTHER_ECG
 from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
-from cardiolect.model.prompt.rendering import render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.rendering import neighbours_text, render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
 def record_seconds(info: Mapping[str, Any], settings: CheckpointSettings) -> float:
@@ -31,7 +32,7 @@ def fitting(
     longest ECGs of the others that are kept, one of which it may get.
     """
     limit, vocabulary = longest_sequence(checkpoint.model), checkpoint.vocabulary
-    tokens = {ref: ecgs.num_tokens(ref) for e in examples for ref in e.records}
+    tokens = {ref: ecgs.num_tokens(ref) + _similar(vocabulary, ref, ecgs) for e in examples for ref in e.records}
     sizes = [(sum(tokens[ref] for ref in e.records), _text(vocabulary, e, settings, lists)) for e in examples]
     kept = [i for i, size in enumerate(sizes) if limit is None or sum(size) <= limit]
     if limit is not None and OTHER_ECG in settings.floor_conditions:
@@ -49,8 +50,14 @@ def fitting(
     return [examples[i] for i in kept], figures
 
 
+def _similar(vocabulary: Vocabulary, ref: RecordRef, ecgs: CachedECGs) -> int:
+    """Tokens of the texts of similar recordings, or of random ones if these are longer."""
+    each = (of_all.get(ref.record_id, ()) for of_all in (ecgs.neighbours, ecgs.random_neighbours))
+    return max(len(vocabulary.text_ids(neighbours_text(similar))) for similar in each)
+
+
 def _text(vocabulary, example: Example, settings: CheckpointSettings, lists: Candidates | None) -> int:
-    """Tokens of everything but the ECGs: the patient, the question and the longest answer."""
+    """Tokens of everything but ECGs and what is similar to them: the patient, the question and the longest answer."""
     room = settings.new_tokens
     for candidate in lists.candidates(example) if lists else ():
         room = max(room, len(render_answer(vocabulary, candidate)))

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from cardiolect.model.evaluation.conditions import WITH_ECG
+from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.prevalence import MOST_OPEN, ranges
+from cardiolect.model.evaluation.table_rows import interval, points
+from cardiolect.model.evaluation.verdict import score_name
 from cardiolect.utils.metrics.verify import FEWEST_OF_EACH
 
 ABOVE_BY_CHANCE = 0.025  # of 95 % intervals, if there is nothing to find
@@ -103,3 +105,25 @@ def chance_of_questions(result: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = list(result.get("verify", {}).get(WITH_ECG, {}).values())
     lows = [row["balanced_accuracy_ci95"][0] for row in rows]
     return by_chance(lows, GUESSING, "questions")
+
+
+def retrieval_lines(result: Mapping[str, Any]) -> list[str]:
+    """How similar recordings were found, and what they add to the score; [] if prompts had none."""
+    if not (found := result.get("data", {}).get("retrieval")):
+        return []
+    number = found["neighbours"]
+    lines = [
+        f"prompts have the {found['content']} of {number} similar training recording{'s' * (number > 1)} of other "
+        f"patients, by {found['by']} among {found['indexed']}"
+    ]
+    if found["distance"]:
+        low, median, high = found["distance"]
+        lines[0] += f"; distance of the nearest {median:.2f} (median; {low:.2f} to {high:.2f})"
+    if found["without"] or found["fewer"]:
+        lines[0] += f"; {found['without']} of {found['recordings']} recordings have none, {found['fewer']} have fewer"
+    for added in result.get("neighbours_add", ()):
+        lines.append(
+            f"similar recordings: {points(added['value'])} points{interval(added['ci95'])} of "
+            f"{score_name(added['of'])} compared with {CONDITIONS[added['over']].meaning}"
+        )
+    return lines

@@ -17,7 +17,13 @@ from cardiolect.model.evaluation.breakdown import FEWEST, FEWEST_PATIENTS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG, colours
 from cardiolect.model.evaluation.floors import floors
 from cardiolect.model.evaluation.lengths import lengths_line
-from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.notes import (
+    chance_of_groups,
+    chance_of_questions,
+    mix_of_answers,
+    retrieval_lines,
+    rule_of_means,
+)
 from cardiolect.model.evaluation.number_tables import number_figures, numbers_note
 from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.paper_table import table_of
@@ -117,6 +123,7 @@ def render_page(result: Mapping[str, Any], examples: Sequence[PageExample] = ())
         warnings=[each for each in warnings(result) if each != alarm],
         seen_line=seen_line(result.get("seen", {})),
         lengths_line=lengths_line(result.get("data", {}).get("lengths", {})),
+        retrieval_lines=retrieval_lines(result),
         exact_match=task.exact_match,
         code_names=NAMES,
         provenance=[

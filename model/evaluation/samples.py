@@ -24,6 +24,7 @@ class Sample:
     yes_margins: condition -> the logit of "yes" minus that of "no", for yes-or-no questions.
     cut_off: the conditions under which the text reached MAX_NEW_TOKENS before its end.
     findings: the true findings of the recording, if the corpus has them (as simulated ones do).
+    neighbours: of each recording, the texts of similar training recordings in its prompt, and their distances.
     subgroups: sex, age and device -> the group that the patient belongs to, see `evaluation.subgroups`.
     """
 
@@ -46,6 +47,7 @@ class Sample:
     cut_off: tuple[str, ...] = ()
     findings: tuple[str, ...] | None = None
     subgroups: dict[str, str] = field(default_factory=dict)
+    neighbours: tuple[tuple[tuple[str, float], ...], ...] = ()
 
 
 _DEFAULTS = {

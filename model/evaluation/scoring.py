@@ -12,7 +12,7 @@ from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores, selective_scores
-from cardiolect.model.evaluation.conditions import MEASURED_ONLY, WITH_ECG
+from cardiolect.model.evaluation.conditions import MEASURED_ONLY, NEIGHBOUR_CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
@@ -115,6 +115,10 @@ def score(
         result["subgroups"] = found
     if MEASURED_ONLY in scored:
         result["codes_add"] = {"of": result["score"], **result["above"][result["score"]][MEASURED_ONLY]}
+    if others := [name for name in NEIGHBOUR_CONDITIONS if name in scored]:
+        result["neighbours_add"] = [
+            {"of": each, **result["above"][each][name], "over": name} for each in main for name in others
+        ]
     return result
 
 

@@ -9,7 +9,13 @@ from cardiolect.data_provider.corpora.simulated_folder import only_simulated
 from cardiolect.model.evaluation.breakdown import KEYS
 from cardiolect.model.evaluation.conditions import CONDITIONS, WITH_ECG
 from cardiolect.model.evaluation.lengths import lengths_line
-from cardiolect.model.evaluation.notes import chance_of_groups, chance_of_questions, mix_of_answers, rule_of_means
+from cardiolect.model.evaluation.notes import (
+    chance_of_groups,
+    chance_of_questions,
+    mix_of_answers,
+    retrieval_lines,
+    rule_of_means,
+)
 from cardiolect.model.evaluation.number_tables import number_rows
 from cardiolect.model.evaluation.operating_point import operating_point_line
 from cardiolect.model.evaluation.prevalence import ranges
@@ -84,7 +90,7 @@ def scores_table(result: Mapping[str, Any]) -> str:
         )
     if added := codes_line(result):
         lines.append(added)
-    return "\n".join(lines)
+    return "\n".join([*lines, *retrieval_lines(result)])
 
 
 def codes_line(result: Mapping[str, Any]) -> str:

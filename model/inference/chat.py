@@ -11,7 +11,9 @@ import torch
 
 from cardiolect.data_provider.record import ECGRecord
 from cardiolect.data_provider.texts.background import parse_background
-from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
+from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
+from cardiolect.ecg_tokenizer.retrieval.vectors import SIGNAL, vector_of
 from cardiolect.model.inference.calibration import Calibration, decide, sigmoid
 from cardiolect.model.inference.generation import stream_text
 from cardiolect.model.inference.ranking import Ranked, rank_answers
@@ -30,7 +32,7 @@ from cardiolect.utils.device import choose_device
 from cardiolect.utils.errors import UserError
 
 _TOGETHER = 32  # candidate answers that are ranked at a time
-ECG = ECGRecord | np.ndarray  # a recording, or its item, such as codes
+ECG = ECGRecord | np.ndarray | PreparedECG  # a recording, its item, such as codes, or what `Chat.prepare` returns
 
 
 class Judgement(NamedTuple):
@@ -50,6 +52,16 @@ class Chat(ABC):
     """Answers questions about ECGs, with a language model in this process or on a server."""
 
     representation: ECGRepresentation
+    index: NeighbourIndex | None = None
+
+    def prepare(self, record: ECGRecord) -> PreparedECG:
+        """A recording for a prompt, with similar training recordings if the checkpoint was trained with some."""
+        item = self.encode(record)
+        return self._with_neighbours(item, None if self.index is None else self._vector(record, item))
+
+    def knows(self, record: ECGRecord) -> bool:
+        """Whether the index of similar recordings has this very recording, whose own text is then not used."""
+        return self.index is not None and self.index.is_known(self._vector(record, self.encode(record)))
 
     def encode(self, record: ECGRecord) -> np.ndarray:
         """The item of a recording, as from `ECGRepresentation.prepare`: for a tokenizer, uint16 ``(codes,)``."""
@@ -66,32 +78,51 @@ class Chat(ABC):
     ) -> Iterator[str]:
         """Yield the answer so far, each time it grows.
 
-        ecg: a recording or its codes, or two to compare. question: `REPORT` or an empty text asks for a report.
+        ecg: a recording, what `prepare` makes of it, or its codes; or two to compare. question: `REPORT` or an empty
+        text asks for a report.
         history: earlier questions and answers about the same ECG. patient: age, sex, height and weight ("age 56, sex
         female"), for both ECGs if there are two; anything else in it is dropped. sampling: ``temperature`` and
         ``seed``, if the language model is in this process. Temperature 0, the default, takes the most probable token;
         above 0, tokens are drawn by the seed.
         Raises `UserError` if there can be no answer.
         """
-        items = self._items(ecg)
-        backgrounds = [parse_background(patient)] * len(items)
+        ecgs = self._prepared(ecg)
+        backgrounds = [parse_background(patient)] * len(ecgs)
         earlier = [(asked.strip(), answered.strip()) for asked, answered in history]
-        yield from self._answer(items, backgrounds, question.strip(), earlier, max_new_tokens, **sampling)
+        yield from self._answer(ecgs, backgrounds, question.strip(), earlier, max_new_tokens, **sampling)
 
     def ask(self, ecg: ECG | Sequence[ECG], question: str = REPORT, **options) -> str:
         """The whole answer; options as in `stream`."""
         return next(iter(deque(self.stream(ecg, question, **options), maxlen=1)), "")
 
-    def _items(self, ecg: ECG | Sequence[ECG]) -> list[np.ndarray]:
-        ecgs = [ecg] if isinstance(ecg, ECGRecord | np.ndarray) else ecg
+    def _prepared(self, ecg: ECG | Sequence[ECG]) -> list[PreparedECG]:
+        ecgs = [ecg] if isinstance(ecg, ECG) else ecg
         if len(ecgs) not in (1, 2):
             raise UserError(f"a question is about one ECG, or about two to compare, not {len(ecgs)}")
-        return [self.encode(each) if isinstance(each, ECGRecord) else each for each in ecgs]
+        found = []
+        for number, each in enumerate(ecgs):
+            if isinstance(each, ECGRecord):
+                each = self.prepare(each)
+            elif isinstance(each, np.ndarray):
+                each = self._with_neighbours(each, None if self.index is None else self._vector(None, each))
+            found.append(each._replace(key=number))
+        return found
+
+    def _vector(self, record: ECGRecord | None, item: np.ndarray) -> np.ndarray:
+        by = self.index.retrieval.by
+        if record is None and by in SIGNAL:
+            raise UserError(f"similar recordings are found by {by}, which needs the signal: give the recording itself")
+        signal, fs = (None, 0.0) if record is None else (record.signal, record.fs)
+        return vector_of(by, self.representation, signal, fs, item)
+
+    def _with_neighbours(self, item: np.ndarray, vector: np.ndarray | None) -> PreparedECG:
+        prepared = self.representation.prepared(0, item)
+        return prepared if vector is None else prepared._replace(neighbours=self.index.nearest(vector[None])[0])
 
     @abstractmethod
     def _answer(
         self,
-        items: Sequence[np.ndarray],
+        ecgs: Sequence[PreparedECG],
         backgrounds: Sequence[str],
         question: str,
         history: Sequence[tuple[str, str]],
@@ -105,7 +136,7 @@ class ECGChat(Chat):
     def __init__(self, checkpoint: Checkpoint, calibration: Calibration | None = None):
         """calibration: of the checkpoint's yes-or-no answers, for `judge`."""
         self.checkpoint, self.calibration = checkpoint, calibration
-        self.representation = checkpoint.representation
+        self.representation, self.index = checkpoint.representation, checkpoint.index
         self.checkpoint.model.eval()
 
     @classmethod
@@ -143,26 +174,25 @@ class ECGChat(Chat):
         """`judge` of several questions, which share one pass over the ECG."""
         if isinstance(questions, str):
             raise UserError("judge_all takes a list of questions; judge takes one")
-        items, candidates, questions = self._items(ecg), ((YES,), (NO,)), list(questions)
+        ecgs, candidates, questions = self._prepared(ecg), ((YES,), (NO,)), list(questions)
         room = max(len(render_answer(self.checkpoint.vocabulary, each)) for each in candidates)
-        backgrounds = [parse_background(patient)] * len(items)
-        prompts = [self._prompt(items, backgrounds, question.strip(), (), room) for question in questions]
+        backgrounds = [parse_background(patient)] * len(ecgs)
+        prompts = [self._prompt(ecgs, backgrounds, question.strip(), (), room) for question in questions]
         ranked = rank_answers(
             self.checkpoint.model, self.checkpoint.vocabulary, prompts, [candidates] * len(prompts), _TOGETHER
         )
-        calibration = self.calibration if len(items) == 1 else None  # it was fitted on prompts with one ECG
+        calibration = self.calibration if len(ecgs) == 1 else None  # it was fitted on prompts with one ECG
         found = sorted(ranked, key=lambda each: each[0])
         return [_judgement(calibration, questions[i].strip(), answer) for i, answer in found]
 
-    def _answer(self, items, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
+    def _answer(self, ecgs, backgrounds, question, history, max_new_tokens, temperature=0.0, seed=0) -> Iterator[str]:
         """Yield after every token. Raises `UserError` if the prompt is too long for the language model."""
-        prompt = self._prompt(items, backgrounds, question, history, max_new_tokens)
+        prompt = self._prompt(ecgs, backgrounds, question, history, max_new_tokens)
         model, vocabulary = self.checkpoint.model, self.checkpoint.vocabulary
         yield from stream_text(model, vocabulary, prompt, max_new_tokens, temperature, seed)
 
-    def _prompt(self, items, backgrounds, question, history, room: int) -> Prompt:
+    def _prompt(self, ecgs, backgrounds, question, history, room: int) -> Prompt:
         """The prompt, with ``room`` tokens for an answer. Raises `UserError` if the language model takes fewer."""
-        ecgs = [self.representation.prepared(number, item) for number, item in enumerate(items)]
         prompt = make_prompt(self.checkpoint.vocabulary, ecgs, backgrounds, task_of(question), question, history)
         limit, length = longest_sequence(self.checkpoint.model), len(prompt.prefix) + len(prompt.question)
         if limit and length + room > limit:

@@ -5,6 +5,7 @@
     base_chat_template.jinja                             that of the initial language model, if it has one
     ecg_tokenizer/                                       the ECG representation
     ecg_projector.safetensors                            only if the representation embeds ECGs
+    retrieval/                                           the index of similar training recordings, with RETRIEVE
     cardiolect.json                                      stage, settings, fingerprints, figures
     calibration.json                                     probabilities of yes, written by ``cardiolect calibrate``
     README.md                                            model card, written by training
@@ -22,6 +23,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
 from cardiolect.model.llm.checkpoint_folder import (
     BASE_CHAT_TEMPLATE,
     INFO,
@@ -29,6 +31,7 @@ from cardiolect.model.llm.checkpoint_folder import (
     bits_of,
     check_ecg_tokenizer,
     load_ecg_tokenizer,
+    load_index,
     read_info,
 )
 from cardiolect.model.llm.ecg_language_model import ECGLanguageModel, LanguageModel, inner_model, with_inner
@@ -48,21 +51,25 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass
 class Checkpoint:
-    """The contents of a checkpoint folder."""
+    """The contents of a checkpoint folder. index: of the training recordings, if prompts have similar ones."""
 
     model: LanguageModel
     vocabulary: Vocabulary
     representation: ECGRepresentation
     info: dict = field(default_factory=dict)
+    index: NeighbourIndex | None = None
 
     @property
     def is_stock(self) -> bool:
         """Whether the model is a stock causal LM, which reads an ECG as text."""
         return not self.representation.embeds
 
-    def use_prompt(self, prompt: PromptKind) -> None:
-        """Write prompts of this kind from now on. Raises `UserError` if the language model's chat cannot be used."""
-        self.vocabulary = with_prompt(self.vocabulary, prompt)
+    def use_prompt(self, prompt: PromptKind, in_system: bool = False) -> None:
+        """Write prompts of this kind from now on; in_system: similar recordings stand in their system message.
+
+        Raises `UserError` if the language model's chat cannot be used like this.
+        """
+        self.vocabulary = with_prompt(self.vocabulary, prompt, in_system)
         self.info["prompt"] = prompt
 
     def mark_times(self, marked: bool) -> None:
@@ -200,9 +207,10 @@ def load_checkpoint(
     seed, projector = info.get("embedding_seed", 0), info.get("projector", "linear")
     multiple = info.get("row_multiple", 1)  # older checkpoints have no spare rows
     checkpoint = new_checkpoint(model, tokenizer, representation, seed, projector, multiple)
-    checkpoint.info = info
+    checkpoint.info, checkpoint.index = info, load_index(path)
+    in_system = checkpoint.index is not None and checkpoint.index.retrieval.place == "system"
     try:
-        checkpoint.use_prompt(info.get("prompt", "plain"))
+        checkpoint.use_prompt(info.get("prompt", "plain"), in_system)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     checkpoint.mark_times(info.get("times_marked", False))  # older ones were trained without

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardiolect.ecg_tokenizer.representations import load_representation
+from cardiolect.ecg_tokenizer.retrieval.settings import FOLDER as RETRIEVAL
+from cardiolect.ecg_tokenizer.retrieval.settings import TEXTS
 from cardiolect.utils.errors import UserError
 
 if TYPE_CHECKING:
     from cardiolect.ecg_tokenizer.base import ECGRepresentation
+    from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
 
 INFO = "cardiolect.json"
 CALIBRATION = "calibration.json"  # of yes-or-no answers, see `inference.calibration`
@@ -27,6 +30,7 @@ FINGERPRINTED = (  # in addition to the weights
     "vocab.json",
     "merges.txt",
     BASE_CHAT_TEMPLATE,
+    TEXTS,
 )
 
 
@@ -72,6 +76,18 @@ def load_ecg_tokenizer(path: Path) -> "ECGRepresentation":
     return representation
 
 
+def load_index(path: Path) -> "NeighbourIndex | None":
+    """The index of similar recordings in a checkpoint; None if it was trained without.
+
+    Raises `UserError` if it should be there and is not, or is damaged.
+    """
+    if "retrieval" not in read_info(path):
+        return None
+    from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
+
+    return NeighbourIndex.from_pretrained(path / RETRIEVAL)
+
+
 def check_ecg_tokenizer(path: Path, representation: "ECGRepresentation", where: Path) -> None:
     """Raise `UserError` if the checkpoint ``path`` was trained with another ECG tokenizer than that of ``where``.
 
@@ -99,11 +115,13 @@ def _read_json(path: Path) -> dict:
 def fingerprint(folder: Path) -> str:
     """Short hash of everything that determines a checkpoint's answers.
 
-    That is weights, configuration and text tokenizer (for adapters also those of the base model) and the ECG tokenizer.
+    That is weights, configuration and text tokenizer (for adapters also those of the base model), the ECG tokenizer and
+    the index of similar recordings.
     Raises `UserError` if one of these is missing.
     """
     paths = []
-    for part in (folder, folder / "ecg_tokenizer", base_of(folder)):
+    index = folder / RETRIEVAL
+    for part in (folder, folder / "ecg_tokenizer", base_of(folder), index if index.is_dir() else None):
         if part is not None:
             if not part.is_dir():
                 raise UserError(f"{folder}: not a checkpoint ({part} is missing)")

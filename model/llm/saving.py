@@ -7,6 +7,7 @@ from pathlib import Path
 from peft import PeftModel, get_peft_model_state_dict
 from transformers import GenerationConfig, PreTrainedModel
 
+from cardiolect.ecg_tokenizer.retrieval.settings import FOLDER as RETRIEVAL
 from cardiolect.model.llm.checkpoint import MAX_NEW_TOKENS, Checkpoint
 from cardiolect.model.llm.checkpoint_folder import BASE_CHAT_TEMPLATE, CALIBRATION, INFO
 from cardiolect.model.llm.ecg_language_model import PROJECTOR, ECGLanguageModel, inner_model
@@ -46,6 +47,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, merge: bool) -> None:
         (folder / BASE_CHAT_TEMPLATE).write_text(checkpoint.vocabulary.own_template, encoding="utf-8")
     checkpoint.vocabulary.tokenizer.save_pretrained(folder)
     checkpoint.representation.save_pretrained(folder / "ecg_tokenizer")
+    if checkpoint.index is not None:
+        checkpoint.index.save_pretrained(folder / RETRIEVAL)
     packages = ("torch", "transformers", "peft", "deepspeed", "vector-quantize-pytorch")
     info = {
         **checkpoint.info,
@@ -86,8 +89,10 @@ def _remove_earlier(folder: Path) -> None:
     stale = (CALIBRATION, PROJECTOR, "chat_template.jinja", BASE_CHAT_TEMPLATE, "config.json", "generation_config.json")
     for path in [*folder.glob("adapter_*"), *folder.glob("model*.safetensors*"), *(folder / name for name in stale)]:
         path.unlink(missing_ok=True)
-    for path in (folder / "ecg_tokenizer").glob("*"):
+    for path in [*(folder / "ecg_tokenizer").glob("*"), *(folder / RETRIEVAL).glob("*")]:
         path.unlink()
+    if (folder / RETRIEVAL).is_dir():
+        (folder / RETRIEVAL).rmdir()
 
 
 def generation_config(vocabulary: Vocabulary, rows: int | None = None) -> GenerationConfig:

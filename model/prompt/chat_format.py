@@ -32,7 +32,8 @@ class ChatFormat:
     opening: before the first user's message. generation: after a question, up to the answer. lead: spaces or newlines
     with which an answer begins. end: ends an answer, and is a special token, possibly after spaces. between: after an
     answer, up to the next question; begins with ``end``. tags: words in angle brackets that the template may act on
-    ("</think>").
+    ("</think>"). system: what surrounds a system message before the first user's, in place of ``opening``; None if the
+    template writes none.
     """
 
     opening: str
@@ -41,6 +42,7 @@ class ChatFormat:
     end: str
     between: str
     tags: tuple[str, ...]
+    system: tuple[str, str] | None = None
 
     @property
     def end_token(self) -> str:
@@ -64,7 +66,18 @@ def read_chat_format(tokenizer: "PreTrainedTokenizerBase", template: str) -> Cha
         raise refusal("it writes earlier answers in another way than the one to come (as if they had been thought out)")
     if end is None or not pieces(4, prompt=False)[-1].startswith(end):
         raise refusal("it ends answers without a special token")
-    return ChatFormat(opening, generation, lead, end, between, tuple(sorted(set(_TAG.findall(template)))))
+    tags = tuple(sorted(set(_TAG.findall(template))))
+    return ChatFormat(opening, generation, lead, end, between, tags, _system(tokenizer, template, generation))
+
+
+def _system(tokenizer: "PreTrainedTokenizerBase", template: str, generation: str) -> tuple[str, str] | None:
+    """`ChatFormat.system`; None if the template refuses such a message or writes what follows it differently."""
+    system, asked = _WORDS[:2]
+    try:
+        before, after, last = _split(render(tokenizer, template, [asked], True, system), [system, asked])
+    except UserError:
+        return None
+    return (before, after) if last == generation else None
 
 
 def fixed_date(template: str) -> str:
@@ -75,9 +88,15 @@ def fixed_date(template: str) -> str:
     return template
 
 
-def render(tokenizer: "PreTrainedTokenizerBase", template: str, contents: Sequence[str], prompt: bool) -> str:
-    """The text of a conversation; contents: of user and assistant in turn. prompt: with the beginning of an answer."""
-    messages = [{"role": ("user", "assistant")[k % 2], "content": content} for k, content in enumerate(contents)]
+def render(
+    tokenizer: "PreTrainedTokenizerBase", template: str, contents: Sequence[str], prompt: bool, system: str = ""
+) -> str:
+    """The text of a conversation; contents: of user and assistant in turn. prompt: with the beginning of an answer.
+
+    system: the message before them, if there is one.
+    """
+    messages = [{"role": "system", "content": system}] if system else []
+    messages += [{"role": ("user", "assistant")[k % 2], "content": content} for k, content in enumerate(contents)]
     try:
         return tokenizer.apply_chat_template(
             messages, chat_template=template, add_generation_prompt=prompt, tokenize=False

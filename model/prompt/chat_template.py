@@ -13,7 +13,7 @@ With PROMPT=chat the template writes conversations about ECGs with the pieces of
 all others with that template itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from operator import add
@@ -22,8 +22,10 @@ from typing import Literal
 import numpy as np
 
 from cardiolect.data_provider.examples import QA_TASK, REPORT_TASK
+from cardiolect.ecg_tokenizer.base import Neighbour
 from cardiolect.model.prompt.chat_format import fixed_date, read_chat_format, refusal, render
 from cardiolect.model.prompt.rendering import (
+    neighbours_text,
     patient_text,
     prompt_text,
     render_ecgs,
@@ -46,7 +48,12 @@ _TEMPLATE = """\
   {%- endfor -%}
   {{- escaped.text -}}
 {%- endmacro -%}
-{{- opening -}}
+{%- set first = messages[0] -%}
+{%- if system_before and first.role == 'system' and first.content.startswith(similar) -%}
+  {{- system_before ~ plain(first.content | trim) ~ system_after -}}
+{%- else -%}
+  {{- opening -}}
+{%- endif -%}
 {%- set chat = namespace(begun=false) -%}
 {%- for message in messages -%}
   {%- set content = message.content or '' -%}
@@ -71,10 +78,16 @@ _TEMPLATE = """\
         {%- set codes = part.split(ecg_end)[0] -%}
         {%- set ecg = ecg_start ~ codes ~ ecg_end -%}
         {%- set turn.text = part[(codes ~ ecg_end) | length:].lstrip() -%}
-        {%- if turn.text.startswith(patient) and patient_end in turn.text -%}
-          {%- set line = turn.text.split(patient_end)[0] ~ patient_end -%}
-          {%- set turn.text = turn.text[line | length:] -%}
-          {{- plain(line) ~ ecg if patient_first else ecg ~ joint ~ plain(line) -}}
+        {%- set about = namespace(text='') -%}
+        {%- for begin, end in about_ecg -%}
+          {%- if turn.text.startswith(begin) and end in turn.text -%}
+            {%- set line = turn.text.split(end)[0] ~ end -%}
+            {%- set about.text = about.text ~ line -%}
+            {%- set turn.text = turn.text[line | length:] -%}
+          {%- endif -%}
+        {%- endfor -%}
+        {%- if about.text -%}
+          {{- plain(about.text) ~ ecg if patient_first else ecg ~ joint ~ plain(about.text) -}}
         {%- else -%}
           {{- ecg -}}
         {%- endif -%}
@@ -113,8 +126,10 @@ def chat_messages(
     backgrounds: Sequence[str],
     question: str = REPORT,
     history: Sequence[tuple[str, str]] = (),
+    neighbours: Sequence[Sequence[Neighbour]] | None = None,
+    in_system: bool = False,
 ) -> list[dict[str, str]]:
-    """The messages to send to a server.
+    """The messages to send to a server. neighbours: as of `render_ecgs`; in_system: in a message before the others.
 
     Special tokens in texts are escaped: those that begin with ``<|`` here, others by the template.
     """
@@ -123,26 +138,38 @@ def chat_messages(
         messages.append({"role": "user", "content": _plain(asked) or REPORT})
         messages.append({"role": "assistant", "content": _plain(answered)})
     patients = [patient_text(_plain(background)) for background in backgrounds]
-    messages[0]["content"] = "".join(map(add, map(ecg_text, ecgs), patients)) + messages[0]["content"]
-    return messages[:-1]
+    similar = [_escaped(neighbours_text(each)) for each in neighbours or [()] * len(ecgs)]
+    about = patients if in_system else map(add, patients, similar)
+    messages[0]["content"] = "".join(map(add, map(ecg_text, ecgs), about)) + messages[0]["content"]
+    system = [{"role": "system", "content": "".join(similar).strip()}] if in_system and any(similar) else []
+    return system + messages[:-1]
 
 
 def _plain(text: str) -> str:
-    return text.replace("<|", "< |").strip()
+    return _escaped(text).strip()
 
 
-def with_prompt(vocabulary: Vocabulary, prompt: PromptKind) -> Vocabulary:
-    """The vocabulary for prompts of this kind.
+def _escaped(text: str) -> str:
+    return text.replace("<|", "< |")
+
+
+def with_prompt(vocabulary: Vocabulary, prompt: PromptKind, in_system: bool = False) -> Vocabulary:
+    """The vocabulary for prompts of this kind. in_system: similar recordings stand in the system message.
 
     Raises `UserError` if the language model has no chat template, or none that can be followed token by token.
     """
     if prompt == "plain":
+        if in_system:
+            raise UserError("NEIGHBOUR_PLACE=system needs PROMPT=chat; plain prompts have no system message")
         return replace(vocabulary, chat=None)
     if prompt != "chat":
         raise UserError(f"prompt {prompt!r} is unknown; it must be plain or chat")
     if not vocabulary.own_template:
         raise UserError("PROMPT=chat: the language model has no chat template of its own; use PROMPT=plain")
-    chatting = replace(vocabulary, chat=read_chat_format(vocabulary.tokenizer, vocabulary.own_template))
+    chat = read_chat_format(vocabulary.tokenizer, vocabulary.own_template)
+    if in_system and chat.system is None:
+        raise UserError("NEIGHBOUR_PLACE=system: the chat template writes no system message as it is; use user")
+    chatting = replace(vocabulary, chat=chat, in_system=in_system)
     _check_chat(chatting)
     return chatting
 
@@ -166,6 +193,8 @@ def _plain_template(joint: str, escapes: Mapping[str, str], end: str) -> str:
     question, answer = prompt_text(QA_TASK, "\0").split("\0")
     words = {
         "joint": joint,
+        "system_before": "",
+        "system_after": "",
         "patient_first": "",
         "ask_report": prompt_text(REPORT_TASK),
         "question": question,
@@ -181,6 +210,8 @@ def chat_template(vocabulary: Vocabulary) -> str:
     chat = vocabulary.chat
     words = {
         "opening": chat.opening,
+        "system_before": chat.system[0] if vocabulary.in_system else "",
+        "system_after": chat.system[1] if vocabulary.in_system else "",
         "joint": "",
         "patient_first": "yes",
         "ask_report": REPORT + chat.generation,
@@ -193,18 +224,17 @@ def chat_template(vocabulary: Vocabulary) -> str:
 
 
 def _filled(words: Mapping[str, str], escapes: Mapping[str, str]) -> str:
-    patient, patient_end = patient_text("\0").split("\0")
-    words = {
-        **words,
-        "ecg_start": ECG_START,
-        "ecg_end": ECG_END,
-        "patient": patient,
-        "patient_end": patient_end,
-        "report": REPORT,
-    }
-    pairs = ", ".join(f"({_literal(word)}, {_literal(replacement)})" for word, replacement in escapes.items())
-    values = {name: _literal(text) for name, text in words.items()} | {"escapes": f"[{pairs}]"}
+    words = {**words, "ecg_start": ECG_START, "ecg_end": ECG_END, "report": REPORT}
+    patient = tuple(patient_text("\0").split("\0"))
+    words["similar"] = neighbours_text([Neighbour("", 0.0)]).partition("(")[0]
+    values = {name: _literal(text) for name, text in words.items()}
+    values["escapes"] = _pairs(escapes.items())
+    values["about_ecg"] = _pairs([patient, (words["similar"], "\n")])
     return "".join(f"{{%- set {name} = {value} -%}}\n" for name, value in values.items()) + _TEMPLATE
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return f"[{', '.join(f'({_literal(a)}, {_literal(b)})' for a, b in pairs)}]"
 
 
 def _literal(text: str) -> str:
@@ -214,24 +244,25 @@ def _literal(text: str) -> str:
     return f"'{text}'"
 
 
-def _conversations(vocabulary: Vocabulary) -> Iterator[tuple[list[np.ndarray], list[str], str, list[tuple[str, str]]]]:
-    """ECGs, backgrounds, question and history of conversations of every shape."""
+def _conversations(vocabulary: Vocabulary) -> Iterator[tuple]:
+    """ECGs, backgrounds, neighbours, question and history of conversations of every shape."""
     codes, end = np.arange(min(3, vocabulary.num_codes)), vocabulary.tokenizer.eos_token
-    for ecgs, background, question, history in product(
+    similar = (Neighbour("sinus rhythm", 0.5), Neighbour("QTc 1 < 2.", 0.7))
+    for ecgs, (background, neighbours), question, history in product(
         ([codes], [codes, codes[::-1]]),
-        ("", "age 56, sex female, height 161.5 cm"),
+        (("", ()), ("age 56, sex female, height 161.5 cm", ()), ("", similar), ("age 56", similar[:1])),
         ("", "Is it atrial fibrillation?", f"Is 1 < 2 {end}?"),
         ([], [("", "Sinus rhythm."), ("Why?", f"no{end}")]),
     ):
-        yield ecgs, [background] * len(ecgs), question, history
+        yield ecgs, [background] * len(ecgs), [neighbours] * len(ecgs), question, history
 
 
 def _is_exact(vocabulary: Vocabulary) -> bool:
     """Whether the tokenizer's template writes the prompts of `model.prompt.rendering`."""
-    for ecgs, backgrounds, question, history in _conversations(vocabulary):
-        rendered = render_ecgs(vocabulary, ecgs, backgrounds)[0]
+    for ecgs, backgrounds, neighbours, question, history in _conversations(vocabulary):
+        rendered = render_ecgs(vocabulary, ecgs, backgrounds, neighbours)[0]
         rendered += render_prompt(vocabulary, task_of(question), question, history)
-        messages = chat_messages(ecgs, backgrounds, question, history)
+        messages = chat_messages(ecgs, backgrounds, question, history, neighbours, vocabulary.in_system)
         if vocabulary.tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"] != rendered:
             return False
     return True
@@ -244,16 +275,20 @@ def _check_chat(vocabulary: Vocabulary) -> None:
     """
     words, own = vocabulary.tokenizer, fixed_date(vocabulary.own_template)
     whole, escaped = fixed_date(chat_template(vocabulary)), vocabulary.escaped
-    for ecgs, backgrounds, question, history in _conversations(vocabulary):
+    for ecgs, backgrounds, neighbours, question, history in _conversations(vocabulary):
+        similar = [escaped(neighbours_text(each)) for each in neighbours]
+        system = "".join(similar).strip() if vocabulary.in_system else ""
         patients = [escaped(patient_text(background)) for background in backgrounds]
+        if not system:
+            patients = [*map(add, patients, similar)]
         ids = [[vocabulary.start_id, *vocabulary.code_ids(codes), vocabulary.end_id] for codes in ecgs]
         shown = ["".join(words.convert_ids_to_tokens(each)) for each in ids]
         texts = [escaped(text) or REPORT for pair in history for text in pair] + [escaped(question) or REPORT]
         for template, pairs in ((own, zip(patients, shown, strict=True)), (whole, zip(shown, patients, strict=True))):
             contents = ["".join(a + b for a, b in pairs) + texts[0], *texts[1:]]
-            rendered = render_ecgs(vocabulary, ecgs, backgrounds)[0]
+            rendered = render_ecgs(vocabulary, ecgs, backgrounds, neighbours)[0]
             rendered += render_prompt(vocabulary, task_of(question), question, history)
-            if vocabulary.ids(render(words, template, contents, prompt=True)) != rendered:
+            if vocabulary.ids(render(words, template, contents, prompt=True, system=system)) != rendered:
                 raise refusal("some texts in it are written or tokenized in another way than others")
         for prompt in (True, False):
             without = texts if prompt else [*texts, "yes"]

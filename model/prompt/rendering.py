@@ -6,12 +6,16 @@
      atrial fibrillation [eos]                                earlier ones with their answers and a new line each;
                                                               answers and their ends are all that is supervised
 
+What is known of similar recordings follows the patient in a line of its own ("Similar ECGs: (1) sinus rhythm").
+
 With PROMPT=chat, the language model's own chat template surrounds the same parts (`chat_format`), and the patient goes
 before the ECG: `<|ecg_end|>`, across which no tokenizer merges, then ends what questions share.
 
     [opening] Patient: age 56.\n <|ecg_start|> codes <|ecg_end|>
     Is it atrial fibrillation? [generation]
     atrial fibrillation [end of message]
+
+NEIGHBOUR_PLACE=system puts the line about similar recordings into a system message before the opening instead.
 
 Spans are built from their parts, never searched for in the ids.
 """
@@ -22,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiolect.data_provider.examples import REPORT_TASK, Example
-from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.ecg_tokenizer.base import Neighbour, PreparedECG
 from cardiolect.model.prompt.tasks import REPORT, TASKS, task_of
 from cardiolect.model.prompt.vocabulary import ECG_START, Vocabulary
 
@@ -32,8 +36,8 @@ class Prompt:
     """One question about one ECG, or about two that are compared.
 
     prefix, question: token ids of the part that all questions about these ECGs share, and of this question.
-    key: identifies the prefix: equal keys mean equal ECGs and backgrounds. Token ids do not, because the placeholders
-    of embedded ECGs are all alike.
+    key: identifies the prefix: equal keys mean equal ECGs, neighbours and backgrounds. Token ids do not, because the
+    placeholders of embedded ECGs are all alike.
     items: the items to embed in place of the prefix's placeholders, in order; empty if the codes are tokens.
     """
 
@@ -47,8 +51,10 @@ def render_prefix(
     vocabulary: Vocabulary, ecgs: Sequence[PreparedECG | None], backgrounds: Sequence[str]
 ) -> tuple[list[int], list[bool], tuple[np.ndarray, ...]]:
     """`render_ecgs` for prepared ECGs, and the items to embed."""
-    ids, of_ecg = render_ecgs(vocabulary, [None if ecg is None else ecg.token_ids for ecg in ecgs], backgrounds)
-    embedded = [ecg.item for ecg in ecgs if ecg is not None] if vocabulary.placeholder else []
+    tokens = [None if ecg is None else ecg.token_ids for ecg in ecgs]
+    neighbours = [() if ecg is None else ecg.neighbours for ecg in ecgs]
+    ids, of_ecg = render_ecgs(vocabulary, tokens, backgrounds, neighbours)
+    embedded = [ecg.item for ecg in ecgs if ecg is not None and len(ecg.token_ids)] if vocabulary.placeholder else []
     return ids, of_ecg, tuple(embedded)
 
 
@@ -62,32 +68,42 @@ def make_prompt(
 ) -> Prompt:
     """Render a prompt. None in place of an ECG omits it but keeps its markers."""
     prefix, _, items = render_prefix(vocabulary, ecgs, backgrounds)
-    key = tuple(None if ecg is None else ecg.key for ecg in ecgs), tuple(backgrounds)
+    key = tuple(None if ecg is None else (ecg.key, ecg.neighbours) for ecg in ecgs), tuple(backgrounds)
     asked = with_codes(vocabulary, render_prompt(vocabulary, task, question, history), ecgs)
     return Prompt(tuple(prefix), tuple(asked), key, items)
 
 
 def render_ecgs(
-    vocabulary: Vocabulary, ecgs: Sequence[Sequence[int] | np.ndarray | None], backgrounds: Sequence[str]
+    vocabulary: Vocabulary,
+    ecgs: Sequence[Sequence[int] | np.ndarray | None],
+    backgrounds: Sequence[str],
+    neighbours: Sequence[Sequence[Neighbour]] | None = None,
 ) -> tuple[list[int], list[bool]]:
     """``(ids, mask)`` of the shared prefix; the mask is true for the codes of ECGs and the end markers after them.
 
-    ecgs: the codes of each ECG; None omits it but keeps its markers. backgrounds: one per ECG.
+    ecgs: the codes of each ECG; None omits it but keeps its markers. backgrounds: one per ECG. neighbours: similar
+    recordings of each ECG; None: of none.
     """
     chat, bos = vocabulary.chat, vocabulary.tokenizer.bos_token_id
     ids = [] if bos is None or chat else [bos]
     of_ecg = [False] * len(ids)
-    for number, (codes, background) in enumerate(zip(ecgs, backgrounds, strict=True)):
+    neighbours = [()] * len(ecgs) if neighbours is None else neighbours
+    similar = [neighbours_text(each) for each in neighbours]
+    opening = chat.opening if chat else ""
+    if vocabulary.in_system and any(similar):
+        opening = vocabulary.escaped("".join(similar).strip()).join(chat.system)
+        similar = [""] * len(ecgs)
+    for number, (codes, background, others) in enumerate(zip(ecgs, backgrounds, similar, strict=True)):
         inside = [] if codes is None else vocabulary.code_ids(codes)
-        patient = patient_text(background)
+        patient = patient_text(background) + others
         if chat:
             text = vocabulary.escaped(patient) + ECG_START
-            before = vocabulary.ids_after_ecg(text) if number else vocabulary.ids(chat.opening + text)
+            before = vocabulary.ids_after_ecg(text) if number else vocabulary.ids(opening + text)
             after = []
         else:
             before, after = [vocabulary.start_id], vocabulary.text_ids(patient)
         ids += [*before, *inside, vocabulary.end_id, *after]
-        of_ecg += [False] * len(before) + [codes is not None] * (len(inside) + 1) + [False] * len(after)
+        of_ecg += [False] * len(before) + [bool(inside)] * (len(inside) + 1) + [False] * len(after)
     return ids, of_ecg
 
 
@@ -143,6 +159,12 @@ def with_codes(vocabulary: Vocabulary, ids: list[int], ecgs: Sequence[PreparedEC
 
 def patient_text(background: str) -> str:
     return f"Patient: {background}.\n" if background else ""
+
+
+def neighbours_text(neighbours: Sequence[Neighbour]) -> str:
+    """A line for prompts; distances are shown to people only."""
+    parts = [f"({number}) {each.text}" for number, each in enumerate(neighbours, start=1)]
+    return f"Similar ECGs: {' '.join(parts)}\n" if parts else ""
 
 
 def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:

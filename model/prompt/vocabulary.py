@@ -44,7 +44,8 @@ class Vocabulary:
     """A text tokenizer with tokens for ``num_codes`` ECG codes, or with the placeholder of embedded ECGs.
 
     time_bins: tokens of the ECG that stand for times, see `timed`.
-    chat: how prompts are written, None for plain ones. own_template: the chat template that the language model came
+    chat: how prompts are written, None for plain ones. in_system: whether texts of similar recordings stand in the
+    system message of a chat. own_template: the chat template that the language model came
     with, "" if it has none.
     """
 
@@ -53,6 +54,7 @@ class Vocabulary:
     placeholder: bool = False
     time_bins: TimeBins | None = None
     chat: ChatFormat | None = None
+    in_system: bool = False
     own_template: str = ""
 
     @classmethod

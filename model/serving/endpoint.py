@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import requests
 
 from cardiolect.ecg_tokenizer.base import ECGRepresentation
+from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
 from cardiolect.model.inference.chat import Chat
-from cardiolect.model.llm.checkpoint_folder import load_ecg_tokenizer
+from cardiolect.model.llm.checkpoint_folder import load_ecg_tokenizer, load_index
 from cardiolect.model.prompt.chat_template import chat_messages
 from cardiolect.model.serving.serve import servable_settings
 from cardiolect.utils.errors import UserError
@@ -28,8 +29,8 @@ class EndpointChat(Chat):
     model: name of the model on the server; "" leaves the choice to the server, which is enough if it holds only one.
     key: sent as a bearer token to that address only; redirects are refused. suppressed: ids of tokens that no answer
     may contain, for servers that do not read them from a checkpoint's generation settings. timeout: seconds to wait for
-    the next byte. The server receives codes, questions and answers, and a patient's age, sex, height and weight if
-    given.
+    the next byte. index: in which similar recordings are found, on this machine. The server receives codes, questions
+    and answers, texts of similar recordings, and a patient's age, sex, height and weight if given.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class EndpointChat(Chat):
         key: str = "",
         suppressed: Sequence[int] = (),
         timeout: float = READ_SECONDS,
+        index: NeighbourIndex | None = None,
     ) -> None:
         check_endpoint(url, "endpoint", key, "ENDPOINT_KEY")
         self.url = url.rstrip("/") + ("" if urlsplit(url).path.strip("/") else "/v1")
-        self.representation = representation
+        self.representation, self.index = representation, index
         self.model = model
         self.suppressed = tuple(suppressed)
         self.timeout = timeout
@@ -68,12 +70,20 @@ class EndpointChat(Chat):
         representation = load_ecg_tokenizer(folder)
         if representation.embeds:
             raise UserError(f"{folder}: embeds ECGs, which cannot be sent to a server; ask it without --endpoint")
-        return cls(url, representation, model, environment.get("ENDPOINT_KEY", ""), suppressed)
+        index = load_index(folder)
+        return cls(url, representation, model, environment.get("ENDPOINT_KEY", ""), suppressed, index=index)
 
     def _answer(self, ecgs, backgrounds, question, history, max_new_tokens) -> Iterator[str]:
         """The greedy answer. Raises `UserError` with the server's message if there is none."""
         body = {
-            "messages": chat_messages(ecgs, backgrounds, question, history),
+            "messages": chat_messages(
+                [each.item for each in ecgs],
+                backgrounds,
+                question,
+                history,
+                [each.neighbours for each in ecgs],
+                self.index is not None and self.index.retrieval.place == "system",
+            ),
             "stream": True,
             "temperature": 0,
             "max_tokens": max_new_tokens,

@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from cardiolect.data_provider.audit.seen import SEEN, read_seen
 from cardiolect.data_provider.corpora.provenance import UNKNOWN, corpora_of
+from cardiolect.ecg_tokenizer.retrieval.settings import FOLDER as RETRIEVAL
 from cardiolect.model.evaluation.card import model_card, write_card
 from cardiolect.model.evaluation.result import read_result
 from cardiolect.model.inference.calibration import copy_calibration
@@ -81,6 +82,10 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
     if unknown := [c["name"] for c in info["corpora"] if c["licence"] == UNKNOWN]:
         corpora = ", ".join(dict.fromkeys(unknown))
         print(f"licence of {corpora} unknown; add it to README.md and LICENSE", file=sys.stderr)
+    if indexed := info.get("retrieval", {}).get("recordings"):
+        print(
+            f"{out}/{RETRIEVAL}: holds texts on {indexed} training recordings; may they be published?", file=sys.stderr
+        )
     if embeds_ecgs(out):
         print(f"{out}: {_NOT_STOCK}", file=sys.stderr)
     elif not (out / CHAT_TEMPLATE).is_file():

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from cardiolect.data_provider.corpora.mixture import take
 from cardiolect.data_provider.examples import Example, RecordRef
 from cardiolect.data_provider.storage.example_table import Examples
-from cardiolect.ecg_tokenizer.base import PreparedECG
+from cardiolect.ecg_tokenizer.base import Neighbour, PreparedECG
 from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.prompt.rendering import render_ecgs, render_prefix, render_turn, with_codes
 from cardiolect.model.prompt.vocabulary import Vocabulary
@@ -137,7 +137,8 @@ class FinetuneDataset(Dataset):
     random_windows: as of `PretrainDataset`; all questions about a recording have the same window in an epoch.
 
     part_dropout: share of rows that keep the one part of their ECG, and of those that keep the other, see
-    `ECGRepresentation.parts`.
+    `ECGRepresentation.parts`. neighbour_dropout: share of rows without the texts of similar recordings. Of the rows
+    without the ECG, a half keeps them.
 
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
 
@@ -157,6 +158,7 @@ class FinetuneDataset(Dataset):
         ecg_dropout: float = 0.0,
         patient_dropout: float = 0.0,
         part_dropout: float = 0.0,
+        neighbour_dropout: float = 0.0,
         seed: int = 0,
         max_length: int | None = None,
         corpus_weights: Mapping[str, float] | None = None,
@@ -164,7 +166,7 @@ class FinetuneDataset(Dataset):
     ):
         self.vocabulary, self.ecgs, self.seed, self.corpus_weights = vocabulary, ecgs, seed, corpus_weights or {}
         self.ecg_loss_weight, self.ecg_dropout, self.patient_dropout = ecg_loss_weight, ecg_dropout, patient_dropout
-        self.part_dropout = part_dropout
+        self.part_dropout, self.neighbour_dropout = part_dropout, neighbour_dropout
         self.unfit = Unfit("questions and reports", max_length)
         self._turn = lru_cache(2**14)(self._render)
         examples = Examples.of(examples)
@@ -246,12 +248,16 @@ class FinetuneDataset(Dataset):
         """Tokens of what precedes the questions of each group, without those of ECGs: with and without the patient."""
 
         @lru_cache(None)
-        def tokens(backgrounds: tuple[str, ...]) -> int:
-            return len(render_ecgs(self.vocabulary, [[]] * len(backgrounds), backgrounds)[0])
+        def tokens(backgrounds: tuple[str, ...], neighbours: tuple[tuple[Neighbour, ...], ...] | None) -> int:
+            return len(render_ecgs(self.vocabulary, [[]] * len(backgrounds), backgrounds, neighbours)[0])
 
         backgrounds = [self.examples.backgrounds_of(group) for group in self._groups]
-        without = [tokens(("",) * len(each)) for each in backgrounds]
-        return np.array([*map(tokens, backgrounds)], np.int32), np.array(without, np.int32)
+        similar = [None] * len(self._groups)
+        if self.ecgs.neighbours:
+            of_groups = map(self.examples.records_of, self._groups)
+            similar = [tuple(self.ecgs.neighbours.get(ref.record_id, ()) for ref in refs) for refs in of_groups]
+        without = [tokens(("",) * len(each), others) for each, others in zip(backgrounds, similar, strict=True)]
+        return np.array([*map(tokens, backgrounds, similar)], np.int32), np.array(without, np.int32)
 
     def _ecg_tokens(self, tokens: np.ndarray) -> np.ndarray:
         """The tokens of the ECGs of each group. tokens: of each recording."""
@@ -261,8 +267,9 @@ class FinetuneDataset(Dataset):
         """Draw which questions share a row in this epoch, and which rows lose their ECG or their patient."""
         self.epoch, self._lengths = epoch, None
         self._windows.set_epoch(epoch)
-        self._order, self._no_ecg, self._no_patient, self._part = (
-            stream(self.seed, epoch, what) for what in ("questions", "ECG dropout", "patient dropout", "part dropout")
+        dropped = (f"{what} dropout" for what in ("ECG", "patient", "part", "neighbour"))
+        self._order, self._no_ecg, self._no_patient, self._part, self._alone = (
+            stream(self.seed, epoch, what) for what in ("questions", *dropped)
         )
         rng = random.Random(f"{self.seed}-{epoch}")
         self._taken = None if self._corpora is None else _take(self._corpora, self.corpus_weights, rng)
@@ -271,7 +278,7 @@ class FinetuneDataset(Dataset):
         return int(self._row_starts[-1]) if self._taken is None else len(self._taken)
 
     def lengths(self) -> np.ndarray:
-        """Number of tokens per row, at most: rows that lose a part of their ECG count as whole."""
+        """Number of tokens per row, at most: rows that lose a part of their ECG or its neighbours count as whole."""
         if self._lengths is None:
             self._lengths = self._count()
         return self._lengths if self._taken is None else self._lengths[self._taken]
@@ -327,17 +334,29 @@ class FinetuneDataset(Dataset):
     def _ecg(self, i: int, recording: int) -> PreparedECG:
         """The ECG of a row; in a share of rows that is `part_dropout` for each part, one part of it alone."""
         ecg = self.ecgs.ecg(self.examples.refs[recording], int(self._windows.chosen[recording]))
+        row = np.array([i if self._taken is None else int(self._taken[i])])
+        if shares(self._alone, row)[0] < self.neighbour_dropout:
+            ecg = ecg._replace(neighbours=())
         if not self.part_dropout:
             return ecg
-        row = i if self._taken is None else int(self._taken[i])
         parts = list(self.ecgs.representation.parts(ecg.item).values())
-        chosen = int(shares(self._part, np.array([row]))[0] / self.part_dropout)
-        return self.ecgs.representation.prepared(ecg.key, parts[chosen]) if chosen < len(parts) else ecg
+        chosen = int(shares(self._part, row)[0] / self.part_dropout)
+        if chosen >= len(parts):
+            return ecg
+        return self.ecgs.representation.prepared(ecg.key, parts[chosen])._replace(neighbours=ecg.neighbours)
+
+    def _texts_alone(self, i: int, recording: int) -> PreparedECG | None:
+        """What a row without its ECG has of similar recordings, if it keeps them."""
+        row = np.array([i if self._taken is None else int(self._taken[i])])
+        if not self.ecgs.neighbours or shares(self._alone, row)[0] < 0.5:
+            return None
+        ecg = self.ecgs.ecg(self.examples.refs[recording])
+        return PreparedECG(ecg.key, (), ecg.item, None, ecg.neighbours)
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, without_ecg, without_patient = self.place_of(i)
         members = self.examples.members_of(self._groups[group])
-        ecgs = [None if without_ecg else self._ecg(i, int(k)) for k in members]
+        ecgs = [self._texts_alone(i, int(k)) if without_ecg else self._ecg(i, int(k)) for k in members]
         backgrounds = [""] * len(members) if without_patient else self.examples.backgrounds_of(self._groups[group])
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         turns = [self._turn(int(text)) for text in self._turns[self._starts[group] + chosen]]

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from cardiolect.data_provider.examples import TaskName
 from cardiolect.data_provider.settings import DataSettings, check_record_seconds
+from cardiolect.ecg_tokenizer.retrieval.settings import RetrievalSettings
 from cardiolect.model.llm.quantization import Bits, check_installed
 from cardiolect.model.llm.sources import check_source
 from cardiolect.model.training.deepspeed_config import check_deepspeed_config, read_deepspeed_config, splits_weights
@@ -314,7 +315,7 @@ class PretrainSettings(LanguageModelSettings):
         self.check_language_model()
 
 
-class FinetuneSettings(LanguageModelSettings):
+class FinetuneSettings(RetrievalSettings, LanguageModelSettings):
     """Stage 3: fine-tuning on questions, reports or conversations."""
 
     tasktype: Literal[TaskName, "all"] = Field(
@@ -359,13 +360,17 @@ class FinetuneSettings(LanguageModelSettings):
     )
 
     def unused(self) -> Iterable[tuple[str, Collection[str]]]:
+        yield from self.unused_neighbours()
         if not self.checkpoint:
-            return super().unused()
-        held = "CHECKPOINT holds a language model and an ECG tokenizer"  # the environment may hold keys of pretrain.sh
-        return [*TrainSettings.unused(self), (held, OF_NEW_CHECKPOINTS)]
+            yield from super().unused()
+            return
+        yield from TrainSettings.unused(self)
+        # The environment may hold keys of pretrain.sh.
+        yield "CHECKPOINT holds a language model and an ECG tokenizer", OF_NEW_CHECKPOINTS
 
     def check(self) -> None:
         super().check()
+        self.check_neighbours()
         if self.checkpoint is None and not self.llm_path:
             raise UserError("CHECKPOINT is not set; it must be a checkpoint that pretrain.sh or finetune.sh wrote")
         if self.checkpoint:

@@ -60,6 +60,7 @@ from cardiolect.model.training.adaptation import (
 from cardiolect.model.training.contents import contents_of_data, short_hash
 from cardiolect.model.training.deepspeed_config import read_deepspeed_config, splits_weights
 from cardiolect.model.training.lengths import check_lengths
+from cardiolect.model.training.neighbours import add_neighbours, fingerprint_of_neighbours
 from cardiolect.model.training.parts import parts_in_words, parts_of, trainable_parameters
 from cardiolect.model.training.progress import in_words
 from cardiolect.model.training.replay import ReplayText, WithText
@@ -72,7 +73,8 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.resume import comparable, finish
 
 # Information that a checkpoint passes on to checkpoints trained from it.
-INHERITED = ("embedding_seed", "row_multiple", "projector", "times_marked", *KEPT, "base_model", "corpora")
+OF_MODEL = ("embedding_seed", "row_multiple", "projector", "times_marked", "retrieval")
+INHERITED = (*OF_MODEL, *KEPT, "base_model", "corpora")
 TINY = "tiny, random weights"  # as base_model
 
 
@@ -144,12 +146,13 @@ def finetune(settings: FinetuneSettings) -> dict:
     earlier = checkpoint.info.get("prompt", "plain")
     if checkpoint.info.get("stage") == "finetune" and earlier != settings.prompt and launch.is_main():
         print(f"PROMPT={settings.prompt}, but CHECKPOINT was fine-tuned with PROMPT={earlier}")
-    checkpoint.use_prompt(settings.prompt)
+    checkpoint.use_prompt(settings.prompt, settings.neighbours_in_system)
     checkpoint.mark_times(True)
     from_ = {"checkpoint": settings.checkpoint} if settings.checkpoint else _starts_from(checkpoint, settings)
     seen = seen_before(from_, settings.accept_unknown_leakage)
     refs = [ref for split in splits.values() for ref in split.examples.used_refs()]
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, settings.record_seconds, every_window=True)
+    add_neighbours(checkpoint, splits, ecgs, settings)
     longest = longest_sequence(checkpoint.model)
     shared = dict(questions_per_ecg=settings.questions_per_ecg, seed=settings.seed, max_length=longest)
     train_rows = FinetuneDataset(
@@ -160,6 +163,7 @@ def finetune(settings: FinetuneSettings) -> dict:
         ecg_dropout=settings.ecg_dropout,
         patient_dropout=settings.patient_dropout,
         part_dropout=_part_dropout(settings, checkpoint.representation),
+        neighbour_dropout=settings.neighbour_dropout if ecgs.neighbours else 0.0,
         corpus_weights=corpus_weights(settings),
         random_windows=True,
         **shared,
@@ -273,6 +277,7 @@ def _train_and_save(
             **contents_of_data(splits, [*trained_on, *valid_rows.records], ecgs),
             "sequences": f"{len(train_rows)} and {len(valid_rows)} ({lengths})",
             "DEEPSPEED_CONFIG's content": short_hash(json.dumps(read_deepspeed_config(settings.deepspeed_config))),
+            **fingerprint_of_neighbours(ecgs, [*trained_on, *valid_rows.records]),
             **replayed,
         },
     )

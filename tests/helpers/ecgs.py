@@ -1,6 +1,7 @@
 """ECGs that are ready to stand in a prompt, without a recording or a cache."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from cardiolect.ecg_tokenizer.cached import CachedECGs
 
 class CodesInMemory(dict):
     """Codes by recording, in the place of `CachedECGs`."""
+
+    neighbours: ClassVar[dict] = {}
 
     def windows(self, ref: RecordRef) -> int:
         return 1

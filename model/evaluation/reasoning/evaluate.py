@@ -16,12 +16,13 @@ from cardiolect.data_provider.texts.reasoning.form import Chain
 from cardiolect.data_provider.texts.reasoning.loading import Chains, load_chains
 from cardiolect.data_provider.texts.reasoning.records import find_recordings, patient_of
 from cardiolect.data_provider.texts.reasoning.turns import examples_of
-from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
+from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.model.evaluation.answers import Answer
 from cardiolect.model.evaluation.asking import ask
 from cardiolect.model.evaluation.conditions import NO_ECG
 from cardiolect.model.evaluation.evaluate import answer_key, checkpoint_provenance, data_provenance
 from cardiolect.model.evaluation.lengths import fitting, record_seconds
+from cardiolect.model.evaluation.neighbours import prepare_ecgs, with_neighbour_floors
 from cardiolect.model.evaluation.reasoning.floors import NO_ECG_BY_TEXT, blind_floors, times_by_text
 from cardiolect.model.evaluation.reasoning.result import SCORES, scores_table, write_result
 from cardiolect.model.evaluation.reasoning.scores import AnsweredChain
@@ -72,6 +73,7 @@ def evaluate(settings: ReasoningSettings) -> dict[str, Any]:
     checkpoint = load_checkpoint(
         settings.checkpoint, settings.precision, load_bits=settings.load_bits, device=settings.device
     )
+    settings = with_neighbour_floors(checkpoint, settings)
     if settings.load_bits is None:
         settings = settings.model_copy(update={"load_bits": bits_of(checkpoint.info)})
     loaded = load_chains(settings.test_data)
@@ -80,7 +82,11 @@ def evaluate(settings: ReasoningSettings) -> dict[str, Any]:
     provenance = {
         "checkpoint": checkpoint_provenance(checkpoint, settings),
         "seen": asked.seen,
-        "data": {**data_provenance(asked.examples, asked.ecgs), **asked.left_out, "training_chains": len(training)},
+        "data": {
+            **data_provenance(checkpoint, asked.examples, asked.ecgs),
+            **asked.left_out,
+            "training_chains": len(training),
+        },
     }
     log = AnswerLog(settings.output_dir, answer_key(provenance, settings, DECIDING))
     answered, _ = ask(checkpoint, asked.examples, asked.ecgs, log, settings, Options(asked.chains))
@@ -107,7 +113,7 @@ def _choose(loaded: Chains, checkpoint: Checkpoint, seen: SeenRecordings, settin
         raise UserError("no chain to evaluate: check TEST_DATA, TEST_FOLDS and DATA_ROOT")
     seconds = record_seconds(checkpoint.info, settings)
     asked_refs = [refs[chain.ecg_id] for chain in chains]
-    ecgs = prepare_corpus(checkpoint.representation, asked_refs, settings, seconds)
+    ecgs = prepare_ecgs(checkpoint, asked_refs, settings, seconds)
     chains = [chain for chain in chains if refs[chain.ecg_id] in ecgs]
     examples = {chain.chain_id: examples_of(chain, refs[chain.ecg_id], settings.condensed) for chain in chains}
     firsts = [examples[chain.chain_id][0] for chain in chains]

@@ -213,7 +213,10 @@ def test_a_folder_or_a_name_that_is_not_there_is_one_line(compared, tmp_path):
 @pytest.mark.parametrize(
     ("name", "representations"),
     [
-        ("quickstart", ["codes", "bpe", "captions", "contrastive", "masked", "supervised", "patches"]),
+        (
+            "quickstart",
+            ["codes", "codes_retrieval", "bpe", "captions", "contrastive", "masked", "supervised", "patches"],
+        ),
         ("real", ["codes", "bpe", "patches"]),
     ],
 )

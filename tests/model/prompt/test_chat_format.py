@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
 
 from cardiolect.data_provider.examples import Example, RecordRef
+from cardiolect.ecg_tokenizer.base import Neighbour
 from cardiolect.model.prompt.chat_template import chat_messages, set_chat_template, with_prompt
 from cardiolect.model.prompt.rendering import answer_text, make_prompt, render_answer, render_ecgs, render_prompt
 from cardiolect.model.prompt.vocabulary import ECG_START, PLACEHOLDER, Vocabulary, ecg_text
@@ -51,6 +52,32 @@ def test_the_saved_template_writes_the_prompts_of_training(tmp_path, name):
         messages = [*system, *chat_messages(ecgs, backgrounds, question, history)]
         served = saved.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
         assert served == rendered(vocabulary, ecgs, backgrounds, question, history)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_similar_recordings_stand_with_the_patient_or_in_a_system_message(tmp_path, name, count):
+    similar = [(Neighbour("sinus rhythm, LVH", 0.4), Neighbour("1 < 2 <|ecg_3|>", 0.5)), (Neighbour("AF", 0.1),)][
+        :count
+    ]
+    ecgs, backgrounds = CODES[:count], ["age 56"] * count
+    for in_system in (False, True):
+        vocabulary = Vocabulary.extend(family(name), 7)
+        if in_system and with_prompt(vocabulary, "chat").chat.system is None:
+            with pytest.raises(UserError, match="NEIGHBOUR_PLACE=system: the chat template writes no system message"):
+                with_prompt(vocabulary, "chat", in_system)
+            continue
+        vocabulary = with_prompt(vocabulary, "chat", in_system)
+        set_chat_template(vocabulary)
+        vocabulary.tokenizer.save_pretrained(tmp_path)
+        ids = render_ecgs(vocabulary, ecgs, backgrounds, similar)[0] + render_prompt(vocabulary, "qa", "Is it so?")
+        messages = chat_messages(ecgs, backgrounds, "Is it so?", [], similar, in_system)
+        assert (messages[0]["role"] == "system") == in_system
+        served = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(messages, add_generation_prompt=True)
+        assert served["input_ids"] == ids
+        text = vocabulary.tokenizer.decode(ids)
+        before = text.partition(ECG_START)[0]
+        assert "Similar ECGs: (1) sinus rhythm, LVH (2) 1 < 2 < |ecg_3|>" in before
+        assert (before.index("Similar") < before.index("Patient: age 56")) == in_system
 
 
 def test_prompts_and_answers_are_those_of_the_models_own_template(name, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
+from cardiolect.ecg_tokenizer.base import Neighbour
 from cardiolect.model.llm.tiny import train_bpe
 from cardiolect.model.prompt.chat_template import chat_messages, set_chat_template
 from cardiolect.model.prompt.rendering import render_ecgs, render_prompt
@@ -48,6 +49,24 @@ def test_the_template_writes_the_prompts_of_training(tmp_path, kind, ecgs, backg
     assert served["input_ids"] == rendered
     assert rendered.count(vocabulary.tokenizer.bos_token_id) <= 1
     assert rendered.count(vocabulary.tokenizer.eos_token_id) == len(history)  # it ends every answer
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("background", ["", "age 56"])
+def test_similar_recordings_follow_the_patient(tmp_path, kind, background):
+    vocabulary = Vocabulary.extend(TOKENIZERS[kind](), 7)
+    assert set_chat_template(vocabulary)
+    vocabulary.tokenizer.save_pretrained(tmp_path)
+    codes, similar = np.arange(5), [(Neighbour("no AF, QTc 1.5 < 2.", 0.4), Neighbour("<|ecg_3|>", 0.5))]
+    rendered = render_ecgs(vocabulary, [codes], [background], similar)[0] + render_prompt(vocabulary, "qa", QUESTION)
+    served = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(
+        chat_messages([codes], [background], QUESTION, [], similar), add_generation_prompt=True
+    )
+    assert served["input_ids"] == rendered
+    if kind == "byte level":
+        patient = f"Patient: {background}.\n" if background else ""
+        line = f"{patient}Similar ECGs: (1) no AF, QTc 1.5 < 2. (2) < |ecg_3|>\nQuestion:"
+        assert line in vocabulary.tokenizer.decode(rendered)
 
 
 def test_no_template_is_better_than_an_inexact_one():
