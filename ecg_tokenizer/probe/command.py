@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     folders = dict(zip(loaded, arguments.tokenizer, strict=True))
     if scorers := zero_shot_of(folders, arguments.labels):
-        found["zero-shot"] = _zero_shot(scorers, sides, classes, arguments)
+        found |= _zero_shot(scorers, sides, classes, arguments)
     if arguments.finetune:
         for share in shares:
             found[f"fine-tuned {share:.0%}"] = _fine_tuned(loaded, folders, sides, share, classes, arguments)
@@ -170,22 +170,29 @@ def _zero_shot(
     classes: Sequence[str],
     arguments: argparse.Namespace,
 ) -> dict:
-    """What encoders that were trained with reports judge without any label; thresholds come from validation."""
+    """What encoders that were trained with reports judge without any label, by both scores of `ZeroShot`.
+
+    Thresholds come from validation.
+    """
     test, valid = sides[TEST], sides.get(VALIDATION)
     kept = np.flatnonzero(test.data.labels.any(0) & ~test.data.labels.all(0)).tolist()
     if not kept:
         return {}
-
-    def scores(side: Side, what: str) -> dict[str, np.ndarray]:
-        found = collect(side.refs, scorers, arguments.workers, f"{what} without labels")[1]
-        return {name: each[:, kept] for name, each in found.items()}
-
-    validation = valid and Validation(scores(valid, VALIDATION), valid.data.labels[:, kept])
     names, patients = [classes[k] for k in kept], test.data.patients
-    judged = judge(
-        scores(test, TEST), test.data.labels[:, kept], patients, names, arguments.seed, validation=validation
+    on_test, on_valid = (
+        side and collect(side.refs, scorers, arguments.workers, f"{what} without labels")[1]
+        for side, what in ((test, TEST), (valid, VALIDATION))
     )
-    return judged and {"records": [0, len(test.refs)], **judged}
+    found = {}
+    for k, column in enumerate(("zero-shot", "zero-shot to normal")):
+        scores, validation = {name: each[:, k, kept] for name, each in on_test.items()}, None
+        if valid:
+            of_valid = {name: each[:, k, kept] for name, each in on_valid.items()}
+            validation = Validation(of_valid, valid.data.labels[:, kept])
+        truth = test.data.labels[:, kept]
+        judged = judge(scores, truth, patients, names, arguments.seed, validation=validation)
+        found[column] = judged and {"records": [0, len(test.refs)], **judged}
+    return found
 
 
 def _fine_tuned(

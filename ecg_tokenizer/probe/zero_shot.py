@@ -1,7 +1,8 @@
 """Classes told from words alone: an ECG is compared with what a report says of each class, without any label.
 
-Of an encoder that was trained with reports. Scores are cosines, to be judged by AUROC: a threshold would have to come
-from validation recordings (MERL takes the best one on the test set).
+Of an encoder that was trained with reports. Scores are cosines, as MERL's, or cosines less that with a normal report, as
+CheXzero tells a finding from its absence (Tiu et al. 2022): an ECG of unclear quality is less like any report. Thresholds
+come from validation recordings (MERL takes the best ones on the test set).
 """
 
 from collections.abc import Mapping
@@ -94,6 +95,9 @@ _AS_REPORTED = {
 }
 
 
+NORMAL = ("Normal ECG.", "Sinus rhythm. Normal ECG.")
+
+
 def prompts(code: str) -> tuple[str, ...]:
     """The sentences that stand for an SCP statement, each once."""
     names = (NAMES.get(code, _AS_REPORTED[code]), _AS_REPORTED[code])
@@ -101,7 +105,7 @@ def prompts(code: str) -> tuple[str, ...]:
 
 
 def zero_shot_of(folders: Mapping[str, Path], task: LabelTask) -> dict[str, Features]:
-    """The scores of those representations that were trained with reports, by name."""
+    """Cosines and those less a normal ECG's ``(2, classes)`` of representations trained with reports, by name."""
     return {
         name: _Scores(ZeroShot(AlignedEncoders.from_pretrained(folder), task))
         for name, folder in folders.items()
@@ -117,7 +121,8 @@ class _Scores:
 
     def __call__(self, signal: np.ndarray, fs: float) -> np.ndarray:
         rate = self.scorer.model.representation.sampling_rate
-        return self.scorer(torch.from_numpy(without_offsets(resample(signal, fs, rate)))[None].float())[0].numpy()
+        of_ecg = torch.from_numpy(without_offsets(resample(signal, fs, rate)))[None].float()
+        return torch.cat(self.scorer(of_ecg)).cpu().numpy()
 
 
 class ZeroShot:
@@ -127,6 +132,8 @@ class ZeroShot:
         self.model = model
         self.classes = tuple(sorted(set(LABEL_TASKS[task].values())))
         self.vectors = torch.stack([self._vector(name, task) for name in self.classes])
+        self.normal = F.normalize(model.embed_texts(NORMAL).mean(0), dim=0)
+        self.subtracted = torch.tensor([float(name != "NORM") for name in self.classes], device=self.normal.device)
 
     def _vector(self, name: str, task: LabelTask) -> Tensor:
         """The direction of a class: the mean over its statements, each the mean of its prompts."""
@@ -134,6 +141,11 @@ class ZeroShot:
         statements = [F.normalize(self.model.embed_texts(prompts(code)).mean(0), dim=0) for code in codes]
         return F.normalize(torch.stack(statements).mean(0), dim=0)
 
-    def __call__(self, signal: Tensor) -> Tensor:
-        """``(batch, 12, samples)`` mV at the encoder's rate -> cosines ``(batch, classes)``."""
-        return self.model.embed_ecg(signal) @ self.vectors.T
+    def __call__(self, signal: Tensor) -> tuple[Tensor, Tensor]:
+        """``(batch, 12, samples)`` mV at the encoder's rate -> cosines ``(batch, classes)``, and less a normal ECG's.
+
+        The second are equal to the first of NORM.
+        """
+        ecg = self.model.embed_ecg(signal)
+        cosines = ecg @ self.vectors.T
+        return cosines, cosines - (ecg @ self.normal)[:, None] * self.subtracted

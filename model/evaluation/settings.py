@@ -48,8 +48,8 @@ class CheckpointSettings(DataSettings):
         description="Conditions to evaluate as well: no_ecg, other_ecg (another patient's), silenced_leads (a flat "
         "line), noise (white) and, which are not floors, reversed_leads (the twelve in reverse order), codes_only and "
         "measured_only (one part of the tokens of REPRESENTATION=measured), ranges_only and no_ranges (codes in the "
-        "time ranges of questions alone, or everywhere else), no_neighbours, random_neighbours and neighbours_only (the "
-        "ECG without similar recordings or with random ones, or these without the ECG; added for checkpoints with "
+        "time ranges of questions alone, or everywhere else), no_neighbours, random_neighbours and neighbours_only "
+        "(the ECG without similar recordings or with random ones, or these without the ECG; added for checkpoints with "
         "RETRIEVE unless FLOORS is set); or none.",
     )
     bootstrap_resamples: int = Field(1000, ge=10, description="Resamples for confidence intervals.")

@@ -9,7 +9,7 @@ from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncode
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
 from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.probe.command import main
-from cardiolect.ecg_tokenizer.probe.zero_shot import ZeroShot, prompts
+from cardiolect.ecg_tokenizer.probe.zero_shot import NORMAL, ZeroShot, prompts
 from cardiolect.utils.scp_codes import SCP_CODES
 
 
@@ -32,11 +32,14 @@ def test_a_class_is_scored_by_the_cosine_with_its_statements():
     scorer = ZeroShot(model, "superclass")
     assert scorer.classes == ("CD", "HYP", "MI", "NORM", "STTC")
     signal = torch.randn(2, 12, 500)
-    scores = scorer(signal)
+    scores, to_normal = scorer(signal)
     assert scores.shape == (2, 5) and scores.abs().max() <= 1 + 1e-6
     normal = model.embed_texts(prompts("NORM"))[0]
     torch.testing.assert_close(scores[:, 3], model.embed_ecg(signal) @ normal)
-    torch.testing.assert_close(scorer(signal[:1]), scores[:1])
+    torch.testing.assert_close(scorer(signal[:1])[0], scores[:1])
+    like_normal = model.embed_ecg(signal) @ torch.nn.functional.normalize(model.embed_texts(NORMAL).mean(0), dim=0)
+    torch.testing.assert_close(to_normal[:, 2], scores[:, 2] - like_normal)
+    assert torch.equal(to_normal[:, 3], scores[:, 3])
 
 
 def test_the_probe_has_a_column_for_encoders_that_were_trained_with_reports(tmp_path, corpus, capsys):
@@ -44,7 +47,9 @@ def test_the_probe_has_a_column_for_encoders_that_were_trained_with_reports(tmp_
     aligned().representation.save_pretrained(tmp_path / "alone")
     words = [tmp_path / "aligned", tmp_path / "alone", "--data", corpus, "--train-folds", "1-2", "--valid-folds", "3-8"]
     main([str(each) for each in (*words, "--folds", "9-10", "--workers", "0", "--out", tmp_path / "out")])
-    found = json.loads((tmp_path / "out/probe.json").read_text())["found"]["zero-shot"]
+    columns = json.loads((tmp_path / "out/probe.json").read_text())["found"]
+    found = columns["zero-shot"]
+    assert columns["zero-shot to normal"]["aligned"] != found["aligned"]
     assert found["records"][0] == 0 and "aligned" in found and "alone" not in found and "raw" not in found
     assert 0 <= found["aligned"]["auroc"] <= 1 and "f1" in found["aligned"]
     assert "zero-shot" in capsys.readouterr().out
