@@ -1,8 +1,8 @@
 """Classes told from words alone: an ECG is compared with what a report says of each class, without any label.
 
-Of an encoder that was trained with reports. Scores are cosines, as MERL's, or cosines less that with a normal report, as
-CheXzero tells a finding from its absence (Tiu et al. 2022): an ECG of unclear quality is less like any report. Thresholds
-come from validation recordings (MERL takes the best ones on the test set).
+Of an encoder that was trained with reports. Scores are cosines, as MERL's, or cosines less that with a normal report,
+as CheXzero tells a finding from its absence (Tiu et al. 2022): an unclear ECG is less like any report. Thresholds come
+from validation recordings (MERL takes the best ones on the test set).
 """
 
 from collections.abc import Mapping
