@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
+from cardiolect.data_provider.audit.seen import RECORDED_IN
 from cardiolect.data_provider.corpora.databases import MADE, is_manifest
 from cardiolect.data_provider.corpora.simulated_folder import CITATION, LICENCE
 from cardiolect.data_provider.manifest import load_corpus
@@ -17,13 +18,17 @@ def corpora_of(roots: Sequence[Path], stage: str) -> list[dict[str, str]]:
 
 
 def corpora_of_tokenizer(folder: Path) -> list[dict[str, str]]:
-    """The same for a trained ECG tokenizer, what its training started from included; empty if settings are missing."""
-    path = folder / "settings.json"
+    """The same for a trained ECG tokenizer, what its training started from included.
+
+    For one in a checkpoint, all corpora of the checkpoint. Empty if nothing was trained, or if settings are missing.
+    """
+    path, owner = folder / "settings.json", folder.resolve().parent / RECORDED_IN[0]
     if not path.is_file():
-        return []
+        return json.loads(owner.read_text()).get("corpora", []) if owner.is_file() else []
     settings = json.loads(path.read_text())
     before = corpora_of_tokenizer(Path(settings["encoder_init"])) if settings.get("encoder_init") else []
-    return [*before, *corpora_of(settings["data_root"], "tokenizer")]
+    learned = settings.get("objective") != "none" and settings.get("representation") != "patches"
+    return [*before, *(corpora_of(settings["data_root"], "tokenizer") if learned else [])]
 
 
 def _corpus(root: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ would be those of a few ECGs.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import save_weights
 
 WEIGHTS = "model.safetensors"
+TEXT_FOLDER = "text"  # of the text encoder of `objectives.alignment`
 _LENGTH_BASE = 1024  # float16 holds whole numbers up to 2048
 
 
@@ -151,6 +153,7 @@ class ECGEncoder(nn.Module, ECGRepresentation):
     def save_pretrained(self, folder: Path | str) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / TEXT_FOLDER, ignore_errors=True)  # of an encoder that was here before
         config = {"representation": self.name, **asdict(self.config)}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         save_weights(self, folder / WEIGHTS)

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardiolect.data_provider.audit.seen import read_seen, seen_again
@@ -63,3 +64,8 @@ def choose(arguments: argparse.Namespace, option: str = "--probe-folds") -> tupl
         train = select_folds(refs, probe_folds)
         check_no_leakage({option: train, "--folds": test})
     return test, train
+
+
+def known_to(folder: Path, refs: Sequence[RecordRef], corpus: Sequence[RecordRef]) -> int:
+    """How many of ``refs`` are of patients that training of the representation in ``folder`` has seen."""
+    return len(seen_again(list(refs), list(corpus), read_seen(folder).marks))

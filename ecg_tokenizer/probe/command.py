@@ -25,7 +25,7 @@ from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
 from cardiolect.ecg_tokenizer.fidelity.comparison import names_of
 from cardiolect.ecg_tokenizer.fidelity.judging import RAW, Validation, judge
 from cardiolect.ecg_tokenizer.fidelity.probe import ProbeData, nearest_scores, probe
-from cardiolect.ecg_tokenizer.fidelity.selection import choose, find_records
+from cardiolect.ecg_tokenizer.fidelity.selection import choose, find_records, known_to
 from cardiolect.ecg_tokenizer.probe.features import Features, collect, features_of, raw_features, shared
 from cardiolect.ecg_tokenizer.probe.finetuning import FineTuning, fine_tune
 from cardiolect.ecg_tokenizer.probe.identification import identify, too_few
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parse(argv)
     shares = _shares(arguments.shares)
     loaded = dict(zip(names_of(arguments.tokenizer), map(load_representation, arguments.tokenizer), strict=True))
+    if arguments.finetune and not any(isinstance(each, ECGEncoder) for each in loaded.values()):
+        raise UserError("--finetune: none of the folders holds an encoder; leave it out")
     features = {RAW: raw_features(arguments.seed)}
     features |= {name: features_of(each, arguments.seed) for name, each in loaded.items()}
     labels = load_classes(arguments.data, arguments.labels)
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sides = {what: _side(refs, labels, classes, features, arguments, what) for what, refs in chosen.items() if refs}
     train, test, valid = (sides.get(what) for what in (TRAINING, TEST, VALIDATION))
     found = {
-        f"{name} {share:.0%}": probe(
+        f"{name} {percent(share)}": probe(
             shared(train.data, share, arguments.seed),
             test.data,
             classes,
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found |= _zero_shot(scorers, sides, classes, arguments)
     if arguments.finetune:
         for share in shares:
-            found[f"fine-tuned {share:.0%}"] = _fine_tuned(loaded, folders, sides, share, classes, arguments)
+            found[f"fine-tuned {percent(share)}"] = _fine_tuned(loaded, folders, sides, share, classes, arguments)
     people = _identified(compared, features, arguments)
     text = _text(arguments, sides, found, classes, people)
     result = {"heading": text.partition("\n")[0], "found": found, **({"identification": people} if people else {})}
@@ -127,7 +129,14 @@ def _choose(arguments: argparse.Namespace) -> dict[str, list[RecordRef]]:
     test, train = choose(arguments, "--train-folds")
     valid = []
     if folds := parse_folds(arguments.valid_folds, "--valid-folds"):
-        valid = select_folds(find_records(arguments.data).values(), folds)
+        corpus = list(find_records(arguments.data).values())
+        valid = select_folds(corpus, folds)
+        for folder in arguments.tokenizer:
+            if known := known_to(folder, valid, corpus):
+                print(
+                    f"warning: {folder}: has seen patients of {known} of {len(valid)} recordings of --valid-folds; its "
+                    "thresholds, and --finetune's last step, are chosen on ECGs that it knows"
+                )
         check_no_leakage({"--train-folds": train, "--valid-folds": valid, "--folds": test})
     return {TRAINING: train, VALIDATION: valid, TEST: test}
 
@@ -221,9 +230,12 @@ def _fine_tuned(
     scores: dict[str, list[np.ndarray]] = {}
     for name, encoder in loaded.items():
         if isinstance(encoder, ECGEncoder):
-            folder = arguments.out / "finetuned" / f"{name}-{share:.0%}".replace("%", "")
+            folder = arguments.out / "finetuned" / f"{name}-{percent(share)}".removesuffix("%")
             print(f"fine-tuning {name} on {len(refs)} recordings")
-            scores[name] = fine_tune(encoder, how, refs, valid.refs, test.refs, folder, folders[name])
+            try:
+                scores[name] = fine_tune(encoder, how, refs, valid.refs, test.refs, folder, folders[name])
+            except UserError as error:  # other results are kept
+                print(f"not done: {error}")
     kept = np.flatnonzero(
         np.all([side.labels.any(0) & ~side.labels.all(0) for side in (part, test.data)], axis=0)
     ).tolist()
@@ -265,6 +277,10 @@ def _text(
         text += "AUROC only: F1, sensitivity and specificity need thresholds from --valid-folds\n"
     text += remarks(found, classes)
     return text + (identification_table(people) if people else "")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:g}%"
 
 
 def _shares(text: str) -> list[float]:

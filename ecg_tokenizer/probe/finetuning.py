@@ -88,7 +88,7 @@ def fine_tune(
 
     Classes are in alphabetical order. The encoder is saved in ``folder``; before: the folder that it was in, whose
     training recordings count as seen. Raises `UserError` if no class has recordings with and without it in training and
-    validation, or if training diverges.
+    validation, or if training diverges; its message names settings of stage 1.
     """
     settings = _settings(encoder, how, folder, before)
     signals = [

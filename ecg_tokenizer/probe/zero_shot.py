@@ -15,7 +15,8 @@ from torch import Tensor
 
 from cardiolect.data_provider.ecgqa.scp_statements import NAMES
 from cardiolect.data_provider.record import resample, without_offsets
-from cardiolect.ecg_tokenizer.encoders.objectives.alignment import CONFIG, FOLDER, AlignedEncoders
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import CONFIG, AlignedEncoders
+from cardiolect.ecg_tokenizer.encoders.representation import TEXT_FOLDER
 from cardiolect.ecg_tokenizer.probe.features import Features
 from cardiolect.utils.scp_codes import LABEL_TASKS, LabelTask
 
@@ -109,7 +110,7 @@ def zero_shot_of(folders: Mapping[str, Path], task: LabelTask) -> dict[str, Feat
     return {
         name: _Scores(ZeroShot(AlignedEncoders.from_pretrained(folder), task))
         for name, folder in folders.items()
-        if (folder / FOLDER / CONFIG).is_file()
+        if (folder / TEXT_FOLDER / CONFIG).is_file()
     }
 
 

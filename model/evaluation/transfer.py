@@ -24,7 +24,8 @@ from cardiolect.utils.errors import UserError
 
 EMPTY = "no result"
 _SAME = {  # of the cells of a row: what, and what to do
-    "samples": "are not about the same questions; evaluate both with the same TEST_DATA, MAX_SAMPLES and SEED",
+    "samples": "are not about the same questions; evaluate both with the same TEST_DATA, MAX_SAMPLES and SEED, and if "
+    "one checkpoint has seen some of the patients, name these in HELD_OUT of its training",
     "prompts": "asked with other texts around the questions; evaluate both with the same DATA_ROOT",
     "floors": "have other floors, so that their gaps cannot be compared; evaluate both with the same FLOORS",
 }

@@ -54,8 +54,9 @@ class PictureEncoder(SignalEncoder):
         model_class = getattr(transformers, kind.model)
         self.model: PreTrainedModel = model_class(model_class.config_class(**values))
         self.width, self.summary = self.model.config.hidden_size, kind.summary
-        self.size = self.model.config.image_size
-        self.columns = self.size // self.model.config.patch_size
+        self.size, patch = self.model.config.image_size, self.model.config.patch_size
+        self.columns = self.size // patch
+        self.drawn = self.columns * patch  # models do not see what is left of a patch
         self.register_buffer("mean", torch.tensor(kind.mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(kind.deviation)[:, None, None], persistent=False)
 
@@ -66,7 +67,8 @@ class PictureEncoder(SignalEncoder):
 
     def forward(self, signal: Tensor) -> Tensor:
         """signal: millivolts times `MV_SCALE`."""
-        pixels = draw(signal / MV_SCALE, self.size)[:, None]
+        white = self.size - self.drawn
+        pixels = F.pad(draw(signal / MV_SCALE, self.drawn), (0, white, 0, white), value=1.0)[:, None]
         found = self.model(pixel_values=(pixels - self.mean) / self.deviation).last_hidden_state
         return found[:, 1:] if self.summary else found
 
@@ -86,6 +88,8 @@ def describe(folder: Path) -> str:
         raise UserError(f"VISION_ENCODER: {folder} holds no model ({' '.join(str(error).split())[:200]})") from None
     if config.model_type in _TOWERS:
         config = config.vision_config
+    if config.model_type in KINDS and not isinstance(config.image_size, int):
+        raise UserError(f"VISION_ENCODER: {folder} takes pictures of {config.image_size} pixels, which are not square")
     if config.model_type not in KINDS:
         names = "ViT, CLIP or SigLIP"
         raise UserError(f"VISION_ENCODER: {folder} holds a {config.model_type} model; it can be {names}")

@@ -12,11 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
-from cardiolect.ecg_tokenizer.encoders.representation import ECGEncoder
+from cardiolect.ecg_tokenizer.encoders.representation import TEXT_FOLDER, ECGEncoder
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.weights import save_weights
 
-FOLDER = "text"  # of the text encoder, within that of the ECG encoder
 HEADS, CONFIG = "heads.safetensors", "alignment.json"
 MOST = 100.0  # of the factor of cosines
 
@@ -36,7 +35,7 @@ class Alignment(nn.Module):
 
     @property
     def factor(self) -> Tensor:
-        return self.log_factor.exp().clamp(max=MOST)
+        return self.log_factor.exp()
 
     def of_ecg(self, pooled: Tensor) -> Tensor:
         """`pool` -> unit vectors ``(batch, width)``."""
@@ -74,15 +73,15 @@ class AlignedEncoders(nn.Module):
     def save_pretrained(self, folder: Path) -> None:
         """Write the ECG encoder, as `ECGEncoder` does, and beneath it the text encoder and the heads."""
         self.representation.save_pretrained(folder)
-        self.text.save_pretrained(folder / FOLDER)
-        save_weights(self.alignment, folder / FOLDER / HEADS)
+        self.text.save_pretrained(folder / TEXT_FOLDER)
+        save_weights(self.alignment, folder / TEXT_FOLDER / HEADS)
         config = {"width": self.alignment.text.out_features, "text_tokens": self.text.length}
-        (folder / FOLDER / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (folder / TEXT_FOLDER / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Raises `UserError` if the encoder in ``folder`` was not trained with texts, or a file is damaged."""
-        representation, place = ECGEncoder.from_pretrained(folder), folder / FOLDER
+        representation, place = ECGEncoder.from_pretrained(folder), folder / TEXT_FOLDER
         if not (place / CONFIG).is_file():
             raise UserError(f"{folder}: this encoder was not trained with texts; that takes OBJECTIVE=contrastive")
         try:

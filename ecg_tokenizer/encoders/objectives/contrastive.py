@@ -5,6 +5,7 @@ al. 2024, arXiv 2405.19366) a decoder that writes the report from all tokens of 
 of the same patient and reports in the same words are no negatives.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
-from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncoders, Alignment, pool
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import MOST, AlignedEncoders, Alignment, pool
 from cardiolect.ecg_tokenizer.encoders.objectives.captions import CaptionDecoder
 from cardiolect.ecg_tokenizer.encoders.objectives.contrast import (
     false_negatives,
@@ -32,6 +33,7 @@ from cardiolect.ecg_tokenizer.training.loop import Learner
 from cardiolect.ecg_tokenizer.training.optimizers import adamw, descend
 from cardiolect.utils import launch
 from cardiolect.utils.device import choose_device
+from cardiolect.utils.metrics.statements.extraction import language
 from cardiolect.utils.schedule import make_schedule
 
 VIEW_DROPOUT = 0.1
@@ -70,6 +72,9 @@ class ContrastiveLearner(Learner):
         self.cut = text.count_cut(distinct)
         if self.cut and launch.is_main():
             print(f"TEXT_TOKENS={settings.text_tokens}: {self.cut} of {len(distinct)} texts are longer and are cut")
+        others = sum(language(each) != "English" for each in distinct)
+        if others and launch.is_main():
+            print(f"{others} of {len(distinct)} texts are not in English, as the prompts of zero-shot are")
         if settings.text_frozen:
             text.requires_grad_(False)
         self.optimizer = adamw(self._trained(), settings.learning_rate, settings.weight_decay, betas=(0.9, 0.999))
@@ -93,6 +98,8 @@ class ContrastiveLearner(Learner):
         weights = {"pairs": 1.0, "views": self.settings.view_weight, "captions": self.settings.caption_weight}
         loss = sum(weights[name] * each for name, each in losses.items())
         descend(loss, [self.optimizer])
+        with torch.no_grad():
+            self.alignment.log_factor.clamp_(max=math.log(MOST))  # in place, as in CLIP: so that it can come back
         self.schedule.step()
         return {"loss": loss.detach(), **{name: each.detach() for name, each in losses.items()}}
 
@@ -165,7 +172,8 @@ class ContrastiveLearner(Learner):
             return f"mean reciprocal rank {figures['mrr']:.3f}"
         return (
             f"mean reciprocal rank {figures['mrr']:.3f}; the right report first for {100 * found['recall_1']:.1f} % of "
-            f"{figures['recordings']} ECGs (chance {100 * found['chance_1']:.1f} %)"
+            f"{figures['recordings']} ECGs (chance {100 * found['chance_1']:.1f} %, always the commonest "
+            f"{100 * found['constant_1']:.1f} %)"
         )
 
     def figures(self) -> dict[str, Any]:

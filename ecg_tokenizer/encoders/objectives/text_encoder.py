@@ -25,6 +25,7 @@ class TextEncoder(nn.Module):
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length: int):
         super().__init__()
         self.model, self.tokenizer, self.length = model, tokenizer, length
+        tokenizer.padding_side = tokenizer.truncation_side = "right"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.eval()
@@ -62,7 +63,16 @@ class TextEncoder(nn.Module):
         most = getattr(model.config, "max_position_embeddings", length)
         if length > most:
             raise UserError(f"TEXT_TOKENS={length}: {folder} takes at most {most}")
-        return cls(model, tokenizer, length)
+        encoder = cls(model, tokenizer, length)
+        try:
+            with torch.inference_mode():  # other models want more than text, or count positions in another way
+                encoder(*encoder.tokens(["ecg " * length]))
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"TEXT_ENCODER: {folder} cannot encode texts of TEXT_TOKENS={length} ({reason}); name a BERT-like model"
+            ) from None
+        return encoder
 
     @property
     def width(self) -> int:

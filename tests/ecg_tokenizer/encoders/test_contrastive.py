@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizerFast, T5Config, T5Model
 
 from cardiolect.data_provider.splits import load_splits, with_texts
 from cardiolect.ecg_tokenizer.cached import open_signals
 from cardiolect.ecg_tokenizer.encoders.config import EncoderConfig
-from cardiolect.ecg_tokenizer.encoders.objectives.alignment import AlignedEncoders
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import MOST, AlignedEncoders, Alignment
 from cardiolect.ecg_tokenizer.encoders.objectives.captions import CaptionDecoder
 from cardiolect.ecg_tokenizer.encoders.objectives.contrast import (
     false_negatives,
@@ -82,11 +82,13 @@ def test_pairs_found_again_are_counted_against_chance():
     assert perfect["mrr"] == perfect["recall_1"] == 1 and perfect["chance_1"] == pytest.approx(0.1)
     assert perfect["chance_5"] == pytest.approx(0.5)
     alike = retrieval(np.zeros((10, 10)), same)
-    assert alike["recall_1"] == alike["recall_5"] == 0, "an encoder to which all are alike finds none"
+    assert alike["recall_1"] == alike["recall_5"] == 0, "equal similarities find nothing"
+    assert alike["constant_1"] == pytest.approx(0.1)
     same[0, 1] = True  # two reports in the same words
     second = np.eye(10)[:, [1, 0, *range(2, 10)]]
     assert retrieval(second, same)["recall_1"] == pytest.approx(0.9)
     assert retrieval(second, same)["chance_1"] == pytest.approx(0.11)
+    assert retrieval(second, same)["constant_1"] == pytest.approx(0.2)
 
 
 def test_captions_are_written_from_the_ecg_and_the_words_before():
@@ -198,6 +200,16 @@ def test_a_text_encoder_of_a_folder_stays_as_it_is_if_frozen(bert, tmp_path, cor
     assert 0 < figures["texts_cut"] <= figures["distinct_texts"]
 
 
+def test_a_model_that_wants_more_than_text_is_refused(tmp_path):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ecg"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    BertTokenizerFast(vocab=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    T5Model(T5Config(vocab_size=8, **sizes)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"TEXT_ENCODER: .* cannot encode texts of TEXT_TOKENS=24 .*BERT-like"):
+        TextEncoder.load(tmp_path, 24)
+
+
 def test_the_first_token_stands_for_a_text_and_padding_changes_nothing(bert):
     encoder = TextEncoder.load(bert, 24)
     alone, together = (
@@ -227,6 +239,26 @@ def test_settings_that_cannot_work_are_refused(values, message, tmp_path, corpus
     (tmp_path / "x.env").write_text("".join(f"{key}={value}\n" for key, value in written.items()))
     with pytest.raises(UserError, match=message):
         EncoderSettings.load(tmp_path / "x.env")
+
+
+def test_another_objective_in_the_same_folder_leaves_no_text_encoder(tmp_path):
+    encoder = ECGEncoder(EncoderConfig("convnext-atto", width=8, depth=1))
+    text = TextEncoder.tiny(["Sinus rhythm."], 16, 1, 24)
+    AlignedEncoders(encoder, text, Alignment(encoder.embedding_width, 16, 8, 10.0, 0.0)).save_pretrained(tmp_path)
+    assert (tmp_path / "text/alignment.json").is_file()
+    encoder.save_pretrained(tmp_path)
+    assert not (tmp_path / "text").exists()
+
+
+def test_cosines_are_exact_under_autocast_and_their_factor_comes_back_from_its_ceiling():
+    rows, factor, places = unit(4), torch.tensor(50.0), torch.arange(4)
+    none = torch.zeros(4, 4, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = info_nce(rows, unit(4, seed=1), factor, none, places)
+    assert torch.equal(low, info_nce(rows, unit(4, seed=1), factor, none, places))
+    alignment = Alignment(4, 4, 4, MOST, 0.0)
+    alignment.factor.backward()
+    assert alignment.log_factor.grad > 0
 
 
 def test_folders_without_a_text_encoder_are_refused(tmp_path, bert):

@@ -75,6 +75,17 @@ def test_features_are_those_of_the_stock_model_on_the_drawn_ecg(name, tmp_path):
     np.testing.assert_allclose(spans[:5], [[0, 125], [125, 250], [250, 375], [375, 500], [0, 125]])
 
 
+def test_pixels_that_no_patch_sees_are_left_white(tmp_path):
+    torch.manual_seed(0)
+    ViTModel(ViTConfig(**{**VISION, "image_size": 50})).save_pretrained(tmp_path)
+    encoder = PictureEncoder(describe(tmp_path)).eval()
+    signal = torch.zeros(1, 12, 500)
+    signal[:, :, -10:] = 4.0  # at the very end
+    with torch.no_grad():
+        assert not torch.allclose(encoder(signal), encoder(torch.zeros(1, 12, 500)))
+    assert encoder.spans(500)[3].tolist() == [375, 500]
+
+
 def test_stage_1_keeps_the_weights_of_the_vision_model(tmp_path, corpus):
     stock = saved("vit", tmp_path / "vit")
     lines = {"REPRESENTATION": "encoder", "ENCODER": "picture", "VISION_ENCODER": tmp_path / "vit"}
@@ -90,12 +101,14 @@ def test_stage_1_keeps_the_weights_of_the_vision_model(tmp_path, corpus):
     ("values", "message"),
     [
         ({}, "VISION_ENCODER is not set"),
+        ({"VISION_ENCODER": "{dir}/oblong"}, r"takes pictures of .* pixels, which are not square"),
         ({"VISION_ENCODER": "{dir}/bert"}, "holds a bert model; it can be ViT, CLIP or SigLIP"),
         ({"VISION_ENCODER": "{dir}", "ENCODER_SCALING": "range"}, "ENCODER_SCALING=range: pictures are drawn"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(values, message, tmp_path, corpus):
     BertConfig().save_pretrained(tmp_path / "bert")
+    ViTConfig(**{**VISION, "image_size": [48, 96]}).save_pretrained(tmp_path / "oblong")
     lines = {"REPRESENTATION": "encoder", "ENCODER": "picture", "OBJECTIVE": "none", "DATA_ROOT": corpus}
     lines |= {"OUTPUT_DIR": tmp_path / "out", **values}
     text = "".join(f"{key}={str(value).format(dir=tmp_path)}\n" for key, value in lines.items())
