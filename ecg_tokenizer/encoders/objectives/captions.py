@@ -24,6 +24,7 @@ class CaptionDecoder(nn.Module):
     def forward(self, features: Tensor, ids: Tensor) -> Tensor:
         """features: ``(batch, tokens, width)`` of ECGs; ids: ``(batch, length)`` -> logits of each next token."""
         rows, seen = self.embedding(ids), self.features(features)
+        seen = seen + positions(seen.shape[1], seen.shape[2]).to(seen)  # convolutions do not tell when
         rows = rows * rows.shape[2] ** 0.5 + positions(rows.shape[1], rows.shape[2]).to(rows)
         for block in self.blocks:
             rows = block(rows, seen)

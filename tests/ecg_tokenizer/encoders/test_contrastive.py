@@ -100,8 +100,8 @@ def test_captions_are_written_from_the_ecg_and_the_words_before():
     assert torch.equal(before[:, :7], after[:, :7]), "a word moves a logit of the words before it, or its own"
     assert not torch.allclose(before[:, 7:], after[:, 7:])
     elsewhere = features.clone()
-    elsewhere[0, [3, 11]] = features[0, [11, 3]] * 2
-    assert not torch.allclose(before, decoder(elsewhere, ids), atol=1e-4), "tokens in time are not looked at"
+    elsewhere[0, [3, 11]] = features[0, [11, 3]]
+    assert not torch.allclose(before, decoder(elsewhere, ids), atol=1e-5), "tokens in time are not looked at"
 
 
 def test_padding_of_captions_does_not_count():
