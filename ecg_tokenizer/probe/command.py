@@ -29,14 +29,16 @@ from cardiolect.ecg_tokenizer.fidelity.selection import choose, find_records, kn
 from cardiolect.ecg_tokenizer.probe.features import Features, collect, features_of, raw_features, shared
 from cardiolect.ecg_tokenizer.probe.finetuning import FineTuning, fine_tune
 from cardiolect.ecg_tokenizer.probe.identification import identify, too_few
+from cardiolect.ecg_tokenizer.probe.pairs import find_pairs, reports_of
 from cardiolect.ecg_tokenizer.probe.table import (
     auroc_table,
     class_tables,
     identification_table,
+    pairs_table,
     remarks,
     threshold_tables,
 )
-from cardiolect.ecg_tokenizer.probe.zero_shot import zero_shot_of
+from cardiolect.ecg_tokenizer.probe.zero_shot import aligned, scores_of
 from cardiolect.ecg_tokenizer.representations import load_representation
 from cardiolect.utils.command_line import Parser, integer, number
 from cardiolect.utils.errors import UserError, make_folder
@@ -66,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     classes = sorted(set(LABEL_TASKS[arguments.labels].values()))
     chosen = _choose(arguments)
     compared = _to_identify(arguments)
+    reports = arguments.reports and reports_of(arguments.reports, arguments.data, chosen[TEST], arguments.cache_dir)
     make_folder("--out", arguments.out)
     sides = {what: _side(refs, labels, classes, features, arguments, what) for what, refs in chosen.items() if refs}
     train, test, valid = (sides.get(what) for what in (TRAINING, TEST, VALIDATION))
@@ -82,14 +85,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         for share in shares
     }
     folders = dict(zip(loaded, arguments.tokenizer, strict=True))
-    if scorers := zero_shot_of(folders, arguments.labels):
+    models = aligned(folders)
+    if models:
+        scorers = {name: scores_of(model, arguments.labels) for name, model in models.items()}
         found |= _zero_shot(scorers, sides, classes, arguments)
+    pairs = find_pairs(models, chosen[TEST], reports, arguments.workers, arguments.seed) if reports and models else {}
     if arguments.finetune:
         for share in shares:
             found[f"fine-tuned {percent(share)}"] = _fine_tuned(loaded, folders, sides, share, classes, arguments)
     people = _identified(compared, features, arguments)
-    text = _text(arguments, sides, found, classes, people)
+    text = _text(arguments, sides, found, classes, people) + (pairs_table(pairs) if pairs else "")
     result = {"heading": text.partition("\n")[0], "found": found, **({"identification": people} if people else {})}
+    if pairs:
+        result["pairs"] = pairs
     (arguments.out / "probe.json").write_text(json.dumps(result, indent=2) + "\n")
     (arguments.out / "probe.txt").write_text(text)
     (arguments.out / "classes.txt").write_text(class_tables(found))
@@ -110,6 +118,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--finetune-batch", type=integer(1), default=32, help="recordings of a step")
     parser.add_argument("--finetune-rate", type=number(0, 1), default=1e-3, help="peak learning rate")
     parser.add_argument("--identify", default="", metavar="FOLDS", help="match recordings of the same person in these")
+    parser.add_argument("--reports", type=Path, nargs="+", metavar="FILE", help="of --folds: are pairs found again?")
+    parser.add_argument("--cache-dir", type=Path, default=Path("data/cache"), help="for reports that were read")
     parser.add_argument("--max-records", type=integer(0), default=0, help="judge so many, drawn at random; 0: all")
     parser.add_argument("--keep-seen", action="store_true", help="judge on patients of a representation's training too")
     parser.add_argument(

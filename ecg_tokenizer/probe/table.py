@@ -81,6 +81,24 @@ def identification_table(found: Mapping[str, dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def pairs_table(found: Mapping[str, dict]) -> str:
+    """Whether ECGs find their reports again, and reports their ECGs, against chance."""
+    directions = {"reports_of_ecgs": "reports of ECGs", "ecgs_of_reports": "ECGs of reports"}
+    lines = [f"\nfound again among {found['pairs']} pairs with {found['distinct_reports']} distinct reports, per cent"]
+    for name, figures in found.items():
+        for key, title in directions.items() if isinstance(figures, dict) else ():
+            each = figures[key]
+            low, high = (100 * bound for bound in each["recall_1_ci95"])
+            cells = [
+                f"first {cut}: {100 * each[f'recall_{cut}']:.1f} (chance {100 * each[f'chance_{cut}']:.1f})"
+                for cut in (1, 5, 10)
+                if f"recall_{cut}" in each
+            ]
+            cells[0] += f" [{low:.1f}, {high:.1f}], always the commonest {100 * each['constant_1']:.1f}"
+            lines.append(f"{name:{NAME}}{title}: {'; '.join(cells)}")
+    return "\n".join(lines) + "\n"
+
+
 def _kinds(result: Mapping) -> list[str]:
     return [kind for kind in result if kind not in NOT_KINDS]
 

@@ -105,25 +105,29 @@ def prompts(code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{name[0].upper()}{name[1:]}." for name in names))
 
 
-def zero_shot_of(folders: Mapping[str, Path], task: LabelTask) -> dict[str, Features]:
-    """Cosines and those less a normal ECG's ``(2, classes)`` of representations trained with reports, by name."""
+def aligned(folders: Mapping[str, Path]) -> dict[str, AlignedEncoders]:
+    """Those that were trained with reports, by name."""
     return {
-        name: _Scores(ZeroShot(AlignedEncoders.from_pretrained(folder), task))
+        name: AlignedEncoders.from_pretrained(folder)
         for name, folder in folders.items()
         if (folder / TEXT_FOLDER / CONFIG).is_file()
     }
 
 
-class _Scores:
-    """`ZeroShot` of a signal as it was read."""
+def embedding_of(model: AlignedEncoders) -> Features:
+    """The unit vector ``(width,)`` of a signal as it was read."""
+    return lambda signal, fs: model.embed_ecg(_as_seen(model, signal, fs))[0].cpu().numpy()
 
-    def __init__(self, scorer: "ZeroShot"):
-        self.scorer = scorer
 
-    def __call__(self, signal: np.ndarray, fs: float) -> np.ndarray:
-        rate = self.scorer.model.representation.sampling_rate
-        of_ecg = torch.from_numpy(without_offsets(resample(signal, fs, rate)))[None].float()
-        return torch.cat(self.scorer(of_ecg)).cpu().numpy()
+def scores_of(model: AlignedEncoders, task: LabelTask) -> Features:
+    """Cosines and those less a normal ECG's ``(2, classes)`` of a signal as it was read."""
+    scorer = ZeroShot(model, task)
+    return lambda signal, fs: torch.cat(scorer(_as_seen(model, signal, fs))).cpu().numpy()
+
+
+def _as_seen(model: AlignedEncoders, signal: np.ndarray, fs: float) -> Tensor:
+    rate = model.representation.sampling_rate
+    return torch.from_numpy(without_offsets(resample(signal, fs, rate)))[None].float()
 
 
 class ZeroShot:

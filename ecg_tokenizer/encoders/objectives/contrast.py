@@ -72,6 +72,12 @@ def sigmoid_loss(ecg: Tensor, text: Tensor, factor: Tensor, bias: Tensor, exclud
     return losses.masked_fill(excluded, 0.0).sum(1).mean()
 
 
+def ranks_of(similarities: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """The rank of the best right column of each row, from 1, as `retrieval` counts."""
+    best = np.where(same, similarities, -np.inf).max(1, keepdims=True)
+    return 1 + ((similarities >= best) & ~same).sum(1)
+
+
 def retrieval(similarities: np.ndarray, same: np.ndarray, cuts: Sequence[int] = (1, 5, 10)) -> dict[str, float]:
     """How well rows find their columns: recall among the first ``cuts``, its chance level, and mean reciprocal rank.
 
@@ -79,8 +85,7 @@ def retrieval(similarities: np.ndarray, same: np.ndarray, cuts: Sequence[int] = 
     same: bool ``(rows, columns)``, which columns are right for a row, one at least. Wrong columns that are as similar
     as the best right one come before it.
     """
-    best = np.where(same, similarities, -np.inf).max(1, keepdims=True)
-    ranks = 1 + ((similarities >= best) & ~same).sum(1)
+    ranks = ranks_of(similarities, same)
     columns, right = same.shape[1], same.sum(1)
     found = {"mrr": float((1 / ranks).mean())}
     for cut in (cut for cut in cuts if cut <= columns):

@@ -13,7 +13,7 @@ from cardiolect.ecg_tokenizer.probe.zero_shot import NORMAL, ZeroShot, prompts
 from cardiolect.utils.scp_codes import SCP_CODES
 
 
-def aligned() -> AlignedEncoders:
+def some_model() -> AlignedEncoders:
     torch.manual_seed(0)
     encoder = ECGEncoder(EncoderConfig("convnext-atto", width=8, depth=1))
     text = TextEncoder.tiny(sorted(each for code in SCP_CODES for each in prompts(code)), 16, 1, 32)
@@ -28,7 +28,7 @@ def test_every_statement_has_prompts_and_no_two_share_one():
 
 
 def test_a_class_is_scored_by_the_cosine_with_its_statements():
-    model = aligned()
+    model = some_model()
     scorer = ZeroShot(model, "superclass")
     assert scorer.classes == ("CD", "HYP", "MI", "NORM", "STTC")
     signal = torch.randn(2, 12, 500)
@@ -43,13 +43,18 @@ def test_a_class_is_scored_by_the_cosine_with_its_statements():
 
 
 def test_the_probe_has_a_column_for_encoders_that_were_trained_with_reports(tmp_path, corpus, capsys):
-    aligned().save_pretrained(tmp_path / "aligned")
-    aligned().representation.save_pretrained(tmp_path / "alone")
+    some_model().save_pretrained(tmp_path / "aligned")
+    some_model().representation.save_pretrained(tmp_path / "alone")
     words = [tmp_path / "aligned", tmp_path / "alone", "--data", corpus, "--train-folds", "1-2", "--valid-folds", "3-8"]
+    words += ["--reports", corpus / "reports/valid.json", corpus / "reports/test.json"]
+    words += ["--cache-dir", tmp_path / "cache"]
     main([str(each) for each in (*words, "--folds", "9-10", "--workers", "0", "--out", tmp_path / "out")])
-    columns = json.loads((tmp_path / "out/probe.json").read_text())["found"]
+    result = json.loads((tmp_path / "out/probe.json").read_text())
+    columns, pairs = result["found"], result["pairs"]
+    assert pairs["pairs"] > 10 and 0 <= pairs["aligned"]["reports_of_ecgs"]["recall_1"] <= 1
     found = columns["zero-shot"]
     assert columns["zero-shot to normal"]["aligned"] != found["aligned"]
     assert found["records"][0] == 0 and "aligned" in found and "alone" not in found and "raw" not in found
     assert 0 <= found["aligned"]["auroc"] <= 1 and "f1" in found["aligned"]
-    assert "zero-shot" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "zero-shot" in printed and f"found again among {pairs['pairs']} pairs" in printed
