@@ -91,6 +91,7 @@ EXCEPT = re.compile(
     r"|barring|bis auf|ausser"
     r"|abgesehen von|mit ausnahme|foerutom|bortsett fraan|med undantag)(?!\w)"
 )
+CAUSE = re.compile(r" (?:due to|caused by|secondary to|related to|(?:bedingt|verursacht) durch|orsaka[dt]e? av)(?!\w)")
 # Says that something earlier is still there.
 PERSISTS = re.compile(
     r"(?<!\w)(?:persist\w*|unchanged|remains?|still|again|continues?|besteht weiter\w*|kvarstaa\w*)(?!\w)"

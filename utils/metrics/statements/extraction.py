@@ -14,6 +14,7 @@ from cardiolect.utils.metrics.statements.cues import (
     ALL_BEFORE,
     AND,
     AND_NO,
+    CAUSE,
     CUES,
     EXCEPT,
     FAR,
@@ -236,8 +237,13 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], cues: list
         reached += waiting
     elif cue.status == "absent" and (listed := _before_and_no(sentence, waiting, cues)):
         reached += listed
-    elif cue.status in ("absent", "unassessed") and waiting and "," not in sentence[reached[-1].end : waiting[0].start]:
-        # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB"
+    elif (
+        waiting
+        and "," not in sentence[reached[-1].end : waiting[0].start]
+        and (cue.status in ("absent", "unassessed") or (cue.status == "possible" and CAUSE.match(gap)))
+    ):
+        # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB". Of two causes both
+        # are doubtful: "may be due to ischemia and digitalis effect"; other doubt ends at an "and".
         reached += [one for one in waiting[:1] if not _names(one, _RHYTHMS)]
     return reached
 
