@@ -18,7 +18,11 @@ def prepare(source: Path) -> Prepared:
     studies = read_table(source / LIST, ["subject_id", "study_id", "path"])
     reports = _reports(source / MEASUREMENTS)
     paths = map(posix_path, studies["path"].fillna(""))
-    for subject, study, path in zip(studies["subject_id"], studies["study_id"], paths, strict=True):
+    subjects = studies["subject_id"].fillna("")
+    for subject, study, path in zip(subjects, studies["study_id"], paths, strict=True):
+        if not subject:
+            done.left_out["recordings without a subject_id, which no split can have"] += 1
+            continue
         if not is_on_disk(source / path):
             done.left_out["recordings that are not on disk"] += 1
             continue
@@ -48,7 +52,7 @@ def read_statements(path: Path) -> dict[str, tuple[str, list[str]]]:
     )
     if not columns:
         raise UserError(f"{path}: no column report_0; use the file as PhysioNet publishes it")
-    subjects = table.get("subject_id", [""] * len(table))
+    subjects = table["subject_id"].fillna("") if "subject_id" in table else [""] * len(table)
     found = {}
     for subject, (study, *cells) in zip(subjects, table[["study_id", *columns]].itertuples(index=False), strict=True):
         statements = [cell.strip().rstrip(".") for cell in cells if isinstance(cell, str) and cell.strip(" .")]

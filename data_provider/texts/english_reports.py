@@ -30,7 +30,13 @@ _NOT_DEFINITE = re.compile(
 _SHIFT = re.compile(r"r ?s (?:uebergang|transition).{0,30}?(rechts|links|hoeger|vaenster)")
 _SHIFTED = {"rechts": "to the right", "hoeger": "to the right", "links": "to the left", "vaenster": "to the left"}
 _INFARCTS = frozenset({"MI", "IMI", "ASMI", "AMI", "ALMI", "ILMI", "IPMI", "IPLMI", "LMI", "PMI"})
-_STATUS: dict[Status, str] = {"present": "", "possible": "possible ", "absent": "no ", "past": "previously "}
+_STATUS: dict[Status, str] = {
+    "present": "",
+    "possible": "possible ",
+    "absent": "no ",
+    "past": "previously ",
+    "unassessed": "not assessed: ",
+}
 _LED = frozenset({"STE_", "STD_", "INVT", "LOWT", "QWAVE"})  # the leads after these are kept
 _LEAD = r"(?:v[1-6]|av[rlf]|i{1,3})"
 _LEADS = re.compile(rf" (?:in |ueber )?({_LEAD}(?:[ ,]+(?:{_LEAD}|[1-6]))*)(?!\w)")

@@ -21,7 +21,7 @@ from cardiolect.data_provider.texts.describe.describing import Describer, Option
 from cardiolect.data_provider.texts.describe.language_model import DescriptionEndpoint
 from cardiolect.data_provider.texts.describe.local_models import LocalModel
 from cardiolect.data_provider.texts.describe.passages import TEXTBOOK, load_texts
-from cardiolect.data_provider.texts.describe.record_texts import reports
+from cardiolect.data_provider.texts.describe.record_texts import NO_SPLIT, reports
 from cardiolect.data_provider.texts.describe.retrieval import EmbeddingIndex, WordIndex
 from cardiolect.data_provider.texts.describe.statements import KINDS, read_statement
 from cardiolect.utils.command_line import Parser, file_path, integer, number, run_command
@@ -63,13 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "patient": given.patient,
         **_figures(corpus.records, counts, described),
         "failed": failed,
-        "left_out": dict(corpus.left_out),
     }
-    found = reports(corpus.records, described, given.patient)
+    found = reports(corpus.records, described, given.patient, corpus.left_out)
+    summary["left_out"] = dict(corpus.left_out)
     summary["reports"] = {split: len(items) for split, items in found.items()}
-    summary["records_without_text"] = sum(bool(record.record_id) for record in corpus.records) - sum(
-        map(len, found.values())
-    )
+    with_text = sum(map(len, found.values())) + corpus.left_out[NO_SPLIT]
+    summary["records_without_text"] = summary["records"] - with_text
     make_folder("--out", given.out / REPORTS)
     for split in SPLITS:
         (given.out / REPORTS / f"{split}.json").unlink(missing_ok=True)  # of an earlier run with --force

@@ -5,7 +5,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from cardiolect.data_provider.manifest import load_corpus, load_records, load_te
 from cardiolect.data_provider.texts.describe.statements import Finding, read_statement
 from cardiolect.data_provider.texts.english_phrases import PHRASES
 from cardiolect.data_provider.texts.english_reports import render
+from cardiolect.data_provider.texts.identifiers import mask_identifiers, may_identify
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.metrics.normalised_match import split_at_stops
 from cardiolect.utils.metrics.statements.cues import EXCEPT
@@ -27,6 +28,7 @@ from cardiolect.utils.scp_codes import SCP_CODES
 
 Sources = Literal["reports", "codes", "both"]
 SPLITS = ("train", "valid", "test")
+IDENTIFYING = "statements that may have a name, a date or a number of a patient"
 _NOTE = re.compile(r"\bedit:.*", re.IGNORECASE | re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _AROUND = " .,:;*-_~\t"
 # Codes that their phrase for reports does not say exactly: an infarct need not be acute, an injury is subendocardial.
@@ -55,7 +57,8 @@ def load_statements(source: Path, sources: Sources = "both") -> StatementCorpus:
     """The statements of a manifest, of a folder in the layout of PTB-XL or MIMIC-IV-ECG, or of lines of text.
 
     source: a folder, or a file with a statement in each line, which are of no recording. sources: what to take of a
-    corpus with SCP codes; others have reports only. Raises `UserError` if there is nothing to read.
+    corpus with SCP codes; others have reports only. Statements that `may_identify` a patient are left out. Raises
+    `UserError` if there is nothing to read.
     """
     corpus = StatementCorpus()
     if source.is_file():
@@ -79,13 +82,33 @@ def load_statements(source: Path, sources: Sources = "both") -> StatementCorpus:
         )
     if not any(record.statements for record in corpus.records):
         raise UserError(f"{source}: no statement in it")
+    corpus.records = [
+        replace(record, statements=_without_identifiers(record.statements, corpus.left_out))
+        for record in corpus.records
+    ]
     return corpus
 
 
+def _without_identifiers(statements: tuple[str, ...], left_out: Counter[str]) -> tuple[str, ...]:
+    """Without those that may identify a patient, and unknown ones after them: "Confirmed by J", "Smith"."""
+    kept: list[str] = []
+    dropped = False
+    for text in statements:
+        dropped = may_identify(text) or (dropped and read_statement(text).kind == "unknown")
+        if dropped:
+            left_out[IDENTIFYING] += 1
+        else:
+            kept.append(text)
+    return tuple(kept)
+
+
 def statements_of_report(report: str) -> list[str]:
-    """The sentences of a report, in English: those of German and Swedish reports as they are rendered."""
+    """The sentences of a report, in English: those of German and Swedish reports as they are rendered.
+
+    What may identify a patient is masked (`mask_identifiers`).
+    """
     found: list[str] = []
-    for part in re.split(r"[;\n]+(?=\s*\S)", render(_NOTE.sub("", report)).text):
+    for part in re.split(r"[;\n]+(?=\s*\S)", render(mask_identifiers(_NOTE.sub("", report))).text):
         for sentence in split_at_stops(part):
             if found and EXCEPT.match(sentence.casefold()):  # "Normal ECG. Except for LVH."
                 found[-1] += f" {sentence}"

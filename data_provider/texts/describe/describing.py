@@ -35,7 +35,8 @@ class Describer:
     """Describes statements from ``texts``; what is found is kept, and never looked for again.
 
     model: whom a language model mode asks; None for the extractive mode. Descriptions belong to the hash of the
-    statement, texts, index, model, prompt and options: if any of these changes, they are made anew.
+    statement, its findings as the lexicons read them, texts, index, model, prompt and options: if any of these
+    changes, they are made anew.
     """
 
     def __init__(self, texts: Texts, index: Index, options: Options, model: ChatEndpoint | LocalModel | None = None):
@@ -45,7 +46,11 @@ class Describer:
 
     def key(self, statement: Statement) -> str:
         """What the kept description of a statement is found by."""
-        of = [FORMAT, statement.english, self.texts.sha256, self.index.name, self.mode, asdict(self.options)]
+        read = [
+            [f.name, f.written, f.code, f.status, f.places, sorted(f.stated), sorted(f.allowed)]
+            for f in statement.findings
+        ]
+        of = [FORMAT, statement.english, read, self.texts.sha256, self.index.name, self.mode, asdict(self.options)]
         return sha256([*of, self.model_name, self._messages(statement) if self.model else None])
 
     def describe(

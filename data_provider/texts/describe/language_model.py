@@ -35,7 +35,7 @@ class DescriptionEndpoint(ChatEndpoint):
 
 
 def messages(statement: Statement, passages: Sequence[Passage]) -> list[dict[str, str]]:
-    """The request about a statement: nothing of a record, only the statement and the passages."""
+    """The request about a statement: the statement and the passages, nothing else of a record."""
     asked = {
         "statement": statement.english,
         "findings": [{"finding": one.name, "certainty": one.status} for one in statement.findings],

@@ -4,7 +4,7 @@ Written as reports (``{"ecg_id": ..., "report": ...}``), which TRAIN_DATA, VALID
 ``cardiolect prepare --texts`` takes.
 """
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +13,7 @@ from cardiolect.data_provider.texts.describe.corpus import RecordStatements
 from cardiolect.data_provider.texts.describe.describing import text_of
 from cardiolect.data_provider.texts.describe.statements import NORMAL
 
-_LONG_NUMBER = re.compile(r"\d{5,}")  # might be an identifier
+NO_SPLIT = "recordings of no split"
 _LISTED = ("finding", "normal", "negated")
 
 
@@ -25,8 +25,7 @@ def record_text(record: RecordStatements, described: Mapping[str, Mapping[str, A
     age and sex, as far as they are known.
     """
     results = [described[statement] for statement in record.statements]
-    stated = [result.get("english", result["statement"]) for result in results if is_listed(result)]
-    stated = [text.strip(" .") for text in stated if not _LONG_NUMBER.search(text)]
+    stated = [result.get("english", result["statement"]).strip(" .") for result in results if is_listed(result)]
     if not stated:
         return ""
     abnormal = any(result["class"] == "finding" for result in results)
@@ -52,11 +51,20 @@ def person(background: str) -> str:
 
 
 def reports(
-    records: Sequence[RecordStatements], described: Mapping[str, Mapping[str, Any]], patient: bool
+    records: Sequence[RecordStatements],
+    described: Mapping[str, Mapping[str, Any]],
+    patient: bool,
+    left_out: Counter[str],
 ) -> dict[str, list[dict[str, str]]]:
-    """Split -> the items of its JSON file. Recordings without a text are left out."""
+    """Split -> the items of its JSON file. Recordings without a text are left out.
+
+    So are those of no split, whose patients might be held out elsewhere; they are counted in ``left_out``.
+    """
     found: dict[str, list[dict[str, str]]] = {}
     for record in records:
         if record.record_id and (text := record_text(record, described, patient)):
-            found.setdefault(record.split or "train", []).append({"ecg_id": record.record_id, "report": text})
+            if record.split:
+                found.setdefault(record.split, []).append({"ecg_id": record.record_id, "report": text})
+            else:
+                left_out[NO_SPLIT] += 1
     return found

@@ -12,9 +12,10 @@ from cardiolect.data_provider.texts.english_reports import phrase_of, render, wa
 from cardiolect.utils.metrics.statements.extraction import Piece, read, sentences
 from cardiolect.utils.metrics.statements.lexicon import Status
 
-# normal: nothing but sinus rhythm, a normal axis or a normal ECG. negated: findings that are denied or past. comment:
-# a verdict or remark without a finding of its own ("abnormal ECG"). administrative: about the recording, the patient's
-# data or the analysis. unknown: nothing was recognised.
+# normal: nothing but sinus rhythm, a normal axis or a normal ECG. negated: findings that are denied, past or, some of
+# them, not assessed. comment: a verdict or remark without a finding of its own ("abnormal ECG"). administrative: about
+# the recording, the patient's data or the analysis, also if it says no more than that findings were not assessed.
+# unknown: nothing was recognised.
 Kind = Literal["finding", "normal", "negated", "comment", "administrative", "unknown"]
 KINDS: tuple[Kind, ...] = ("finding", "normal", "negated", "comment", "administrative", "unknown")
 NORMAL = "NORM"
@@ -44,7 +45,7 @@ class Finding:
 
     @property
     def described(self) -> bool:
-        """Whether its waveform may be described: not if it is denied or past, nor "otherwise normal".
+        """Whether its waveform may be described: not if it is denied, past or not assessed, nor "otherwise normal".
 
         Ischaemic heart disease is a cause, such as of Q waves, and not ischaemia in this ECG.
         """
@@ -82,9 +83,11 @@ def read_statement(text: str) -> Statement:
 def _kind(findings: tuple[Finding, ...], known: bool, administrative: bool) -> Kind:
     if not findings:
         return "administrative" if administrative else "comment" if known else "unknown"
+    if all(one.status == "unassessed" for one in findings):
+        return "administrative"
     if all(one.code == NORMAL and one.status != "present" for one in findings):
         return "comment"
-    if all(one.status in ("absent", "past") for one in findings):
+    if all(one.status in ("absent", "past", "unassessed") for one in findings):
         return "negated"
     if not any(one.described for one in findings):
         return "comment"

@@ -108,6 +108,16 @@ def test_mimic_is_split_by_patient_and_counts_what_it_leaves_out(mimic, tmp_path
     assert set(texts["provenance"]) == {"published"} and set(texts["licence"]) == {"ODbL 1.0"}
 
 
+def test_a_mimic_study_without_a_subject_is_in_no_split(mimic, tmp_path):
+    source = tmp_path / "mimic"
+    shutil.copytree(mimic, source)
+    table = pd.read_csv(source / "record_list.csv", dtype=str)
+    table.loc[1, "subject_id"] = None
+    table.to_csv(source / "record_list.csv", index=False)
+    done = prepare("mimic-iv-ecg", source, tmp_path / "out")
+    assert done.records == 11 and done.left_out["recordings without a subject_id, which no split can have"] == 1
+
+
 def test_hashed_splits_have_their_shares_and_stay_what_they_are():
     splits = [split_of_patient(str(10_000_000 + i)) for i in range(5000)]
     assert 0.08 < splits.count("test") / 5000 < 0.12 and 0.08 < splits.count("valid") / 5000 < 0.12

@@ -171,6 +171,8 @@ _ENGLISH: tuple[Row, ...] = (
             r"|includes|with))?",
             rf"(?:s/p|status post)(?! {_INFARCT})",
             r"(?:patient|pt|he|she) (?:was|had been)(?: \w+ly)? in",
+            r"(?:was|had been)(?: \w+ly)? in(?= (?:an? )?(?:\w+ )?(?:atrial|a ?fib|af|svt|vt|flutter|\w+ rhythm"
+            r"|\w+cardia|bigeminy|trigeminy)(?!\w))",
             r"used to (?:be|have|show)",
             r"(?:at )?(?:\w+ )?risk (?:of|for)(?: developing)?",  # not yet in this ECG
             r"prone to(?: (?:bouts?|episodes?) of)?",
@@ -190,6 +192,8 @@ _ENGLISH: tuple[Row, ...] = (
             r"|cardioverted|changed)(?: back)?(?: in)? ?to)",
             r"(?:(?:has|have|had) )?(?:given|gave) way to",
             rf"(?:(?:which )?(?:was|were|had been) )?(?:{_SEEN} )?(?:on|in|at) {_THE}{_EARLIER_ECG}",
+            # not after a comma, which names what is new: "LBBB, not seen on prior ECG"
+            rf"(?<=\w )(?:(?:was|were|had been|is|are) )?not {_SEEN} (?:on|in|at) {_THE}{_EARLIER_ECG}(?!\w)",
         ),
     ),
     (

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from cardiolect.utils.metrics.statements.cue_words import WORDS
 from cardiolect.utils.metrics.statements.lexicon import Status
+from cardiolect.utils.metrics.statements.unassessed import UNASSESSED
 
 FAR = 5  # words between a cue and the statement after it
 LIST = 10  # the same if an "or" is right before the statement; also words between two statements of a list
@@ -26,7 +27,7 @@ class Cue(NamedTuple):
 
 
 VERB = re.compile(
-    r"(?:is|are|was|were|has|have|had|can|could|cannot|does|do|did|ist|sind|war|waren|wurden?|besteh\w*|bestand\w*"
+    r"(?:is|are|was|were|has|have|had|can|could|cannot|may|might|will|should|does|do|did|ist|sind|war|waren|wurden?|besteh\w*|bestand\w*"
     r"|lieg\w*|lag|lagen|find\w*|zeig\w*|laesst|lassen|kann|koennen|ses|syns|foereligger|finns|foerekommer|kan)\b"
 )
 _NONE = r"none|nil|kein\w*|ing(?:en|et|a)"
@@ -40,7 +41,11 @@ def _compiled(pattern: str, reach: tuple[str, ...]) -> re.Pattern[str]:
 
 
 CUES = (
-    *(Cue(status, reach, _compiled(p, reach), NEAR) for status, reach, patterns in WORDS for p in patterns),
+    *(
+        Cue(status, reach, _compiled(p, reach), NEAR)
+        for status, reach, patterns in (*WORDS, *UNASSESSED)
+        for p in patterns
+    ),
     Cue("absent", ("backward",), re.compile(rf"[:,=] ?{_NO}"), NEAR),  # "LVH: negative"
     Cue("absent", ("backward",), re.compile(rf"(?<=\w) {_NO}"), 0),  # "LBBB no"
 )
@@ -68,6 +73,14 @@ SUBJECT = re.compile(
     r" (?:with|and|or|and/or|plus|due to|caused by|associated with|in the setting of|mit|und|oder|med|och|eller) "
     rf"{_ADJECTIVES}"
 )
+# Joins the parts of a subject that could not be assessed; "due to" names the reason, which is stated.
+ALIKE = re.compile(rf",? (?:and|or|and/or|plus|und|oder|och|eller|samt|sowie) {_ADJECTIVES}")
+# Before the reason why the statement before it was not assessed: "infarct in the presence of LBBB".
+REASON = re.compile(
+    r" (?:(?:due|owing|secondary) to|because of|on account of|given|in(?: (?:the )?(?:presence|setting|context|view"
+    r"|face) of)?|during|bei|wegen|aufgrund(?: von)?|vid|paa grund av)"
+    r"(?: (?:an?|the|eine[mrns]?|des|dem|der))? $"
+)
 # What a denied statement would have meant is denied too: "no ST changes to suggest ischaemia".
 MEANING = re.compile(
     r"(?: [\w']+){0,3} (?:to suggest|suggest\w*(?: of)?|(?:consistent|compatible) with|indicat\w+(?: of)?"
@@ -78,14 +91,17 @@ EXCEPT = re.compile(
     r"|barring|bis auf|ausser"
     r"|abgesehen von|mit ausnahme|foerutom|bortsett fraan|med undantag)(?!\w)"
 )
+CAUSE = re.compile(r" (?:due to|caused by|secondary to|related to|(?:bedingt|verursacht) durch|orsaka[dt]e? av)(?!\w)")
 # Says that something earlier is still there.
 PERSISTS = re.compile(
     r"(?<!\w)(?:persist\w*|unchanged|remains?|still|again|continues?|besteht weiter\w*|kvarstaa\w*)(?!\w)"
 )
+# Says that something is not earlier: "new atrial fibrillation not seen on prior ECG".
+NEW = re.compile(r"(?<!\w)(?:new|newly|now|currently|today|neu|neue[rsnm]?|jetzt|nytillkom\w*|nu)(?!\w)")
 # Ends of a scope.
 _TURNS = (
     rf"(?:{EXCEPT.pattern}|(?<!\w)(?:but|however|although|with|otherwise|whereas|while|aber|jedoch|mit"
-    rf"|sonst|sondern|men|med"
+    rf"|sonst|sondern|because|weil|men|med"
     r"|eljest|utan)(?!\w))"
 )
 TURN = re.compile(rf":|{_TURNS}")

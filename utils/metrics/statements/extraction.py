@@ -10,16 +10,20 @@ from cardiolect.utils.metrics.normalised_match import statements as split_at_sto
 from cardiolect.utils.metrics.statements import english, german, swedish
 from cardiolect.utils.metrics.statements.codes import AXES
 from cardiolect.utils.metrics.statements.cues import (
+    ALIKE,
     ALL_BEFORE,
     AND,
     AND_NO,
+    CAUSE,
     CUES,
     EXCEPT,
     FAR,
     LIST,
     MEANING,
+    NEW,
     OR,
     PERSISTS,
+    REASON,
     STOP,
     SUBJECT,
     TURN,
@@ -42,7 +46,7 @@ _SPELLING = str.maketrans(
 )
 _NOTE = re.compile(r"\bedit:.*", re.DOTALL)  # PTB-XL's annotators wrote the codes here
 _CERTAINTY: dict[Status, int] = {"absent": 0, "possible": 1, "present": 2}
-_FORCE: dict[Status, int] = {"possible": 0, "past": 1, "absent": 2}  # of two cues, the stronger holds
+_FORCE: dict[Status, int] = {"possible": 0, "past": 1, "unassessed": 2, "absent": 3}  # of two cues, the stronger holds
 # A list of absent or possible statements ends before these, as in "no LVH, sinus rhythm".
 _OWN_STATEMENTS = frozenset({"SR", "SARRH", "STACH", "SBRAD", "PACE", "NORM", *AXES})
 _NORMAL_WORD = re.compile(r"normal|unremarkable")
@@ -86,13 +90,13 @@ class Reading(NamedTuple):
 def extract(text: str) -> dict[str, Status]:
     """Code (`codes.CODES`) -> status, for a report in English, German or Swedish.
 
-    A code stated twice gets its most certain status. What is stated as past only ("previously atrial flutter") is left
-    out, and so are PTB-XL's notes after "Edit:".
+    A code stated twice gets its most certain status. What is stated as past only ("previously atrial flutter") or was
+    not assessed ("LVH cannot be diagnosed") is left out, and so are PTB-XL's notes after "Edit:".
     """
     found: dict[str, Status] = {}
     for sentence in sentences(text):
         for code, status in read(sentence).codes:
-            if status == "past":
+            if status in ("past", "unassessed"):
                 continue
             if code not in found or _CERTAINTY[status] > _CERTAINTY[found[code]]:
                 found[code] = status
@@ -157,7 +161,7 @@ def read(sentence: str) -> Reading:
 
     cued: dict[Stated, Status] = {}
     for start, end, cue in cues:
-        if cue.status is None or (cue.status == "past" and PERSISTS.search(_clause(sentence, start))):
+        if cue.status is None or (cue.status == "past" and _is_current(sentence, start, end)):
             continue
         for reached in _reached(sentence, start, end, cue, stated, cues):
             if reached not in cued or _FORCE[cue.status] > _FORCE[cued[reached]]:
@@ -185,6 +189,12 @@ def _reached(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated]
     return next((reached for direction in cue.reach if (reached := ways[direction]())), [])
 
 
+def _is_current(sentence: str, start: int, end: int) -> bool:
+    """Whether a statement is of this ECG in spite of a cue of the past: it persists, or is new."""
+    new = re.search(r"(?<!\w)not ", sentence[start:end]) and NEW.search(sentence[:start])
+    return bool(new or PERSISTS.search(_clause(sentence, start)))
+
+
 def _clause(sentence: str, start: int) -> str:
     return re.split(r",|;| but ", sentence[start:], maxsplit=1)[0]
 
@@ -195,12 +205,15 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], cues: list
     Other cues of doubt end the list: "no LVH, possible infarct". One of denial after an "and" goes on with it: "no MI,
     LVH, and no LBBB".
     """
-    doubts = [start for start, _, one in cues if one.status in ("possible", "past")]
+    doubts = [start for start, _, one in cues if one.status in ("possible", "past", "unassessed")]
     after = stated[bisect_left(stated, end, key=lambda one: one.start) :][:_LIST]
     if not after or after[0].start - end > _REACH:
         return []
     gap = sentence[end : after[0].start]
     own = _names(after[0], _OWN_STATEMENTS) and cue.status != "past"
+    headed = sentence[:end].endswith(":")
+    if headed and cue.status == "past" and not _names(after[0], _OWN_STATEMENTS):
+        gap = gap.replace(",", "")  # "indication: syncope, long QT"
     far = STOP.search(gap) or len(gap.split()) > (1 if own else FAR)
     if far and (own or not _joined(gap)):
         return []
@@ -220,12 +233,17 @@ def _forward(sentence: str, end: int, cue: Cue, stated: list[Stated], cues: list
             waiting.append(one)
         else:
             break
-    if cue.status in ("past", "absent") and sentence[:end].endswith(":"):  # "history: atrial fibrillation, infarct"
+    if cue.status in ("past", "absent", "unassessed") and headed:  # "history: atrial fibrillation, infarct"
         reached += waiting
     elif cue.status == "absent" and (listed := _before_and_no(sentence, waiting, cues)):
         reached += listed
-    elif cue.status == "absent" and waiting and "," not in sentence[reached[-1].end : waiting[0].start]:
-        # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB"
+    elif (
+        waiting
+        and "," not in sentence[reached[-1].end : waiting[0].start]
+        and (cue.status in ("absent", "unassessed") or (cue.status == "possible" and CAUSE.match(gap)))
+    ):
+        # "no LVH and infarct"; a comma without an "or" after it ends the denial: "no PVCs, LBBB". Of two causes both
+        # are doubtful: "may be due to ischemia and digitalis effect"; other doubt ends at an "and".
         reached += [one for one in waiting[:1] if not _names(one, _RHYTHMS)]
     return reached
 
@@ -245,12 +263,18 @@ def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated
     """The statements before a cue to which it applies: the last one, and those joined to it.
 
     Doubt joins by "or" only. A denial is about the whole subject: "LVH and atrial fibrillation with PVCs are not seen".
+    What was not assessed is joined by "and" or "or", without the reason: "infarct in LBBB cannot be diagnosed".
     """
     before = stated[: bisect_right(stated, start, key=lambda one: one.end)][-_LIST:]
     if not before or start - before[-1].end > _REACH:
         return []
     gap = sentence[before[-1].end : start]
-    if not sentence[end:].strip(" ,"):
+    unassessed = cue.status == "unassessed"
+    if unassessed and (reason := REASON.search(sentence[: before[-1].start])):
+        before = [one for one in before if one.end <= reason.start()]
+        if not before or before[-1].end < reason.start() or _names(before[-1], _OWN_STATEMENTS):
+            return []
+    if not sentence[end:].strip(" ,") and not (unassessed and gap.strip(" ,")):  # "LBBB, ST segments not assessed"
         gap = gap.replace(",", "")
     denied = cue.status == "absent" and VERB.match(sentence[start:end])
     subject = denied and WITH.fullmatch(gap) and not _names(before[-1], _OWN_STATEMENTS)
@@ -262,9 +286,10 @@ def _backward(sentence: str, start: int, end: int, cue: Cue, stated: list[Stated
     for one in reversed(before[:-1]):
         between = sentence[one.end : reached[-1].start]
         subject = cue.status != "possible" and not _names(one, _OWN_STATEMENTS)
-        if not (_joined(between) or (subject and (SUBJECT.fullmatch(between) or (listed and between == ", ")))):
+        joint = (ALIKE if unassessed else SUBJECT).fullmatch(between)
+        if not (_joined(between) or (subject and (joint or (listed and between == ", ")))):
             break
-        listed = listed or bool(SUBJECT.fullmatch(between))
+        listed = listed or bool(joint)
         reached.append(one)
     return reached
 

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 
 from cardiolect.utils.metrics.statements.codes import codes_of_walls
 
-Status = Literal["present", "possible", "absent", "past"]
+# unassessed: named, but neither stated nor denied of this ECG ("LVH cannot be diagnosed").
+Status = Literal["present", "possible", "absent", "past", "unassessed"]
 _MARKS: dict[str, Status] = {"?": "possible", "-": "absent"}
 _SLOT = re.compile(r"\{(walls|age)\}")
 _AND = r"(?:,? (?:and|or|und|oder|och|eller) | \+ |, )"

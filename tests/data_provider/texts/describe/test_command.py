@@ -13,6 +13,7 @@ from cardiolect.data_provider.corpora import prepare
 from cardiolect.data_provider.corpora.prepared import split_of_patient
 from cardiolect.data_provider.corpora.ptbxl_database import load_database
 from cardiolect.data_provider.texts.describe import __main__ as command
+from cardiolect.data_provider.texts.describe import statements as statement_reading
 from cardiolect.data_provider.texts.describe.record_texts import person
 from cardiolect.data_provider.texts.questions import load_examples
 from tests.helpers import ROOT
@@ -126,6 +127,52 @@ def test_a_statement_with_a_long_number_stands_in_no_text(ptbxl):
     table.write_text(table.read_text().replace("No LVH.", "Sinus rhythm of case 1234567. No LVH."))
     text = texts(run(ptbxl), "valid")["2"]
     assert "1234567" not in text and text.startswith("ECG findings: Normal ECG, No LVH. ")
+
+
+def test_what_may_identify_a_patient_is_nowhere_and_has_no_waveforms(ptbxl, capsys):
+    table = ptbxl / "ptbxl_database.csv"
+    names = (
+        "Atrial fibrillation for Mr. John Smith. RBBB pat 1234567. LVH since 12.03.1992. AV block of 3. March 1992. "
+        "Confirmed by J. Miller. "
+    )
+    table.write_text(table.read_text().replace("Left axis deviation.", f"{names} Left axis deviation."))
+    out = run(ptbxl)
+    written = "".join(path.read_text() for path in out.rglob("*.json*"))
+    gone = ("Smith", "1234567", "1992", "March", "Miller", "fibrillation", "RBBB", "LVH since", "AV block")
+    assert [word for word in gone if word in written] == []
+    assert texts(out, "test")["3"].startswith(
+        "ECG findings: Normal ECG, Left axis deviation, possible inferior infarct"
+    )
+    reason = "statements that may have a name, a date or a number of a patient"
+    assert json.loads((out / "summary.json").read_text())["left_out"][reason] == 6  # "Miller", too
+    assert f"left out: 6 {reason}" in capsys.readouterr().out
+
+
+def test_recordings_of_no_split_and_mimic_rows_without_a_subject_are_left_out(tmp_path, capsys):
+    patient = next(str(k) for k in range(10000001, 10001000) if split_of_patient(str(k)) == "train")
+    source = tmp_path / "mimic"
+    source.mkdir()
+    (source / "machine_measurements.csv").write_text(
+        f"subject_id,study_id,report_0\n{patient},40000001,Sinus rhythm\n,40000002,Sinus rhythm\n"
+    )
+    out = run(source)
+    assert texts(out, "train").keys() == {"40000001"}
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["left_out"] == {"recordings of no split": 1} and summary["reports"] == {"train": 1}
+    assert summary["records_without_text"] == 0
+    assert "left out: 1 recordings of no split" in capsys.readouterr().out
+
+
+def test_a_description_is_made_anew_if_the_lexicon_reads_the_statement_differently(ptbxl, monkeypatch, capsys):
+    run(ptbxl)
+    capsys.readouterr()
+    monkeypatch.setattr(statement_reading, "phrase_of", lambda code, piece, sentence: f"{code} of another lexicon")
+    statement_reading.read_statement.cache_clear()
+    try:
+        run(ptbxl)
+    finally:
+        statement_reading.read_statement.cache_clear()
+    assert " 0 are in" in capsys.readouterr().out
 
 
 def test_a_manifest_is_described_and_takes_the_texts_back(corpus, tmp_path):

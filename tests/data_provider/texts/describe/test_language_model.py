@@ -87,6 +87,11 @@ def test_an_endpoint_is_asked_once_for_each_statement(server, describe, tmp_path
     assert "secret-key" not in (tmp_path / "out/descriptions.json").read_text()
 
 
+def test_nothing_that_may_identify_a_patient_is_sent(server, describe):
+    found = describe(["Left bundle branch block", "LVH for Mr John Smith 12.03.1992"], "--mode", "endpoint")
+    assert found.keys() == {"Left bundle branch block"} and "Smith" not in json.dumps(server.asked)
+
+
 def test_unsupported_sentences_stand_in_the_result_and_not_in_the_text(server, describe, tmp_path, capsys):
     server.reply = lambda statement: f"{ANSWER} Atrial fibrillation is seen."
     found = describe(["Left bundle branch block"], "--mode", "endpoint")["Left bundle branch block"]

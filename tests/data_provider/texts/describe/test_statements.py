@@ -87,6 +87,20 @@ def test_only_present_and_possible_findings_are_described():
     assert not read_statement("Consistent with ischaemic heart disease").findings[0].described  # a cause
 
 
+@pytest.mark.parametrize(
+    "text", ["LVH cannot be diagnosed", "Please check for LVH", "Linksschenkelblock nicht beurteilbar"]
+)
+def test_what_was_not_assessed_is_about_the_analysis_and_never_described(text):
+    statement = read_statement(text)
+    assert statement.kind == "administrative"
+    assert [(one.status, one.described) for one in statement.findings] == [("unassessed", False)]
+
+
+def test_only_the_reason_is_described_if_a_finding_was_not_assessed():
+    statement = read_statement("ST elevation cannot be interpreted due to LBBB")
+    assert {one.code: one.described for one in statement.findings} == {"STE_": False, "CLBBB": True}
+
+
 def test_doubt_about_the_age_of_an_infarct_does_not_make_it_acute():
     assert "acute" in read_statement("Acute inferior infarct").findings[0].stated
     assert "acute" not in read_statement("Inferior infarct - possibly acute").findings[0].stated

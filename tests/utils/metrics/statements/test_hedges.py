@@ -101,3 +101,16 @@ def test_the_english_rendering_keeps_types_and_hedges(text, english):
 )
 def test_short_german_forms_that_were_misread(text, codes):
     assert said(text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("may be due to strain or ischaemia and digitalis effect", "DIG? ISC_?"),
+        ("ST depression may be due to ischemia and LVH", "ISC_? LVH? STD_"),
+        ("may be due to ischemia and sinus rhythm", "ISC_? SR"),
+        ("possible LVH and LBBB", "CLBBB LVH?"),
+    ],
+)
+def test_of_two_causes_both_are_doubtful(text, codes):
+    assert said(text) == codes
