@@ -1,6 +1,7 @@
 """Similar training recordings from the index to the answer: training, checkpoint, evaluation and use are alike."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import AutoTokenizer
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.cli import commands as cli
+from cardiolect.model.cli.remarks import similar_lines
 from cardiolect.model.evaluation.evaluate import evaluate
 from cardiolect.model.evaluation.result import check_result
 from cardiolect.model.evaluation.settings import EvalSettings
@@ -232,6 +234,33 @@ def test_ask_shows_neighbours_with_their_distance_and_knows_a_training_recording
     shown = capsys.readouterr().err
     assert "this recording is one of the index of similar ones; its own text is not used" in shown
     assert f": recording {train.record_id}\n" not in shown
+
+
+def test_a_copy_or_part_of_a_training_recording_gets_none(folder, run):
+    chat = ECGChat.from_pretrained(folder, "cpu")
+    whole = ECGChat.read(run.splits["train"].records[0].path)
+    noise = 0.01 * np.random.default_rng(0).normal(size=whole.signal.shape).astype(np.float32)
+    rounded = (np.round(whole.signal / 0.005) * 0.005).astype(np.float32)
+    for signal in (whole.signal.astype(np.float16), rounded, whole.signal[:, 700:], 1.02 * whole.signal + noise):
+        copy = replace(whole, signal=signal.astype(np.float32), good=whole.good[:, : signal.shape[1]])
+        prepared = chat.prepare(copy)
+        assert chat.knows(copy) and not prepared.neighbours
+        assert similar_lines(prepared, True) == [
+            "this recording is one of the index of similar ones; its own text is not used, nor its patient's, so it "
+            "gets none"
+        ]
+    unseen = ECGChat.read(run.splits["valid"].records[0].path)
+    assert chat.prepare(unseen).neighbours and not chat.knows(unseen)
+
+
+def test_a_longer_recording_is_compared_by_the_seconds_that_the_index_has(folder, run):
+    chat, whole = ECGChat.from_pretrained(folder, "cpu"), ECGChat.read(run.splits["valid"].records[0].path)
+    assert chat.index.retrieval.seconds == 10
+    chat.index = replace(chat.index, retrieval=replace(chat.index.retrieval, seconds=4.0))
+    first = ECGChat.read(run.splits["valid"].records[0].path, seconds=4.0)
+    assert chat.prepare(whole).neighbours == chat.prepare(first).neighbours
+    last = ECGChat.read(run.splits["valid"].records[0].path, start=4.0)
+    assert chat.prepare(whole).neighbours != chat.prepare(last).neighbours
 
 
 def test_a_server_is_sent_the_neighbours_of_the_ecg(folder, run, monkeypatch):
