@@ -359,8 +359,11 @@ def test_what_cannot_be_is_one_line(checkpoint_folder, settings, tmp_path, capsy
     assert "NEIGHBOURS, NEIGHBOUR_CONTENT" in capsys.readouterr().out
 
 
-def test_an_exported_checkpoint_keeps_its_index_and_says_that_it_has_texts(folder, tmp_path, capsys):
-    cli.main(["export", str(folder), "--out", str(tmp_path / "out")])
+def test_an_index_is_published_only_if_this_is_asked_for(folder, tmp_path, capsys):
+    with pytest.raises(UserError, match=r"holds texts of reports on \d+ training recordings .* give --with-index"):
+        cli.main(["export", str(folder), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+    cli.main(["export", str(folder), "--out", str(tmp_path / "out"), "--with-index"])
     assert f"{tmp_path}/out/retrieval: holds texts on" in capsys.readouterr().err
     assert "`retrieval/` holds what was written about" in (tmp_path / "out/README.md").read_text()
     assert load_checkpoint(tmp_path / "out").index.texts == load_checkpoint(folder).index.texts
