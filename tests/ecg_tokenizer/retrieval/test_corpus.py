@@ -57,6 +57,8 @@ def test_a_patient_in_the_index_is_known_by_another_recording_a_file_or_a_signal
     again = RecordRef("another study", tmp_path / "stranger", part.patient_id)
     asked = [several[1], again, stranger, several[5]]
     assert in_index(made.index, asked, [*several, part]) == {several[1].record_id, "another study"}
+    gone = RecordRef("9", tmp_path / "gone", several[0].patient_id, database=several[0].database)
+    assert several[0].database and in_index(made.index, [gone], []) == {"9"}
 
 
 def test_recordings_of_these_patients_get_neither_similar_nor_random_ones(several, settings, capsys):
@@ -66,6 +68,8 @@ def test_recordings_of_these_patients_get_neither_similar_nor_random_ones(severa
     for of_all in (ecgs.neighbours, ecgs.random_neighbours):
         assert [len(of_all[ref.record_id]) for ref in several] == [0, 0, 0, 0, 1, 1]
     assert "4 of 6 recordings get no similar ones" in capsys.readouterr().out
+    find_neighbours(made.index, several[:4], ecgs, settings, away={ref.record_id for ref in several})
+    assert ecgs.neighbours == {ref.record_id: () for ref in several[:4]}, "an index without anything for them"
 
 
 def test_training_draws_no_random_ones_and_says_how_many_have_fewer(several, settings, capsys, monkeypatch):
