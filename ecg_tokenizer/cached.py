@@ -41,8 +41,8 @@ class CachedECGs:
 
     bad: ids of those that count as unreadable in this run. seconds: length of the windows that longer recordings are
     prepared in, each as if it were a recording of its own; 0: all are prepared whole. Window 0 is the first.
-    neighbours: similar training recordings by record id, which prompts have; random_neighbours: others in their place.
-    Both are filled by `retrieval.corpus`.
+    neighbours: similar training recordings by record id, which prompts have, perhaps none; random_neighbours: others in
+    their place, for evaluation. Both are filled by `retrieval.corpus`; without an index they are empty.
     """
 
     def __init__(

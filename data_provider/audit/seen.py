@@ -19,7 +19,7 @@ checkpoint and the ``config.json`` of an ECG tokenizer. A list that is missing, 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from cardiolect.data_provider.corpora.databases import is_made
 from cardiolect.data_provider.examples import RecordRef
 from cardiolect.data_provider.readers import RecordError, read_record
 from cardiolect.data_provider.readers.formats import content_hash
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.utils.errors import UserError
 from cardiolect.utils.launch import is_main
 from cardiolect.utils.launchers import cores
@@ -168,9 +169,7 @@ def save_seen(folder: Path, refs: Iterable[RecordRef], before: Iterable[str] = (
     new = [ref for ref in refs if ref not in by_id and (not ref.database or _record_mark(ref) not in marks)]
     for ref in refs:
         marks |= id_marks(ref) if ref in by_id else marks_of(ref)
-    for samples, found in _read_all(new, "fingerprints of seen recordings"):
-        marks |= {f"samples:{samples}"} if samples else set()
-        marks |= {f"signal:{found.to_text()}"} if found is not None else set()
+    marks |= signal_marks(new, "fingerprints of seen recordings")
     text, path = json.dumps(sorted(marks)) + "\n", folder / SEEN
     (folder / NEXT).unlink(missing_ok=True)
     if any((folder / name).is_file() for name in RECORDED_IN) and path.is_file() and path.read_bytes() != text.encode():
@@ -208,18 +207,41 @@ def seen_again(refs: Iterable[RecordRef], corpus: Iterable[RecordRef], seen: set
 
 def _seen_signals(refs: dict[str, RecordRef], seen: set[str]) -> set[str]:
     """The ids of those whose signals are among the seen ones."""
-    try:
-        known = [
-            Fingerprint.from_text(mark.removeprefix("signal:")) for mark in sorted(seen) if mark.startswith("signal:")
-        ]
-    except ValueError:
-        raise UserError(f"{SEEN}: a fingerprint is damaged; take the file from the checkpoint again") from None
+    known = fingerprints_in(seen)
     if not known and not any(mark.startswith("samples:") for mark in seen):
         return set()
     found = dict(zip(refs, _read_all(list(refs.values()), "fingerprints to compare with seen ones"), strict=True))
     hits = {i for i, (samples, _) in found.items() if f"samples:{samples}" in seen}
     asked = {i: one for i, (_, one) in found.items() if one is not None and i not in hits}
     return hits | {i for i, again in zip(asked, seen_among(list(asked.values()), known), strict=True) if again}
+
+
+def fingerprints_in(marks: Iterable[str], name: str = SEEN) -> list[Fingerprint]:
+    """The fingerprints among marks. Raises `UserError` with the name of their file if one of them is damaged."""
+    texts = sorted(mark.removeprefix("signal:") for mark in marks if mark.startswith("signal:"))
+    try:
+        return [Fingerprint.from_text(text) for text in texts]
+    except ValueError:
+        raise UserError(f"{name}: a fingerprint is damaged; take the file from the checkpoint again") from None
+
+
+def signal_marks(refs: Sequence[RecordRef], what: str) -> set[str]:
+    """The marks of signals, which are read; none of recordings that cannot be. what: for the progress bar."""
+    found = _read_all(refs, what)
+    samples = {f"samples:{samples}" for samples, _ in found if samples}
+    return samples | {f"signal:{one.to_text()}" for _, one in found if one is not None}
+
+
+def has_seen_signal(record: ECGRecord, marks: Container[str], known: Sequence[Fingerprint]) -> bool:
+    """Whether a recording, or a part of one, is among those of ``marks`` by its signal. known: `fingerprints_in` them.
+
+    `NOT_SEEN` says which copies are not; nor is one of less than 4.5 s, unless all its samples are the same, or what
+    follows the first minute of a recording.
+    """
+    if f"samples:{sample_hash(record)}" in marks:
+        return True
+    one = fingerprint(record)
+    return one is not None and bool(seen_among([one], known)[0])
 
 
 def marks_of(ref: RecordRef) -> set[str]:

@@ -1,15 +1,16 @@
 """The index of training recordings: their vectors and texts, without anything that says whose they are.
 
     index.safetensors   vectors (n, d), mean, scale and limit (d,), patient (n,) and text (n,) as numbers
-    index.json          how ECGs are compared, what texts are, the texts, and marks of the patients
+    index.json          how ECGs are compared, what texts are, the texts, and marks of the recordings and patients
 
 The rows are in the order of their vectors, and patients are numbered in that order, so neither says which recording a
-row is. Marks (`data_provider.audit.seen`) are of all patients together; they are among those of seen_recordings.json.
+row is. Marks (`data_provider.audit.seen`) are of all recordings together, and of every recording its signal's, too.
 """
 
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -17,16 +18,22 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from cardiolect.data_provider.audit.fingerprint import Fingerprint
+from cardiolect.data_provider.audit.seen import fingerprints_in, has_seen_signal
+from cardiolect.data_provider.record import ECGRecord
 from cardiolect.ecg_tokenizer.base import Neighbour
 from cardiolect.ecg_tokenizer.retrieval.search import Search, closest_rows
 from cardiolect.ecg_tokenizer.retrieval.settings import ARRAYS, TEXTS
 from cardiolect.utils.errors import UserError
 
-VERSION = 1
-# Below this distance, a row is taken for the very recording that is asked about, or for a copy of it.
-SAME = 1e-3
+VERSION = 2
+# Below this distance, a row is taken for the very recording that is asked about, or for a near copy of it. Among 700
+# recordings of PTB-XL's training folds, no two patients are closer than 0.28; most copies that were rounded, or lost
+# some samples, are closer than 0.15 (docs/RETRIEVAL.md).
+SAME = 0.15
 FARTHEST = 4.0  # standard deviations from the mean at which a feature is cut off
 _SPARE = 8  # rows whose order float32 arithmetic may have mistaken
+_DRAWS = 8  # row numbers that are drawn for each random recording: enough unless most patients must not be retrieved
 
 By = Literal["measured", "ecg-bench", "embedding", "histogram"]
 Content = Literal["findings", "report"]
@@ -35,12 +42,16 @@ Place = Literal["user", "system"]
 
 @dataclass(frozen=True)
 class Retrieval:
-    """What is retrieved, and where it stands in a prompt; see the settings of the same names."""
+    """What is retrieved, and where it stands in a prompt; see the settings of the same names.
+
+    seconds: of longer recordings, the first so many are compared; 0: all.
+    """
 
     by: By
     neighbours: int = 1
     content: Content = "findings"
     place: Place = "user"
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,47 +125,74 @@ class NeighbourIndex:
         vectors: ``(m, d)`` as they are computed. patients: the numbers of those whose they are, None if they are not in
         the index. Never of the same patient; nor is a recording that equals the vector, or another of its patient.
         """
-        queries = self.standardised(vectors)
-        patients = [None] * len(queries) if patients is None else patients
-        largest = int(np.bincount(self.patient).max())
-        count = min(len(self), self.retrieval.neighbours + 2 * largest + _SPARE)
-        candidates = closest_rows(self.vectors, queries, count, search)
+        patients = [None] * len(vectors) if patients is None else patients
         found = []
-        for query, rows, patient in zip(queries, candidates, patients, strict=True):
+        for query, rows, patient in zip(*self._candidates(vectors, search), patients, strict=True):
             chosen = self._chosen(query, rows, patient)
-            if len(chosen) < self.retrieval.neighbours and count < len(self):  # many rows that equal the vector
+            if len(chosen) < self.retrieval.neighbours and len(rows) < len(self):  # many rows that equal the vector
                 chosen = self._chosen(query, np.arange(len(self)), patient)
-            found.append(self._neighbours(query, [row for row, _ in chosen], patient))
+            found.append(self._neighbours(query, chosen, patient))
         return found
 
     def at_random(
-        self, vectors: np.ndarray, keys: Sequence[str], patients: Sequence[int | None] | None, seed: int
+        self,
+        vectors: np.ndarray,
+        keys: Sequence[str],
+        patients: Sequence[int | None] | None,
+        seed: int,
+        search: Search = "numpy",
     ) -> list[tuple[Neighbour, ...]]:
         """As many recordings of other patients, drawn by seed and key, in place of the nearest."""
         patients = [None] * len(keys) if patients is None else patients
         found = []
-        for query, key, patient in zip(self.standardised(vectors), keys, patients, strict=True):
-            drawn = np.random.default_rng([seed, *key.encode()]).permutation(len(self))
-            away = self._away(query, patient)
-            kept = [int(row) for row in drawn if self.patient[row] not in away][: self.retrieval.neighbours]
-            found.append(self._neighbours(query, kept, patient))
+        for query, rows, key, patient in zip(*self._candidates(vectors, search), keys, patients, strict=True):
+            if len(rows) < len(self) and (_distances(self.vectors[rows], query) < SAME).all():
+                rows = np.arange(len(self))
+            away = self._away(query, rows) | {patient}
+            drawn = self._drawn(np.random.default_rng([seed, *key.encode()]), away)
+            found.append(self._neighbours(query, drawn, patient))
         return found
 
+    def _drawn(self, rng: np.random.Generator, away: set[int | None]) -> list[int]:
+        """Rows of patients who are not ``away``: some row numbers are drawn, or all if too few of them will do."""
+        kept: dict[int, None] = {}
+        for row in map(int, rng.integers(len(self), size=_DRAWS * self.retrieval.neighbours)):
+            if int(self.patient[row]) not in away:
+                kept[row] = None
+        if len(kept) < self.retrieval.neighbours:
+            kept |= {int(row): None for row in rng.permutation(len(self)) if int(self.patient[row]) not in away}
+        return [*kept][: self.retrieval.neighbours]
+
+    @cached_property
+    def _fingerprints(self) -> list[Fingerprint]:
+        return fingerprints_in(self.marks, TEXTS)
+
+    def knows_signal(self, record: ECGRecord) -> bool:
+        """Whether a recording is one of the index by its signal, whatever part of its first minute it is."""
+        return has_seen_signal(record, self.marks, self._fingerprints)
+
     def is_known(self, vector: np.ndarray) -> bool:
-        """Whether a recording equals one of the index. vector: ``(d,)`` as it is computed."""
-        return bool(self._away(self.standardised(vector[None])[0], None))
+        """Whether a recording is one of the index, or a near copy, by its vector ``(d,)`` as it is computed."""
+        return bool(self._away(self.standardised(vector[None])[0], np.arange(len(self))))
 
-    def _away(self, query: np.ndarray, patient: int | None) -> set[int]:
-        """The patients who must not be retrieved."""
-        same = _distances(self.vectors, query) < SAME
-        return {int(number) for number in self.patient[same]} | ({patient} if patient is not None else set())
+    def _candidates(self, vectors: np.ndarray, search: Search) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors as the index has them, and for each the rows that are closest, more than are asked for."""
+        queries = self.standardised(vectors)
+        count = min(len(self), self.retrieval.neighbours + 2 * self._most_of_a_patient + _SPARE)
+        return queries, closest_rows(self.vectors, queries, count, search)
 
-    def _chosen(self, query: np.ndarray, rows: np.ndarray, patient: int | None) -> list[tuple[int, float]]:
-        distances = _distances(self.vectors[rows], query)
-        away = {int(number) for number in self.patient[rows[distances < SAME]]} | {patient}
-        order = np.lexsort((rows, distances))
-        kept = [(int(rows[k]), float(distances[k])) for k in order if int(self.patient[rows[k]]) not in away]
-        return kept[: self.retrieval.neighbours]
+    @cached_property
+    def _most_of_a_patient(self) -> int:
+        return int(np.bincount(self.patient).max())
+
+    def _away(self, query: np.ndarray, rows: np.ndarray) -> set[int]:
+        """The patients of those of the rows that are the query itself, none of whom must be retrieved."""
+        return {int(number) for number in self.patient[rows[_distances(self.vectors[rows], query) < SAME]]}
+
+    def _chosen(self, query: np.ndarray, rows: np.ndarray, patient: int | None) -> list[int]:
+        away = self._away(query, rows) | {patient}
+        order = np.lexsort((rows, _distances(self.vectors[rows], query)))
+        return [int(row) for row in rows[order] if int(self.patient[row]) not in away][: self.retrieval.neighbours]
 
     def _neighbours(self, query: np.ndarray, rows: Sequence[int], patient: int | None) -> tuple[Neighbour, ...]:
         if patient in {int(number) for number in self.patient[list(rows)]}:
@@ -193,7 +231,9 @@ class NeighbourIndex:
         folder = Path(folder)
         try:
             written = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
-            version = written["version"]
+            if written["version"] != VERSION:
+                other = f"of version {written['version']}, this is version {VERSION}"
+                raise UserError(f"{folder}: {other}; train the model again")
             arrays = load_file(folder / ARRAYS)
             retrieval = Retrieval(**{name: written[name] for name in Retrieval.__dataclass_fields__})
             texts = tuple(written["texts"][k] for k in arrays["text"])
@@ -208,8 +248,6 @@ class NeighbourIndex:
             raise UserError(
                 f"{folder}: the index of similar recordings is missing or damaged ({reason}); copy the whole checkpoint"
             ) from None
-        if version != VERSION:
-            raise UserError(f"{folder}: of version {version}, this is version {VERSION}; train the model again")
         return found
 
 

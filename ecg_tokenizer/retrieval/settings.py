@@ -37,7 +37,8 @@ class RetrievalSettings(EnvSettings):
         ge=0,
         lt=1,
         description="Share of training sequences with the ECG but without similar recordings, so that FLOORS="
-        "no_neighbours is a fair one. Of those without the ECG (ECG_DROPOUT), a half keeps them, for neighbours_only.",
+        "no_neighbours is a fair one. In addition, half as many as ECG_DROPOUT leaves without both have similar "
+        "recordings without the ECG, for neighbours_only.",
     )
     neighbour_reports: Paths = Field(
         default_factory=list,

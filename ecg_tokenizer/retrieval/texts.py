@@ -1,23 +1,22 @@
-"""What a prompt says of a similar recording: the statements of its report, or the report itself."""
+"""What a prompt says of a similar recording: the findings of its report, or the report itself."""
 
-from cardiolect.data_provider.ecgqa.scp_statements import NAMES
-from cardiolect.data_provider.texts.english_phrases import PHRASES
+from cardiolect.data_provider.texts.describe.statements import read_statement
 from cardiolect.ecg_tokenizer.retrieval.index import Content
-from cardiolect.utils.metrics.statements import extract
 
 CUT = " ..."
 
 
 def neighbour_text(report: str, content: Content) -> str:
-    """One line; "" if the report states nothing that is known. findings: in English, in the order of the report."""
+    """One line; "" if the report states nothing that is known.
+
+    findings: in English, in the order of the report, also those that have no SCP code; without what is denied or past,
+    and without a normal ECG unless it is stated outright ("otherwise normal" is not).
+    """
     if content == "report":
         return " ".join(report.split())
-    stated = [(code, status) for code, status in extract(report).items() if status != "absent"]
-    phrases = [
-        f"{'possible ' if status == 'possible' else ''}{PHRASES.get(code) or NAMES.get(code, code)}"
-        for code, status in stated
-    ]
-    return ", ".join(dict.fromkeys(phrases))
+    found = [each for each in read_statement(report).findings if each.described]
+    names = [f"{'possible ' if each.status == 'possible' else ''}{each.name}" for each in found]
+    return ", ".join(dict.fromkeys(names))
 
 
 def shortened(text: str, words: int) -> str:

@@ -206,6 +206,11 @@ def build_parser() -> Parser:
         metavar="ID",
         help="licence of the weights as model hubs write it, such as cc-by-4.0 (default: unknown)",
     )
+    export.add_argument(
+        "--with-index",
+        action="store_true",
+        help="also publish the texts of training reports that a checkpoint with RETRIEVE holds, see docs/RETRIEVAL.md",
+    )
 
     demo = add_command("demo", "cardiolect.model.demo:launch", "view ECGs and ask about them in the browser")
     serve = add_command(

@@ -44,7 +44,10 @@ def similar_lines(ecg: "PreparedECG", known: bool = False) -> list[str]:
     """
     lines = [f"similar training recording, distance {each.distance:.2f}: {each.text}" for each in ecg.neighbours]
     if known:
-        lines.append("this recording is one of the index of similar ones; its own text is not used, nor its patient's")
+        others = "" if ecg.neighbours else ", so it gets none"
+        lines.append(
+            f"this recording is one of the index of similar ones; its own text is not used, nor its patient's{others}"
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.ecg_tokenizer.measured.representation import CODES, MEASURED
 from cardiolect.model.evaluation.conditions import (
     CODES_ONLY,
+    CONDITIONS,
     MEASURED_ONLY,
     NEIGHBOUR_CONDITIONS,
     NEIGHBOURS_ONLY,
@@ -52,7 +53,8 @@ def inputs_under(
     """A function from the recordings of a question to the ECGs in its prompt; None if the condition cannot be met.
 
     asked: the recordings of every question on all ranks. own: those of this rank. The keys of the ECGs identify the
-    recording and its alteration. ECGs keep their similar recordings, found by the whole ECG, unless it is silenced.
+    recording and its alteration. Altered ECGs and parts keep the similar recordings that the whole ECG has found.
+    Floors have none, since they would tell what is in the ECG; that of another patient has its own.
     Raises `UserError` if a recording to alter cannot be read, or if ECGs have no such part.
     """
     if condition == NO_ECG:
@@ -125,7 +127,7 @@ def _altered(
         ]
         for each, item in zip(batch, representation.prepare(changed, rate), strict=True):
             prepared = representation.prepared((each.ref.record_id, condition), item)
-            similar = () if condition == SILENCED else ecgs.neighbours.get(each.ref.record_id, ())
+            similar = () if CONDITIONS[condition].floor else ecgs.neighbours.get(each.ref.record_id, ())
             found[each.ref.record_id] = prepared._replace(neighbours=similar)
     representation.to("cpu")
     if missing := [ref.record_id for ref in refs if ref.record_id not in found]:

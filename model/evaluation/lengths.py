@@ -9,7 +9,13 @@ from cardiolect.model.evaluation.answers import Candidates
 from cardiolect.model.evaluation.conditions import OTHER_ECG
 from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint import Checkpoint, longest_sequence
-from cardiolect.model.prompt.rendering import neighbours_text, render_answer, render_ecgs, render_prompt
+from cardiolect.model.prompt.rendering import (
+    neighbours_text,
+    render_answer,
+    render_ecgs,
+    render_prompt,
+    system_text,
+)
 from cardiolect.model.prompt.vocabulary import Vocabulary
 
 
@@ -51,9 +57,12 @@ def fitting(
 
 
 def _similar(vocabulary: Vocabulary, ref: RecordRef, ecgs: CachedECGs) -> int:
-    """Tokens of the texts of similar recordings, or of random ones if these are longer."""
+    """Tokens of the texts of similar recordings, or of random ones if they are longer; in a system message, at most."""
     each = (of_all.get(ref.record_id, ()) for of_all in (ecgs.neighbours, ecgs.random_neighbours))
-    return max(len(vocabulary.text_ids(neighbours_text(similar))) for similar in each)
+    lines = [neighbours_text(similar) for similar in each]
+    if vocabulary.in_system:
+        return max(len(vocabulary.ids(system_text((line, "")).join(vocabulary.chat.system))) for line in lines)
+    return max(len(vocabulary.text_ids(line)) for line in lines)
 
 
 def _text(vocabulary, example: Example, settings: CheckpointSettings, lists: Candidates | None) -> int:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from cardiolect.data_provider.examples import RecordRef
+from cardiolect.data_provider.splits import known_recordings
 from cardiolect.ecg_tokenizer.cached import CachedECGs, prepare_corpus
-from cardiolect.ecg_tokenizer.retrieval.corpus import find_neighbours
+from cardiolect.ecg_tokenizer.retrieval.corpus import find_neighbours, in_index
 from cardiolect.model.evaluation.conditions import NEIGHBOUR_CONDITIONS
 from cardiolect.model.evaluation.settings import CheckpointSettings
 from cardiolect.model.llm.checkpoint import Checkpoint
@@ -23,8 +24,9 @@ def with_neighbour_floors(checkpoint: Checkpoint, settings: Settings) -> Setting
 def prepare_ecgs(
     checkpoint: Checkpoint, refs: Sequence[RecordRef], settings: CheckpointSettings, seconds: float
 ) -> CachedECGs:
-    """`prepare_corpus`, with similar recordings if the checkpoint has an index of some."""
+    """`prepare_corpus`, with similar recordings if the checkpoint has an index, but none for patients who are in it."""
     ecgs = prepare_corpus(checkpoint.representation, refs, settings, seconds)
     if checkpoint.index is not None:
-        find_neighbours(checkpoint.index, refs, ecgs, settings)
+        away = in_index(checkpoint.index, refs, known_recordings(settings.data_root).values())
+        find_neighbours(checkpoint.index, refs, ecgs, settings, away=away)
     return ecgs

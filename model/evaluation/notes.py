@@ -108,7 +108,7 @@ def chance_of_questions(result: Mapping[str, Any]) -> str:
 
 
 def retrieval_lines(result: Mapping[str, Any]) -> list[str]:
-    """How similar recordings were found, and what they add to the score; [] if prompts had none."""
+    """How similar recordings were found, and what they, and the ECG beyond them, add to the score; [] without them."""
     if not (found := result.get("data", {}).get("retrieval")):
         return []
     number = found["neighbours"]
@@ -121,9 +121,15 @@ def retrieval_lines(result: Mapping[str, Any]) -> list[str]:
         lines[0] += f"; distance of the nearest {median:.2f} (median; {low:.2f} to {high:.2f})"
     if found["without"] or found["fewer"]:
         lines[0] += f"; {found['without']} of {found['recordings']} recordings have none, {found['fewer']} have fewer"
-    for added in result.get("neighbours_add", ()):
-        lines.append(
-            f"similar recordings: {points(added['value'])} points{interval(added['ci95'])} of "
-            f"{score_name(added['of'])} compared with {CONDITIONS[added['over']].meaning}"
-        )
+    if "gap" in result:
+        lines.append("the signal-use gap includes what these texts say: floors have no texts that this ECG has found")
+    for key, what in (("neighbours_add", "similar recordings"), ("ecg_adds", "the ECG beyond these texts")):
+        for added in result.get(key, ()):
+            line = (
+                f"{what}: {points(added['value'])} points{interval(added['ci95'])} of {score_name(added['of'])} "
+                f"compared with {CONDITIONS[added['over']].meaning}"
+            )
+            if lacking := added["samples"] - added["with_neighbours"]:
+                line += f", over {added['samples']} samples, {lacking} of them without similar recordings"
+            lines.append(line)
     return lines

@@ -12,7 +12,13 @@ from cardiolect.data_provider.ecgqa.findings import NOT_DIAGNOSES
 from cardiolect.data_provider.texts.lexicon import findings_in
 from cardiolect.model.evaluation.breakdown import break_down
 from cardiolect.model.evaluation.closed import closed_scores, selective_scores
-from cardiolect.model.evaluation.conditions import MEASURED_ONLY, NEIGHBOUR_CONDITIONS, WITH_ECG
+from cardiolect.model.evaluation.conditions import (
+    MEASURED_ONLY,
+    NEIGHBOURS_ONLY,
+    NO_NEIGHBOURS,
+    RANDOM_NEIGHBOURS,
+    WITH_ECG,
+)
 from cardiolect.model.evaluation.floors import floors, gap_over
 from cardiolect.model.evaluation.numbers import in_exact_match, number_scores
 from cardiolect.model.evaluation.prevalence import shares
@@ -115,10 +121,14 @@ def score(
         result["subgroups"] = found
     if MEASURED_ONLY in scored:
         result["codes_add"] = {"of": result["score"], **result["above"][result["score"]][MEASURED_ONLY]}
-    if others := [name for name in NEIGHBOUR_CONDITIONS if name in scored]:
-        result["neighbours_add"] = [
-            {"of": each, **result["above"][each][name], "over": name} for each in main for name in others
-        ]
+    with_neighbours = {"samples": len(samples), "with_neighbours": sum(any(sample.neighbours) for sample in samples)}
+    for key, names in (("neighbours_add", (NO_NEIGHBOURS, RANDOM_NEIGHBOURS)), ("ecg_adds", (NEIGHBOURS_ONLY,))):
+        if names := [name for name in names if name in scored]:
+            result[key] = [
+                {"of": each, **result["above"][each][name], "over": name} | with_neighbours
+                for each in main
+                for name in names
+            ]
     return result
 
 

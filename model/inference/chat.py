@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
-from cardiolect.data_provider.record import ECGRecord
+from cardiolect.data_provider.record import ECGRecord, windows_of
 from cardiolect.data_provider.texts.background import parse_background
 from cardiolect.ecg_tokenizer.base import ECGRepresentation, PreparedECG
 from cardiolect.ecg_tokenizer.retrieval.index import NeighbourIndex
@@ -55,13 +55,20 @@ class Chat(ABC):
     index: NeighbourIndex | None = None
 
     def prepare(self, record: ECGRecord) -> PreparedECG:
-        """A recording for a prompt, with similar training recordings if the checkpoint was trained with some."""
+        """A recording for a prompt, with similar training recordings if the checkpoint was trained with some.
+
+        A recording that is one of the index by its signal gets none.
+        """
         item = self.encode(record)
+        if self.index is not None and self.index.knows_signal(record):
+            return self.representation.prepared(0, item)  # whose rows are its patient's cannot be told
         return self._with_neighbours(item, None if self.index is None else self._vector(record, item))
 
     def knows(self, record: ECGRecord) -> bool:
         """Whether the index of similar recordings has this very recording, whose own text is then not used."""
-        return self.index is not None and self.index.is_known(self._vector(record, self.encode(record)))
+        if self.index is None:
+            return False
+        return self.index.knows_signal(record) or self.index.is_known(self._vector(record, self.encode(record)))
 
     def encode(self, record: ECGRecord) -> np.ndarray:
         """The item of a recording, as from `ECGRepresentation.prepare`: for a tokenizer, uint16 ``(codes,)``."""
@@ -109,11 +116,15 @@ class Chat(ABC):
         return found
 
     def _vector(self, record: ECGRecord | None, item: np.ndarray) -> np.ndarray:
-        by = self.index.retrieval.by
+        by, seconds = self.index.retrieval.by, self.index.retrieval.seconds
         if record is None and by in SIGNAL:
             raise UserError(f"similar recordings are found by {by}, which needs the signal: give the recording itself")
-        signal, fs = (None, 0.0) if record is None else (record.signal, record.fs)
-        return vector_of(by, self.representation, signal, fs, item)
+        if record is None:
+            return vector_of(by, self.representation, None, 0.0, item)
+        part = windows_of(record, seconds, every=False)[0]
+        if part is not record and by not in SIGNAL:
+            item = self.encode(part)
+        return vector_of(by, self.representation, part.signal, part.fs, item)
 
     def _with_neighbours(self, item: np.ndarray, vector: np.ndarray | None) -> PreparedECG:
         prepared = self.representation.prepared(0, item)

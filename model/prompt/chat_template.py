@@ -30,6 +30,7 @@ from cardiolect.model.prompt.rendering import (
     prompt_text,
     render_ecgs,
     render_prompt,
+    system_text,
 )
 from cardiolect.model.prompt.tasks import REPORT, task_of
 from cardiolect.model.prompt.vocabulary import ECG_END, ECG_START, Vocabulary, ecg_text
@@ -49,7 +50,7 @@ _TEMPLATE = """\
   {{- escaped.text -}}
 {%- endmacro -%}
 {%- set first = messages[0] -%}
-{%- if system_before and first.role == 'system' and first.content.startswith(similar) -%}
+{%- if system_before and first.role == 'system' and similar in first.content -%}
   {{- system_before ~ plain(first.content | trim) ~ system_after -}}
 {%- else -%}
   {{- opening -}}
@@ -141,7 +142,7 @@ def chat_messages(
     similar = [_escaped(neighbours_text(each)) for each in neighbours or [()] * len(ecgs)]
     about = patients if in_system else map(add, patients, similar)
     messages[0]["content"] = "".join(map(add, map(ecg_text, ecgs), about)) + messages[0]["content"]
-    system = [{"role": "system", "content": "".join(similar).strip()}] if in_system and any(similar) else []
+    system = [{"role": "system", "content": system_text(similar)}] if in_system and any(similar) else []
     return system + messages[:-1]
 
 
@@ -277,7 +278,7 @@ def _check_chat(vocabulary: Vocabulary) -> None:
     whole, escaped = fixed_date(chat_template(vocabulary)), vocabulary.escaped
     for ecgs, backgrounds, neighbours, question, history in _conversations(vocabulary):
         similar = [escaped(neighbours_text(each)) for each in neighbours]
-        system = "".join(similar).strip() if vocabulary.in_system else ""
+        system = system_text(similar) if vocabulary.in_system else ""
         patients = [escaped(patient_text(background)) for background in backgrounds]
         if not system:
             patients = [*map(add, patients, similar)]

@@ -15,7 +15,8 @@ before the ECG: `<|ecg_end|>`, across which no tokenizer merges, then ends what 
     Is it atrial fibrillation? [generation]
     atrial fibrillation [end of message]
 
-NEIGHBOUR_PLACE=system puts the line about similar recordings into a system message before the opening instead.
+NEIGHBOUR_PLACE=system puts the line about similar recordings into a system message before the opening instead; of two
+ECGs, each has a line with its number.
 
 Spans are built from their parts, never searched for in the ids.
 """
@@ -91,7 +92,7 @@ def render_ecgs(
     similar = [neighbours_text(each) for each in neighbours]
     opening = chat.opening if chat else ""
     if vocabulary.in_system and any(similar):
-        opening = vocabulary.escaped("".join(similar).strip()).join(chat.system)
+        opening = vocabulary.escaped(system_text(similar)).join(chat.system)
         similar = [""] * len(ecgs)
     for number, (codes, background, others) in enumerate(zip(ecgs, backgrounds, similar, strict=True)):
         inside = [] if codes is None else vocabulary.code_ids(codes)
@@ -165,6 +166,15 @@ def neighbours_text(neighbours: Sequence[Neighbour]) -> str:
     """A line for prompts; distances are shown to people only."""
     parts = [f"({number}) {each.text}" for number, each in enumerate(neighbours, start=1)]
     return f"Similar ECGs: {' '.join(parts)}\n" if parts else ""
+
+
+def system_text(similar: Sequence[str]) -> str:
+    """The system message of NEIGHBOUR_PLACE=system; of several ECGs, every line says which it is about.
+
+    similar: of each ECG, `neighbours_text` or "".
+    """
+    several = len(similar) > 1
+    return "".join(f"ECG {k}: {line}" if several else line for k, line in enumerate(similar, 1) if line).strip()
 
 
 def prompt_text(task: str, question: str = "", history: Sequence[tuple[str, str]] = ()) -> str:

@@ -54,12 +54,21 @@ def merge(checkpoint: Path, out: Path) -> None:
         raise UserError(f"{out}: {_NO_TEMPLATE}")
 
 
-def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | None, license: str) -> None:
+def export(
+    checkpoint: Path, results: Sequence[Path], out: Path, name: str | None, license: str, with_index: bool = False
+) -> None:
     """Write a folder that can be pushed as it is: a stock model and a card with its scores, but no local paths.
 
-    Raises `UserError` if a result belongs to another checkpoint.
+    with_index: whether the index of similar recordings, which holds texts of training reports, may be published.
+    Raises `UserError` if there is one and it may not, or if a result belongs to another checkpoint.
     """
     info = read_info(checkpoint)
+    indexed = info.get("retrieval", {}).get("recordings")
+    if indexed and not with_index:
+        raise UserError(
+            f"{checkpoint / RETRIEVAL}: holds texts of reports on {indexed} training recordings and tells which are of "
+            "one patient; if that may be published, give --with-index"
+        )
     fingerprints = {fingerprint(checkpoint), info.get("merged_from")}
     evaluations = []
     for path in dict.fromkeys(results):
@@ -82,10 +91,8 @@ def export(checkpoint: Path, results: Sequence[Path], out: Path, name: str | Non
     if unknown := [c["name"] for c in info["corpora"] if c["licence"] == UNKNOWN]:
         corpora = ", ".join(dict.fromkeys(unknown))
         print(f"licence of {corpora} unknown; add it to README.md and LICENSE", file=sys.stderr)
-    if indexed := info.get("retrieval", {}).get("recordings"):
-        print(
-            f"{out}/{RETRIEVAL}: holds texts on {indexed} training recordings; may they be published?", file=sys.stderr
-        )
+    if indexed:
+        print(f"{out}/{RETRIEVAL}: holds texts on {indexed} training recordings", file=sys.stderr)
     if embeds_ecgs(out):
         print(f"{out}: {_NOT_STOCK}", file=sys.stderr)
     elif not (out / CHAT_TEMPLATE).is_file():

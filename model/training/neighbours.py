@@ -13,6 +13,7 @@ from cardiolect.ecg_tokenizer.cached import CachedECGs
 from cardiolect.ecg_tokenizer.retrieval.corpus import figures_of, find_neighbours, make_index
 from cardiolect.ecg_tokenizer.retrieval.index import Retrieval
 from cardiolect.ecg_tokenizer.retrieval.settings import NONE
+from cardiolect.model.inference.recordings import SECONDS
 from cardiolect.model.llm.checkpoint import Checkpoint
 from cardiolect.model.training.contents import short_hash
 from cardiolect.model.training.settings import FinetuneSettings
@@ -26,14 +27,18 @@ def add_neighbours(
     """Give the checkpoint an index of the training split, and the recordings of both splits their neighbours.
 
     Says so if the checkpoint that training starts from was fine-tuned with other neighbours. Raises `UserError` if no
-    training recording has a report.
+    training recording has a report, or if only one patient has.
     """
     earlier = checkpoint.info.pop("retrieval", None)
     checkpoint.index = None
     retrieval = None
     if settings.retrieve != NONE:
         retrieval = Retrieval(
-            settings.retrieve, settings.neighbours, settings.neighbour_content, settings.neighbour_place
+            settings.retrieve,
+            settings.neighbours,
+            settings.neighbour_content,
+            settings.neighbour_place,
+            settings.record_seconds or SECONDS,  # as `ask` cuts what it is given
         )
     before, now = in_words(earlier and Retrieval(**earlier["how"])), in_words(retrieval)
     if checkpoint.info.get("stage") == "finetune" and before != now and launch.is_main():
@@ -43,7 +48,7 @@ def add_neighbours(
     train, valid = splits["train"].records, splits["valid"].records
     check_no_leakage({"train": train, "valid": valid})
     made = make_index(retrieval, settings.neighbour_words, _reports(splits["train"], settings), train, ecgs, settings)
-    find_neighbours(made.index, [*train, *valid], ecgs, settings, made.numbers, settings.neighbour_search)
+    find_neighbours(made.index, [*train, *valid], ecgs, settings, made.numbers, search=settings.neighbour_search)
     checkpoint.index = made.index
     checkpoint.info["retrieval"] = {
         "how": asdict(retrieval),

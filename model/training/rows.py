@@ -137,8 +137,8 @@ class FinetuneDataset(Dataset):
     random_windows: as of `PretrainDataset`; all questions about a recording have the same window in an epoch.
 
     part_dropout: share of rows that keep the one part of their ECG, and of those that keep the other, see
-    `ECGRepresentation.parts`. neighbour_dropout: share of rows without the texts of similar recordings. Of the rows
-    without the ECG, a half keeps them.
+    `ECGRepresentation.parts`. neighbour_dropout: share of rows without the texts of similar recordings. If there
+    are such texts, half as many rows as lose them and the ECG (ecg_dropout) lose the ECG alone, in addition to those.
 
     examples: those that the epochs draw from, without what cannot be read, does not fit or has a weight of 0.
 
@@ -300,7 +300,8 @@ class FinetuneDataset(Dataset):
             texts = [np.repeat(each[some], rows_of) for each in before]
             found[rows] = np.bincount(row, tokens, len(rows))
             found[rows] += np.where(shares(self._no_patient, rows) < self.patient_dropout, texts[1], texts[0])
-            found[rows] += np.where(shares(self._no_ecg, rows) < self.ecg_dropout, 0, np.repeat(ecgs[some], rows_of))
+            without = (shares(self._no_ecg, rows) < self.ecg_dropout) | self._texts_alone(rows)
+            found[rows] += np.where(without, 0, np.repeat(ecgs[some], rows_of))
         return found
 
     def longest_row(self) -> tuple[int, str]:
@@ -332,9 +333,11 @@ class FinetuneDataset(Dataset):
         return self.examples.records_of(self._groups[self.place_of(i)[0]])
 
     def _ecg(self, i: int, recording: int) -> PreparedECG:
-        """The ECG of a row; in a share of rows that is `part_dropout` for each part, one part of it alone."""
+        """The ECG of a row; in some rows, one part of it alone (`part_dropout`), or only the texts of similar ones."""
         ecg = self.ecgs.ecg(self.examples.refs[recording], int(self._windows.chosen[recording]))
         row = np.array([i if self._taken is None else int(self._taken[i])])
+        if self._texts_alone(row)[0]:
+            return PreparedECG(ecg.key, (), ecg.item, None, ecg.neighbours)
         if shares(self._alone, row)[0] < self.neighbour_dropout:
             ecg = ecg._replace(neighbours=())
         if not self.part_dropout:
@@ -345,18 +348,17 @@ class FinetuneDataset(Dataset):
             return ecg
         return self.ecgs.representation.prepared(ecg.key, parts[chosen])._replace(neighbours=ecg.neighbours)
 
-    def _texts_alone(self, i: int, recording: int) -> PreparedECG | None:
-        """What a row without its ECG has of similar recordings, if it keeps them."""
-        row = np.array([i if self._taken is None else int(self._taken[i])])
-        if not self.ecgs.neighbours or shares(self._alone, row)[0] < 0.5:
-            return None
-        ecg = self.ecgs.ecg(self.examples.refs[recording])
-        return PreparedECG(ecg.key, (), ecg.item, None, ecg.neighbours)
+    def _texts_alone(self, rows: np.ndarray) -> np.ndarray:
+        """Boolean: which rows have the texts of similar recordings without the ECG, unless `ecg_dropout` takes both."""
+        if not self.ecgs.neighbours:
+            return np.zeros(len(rows), bool)
+        # From the other end than neighbour_dropout: no row is without both.
+        return shares(self._alone, rows) >= 1 - self.ecg_dropout / 2
 
     def __getitem__(self, i: int) -> Packed:
         group, chosen, without_ecg, without_patient = self.place_of(i)
         members = self.examples.members_of(self._groups[group])
-        ecgs = [self._texts_alone(i, int(k)) if without_ecg else self._ecg(i, int(k)) for k in members]
+        ecgs = [None if without_ecg else self._ecg(i, int(k)) for k in members]
         backgrounds = [""] * len(members) if without_patient else self.examples.backgrounds_of(self._groups[group])
         ids, of_ecg, items = render_prefix(self.vocabulary, ecgs, backgrounds)
         turns = [self._turn(int(text)) for text in self._turns[self._starts[group] + chosen]]

@@ -17,7 +17,7 @@ def table(seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
     rng = np.random.default_rng(seed)
     patients = [f"patient {k // 4}" for k in range(COUNT)]
     centres = np.repeat(rng.normal(size=(COUNT // 4, WIDTH)), 4, axis=0)
-    vectors = (centres + 0.05 * rng.normal(size=(COUNT, WIDTH))) * [1, 10, 100, 1e-3, 1] + 7
+    vectors = (centres + 0.3 * rng.normal(size=(COUNT, WIDTH))) * [1, 10, 100, 1e-3, 1] + 7
     return vectors.astype(np.float32), patients, [f"report {k}" for k in range(COUNT)]
 
 
@@ -38,7 +38,7 @@ def test_a_training_recording_never_finds_itself_or_its_patient():
 
 def test_another_recording_of_a_patient_in_the_index_finds_no_recording_of_this_patient():
     index, numbers, vectors, patients, texts = made()
-    queries = vectors[::4] + np.float32([0.02, 0, 0, 0, 0])
+    queries = vectors[::4] + np.float32([0.4, 0, 0, 0, 0])
     asked = [numbers[patient] for patient in patients[::4]]
     for patient, similar in zip(patients[::4], index.nearest(queries, asked), strict=True):
         assert patient not in {patients[texts.index(each.text)] for each in similar}
@@ -52,6 +52,15 @@ def test_a_recording_whose_patient_is_not_told_is_known_by_its_vector():
         assert patients[k] not in {patients[texts.index(each.text)] for each in similar}
         assert index.is_known(vectors[k])
     assert not index.is_known(vectors[0] + np.float32([0.5, 0, 0, 0, 0]))
+
+
+def test_a_near_copy_is_taken_for_the_recording():
+    index, _, vectors, patients, texts = made()
+    copies = vectors + np.float32(0.05) * vectors.std(0) * np.random.default_rng(4).choice([-1, 1], vectors.shape)
+    for k, similar in enumerate(index.nearest(copies[:40])):
+        assert patients[k] not in {patients[texts.index(each.text)] for each in similar} and index.is_known(copies[k])
+    for k, drawn in enumerate(index.at_random(copies[:40], [str(k) for k in range(40)], None, seed=1)):
+        assert patients[k] not in {patients[texts.index(each.text)] for each in drawn}
 
 
 def test_the_nearest_are_those_of_all_distances_in_standard_deviations():
@@ -101,6 +110,14 @@ def test_random_ones_are_of_other_patients_and_follow_from_the_seed():
     assert drawn != index.nearest(vectors[:50], asked[2])
 
 
+def test_random_ones_are_found_if_most_recordings_are_of_the_same_patient():
+    vectors, _, texts = table()
+    patients = ["own"] * (COUNT - 4) + list("abcd")
+    index, numbers = NeighbourIndex.of(Retrieval("measured", 3), vectors, patients, texts)
+    drawn = index.at_random(vectors[:20], [str(k) for k in range(20)], [numbers["own"]] * 20, seed=1)
+    assert all(len({each.text for each in one} & set(texts[-4:])) == 3 for one in drawn)
+
+
 @pytest.mark.parametrize("rows", [1, 7, COUNT])
 def test_the_search_in_blocks_finds_the_closest_rows(monkeypatch, rows):
     monkeypatch.setattr("cardiolect.ecg_tokenizer.retrieval.search._AT_ONCE", rows * COUNT)
@@ -126,7 +143,7 @@ def test_a_saved_index_finds_the_same_and_names_nobody(tmp_path):
     assert loaded.marks == {"patient:ab"}
     written = json.loads((tmp_path / "index.json").read_text())
     assert set(written) == {
-        *("version", "by", "neighbours", "content", "place", "recordings", "patients", "marks", "texts")
+        *("version", "by", "neighbours", "content", "place", "seconds", "recordings", "patients", "marks", "texts")
     }
     assert not any(b"patient " in path.read_bytes() for path in tmp_path.iterdir())
 

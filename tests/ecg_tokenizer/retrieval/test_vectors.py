@@ -73,6 +73,14 @@ def test_findings_are_what_a_report_states_in_english():
     assert "left ventricular hypertrophy" in neighbour_text(report, "findings")
     assert "infarct" not in neighbour_text(report, "findings")
     assert neighbour_text("trace only requested", "findings") == ""
+    for report, findings in (
+        ("Sinus rhythm. Otherwise normal ECG.", "sinus rhythm"),
+        ("sinusrhythmus. sonst normales ekg.", "sinus rhythm"),
+        ("Possibly normal ECG.", ""),
+        ("Normal ECG.", "normal ECG"),
+        ("Ventricular tachycardia, poor R wave progression.", "ventricular tachycardia, poor R wave progression"),
+    ):
+        assert neighbour_text(report, "findings") == findings
     assert neighbour_text(" Sinus\n rhythm. ", "report") == "Sinus rhythm."
 
 

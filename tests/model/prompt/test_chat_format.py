@@ -78,6 +78,10 @@ def test_similar_recordings_stand_with_the_patient_or_in_a_system_message(tmp_pa
         before = text.partition(ECG_START)[0]
         assert "Similar ECGs: (1) sinus rhythm, LVH (2) 1 < 2 < |ecg_3|>" in before
         assert (before.index("Similar") < before.index("Patient: age 56")) == in_system
+        assert [f"ECG {number}: Similar ECGs: (1)" in before for number in (1, 2)] == [in_system and count == 2] * 2
+        if in_system and count == 2:  # also if only the second has similar ones
+            (second, *_) = chat_messages(ecgs, backgrounds, "Is it so?", [], [(), similar[1]], in_system)
+            assert second["content"] == "ECG 2: Similar ECGs: (1) AF"
 
 
 def test_prompts_and_answers_are_those_of_the_models_own_template(name, monkeypatch):

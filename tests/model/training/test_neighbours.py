@@ -1,6 +1,8 @@
 """Similar training recordings from the index to the answer: training, checkpoint, evaluation and use are alike."""
 
 import json
+from copy import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,8 @@ from transformers import AutoTokenizer
 from cardiolect.data_provider.splits import load_splits
 from cardiolect.ecg_tokenizer.cached import prepare_corpus
 from cardiolect.model.cli import commands as cli
+from cardiolect.model.cli.remarks import similar_lines
+from cardiolect.model.evaluation.condition_inputs import inputs_under
 from cardiolect.model.evaluation.evaluate import evaluate
 from cardiolect.model.evaluation.result import check_result
 from cardiolect.model.evaluation.settings import EvalSettings
@@ -151,10 +155,23 @@ def test_rows_are_as_long_as_announced_and_some_lack_their_neighbours(run):
     assert [len(whole[i]) for i in range(len(whole))] == whole.lengths().tolist() == half.lengths().tolist()
     lacking = np.array([len(half[i]) < length for i, length in enumerate(half.lengths().tolist())])
     assert 0.3 < lacking.mean() < 0.7
-    alone = make(0.0, without_ecg=0.999)
-    decode = run.checkpoint.vocabulary.tokenizer.decode
-    similar = np.array(["Similar" in decode(alone[i].ids) for i in range(len(alone))])
-    assert 0.3 < similar.mean() < 0.7 and all(len(alone[i]) <= alone.lengths()[i] for i in range(len(alone)))
+
+
+def test_texts_without_the_ecg_are_trained_on_in_addition_to_rows_without_both(run):
+    def parts(ecgs) -> np.ndarray:
+        """For each row, whether it has its ECG, and whether it has the texts of similar ones."""
+        examples, vocabulary = run.splits["train"].examples, run.checkpoint.vocabulary
+        rows = FinetuneDataset(vocabulary, examples, ecgs, 1, ecg_dropout=0.4)
+        found = [vocabulary.tokenizer.decode(rows[i].ids) for i in range(len(rows))]
+        assert all(len(rows[i].ids) <= length for i, length in enumerate(rows.lengths().tolist()))
+        return np.array([("<|ecg_start|><|ecg_end|>" not in text, "Similar" in text) for text in found])
+
+    without_index = copy(run.ecgs)
+    without_index.neighbours = {}
+    plain, retrieving = parts(without_index), parts(run.ecgs)
+    ecg, texts = retrieving.T
+    assert np.array_equal(~ecg & ~texts, ~plain[:, 0])
+    assert 0.05 < (~ecg & texts).mean() < 0.2 and (ecg & texts).mean() > 0.4
 
 
 def test_questions_about_one_ecg_with_other_neighbours_share_no_prefix(run):
@@ -184,9 +201,12 @@ def test_a_checkpoint_alone_is_evaluated_with_its_floors(folder, corpus, cache, 
     settings.output_dir.mkdir()
     result = evaluate(settings)
     assert {"no_neighbours", "random_neighbours", "neighbours_only"} <= result["conditions"].keys()
-    assert [added["over"] for added in result["neighbours_add"]] == [
-        *("no_neighbours", "random_neighbours", "neighbours_only")
-    ]
+    assert [added["over"] for added in result["neighbours_add"]] == ["no_neighbours", "random_neighbours"]
+    assert [added["over"] for added in result["ecg_adds"]] == ["neighbours_only"]
+    assert {(each["samples"], each["with_neighbours"]) for each in result["neighbours_add"]} == {(6, 6)}
+    shown = (settings.output_dir / "scores.txt").read_text()
+    assert "the ECG beyond these texts: " in shown and shown.count("similar recordings: ") == 2
+    assert "the signal-use gap includes what these texts say" in shown
     found = result["data"]["retrieval"]
     assert (found["by"], found["neighbours"], found["without"], found["fewer"]) == ("measured", 2, 0, 0)
     assert result["gap"]["best_floor"] not in ("no_neighbours", "random_neighbours", "neighbours_only")
@@ -211,14 +231,24 @@ def test_patients_of_the_index_get_no_neighbours_in_an_evaluation(folder, corpus
         max_samples=4,
         max_new_tokens=2,
         keep_seen_patients=True,
-        floors=["no_ecg"],
+        floors=["no_ecg", "no_neighbours"],
         bootstrap_resamples=10,
         page_examples=0,
     )
     settings.output_dir.mkdir()
     result = evaluate(settings)
+    (added,) = result["neighbours_add"]
+    assert added["value"] == 0 and (added["samples"], added["with_neighbours"]) == (4, 0)
+    assert "over 4 samples, 4 of them without similar recordings" in (settings.output_dir / "scores.txt").read_text()
     assert result["data"]["retrieval"]["without"] == result["data"]["retrieval"]["recordings"]
     assert "recordings get no similar ones: their patients are in the index" in capsys.readouterr().out
+
+
+def test_a_floor_has_no_texts_that_the_true_ecg_has_found(run, settings):
+    asked = [(ref,) for ref in run.splits["valid"].records[:2]]
+    for condition, there in (("noise", False), ("silenced_leads", False), ("reversed_leads", True), ("no_ecg", False)):
+        inputs = inputs_under(condition, asked, asked, run.ecgs, settings())
+        assert [bool(ecg and ecg.neighbours) for (ecg,) in map(inputs, asked)] == [there, there]
 
 
 def test_ask_shows_neighbours_with_their_distance_and_knows_a_training_recording(said, folder, run, capsys):
@@ -232,6 +262,33 @@ def test_ask_shows_neighbours_with_their_distance_and_knows_a_training_recording
     shown = capsys.readouterr().err
     assert "this recording is one of the index of similar ones; its own text is not used" in shown
     assert f": recording {train.record_id}\n" not in shown
+
+
+def test_a_copy_or_part_of_a_training_recording_gets_none(folder, run):
+    chat = ECGChat.from_pretrained(folder, "cpu")
+    whole = ECGChat.read(run.splits["train"].records[0].path)
+    noise = 0.01 * np.random.default_rng(0).normal(size=whole.signal.shape).astype(np.float32)
+    rounded = (np.round(whole.signal / 0.005) * 0.005).astype(np.float32)
+    for signal in (whole.signal.astype(np.float16), rounded, whole.signal[:, 700:], 1.02 * whole.signal + noise):
+        again = replace(whole, signal=signal.astype(np.float32), good=whole.good[:, : signal.shape[1]])
+        prepared = chat.prepare(again)
+        assert chat.knows(again) and not prepared.neighbours
+        assert similar_lines(prepared, True) == [
+            "this recording is one of the index of similar ones; its own text is not used, nor its patient's, so it "
+            "gets none"
+        ]
+    unseen = ECGChat.read(run.splits["valid"].records[0].path)
+    assert chat.prepare(unseen).neighbours and not chat.knows(unseen)
+
+
+def test_a_longer_recording_is_compared_by_the_seconds_that_the_index_has(folder, run):
+    chat, whole = ECGChat.from_pretrained(folder, "cpu"), ECGChat.read(run.splits["valid"].records[0].path)
+    assert chat.index.retrieval.seconds == 10
+    chat.index = replace(chat.index, retrieval=replace(chat.index.retrieval, seconds=4.0))
+    first = ECGChat.read(run.splits["valid"].records[0].path, seconds=4.0)
+    assert chat.prepare(whole).neighbours == chat.prepare(first).neighbours
+    last = ECGChat.read(run.splits["valid"].records[0].path, start=4.0)
+    assert chat.prepare(whole).neighbours != chat.prepare(last).neighbours
 
 
 def test_a_server_is_sent_the_neighbours_of_the_ecg(folder, run, monkeypatch):
@@ -302,8 +359,11 @@ def test_what_cannot_be_is_one_line(checkpoint_folder, settings, tmp_path, capsy
     assert "NEIGHBOURS, NEIGHBOUR_CONTENT" in capsys.readouterr().out
 
 
-def test_an_exported_checkpoint_keeps_its_index_and_says_that_it_has_texts(folder, tmp_path, capsys):
-    cli.main(["export", str(folder), "--out", str(tmp_path / "out")])
+def test_an_index_is_published_only_if_this_is_asked_for(folder, tmp_path, capsys):
+    with pytest.raises(UserError, match=r"holds texts of reports on \d+ training recordings .* give --with-index"):
+        cli.main(["export", str(folder), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+    cli.main(["export", str(folder), "--out", str(tmp_path / "out"), "--with-index"])
     assert f"{tmp_path}/out/retrieval: holds texts on" in capsys.readouterr().err
     assert "`retrieval/` holds what was written about" in (tmp_path / "out/README.md").read_text()
     assert load_checkpoint(tmp_path / "out").index.texts == load_checkpoint(folder).index.texts
