@@ -36,7 +36,8 @@ def _corpus(root: Path) -> dict[str, str]:
         known = load_corpus(root)
         return {key: getattr(known, key) or "" for key in ("name", "version", "licence", "citation")}
     if (root / MADE).is_file():
-        name = "/".join(root.resolve().parts[-2:])  # their folders are mostly called corpus
+        made = json.loads((root / MADE).read_text())
+        name = f"{root.resolve().name} (seed {made.get('seed', UNKNOWN)})"  # their folders are mostly called corpus
         return {"name": name, "version": "", "licence": LICENCE, "citation": f"{CITATION} by Cardiolect"}
     name = PureWindowsPath(root.resolve()).name  # accepts both separators: a checkpoint may come from Windows
     return {"name": name, "version": "", "licence": UNKNOWN, "citation": UNKNOWN}

@@ -212,7 +212,7 @@ def test_what_is_known_of_a_corpus_is_told_and_what_is_not_is_unknown(corpus, sh
     told = [tuple(each.values()) for each in corpora_of(roots, "pretrain")]
     assert [(stage, name, licence) for stage, name, _, licence, _ in told] == [
         ("pretrain", "simulated", "MIT"),
-        ("pretrain", "corpus", "MIT"),
+        ("pretrain", "corpus (seed 3)", "MIT"),
         ("pretrain", "ptb-xl", "unknown"),
     ]
     assert "/" not in "".join(map("".join, told))
