@@ -106,7 +106,7 @@ def test_an_export_knows_all_stages_and_results(pipeline, tmp_path):
     results = [str(pipeline / task) for task in ("qa", "report")]
     main(["export", str(pipeline / "llm"), "--results", *results, "--out", str(tmp_path / "model")])
     card = (tmp_path / "model/README.md").read_text()
-    stages = re.findall(r"^\| (\w+) \| corpus \| MIT \| simulated by Cardiolect \|$", card, re.MULTILINE)
+    stages = re.findall(r"^\| (\w+) \| corpus \(seed \d+\) \| MIT \| simulated by Cardiolect \|$", card, re.MULTILINE)
     assert stages == ["tokenizer", "pretrain", "finetune"] and "unknown" not in card.split("## Training")[1]
     assert "### Questions on corpus" in card and "### Reports on corpus" in card
     assert card.count("\nSignal-use gap of") == 3 and str(pipeline) not in card

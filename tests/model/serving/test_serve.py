@@ -244,7 +244,7 @@ def test_the_tokens_of_an_answer_have_the_log_probabilities_of_the_model(server,
         assert len(best) == 3 and best[0].logprob == token.logprob >= best[1].logprob >= best[2].logprob
         assert not any("<|ecg" in other.token for other in best)
 
-    prompt = chat._prompt([codes], [""], QUESTION, (), WORDS)
+    prompt = chat._prompt(chat._prepared(codes), [""], QUESTION, (), WORDS)
     logits = chat.checkpoint.model(torch.tensor([[*prompt.prefix, *prompt.question]])).logits[0, -1].float()
     logits[list(chat.checkpoint.vocabulary.new_ids)] = -torch.inf
     assert tokens[0].logprob == pytest.approx(logits.log_softmax(-1).max().item(), abs=1e-4)

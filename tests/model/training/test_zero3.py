@@ -159,6 +159,7 @@ def test_embedded_ecgs_are_refused_with_zero3(monkeypatch):
         checkpoint=None,
         tokenizer_path=None,
         ecg_loss_weight=0,
+        tuning="full",
         deepspeed_config=ROOT / "ds_config_zero3.json",
     )
     stages = "cardiolect.model.training.stages"

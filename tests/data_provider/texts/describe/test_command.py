@@ -204,6 +204,11 @@ def test_what_an_earlier_run_described_is_kept_until_texts_or_options_change(ptb
     assert found["Sinus rhythm"]["text"] == ""  # this folder says nothing about it
 
 
+def heed_interrupts() -> None:
+    """Tests that a shell runs in the background ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_what_is_described(tmp_path):
     """The index is slow here, so that the signal comes in the middle; the second run makes the rest only."""
     lines = tmp_path / "lines.txt"
@@ -214,7 +219,9 @@ def test_ctrl_c_keeps_what_is_described(tmp_path):
         "d.choose = lambda *a: (time.sleep(0.03), real(*a))[1];"
         f"run_command(lambda: c.main([{str(lines)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     kept = tmp_path / "out/kept.jsonl"
     for _ in range(600):
         if kept.is_file() and kept.read_bytes().count(b"\n") >= 3:
