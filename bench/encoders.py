@@ -14,6 +14,7 @@ from typing import get_args
 
 import numpy as np
 import torch
+from transformers import ViTConfig
 
 from bench.harness import benchmark_parser, report, seconds_per_call
 from bench.tokenizer_speed import FS, ecgs
@@ -39,8 +40,8 @@ LARGE = ("convnext-large", "convnext-huge")  # gigabytes of weights: only if the
 
 
 def encoder_of(name: str, **sizes: int) -> ECGEncoder:
-    """An encoder with random weights."""
-    whole = {"patch": 2500} if name == "mlae" else {}
+    """An encoder with random weights; that of pictures is a ViT-B/16, which is what transformers' ViTConfig is."""
+    whole = {"patch": 2500} if name == "mlae" else {"vision": ViTConfig().to_json_string(use_diff=False)}
     torch.manual_seed(0)
     return ECGEncoder(EncoderConfig(name, **(whole | sizes))).eval().requires_grad_(False)
 

@@ -173,13 +173,13 @@ def test_training_steps_are_compared_at_equal_losses(tmp_path, monkeypatch, caps
 
 
 def test_encoders_are_timed_against_codes_in_the_same_run(tmp_path, monkeypatch, capsys):
-    options = ["--encoders", "s4,xresnet101", "--seconds", "0", "--threads", "1", "--out", str(tmp_path)]
+    options = ["--encoders", "s4,xresnet101,picture", "--seconds", "0", "--threads", "1", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["bench", *options])
     monkeypatch.setattr(encoders, "ECGS", 1)
     encoders.main()
     rows = json.loads((tmp_path / "encoders.json").read_text())["rows"]
-    assert [row["representation"] for row in rows] == ["codes", "s4", "s4, small", "xresnet101"]
-    assert rows[0]["ratio to codes"] == 1 and [row["rows"] for row in rows[1:]] == [313, 313, 79]
+    assert [row["representation"] for row in rows] == ["codes", "s4", "s4, small", "xresnet101", "picture"]
+    assert rows[0]["ratio to codes"] == 1 and [row["rows"] for row in rows[1:]] == [313, 313, 79, 196]
     assert rows[1]["parameters"] > rows[2]["parameters"] and all(row["ECGs/s"] > 0 for row in rows)
     monkeypatch.setattr(sys, "argv", ["bench", "--encoders", "s5"])
     with pytest.raises(UserError, match="--encoders s5: unknown; choose from s4"):
