@@ -78,7 +78,7 @@ def load_statements(source: Path, sources: Sources = "both") -> StatementCorpus:
         ]
     else:
         raise UserError(
-            f"{source}: holds no manifest.json, {DATABASE_NAME} or {MEASUREMENTS}, and is no file of statements"
+            f"{source}: holds no manifest.json, {DATABASE_NAME} or {MEASUREMENTS}, and is not a file of statements"
         )
     if not any(record.statements for record in corpus.records):
         raise UserError(f"{source}: no statement in it")

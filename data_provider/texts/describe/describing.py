@@ -146,7 +146,7 @@ class Describer:
 
 
 def text_of(waveforms: Sequence[Mapping[str, Any]]) -> str:
-    """Sentences in their order, those of a possible finding behind its name; unsupported ones are left out."""
+    """Sentences in their order, those of a possible finding after its name; unsupported ones are left out."""
     parts, last = [], None
     for row in waveforms:
         if row.get("unsupported"):

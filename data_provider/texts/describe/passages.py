@@ -34,7 +34,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Passage:
-    """Sentences under one heading, "" if there is none."""
+    """Sentences under one heading; "" if they have none."""
 
     heading: str
     sentences: tuple[Sentence, ...]
