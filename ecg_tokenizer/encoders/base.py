@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 LEADS_IN = 12  # input channels
@@ -34,3 +35,8 @@ class ConvolutionalEncoder(SignalEncoder):
     def spans(self, samples: int) -> np.ndarray:
         starts = self.stride * np.arange(-(-samples // self.stride), dtype=np.float64)
         return np.stack([starts, starts + self.stride], axis=1)
+
+
+def pool(features: Tensor) -> Tensor:
+    """The mean and the maximum over tokens: ``(batch, tokens, width)`` -> ``(batch, 2 width)``."""
+    return torch.cat([features.mean(1), features.amax(1)], 1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from cardiolect.ecg_tokenizer.encoders.base import LEADS_IN, MV_SCALE, SignalEncoder
+from cardiolect.ecg_tokenizer.encoders.pretrained import load_pretrained
 from cardiolect.utils.errors import UserError
 
 ROW_MV = 2.5  # height of a lead's row; larger deflections run into the next rows
@@ -97,18 +98,8 @@ def describe(folder: Path) -> str:
 
 
 def load_weights(encoder: "PictureEncoder", folder: Path) -> None:
-    """Give the encoder the weights in ``folder``. Raises `UserError` if one is missing, or they are no safetensors."""
-    model_class = type(encoder.model)
-    try:
-        model, found = model_class.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"VISION_ENCODER: {folder} holds no weights as safetensors ({reason})") from None
-    if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):  # a pooler is not used
-        raise UserError(f"VISION_ENCODER: {folder} lacks weights that its config.json asks for ({missing[0]}, ...)")
-    encoder.model.load_state_dict(model.state_dict())
+    """Give the encoder the weights in ``folder``. Raises `UserError` as `load_pretrained` does."""
+    encoder.model.load_state_dict(load_pretrained(type(encoder.model), folder, "VISION_ENCODER").state_dict())
 
 
 def draw(signal: Tensor, size: int) -> Tensor:

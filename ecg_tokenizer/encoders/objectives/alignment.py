@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from cardiolect.ecg_tokenizer.encoders.base import pool
 from cardiolect.ecg_tokenizer.encoders.objectives.text_encoder import TextEncoder
 from cardiolect.ecg_tokenizer.encoders.representation import TEXT_FOLDER, ECGEncoder
 from cardiolect.utils.errors import UserError
@@ -44,11 +45,6 @@ class Alignment(nn.Module):
     def of_text(self, pooled: Tensor) -> Tensor:
         """Vectors of the text encoder -> unit vectors ``(batch, width)``."""
         return F.normalize(self.text(pooled).float(), dim=1)
-
-
-def pool(features: Tensor) -> Tensor:
-    """The mean and the maximum over tokens: ``(batch, tokens, width)`` -> ``(batch, 2 width)``."""
-    return torch.cat([features.mean(1), features.amax(1)], 1)
 
 
 class AlignedEncoders(nn.Module):

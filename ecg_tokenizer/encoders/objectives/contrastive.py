@@ -2,7 +2,7 @@
 
 MERL (Liu et al. 2024, arXiv 2403.06659) adds a loss between two views of an ECG that differ in dropout only, ESI (Yu et
 al. 2024, arXiv 2405.19366) a decoder that writes the report from all tokens of the ECG. Each has a weight here. Reports
-of the same patient and reports in the same words are no negatives.
+of the same patient and reports in the same words do not count as negatives.
 """
 
 import math
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
-from cardiolect.ecg_tokenizer.encoders.objectives.alignment import MOST, AlignedEncoders, Alignment, pool
+from cardiolect.ecg_tokenizer.encoders.base import pool
+from cardiolect.ecg_tokenizer.encoders.objectives.alignment import MOST, AlignedEncoders, Alignment
 from cardiolect.ecg_tokenizer.encoders.objectives.captions import CaptionDecoder
 from cardiolect.ecg_tokenizer.encoders.objectives.contrast import (
     false_negatives,

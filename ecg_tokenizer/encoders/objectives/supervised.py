@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cardiolect.data_provider.ecgqa.scp_classes import indicators, load_all_classes
 from cardiolect.data_provider.splits import Split
 from cardiolect.data_provider.storage.signal_cache import SignalCache
+from cardiolect.ecg_tokenizer.encoders.base import pool
 from cardiolect.ecg_tokenizer.encoders.settings import EncoderSettings
 from cardiolect.ecg_tokenizer.encoders.start import first_encoder
 from cardiolect.ecg_tokenizer.training.crops import CropSampler
@@ -36,7 +37,7 @@ class LabelHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(batch, tokens, width)`` -> ``(batch, classes)``."""
-        return self.layers(torch.cat([features.mean(1), features.amax(1)], 1))
+        return self.layers(pool(features))
 
 
 class SupervisedLearner(Learner):

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
 
+from cardiolect.ecg_tokenizer.encoders.pretrained import load_pretrained
 from cardiolect.utils import launch
 from cardiolect.utils.errors import UserError
 
@@ -50,16 +51,12 @@ class TextEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str, length: int) -> Self:
         """Raises `UserError` if the folder holds no model with weights as safetensors, or texts may not be so long."""
+        model = load_pretrained(AutoModel, folder, "TEXT_ENCODER")
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, found = AutoModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"TEXT_ENCODER: {folder} holds no model as safetensors ({reason})") from None
-        if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):  # a pooler is not used
-            raise UserError(f"TEXT_ENCODER: {folder} lacks weights that its config.json asks for ({missing[0]}, ...)")
+            raise UserError(f"TEXT_ENCODER: {folder} holds no tokenizer ({reason})") from None
         most = getattr(model.config, "max_position_embeddings", length)
         if length > most:
             raise UserError(f"TEXT_TOKENS={length}: {folder} takes at most {most}")

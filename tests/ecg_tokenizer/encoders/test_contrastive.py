@@ -262,7 +262,7 @@ def test_cosines_are_exact_under_autocast_and_their_factor_comes_back_from_its_c
 
 
 def test_folders_without_a_text_encoder_are_refused(tmp_path, bert):
-    with pytest.raises(UserError, match=r"TEXT_ENCODER: .* holds no model as safetensors"):
+    with pytest.raises(UserError, match=r"TEXT_ENCODER: .* holds no weights as safetensors"):
         TextEncoder.load(tmp_path, 24)
     with pytest.raises(UserError, match=r"TEXT_TOKENS=25: .* takes at most 24"):
         TextEncoder.load(bert, 25)
